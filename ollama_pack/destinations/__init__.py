@@ -1,0 +1,1 @@
+"""The places a model can be put: a package goes in, a receipt comes out."""

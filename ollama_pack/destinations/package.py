@@ -1,0 +1,44 @@
+"""The noun every destination takes: a model, ready to be put somewhere."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from ollama_pack.names import ModelName
+from ollama_pack.parts import Base, LoraFile
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with what is being moved, the bytes done and the bytes there are (0 where nobody knows)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A model ready to be put somewhere. What is left empty is inherited from the base.
+
+    Attributes:
+        name: what the model will be called.
+        adapter: the GGUF LoRA file.
+        base: what it goes on: ``base.gguf`` where set, else the Ollama model ``base.tag``.
+        template: Ollama's Go template for prompts.
+        system: the system prompt.
+        parameters: laid over the base's, key by key.
+        messages: ``{"role": …, "content": …}``; they replace the base's.
+        licenses: added to the base's.
+        renderer: name of one of Ollama's built-in prompt renderers.
+        parser: name of one of Ollama's built-in answer parsers.
+        requires: the least version of Ollama, without ``v``.
+        modelfile_text: the Modelfile that says the same, for the folder.
+    """
+
+    name: ModelName
+    adapter: LoraFile
+    base: Base
+    template: str = ""
+    system: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    messages: tuple[Mapping[str, Any], ...] = ()
+    licenses: tuple[str, ...] = ()
+    renderer: str = ""
+    parser: str = ""
+    requires: str = ""
+    modelfile_text: str = ""
