@@ -1,0 +1,84 @@
+"""What can go wrong, one class per exit code.
+
+The tree::
+
+    PackError
+    ├── InputError          3  the input cannot be read, or is damaged
+    ├── UnsupportedError    4  understood, but it cannot be expressed exactly
+    ├── ProofError          5  a proof failed
+    ├── DestinationError    6  daemon, store or registry said no, or is not there
+    └── RefusedError        7  refused, to protect what the user has
+
+Exit code 1 stays a bug (with its traceback), 2 a usage error. Library code raises these and never
+prints; the command line turns them into text at one place.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+SHOWN_AT_MOST = 10
+
+
+class PackError(Exception):
+    """Something the user can act on.
+
+    Args:
+        what: the fault in the user's words, one sentence or a short list.
+        where: the file, then the tensor or key inside it.
+        hint: a command or option that exists and helps.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, where: object = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = str(where)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"  in:  {self.where}")
+        if self.hint:
+            lines.append(f"  try: {self.hint}")
+        return "\n".join(lines)
+
+
+class InputError(PackError):
+    """The input cannot be read, or is damaged."""
+
+    exit_code = 3
+
+
+class UnsupportedError(PackError):
+    """The input is understood, but it cannot be expressed exactly."""
+
+    exit_code = 4
+
+
+class ProofError(PackError):
+    """A proof failed: which, its figure, its limit."""
+
+    exit_code = 5
+
+
+class DestinationError(PackError):
+    """The daemon, the store or the registry said no, or is not there."""
+
+    exit_code = 6
+
+
+class RefusedError(PackError):
+    """Going on would overwrite, erase or leak something of the user's."""
+
+    exit_code = 7
+
+
+def listing(headline: str, problems: Sequence[str]) -> str:
+    """Return `headline` followed by the sorted problems, at most ten and a count of the rest."""
+    ordered = sorted(set(problems))
+    lines = [headline, *(f"  - {problem}" for problem in ordered[:SHOWN_AT_MOST])]
+    if len(ordered) > SHOWN_AT_MOST:
+        lines.append(f"  … and {len(ordered) - SHOWN_AT_MOST} more")
+    return "\n".join(lines)
