@@ -1,0 +1,215 @@
+"""READ  a GGUF file → its metadata and where each tensor lies.
+
+Nothing the file claims is believed before it is checked: a header that lies about a count or a
+length raises an error, and never makes us ask for more memory than the file is long.
+"""
+
+import math
+import mmap
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ollama_pack.errors import InputError
+from ollama_pack.gguf_io.layout import (
+    ALIGNMENT,
+    ARRAY,
+    MAGIC,
+    READABLE_VERSIONS,
+    SCALARS,
+    STRING,
+    TENSOR_TYPES,
+)
+from ollama_pack.parts import StoredTensor
+
+LONGEST_KEPT = 1024
+"""Arrays with more elements are not kept (token lists): only their length is."""
+
+Value = str | int | float | bool | tuple[str | int | float | bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LongArray:
+    """An array that was walked over, not kept.
+
+    Attributes:
+        length: number of elements.
+    """
+
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class GgufFile:
+    """What the header of a GGUF file says.
+
+    Attributes:
+        path: the file.
+        metadata: key → value; arrays of more than `LONGEST_KEPT` elements as `LongArray`.
+        shapes: name → shape, rows first, of every tensor.
+        types: name → ggml type number of every tensor.
+        offsets: name → offset in the file of every tensor.
+    """
+
+    path: Path
+    metadata: Mapping[str, Value | LongArray]
+    shapes: Mapping[str, tuple[int, ...]]
+    types: Mapping[str, int]
+    offsets: Mapping[str, int]
+
+    def text(self, key: str, default: str = "") -> str:
+        """Return a text of the metadata.
+
+        Raises:
+            InputError: the value is not a text.
+        """
+        value = self.metadata.get(key, default)
+        if not isinstance(value, str):
+            raise InputError(f"The value is {value!r}, not a text.", where=f"{self.path}: {key}")
+        return value
+
+    def whole(self, key: str, default: int | None = None) -> int:
+        """Return a whole number of the metadata, not below 0.
+
+        Raises:
+            InputError: the key is missing and has no default, or its value is not such a number.
+        """
+        value = self.metadata.get(key, default)
+        if value is None:
+            raise InputError("The key is missing.", where=f"{self.path}: {key}")
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise InputError(f"The value is {value!r}, not a whole number.", where=f"{self.path}: {key}")
+        return value
+
+    def stored(self, name: str) -> StoredTensor:
+        """Return an F32, F16 or BF16 tensor.
+
+        Raises:
+            InputError: there is none of this name, it is quantised, or the file ends inside it.
+        """
+        where = f"{self.path}: {name}"
+        if name not in self.shapes:
+            raise InputError("The tensor is not in the file.", where=where)
+        dtype = TENSOR_TYPES.get(self.types[name])
+        if dtype is None:
+            raise InputError("The tensor is quantised; F32, F16 or BF16 is expected.", where=where)
+        nbytes = math.prod(self.shapes[name]) * (4 if dtype == "F32" else 2)
+        if self.offsets[name] + nbytes > self.path.stat().st_size:
+            raise InputError("The file is cut short: it ends inside the tensor.", where=where)
+        return StoredTensor(self.path, name, dtype, self.shapes[name], self.offsets[name], nbytes)
+
+
+def read_gguf(path: Path) -> GgufFile:
+    """Return what the header of a GGUF file says; tensor data is not touched.
+
+    Raises:
+        InputError: the file is missing, not GGUF, of an unknown version or byte order, or cut short.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != MAGIC:
+                raise InputError(
+                    "The file is not GGUF.", where=path, hint="--base with a GGUF file or an Ollama model"
+                )
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return _Cursor(data, path).header()
+    except OSError as error:
+        raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
+
+
+class _Cursor:
+    """A position in a mapped file that never leaves it."""
+
+    def __init__(self, data: mmap.mmap, path: Path) -> None:
+        self.data, self.path, self.position, self.part = data, path, 4, "the header"
+
+    def header(self) -> GgufFile:
+        version = self.number("I")
+        if version not in READABLE_VERSIONS:
+            raise InputError(f"GGUF version {version} is unknown; 2 and 3 are read.", where=self.path)
+        tensor_count, key_count = self.number("Q"), self.number("Q")
+        metadata: dict[str, Value | LongArray] = {}
+        for index in range(key_count):
+            self.part = f"metadata key {index + 1} of {key_count}"
+            key = self.string()
+            self.part = key
+            metadata[key] = self.value(self.number("I"))
+        infos = {}
+        for index in range(tensor_count):
+            self.part = f"tensor {index + 1} of {tensor_count}"
+            name = self.string()
+            dimensions = self.number("I")
+            if not 0 < dimensions <= 4:
+                raise InputError(f"The tensor has {dimensions} dimensions.", where=f"{self.path}: {name}")
+            shape = tuple(reversed([self.number("Q") for _ in range(dimensions)]))
+            infos[name] = (shape, self.number("I"), self.number("Q"))
+        alignment = metadata.get("general.alignment", ALIGNMENT)
+        if not isinstance(alignment, int) or alignment <= 0:
+            raise InputError(
+                f"The alignment {alignment!r} is not one.", where=f"{self.path}: general.alignment"
+            )
+        start = -(-self.position // alignment) * alignment
+        return GgufFile(
+            path=self.path,
+            metadata=metadata,
+            shapes={name: info[0] for name, info in infos.items()},
+            types={name: info[1] for name, info in infos.items()},
+            offsets={name: start + info[2] for name, info in infos.items()},
+        )
+
+    def number(self, code: str) -> int:
+        value: int = struct.unpack("<" + code, self.take(struct.calcsize("<" + code)))[0]
+        return value
+
+    def string(self) -> str:
+        return self.take(self.number("Q")).decode("utf-8", "replace")
+
+    def take(self, count: int) -> bytes:
+        end = self.position + count
+        if count > len(self.data) or end > len(self.data):
+            raise InputError(
+                "The file is cut short, or its header lies about a length.",
+                where=f"{self.path}: {self.part}",
+                hint="download or copy the file again, and compare its size",
+            )
+        taken = self.data[self.position : end]
+        self.position = end
+        return taken
+
+    def value(self, kind: int) -> Value | LongArray:
+        if kind == STRING:
+            return self.string()
+        if kind in SCALARS:
+            scalar: int | float | bool = struct.unpack(
+                "<" + SCALARS[kind], self.take(struct.calcsize(SCALARS[kind]))
+            )[0]
+            return scalar
+        if kind == ARRAY:
+            return self.array(self.number("I"), self.number("Q"))
+        raise InputError(f"The value type {kind} is unknown.", where=f"{self.path}: {self.part}")
+
+    def array(self, kind: int, length: int) -> Value | LongArray:
+        if kind == STRING:
+            return self.strings(length)
+        if kind not in SCALARS:
+            raise InputError(f"An array of value type {kind} is unknown.", where=f"{self.path}: {self.part}")
+        raw = self.take(length * struct.calcsize("<" + SCALARS[kind]))
+        return LongArray(length) if length > LONGEST_KEPT else struct.unpack(f"<{length}{SCALARS[kind]}", raw)
+
+    def strings(self, length: int) -> Value | LongArray:
+        if length <= LONGEST_KEPT:
+            return tuple(self.string() for _ in range(length))
+        unpack, data, position, size = (
+            struct.Struct("<Q").unpack_from,
+            self.data,
+            self.position,
+            len(self.data),
+        )
+        for _ in range(length):
+            if position + 8 > size:
+                break
+            position += 8 + unpack(data, position)[0]
+        self.position = position
+        self.take(0)
+        return LongArray(length)

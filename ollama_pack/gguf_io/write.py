@@ -1,0 +1,198 @@
+"""WRITE  LoraPlan → GGUF LoRA file, as a stream.
+
+One tensor is in memory at a time. The SHA-256 is taken by a second thread that follows the writer
+through the file: hashing is the slowest step, and on two cores it then costs no time of its own.
+"""
+
+import hashlib
+import os
+import struct
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from ollama_pack.errors import DestinationError
+from ollama_pack.gguf_io.cast import cast_tensor
+from ollama_pack.gguf_io.layout import ALIGNMENT, F16, F32, FLOAT32, MAGIC, STRING, UINT32, VERSION
+from ollama_pack.parts import LoraFile, LoraPlan
+from ollama_pack.weights import open_weights
+
+OUTTYPES = {"f16": (F16, 2), "f32": (F32, 4)}
+"""``--outtype`` → ggml type, bytes per element."""
+
+CHUNK = 1 << 20
+
+
+def write_lora(
+    plan: LoraPlan, path: Path, outtype: str, check: Callable[[Path], None] | None = None
+) -> LoraFile:
+    """Write a GGUF LoRA file; it appears under its name whole, or not at all.
+
+    The bytes depend on the plan and the weights alone.
+
+    Args:
+        plan: what goes in.
+        path: where the file goes; its directory must exist.
+        outtype: ``f16`` or ``f32``, for all tensors.
+        check: called with the finished file before it gets its name; what it raises keeps the
+            file from appearing.
+
+    Raises:
+        InputError: a weight is NaN or infinite, or the weights cannot be read.
+        UnsupportedError: a weight is too large for f16.
+        DestinationError: the file cannot be written.
+    """
+    with _draft(path) as (file, draft), _Follower(draft) as follower:
+        file.write(_header(plan, outtype))
+        for data in _tensors(plan, outtype):
+            file.write(data)
+            file.write(bytes(-data.nbytes % ALIGNMENT))
+            file.flush()
+            follower.allow(file.tell())
+        size = file.tell()
+        if check is not None:
+            check(draft)
+        os.fsync(file.fileno())
+        digest = follower.digest()
+    return LoraFile(path=path, digest=digest, size=size, outtype=outtype)
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
+    """Yield a file beside the target that takes its name at the end, and vanishes on any failure."""
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    except OSError as error:
+        raise _cannot_write(error, path) from error
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb", buffering=CHUNK) as file:
+            yield file, draft
+        draft.chmod(0o644)
+        draft.replace(path)
+    except OSError as error:
+        raise _cannot_write(error, path) from error
+    finally:
+        with suppress(FileNotFoundError):
+            draft.unlink()
+
+
+def _cannot_write(error: OSError, path: Path) -> DestinationError:
+    return DestinationError(
+        f"Cannot write the GGUF file: {error.strerror or error}.",
+        where=path,
+        hint="--out with a directory that can be written and has room",
+    )
+
+
+class _Follower:
+    """A thread that hashes a file up to where it may, while the file grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._hash = hashlib.sha256()
+        self._allowed, self._complete, self._stopped = 0, False, False
+        self._condition = threading.Condition()
+        self._file = path.open("rb", buffering=0)
+        self._failure: OSError | None = None
+        self._thread = threading.Thread(target=self._follow, name="sha256", daemon=True)
+
+    def __enter__(self) -> "_Follower":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        with self._condition:
+            self._stopped = True
+            self._condition.notify()
+        self._thread.join()
+        self._file.close()
+
+    def allow(self, position: int) -> None:
+        """Let the thread go on to a position that is written and flushed."""
+        with self._condition:
+            self._allowed = position
+            self._condition.notify()
+
+    def digest(self) -> str:
+        """Wait until all that was allowed is hashed, and return ``sha256:`` with the digest."""
+        with self._condition:
+            self._complete = True
+            self._condition.notify()
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+        return f"sha256:{self._hash.hexdigest()}"
+
+    def _follow(self) -> None:
+        buffer, position = memoryview(bytearray(CHUNK)), 0
+
+        def woken() -> bool:
+            return self._stopped or self._complete or self._allowed - position >= CHUNK
+
+        try:
+            while True:
+                with self._condition:
+                    self._condition.wait_for(woken)
+                    if self._stopped or (self._complete and position == self._allowed):
+                        return
+                got = self._file.readinto(buffer)
+                if not got:
+                    raise OSError("the file became shorter while it was written")
+                self._hash.update(buffer[:got])
+                position += got
+        except OSError as error:
+            self._failure = error
+
+
+def _header(plan: LoraPlan, outtype: str) -> bytes:
+    kind, item = OUTTYPES[outtype]
+    keys = [
+        _text("general.architecture", plan.arch),
+        _text("general.type", "adapter"),
+        *(
+            _text(key, value) if isinstance(value, str) else _key(key, UINT32) + struct.pack("<I", value)
+            for key, value in sorted(plan.metadata.items())
+        ),
+        _text("adapter.type", "lora"),
+        _key("adapter.lora.alpha", FLOAT32) + struct.pack("<f", plan.alpha),
+    ]
+    infos, offset = [], 0
+    for tensor in plan.tensors:
+        shape = tensor.source.shape
+        dimensions = struct.pack(f"<I{len(shape)}Q", len(shape), *reversed(shape))
+        infos.append(_string(tensor.name) + dimensions + struct.pack("<IQ", kind, offset))
+        nbytes = item * shape[0] * shape[1]
+        offset += nbytes + -nbytes % ALIGNMENT
+    header = MAGIC + struct.pack("<IQQ", VERSION, len(infos), len(keys)) + b"".join(keys) + b"".join(infos)
+    return header + bytes(-len(header) % ALIGNMENT)
+
+
+def _tensors(plan: LoraPlan, outtype: str) -> Iterator[memoryview]:
+    """Yield the bytes of each tensor, in order."""
+    path, file = None, None
+    try:
+        for tensor in plan.tensors:
+            if file is None or tensor.source.path != path:
+                if file is not None:
+                    file.close()
+                path, file = tensor.source.path, open_weights(tensor.source.path)
+            yield cast_tensor(file, tensor, outtype).reshape(-1).view("u1").data
+    finally:
+        if file is not None:
+            file.close()
+
+
+def _string(text: str) -> bytes:
+    encoded = text.encode()
+    return struct.pack("<Q", len(encoded)) + encoded
+
+
+def _key(name: str, kind: int) -> bytes:
+    return _string(name) + struct.pack("<I", kind)
+
+
+def _text(name: str, value: str) -> bytes:
+    return _key(name, STRING) + _string(value)
