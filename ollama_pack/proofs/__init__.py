@@ -1,0 +1,1 @@
+"""PROVE  that what was written is what was trained; one file a proof."""

@@ -1,0 +1,192 @@
+"""PROVE  that a GGUF LoRA file gives PEFT's ΔW, for every weight.
+
+The file is read again from disk and its row order undone. With s·B·A as PEFT has it and s'·B'·A' as
+llama.cpp will have it, the difference
+
+    s'·B'·A' − s·B·A  =  (s'·B' − s·B)·A'  +  s·B·(A' − A)
+
+is measured by its Frobenius norm, relative to that of s·B·A. Neither ΔW nor the difference is ever
+formed: ‖XY‖² is the sum of the elementwise product of the Gram matrices XᵀX and YYᵀ, rank × rank
+both. The two terms are joined by the triangle inequality, so the figure is an upper bound.
+
+One wrong number hardly moves the norm of a large matrix. So every single number is compared as
+well, and must be within the rounding of the file's type.
+"""
+
+import math
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+
+import numpy as np
+
+from ollama_pack.archs import find_arch, find_target
+from ollama_pack.errors import ProofError
+from ollama_pack.gguf_io.read import GgufFile, read_gguf
+from ollama_pack.parts import Adapter, Base, LoraPair, Report
+from ollama_pack.weights import Float32, open_weights, read_float32
+
+LIMITS = {"F16": 2.0**-10, "F32": 2.0**-21, "BF16": 2.0**-7}
+"""Largest relative error of ΔW, for both factors rounded by half a unit in the last place."""
+
+ROUNDING = {"F16": (2.0**-11, 2.0**-25), "F32": (2.0**-22, 2.0**-149), "BF16": (2.0**-8, 2.0**-133)}
+"""Largest error of one number: relative to it, and absolute below the normal range. For F32 it
+allows one rounding of a folded scale and one of its product."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How far one weight's ΔW in the file is from PEFT's.
+
+    Attributes:
+        tensor: the GGUF name of the weight.
+        relative: upper bound of the relative Frobenius norm of the difference.
+        element: the worst single number of A or B, in units of what rounding allows.
+        dtype: of the factors in the file.
+    """
+
+    tensor: str
+    relative: float
+    element: float
+    dtype: str
+
+    @property
+    def load(self) -> float:
+        """Return how much of what is allowed is used; above 1 the proof fails."""
+        return max(self.relative / LIMITS[self.dtype], self.element)
+
+
+def prove_numbers(adapter: Adapter, base: Base, path: Path) -> Report:
+    """Return how well a GGUF LoRA file gives the ΔW of an adapter, at its worst weight.
+
+    Raises:
+        InputError: one of the files is damaged.
+        ProofError: the file has other weights than the adapter, or other shapes.
+    """
+    written = read_gguf(path)
+    arch = find_arch(base.arch)
+    _check_header(written, arch.name, adapter)
+    differences = []
+    with open_weights(adapter.weights) as source, open_weights(path) as copy:
+        for pair in adapter.pairs:
+            target = find_target(arch, pair.module)
+            assert target is not None, "the mapping refuses such a module before"
+            rows = target.weight.rows
+            order = None if rows is None else rows(base)
+            differences.append(_compare(pair, target.tensor, order, (written, copy, source)))
+    return _report(differences)
+
+
+def require(report: Report, path: Path) -> Report:
+    """Return a report that passed.
+
+    Raises:
+        ProofError: it did not.
+    """
+    if not report.passed:
+        raise ProofError(
+            report.summary,
+            where=f"{path.name}: {report.worst}",
+            hint="--outtype f32, if f16 was too coarse; else report it",
+        )
+    return report
+
+
+def _check_header(written: GgufFile, arch: str, adapter: Adapter) -> None:
+    for key, wanted in (
+        ("general.type", "adapter"),
+        ("adapter.type", "lora"),
+        ("general.architecture", arch),
+    ):
+        if written.text(key) != wanted:
+            raise ProofError(
+                f"{key} is {written.text(key)!r}, not {wanted!r}.", where=f"{written.path.name}: {key}"
+            )
+    if len(written.shapes) != 2 * len(adapter.pairs):
+        raise ProofError(
+            f"The file has {len(written.shapes)} tensors, the adapter {2 * len(adapter.pairs)}.",
+            where=written.path.name,
+        )
+
+
+def _compare(
+    pair: LoraPair, tensor: str, order: tuple[int, ...] | None, files: tuple[GgufFile, FileIO, FileIO]
+) -> Difference:
+    written, copy, source = files
+    stored_a, stored_b = written.stored(f"{tensor}.lora_a"), written.stored(f"{tensor}.lora_b")
+    if (stored_a.shape, stored_b.shape) != (pair.a.shape, pair.b.shape):
+        raise ProofError(
+            f"A is {stored_a.shape}, B {stored_b.shape}; the adapter has {pair.a.shape} and {pair.b.shape}.",
+            where=f"{written.path.name}: {tensor}",
+        )
+    a, b = read_float32(source, pair.a), read_float32(source, pair.b)
+    delta_a, delta_b = read_float32(copy, stored_a), read_float32(copy, stored_b)
+    if order is not None:
+        undone = np.empty_like(delta_b)
+        undone[list(order)] = delta_b
+        delta_b = undone
+    ratio = _scale(written, stored_b.shape[1]) / pair.scale
+    if ratio != 1.0:
+        delta_b = delta_b * np.float32(ratio)
+    gram_a: Float32 = a @ a.T
+    norm = _product_norm(b.T @ b, gram_a)
+    delta_a -= a
+    delta_b -= b
+    changed_a, changed_b = bool(delta_a.any()), bool(delta_b.any())
+    error = 0.0
+    if changed_b:
+        a_written: Float32 = a + delta_a
+        gram_written: Float32 = a_written @ a_written.T
+        error += _product_norm(delta_b.T @ delta_b, gram_written)
+    if changed_a:
+        error += _product_norm(b.T @ b, delta_a @ delta_a.T)
+    rounding = ROUNDING[stored_b.dtype]
+    element = max(
+        _worst_element(delta_a, a, rounding) if changed_a else 0.0,
+        _worst_element(delta_b, b, (rounding[0], rounding[1] * ratio)) if changed_b else 0.0,
+    )
+    relative = error / norm if norm else (0.0 if error == 0.0 else float("inf"))
+    return Difference(tensor, _nan_is_worst(relative), _nan_is_worst(element), stored_b.dtype)
+
+
+def _scale(written: GgufFile, rank: int) -> float:
+    """Return what llama.cpp multiplies with: alpha / rank, or 1 where alpha is 0 or missing."""
+    alpha = written.metadata.get("adapter.lora.alpha", 0.0)
+    return float(alpha) / rank if isinstance(alpha, float) and alpha else 1.0
+
+
+def _product_norm(left: Float32, right: Float32) -> float:
+    """Return ‖XY‖ from XᵀX and YYᵀ."""
+    return math.sqrt(max(float(np.vdot(left.astype(np.float64), right.astype(np.float64))), 0.0))
+
+
+def _worst_element(delta: Float32, exact: Float32, rounding: tuple[float, float]) -> float:
+    """Return the largest |delta| / (relative · |exact| + absolute). Overwrites `delta`."""
+    relative, absolute = rounding
+    allowed = np.abs(exact)
+    allowed *= np.float32(relative)
+    allowed += np.float32(max(absolute, 2.0**-126))
+    np.abs(delta, out=delta)
+    delta /= allowed
+    return float(delta.max())
+
+
+def _nan_is_worst(value: float) -> float:
+    return float("inf") if np.isnan(value) else value
+
+
+def _report(differences: list[Difference]) -> Report:
+    worst = max(differences, key=lambda difference: difference.load)
+    limit = LIMITS[worst.dtype]
+    passed = worst.load <= 1.0
+    figure = max(difference.relative for difference in differences)
+    if passed:
+        summary = (
+            f"{len(differences)} weights: ΔW within {figure:.1e} of PEFT's (limit {limit:.1e}), "
+            "every number within rounding"
+        )
+    elif worst.relative > limit:
+        summary = f"ΔW of {worst.tensor} is off by {worst.relative:.1e} (limit {limit:.1e})"
+    else:
+        summary = f"A number of {worst.tensor} is off by {worst.element:.3g} times what rounding allows"
+    return Report("numbers", passed, figure, limit, summary, worst.tensor)
