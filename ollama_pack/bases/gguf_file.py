@@ -1,0 +1,122 @@
+"""READ  a GGUF model file → Base. Only its header is read."""
+
+import math
+from pathlib import Path
+
+from ollama_pack.errors import InputError, UnsupportedError
+from ollama_pack.gguf_io.layout import FILE_TYPES
+from ollama_pack.gguf_io.read import GgufFile, LongArray, read_gguf
+from ollama_pack.parts import Base
+
+
+def read_base_gguf(path: Path, *, tag: str = "") -> Base:
+    """Return what a conversion needs to know of a base, from its GGUF file.
+
+    Args:
+        path: the file.
+        tag: the Ollama model the file belongs to, where it belongs to one.
+
+    Raises:
+        InputError: the file is missing, damaged, or no model.
+        UnsupportedError: the model is split over several files, or its heads differ by layer.
+    """
+    if path.is_dir():
+        raise InputError("This is a directory; name the GGUF file.", where=path, hint="--base FILE.gguf")
+    header = read_gguf(path)
+    kind = header.text("general.type", "model")
+    if kind != "model":
+        raise InputError(
+            f"The file is a GGUF of type {kind!r}, not a model.", where=path, hint="--base MODEL.gguf"
+        )
+    if header.whole("split.count", 1) > 1:
+        raise UnsupportedError(
+            "The model is split over several GGUF files.",
+            where=path,
+            hint="join the parts with llama.cpp's llama-gguf-split --merge",
+        )
+    arch = header.text("general.architecture")
+    if not arch:
+        raise InputError("The key is missing.", where=f"{path}: general.architecture")
+    heads = _heads(header, f"{arch}.attention.head_count")
+    hidden = header.whole(f"{arch}.embedding_length")
+    return Base(
+        arch=arch,
+        blocks=header.whole(f"{arch}.block_count"),
+        heads=heads,
+        kv_heads=_heads(header, f"{arch}.attention.head_count_kv", heads),
+        head_dim=header.whole(f"{arch}.attention.key_length", hidden // max(heads, 1)),
+        hidden=hidden,
+        feed_forward=_feed_forward(header, f"{arch}.feed_forward_length"),
+        vocab=_vocabulary(header),
+        origin=f"header of {path.name}",
+        tag=tag,
+        source_id=_source_id(header),
+        gguf=path,
+        tensors=header.shapes,
+        details=_details(header, arch),
+    )
+
+
+def _heads(header: GgufFile, key: str, default: int | None = None) -> int:
+    value = header.metadata.get(key, default)
+    if isinstance(value, tuple):
+        if len(set(value)) != 1:
+            raise UnsupportedError(
+                "The number of heads differs from layer to layer.", where=f"{header.path}: {key}"
+            )
+        value = value[0]
+    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        raise InputError(
+            "The key is missing." if value is None else f"The value is {value!r}, not a number of heads.",
+            where=f"{header.path}: {key}",
+        )
+    return value
+
+
+def _feed_forward(header: GgufFile, key: str) -> int:
+    """Return the inner size, 0 where layers differ in it (the tensors' shapes are checked anyway)."""
+    return header.whole(key, 0) if isinstance(header.metadata.get(key, 0), int) else 0
+
+
+def _vocabulary(header: GgufFile) -> int:
+    tokens = header.metadata.get("tokenizer.ggml.tokens")
+    if isinstance(tokens, LongArray):
+        return tokens.length
+    if isinstance(tokens, tuple):
+        return len(tokens)
+    return header.shapes.get("token_embd.weight", (0,))[0]
+
+
+def _source_id(header: GgufFile) -> str:
+    """Return the Hugging Face id the file says it was made from, empty where it does not say."""
+    for key in ("general.source.repo_url", "general.repo_url", "general.source.huggingface.repository"):
+        value = header.text(key).removeprefix("https://huggingface.co/")
+        if value.count("/") == 1:
+            return value
+    return ""
+
+
+def _details(header: GgufFile, arch: str) -> dict[str, str]:
+    parameters = header.whole(
+        "general.parameter_count", sum(math.prod(shape) for shape in header.shapes.values())
+    )
+    return {
+        "model_family": arch,
+        "model_type": human_count(parameters),
+        "file_type": _file_type(header.whole("general.file_type", 0)),
+    }
+
+
+def _file_type(number: int) -> str:
+    """Return the quantisation; like Ollama, 0 (all F32) is not told from a missing key."""
+    return FILE_TYPES.get(number, "unknown") if number else "unknown"
+
+
+def human_count(number: int) -> str:
+    """Return a number of parameters as Ollama writes it: 134.52M, 7B, 6.7B, 120K."""
+    for unit, letter, decimals in ((10**9, "B", 1), (10**6, "M", 2)):
+        if number >= unit:
+            return (
+                f"{number // unit}{letter}" if number % unit == 0 else f"{number / unit:.{decimals}f}{letter}"
+            )
+    return f"{number / 1000:.0f}K" if number >= 1000 else str(number)
