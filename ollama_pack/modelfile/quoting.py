@@ -1,0 +1,119 @@
+"""The letters of a Modelfile: encodings, lines, quotes, and the characters Ollama drops."""
+
+import codecs
+import re
+import unicodedata
+
+from ollama_pack.errors import InputError, UnsupportedError, listing
+
+BLANKS = " \t\r\n"
+TRIPLE, SINGLE = '"""', '"'
+LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
+
+_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+
+
+def decode(data: bytes, where: str) -> str:
+    """Return the text of a Modelfile's bytes: UTF-8, or what its byte order mark says (UTF-8, UTF-16).
+
+    The mark itself is not part of the text.
+
+    Raises:
+        InputError: the bytes are not text in that encoding.
+    """
+    mark, encoding = next((known for known in _BOMS if data.startswith(known[0])), (b"", "utf-8"))
+    try:
+        return data[len(mark) :].decode(encoding)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"This is not {encoding.upper()} text: {error.reason}.",
+            where=f"{where}, byte {len(mark) + error.start}",
+            hint="save the file as UTF-8",
+        ) from error
+
+
+def kept(text: str) -> str:
+    """Return `text` as Ollama's reader sees it: without the characters Go calls unprintable.
+
+    Printable are letters, marks, numbers, punctuation, symbols and the ASCII space; tab and line ends
+    survive as well (they are handled before that filter).
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(character for character in text if _survives(character))
+
+
+def unquote(text: str) -> str | None:
+    """Return what the quotes around `text` hold, `text` itself without any, None while they are open."""
+    if text.startswith(TRIPLE):
+        return text[3:-3] if len(text) >= 6 and text.endswith(TRIPLE) else None
+    if text.startswith(SINGLE):
+        return text[1:-1] if len(text) >= 2 and text.endswith(SINGLE) else None
+    return text
+
+
+def read_value(lines: list[str], at: int, start: int) -> tuple[str, str, int] | None:
+    """Return raw text, value and number of lines of what starts in ``lines[at][start:]``.
+
+    A quoted value closes at the first line whose end, blanks aside, is its quote. The raw text lacks
+    the last line's end. None means that the quotes never close.
+    """
+    body = lines[at][start:].rstrip("\r\n")
+    value = unquote(kept(body).strip(BLANKS))
+    if value is not None:
+        return body, value, 1
+    quote = TRIPLE if kept(body).lstrip(BLANKS).startswith(TRIPLE) else SINGLE
+    for later in range(at + 1, len(lines)):
+        if kept(lines[later]).rstrip(BLANKS).endswith(quote):
+            used = [*lines[at : later + 1]]
+            used[-1] = used[-1].rstrip("\r\n")
+            body = "".join(used)[start:]
+            return body, kept(body).strip(BLANKS)[len(quote) : -len(quote)], len(used)
+    return None
+
+
+def quoted(value: str, where: str = "") -> str:
+    """Return `value` as a Modelfile spells it: bare where that is enough, else in quotes.
+
+    Raises:
+        UnsupportedError: no spelling gives this value back: it is empty (which means "inherit" to
+            Ollama), holds characters that Ollama drops, or one of its lines ends with three quotes.
+    """
+    if not value:
+        raise UnsupportedError(
+            "A Modelfile cannot set an empty text: Ollama takes it for “as in the base model”.", where=where
+        )
+    several = "\n" in value or "\r" in value
+    for quote in ("", TRIPLE, SINGLE) if several else ("", SINGLE, TRIPLE):
+        spelling = f"{quote}{value}{quote}"
+        lines = LINE.findall(spelling)
+        if read_value(lines, 0, 0) == (spelling, value, len(lines)):
+            return spelling
+    raise UnsupportedError(
+        listing("A Modelfile cannot carry this text:", _obstacles(value)),
+        where=where,
+        hint="remove these characters from the text; Ollama has no way to escape them",
+    )
+
+
+def name_of(character: str) -> str:
+    """Return code point and name, ``U+200B ZERO WIDTH SPACE``."""
+    return f"U+{ord(character):04X} {unicodedata.name(character, 'control character')}"
+
+
+def dropped(text: str) -> list[str]:
+    """Return the characters of `text` that Ollama's reader drops, each once, in order."""
+    return [character for character in dict.fromkeys(text) if not _survives(character)]
+
+
+def _survives(character: str) -> bool:
+    return character in BLANKS or unicodedata.category(character)[0] in "LMNPS"
+
+
+def _obstacles(value: str) -> list[str]:
+    problems = []
+    for number, line in enumerate(LINE.findall(value), start=1):
+        problems += [f"line {number}: Ollama drops {name_of(character)}" for character in dropped(line)]
+        if line.rstrip(BLANKS).endswith(TRIPLE):
+            problems.append(f'line {number}: it ends with """, which would end the text there')
+    return problems
