@@ -42,3 +42,29 @@ class Package:
     parser: str = ""
     requires: str = ""
     modelfile_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a destination would do.
+
+    Attributes:
+        via: which destination.
+        name: the model, as a user would type it.
+        where: the place, in the user's words.
+        items: what would be moved or written, and its bytes; what is there already counts 0.
+        replaces: whether a model of that name is there.
+        reason: why this destination, where it was chosen.
+    """
+
+    via: str
+    name: str
+    where: str
+    items: tuple[tuple[str, int], ...]
+    replaces: bool
+    reason: str = ""
+
+    @property
+    def total(self) -> int:
+        """Return the bytes that would be moved or written."""
+        return sum(size for _, size in self.items)

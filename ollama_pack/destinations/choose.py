@@ -1,0 +1,192 @@
+"""Which way a model goes: asked for by the user, or found out.
+
+``auto`` asks the daemon first, because whatever a daemon creates is certainly visible to it. It writes into
+a store where no daemon answers, or where the daemon refuses adapters and its store is on this machine.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ollama_pack.destinations import create, folder
+from ollama_pack.destinations import store as store_destination
+from ollama_pack.destinations.address import may_answer, parse_host
+from ollama_pack.destinations.daemon import AdapterRefusedError, Daemon
+from ollama_pack.destinations.package import Package, Plan, Progress
+from ollama_pack.errors import DestinationError, InputError
+from ollama_pack.names import manifest_path, parse_name
+from ollama_pack.parts import Receipt
+
+AUTO = "auto"
+WAYS = (AUTO, create.VIA, store_destination.VIA, folder.VIA)
+SERVICE_STORE = Path("/usr/share/ollama/.ollama/models")  # of Ollama's installer for Linux
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a model may be put.
+
+    Attributes:
+        address: of the daemon.
+        stores: where a store may be, the likeliest first.
+        folder: for ``folder``.
+    """
+
+    address: str
+    stores: tuple[Path, ...]
+    folder: Path | None = None
+
+
+def places_from(environment: Mapping[str, str], folder: Path | None = None) -> Places:
+    """Return the places the environment names: ``OLLAMA_HOST``, ``OLLAMA_MODELS``, or Ollama's own defaults.
+
+    Raises:
+        InputError: ``OLLAMA_HOST`` is no address.
+    """
+    named = environment.get("OLLAMA_MODELS", "").strip().strip("\"'")
+    stores = (Path(named),) if named else (Path.home() / ".ollama" / "models", SERVICE_STORE)
+    return Places(parse_host(environment.get("OLLAMA_HOST", "")), stores, folder)
+
+
+def put(package: Package, places: Places, *, via: str = AUTO, progress: Progress | None = None) -> Receipt:
+    """Put `package` where `via` says; the first line of the receipt says which way it took and why.
+
+    Raises:
+        DestinationError: the way is closed, or with ``auto`` every way is.
+        UnsupportedError: the base cannot take an adapter.
+    """
+    if via == folder.VIA:
+        return folder.put(
+            package, _folder(places), store=_store_with_base(package, places), progress=progress
+        )
+    if via == store_destination.VIA:
+        return _into_store(package, places, _store(package, places), progress)
+    with Daemon(places.address) as daemon:
+        if via == create.VIA:
+            return create.put(package, daemon, progress)
+        reason = _why_no_daemon(daemon)
+        if not reason:
+            try:
+                receipt = create.put(package, daemon, progress)
+                return _because(receipt, f"via create: Ollama {daemon.version()} answers at {daemon.address}")
+            except AdapterRefusedError as refusal:
+                store = _store_of(daemon, places)
+                if store is None:
+                    raise
+                reason = f"Ollama at {daemon.address} creates no adapters: {refusal.what}"
+        else:
+            store = _store(package, places, reason)
+        receipt = _into_store(package, places, store, progress)
+        return _because(receipt, f"via store: {reason}")
+
+
+def plan(package: Package, places: Places, *, via: str = AUTO) -> Plan:
+    """Return what `put` would do, without doing it.
+
+    Raises:
+        DestinationError: as `put` would.
+        UnsupportedError: as `put` would.
+    """
+    if via == folder.VIA:
+        return folder.plan(package, _folder(places), store=_store_with_base(package, places))
+    if via == store_destination.VIA:
+        return store_destination.plan(package, _store(package, places))
+    with Daemon(places.address) as daemon:
+        if via == create.VIA:
+            return create.plan(package, daemon)
+        reason = _why_no_daemon(daemon)
+        if not reason:
+            return replace(create.plan(package, daemon), reason=f"Ollama answers at {daemon.address}")
+        return replace(store_destination.plan(package, _store(package, places, reason)), reason=reason)
+
+
+def _why_no_daemon(daemon: Daemon) -> str:
+    try:
+        daemon.version()
+    except DestinationError as error:
+        return f"{error.what.rstrip('.')} at {daemon.address}"
+    return ""
+
+
+def _because(receipt: Receipt, reason: str) -> Receipt:
+    return replace(receipt, lines=(reason, *receipt.lines))
+
+
+def _into_store(package: Package, places: Places, store: Path, progress: Progress | None) -> Receipt:
+    """Put `package` into `store`, and have a daemon that may be running forget the model's old runner."""
+    if not may_answer(places.address):
+        return store_destination.put(package, store, progress)
+    with Daemon(places.address) as daemon:
+        if _why_no_daemon(daemon):
+            return store_destination.put(package, store, progress)
+        daemon.unload(package.name.display)
+        receipt = store_destination.put(package, store, progress)
+        daemon.unload(package.name.display)
+        if create.digest_in(daemon, package.name) != receipt.digest:
+            unseen = f"Ollama at {places.address} does not see it: it reads another store"
+            receipt = replace(receipt, lines=(*receipt.lines, unseen))
+    return receipt
+
+
+def _folder(places: Places) -> Path:
+    if places.folder is None:
+        raise DestinationError("No folder is named.", hint="--output DIR")
+    return places.folder
+
+
+def _store(package: Package, places: Places, reason: str = "") -> Path:
+    """Return the store to write into: one that has the base, for a GGUF base any that can be written."""
+    usable: Callable[[Path], bool] = _is_writable if package.base.gguf else _has(package)
+    found = next((store for store in places.stores if usable(store)), None)
+    if found is not None:
+        return found
+    looked = ", ".join(map(str, places.stores))
+    missing = "can be written" if package.base.gguf else f"has {package.base.tag}"
+    prefix = f"{reason}, and no" if reason else "No"
+    raise DestinationError(
+        f"{prefix} Ollama store here {missing}.",
+        where=looked,
+        hint="--via folder, or OLLAMA_MODELS=DIR"
+        if package.base.gguf
+        else f"ollama serve, then ollama pull {package.base.tag}; or --via folder",
+    )
+
+
+def _store_with_base(package: Package, places: Places) -> Path | None:
+    return next((store for store in places.stores if _has(package)(store)), None)
+
+
+def _has(package: Package) -> Callable[[Path], bool]:
+    return lambda store: store_destination.has_base(store, package.base)
+
+
+def _is_writable(store: Path) -> bool:
+    nearest = next(path for path in (store, *store.parents) if path.exists())
+    return nearest.is_dir() and os.access(nearest, os.W_OK)
+
+
+def _store_of(daemon: Daemon, places: Places) -> Path | None:
+    """Return the daemon's store, if it is on this machine: a model of the daemon's must lie in it."""
+    for model in daemon.models():
+        try:
+            name = parse_name(model.name)
+        except InputError:  # a model of the cloud
+            continue
+        path = _path_in(daemon.modelfile(model.name) or "")
+        candidates = ([path.parent.parent] if path else []) + list(places.stores)
+        for store in candidates:
+            manifest = manifest_path(store, name)
+            if manifest.is_file() and hashlib.sha256(manifest.read_bytes()).hexdigest() == model.digest:
+                return store
+    return None
+
+
+def _path_in(modelfile: str) -> Path | None:
+    """Return the blob a daemon's Modelfile is built FROM; no API says where a store is."""
+    for line in modelfile.splitlines():
+        if line.startswith("FROM "):
+            path = Path(line.removeprefix("FROM ").strip())
+            return path if path.is_absolute() and path.parent.name == "blobs" else None
+    return None

@@ -1,0 +1,116 @@
+"""A model through a running daemon: its blobs are sent, then ``/api/create`` puts them together.
+
+Works with adapters on Ollama 0.5.5 to 0.34.0. Later ones refuse to create them, though they run them.
+"""
+
+import re
+from typing import Any
+
+from ollama_pack.destinations.daemon import AdapterRefusedError, Daemon
+from ollama_pack.destinations.package import Package, Plan, Progress
+from ollama_pack.names import ModelName, parse_name
+from ollama_pack.parts import Receipt
+
+VIA = "create"
+LAST_WITH_ADAPTERS = (0, 34, 0)
+
+
+def put(package: Package, daemon: Daemon, progress: Progress | None = None) -> Receipt:
+    """Have the daemon make `package`; a base it lacks is pulled first, a model of that name is replaced.
+
+    Raises:
+        AdapterRefusedError: this Ollama creates no models with adapters any more.
+        DestinationError: the daemon said no, broke off, or is not there.
+    """
+    _refuse_early(package, daemon)
+    lines = []
+    if package.base.gguf is None and daemon.modelfile(package.base.tag) is None:
+        daemon.pull(package.base.tag, progress)
+        lines.append(f"pulled {package.base.tag}")
+    sent = daemon.upload(package.adapter.path, package.adapter.digest, progress)
+    fields = _fields(package)
+    if package.base.gguf is not None:
+        digest = _base_digest(package, progress)
+        fields["files"] = {package.base.gguf.name: digest}
+        sent += daemon.upload(package.base.gguf, digest, progress)
+    name = package.name.display
+    daemon.unload(name)
+    daemon.create(name, fields, progress)
+    daemon.unload(name)
+    return Receipt(
+        via=VIA,
+        name=str(package.name),
+        digest=digest_in(daemon, package.name),
+        where=daemon.address,
+        bytes_written=sent,
+        lines=(f"registered {package.name} with Ollama at {daemon.address}", *lines),
+    )
+
+
+def plan(package: Package, daemon: Daemon) -> Plan:
+    """Return what `put` would send; a GGUF base counts in full, since it is not read here.
+
+    Raises:
+        DestinationError: the daemon said no, or is not there.
+    """
+    adapter = package.adapter
+    items = [("adapter", 0 if daemon.has_blob(adapter.digest) else adapter.size)]
+    if package.base.gguf is not None:
+        items.append((f"base {package.base.gguf.name}, unless it is there", package.base.gguf.stat().st_size))
+    elif daemon.modelfile(package.base.tag) is None:
+        items.append((f"ollama pull {package.base.tag}, of unknown size", 0))
+    replaces = digest_in(daemon, package.name) != ""
+    return Plan(VIA, str(package.name), daemon.address, tuple(items), replaces)
+
+
+def digest_in(daemon: Daemon, name: ModelName) -> str:
+    """Return the digest of the daemon's model of that name, empty if it has none.
+
+    Raises:
+        DestinationError: the daemon said no, or is not there.
+    """
+    wanted = name.display.lower()
+    return next((model.digest for model in daemon.models() if model.name.lower() == wanted), "")
+
+
+def _fields(package: Package) -> dict[str, Any]:
+    """Return the body of ``/api/create``; empty fields are left out, which means inherit."""
+    fields: dict[str, Any] = {
+        "from": parse_name(package.base.tag).display if package.base.gguf is None else "",
+        "adapters": {_gguf_name(package): package.adapter.digest},
+        "template": package.template,
+        "system": package.system,
+        "license": list(package.licenses),
+        "parameters": dict(package.parameters),
+        "messages": [dict(message) for message in package.messages],
+        "renderer": package.renderer,
+        "parser": package.parser,
+        "requires": package.requires,
+    }
+    return {key: value for key, value in fields.items() if value}
+
+
+def _gguf_name(package: Package) -> str:
+    """Return the adapter's file name; the daemon takes a file for GGUF by its ending."""
+    name = package.adapter.path.name
+    return name if name.endswith(".gguf") else f"{name}.gguf"
+
+
+def _base_digest(package: Package, progress: Progress | None) -> str:
+    from ollama_pack.destinations.files import digest_of
+
+    assert package.base.gguf is not None
+    return digest_of(package.base.gguf, progress)
+
+
+def _refuse_early(package: Package, daemon: Daemon) -> None:
+    """Spare the user gigabytes sent in vain: only a daemon that surely refuses is not asked at all."""
+    numbers = re.match(r"v?(\d+)\.(\d+)\.(\d+)", daemon.version())
+    if package.base.gguf is None or numbers is None:
+        return
+    if tuple(map(int, numbers.groups())) > LAST_WITH_ADAPTERS:
+        raise AdapterRefusedError(
+            "This Ollama no longer creates models with adapters; it still runs them.",
+            where=daemon.address,
+            hint="--via store",
+        )

@@ -1,0 +1,255 @@
+"""A running Ollama daemon, spoken to through the official ``ollama`` client.
+
+The only file here that touches ``ollama`` and ``httpx``, and both are imported when a daemon is first spoken
+to. What the client (0.6) does not offer goes to the same address with plain ``httpx``: asking for a blob,
+sending one with progress, the version, and a model's ``renderer``, ``parser`` and ``requires``.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ollama_pack.destinations.address import is_loopback
+from ollama_pack.destinations.package import Progress
+from ollama_pack.errors import DestinationError
+
+if TYPE_CHECKING:
+    import httpx
+
+CHUNK = 1 << 20
+CONNECT_SECONDS = 3.0
+SILENCE_SECONDS = 900.0  # between two lines of a stream: checking a large GGUF is silent for minutes
+NO_ADAPTERS = "LoRA adapters are no longer supported"
+_CLIENT_FIELDS = frozenset(
+    ("from", "files", "adapters", "template", "license", "system", "parameters", "messages")
+)
+
+
+class AdapterRefusedError(DestinationError):
+    """The daemon no longer creates models with an adapter (Ollama 0.34.1 and later)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A model as ``/api/tags`` lists it.
+
+    Attributes:
+        name: with its tag.
+        digest: of its manifest.
+    """
+
+    name: str
+    digest: str
+
+
+class Daemon:
+    """An Ollama daemon at one address.
+
+    Args:
+        address: ``http://127.0.0.1:11434``, as `parse_host` returns it.
+    """
+
+    def __init__(self, address: str) -> None:
+        import httpx
+        import ollama
+
+        self.address = address
+        timeout = httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
+        proxies = not is_loopback(httpx.URL(address).host)  # a proxy cannot reach this machine's loopback
+        self._http: httpx.Client = httpx.Client(base_url=address, timeout=timeout, trust_env=proxies)
+        self._client: ollama.Client = ollama.Client(host=address, timeout=timeout, trust_env=proxies)
+
+    def __enter__(self) -> "Daemon":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._http.close()
+        close: Callable[[], object] = getattr(
+            self._client, "close", lambda: None
+        )  # the first clients had none
+        close()
+
+    def version(self) -> str:
+        """Return the daemon's version; one built from source says ``0.0.0``.
+
+        Raises:
+            DestinationError: no daemon answers.
+        """
+        with self._explained():
+            answer = self._http.get("/api/version", timeout=CONNECT_SECONDS)
+            answer.raise_for_status()
+            return str(answer.json()["version"])
+
+    def models(self) -> list[Listed]:
+        """Return the models it has.
+
+        Raises:
+            DestinationError: the daemon said no.
+        """
+        with self._explained():
+            return [Listed(model.model or "", model.digest or "") for model in self._client.list().models]
+
+    def modelfile(self, name: str) -> str | None:
+        """Return the Modelfile of a model, None if there is no such model.
+
+        Raises:
+            DestinationError: the daemon said no.
+        """
+        import ollama
+
+        with self._explained():
+            try:
+                return self._client.show(name).modelfile or ""
+            except ollama.ResponseError as error:
+                if error.status_code == 404:
+                    return None
+                raise
+
+    def has_blob(self, digest: str) -> bool:
+        """Return whether a blob is in its store.
+
+        Raises:
+            DestinationError: the daemon said no.
+        """
+        with self._explained():
+            answer = self._http.head(f"/api/blobs/{digest}")
+            if answer.status_code == 404:
+                return False
+            answer.raise_for_status()
+            return True
+
+    def upload(self, path: Path, digest: str, progress: Progress | None = None) -> int:
+        """Send a blob, unless it is there; return the bytes sent.
+
+        Raises:
+            DestinationError: the daemon said no, or the file is not what `digest` promises.
+        """
+        if self.has_blob(digest):
+            return 0
+        with self._explained():
+            size = path.stat().st_size
+            body = _pieces(path, size, progress)
+            answer = self._http.post(
+                f"/api/blobs/{digest}", content=body, headers={"Content-Length": str(size)}
+            )
+            answer.raise_for_status()
+        return size
+
+    def create(self, name: str, fields: Mapping[str, Any], progress: Progress | None = None) -> None:
+        """Have a model made, and wait until the daemon says it is.
+
+        Args:
+            name: of the model.
+            fields: of ``/api/create``; empty ones must be left out.
+            progress: told what the daemon tells.
+
+        Raises:
+            AdapterRefusedError: this Ollama creates no models with adapters any more.
+            DestinationError: the daemon said no, or broke off.
+        """
+        with self._explained():
+            if fields.keys() <= _CLIENT_FIELDS:
+                known = {("from_" if key == "from" else key): value for key, value in fields.items()}
+                parts: Iterator[Any] = self._client.create(name, **known, stream=True)
+            else:
+                parts = self._lines("/api/create", {"model": name, **fields})
+            _follow(parts, f"creating {name}", progress)
+
+    def pull(self, name: str, progress: Progress | None = None) -> None:
+        """Have a model fetched from its registry.
+
+        Raises:
+            DestinationError: the daemon said no, or broke off.
+        """
+        with self._explained():
+            _follow(self._client.pull(name, stream=True), f"pulling {name}", progress)
+
+    def unload(self, name: str) -> None:
+        """Take a model out of memory: a runner keeps the template mode it was started with.
+
+        Raises:
+            DestinationError: the daemon said no.
+        """
+        import ollama
+
+        with self._explained(), contextlib.suppress(ollama.ResponseError):  # there may be no such model yet
+            self._client.generate(name, keep_alive=0)
+
+    def _lines(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        import json
+
+        import ollama
+
+        with self._http.stream("POST", path, json=body) as answer:
+            if answer.is_error:
+                raise ollama.ResponseError(answer.read().decode("utf-8", "replace"), answer.status_code)
+            for line in answer.iter_lines():
+                part = json.loads(line)
+                if part.get("error"):
+                    raise ollama.ResponseError(str(part["error"]))
+                yield part
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what the client, the network and the daemon say into a DestinationError."""
+        import httpx
+        import ollama
+
+        try:
+            yield
+        except ollama.ResponseError as error:
+            raise _said_no(str(error.error), self.address) from error
+        except httpx.HTTPStatusError as error:
+            raise _said_no(_reason(error.response), self.address) from error
+        except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
+            raise DestinationError(
+                "No Ollama daemon answers.", where=self.address, hint="ollama serve, or OLLAMA_HOST=HOST:PORT"
+            ) from error
+        except httpx.HTTPError as error:
+            raise DestinationError(f"The daemon broke off: {error}.", where=self.address) from error
+        except (ValueError, KeyError) as error:
+            raise DestinationError(
+                "This does not answer like an Ollama daemon.", where=self.address
+            ) from error
+        except OSError as error:
+            raise DestinationError(f"This cannot be read: {error}.", where=error.filename) from error
+
+
+def _pieces(path: Path, size: int, progress: Progress | None) -> Iterator[bytes]:
+    done = 0
+    with path.open("rb") as source:
+        while chunk := source.read(CHUNK):
+            done += len(chunk)
+            yield chunk
+            if progress is not None:
+                progress(f"sending {path.name}", done, size)
+
+
+def _follow(parts: Iterator[Any], label: str, progress: Progress | None) -> None:
+    """Read a stream to its end; HTTP 200 means nothing, the last line does."""
+    last = ""
+    for part in parts:
+        last = str(part.get("status") or "")
+        if progress is not None:
+            progress(f"{label}: {last}", int(part.get("completed") or 0), int(part.get("total") or 0))
+    if last != "success":
+        raise DestinationError(f"The daemon broke off while {label}; its last word was {last!r}.")
+
+
+def _said_no(reason: str, address: str) -> DestinationError:
+    if NO_ADAPTERS.lower() in reason.lower():
+        return AdapterRefusedError(
+            "This Ollama no longer creates models with adapters; it still runs them.",
+            where=address,
+            hint="--via store",
+        )
+    return DestinationError(f"The daemon says: {reason}", where=address)
+
+
+def _reason(answer: "httpx.Response") -> str:
+    try:
+        return str(answer.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"{answer.status_code} {answer.text[:200]}"

@@ -1,0 +1,85 @@
+"""Everything into a folder, for a machine that has no Ollama yet.
+
+The folder holds the GGUF LoRA file, ``Modelfile.txt`` for ``ollama create -f``, and, where the base's layers
+are known, ``config.json`` and ``manifest.json`` with the bytes a store would hold.
+"""
+
+from pathlib import Path
+
+from ollama_pack.destinations import store as store_destination
+from ollama_pack.destinations.files import copy_whole, explained, whole_file
+from ollama_pack.destinations.layers import Image
+from ollama_pack.destinations.package import Package, Plan, Progress
+from ollama_pack.parts import Receipt
+
+VIA = "folder"
+MODELFILE = "Modelfile.txt"
+CONFIG = "config.json"
+MANIFEST = "manifest.json"
+
+
+def put(
+    package: Package, folder: Path, *, store: Path | None = None, progress: Progress | None = None
+) -> Receipt:
+    """Write `package` into `folder`, the manifest last; files of these names are replaced.
+
+    Args:
+        package: the model.
+        folder: made if it is not there.
+        store: asked for the base's layers; without one (or without the base in it) there is no manifest.
+        progress: told about the bytes moved.
+
+    Raises:
+        DestinationError: the folder cannot be written.
+    """
+    image = _image(package, store, progress)
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    written = copy_whole(package.adapter.path, folder / package.adapter.path.name, progress)
+    for name, content in _texts(package, image):
+        written += _write(folder / name, content)
+    left_out = f"no {MANIFEST}: the layers of {package.base.tag} are not known here"
+    return Receipt(
+        via=VIA,
+        name=str(package.name),
+        digest=image.digest if image else "",
+        where=str(folder),
+        bytes_written=written,
+        lines=(f"wrote {package.name} to {folder}", *(() if image else (left_out,))),
+    )
+
+
+def plan(package: Package, folder: Path, *, store: Path | None = None) -> Plan:
+    """Return what `put` would write; the size of a manifest is not counted where it takes reading the base.
+
+    Raises:
+        DestinationError: the base in `store` is damaged.
+    """
+    image = None if package.base.gguf else _image(package, store, None)
+    adapter = folder / package.adapter.path.name
+    items = [(adapter.name, 0 if adapter.exists() else package.adapter.size)]
+    items += [(name, len(content)) for name, content in _texts(package, image)]
+    return Plan(VIA, str(package.name), str(folder), tuple(items), (folder / MODELFILE).exists())
+
+
+def _image(package: Package, store: Path | None, progress: Progress | None) -> Image | None:
+    known = package.base.gguf is not None or (
+        store is not None and store_destination.has_base(store, package.base)
+    )
+    return store_destination.make_image(package, store, progress) if known else None
+
+
+def _texts(package: Package, image: Image | None) -> list[tuple[str, bytes]]:
+    texts = [(MODELFILE, package.modelfile_text.encode())] if package.modelfile_text else []
+    if image is not None:
+        texts += [(CONFIG, image.config.content or b""), (MANIFEST, image.manifest)]
+    return texts
+
+
+def _write(path: Path, content: bytes) -> int:
+    with explained(path):
+        if path.is_file() and path.read_bytes() == content:
+            return 0
+    with whole_file(path) as file:
+        file.write(content)
+    return len(content)

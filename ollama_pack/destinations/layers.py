@@ -1,0 +1,232 @@
+"""From a base and a package to the layers, the configuration and the manifest Ollama would have made.
+
+Nothing here touches a disk. The order of the layers, the fields of the configuration and what is inherited
+follow ``server/create.go`` of Ollama 0.33: the base's layers as they are, the adapter, then template,
+system prompt, licences, parameters and messages.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ollama_pack.destinations.gojson import encode
+from ollama_pack.destinations.package import Package
+from ollama_pack.errors import DestinationError, UnsupportedError
+from ollama_pack.parts import Base, Layer
+
+MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
+_IMAGE = "application/vnd.ollama.image."
+MODEL_TYPE = f"{_IMAGE}model"
+ADAPTER_TYPE = f"{_IMAGE}adapter"
+TEMPLATE_TYPE = f"{_IMAGE}template"
+SYSTEM_TYPE = f"{_IMAGE}system"
+LICENSE_TYPE = f"{_IMAGE}license"
+PARAMS_TYPE = f"{_IMAGE}params"
+MESSAGES_TYPE = f"{_IMAGE}messages"
+
+_MESSAGE_FIELDS = ("role", "content", "thinking", "images", "tool_calls", "tool_name", "tool_call_id")
+_ARCH_DEFAULTS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
+    "gemma4": ("gemma4", "gemma4", ("<turn|>",)),
+    "laguna": ("laguna", "laguna", ()),
+    "nemotron_h": ("nemotron-3-nano", "nemotron-3-nano", ()),
+    "nemotron_h_moe": ("nemotron-3-nano", "nemotron-3-nano", ()),
+    "nemotron_h_omni": ("nemotron-3-nano", "nemotron-3-nano", ()),
+}
+"""Architecture → renderer, parser and stop words Ollama sets of itself where nobody else did."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseImage:
+    """What a model is built on.
+
+    Attributes:
+        layers: of the base; a parameters layer comes with its content.
+        config: the base's configuration.
+    """
+
+    layers: tuple[Layer, ...]
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A whole model, as a store or a registry keeps it.
+
+    Attributes:
+        layers: in the order of the manifest.
+        config: the configuration, a layer of its own.
+        manifest: its bytes.
+    """
+
+    layers: tuple[Layer, ...]
+    config: Layer
+    manifest: bytes
+
+    @property
+    def digest(self) -> str:
+        """Return what Ollama lists as the model's digest: 64 hexadecimal digits."""
+        return hashlib.sha256(self.manifest).hexdigest()
+
+
+def parse_manifest(content: bytes, *, where: object) -> tuple[Layer, tuple[Layer, ...]]:
+    """Return the configuration and the layers a manifest names.
+
+    Raises:
+        DestinationError: it is not a manifest of one model.
+    """
+    try:
+        document = json.loads(content)
+        config = _entry(document["config"])
+        return config, tuple(_entry(entry) for entry in document["layers"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DestinationError("This is not the manifest of a model.", where=where) from error
+
+
+def image_of_gguf(base: Base, digest: str, size: int) -> BaseImage:
+    """Return the base image of a GGUF file: one layer, and the configuration Ollama gives it.
+
+    ``model_type`` (a parameter count, ``134.52M``) and ``file_type`` (``Q4_1``) are taken from
+    ``base.details``. A chat template inside the file stays there: llama.cpp reads it itself.
+    """
+    config = {
+        "model_format": "gguf",
+        "model_family": base.arch,
+        "model_families": [base.arch],
+        "model_type": base.details.get("model_type", ""),
+        "file_type": base.details.get("file_type", ""),
+    }
+    return BaseImage((Layer(MODEL_TYPE, digest, size, file=base.gguf),), config)
+
+
+def build_image(package: Package, base: BaseImage) -> Image:
+    """Return `package` on `base`, with the bytes Ollama itself would write.
+
+    Raises:
+        UnsupportedError: the base runs on an engine that ignores adapters, or in a cloud.
+        InputError: a parameter or message that JSON cannot hold.
+    """
+    _check_base(base, package)
+    renderer, parser, stop = _voice(package, base)
+    parameters = dict(package.parameters)
+    if stop and "stop" not in parameters:
+        parameters["stop"] = stop
+    layers = [*base.layers, _adapter(package)]
+    if package.template:
+        layers = _replaced(layers, _small(TEMPLATE_TYPE, package.template.encode()))
+    if package.system:
+        layers = _replaced(layers, _small(SYSTEM_TYPE, package.system.encode()))
+    layers += [_small(LICENSE_TYPE, text.encode()) for text in package.licenses]
+    merged = {**_parameters(base.layers), **parameters}
+    if merged:
+        layers = _replaced(layers, _small(PARAMS_TYPE, encode(merged, sort_keys=True)))
+    if package.messages:
+        content = encode([_message(message) for message in package.messages])
+        layers = _replaced(layers, _small(MESSAGES_TYPE, content))
+    config = _small(CONFIG_TYPE, encode(_config(package, base, renderer, parser)))
+    return Image(tuple(layers), config, _manifest(config, layers))
+
+
+def inherited(layer: Layer, base_name: str, content: bytes | None = None) -> Layer:
+    """Return a base's layer as the new model names it: taken from `base_name`."""
+    return replace(layer, origin=base_name, content=content)
+
+
+def has_adapter(base: BaseImage) -> bool:
+    """Return whether the base brings an adapter of its own; Ollama adds the two up."""
+    return any(layer.media_type == ADAPTER_TYPE for layer in base.layers)
+
+
+def _check_base(base: BaseImage, package: Package) -> None:
+    name = package.base.tag or str(package.base.gguf)
+    if base.config.get("remote_host"):
+        raise UnsupportedError(f"{name} runs on another machine: it cannot take an adapter.", where=name)
+    if base.config.get("model_format", "gguf") not in ("gguf", ""):
+        raise UnsupportedError(
+            f"{name} is not a GGUF model: Ollama would ignore the adapter without a word.",
+            where=name,
+            hint="a base whose `ollama show` says  format gguf",
+        )
+
+
+def _voice(package: Package, base: BaseImage) -> tuple[str, str, list[str]]:
+    """Return renderer, parser and the stop words that come with them."""
+    renderer = package.renderer or base.config.get("renderer", "")
+    parser = package.parser or base.config.get("parser", "")
+    defaults = _ARCH_DEFAULTS.get(str(base.config.get("model_family", "")))
+    if defaults is None or (renderer and parser):
+        return renderer, parser, []
+    return renderer or defaults[0], parser or defaults[1], list(defaults[2])
+
+
+def _adapter(package: Package) -> Layer:
+    adapter = package.adapter
+    return Layer(ADAPTER_TYPE, adapter.digest, adapter.size, file=adapter.path, origin=adapter.path.name)
+
+
+def _parameters(layers: Iterable[Layer]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for layer in layers:
+        if layer.media_type == PARAMS_TYPE and layer.content:
+            found = {**json.loads(layer.content), **found}
+    return found
+
+
+def _message(message: Mapping[str, Any]) -> dict[str, Any]:
+    ordered = {field: message[field] for field in _MESSAGE_FIELDS if message.get(field)}
+    return {"role": str(message["role"]).lower(), "content": message.get("content", "")} | {
+        key: value for key, value in ordered.items() if key not in ("role", "content")
+    }
+
+
+def _config(package: Package, base: BaseImage, renderer: str, parser: str) -> dict[str, Any]:
+    inherited = base.config
+    family = inherited.get("model_family") or package.base.arch
+    optional = {
+        "renderer": renderer,
+        "parser": parser,
+        "requires": package.requires or inherited.get("requires", ""),
+        "capabilities": inherited.get("capabilities"),
+    }
+    return {
+        "model_format": inherited.get("model_format") or "gguf",
+        "model_family": family,
+        "model_families": inherited.get("model_families") or [family],
+        "model_type": inherited.get("model_type") or package.base.details.get("model_type", ""),
+        "file_type": inherited.get("file_type") or package.base.details.get("file_type", ""),
+        **{key: value for key, value in optional.items() if value},
+        "architecture": "amd64",
+        "os": "linux",
+    }
+
+
+def _manifest(config: Layer, layers: Iterable[Layer]) -> bytes:
+    return encode(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "config": _fields(config),
+            "layers": [_fields(layer) for layer in layers],
+        }
+    )
+
+
+def _fields(layer: Layer) -> dict[str, Any]:
+    fields = {"mediaType": layer.media_type, "digest": layer.digest, "size": layer.size}
+    return fields | ({"from": layer.origin} if layer.origin else {})
+
+
+def _small(media_type: str, content: bytes) -> Layer:
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    return Layer(media_type, digest, len(content), content=content)
+
+
+def _replaced(layers: Iterable[Layer], new: Layer) -> list[Layer]:
+    return [layer for layer in layers if layer.media_type != new.media_type] + [new]
+
+
+def _entry(fields: Mapping[str, Any]) -> Layer:
+    media_type, digest = str(fields["mediaType"]), str(fields["digest"])
+    return Layer(media_type, digest, int(fields["size"]), origin=fields.get("from", ""))

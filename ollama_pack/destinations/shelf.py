@@ -1,0 +1,153 @@
+"""One store's blobs while a model is put there: the manifest last, and nothing left behind on failure.
+
+A blob is a file named after the SHA-256 of its bytes. When Ollama starts it removes blobs that no manifest
+names and that are older than an hour; so blobs are new files here, and their manifest follows at once.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from ollama_pack.destinations.files import clone, explained, link, pump, whole_file
+from ollama_pack.destinations.package import Progress
+from ollama_pack.errors import DestinationError
+from ollama_pack.names import ModelName, blob_path, manifest_path
+from ollama_pack.parts import Layer
+
+
+@dataclass(slots=True)
+class Shelf:
+    """A store's blobs, to be used with ``with``: what was added is taken back when the block fails.
+
+    Attributes:
+        store: the directory with ``blobs/`` and ``manifests/``.
+        progress: told about every byte moved.
+        added: blobs that were not there before.
+        written: bytes moved; clones and links count nothing.
+        lines: what to tell the user.
+    """
+
+    store: Path
+    progress: Progress | None = None
+    added: list[Path] = field(default_factory=list)
+    written: int = 0
+    lines: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> "Shelf":
+        self._directory(self.store / "blobs")
+        self._directory(self.store / "manifests")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None or not self.added:
+            return
+        named = "".join(
+            _texts(self.store / "manifests")
+        )  # somebody else may have come to need a blob of ours
+        for blob in self.added:
+            if blob.name.replace("-", ":") not in named:
+                with contextlib.suppress(OSError):
+                    blob.unlink(missing_ok=True)
+
+    def add(self, layer: Layer) -> None:
+        """Put a layer's bytes into the store, unless they are there.
+
+        Raises:
+            DestinationError: they cannot be written, or are not what the digest promises.
+        """
+        target = blob_path(self.store, layer.digest)
+        if target.is_file() and target.stat().st_size == layer.size:
+            with contextlib.suppress(OSError):  # only its owner may: then a manifest of the owner's holds it
+                os.utime(target)
+        elif layer.content is not None:
+            with whole_file(target) as file:
+                file.write(layer.content)
+            self._keep(target, layer.size)
+        elif layer.file is not None:
+            self._keep(target, self._copy(layer.file, target, layer.digest))
+        else:
+            raise DestinationError("A part of the base is missing from the store.", where=target)
+
+    def adopt(self, layer: Layer) -> None:
+        """Put the bytes of a large file into the store: cloned, else linked, else copied.
+
+        Raises:
+            DestinationError: it cannot be written, or changed in the meantime.
+        """
+        target = blob_path(self.store, layer.digest)
+        if layer.file is None or target.exists():
+            return self.add(layer)
+        before = layer.file.stat()
+        if clone(layer.file, target):
+            self.lines.append(f"base cloned from {layer.file}: it takes no room of its own")
+            self._keep(target, 0)
+        elif link(layer.file, target):
+            self.lines.append(
+                f"base linked to {layer.file}: move or delete that file as you like, but never edit it"
+            )
+            self.added.append(target)
+        else:
+            self._keep(target, self._copy(layer.file, target, layer.digest))
+        after = layer.file.stat()
+        if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
+            raise DestinationError("The base was changed while it was read.", where=layer.file)
+        return None
+
+    def publish(self, name: ModelName, manifest: bytes, layers: tuple[Layer, ...]) -> Path:
+        """Write the manifest: from here on the model exists.
+
+        Raises:
+            DestinationError: it cannot be written, or a daemon that has just started removed a blob.
+        """
+        target = manifest_path(self.store, name)
+        self._directory(target.parent)
+        missing = [layer for layer in layers if not blob_path(self.store, layer.digest).exists()]
+        if missing:
+            raise DestinationError(
+                "Ollama tidied its store at this very moment.",
+                where=blob_path(self.store, missing[0].digest),
+                hint="the same command once more",
+            )
+        with whole_file(target, temporary_in=self.store / "manifests") as file:
+            file.write(manifest)
+        self._give(target)
+        self.written += len(manifest)
+        return target
+
+    def _copy(self, source: Path, target: Path, digest: str) -> int:
+        with source.open("rb") as reader, whole_file(target) as writer:
+            found = pump(reader, writer, f"copying {source.name}", self.progress)
+            if found != digest:
+                raise DestinationError(f"The file is not what it was: {digest} was expected.", where=source)
+        return target.stat().st_size
+
+    def _keep(self, target: Path, written: int) -> None:
+        self.added.append(target)
+        self.written += written
+        self._give(target)
+
+    def _directory(self, path: Path) -> None:
+        with explained(path):
+            missing = [p for p in (path, *path.parents) if not p.exists()]
+            for directory in reversed(missing):
+                directory.mkdir(exist_ok=True)
+                directory.chmod(0o755)
+                self._give(directory)
+
+    def _give(self, path: Path) -> None:
+        """Let root's files belong to the owner of the store: the daemon must touch and remove them."""
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            owner = self.store.stat()
+            with contextlib.suppress(OSError):
+                os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def _texts(manifests: Path) -> Iterator[str]:
+    for path in manifests.glob("*/*/*/*"):
+        with contextlib.suppress(OSError):
+            yield path.read_text("utf-8", "replace")
