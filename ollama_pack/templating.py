@@ -103,10 +103,10 @@ def render(template: Template, filled: Fields) -> str:
 def compose(author: Modelfile | None, template: Template, filled: Fields) -> Modelfile:
     """Return the Modelfile of a package.
 
-    Without an author's Modelfile it is the filled template. With one, every line of it stays, and only
-    this is set: FROM, SYSTEM and PARAMETERs where `filled` has them, ADAPTER (removed where `filled`
-    has none), and TEMPLATE and the ``stop`` PARAMETERs where the template brings a TEMPLATE. Composing
-    the result again with the same template and fields changes nothing.
+    It starts from the author's Modelfile, or from the filled template where there is none. Every line of
+    it stays, and only this is set: FROM, SYSTEM and PARAMETERs where `filled` has them, ADAPTER (removed
+    where `filled` has none), and TEMPLATE and the ``stop`` PARAMETERs where the template brings a
+    TEMPLATE. Composing the result again with the same template and fields changes nothing.
 
     Raises:
         InputError: no base anywhere, a damaged template, an unknown parameter or a value of the wrong type.
@@ -115,22 +115,17 @@ def compose(author: Modelfile | None, template: Template, filled: Fields) -> Mod
     _check_values(author, filled)
     base = filled.base or (author.value("FROM") if author else "")
     made = parse(render(template, replace(filled, base=base)), where=template.where)
-    if author is None:
-        return made
-    result = with_command(author, "FROM", filled.base) if filled.base else author
-    if filled.adapter:
-        result = with_command(result, "ADAPTER", filled.adapter)
-    else:
-        result = without_command(result, "ADAPTER")
+    result = author or made
     if made.value("TEMPLATE"):
         result = with_command(result, "TEMPLATE", made.value("TEMPLATE"))
         for stop in made.values("PARAMETER", "stop"):
             result = with_command(result, "PARAMETER", stop, key="stop")
-    if filled.system:
-        result = with_command(result, "SYSTEM", filled.system)
+    # A template of the user's own need not have a place for everything that must be said.
+    for name, value in (("FROM", filled.base), ("SYSTEM", filled.system), ("ADAPTER", filled.adapter)):
+        result = with_command(result, name, value) if value else result
     for key, value in filled.parameters:
         result = with_command(result, "PARAMETER", value, key=key)
-    return result
+    return result if filled.adapter else without_command(result, "ADAPTER")
 
 
 def _folder() -> Path:
