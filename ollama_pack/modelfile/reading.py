@@ -34,9 +34,7 @@ def parse(text: str, *, where: str) -> Modelfile:
     faults = [(command.line, found) for command in modelfile.commands if (found := command_fault(command))]
     if len(faults) == 1:
         line, what = faults[0]
-        raise InputError(
-            f"{what[0].upper()}{what[1:]}.", where=f"{where}, line {line}", hint="correct that line"
-        )
+        raise InputError(f"{what[0].upper()}{what[1:]}.", where=f"{where}, line {line}")
     if faults:
         # Line numbers of one width, so that the listing's order is the file's.
         width = len(str(faults[-1][0]))
