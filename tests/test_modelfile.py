@@ -37,6 +37,7 @@ def commands(text: str) -> list[tuple[str, str, str]]:
         pytest.param("SYSTEM a\u200bb\u00a0c", "abc", id="unprintable characters are dropped"),
         pytest.param("SYSTEM \u2764\ufe0f a\tb", "\u2764\ufe0f a\tb", id="variation selectors and tabs stay"),
         pytest.param('SYSTEM \u200b"a"', "a", id="they are dropped before quotes are read"),
+        pytest.param('SYSTEM \u200b"""a"\nb"""', 'a"\nb', id="before three quotes as well"),
         pytest.param("SYSTEM ", "", id="a blank alone is an empty value"),
         pytest.param('SYSTEM ""', "", id="two quotes are an empty value"),
         pytest.param('SYSTEM """"""', "", id="six quotes are an empty value"),
