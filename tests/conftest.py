@@ -1,0 +1,59 @@
+"""Fixtures for every test. Nothing here touches a network, and no file in git is binary."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from adapters import TINY, tensors_of, write_adapter, write_model
+
+from ollama_pack.parts import Base
+
+GOLDENS = Path(__file__).parent / "goldens"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--update-goldens", action="store_true", help="write tests/goldens anew; read the diff")
+
+
+@pytest.fixture
+def make_adapter(tmp_path) -> Callable[..., Path]:
+    """Return a function that writes an adapter directory from the fields of `adapters.Recipe`."""
+
+    def make(name: str = "ada-lora", **fields: Any) -> Path:
+        return write_adapter(tmp_path / name, **fields)
+
+    return make
+
+
+@pytest.fixture
+def tiny_base() -> Base:
+    """Return a base known by its configuration only: no tensors."""
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def tiny_shapes() -> dict[str, tuple[int, ...]]:
+    """Return every weight of the tiny base, which is tied, by its GGUF name."""
+    return tensors_of(TINY)
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf(tmp_path_factory) -> Path:
+    """Return a whole model file of the tiny base, written by gguf-py."""
+    return write_model(tmp_path_factory.mktemp("base") / "tiny.gguf")
+
+
+@pytest.fixture
+def golden(request) -> Callable[[str, str], None]:
+    """Return a function that compares a text with a golden, or writes it under --update-goldens."""
+
+    def check(name: str, text: str) -> None:
+        path = GOLDENS / name
+        if request.config.getoption("--update-goldens"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8", newline="\n")
+        assert path.exists(), f"no golden {name}; run pytest --update-goldens and read the diff"
+        assert text == path.read_text("utf-8")
+
+    return check
