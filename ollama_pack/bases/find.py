@@ -1,0 +1,77 @@
+"""READ  whatever names a base → Base.
+
+A base is named by ``--base``, else by FROM in Modelfile.txt, else by ``base_model_name_or_path``.
+A text that is a file is read as GGUF; every other text is looked up in the catalog, as an Ollama
+model or a Hugging Face id.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ollama_pack.bases.catalog import base_from_entry, find_entry, find_tag, read_base_by_name
+from ollama_pack.bases.gguf_file import read_base_gguf
+from ollama_pack.errors import InputError
+from ollama_pack.names import parse_name
+from ollama_pack.parts import Base
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clues:
+    """What is known about which base an adapter belongs to; empty where nothing is.
+
+    Attributes:
+        option: the value of ``--base``, relative to the working directory where it is a path.
+        modelfile_from: FROM of the author's Modelfile.txt.
+        directory: where that Modelfile lies; its paths are relative to it.
+        adapter_base: ``base_model_name_or_path`` of adapter_config.json.
+    """
+
+    option: str = ""
+    modelfile_from: str = ""
+    directory: Path = Path()
+    adapter_base: str = ""
+
+
+def find_base(clues: Clues) -> Base:
+    """Return the base, from the strongest clue there is.
+
+    A model of the user's own that no catalog knows borrows its numbers from the base the adapter
+    names, and says so in its notes.
+
+    Raises:
+        InputError: nothing names a base, the name is unknown, or its GGUF file is damaged.
+        UnsupportedError: the base is known, but not the numbers a conversion needs.
+    """
+    if clues.option:
+        path = Path(clues.option).expanduser()
+        return (
+            read_base_gguf(path) if is_path(clues.option, path) else _named(clues.option, clues.adapter_base)
+        )
+    if clues.modelfile_from:
+        path = clues.directory / Path(clues.modelfile_from).expanduser()
+        if is_path(clues.modelfile_from, path):
+            return read_base_gguf(path)
+        return _named(clues.modelfile_from, clues.adapter_base)
+    if clues.adapter_base:
+        return read_base_by_name(clues.adapter_base)
+    raise InputError(
+        "Nothing says which base the adapter belongs to.",
+        where="adapter_config.json: base_model_name_or_path",
+        hint="--base with an Ollama model (vicuna:7b), a Hugging Face id, or a GGUF file",
+    )
+
+
+def is_path(text: str, path: Path) -> bool:
+    """Return whether `text`, which would be the file `path`, names a file rather than a model."""
+    return path.exists() or text.lower().endswith(".gguf") or text.startswith((".", "/", "~"))
+
+
+def _named(name: str, adapter_base: str) -> Base:
+    if find_tag(name) is None and find_entry(name) is None:
+        entry = find_entry(adapter_base) if adapter_base else None
+        if entry is not None and "/" not in name.removeprefix("library/"):
+            tag = str(parse_name(name))
+            note = f"{tag} is not in the catalog; its numbers are taken to be those of {entry.source_id}"
+            known = base_from_entry(entry)
+            return replace(known, tag=tag, notes=(*known.notes, note))
+    return read_base_by_name(name)
