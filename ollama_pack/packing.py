@@ -1,0 +1,94 @@
+"""PACK  Modelfile × GGUF LoRA × Base → Package; or read all three from the folder a build left."""
+
+from pathlib import Path
+
+from ollama_pack.bases.find import is_path
+from ollama_pack.bases.gguf_file import read_base_gguf
+from ollama_pack.destinations.files import digest_of
+from ollama_pack.destinations.package import Package
+from ollama_pack.errors import InputError
+from ollama_pack.gguf_io.layout import TENSOR_TYPES
+from ollama_pack.gguf_io.read import read_gguf
+from ollama_pack.modelfile import Modelfile, decode, parameters, parse, print_modelfile
+from ollama_pack.names import ModelName
+from ollama_pack.parts import Base, LoraFile
+
+MODELFILE_NAME = "Modelfile.txt"
+
+
+def pack(name: ModelName, said: Modelfile, lora: LoraFile, base: Base) -> Package:
+    """Return the model a Modelfile describes, ready to be put somewhere."""
+    return Package(
+        name=name,
+        adapter=lora,
+        base=base,
+        template=said.value("TEMPLATE"),
+        system=said.value("SYSTEM"),
+        parameters=parameters(said),
+        messages=tuple({"role": role, "content": content} for role, content in said.messages),
+        licenses=said.values("LICENSE"),
+        renderer=said.value("RENDERER"),
+        parser=said.value("PARSER"),
+        requires=said.value("REQUIRES").removeprefix("v"),
+        modelfile_text=print_modelfile(said),
+    )
+
+
+def read_package(folder: Path, name: ModelName) -> Package:
+    """Return what a build left in a folder: Modelfile.txt and the GGUF LoRA its ADAPTER names.
+
+    Raises:
+        InputError: one of them is missing or damaged, or ADAPTER names something else.
+    """
+    said = read_author(folder)
+    if said is None:
+        raise InputError(
+            f"There is no {MODELFILE_NAME} here.",
+            where=folder,
+            hint="ollama-pack build DIR --via folder --out FOLDER  makes such a folder",
+        )
+    if not said.value("ADAPTER"):
+        raise InputError("There is no ADAPTER line.", where=said.where, hint="ollama-pack build DIR  sets it")
+    lora = read_lora(folder / said.value("ADAPTER"))
+    source = said.value("FROM")
+    path = folder / Path(source).expanduser()
+    if is_path(source, path):
+        return pack(name, said, lora, read_base_gguf(path))
+    arch = read_gguf(lora.path).text("general.architecture")
+    base = Base(
+        arch=arch, blocks=0, heads=0, kv_heads=0, head_dim=0, hidden=0, tag=source, origin=MODELFILE_NAME
+    )
+    return pack(name, said, lora, base)
+
+
+def read_author(directory: Path) -> Modelfile | None:
+    """Return the author's Modelfile.txt, None where there is none.
+
+    Raises:
+        InputError: it cannot be read, or is no Modelfile.
+    """
+    path = directory / MODELFILE_NAME
+    if not path.exists():
+        return None
+    try:
+        return parse(decode(path.read_bytes(), str(path)), where=str(path))
+    except OSError as error:
+        raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
+
+
+def read_lora(path: Path) -> LoraFile:
+    """Return a GGUF LoRA file that exists; it is read through for its digest.
+
+    Raises:
+        InputError: it is missing, damaged, or something else.
+    """
+    header = read_gguf(path)
+    if header.text("general.type") != "adapter":
+        raise InputError(
+            "The file is not a GGUF LoRA.",
+            where=f"{path}: general.type",
+            hint="ADAPTER must name a GGUF LoRA file",
+        )
+    types = {TENSOR_TYPES.get(kind, "other").lower() for kind in header.types.values()}
+    outtype = types.pop() if len(types) == 1 else "mixed"
+    return LoraFile(path=path, digest=digest_of(path), size=path.stat().st_size, outtype=outtype)

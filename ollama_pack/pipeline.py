@@ -1,0 +1,286 @@
+"""The tour of the house: from an adapter directory to a model in Ollama.
+
+`build` reads the adapter and finds its base, maps one onto the other, renders the Modelfile, writes
+the GGUF LoRA and proves its numbers, packs it all and puts it where Ollama finds it. The other
+functions are its parts.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ollama_pack.bases.find import Clues, find_base
+from ollama_pack.destinations import choose
+from ollama_pack.destinations.choose import Places, places_from
+from ollama_pack.destinations.files import whole_file
+from ollama_pack.destinations.package import Plan, Progress
+from ollama_pack.errors import DestinationError, InputError, RefusedError
+from ollama_pack.gguf_io.read import read_gguf
+from ollama_pack.mapping import map_adapter
+from ollama_pack.modelfile import Modelfile, print_modelfile
+from ollama_pack.names import ModelName, name_from_directory, parse_name
+from ollama_pack.packing import MODELFILE_NAME, pack, read_author, read_package
+from ollama_pack.parts import Adapter, Base, LoraFile, LoraPlan, Receipt, Report
+from ollama_pack.peft import read_adapter
+from ollama_pack.templating import DEFAULT, Fields, compose, find_template
+
+GGUF_NAME = "adapter_model.gguf"
+
+Note = Callable[[str, object], None]
+"""Called with the name of a stage and the value it made, when it is done."""
+
+
+def silent(_stage: str, _value: object) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a user asks for. Only the directory is needed.
+
+    Attributes:
+        directory: the adapter directory.
+        name: of the model; from the directory where empty.
+        base: an Ollama model, a Hugging Face id or a GGUF file; from Modelfile.txt, else from
+            adapter_config.json where empty.
+        via: how it gets in: ``auto``, ``create``, ``store`` or ``folder``.
+        template: a template's name or file; the author's Modelfile.txt, else ``inherit``, where empty.
+        system: the system prompt; the author's, else the base's where empty.
+        parameters: key and value of PARAMETERs to set.
+        outtype: ``f16`` or ``f32``.
+        out: where GGUF and Modelfile.txt go; the adapter directory where None.
+        store: the Ollama model store; OLLAMA_MODELS, else the user's where None.
+    """
+
+    directory: Path
+    name: str = ""
+    base: str = ""
+    via: str = "auto"
+    template: str = ""
+    system: str = ""
+    parameters: tuple[tuple[str, str], ...] = ()
+    outtype: str = "f16"
+    out: Path | None = None
+    store: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Return where the files go."""
+        return self.out or self.directory
+
+    @property
+    def places(self) -> Places:
+        """Return where the model may be put: what the environment says, unless the store is named."""
+        places = places_from(os.environ, self.folder)
+        return replace(places, stores=(self.store,)) if self.store else places
+
+    @property
+    def model(self) -> ModelName:
+        """Return what the model will be called.
+
+        Raises:
+            InputError: Ollama would refuse the name.
+        """
+        return parse_name(self.name) if self.name else name_from_directory(self.directory)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is settled before anything is written.
+
+    Attributes:
+        adapter: as read.
+        base: as found.
+        plan: what the GGUF file will hold.
+    """
+
+    adapter: Adapter
+    base: Base
+    plan: LoraPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What `build` did.
+
+    Attributes:
+        work: what was settled.
+        lora: the GGUF file.
+        report: the proof of its numbers.
+        modelfile: the path of Modelfile.txt.
+        receipt: what the destination did.
+    """
+
+    work: Work
+    lora: LoraFile
+    report: Report
+    modelfile: Path
+    receipt: Receipt
+
+
+def build(request: Request, note: Note = silent, progress: Progress | None = None) -> Outcome:
+    """Make a model Ollama runs out of an adapter directory.
+
+    Raises:
+        PackError: whichever of its children names what is wrong; what was there before still is.
+    """
+    name = request.model
+    work = settle(request, note)
+    modelfile = render(request, work)
+    lora, report = convert(work, request.folder / GGUF_NAME, request.outtype, note)
+    path = write_modelfile(modelfile, request.folder / MODELFILE_NAME, note)
+    package = pack(name, modelfile, lora, work.base)
+    try:
+        receipt = choose.put(package, request.places, via=request.via, progress=progress)
+    except DestinationError as error:
+        kept = f"ollama-pack register {request.folder} {name}  once that is so: the files are kept"
+        hint = f"{error.hint}\n       {kept}" if error.hint else kept
+        raise DestinationError(error.what, where=error.where, hint=hint) from error
+    note("put", receipt)
+    return Outcome(work=work, lora=lora, report=report, modelfile=path, receipt=receipt)
+
+
+def plan(request: Request, note: Note = silent) -> tuple[Work, Plan]:
+    """Return what `build` would do, without writing anything.
+
+    The weights are not read through, so the digest of the GGUF file is not known yet.
+
+    Raises:
+        PackError: as `build` would, but for what only the weights themselves show.
+    """
+    from ollama_pack.gguf_io.write import planned_size
+
+    name = request.model
+    work = settle(request, note)
+    modelfile = render(request, work)
+    path = request.folder / GGUF_NAME
+    protect(path)
+    lora = LoraFile(path, "sha256:" + "0" * 64, planned_size(work.plan, request.outtype), request.outtype)
+    return work, choose.plan(pack(name, modelfile, lora, work.base), request.places, via=request.via)
+
+
+def register(request: Request, note: Note = silent, progress: Progress | None = None) -> Receipt:
+    """Put what a build left in a folder into Ollama; nothing is converted again.
+
+    Raises:
+        InputError: the folder lacks Modelfile.txt or the GGUF LoRA it names, or they are damaged.
+        DestinationError: every way in is closed.
+    """
+    package = read_package(request.directory, request.model)
+    note("read", package.adapter)
+    receipt = choose.put(package, request.places, via=request.via, progress=progress)
+    note("put", receipt)
+    return receipt
+
+
+def settle(request: Request, note: Note = silent) -> Work:
+    """Read the adapter and its base, and decide what the GGUF file will hold; write nothing.
+
+    Raises:
+        InputError: the adapter or its base is damaged, or they do not fit.
+        UnsupportedError: the adapter cannot be expressed exactly.
+    """
+    adapter = read_adapter(request.directory)
+    note("read", adapter)
+    author = read_author(request.directory)
+    base = find_base(
+        Clues(
+            option=request.base,
+            modelfile_from=author.value("FROM") if author else "",
+            directory=request.directory,
+            adapter_base=adapter.base_id,
+        )
+    )
+    note("base", base)
+    return Work(adapter, base, map_adapter(adapter, base))
+
+
+def render(request: Request, work: Work, adapter: str = f"./{GGUF_NAME}") -> Modelfile:
+    """Return the Modelfile: the author's, or a template's, with what was settled set in it.
+
+    Args:
+        request: template, system prompt and parameters.
+        work: whose base FROM names.
+        adapter: what ADAPTER says, relative to the Modelfile.
+
+    Raises:
+        InputError: the author's Modelfile.txt or the template is damaged, or no base can be named.
+        UnsupportedError: a Modelfile cannot carry a value.
+    """
+    fields = Fields(
+        base=_relative(work.base.gguf, request.folder) if work.base.gguf else work.base.tag,
+        adapter=adapter,
+        system=request.system,
+        parameters=request.parameters,
+        name=str(request.model),
+    )
+    return compose(read_author(request.directory), find_template(request.template or DEFAULT), fields)
+
+
+def convert(work: Work, path: Path, outtype: str, note: Note = silent) -> tuple[LoraFile, Report]:
+    """Write the GGUF LoRA file and prove its numbers; a file that fails does not appear.
+
+    Raises:
+        InputError: a weight is NaN or infinite.
+        UnsupportedError: a weight is too large for the type.
+        ProofError: the file does not give the adapter's ΔW.
+        DestinationError: the file cannot be written.
+        RefusedError: a file of another kind is in its place.
+    """
+    from ollama_pack.gguf_io.write import write_lora
+    from ollama_pack.proofs.numbers import prove_numbers, require
+
+    protect(path)
+    reports: list[Report] = []
+
+    def check(draft: Path) -> None:
+        reports.append(require(prove_numbers(work.adapter, work.base, draft), path))
+
+    lora = write_lora(work.plan, path, outtype, check)
+    note("convert", lora)
+    note("proof", reports[0])
+    return lora, reports[0]
+
+
+def write_modelfile(modelfile: Modelfile, path: Path, note: Note = silent) -> Path:
+    """Write a Modelfile, unless the file says the same already.
+
+    Raises:
+        DestinationError: the file cannot be written.
+    """
+    content = print_modelfile(modelfile).encode()
+    if not (path.is_file() and path.read_bytes() == content):
+        with whole_file(path) as file:
+            file.write(content)
+    note("modelfile", modelfile)
+    return path
+
+
+def protect(path: Path) -> None:
+    """Require that a GGUF LoRA written to `path` replaces nothing but another one.
+
+    Raises:
+        RefusedError: there is something else.
+    """
+    if not path.exists():
+        return
+    try:
+        kind = read_gguf(path).text("general.type")
+    except InputError:
+        kind = ""
+    if kind != "adapter":
+        raise RefusedError(
+            "There is a file of this name already, and it is not a GGUF LoRA.",
+            where=path,
+            hint="--out with another place, or move the file away",
+        )
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """Return the way from a folder to a file as a Modelfile needs it: forward slashes, ``./`` in front."""
+    try:
+        way = Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # another drive
+        return path.resolve().as_posix()
+    return way if way.startswith("../") else f"./{way}"
