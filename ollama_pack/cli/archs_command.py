@@ -1,0 +1,48 @@
+"""``ollama-pack archs``."""
+
+import click
+
+from ollama_pack.cli.speech import print_json
+
+
+@click.command("archs")
+@click.argument("name", required=False, default="")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+def command(*, name: str, as_json: bool) -> None:
+    """List the architectures that can be converted, or the modules of one.
+
+    \b
+    Example:
+      ollama-pack archs llama
+    """
+    from ollama_pack.archs import ARCHS, find_arch
+
+    rows = (find_arch(name),) if name else ARCHS
+    if as_json:
+        facts = [
+            {
+                "name": arch.name,
+                "classes": list(arch.classes),
+                "weights": [
+                    {"module": weight.module, "tensor": weight.tensor, "rows": order_name(weight.rows)}
+                    for weight in arch.weights
+                ],
+            }
+            for arch in rows
+        ]
+        print_json("archs", {"archs": facts})
+    elif name:
+        width = max(len(weight.module) for weight in rows[0].weights)
+        for weight in rows[0].weights:
+            order = order_name(weight.rows)
+            click.echo(
+                f"{weight.module:<{width}}  {weight.tensor:<20}  {'rows: ' + order if order else ''}".rstrip()
+            )
+    else:
+        for arch in rows:
+            click.echo(f"{arch.name:<10}  {', '.join(arch.classes)}")
+
+
+def order_name(order: object) -> str:
+    """Return what a row order is called, empty where rows stay as they are."""
+    return str(getattr(order, "__name__", "")).replace("_", " ")

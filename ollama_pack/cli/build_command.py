@@ -1,0 +1,57 @@
+"""``ollama-pack build``."""
+
+from typing import Any
+
+import click
+
+from ollama_pack.cli import options
+from ollama_pack.cli.documents import outcome_facts, plan_facts
+from ollama_pack.cli.speech import Speaker, megabytes, print_json
+
+
+@click.command("build")
+@options.directory
+@options.name
+@options.base
+@options.delivery
+@options.prompt
+@options.outtype
+@options.out
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
+@options.speech
+def command(**chosen: Any) -> None:
+    """Make a model Ollama runs out of the adapter directory DIR.
+
+    Reads the adapter, finds its base, writes a GGUF LoRA and proves its numbers, renders
+    Modelfile.txt and registers the model. The name comes from the directory:
+    ada-lovelace-lora/ becomes ada-lovelace.
+
+    \b
+    Examples:
+      ollama-pack build ada-lovelace-lora/
+      ollama-pack build ada-lovelace-lora/ ada --base vicuna:7b --parameter temperature=0.3
+      ollama-pack build ada-lovelace-lora/ --via folder --out release/
+    """
+    from ollama_pack import pipeline
+
+    speaker = Speaker.of(chosen)
+    request = options.request_from(chosen)
+    if chosen["dry_run"]:
+        work, planned = pipeline.plan(request, speaker.note)
+        if chosen["as_json"]:
+            print_json("plan", plan_facts(work, planned))
+            return
+        reason = f": {planned.reason}" if planned.reason else ""
+        speaker.note("plan", f"via {planned.via}{reason}")
+        for item, size in planned.items:
+            click.echo(f"{megabytes(size):>12}  {item}" if size else f"{'there':>12}  {item}")
+        verb = "replace" if planned.replaces else "make"
+        click.echo(f"{megabytes(planned.total):>12}  to {verb} {planned.name} in {planned.where}")
+        return
+    outcome = pipeline.build(request, speaker.note, speaker.progress)
+    if chosen["as_json"]:
+        print_json("build", outcome_facts(outcome))
+        return
+    if outcome.receipt.via != "folder":
+        speaker.note("run", f"ollama run {outcome.receipt.name}")
+    click.echo(outcome.receipt.name)

@@ -1,0 +1,107 @@
+"""The content of the JSON documents: plain objects with stable keys, sizes in bytes, no machine paths."""
+
+from collections import Counter
+from typing import Any
+
+from ollama_pack.destinations.package import Plan
+from ollama_pack.parts import Adapter, Base, LoraFile, Receipt, Report
+from ollama_pack.pipeline import Outcome, Work
+
+
+def adapter_facts(adapter: Adapter) -> dict[str, Any]:
+    """Return what an adapter is."""
+    return {
+        "directory": adapter.directory.as_posix(),
+        "method": "LORA",
+        "rank": adapter.rank,
+        "alpha": adapter.alpha,
+        "scales": sorted({pair.scale for pair in adapter.pairs}),
+        "dtypes": sorted({pair.a.dtype for pair in adapter.pairs} | {pair.b.dtype for pair in adapter.pairs}),
+        "weights": len(adapter.pairs),
+        "parameters": sum(_count(pair.a.shape) + _count(pair.b.shape) for pair in adapter.pairs),
+        "modules": dict(sorted(Counter(pair.module.rsplit(".", 1)[-1] for pair in adapter.pairs).items())),
+        "base_model_name_or_path": adapter.base_id,
+    }
+
+
+def base_facts(base: Base) -> dict[str, Any]:
+    """Return what a base is."""
+    return {
+        "tag": base.tag,
+        "gguf": base.gguf.as_posix() if base.gguf else "",
+        "source_id": base.source_id,
+        "architecture": base.arch,
+        "blocks": base.blocks,
+        "heads": base.heads,
+        "kv_heads": base.kv_heads,
+        "head_dim": base.head_dim,
+        "hidden": base.hidden,
+        "vocabulary": base.vocab,
+        "origin": base.origin,
+        "notes": list(base.notes),
+    }
+
+
+def lora_facts(lora: LoraFile) -> dict[str, Any]:
+    """Return what a GGUF LoRA file is."""
+    return {"path": lora.path.as_posix(), "digest": lora.digest, "size": lora.size, "outtype": lora.outtype}
+
+
+def report_facts(report: Report) -> dict[str, Any]:
+    """Return what a proof found."""
+    return {
+        "proof": report.proof,
+        "passed": report.passed,
+        "figure": report.figure,
+        "limit": report.limit,
+        "worst": report.worst,
+        "summary": report.summary,
+    }
+
+
+def receipt_facts(receipt: Receipt) -> dict[str, Any]:
+    """Return what a destination did."""
+    return {
+        "via": receipt.via,
+        "where": receipt.where,
+        "digest": receipt.digest,
+        "bytes_written": receipt.bytes_written,
+        "lines": list(receipt.lines),
+    }
+
+
+def outcome_facts(outcome: Outcome) -> dict[str, Any]:
+    """Return what a build did."""
+    return {
+        "name": outcome.receipt.name,
+        "adapter": adapter_facts(outcome.work.adapter),
+        "base": base_facts(outcome.work.base),
+        "lora": lora_facts(outcome.lora),
+        "proofs": [report_facts(outcome.report)],
+        "modelfile": outcome.modelfile.as_posix(),
+        "delivery": receipt_facts(outcome.receipt),
+    }
+
+
+def plan_facts(work: Work, plan: Plan) -> dict[str, Any]:
+    """Return what a build would do."""
+    return {
+        "name": plan.name,
+        "adapter": adapter_facts(work.adapter),
+        "base": base_facts(work.base),
+        "delivery": {
+            "via": plan.via,
+            "reason": plan.reason,
+            "where": plan.where,
+            "replaces": plan.replaces,
+            "items": [{"what": item, "bytes": size} for item, size in plan.items],
+            "bytes": plan.total,
+        },
+    }
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    count = 1
+    for extent in shape:
+        count *= extent
+    return count

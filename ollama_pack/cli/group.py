@@ -1,0 +1,82 @@
+"""The click group, and the one place where errors become exit codes."""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from ollama_pack import __version__
+from ollama_pack.errors import PackError
+
+COMMANDS = {
+    "build": "Make a model Ollama runs out of an adapter directory.",
+    "inspect": "Show what a directory holds, and whether it can be built.",
+    "convert": "Write the GGUF LoRA file alone, and prove its numbers.",
+    "modelfile": "Print the Modelfile alone.",
+    "register": "Put what a build left in a folder into Ollama.",
+    "bases": "List and search the base models that are known.",
+    "archs": "List the architectures that can be converted.",
+}
+"""Command → its one line; the module of a command is only imported when it runs."""
+
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """The commands, in the order a user meets them, each in a file of its own."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"ollama_pack.cli.{cmd_name}_command")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; a `PackError` becomes its text and its exit code."""
+        try:
+            return super().invoke(ctx)
+        except PackError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("Interrupted; nothing is left half-written.", err=True)
+            ctx.exit(INTERRUPTED)
+        except BrokenPipeError:
+            # The reader went away, as `head` does; there is nobody to tell.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="ollama-pack")
+def main() -> None:
+    """Turn a LoRA adapter into a model that runs in Ollama.
+
+    \b
+      ollama-pack build ada-lovelace-lora/
+      ollama run ada-lovelace
+
+    The directory is the one PEFT or the Trainer saved: adapter_config.json and
+    adapter_model.safetensors. The base it was trained on is found by name, or given
+    with --base.
+
+    \b
+    Exit codes:
+      0  done, and the proofs hold       4  it cannot be expressed exactly
+      1  a bug in ollama-pack            5  a proof failed
+      2  wrong usage                     6  daemon, store or registry said no
+      3  the input is damaged            7  refused, to protect what is there
+    """

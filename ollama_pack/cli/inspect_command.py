@@ -1,0 +1,62 @@
+"""``ollama-pack inspect``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ollama_pack.cli import options
+from ollama_pack.cli.documents import adapter_facts, base_facts
+from ollama_pack.cli.speech import lines_of, megabytes, print_json
+from ollama_pack.errors import PackError
+
+
+@click.command("inspect")
+@options.directory
+@options.base
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+def command(*, directory: Path, base: str, as_json: bool) -> None:
+    """Show what the directory DIR holds, and whether it can be built.
+
+    Nothing is written, and only headers are read.
+
+    \b
+    Example:
+      ollama-pack inspect ada-lovelace-lora/
+    """
+    from ollama_pack.pipeline import Request, render, settle
+    from ollama_pack.roles import list_files
+
+    files = list_files(directory)
+    seen: dict[str, Any] = {}
+    problem: PackError | None = None
+    try:
+        request = Request(directory=directory, base=base)
+        render(request, settle(request, seen.__setitem__))
+        seen["name"] = str(request.model)
+    except PackError as error:
+        problem = error
+    if as_json:
+        facts: dict[str, Any] = {
+            "files": [{"name": f.name, "role": f.role, "use": f.use, "size": f.size} for f in files],
+            "adapter": adapter_facts(seen["read"]) if "read" in seen else None,
+            "base": base_facts(seen["base"]) if "base" in seen else None,
+            "name": seen.get("name"),
+            "problem": problem and {"what": problem.what, "where": problem.where, "try": problem.hint},
+        }
+        print_json("inspect", facts)
+        return
+    for file in files:
+        click.echo(f"{megabytes(file.size):>10}  {file.use:<8}  {file.name:<28}  {file.role}")
+    click.echo()
+    for stage in ("read", "base"):
+        if stage in seen:
+            label = {"read": "adapter"}.get(stage, stage)
+            for line in lines_of(seen[stage]):
+                click.echo(f"{label:<10}{line}")
+                label = ""
+    if problem is None:
+        click.echo(f"{'build':<10}would make the model {seen['name']}")
+    else:
+        click.echo(f"{'build':<10}would fail with exit code {problem.exit_code}:")
+        click.echo("\n".join(f"{'':<10}{line}" for line in str(problem).splitlines()))

@@ -1,0 +1,42 @@
+"""``ollama-pack modelfile``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ollama_pack.cli import options
+from ollama_pack.cli.speech import Speaker
+
+
+@click.command("modelfile")
+@options.directory
+@options.base
+@options.prompt
+@click.option(
+    "--adapter", default="", metavar="FILE", help="What ADAPTER says.  [default: ./adapter_model.gguf]"
+)
+@click.option(
+    "--out", type=options.PATH, default=None, metavar="FILE", help="Write it there instead of printing it."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
+def command(*, directory: Path, adapter: str, out: Path | None, quiet: bool, **chosen: Any) -> None:
+    """Print the Modelfile of the adapter in DIR.
+
+    What its author wrote in DIR/Modelfile.txt is kept; FROM, ADAPTER and what the options
+    say are set. Without that file a template is filled.
+
+    \b
+    Example:
+      ollama-pack modelfile ada-lovelace-lora/ --template chatml --system "You are Ada."
+    """
+    from ollama_pack.modelfile import print_modelfile
+    from ollama_pack.pipeline import Request, render, settle, write_modelfile
+
+    request = Request(directory=directory, out=out.parent if out else None, **chosen)
+    work = settle(request)
+    modelfile = render(request, work, adapter) if adapter else render(request, work)
+    if out is None:
+        click.echo(print_modelfile(modelfile), nl=False)
+    else:
+        write_modelfile(modelfile, out, Speaker(quiet=quiet).note)

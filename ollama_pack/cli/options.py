@@ -1,0 +1,133 @@
+"""Options that several commands share, each named once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from ollama_pack.pipeline import Request
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+
+
+def split_pairs(
+    _ctx: click.Context, _param: click.Parameter, texts: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """Return ``KEY=VALUE`` texts as pairs, split at the first sign."""
+    for text in texts:
+        if text.find("=") < 1:
+            raise click.BadParameter(f"{text!r} is not KEY=VALUE, as in temperature=0.3")
+    return tuple((text.partition("=")[0], text.partition("=")[2]) for text in texts)
+
+
+def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Return one decorator that adds several options, in this order."""
+
+    def decorate(function: Command) -> Command:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+directory = click.argument("directory", metavar="DIR", type=PATH)
+name = together(
+    click.argument("name", metavar="[NAME]", required=False, default=""),
+    click.option(
+        "--name", "name_option", default="", help="What to call the model; from the directory if absent."
+    ),
+)
+base = click.option(
+    "--base",
+    default="",
+    metavar="MODEL|ID|FILE",
+    help="The base: an Ollama model (vicuna:7b), a Hugging Face id, or a GGUF file. "
+    "If absent: FROM in Modelfile.txt, else base_model_name_or_path.",
+)
+outtype = click.option(
+    "--outtype",
+    type=click.Choice(["f16", "f32"]),
+    default="f16",
+    show_default=True,
+    help="Type of the GGUF tensors.",
+)
+prompt = together(
+    click.option(
+        "--template", default="", metavar="NAME|FILE", help="Prompt template; if absent the base's own."
+    ),
+    click.option("--system", default="", metavar="TEXT", help="System prompt."),
+    click.option(
+        "--parameter",
+        "parameters",
+        multiple=True,
+        callback=split_pairs,
+        metavar="KEY=VALUE",
+        help="A PARAMETER, as temperature=0.3; may be repeated.",
+    ),
+)
+delivery = together(
+    click.option(
+        "--via",
+        type=click.Choice(["auto", "create", "store", "folder"]),
+        default="auto",
+        show_default=True,
+        help="How it gets in: through the daemon, into the model store, or files only.",
+    ),
+    click.option(
+        "--store",
+        type=PATH,
+        default=None,
+        metavar="DIR",
+        help="The Ollama model store; OLLAMA_MODELS if absent, else the user's own.",
+    ),
+)
+out = click.option(
+    "--out",
+    type=PATH,
+    default=None,
+    metavar="DIR",
+    help="Where the GGUF file and Modelfile.txt go; DIR itself if absent.",
+)
+speech = together(
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout."),
+    click.option("-v", "--verbose", is_flag=True, help="Say more."),
+    click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong."),
+)
+
+
+def one_name(argument: str, option: str) -> str:
+    """Return the name that is given as an argument or as an option.
+
+    Raises:
+        click.UsageError: both are given, and differ.
+    """
+    if argument and option and argument != option:
+        raise click.UsageError(f"Two names are given: {argument} and --name {option}.")
+    return argument or option
+
+
+def request_from(chosen: Mapping[str, Any]) -> "Request":
+    """Return what the pipeline is asked for, from the options of `build`.
+
+    Raises:
+        click.UsageError: the name is given twice, and differently.
+    """
+    from ollama_pack.pipeline import Request
+
+    return Request(
+        directory=chosen["directory"],
+        name=one_name(chosen["name"], chosen["name_option"]),
+        base=chosen["base"],
+        via=chosen["via"],
+        template=chosen["template"],
+        system=chosen["system"],
+        parameters=chosen["parameters"],
+        outtype=chosen["outtype"],
+        out=chosen["out"],
+        store=chosen["store"],
+    )

@@ -1,0 +1,39 @@
+"""``ollama-pack register``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ollama_pack.cli import options
+from ollama_pack.cli.documents import receipt_facts
+from ollama_pack.cli.speech import Speaker, print_json
+
+
+@click.command("register")
+@options.directory
+@options.name
+@options.delivery
+@options.speech
+def command(
+    *, directory: Path, name: str, name_option: str, via: str, store: Path | None, **speech: Any
+) -> None:
+    """Put what a build left in the folder DIR into Ollama.
+
+    DIR holds Modelfile.txt and the GGUF LoRA file its ADAPTER line names. Nothing is
+    converted again.
+
+    \b
+    Example:
+      ollama-pack build ada-lovelace-lora/ --via folder --out release/
+      ollama-pack register release/ ada-lovelace
+    """
+    from ollama_pack.pipeline import Request, register
+
+    speaker = Speaker.of(speech)
+    request = Request(directory=directory, name=options.one_name(name, name_option), via=via, store=store)
+    receipt = register(request, speaker.note, speaker.progress)
+    if speech["as_json"]:
+        print_json("register", {"name": receipt.name, "delivery": receipt_facts(receipt)})
+    else:
+        click.echo(receipt.name)

@@ -1,0 +1,134 @@
+"""What people read, on stderr; and the one JSON document, on stdout."""
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ollama_pack.modelfile import Modelfile
+from ollama_pack.parts import Adapter, Base, LoraFile, Receipt, Report
+
+SCHEMA_VERSION = 1
+STAGE_WIDTH = 10
+
+
+class Speaker:
+    """Says what happens while it happens.
+
+    Attributes:
+        verbose: say notes and details too.
+        quiet: say nothing but errors.
+    """
+
+    def __init__(self, *, verbose: bool = False, quiet: bool = False) -> None:
+        self.verbose, self.quiet = verbose, quiet
+        self._bar: dict[str, int] = {}
+
+    @classmethod
+    def of(cls, chosen: Mapping[str, Any]) -> "Speaker":
+        """Return the speaker that ``-v`` and ``-q`` ask for."""
+        return cls(verbose=chosen["verbose"], quiet=chosen["quiet"])
+
+    def note(self, stage: str, value: object) -> None:
+        """Say a finished stage: one line, and with `verbose` its details."""
+        if self.quiet:
+            return
+        line, *details = lines_of(value)
+        self._clear()
+        click.echo(
+            click.style(f"{stage:<{STAGE_WIDTH}}", fg="cyan", bold=True) + line, err=True, color=color()
+        )
+        shown = details if self.verbose else [text for text in details if text.startswith("note: ")]
+        for text in shown:
+            click.echo(" " * STAGE_WIDTH + text, err=True, color=color())
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        """Say how far a long step is: a line that moves, on a terminal only."""
+        if self.quiet or not sys.stderr.isatty() or os.environ.get("CI"):
+            return
+        percent = 100 * done // total if total else 0
+        if self._bar.get(label) != percent:
+            self._bar[label] = percent
+            click.echo(f"\r{'':<{STAGE_WIDTH}}{label[:50]:<50} {percent:3d} %", err=True, nl=False)
+
+    def _clear(self) -> None:
+        if self._bar:
+            self._bar.clear()
+            click.echo("\r" + " " * (STAGE_WIDTH + 57) + "\r", err=True, nl=False)
+
+
+def color() -> bool | None:
+    """Return False where NO_COLOR is set, None for click to decide by the terminal."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def print_json(kind: str, content: Mapping[str, Any]) -> None:
+    """Print one document: what it is, the version of its form, and its content."""
+    document = {"schema_version": SCHEMA_VERSION, "kind": kind, **content}
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def lines_of(value: object) -> list[str]:
+    """Return what to say about a value: one line, then details."""
+    match value:
+        case Adapter():
+            lines = _adapter(value)
+        case Base():
+            lines = _base(value)
+        case LoraFile():
+            lines = [f"{value.path}  {megabytes(value.size)} {value.outtype}", value.digest]
+        case Report():
+            lines = [f"{value.proof}: {value.summary}", f"worst at {value.worst}"]
+        case Modelfile():
+            lines = [f"FROM {value.value('FROM')}, ADAPTER {value.value('ADAPTER')}"]
+        case Receipt():
+            lines = [*value.lines, value.digest]
+        case _:
+            lines = [str(value)]
+    return lines
+
+
+def _adapter(adapter: Adapter) -> list[str]:
+    modules = Counter(pair.module.rsplit(".", 1)[-1] for pair in adapter.pairs)
+    ranks = sorted({pair.rank for pair in adapter.pairs})
+    scales = sorted({pair.scale for pair in adapter.pairs})
+    dtypes = sorted({pair.a.dtype for pair in adapter.pairs} | {pair.b.dtype for pair in adapter.pairs})
+    return [
+        (
+            f"{adapter.directory}  LoRA on {len(adapter.pairs)} weights, "
+            f"rank {_span(ranks)}, scale {_span(scales)}, {'/'.join(dtypes)}"
+        ),
+        "modules: " + ", ".join(f"{module} ×{count}" for module, count in modules.items()),
+        f"trained on: {adapter.base_id or 'not said'}",
+    ]
+
+
+def _base(base: Base) -> list[str]:
+    named = base.tag or (base.gguf.name if base.gguf else "") or base.source_id
+    return [
+        (
+            f"{named}  {base.arch}, {base.blocks} blocks, "
+            f"{base.heads} heads ({base.kv_heads} KV) of {base.head_dim}"
+        ),
+        f"numbers from: {base.origin}",
+        *(f"note: {text}" for text in base.notes),
+    ]
+
+
+def _span(values: list[int] | list[float]) -> str:
+    return f"{values[0]:g}" if len(values) == 1 else f"{values[0]:g}–{values[-1]:g}"
+
+
+def megabytes(size: int) -> str:
+    """Return a size for people."""
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
+
+
+def text_of(path: Path | None) -> str:
+    """Return a path as text with forward slashes, empty for None."""
+    return path.as_posix() if path else ""
