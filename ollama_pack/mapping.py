@@ -1,5 +1,6 @@
 """MAP  Adapter × Base × Arch → LoraPlan. Touches no disk."""
 
+import re
 import struct
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +10,8 @@ from ollama_pack.errors import InputError, UnsupportedError, listing
 from ollama_pack.parts import Adapter, Base, LoraPair, LoraPlan, LoraTensor
 
 FLOAT32_EPSILON = 2.0**-23
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def map_adapter(adapter: Adapter, base: Base) -> LoraPlan:
@@ -60,27 +63,14 @@ def find_targets(adapter: Adapter, arch: Arch) -> tuple[Target, ...]:
 def _check_against_base(adapter: Adapter, targets: Sequence[Target], base: Base) -> None:
     problems, tied = [], []
     for pair, target in zip(adapter.pairs, targets, strict=True):
-        shape = (pair.b.shape[0], pair.a.shape[1])
-        if base.tensors is not None:
-            wanted = base.tensors.get(target.tensor)
-            if wanted is None and target.weight.optional:
-                tied.append(
-                    f"{pair.module}: the base has no {target.tensor}, its output reuses the embeddings"
-                )
-            elif wanted is None:
-                problems.append(f"{pair.module}: the base has no {target.tensor}")
-            elif shape != tuple(wanted):
-                problems.append(f"{pair.module}: {_times(shape)} adapts, {_times(wanted)} is in the base")
-        elif target.weight.optional:
+        if target.weight.optional and base.tensors is None:
             tied.append(
                 f"{pair.module}: whether the base has {target.tensor} is known from its GGUF file only"
             )
-        else:
-            sizes = tuple(dimension(name, base) for name in target.weight.shape)
-            if target.block >= base.blocks:
-                problems.append(f"{pair.module}: the base has {base.blocks} blocks")
-            elif any(size and size != real for size, real in zip(sizes, shape, strict=True)):
-                problems.append(f"{pair.module}: {_times(shape)} adapts, {_times(sizes)} is in the base")
+        elif target.weight.optional and base.tensors is not None and target.tensor not in base.tensors:
+            tied.append(f"{pair.module}: the base has no {target.tensor}, its output reuses the embeddings")
+        elif misfit := _misfit(pair, target, base):
+            problems.append(f"{pair.module}: {misfit}")
     if tied:
         raise UnsupportedError(
             listing("LoRA on the output head needs a base with a head of its own:", tied),
@@ -94,6 +84,26 @@ def _check_against_base(adapter: Adapter, targets: Sequence[Target], base: Base)
             hint="--base with the model the adapter was trained on; adapter_config.json names "
             + (adapter.base_id or "none"),
         )
+
+
+def _misfit(pair: LoraPair, target: Target, base: Base) -> str:
+    """Return why a pair does not fit its weight in the base, empty where it does."""
+    shape = (pair.b.shape[0], pair.a.shape[1])
+    sizes = tuple(dimension(name, base) for name in target.weight.shape)
+    if base.tensors is None:
+        if target.block >= base.blocks:
+            return f"the base has {base.blocks} blocks"
+        wanted = tuple(size or real for size, real in zip(sizes, shape, strict=True))
+    elif target.tensor in base.tensors:
+        wanted = tuple(base.tensors[target.tensor])
+    else:
+        return f"the base has no {target.tensor}"
+    if shape != wanted:
+        return f"{_times(shape)} adapts, {_times(wanted)} is in the base"
+    if target.weight.rows is not None and (sizes[0] != shape[0] or base.head_dim % 2):
+        # a header that lies about its heads would make an order that is no permutation of the rows
+        return f"{shape[0]} rows adapt, {sizes[0]} rows in heads of {base.head_dim} are in the base"
+    return ""
 
 
 def _common_alpha(pairs: Sequence[LoraPair]) -> float:
@@ -127,11 +137,8 @@ def _metadata(adapter: Adapter, base: Base) -> dict[str, str | int]:
 
 
 def _is_hub_id(text: str) -> bool:
-    parts = text.split("/")
-    return len(parts) == 2 and all(
-        part and part[0] not in ".~" and "\\" not in part and ":" not in part for part in parts
-    )
+    return _HUB_ID.fullmatch(text) is not None
 
 
 def _times(shape: Sequence[int]) -> str:
-    return "×".join(str(size) if size else "?" for size in shape)
+    return "×".join(map(str, shape))

@@ -21,6 +21,7 @@ CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 
 _FACTOR = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])(\.(?P<adapter>[^.]+))?\.weight")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _PREFIX = "base_model.model."
 
 _OTHER_TENSORS = (
@@ -197,7 +198,7 @@ def _by_pattern(patterns: Mapping[str, float] | None, module: str, default: floa
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in name.split(".")]
+    return [(int(part), "") if _NUMBER.fullmatch(part) else (-1, part) for part in name.split(".")]
 
 
 def _shape(tensor: StoredTensor) -> str:

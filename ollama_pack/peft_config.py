@@ -63,6 +63,9 @@ REFUSED = {
 BASE_ALTERING_INITS = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """``init_lora_weights`` that subtract the start of A and B from the base, by prefix."""
 
+SMALLEST, LARGEST = 1e-9, 1e9
+"""Bounds of a rank or an alpha: no training comes near them, and their products stay in float32."""
+
 
 def check_config(config: Mapping[str, Any], path: Path) -> None:
     """Require a configuration that A, B and one scale per weight express exactly.
@@ -108,15 +111,18 @@ def check_config(config: Mapping[str, Any], path: Path) -> None:
 
 
 def positive_number(config: Mapping[str, Any], key: str, path: Path) -> float:
-    """Return a number greater than zero from the configuration.
+    """Return a number greater than zero from the configuration, within what a float32 can hold.
 
     Raises:
         InputError: the key is missing, or its value is not such a number.
     """
     value = config.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-        found = "missing" if key not in config else f"{value!r}"
-        raise InputError(f"{key} is {found}; it must be a number above 0.", where=f"{path}: {key}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not SMALLEST <= value <= LARGEST:
+        found = "missing" if key not in config else f"{value!r:.40}"
+        raise InputError(
+            f"{key} is {found}; it must be a number above 0 ({SMALLEST:g} to {LARGEST:g}).",
+            where=f"{path}: {key}",
+        )
     return float(value)
 
 
@@ -130,8 +136,8 @@ def _check_pattern(pattern: Any, where: str) -> None:  # noqa: ANN401 — unchec
     for key in pattern:
         positive_number(pattern, key, Path(where))
         try:
-            re.compile(key)
-        except re.error as error:
+            re.compile(rf"(.*\.)?({key})$")
+        except (re.error, OverflowError, RecursionError) as error:
             raise InputError(f"{key!r} is not a regular expression ({error}).", where=where) from error
 
 

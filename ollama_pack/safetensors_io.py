@@ -26,6 +26,9 @@ OTHER_DTYPES = frozenset(
 LARGEST_HEADER = 100_000_000
 """The bound of the reference implementation, in bytes."""
 
+MOST_DIMENSIONS = 8
+"""No weight has more; a longer shape would only serve to make us multiply."""
+
 
 def read_safetensors(path: Path) -> dict[str, StoredTensor]:
     """Return every tensor of a safetensors file by name, ordered as in its header.
@@ -90,8 +93,10 @@ def _tensor(path: Path, name: str, entry: Any, data_start: int) -> StoredTensor:
             raise InputError(
                 "The header entry lacks dtype, shape or data_offsets.", where=where, hint=_RECOVER
             )
-    if not all(type(extent) is int and 0 <= extent < 2**40 for extent in shape):
-        raise InputError(f"The shape {shape} is not one.", where=where, hint=_RECOVER)
+    if len(shape) > MOST_DIMENSIONS or not all(
+        type(extent) is int and 0 <= extent < 2**40 for extent in shape
+    ):
+        raise InputError("The shape is not one.", where=where, hint=_RECOVER)
     if dtype not in ITEM_SIZES:
         if dtype in OTHER_DTYPES:
             raise UnsupportedError(

@@ -12,6 +12,8 @@ Order = tuple[int, ...]
 BLOCK = "{i}"
 """Where the block number stands in a name."""
 
+_BLOCK_NUMBER = re.compile(r"(?<=\.)(0|[1-9][0-9]{0,5})(?=\.)")
+
 
 @dataclass(frozen=True, slots=True)
 class Weight:
@@ -64,7 +66,9 @@ class Target:
 
 def find_target(arch: Arch, module: str) -> Target | None:
     """Return where a module's LoRA goes, None where the architecture has no such linear weight."""
-    number = re.search(r"(?<=\.)\d+(?=\.)", module)
+    number = _BLOCK_NUMBER.search(module)
+    if BLOCK in module:
+        return None
     pattern = module if number is None else f"{module[: number.start()]}{BLOCK}{module[number.end() :]}"
     for weight in arch.weights:
         if weight.module == pattern:

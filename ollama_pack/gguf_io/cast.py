@@ -40,12 +40,12 @@ def cast_tensor(file: FileIO, tensor: LoraTensor, outtype: str) -> Stored:
         cast = stored
     else:
         numbers = widened(stored, dtype)
-        if tensor.factor != 1.0:
-            numbers = numbers * np.float32(tensor.factor)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and told by name
+            if tensor.factor != 1.0:
+                numbers = numbers * np.float32(tensor.factor)
             cast = numbers.astype(OUT_DTYPES[outtype], copy=False)
     if not _finite(cast):
-        raise _why_not_finite(widened(stored, dtype), tensor)
+        raise _why_not_finite(widened(stored, dtype), tensor, outtype)
     return np.ascontiguousarray(cast)
 
 
@@ -73,7 +73,9 @@ def _finite(numbers: Stored) -> bool:
     return bool(np.max(numbers.view(np.uint32) & np.uint32(0x7FFFFFFF), initial=0) < _F32_INFINITY)
 
 
-def _why_not_finite(numbers: npt.NDArray[np.float32], tensor: LoraTensor) -> InputError | UnsupportedError:
+def _why_not_finite(
+    numbers: npt.NDArray[np.float32], tensor: LoraTensor, outtype: str
+) -> InputError | UnsupportedError:
     where = f"{tensor.source.path}: {tensor.source.name}"
     bad = numbers.size - int(np.isfinite(numbers).sum())
     if bad:
@@ -82,8 +84,9 @@ def _why_not_finite(numbers: npt.NDArray[np.float32], tensor: LoraTensor) -> Inp
             where=where,
             hint="build an earlier checkpoint, from before the loss became NaN",
         )
+    largest = float(np.abs(numbers).max()) * abs(tensor.factor)
     return UnsupportedError(
-        f"A weight of {np.abs(numbers).max() * abs(tensor.factor):g} is beyond f16, which ends at 65504.",
+        f"A weight of {largest:g} is beyond {outtype}, which ends at {np.finfo(OUT_DTYPES[outtype]).max:g}.",
         where=where,
-        hint="--outtype f32",
+        hint="--outtype f32" if outtype == "f16" else "look at lora_alpha and alpha_pattern",
     )

@@ -208,6 +208,7 @@ class _Cursor:
         )
         for _ in range(length):
             if position + 8 > size:
+                position = size + 1
                 break
             position += 8 + unpack(data, position)[0]
         self.position = position

@@ -5,12 +5,14 @@ through the file: hashing is the slowest step, and on two cores it then costs no
 """
 
 import hashlib
+import math
 import os
 import struct
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -35,7 +37,7 @@ def write_lora(
 
     Args:
         plan: what goes in.
-        path: where the file goes; its directory must exist.
+        path: where the file goes; its directory is made if it is not there.
         outtype: ``f16`` or ``f32``, for all tensors.
         check: called with the finished file before it gets its name; what it raises keeps the
             file from appearing.
@@ -46,8 +48,7 @@ def write_lora(
         DestinationError: the file cannot be written.
     """
     with _draft(path) as (file, draft), _Follower(draft) as follower:
-        file.write(_header(plan, outtype))
-        for data in _tensors(plan, outtype):
+        for data in chain([memoryview(_header(plan, outtype))], _tensors(plan, outtype)):
             file.write(data)
             file.write(bytes(-data.nbytes % ALIGNMENT))
             file.flush()
@@ -60,10 +61,18 @@ def write_lora(
     return LoraFile(path=path, digest=digest, size=size, outtype=outtype)
 
 
+def planned_size(plan: LoraPlan, outtype: str) -> int:
+    """Return the size in bytes that `write_lora` will give the file."""
+    item = OUTTYPES[outtype][1]
+    sizes = (item * math.prod(tensor.source.shape) for tensor in plan.tensors)
+    return len(_header(plan, outtype)) + sum(size + -size % ALIGNMENT for size in sizes)
+
+
 @contextmanager
 def _draft(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
     """Yield a file beside the target that takes its name at the end, and vanishes on any failure."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     except OSError as error:
         raise _cannot_write(error, path) from error
@@ -166,8 +175,7 @@ def _header(plan: LoraPlan, outtype: str) -> bytes:
         infos.append(_string(tensor.name) + dimensions + struct.pack("<IQ", kind, offset))
         nbytes = item * shape[0] * shape[1]
         offset += nbytes + -nbytes % ALIGNMENT
-    header = MAGIC + struct.pack("<IQQ", VERSION, len(infos), len(keys)) + b"".join(keys) + b"".join(infos)
-    return header + bytes(-len(header) % ALIGNMENT)
+    return MAGIC + struct.pack("<IQQ", VERSION, len(infos), len(keys)) + b"".join(keys) + b"".join(infos)
 
 
 def _tensors(plan: LoraPlan, outtype: str) -> Iterator[memoryview]:

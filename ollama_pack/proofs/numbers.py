@@ -113,6 +113,9 @@ def _compare(
     pair: LoraPair, tensor: str, order: tuple[int, ...] | None, files: tuple[GgufFile, FileIO, FileIO]
 ) -> Difference:
     written, copy, source = files
+    for side in ("lora_a", "lora_b"):
+        if f"{tensor}.{side}" not in written.shapes:
+            raise ProofError(f"There is no {side} of {pair.module}.", where=f"{written.path.name}: {tensor}")
     stored_a, stored_b = written.stored(f"{tensor}.lora_a"), written.stored(f"{tensor}.lora_b")
     if (stored_a.shape, stored_b.shape) != (pair.a.shape, pair.b.shape):
         raise ProofError(
