@@ -1,0 +1,145 @@
+"""llama.cpp, given our files, computes what PEFT computes.
+
+The truth is recorded by ``tests/reference/record.py``: PEFT's own logits for adapters it saved
+itself, on bases that llama.cpp's own converter wrote.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ollama_pack.bases.gguf_file import read_base_gguf
+from ollama_pack.gguf_io.write import write_lora
+from ollama_pack.mapping import map_adapter
+from ollama_pack.parts import LoraPlan, LoraTensor
+from ollama_pack.peft import read_adapter
+from ollama_pack.proofs.numbers import prove_numbers
+
+REFERENCE = Path(__file__).parent.parent / "goldens" / "reference"
+MODELS = sorted(folder.name for folder in REFERENCE.iterdir() if folder.is_dir())
+CASES = [
+    (model, case.name) for model in MODELS for case in sorted((REFERENCE / model / "adapters").iterdir())
+]
+OUTTYPES = ("f16", "f32")
+
+LIMITS = {"f32": 1e-4, "f16": 0.02}
+"""Largest difference from PEFT's logits, in units of what the adapter changes."""
+
+NOISE = 1e-4
+"""Largest difference of the bare base's logits, which are of size 10: two float32 implementations."""
+
+pytestmark = pytest.mark.llama
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One model's records and llama.cpp's answers, by case and outtype."""
+
+    truth: dict[str, np.ndarray]
+    base: np.ndarray
+    found: dict[tuple[str, str], np.ndarray | None]
+
+    def effect(self, case: str) -> float:
+        """Return the largest change of a logit by the adapter, as PEFT has it."""
+        return float(np.abs(self.truth[case] - self.truth["base"]).max())
+
+    def miss(self, case: str, logits: np.ndarray | None) -> float:
+        """Return the largest difference from PEFT, in units of the effect."""
+        assert logits is not None, "llama.cpp refuses the adapter"
+        return float(np.abs(logits - self.truth[case]).max()) / self.effect(case)
+
+
+def plan_of(model: str, case: str) -> LoraPlan:
+    """Return what a converted file must hold."""
+    folder = REFERENCE / model
+    return map_adapter(read_adapter(folder / "adapters" / case), read_base_gguf(folder / "base.gguf"))
+
+
+@pytest.fixture(scope="session")
+def judge(ask_llama, tmp_path_factory) -> Callable[[str], Judged]:
+    """Return model → records and answers; llama.cpp is started once a model."""
+    kept: dict[str, Judged] = {}
+
+    def look(model: str) -> Judged:
+        if model not in kept:
+            scratch = tmp_path_factory.mktemp(model)
+            keys = [(case, outtype) for name, case in CASES if name == model for outtype in OUTTYPES]
+            paths = [scratch / f"{case}-{outtype}.gguf" for case, outtype in keys]
+            for (case, outtype), path in zip(keys, paths, strict=True):
+                write_lora(plan_of(model, case), path, outtype)
+            with np.load(REFERENCE / model / "logits.npz") as records:
+                truth = dict(records)
+            base, *found = ask_llama(REFERENCE / model / "base.gguf", truth["tokens"], [None, *paths])
+            kept[model] = Judged(truth, base, dict(zip(keys, found, strict=True)))
+        return kept[model]
+
+    return look
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_bare_base_computes_what_transformers_computes(judge, model):
+    """Without an adapter llama.cpp gives the recorded logits, so the yardstick itself is straight."""
+    judged = judge(model)
+    assert np.abs(judged.base - judged.truth["base"]).max() <= NOISE
+
+
+@pytest.mark.parametrize(("model", "case"), CASES)
+def test_the_effect_is_far_above_the_noise(judge, model, case):
+    """Each adapter changes logits a thousand times more than the noise, so a wrong one would be seen."""
+    assert judge(model).effect(case) > 1000 * NOISE
+
+
+@pytest.mark.parametrize("outtype", OUTTYPES)
+@pytest.mark.parametrize(("model", "case"), CASES)
+def test_a_converted_adapter_computes_what_peft_computes(judge, model, case, outtype):
+    """Our file's logits are PEFT's, for every module by itself and for all of them together."""
+    judged = judge(model)
+    assert judged.miss(case, judged.found[case, outtype]) <= LIMITS[outtype]
+
+
+@pytest.mark.parametrize(("model", "case"), CASES)
+def test_the_numbers_proof_agrees(tmp_path, model, case):
+    """What llama.cpp confirms, the numbers proof passes too."""
+    folder, path = REFERENCE / model, tmp_path / "adapter.gguf"
+    write_lora(plan_of(model, case), path, "f16")
+    base = read_base_gguf(folder / "base.gguf")
+    assert prove_numbers(read_adapter(folder / "adapters" / case), base, path).passed
+
+
+def unordered(tensor: LoraTensor) -> LoraTensor:
+    """Leave the rows as Hugging Face has them."""
+    return replace(tensor, order=None)
+
+
+def backwards(tensor: LoraTensor) -> LoraTensor:
+    """Order the rows the other way round."""
+    order = tensor.order
+    return tensor if order is None else replace(tensor, order=tuple(int(row) for row in np.argsort(order)))
+
+
+def halved(tensor: LoraTensor) -> LoraTensor:
+    """Scale B as if alpha were half of what it is."""
+    return replace(tensor, factor=tensor.factor / 2) if tensor.name.endswith("lora_b") else tensor
+
+
+@pytest.mark.parametrize("spoil", [unordered, backwards, halved])
+@pytest.mark.parametrize(
+    "record", [("llama", "q_proj"), ("llama", "k_proj"), ("mistral", "all-f32")], ids="-".join
+)
+def test_a_wrong_file_is_far_from_peft(judge, ask_llama, tmp_path, record, spoil):
+    """Rows in the wrong order or a wrong scale load without a word, and miss the limit many times over."""
+    model, case = record
+    plan, judged = plan_of(model, case), judge(model)
+    wrong = replace(plan, tensors=tuple(spoil(tensor) for tensor in plan.tensors))
+    write_lora(wrong, tmp_path / "wrong.gguf", "f32")
+    (logits,) = ask_llama(REFERENCE / model / "base.gguf", judged.truth["tokens"], [tmp_path / "wrong.gguf"])
+    assert judged.miss(case, logits) > 5 * LIMITS["f16"]
+
+
+def test_llama_refuses_an_adapter_of_another_base(ask_llama, tmp_path):
+    """An adapter whose shapes are another base's is refused: the fixture tells refusal from an answer."""
+    write_lora(plan_of("mistral", "q_proj"), tmp_path / "other.gguf", "f32")
+    assert ask_llama(REFERENCE / "llama" / "base.gguf", [3, 4], [tmp_path / "other.gguf"]) == [None]
