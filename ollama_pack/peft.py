@@ -107,7 +107,8 @@ def _no_weights(directory: Path) -> InputError | UnsupportedError:
             where=directory / "adapter_model.bin",
             hint="save them again with model.save_pretrained(DIR, safe_serialization=True)",
         )
-    nested = sorted(path.parent.name for path in directory.glob(f"*/{WEIGHTS_FILE}"))
+    names = (path.parent.name for path in directory.glob(f"*/{WEIGHTS_FILE}"))
+    nested = sorted(names, key=lambda name: (len(name), name))  # checkpoint-9 before checkpoint-10
     return InputError(
         f"There is no {WEIGHTS_FILE} here.",
         where=directory,
