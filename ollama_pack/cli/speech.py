@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import click
 
+from ollama_pack.cli.progress import Bars
 from ollama_pack.modelfile import Modelfile
 from ollama_pack.parts import Adapter, Base, LoraFile, Receipt, Report
 
@@ -27,7 +27,7 @@ class Speaker:
 
     def __init__(self, *, verbose: bool = False, quiet: bool = False) -> None:
         self.verbose, self.quiet = verbose, quiet
-        self._bar: dict[str, int] = {}
+        self._bars = Bars()
 
     @classmethod
     def of(cls, chosen: Mapping[str, Any]) -> "Speaker":
@@ -39,7 +39,7 @@ class Speaker:
         if self.quiet:
             return
         line, *details = lines_of(value)
-        self._clear()
+        self._bars.close()
         click.echo(
             click.style(f"{stage:<{STAGE_WIDTH}}", fg="cyan", bold=True) + line, err=True, color=color()
         )
@@ -48,18 +48,9 @@ class Speaker:
             click.echo(" " * STAGE_WIDTH + text, err=True, color=color())
 
     def progress(self, label: str, done: int, total: int) -> None:
-        """Say how far a long step is: a line that moves, on a terminal only."""
-        if self.quiet or not sys.stderr.isatty() or os.environ.get("CI"):
-            return
-        percent = 100 * done // total if total else 0
-        if self._bar.get(label) != percent:
-            self._bar[label] = percent
-            click.echo(f"\r{'':<{STAGE_WIDTH}}{label[:50]:<50} {percent:3d} %", err=True, nl=False)
-
-    def _clear(self) -> None:
-        if self._bar:
-            self._bar.clear()
-            click.echo("\r" + " " * (STAGE_WIDTH + 57) + "\r", err=True, nl=False)
+        """Say how far a long step is."""
+        if not self.quiet:
+            self._bars(label, done, total)
 
 
 def color() -> bool | None:
