@@ -1,0 +1,78 @@
+# Every target makes the environment it needs; a second run reuses it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BASE := .cache/SmolLM2-135M-Instruct.Q4_1.gguf
+ADA := examples/ada-lovelace-lora
+REFERENCE := .venv-reference
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help demo test check chat bench goldens reference example live clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+demo: $(VENV)/.core $(BASE) ## build the example adapter into a model store in demo/
+	$(BIN)/ollama-pack build $(ADA) --base $(BASE) --via store --store demo/models --out demo/ada-lovelace
+
+chat: demo $(VENV)/.llama ## ask the base and the adapted model the same three questions
+	$(BIN)/python examples/ask.py --base $(BASE) --adapter demo/ada-lovelace/adapter_model.gguf
+
+test: $(VENV)/.dev $(BASE) ## run all tests
+	OLLAMA_PACK_TEST_BASE=$(BASE) $(BIN)/python -m pytest -q
+
+check: $(VENV)/.lint ## lint, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+live: $(VENV)/.dev $(BASE) ## run only the tests that need a real ollama
+	OLLAMA_PACK_TEST_BASE=$(BASE) $(BIN)/python -m pytest -q -m live
+
+bench: $(VENV)/.core ## measure speed and memory; writes bench/RESULTS.md
+	$(BIN)/python bench/run.py
+
+goldens: $(VENV)/.dev ## write the golden files anew; read the diff
+	$(BIN)/python -m pytest -q --update-goldens -k golden
+
+reference: $(REFERENCE)/.made $(VENV)/.core ## record PEFT's own logits anew (brings torch)
+	$(REFERENCE)/bin/python tests/reference/record.py
+
+example: $(REFERENCE)/.made $(BASE) ## train the example adapter anew (brings torch)
+	$(REFERENCE)/bin/python examples/train_ada.py --base $(BASE)
+
+clean: ## remove everything these targets make
+	rm -rf $(VENV) $(REFERENCE) .cache demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(BASE): examples/fetch_base.py | $(VENV)/bin/python
+	$(BIN)/python examples/fetch_base.py $@
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade 'pip>=25.1'
+
+$(VENV)/.core: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q -e .
+	@touch $@
+
+$(VENV)/.llama: pyproject.toml | $(VENV)/bin/python
+	@$(BIN)/python -c 'import llama_cpp' 2>/dev/null || echo 'Compiling llama.cpp, once; this takes some minutes.'
+	$(BIN)/python -m pip install -q -e '.[llama]'
+	@touch $@
+
+$(VENV)/.lint: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q -e . --group lint --group types
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	@$(BIN)/python -c 'import llama_cpp' 2>/dev/null || echo 'Compiling llama.cpp, once; this takes some minutes.'
+	$(BIN)/python -m pip install -q -e . --group dev
+	@touch $@
+
+$(REFERENCE)/.made: tests/reference/requirements.txt
+	$(PYTHON) -m venv $(REFERENCE)
+	$(REFERENCE)/bin/python -m pip install -q -r $<
+	@touch $@
