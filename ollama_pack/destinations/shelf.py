@@ -142,8 +142,8 @@ class Shelf:
     def _give(self, path: Path) -> None:
         """Let root's files belong to the owner of the store: the daemon must touch and remove them."""
         if hasattr(os, "geteuid") and os.geteuid() == 0:
-            owner = self.store.stat()
             with contextlib.suppress(OSError):
+                owner = (path.parent if path.is_dir() else self.store).stat()
                 os.chown(path, owner.st_uid, owner.st_gid)
 
 

@@ -1,0 +1,73 @@
+"""An Ollama store made by hand: what a `pull` of the tiny base would have left."""
+
+import hashlib
+import json
+from pathlib import Path
+
+TEMPLATE = "{{ if .System }}{{ .System }} {{ end }}{{ .Prompt }} {{ .Response }}"
+BASE_TAG = "tiny-base"
+
+
+def add_blob(store: Path, content: bytes) -> dict[str, object]:
+    """Write a blob, and return digest and size as a manifest spells them."""
+    digest = hashlib.sha256(content).hexdigest()
+    path = store / "blobs" / f"sha256-{digest}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return {"digest": f"sha256:{digest}", "size": len(content)}
+
+
+def add_base(
+    store: Path, gguf_file: Path, *, tag: str = BASE_TAG, more: dict[str, bytes] | None = None
+) -> Path:
+    """Put a base with a template and parameters into `store`; `more` adds layers by the end of their type."""
+    params = json.dumps({"stop": ["<|end|>"], "temperature": 0.25, "top_k": 7}).encode()
+    layers = {"model": gguf_file.read_bytes(), "template": TEMPLATE.encode(), "license": b"Free as in air."}
+    layers |= {"params": params, **(more or {})}
+    config = {
+        "model_format": "gguf",
+        "model_family": "llama",
+        "model_families": ["llama"],
+        "model_type": "35.97K",
+        "file_type": "F16",
+        "architecture": "amd64",
+        "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": []},
+    }
+    document = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+        "config": {
+            "mediaType": "application/vnd.docker.container.image.v1+json",
+            **add_blob(store, json.dumps(config).encode()),
+        },
+        "layers": [
+            {"mediaType": f"application/vnd.ollama.image.{kind}", **add_blob(store, content)}
+            for kind, content in layers.items()
+        ],
+    }
+    path = store / "manifests" / "registry.ollama.ai" / "library" / tag / "latest"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document))
+    return path
+
+
+def manifest_of(store: Path, name: str, tag: str = "latest", namespace: str = "library") -> dict[str, object]:
+    """Return the manifest of a model, parsed."""
+    path = store / "manifests" / "registry.ollama.ai" / namespace / name / tag
+    return json.loads(path.read_bytes())
+
+
+def blob(store: Path, digest: str) -> bytes:
+    """Return a blob's bytes."""
+    return (store / "blobs" / digest.replace(":", "-")).read_bytes()
+
+
+def kinds_of(manifest: dict) -> list[str]:
+    """Return the ends of the layers' types, in order."""
+    return [layer["mediaType"].rpartition(".")[2] for layer in manifest["layers"]]
+
+
+def snapshot(store: Path) -> dict[str, bytes]:
+    """Return every file below `store`."""
+    return {str(p.relative_to(store)): p.read_bytes() for p in store.rglob("*") if p.is_file()}

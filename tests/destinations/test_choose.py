@@ -1,0 +1,140 @@
+"""Which way a model goes, and why."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from scratch_store import snapshot
+from tiny_model import base_noun
+
+from ollama_pack.destinations import choose
+from ollama_pack.destinations.choose import Places, places_from
+from ollama_pack.destinations.daemon import AdapterRefusedError
+from ollama_pack.errors import DestinationError, InputError
+from ollama_pack.names import manifest_path
+
+NOBODY = "http://127.0.0.1:9"
+
+
+def test_the_environment_names_the_places():
+    """OLLAMA_HOST and OLLAMA_MODELS are honoured."""
+    places = places_from({"OLLAMA_HOST": "0.0.0.0:8080", "OLLAMA_MODELS": '"/srv/models"'})
+    assert places == Places("http://127.0.0.1:8080", (Path("/srv/models"),))
+
+
+def test_without_an_environment_ollamas_defaults_hold():
+    """The user's own store comes before the one of the service."""
+    places = places_from({})
+    assert places.address == "http://127.0.0.1:11434"
+    assert places.stores == (Path.home() / ".ollama" / "models", choose.SERVICE_STORE)
+
+
+def test_a_wrong_host_is_told():
+    """A host that is none is an error before anything is tried."""
+    with pytest.raises(InputError):
+        places_from({"OLLAMA_HOST": "ftp://x"})
+
+
+def test_a_daemon_that_answers_creates(fake, package):
+    """The daemon comes first, and the first line says so."""
+    receipt = choose.put(package, Places(fake.address, (fake.store,)))
+    assert receipt.via == "create"
+    assert receipt.lines[0] == f"via create: Ollama 0.33.0 answers at {fake.address}"
+    assert choose.plan(package, Places(fake.address, (fake.store,))).via == "create"
+
+
+def test_without_a_daemon_the_store_is_written(models, package):
+    """Nothing listens, so the store that has the base is used, and the reason told."""
+    places = Places(NOBODY, (Path("/nonexistent"), models))
+    receipt = choose.put(package, places)
+    assert (receipt.via, receipt.where) == ("store", str(models))
+    assert receipt.lines[0] == f"via store: No Ollama daemon answers at {NOBODY}"
+    planned = choose.plan(package, places)
+    assert (planned.via, planned.replaces) == ("store", True)
+    assert "No Ollama daemon answers" in planned.reason
+
+
+def test_a_refusing_daemon_is_served_through_its_store(fake, package):
+    """Adapters refused, but the daemon's own store is here: the model gets there, and is seen."""
+    fake.mood = "refuses"
+    receipt = choose.put(package, Places(fake.address, (Path("/nonexistent"),)))
+    assert (receipt.via, receipt.where) == ("store", str(fake.store))
+    assert "no longer creates" in receipt.lines[0]
+    assert not any("does not see" in line for line in receipt.lines)
+    order = [path for _, path, _ in fake.requests if path in ("/api/generate", "/api/create")]
+    assert order == ["/api/generate", "/api/create", "/api/generate", "/api/generate"]
+
+
+def test_a_refusing_daemon_elsewhere_is_an_error(fake, package, monkeypatch):
+    """A store that is not the daemon's is not written behind the user's back."""
+    fake.mood = "refuses"
+    monkeypatch.setattr(choose, "_path_in", {}.get)  # the daemon names a path nobody here has
+    before = snapshot(fake.store)
+    with pytest.raises(AdapterRefusedError):
+        choose.put(package, Places(fake.address, (Path("/nonexistent"),)))
+    added = snapshot(fake.store).keys() - before.keys()
+    assert not any(path.startswith("manifests") for path in added)
+
+
+def test_a_model_of_the_same_name_elsewhere_proves_nothing(fake, package, models, tmp_path):
+    """A store counts as the daemon's only if a manifest there has the daemon's digest."""
+    fake.mood = "refuses"
+    twin = tmp_path / "twin"
+    base = manifest_path(models, replace(package.name, model="tiny-base"))
+    copy = manifest_path(twin, replace(package.name, model="tiny-base"))
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(base.read_bytes() + b" ")
+    receipt = choose.put(package, Places(fake.address, (twin,)))
+    assert receipt.where == str(models)
+
+
+def test_no_daemon_and_no_base_is_an_error_with_a_way_out(package, tmp_path):
+    """The error names both things that are missing, and what would help."""
+    with pytest.raises(DestinationError) as caught:
+        choose.put(package, Places(NOBODY, (tmp_path / "models",)))
+    assert caught.value.what == (
+        f"No Ollama daemon answers at {NOBODY}, and no Ollama store here has tiny-base."
+    )
+    assert "ollama pull tiny-base" in caught.value.hint
+    assert caught.value.exit_code == 6
+
+
+def test_a_gguf_base_makes_its_store(package, gguf_base, tmp_path):
+    """Without a daemon and without a store a GGUF base still gets somewhere."""
+    models = tmp_path / "home" / ".ollama" / "models"
+    receipt = choose.put(replace(package, base=base_noun(gguf_file=gguf_base)), Places(NOBODY, (models,)))
+    assert receipt.where == str(models)
+    assert manifest_path(models, package.name).exists()
+
+
+def test_the_user_may_choose_the_store(fake, package):
+    """``--via store`` does not ask the daemon to create; what it had loaded is unloaded."""
+    receipt = choose.put(package, Places(fake.address, (fake.store,)), via="store")
+    assert receipt.via == "store"
+    assert not fake.asked("POST", "/api/create")
+    assert len(fake.asked("POST", "/api/generate")) == 2
+
+
+def test_a_store_the_daemon_does_not_read_is_told(fake, package, gguf_base, tmp_path):
+    """A model written where the running daemon does not look is told in the last line."""
+    base = base_noun(gguf_file=gguf_base)
+    places = Places(fake.address, (tmp_path / "elsewhere",))
+    receipt = choose.put(replace(package, base=base), places, via="store")
+    assert "does not see it" in receipt.lines[-1]
+
+
+def test_the_user_may_choose_the_daemon(fake, package):
+    """``--via create`` fails where the daemon refuses, and writes no store."""
+    fake.mood = "refuses"
+    with pytest.raises(AdapterRefusedError):
+        choose.put(package, Places(fake.address, (fake.store,)), via="create")
+    assert choose.plan(package, Places(fake.address, (fake.store,)), via="create").via == "create"
+
+
+def test_the_user_may_choose_a_folder(package, models, tmp_path):
+    """``--via folder`` looks the base up in a store, and needs a folder."""
+    places = Places(NOBODY, (models,), tmp_path / "out")
+    assert choose.plan(package, places, via="folder").via == "folder"
+    assert choose.put(package, places, via="folder").digest
+    with pytest.raises(DestinationError, match="No folder"):
+        choose.put(package, Places(NOBODY, (models,)), via="folder")
