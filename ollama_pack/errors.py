@@ -13,6 +13,7 @@ Exit code 1 stays a bug (with its traceback), 2 a usage error. Library code rais
 prints; the command line turns them into text at one place.
 """
 
+import re
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -77,8 +78,13 @@ class RefusedError(PackError):
 
 def listing(headline: str, problems: Sequence[str]) -> str:
     """Return `headline` followed by the sorted problems, at most ten and a count of the rest."""
-    ordered = sorted(set(problems))
+    ordered = sorted(set(problems), key=natural_key)
     lines = [headline, *(f"  - {problem}" for problem in ordered[:SHOWN_AT_MOST])]
     if len(ordered) > SHOWN_AT_MOST:
         lines.append(f"  … and {len(ordered) - SHOWN_AT_MOST} more")
     return "\n".join(lines)
+
+
+def natural_key(text: str) -> list[tuple[int, str]]:
+    """Return a sort key under which block 2 comes before block 10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]

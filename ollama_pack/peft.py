@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ollama_pack.errors import InputError, UnsupportedError, listing
+from ollama_pack.errors import InputError, UnsupportedError, listing, natural_key
 from ollama_pack.parts import Adapter, LoraPair, StoredTensor
 from ollama_pack.peft_config import check_config, positive_number
 from ollama_pack.safetensors_io import read_safetensors
@@ -156,7 +156,7 @@ def _pairs(
 ) -> tuple[LoraPair, ...]:
     """Pair A with B, settle rank and scale, and check both against the configuration."""
     path, problems, pairs = directory / WEIGHTS_FILE, [], []
-    for module in sorted(factors, key=_natural):
+    for module in sorted(factors, key=natural_key):
         sides = factors[module]
         if len(sides) < 2:
             present = next(iter(sides))
@@ -196,10 +196,6 @@ def _by_pattern(patterns: Mapping[str, float] | None, module: str, default: floa
         if re.match(rf"(.*\.)?({pattern})$", module):
             return value
     return default
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if _NUMBER.fullmatch(part) else (-1, part) for part in name.split(".")]
 
 
 def _shape(tensor: StoredTensor) -> str:

@@ -112,7 +112,7 @@ def test_wrong_values_are_gathered():
         parse(text, where=WHERE)
     assert caught.value.what.splitlines() == [
         "These lines cannot be understood:",
-        "  - line  2: top_k wants a whole number, not 'a'",
+        "  - line 2: top_k wants a whole number, not 'a'",
         "  - line 13: unknown parameter 'Seed' (did you mean seed? Names are all lower case)",
     ]
 

@@ -37,8 +37,7 @@ def parse(text: str, *, where: str) -> Modelfile:
         raise InputError(f"{what[0].upper()}{what[1:]}.", where=f"{where}, line {line}")
     if faults:
         # Line numbers of one width, so that the listing's order is the file's.
-        width = len(str(faults[-1][0]))
-        problems = [f"line {line:{width}}: {what}" for line, what in faults]
+        problems = [f"line {line}: {what}" for line, what in faults]
         raise InputError(listing("These lines cannot be understood:", problems), where=where)
     return modelfile
 
