@@ -1,5 +1,6 @@
 """``ollama-pack build``."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -7,6 +8,9 @@ import click
 from ollama_pack.cli import options
 from ollama_pack.cli.documents import outcome_facts, plan_facts
 from ollama_pack.cli.speech import Speaker, megabytes, print_json
+from ollama_pack.parts import Receipt
+
+DEFAULT_STORE = Path.home() / ".ollama" / "models"
 
 
 @click.command("build")
@@ -52,6 +56,15 @@ def command(**chosen: Any) -> None:
     if chosen["as_json"]:
         print_json("build", outcome_facts(outcome))
         return
-    if outcome.receipt.via != "folder":
-        speaker.note("run", f"ollama run {outcome.receipt.name}")
+    for line in next_commands(outcome.receipt):
+        speaker.note("run", line)
     click.echo(outcome.receipt.name)
+
+
+def next_commands(receipt: Receipt) -> list[str]:
+    """Return what a user would type next to talk to the model."""
+    if receipt.via == "folder":
+        return [f"ollama-pack register {receipt.where} {receipt.name}"]
+    if receipt.via == "store" and Path(receipt.where) != DEFAULT_STORE:
+        return [f"OLLAMA_MODELS={receipt.where} ollama serve", f"ollama run {receipt.name}"]
+    return [f"ollama run {receipt.name}"]
