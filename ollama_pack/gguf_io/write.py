@@ -175,7 +175,8 @@ def _header(plan: LoraPlan, outtype: str) -> bytes:
         infos.append(_string(tensor.name) + dimensions + struct.pack("<IQ", kind, offset))
         nbytes = item * shape[0] * shape[1]
         offset += nbytes + -nbytes % ALIGNMENT
-    return MAGIC + struct.pack("<IQQ", VERSION, len(infos), len(keys)) + b"".join(keys) + b"".join(infos)
+    header = MAGIC + struct.pack("<IQQ", VERSION, len(infos), len(keys)) + b"".join(keys) + b"".join(infos)
+    return header + bytes(-len(header) % ALIGNMENT)
 
 
 def _tensors(plan: LoraPlan, outtype: str) -> Iterator[memoryview]:
