@@ -87,4 +87,9 @@ def listing(headline: str, problems: Sequence[str]) -> str:
 
 def natural_key(text: str) -> list[tuple[int, str]]:
     """Return a sort key under which block 2 comes before block 10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]
+    parts = re.split(r"(\d+)", text)
+    # Numbers are compared by their length, then as text: a name may hold more digits than int() takes.
+    numbers = (part.lstrip("0") for part in parts[1::2])
+    keys = [(-1, part) for part in parts]
+    keys[1::2] = [(len(number), number) for number in numbers]
+    return keys

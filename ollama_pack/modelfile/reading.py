@@ -36,7 +36,6 @@ def parse(text: str, *, where: str) -> Modelfile:
         line, what = faults[0]
         raise InputError(f"{what[0].upper()}{what[1:]}.", where=f"{where}, line {line}")
     if faults:
-        # Line numbers of one width, so that the listing's order is the file's.
         problems = [f"line {line}: {what}" for line, what in faults]
         raise InputError(listing("These lines cannot be understood:", problems), where=where)
     return modelfile
