@@ -132,7 +132,7 @@ def _into_store(package: Package, places: Places, store: Path, progress: Progres
 
 def _folder(places: Places) -> Path:
     if places.folder is None:
-        raise DestinationError("No folder is named.", hint="--output DIR")
+        raise DestinationError("No folder is named.", hint="--out DIR")
     return places.folder
 
 

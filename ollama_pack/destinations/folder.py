@@ -1,7 +1,7 @@
 """Everything into a folder, for a machine that has no Ollama yet.
 
 The folder holds the GGUF LoRA file, ``Modelfile.txt`` for ``ollama create -f``, and, where the base's layers
-are known, ``config.json`` and ``manifest.json`` with the bytes a store would hold.
+are known, ``ollama-config.json`` and ``ollama-manifest.json`` with the bytes a store would hold.
 """
 
 from pathlib import Path
@@ -14,8 +14,8 @@ from ollama_pack.parts import Receipt
 
 VIA = "folder"
 MODELFILE = "Modelfile.txt"
-CONFIG = "config.json"
-MANIFEST = "manifest.json"
+CONFIG = "ollama-config.json"
+MANIFEST = "ollama-manifest.json"
 
 
 def put(

@@ -23,10 +23,10 @@ def test_the_folder_holds_everything(described, models, tmp_path):
     """Adapter, Modelfile, configuration and manifest are there, and the manifest is the store's."""
     receipt = folder.put(described, tmp_path / "out", store=models)
     written = snapshot(tmp_path / "out")
-    assert sorted(written) == ["Modelfile.txt", "config.json", "lora.gguf", "manifest.json"]
+    assert sorted(written) == ["Modelfile.txt", "lora.gguf", "ollama-config.json", "ollama-manifest.json"]
     assert written["Modelfile.txt"].decode() == described.modelfile_text
     assert written["lora.gguf"] == described.adapter.path.read_bytes()
-    assert receipt.digest == hashlib.sha256(written["manifest.json"]).hexdigest()
+    assert receipt.digest == hashlib.sha256(written["ollama-manifest.json"]).hexdigest()
     assert receipt.digest == store.put(described, models).digest
     assert receipt.bytes_written == sum(map(len, written.values()))
 
@@ -36,13 +36,13 @@ def test_without_a_store_there_is_no_manifest(described, tmp_path):
     receipt = folder.put(described, tmp_path / "out")
     assert sorted(snapshot(tmp_path / "out")) == ["Modelfile.txt", "lora.gguf"]
     assert receipt.digest == ""
-    assert "no manifest.json" in receipt.lines[-1]
+    assert "no ollama-manifest.json" in receipt.lines[-1]
 
 
 def test_a_gguf_base_needs_no_store(described, gguf_base, tmp_path):
     """The layers of a GGUF base are known from the file."""
     folder.put(replace(described, base=base_noun(gguf_file=gguf_base)), tmp_path / "out")
-    manifest = json.loads((tmp_path / "out" / "manifest.json").read_bytes())
+    manifest = json.loads((tmp_path / "out" / "ollama-manifest.json").read_bytes())
     assert manifest["layers"][0]["size"] == gguf_base.stat().st_size
 
 
