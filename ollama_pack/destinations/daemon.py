@@ -166,6 +166,15 @@ class Daemon:
         with self._explained():
             _follow(self._client.pull(name, stream=True), f"pulling {name}", progress)
 
+    def delete(self, name: str) -> None:
+        """Have a model removed.
+
+        Raises:
+            DestinationError: the daemon said no, or has no such model.
+        """
+        with self._explained():
+            self._client.delete(name)
+
     def unload(self, name: str) -> None:
         """Take a model out of memory: a runner keeps the template mode it was started with.
 

@@ -2,7 +2,8 @@
 
 Nothing here touches a disk. The order of the layers, the fields of the configuration and what is inherited
 follow ``server/create.go`` of Ollama 0.33: the base's layers as they are, the adapter, then template,
-system prompt, licences, parameters and messages.
+system prompt, licences, parameters and messages. One thing is not done: the daemon counts the parameters
+of the GGUF anew (``model_type``); here the base's own word is kept, ``7B`` where the daemon makes it ``6.7B``.
 """
 
 import hashlib
@@ -182,7 +183,7 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _config(package: Package, base: BaseImage, renderer: str, parser: str) -> dict[str, Any]:
-    inherited = base.config
+    inherited, known = base.config, package.base.details
     family = inherited.get("model_family") or package.base.arch
     optional = {
         "renderer": renderer,
@@ -194,8 +195,8 @@ def _config(package: Package, base: BaseImage, renderer: str, parser: str) -> di
         "model_format": inherited.get("model_format") or "gguf",
         "model_family": family,
         "model_families": inherited.get("model_families") or [family],
-        "model_type": inherited.get("model_type") or package.base.details.get("model_type", ""),
-        "file_type": inherited.get("file_type") or package.base.details.get("file_type", ""),
+        "model_type": inherited.get("model_type") or known.get("model_type", ""),
+        "file_type": inherited.get("file_type") or known.get("file_type", ""),
         **{key: value for key, value in optional.items() if value},
         "architecture": "amd64",
         "os": "linux",

@@ -66,7 +66,9 @@ def package(adapter: LoraFile) -> Package:
     return Package(name=parse_name(f"model-{next(_NUMBERS)}"), adapter=adapter, base=base_noun(tag=BASE_TAG))
 
 
-@pytest.fixture(params=["store", "create, fake daemon", "create, real daemon"])
+@pytest.fixture(
+    params=["store", "create, fake daemon", pytest.param("create, real daemon", marks=pytest.mark.live)]
+)
 def way(request: pytest.FixtureRequest) -> Iterator[Way]:
     if request.param == "store":
         models = request.getfixturevalue("models")

@@ -28,7 +28,7 @@ def add_base(
         "model_format": "gguf",
         "model_family": "llama",
         "model_families": ["llama"],
-        "model_type": "35.97K",
+        "model_type": "36K",
         "file_type": "F16",
         "architecture": "amd64",
         "os": "linux",

@@ -115,7 +115,7 @@ def test_a_gguf_base_is_one_layer_without_origin():
     base = base_noun(gguf_file=Path("base.gguf"))
     image = build_image(replace(package(), base=base), image_of_gguf(base, "sha256:" + "b" * 64, 99))
     assert image.layers[0].origin == ""
-    assert config_of(image) | {"model_type": "35.97K", "file_type": "F16"} == config_of(image)
+    assert config_of(image) | {"model_type": "36K", "file_type": "F16"} == config_of(image)
     assert config_of(image)["model_families"] == ["llama"]
 
 

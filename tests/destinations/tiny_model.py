@@ -62,6 +62,24 @@ def make_adapter(path: Path, *, seed: int = 2, size: float = 1.0) -> LoraFile:
     return lora_file(path)
 
 
+def adapter_for(base: Path, path: Path, *, seed: int = 3) -> LoraFile:
+    """Write an adapter on the value and gate weights of any base, strong enough to be heard."""
+    rng = np.random.default_rng(seed)
+    reader = gguf.GGUFReader(base)
+    writer = gguf.GGUFWriter(path, reader.fields["general.architecture"].contents())
+    writer.add_type(gguf.GGUFType.ADAPTER)
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 8.0)
+    for tensor in reader.tensors:
+        if tensor.name.endswith(("attn_v.weight", "ffn_gate.weight")):
+            into, out = (int(extent) for extent in tensor.shape)
+            a = rng.normal(0, 0.2, (RANK, into)).astype(np.float32)
+            writer.add_tensor(f"{tensor.name}.lora_a", a)
+            writer.add_tensor(f"{tensor.name}.lora_b", rng.normal(0, 0.2, (out, RANK)).astype(np.float32))
+    _finish(writer)
+    return lora_file(path)
+
+
 def lora_file(path: Path) -> LoraFile:
     """Return the noun for an adapter file."""
     content = path.read_bytes()
@@ -79,7 +97,7 @@ def base_noun(*, tag: str = "", gguf_file: Path | None = None) -> Base:
         hidden=HIDDEN,
         tag=tag,
         gguf=gguf_file,
-        details={"model_type": "35.97K", "file_type": "F16"},
+        details={"model_type": "36K", "file_type": "F16"},
     )
 
 

@@ -1,0 +1,72 @@
+"""Fixtures for tests against a real Ollama daemon with its llama-server."""
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "destinations"))  # the makers of tiny models live there
+
+import real_daemon
+from scratch_store import BASE_TAG, add_base
+from tiny_model import adapter_for, base_noun, make_base
+
+from ollama_pack.destinations.daemon import Daemon
+from ollama_pack.destinations.package import Package
+from ollama_pack.names import parse_name
+from ollama_pack.parts import LoraFile
+
+_NUMBERS = count()
+
+
+@dataclass(frozen=True)
+class Live:
+    """A real daemon that has the base, and what its own API says."""
+
+    daemon: Daemon
+    address: str
+    store: Path
+    log: Path
+
+    def ask(self, path: str, **body: Any) -> dict[str, Any]:
+        """Return the answer to one request, which must succeed."""
+        answer = httpx.post(f"{self.address}{path}", json=body, timeout=120, trust_env=False)
+        if "llama-server binary not found" in answer.text:
+            pytest.skip("NOT TESTED by running a model: this Ollama has no llama-server")
+        assert answer.is_success, f"{answer.text}\n{self.log.read_text()[-3000:]}"
+        return answer.json()
+
+    def say(self, model: str) -> str:
+        """Return what a model answers, always the same: no randomness."""
+        options = {"seed": 7, "temperature": 0, "num_predict": 12, "num_ctx": 256}
+        return self.ask("/api/generate", model=model, prompt="ada", stream=False, options=options)["response"]
+
+
+@pytest.fixture(scope="session")
+def base_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the base: the one OLLAMA_PACK_TEST_BASE names, else a tiny one made here."""
+    named = os.environ.get("OLLAMA_PACK_TEST_BASE")
+    return Path(named) if named else make_base(tmp_path_factory.mktemp("base") / "tiny.gguf")
+
+
+@pytest.fixture(scope="session")
+def adapter(base_file: Path, tmp_path_factory: pytest.TempPathFactory) -> LoraFile:
+    return adapter_for(base_file, tmp_path_factory.mktemp("adapter") / "lora.gguf")
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory: pytest.TempPathFactory, base_file: Path) -> Iterator[Live]:
+    with real_daemon.running(tmp_path_factory.mktemp("ollama")) as real, Daemon(real.address) as daemon:
+        add_base(real.store, base_file)
+        yield Live(daemon, real.address, real.store, real.log)
+
+
+@pytest.fixture
+def package(adapter: LoraFile) -> Package:
+    return Package(name=parse_name(f"live-{next(_NUMBERS)}"), adapter=adapter, base=base_noun(tag=BASE_TAG))
