@@ -62,8 +62,16 @@ def find_base(clues: Clues) -> Base:
 
 
 def is_path(text: str, path: Path) -> bool:
-    """Return whether `text`, which would be the file `path`, names a file rather than a model."""
-    return path.exists() or text.lower().endswith(".gguf") or text.startswith((".", "/", "~"))
+    """Return whether `text`, which would be the file `path`, names a file rather than a model.
+
+    A directory of that name proves nothing: a copy of the base from Hugging Face may lie there.
+    """
+    if text.lower().endswith(".gguf") or text.startswith((".", "/", "~")):
+        return True
+    try:
+        return path.is_file()
+    except OSError:  # longer than a file's name may be, or behind a closed door
+        return False
 
 
 def _named(name: str, adapter_base: str) -> Base:
