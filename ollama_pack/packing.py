@@ -68,9 +68,9 @@ def read_author(directory: Path) -> Modelfile | None:
         InputError: it cannot be read, or is no Modelfile.
     """
     path = directory / MODELFILE_NAME
-    if not path.exists():
-        return None
     try:
+        if not path.exists():
+            return None
         return parse(decode(path.read_bytes(), str(path)), where=str(path))
     except OSError as error:
         raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
