@@ -65,7 +65,7 @@ def list_files(directory: Path) -> tuple[File, ...]:
 
 
 def _describe(path: Path) -> File:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         size = sum(inner.lstat().st_size for inner in path.rglob("*") if inner.is_file())
         checkpoint = path.name.startswith("checkpoint-")
         return File(f"{path.name}/", "checkpoint" if checkpoint else "directory", LEFT_OUT, size)
