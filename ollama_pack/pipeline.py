@@ -6,6 +6,7 @@ functions are its parts.
 """
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -125,16 +126,17 @@ def build(request: Request, note: Note = silent, progress: Progress | None = Non
     Raises:
         PackError: whichever of its children names what is wrong; what was there before still is.
     """
-    name = request.model
+    name, places = request.model, request.places
     work = settle(request, note)
     modelfile = render(request, work)
     lora, report = convert(work, request.folder / GGUF_NAME, request.outtype, note)
     path = write_modelfile(modelfile, request.folder / MODELFILE_NAME, note)
     package = pack(name, modelfile, lora, work.base)
     try:
-        receipt = choose.put(package, request.places, via=request.via, progress=progress)
+        receipt = choose.put(package, places, via=request.via, progress=progress)
     except DestinationError as error:
-        kept = f"ollama-pack register {request.folder} {name}  once that is so: the files are kept"
+        folder = shlex.quote(str(request.folder))
+        kept = f"ollama-pack register {folder} {name}  once that is so: the files are kept"
         hint = f"{error.hint}\n       {kept}" if error.hint else kept
         raise DestinationError(error.what, where=error.where, hint=hint) from error
     note("put", receipt)
@@ -262,13 +264,16 @@ def protect(path: Path) -> None:
 
     Raises:
         RefusedError: there is something else.
+        DestinationError: it cannot be found out.
     """
-    if not path.exists():
-        return
     try:
+        if not path.exists():
+            return
         kind = read_gguf(path).text("general.type")
     except InputError:
         kind = ""
+    except OSError as error:
+        raise DestinationError(f"This cannot be written: {error.strerror}.", where=path) from error
     if kind != "adapter":
         raise RefusedError(
             "There is a file of this name already, and it is not a GGUF LoRA.",
