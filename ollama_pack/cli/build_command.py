@@ -1,5 +1,6 @@
 """``ollama-pack build``."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,6 @@ from ollama_pack.cli import options
 from ollama_pack.cli.documents import outcome_facts, plan_facts
 from ollama_pack.cli.speech import Speaker, megabytes, print_json
 from ollama_pack.parts import Receipt
-
-DEFAULT_STORE = Path.home() / ".ollama" / "models"
 
 
 @click.command("build")
@@ -63,8 +62,9 @@ def command(**chosen: Any) -> None:
 
 def next_commands(receipt: Receipt) -> list[str]:
     """Return what a user would type next to talk to the model."""
+    place = shlex.quote(receipt.where)
     if receipt.via == "folder":
-        return [f"ollama-pack register {receipt.where} {receipt.name}"]
-    if receipt.via == "store" and Path(receipt.where) != DEFAULT_STORE:
-        return [f"OLLAMA_MODELS={receipt.where} ollama serve", f"ollama run {receipt.name}"]
+        return [f"ollama-pack register {place} {receipt.name}"]
+    if receipt.via == "store" and Path(receipt.where) != Path.home() / ".ollama" / "models":
+        return [f"OLLAMA_MODELS={place} ollama serve", f"ollama run {receipt.name}"]
     return [f"ollama run {receipt.name}"]

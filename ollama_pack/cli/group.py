@@ -1,6 +1,9 @@
 """The click group, and the one place where errors become exit codes."""
 
+import contextlib
+import errno
 import importlib
+import io
 import os
 import sys
 from typing import Any
@@ -8,7 +11,7 @@ from typing import Any
 import click
 
 from ollama_pack import __version__
-from ollama_pack.errors import PackError
+from ollama_pack.errors import DestinationError, PackError
 
 COMMANDS = {
     "build": "Make a model Ollama runs out of an adapter directory.",
@@ -22,6 +25,9 @@ COMMANDS = {
 """Command → its one line; the module of a command is only imported when it runs."""
 
 INTERRUPTED = 130
+
+OUTPUT_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What the system says of a full disk under a redirected stdout; such an error names no file."""
 
 
 class Commands(click.Group):
@@ -46,6 +52,9 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; a `PackError` becomes its text and its exit code."""
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # Names from a disk and texts from JSON may hold what UTF-8 cannot.
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except PackError as error:
@@ -56,8 +65,20 @@ class Commands(click.Group):
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:
             # The reader went away, as `head` does; there is nobody to tell.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            forget_output()
             ctx.exit(0)
+        except OSError as error:
+            if error.filename is not None or error.errno not in OUTPUT_FAILS:
+                raise
+            forget_output()
+            click.echo(f"Error: The output cannot be written: {error.strerror}.", err=True)
+            ctx.exit(DestinationError.exit_code)
+
+
+def forget_output() -> None:
+    """Let Python write what is left for stdout to nowhere when it ends: writing it has failed."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
