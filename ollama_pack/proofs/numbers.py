@@ -67,7 +67,8 @@ def prove_numbers(adapter: Adapter, base: Base, path: Path) -> Report:
     arch = find_arch(base.arch)
     _check_header(written, arch.name, adapter)
     differences = []
-    with open_weights(adapter.weights) as source, open_weights(path) as copy:
+    quiet = np.errstate(over="ignore", invalid="ignore")  # what is not finite becomes the figure
+    with quiet, open_weights(adapter.weights) as source, open_weights(path) as copy:
         for pair in adapter.pairs:
             target = find_target(arch, pair.module)
             assert target is not None, "the mapping refuses such a module before"
