@@ -21,7 +21,6 @@ CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 
 _FACTOR = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])(\.(?P<adapter>[^.]+))?\.weight")
-_NUMBER = re.compile(r"[0-9]{1,9}")
 _PREFIX = "base_model.model."
 
 _OTHER_TENSORS = (
