@@ -3,7 +3,7 @@
 import pytest
 
 from ollama_pack import errors
-from ollama_pack.errors import SHOWN_AT_MOST, PackError, listing
+from ollama_pack.errors import SHOWN_AT_MOST, PackError, listing, natural_key
 
 CODES = {"InputError": 3, "UnsupportedError": 4, "ProofError": 5, "DestinationError": 6, "RefusedError": 7}
 
@@ -50,3 +50,23 @@ def test_listing_stops_at_ten():
     lines = listing("Many:", [f"{number:03}" for number in range(SHOWN_AT_MOST + 7)]).splitlines()
     assert len(lines) == 1 + SHOWN_AT_MOST + 1
     assert lines[-1] == "  … and 7 more"
+
+
+NATURAL = {
+    "blocks by number": ["blk.2.x", "blk.10.x"],
+    "numbers before letters": ["blk.7", "blk.a"],
+    "numbers of thousands of digits": ["x" + "9" * 5000, "x1" + "0" * 5000],
+    "digits that are no decimals": ["x.1", "x.²"],
+    "a name before the longer one": ["blk", "blk.1"],
+}
+
+
+@pytest.mark.parametrize("ordered", NATURAL.values(), ids=NATURAL)
+def test_natural_order(ordered):
+    """Names are ordered as people count, whatever digits are in them."""
+    assert sorted(reversed(ordered), key=natural_key) == ordered
+
+
+def test_listing_is_in_natural_order():
+    """In a list of problems block 2 stands before block 10."""
+    assert listing("Two:", ["blk.10", "blk.2"]) == "Two:\n  - blk.2\n  - blk.10"
