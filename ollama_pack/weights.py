@@ -20,6 +20,19 @@ Stored = npt.NDArray[Any]
 STORAGE: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
 """How each dtype is held in memory before it is widened."""
 
+BLOCK = 1 << 16
+"""Elements handled at a time where several steps follow each other: they stay in the cache."""
+
+
+def keep_freed_memory() -> None:
+    """Let arrays of up to 30 MiB be made again from memory that others have left.
+
+    glibc gives a freed block of this size back to the system, and having it again costs a page
+    fault every 4 KiB: a fifth of a conversion. It raises that threshold to the size of the largest
+    block it has seen freed. The block is not touched, so it takes no memory.
+    """
+    np.empty(30 << 20, np.uint8)
+
 
 def open_weights(path: Path) -> FileIO:
     """Return a file of weights, open for unbuffered reading.
@@ -58,10 +71,52 @@ def read_stored(file: FileIO, tensor: StoredTensor) -> Stored:
 
 def widened(stored: Stored, dtype: str) -> Float32:
     """Return stored numbers as float32; exact for every dtype."""
-    if dtype == "BF16":
-        wide: Float32 = (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
-        return wide
-    return stored.astype(np.float32, copy=False)
+    if dtype == "F32":
+        return stored.astype(np.float32, copy=False)
+    wide = np.empty(stored.shape, np.float32)
+    into, numbers = wide.reshape(-1), stored.reshape(-1)
+    widen = _widen_bf16 if dtype == "BF16" else _widen_f16
+    for start in range(0, numbers.size, BLOCK):
+        widen(numbers[start : start + BLOCK], into[start : start + BLOCK])
+    return wide
+
+
+def _widen_bf16(stored: Stored, into: Float32) -> None:
+    bits = into.view(np.uint32)
+    np.copyto(bits, stored)
+    bits <<= np.uint32(16)
+
+
+def _widen_f16(stored: Stored, into: Float32) -> None:
+    """Bring float16 to float32 by its bits, twice as fast as numpy's cast.
+
+    Sign and fields go to their places in float32; what is missing is the difference of the
+    exponents' biases, a factor of 2¹¹², which is exact and brings subnormals along.
+    """
+    signed = stored.view(np.int16)
+    if not all_finite(stored):
+        into[:] = stored
+        return
+    bits = into.view(np.int32)
+    np.copyto(bits, signed)  # the sign fills the upper half
+    bits <<= np.int32(13)
+    bits &= np.int32(-0x70000001)  # of the copies of the sign, the topmost stays
+    into *= np.float32(2.0**112)
+
+
+def all_finite(numbers: Stored) -> bool:
+    """Return whether all float16 or float32 numbers are finite.
+
+    Seen as integers, infinity and NaN are the largest: of the signed ones when they are positive,
+    of the unsigned ones when they are negative. Two reductions, and no array between.
+    """
+    signed, unsigned = (np.int16, np.uint16) if numbers.itemsize == 2 else (np.int32, np.uint32)
+    infinity = 0x7C00 if numbers.itemsize == 2 else 0x7F800000
+    sign = 1 << (8 * numbers.itemsize - 1)
+    return bool(
+        np.max(numbers.view(signed), initial=0) < infinity
+        and np.max(numbers.view(unsigned), initial=0) < infinity + sign
+    )
 
 
 def read_float32(file: FileIO, tensor: StoredTensor) -> Float32:

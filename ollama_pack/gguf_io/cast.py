@@ -11,17 +11,17 @@ import numpy.typing as npt
 
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.parts import LoraTensor
-from ollama_pack.weights import Stored, read_stored, widened
+from ollama_pack.weights import BLOCK, Stored, all_finite, read_stored, widened
+
+Bits = npt.NDArray[np.uint16]
 
 OUT_DTYPES: dict[str, np.dtype[Any]] = {"f16": np.dtype("<f2"), "f32": np.dtype("<f4")}
 
 _MAGNITUDE = np.uint16(0x7FFF)
 _SIGN = np.uint16(0x8000)
-_F16_INFINITY = np.uint16(0x7C00)
-_F32_INFINITY = np.uint32(0x7F800000)
 _BF16_IN_F16_FROM = np.uint16((127 - 14) << 7)
 _BF16_IN_F16_SPAN = np.uint16(30 << 7)
-_BF16_TO_F16_BIAS = np.uint16(((127 - 15) << 10) % 2**16)  # taken modulo 2¹⁶, like the difference
+_F16_FROM = np.uint16(1 << 10)
 
 
 def cast_tensor(file: FileIO, tensor: LoraTensor, outtype: str) -> Stored:
@@ -44,33 +44,38 @@ def cast_tensor(file: FileIO, tensor: LoraTensor, outtype: str) -> Stored:
             if tensor.factor != 1.0:
                 numbers = numbers * np.float32(tensor.factor)
             cast = numbers.astype(OUT_DTYPES[outtype], copy=False)
-    if not _finite(cast):
+    if not all_finite(cast):
         raise _why_not_finite(widened(stored, dtype), tensor, outtype)
     return np.ascontiguousarray(cast)
 
 
-def bf16_to_f16(bits: npt.NDArray[np.uint16]) -> npt.NDArray[np.float16]:
+def bf16_to_f16(bits: Bits) -> npt.NDArray[np.float16]:
     """Return bfloat16 numbers, given as their bits, as float16.
 
     Both have the sign on top, and every bfloat16 in float16's normal range keeps its bits but for
     the exponent's bias, so the bulk is integer arithmetic on 16 bits; only what lies outside (zero,
     subnormal, too large, NaN) goes through float32.
     """
-    magnitude = bits & _MAGNITUDE
-    outside = magnitude - _BF16_IN_F16_FROM >= _BF16_IN_F16_SPAN  # wraps below
-    result = (magnitude << np.uint16(3)) - _BF16_TO_F16_BIAS | (bits & _SIGN)
-    numbers = result.view(np.float16)
-    if outside.any():
+    result = np.empty(bits.shape, np.uint16)
+    numbers, into = bits.reshape(-1), result.reshape(-1)
+    room = np.empty(min(BLOCK, numbers.size), np.uint16)
+    for start in range(0, numbers.size, BLOCK):
+        block = numbers[start : start + BLOCK]
+        _bf16_block_to_f16(block, into[start : start + BLOCK], room[: block.size])
+    return result.view(np.float16)
+
+
+def _bf16_block_to_f16(bits: Bits, into: Bits, room: Bits) -> None:
+    np.bitwise_and(bits, _MAGNITUDE, out=room)
+    room -= _BF16_IN_F16_FROM  # wraps below
+    np.left_shift(room, np.uint16(3), out=into)
+    into += _F16_FROM
+    outside = np.flatnonzero(room >= _BF16_IN_F16_SPAN)
+    np.bitwise_and(bits, _SIGN, out=room)
+    into |= room
+    if outside.size:
         with np.errstate(over="ignore", invalid="ignore"):
-            numbers[outside] = widened(bits[outside], "BF16").astype(np.float16)
-    return numbers
-
-
-def _finite(numbers: Stored) -> bool:
-    """Return whether all numbers are finite, by their exponent bits (faster than isfinite)."""
-    if numbers.itemsize == 2:
-        return bool(np.max(numbers.view(np.uint16) & _MAGNITUDE, initial=0) < _F16_INFINITY)
-    return bool(np.max(numbers.view(np.uint32) & np.uint32(0x7FFFFFFF), initial=0) < _F32_INFINITY)
+            into[outside] = widened(bits[outside], "BF16").astype(np.float16).view(np.uint16)
 
 
 def _why_not_finite(

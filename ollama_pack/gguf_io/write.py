@@ -20,7 +20,7 @@ from ollama_pack.errors import DestinationError
 from ollama_pack.gguf_io.cast import cast_tensor
 from ollama_pack.gguf_io.layout import ALIGNMENT, F16, F32, FLOAT32, MAGIC, STRING, UINT32, VERSION
 from ollama_pack.parts import LoraFile, LoraPlan
-from ollama_pack.weights import open_weights
+from ollama_pack.weights import keep_freed_memory, open_weights
 
 OUTTYPES = {"f16": (F16, 2), "f32": (F32, 4)}
 """``--outtype`` → ggml type, bytes per element."""
@@ -47,6 +47,7 @@ def write_lora(
         UnsupportedError: a weight is too large for f16.
         DestinationError: the file cannot be written.
     """
+    keep_freed_memory()
     with _draft(path) as (file, draft), _Follower(draft) as follower:
         for data in chain([memoryview(_header(plan, outtype))], _tensors(plan, outtype)):
             file.write(data)

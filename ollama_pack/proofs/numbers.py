@@ -3,11 +3,11 @@
 The file is read again from disk and its row order undone. With s·B·A as PEFT has it and s'·B'·A' as
 llama.cpp will have it, the difference
 
-    s'·B'·A' − s·B·A  =  (s'·B' − s·B)·A'  +  s·B·(A' − A)
+    s'·B'·A' − s·B·A  =  δB·A  +  s·B·δA  +  δB·δA     with δB = s'·B' − s·B and δA = A' − A
 
 is measured by its Frobenius norm, relative to that of s·B·A. Neither ΔW nor the difference is ever
 formed: ‖XY‖² is the sum of the elementwise product of the Gram matrices XᵀX and YYᵀ, rank × rank
-both. The two terms are joined by the triangle inequality, so the figure is an upper bound.
+both. The terms are joined by the triangle inequality, so the figure is an upper bound.
 
 One wrong number hardly moves the norm of a large matrix. So every single number is compared as
 well, and must be within the rounding of the file's type.
@@ -24,7 +24,7 @@ from ollama_pack.archs import find_arch, find_target
 from ollama_pack.errors import ProofError
 from ollama_pack.gguf_io.read import GgufFile, read_gguf
 from ollama_pack.parts import Adapter, Base, LoraPair, Report
-from ollama_pack.weights import Float32, open_weights, read_float32
+from ollama_pack.weights import Float32, keep_freed_memory, open_weights, read_float32
 
 LIMITS = {"F16": 2.0**-10, "F32": 2.0**-21, "BF16": 2.0**-7}
 """Largest relative error of ΔW, for both factors rounded by half a unit in the last place."""
@@ -63,6 +63,7 @@ def prove_numbers(adapter: Adapter, base: Base, path: Path) -> Report:
         InputError: one of the files is damaged.
         ProofError: the file has other weights than the adapter, or other shapes.
     """
+    keep_freed_memory()
     written = read_gguf(path)
     arch = find_arch(base.arch)
     _check_header(written, arch.name, adapter)
@@ -124,33 +125,49 @@ def _compare(
             where=f"{written.path.name}: {tensor}",
         )
     a, b = read_float32(source, pair.a), read_float32(source, pair.b)
-    delta_a, delta_b = read_float32(copy, stored_a), read_float32(copy, stored_b)
+    found_a, found_b = read_float32(copy, stored_a), read_float32(copy, stored_b)
     if order is not None:
-        undone = np.empty_like(delta_b)
-        undone[list(order)] = delta_b
-        delta_b = undone
+        undone = np.empty_like(found_b)
+        undone[np.array(order)] = found_b
+        found_b = undone
     ratio = _scale(written, stored_b.shape[1]) / pair.scale
     if ratio != 1.0:
-        delta_b = delta_b * np.float32(ratio)
-    gram_a: Float32 = a @ a.T
-    norm = _product_norm(b.T @ b, gram_a)
-    delta_a -= a
-    delta_b -= b
-    changed_a, changed_b = bool(delta_a.any()), bool(delta_b.any())
-    error = 0.0
-    if changed_b:
-        a_written: Float32 = a + delta_a
-        gram_written: Float32 = a_written @ a_written.T
-        error += _product_norm(delta_b.T @ delta_b, gram_written)
-    if changed_a:
-        error += _product_norm(b.T @ b, delta_a @ delta_a.T)
+        found_b = found_b * np.float32(ratio)
     rounding = ROUNDING[stored_b.dtype]
-    element = max(
-        _worst_element(delta_a, a, rounding) if changed_a else 0.0,
-        _worst_element(delta_b, b, (rounding[0], rounding[1] * ratio)) if changed_b else 0.0,
-    )
-    relative = error / norm if norm else (0.0 if error == 0.0 else float("inf"))
+    delta_a, element_a = _deviation(a, found_a, rounding, axis=1)
+    delta_b, element_b = _deviation(b, found_b, (rounding[0], rounding[1] * ratio), axis=0)
+    relative = _relative(a, b, delta_a, delta_b) if delta_a.size or delta_b.size else 0.0
+    element = max(element_a, element_b)
     return Difference(tensor, _nan_is_worst(relative), _nan_is_worst(element), stored_b.dtype)
+
+
+def _deviation(
+    exact: Float32, found: Float32, rounding: tuple[float, float], *, axis: int
+) -> tuple[Float32, float]:
+    """Return found − exact, and its worst number in units of what rounding allows.
+
+    Rows (axis 0) or columns (axis 1) that do not differ are left out where most do not: bfloat16
+    fits float16 but for small numbers, and what is zero adds nothing to a Gram matrix.
+    """
+    changed = np.flatnonzero(found != exact)
+    if changed.size * 16 > exact.size:
+        delta = found - exact
+        return delta, _worst_element(delta, exact, rounding)
+    few, of = found.take(changed), exact.take(changed)
+    few -= of
+    lines = np.zeros(exact.shape[axis], np.bool_)
+    lines[changed // exact.shape[1] if axis == 0 else changed % exact.shape[1]] = True
+    delta = found.compress(lines, axis) - exact.compress(lines, axis)
+    return delta, _worst_element(few, of, rounding)
+
+
+def _relative(a: Float32, b: Float32, delta_a: Float32, delta_b: Float32) -> float:
+    gram_a, gram_b = a @ a.T, b.T @ b
+    gram_delta_a, gram_delta_b = delta_a @ delta_a.T, delta_b.T @ delta_b
+    norm = _product_norm(gram_b, gram_a)
+    error = _product_norm(gram_delta_b, gram_a) + _product_norm(gram_b, gram_delta_a)
+    error += _product_norm(gram_delta_b, gram_delta_a)
+    return error / norm if norm else (0.0 if error == 0.0 else float("inf"))
 
 
 def _scale(written: GgufFile, rank: int) -> float:
@@ -165,14 +182,14 @@ def _product_norm(left: Float32, right: Float32) -> float:
 
 
 def _worst_element(delta: Float32, exact: Float32, rounding: tuple[float, float]) -> float:
-    """Return the largest |delta| / (relative · |exact| + absolute). Overwrites `delta`."""
+    """Return the largest |delta| / (relative · |exact| + absolute)."""
     relative, absolute = rounding
     allowed = np.abs(exact)
     allowed *= np.float32(relative)
     allowed += np.float32(max(absolute, 2.0**-126))
-    np.abs(delta, out=delta)
-    delta /= allowed
-    return float(delta.max())
+    np.divide(delta, allowed, out=allowed)
+    np.abs(allowed, out=allowed)
+    return float(allowed.max(initial=0.0))
 
 
 def _nan_is_worst(value: float) -> float:
