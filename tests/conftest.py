@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 from adapters import TINY, tensors_of, write_adapter, write_model
+from hypothesis import settings
 
 from ollama_pack.parts import Base
+
+settings.register_profile("house", deadline=None)  # a busy machine is no broken law
+settings.load_profile("house")
 
 GOLDENS = Path(__file__).parent / "goldens"
 

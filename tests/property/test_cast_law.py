@@ -1,0 +1,52 @@
+"""Laws of the cast: each road rounds once, and an order loses nothing."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from adapters import safetensors
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import dtypes, matrices, outtypes
+
+from ollama_pack.gguf_io.cast import OUT_DTYPES, bf16_to_f16, cast_tensor
+from ollama_pack.parts import LoraTensor
+from ollama_pack.safetensors_io import read_safetensors
+from ollama_pack.weights import open_weights, read_float32, widened
+
+pytestmark = pytest.mark.property
+
+
+def test_all_bfloat16():
+    """For each of the 65536 bfloat16, integer arithmetic gives what the road through float32 gives."""
+    bits = np.arange(65536, dtype=np.uint16)
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected = widened(bits, "BF16").astype(np.float16)
+    found = bf16_to_f16(bits)
+    numbers = ~np.isnan(expected)
+    assert np.array_equal(found.view(np.uint16)[numbers], expected.view(np.uint16)[numbers])
+    assert np.isnan(found[~numbers]).all()
+
+
+@given(matrices, dtypes, outtypes, st.data())
+def test_order_factor_cast(matrix, dtype, outtype, data):
+    """Whatever the dtypes, the result is: numbers, ordered, times the factor in float32, rounded once."""
+    order = data.draw(st.none() | st.permutations(range(len(matrix))).map(tuple))
+    factor = data.draw(st.sampled_from([1.0, 0.25, 1 / 3, 0.999]))
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "x.safetensors"
+        path.write_bytes(safetensors({"x": matrix}, dtype))
+        tensor = read_safetensors(path)["x"]
+        with open_weights(path) as file:
+            numbers = read_float32(file, tensor)
+            found = cast_tensor(file, LoraTensor("x", tensor, order, factor), outtype)
+    rows = numbers if order is None else numbers[list(order)]
+    assert np.array_equal(found, (rows * np.float32(factor)).astype(OUT_DTYPES[outtype]))
+
+
+@given(matrices)
+def test_bfloat16_is_half_a_float32(matrix):
+    """A float32 whose lower half is empty survives as bfloat16."""
+    bits = matrix.view(np.uint32) >> 16
+    assert np.array_equal(widened(bits.astype(np.uint16), "BF16").view(np.uint32), bits << 16)

@@ -1,0 +1,70 @@
+"""Laws of the numbers: scales may be folded and rows moved, ΔW stays; and the proof tells the truth."""
+
+import numpy as np
+import pytest
+from gguf import GGUFReader
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import outtypes, recipes, written
+
+from ollama_pack.gguf_io.write import write_lora
+from ollama_pack.mapping import map_adapter
+from ollama_pack.proofs.numbers import LIMITS, prove_numbers
+from ollama_pack.weights import open_weights, read_float32
+
+pytestmark = pytest.mark.property
+some = settings(max_examples=40)
+
+
+@some
+@given(recipes)
+def test_folding_leaves_delta_alone(recipe):
+    """The plan's alpha / rank · B · A is the adapter's scale · B · A, within a few float32 roundings."""
+    with written(recipe) as (_, adapter):
+        plan = map_adapter(adapter, recipe.base)
+        with open_weights(adapter.weights) as file:
+            for pair, b in zip(adapter.pairs, plan.tensors[1::2], strict=True):
+                exact = read_float32(file, pair.b).astype(np.float64)
+                rows = exact if b.order is None else exact[list(b.order)]
+                planned = plan.alpha / pair.rank * b.factor * rows
+                np.testing.assert_allclose(planned, pair.scale * rows, rtol=2.0**-22)
+
+
+@some
+@given(recipes)
+def test_most_tensors_are_untouched(recipe):
+    """The alpha that is written leaves at least as many B alone as any other would."""
+    with written(recipe) as (_, adapter):
+        plan = map_adapter(adapter, recipe.base)
+        untouched = sum(tensor.factor == 1.0 for tensor in plan.tensors[1::2])
+        alphas = [pair.alpha for pair in adapter.pairs]
+        assert untouched >= max(alphas.count(alpha) for alpha in alphas)
+        assert all(tensor.factor == 1.0 and tensor.order is None for tensor in plan.tensors[::2])
+
+
+@some
+@given(recipes, outtypes)
+def test_right_files_pass(recipe, outtype):
+    """Whatever the sizes, dtypes and scales, what was converted passes its proof."""
+    with written(recipe) as (directory, adapter):
+        path = directory / "lora.gguf"
+        write_lora(map_adapter(adapter, recipe.base), path, outtype)
+        report = prove_numbers(adapter, recipe.base, path)
+        assert report.passed, report.summary
+        assert report.figure <= LIMITS[outtype.upper()]
+
+
+@some
+@given(recipes, outtypes, st.data())
+def test_any_wrong_number_fails(recipe, outtype, data):
+    """Any number of any tensor, changed by more than rounding allows, is caught."""
+    with written(recipe) as (directory, adapter):
+        path = directory / "lora.gguf"
+        write_lora(map_adapter(adapter, recipe.base), path, outtype)
+        tensor = data.draw(st.sampled_from(GGUFReader(path, "r+").tensors), "tensor")
+        place = data.draw(st.integers(0, tensor.data.size - 1), "place")
+        number = tensor.data.reshape(-1)[place]
+        tensor.data.reshape(-1)[place] = number * 1.01 if abs(number) > 1e-3 else number + 1e-2
+        report = prove_numbers(adapter, recipe.base, path)
+        assert not report.passed
+        assert tensor.name.startswith(report.worst)
