@@ -2,8 +2,8 @@
 
 Nothing here touches a disk. The order of the layers, the fields of the configuration and what is inherited
 follow ``server/create.go`` of Ollama 0.33: the base's layers as they are, the adapter, then template,
-system prompt, licences, parameters and messages. One thing is not done: the daemon counts the parameters
-of the GGUF anew (``model_type``); here the base's own word is kept, ``7B`` where the daemon makes it ``6.7B``.
+system prompt, licences, parameters and messages. One thing differs: the daemon counts the parameters of a
+base anew (``model_type``); here the base's own word is kept, ``7B`` where the daemon would make it ``6.7B``.
 """
 
 import hashlib

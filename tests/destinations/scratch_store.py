@@ -4,6 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from tiny_model import details_of
+
 TEMPLATE = "{{ if .System }}{{ .System }} {{ end }}{{ .Prompt }} {{ .Response }}"
 BASE_TAG = "tiny-base"
 
@@ -28,8 +30,7 @@ def add_base(
         "model_format": "gguf",
         "model_family": "llama",
         "model_families": ["llama"],
-        "model_type": "36K",
-        "file_type": "F16",
+        **details_of(gguf_file),
         "architecture": "amd64",
         "os": "linux",
         "rootfs": {"type": "layers", "diff_ids": []},

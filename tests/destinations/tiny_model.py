@@ -80,6 +80,15 @@ def adapter_for(base: Path, path: Path, *, seed: int = 3) -> LoraFile:
     return lora_file(path)
 
 
+def details_of(base: Path) -> dict[str, str]:
+    """Return what the daemon makes of a base's header: a count of parameters and the quantisation."""
+    reader = gguf.GGUFReader(base)
+    count = sum(int(tensor.n_elements) for tensor in reader.tensors)
+    kind = gguf.LlamaFileType(int(reader.fields["general.file_type"].contents())).name
+    human = f"{count / 1e6:.2f}M" if count >= 1e6 else f"{count / 1e3:.0f}K"
+    return {"model_type": human, "file_type": kind.removeprefix("MOSTLY_")}
+
+
 def lora_file(path: Path) -> LoraFile:
     """Return the noun for an adapter file."""
     content = path.read_bytes()

@@ -17,10 +17,12 @@ import real_daemon
 from scratch_store import BASE_TAG, add_base
 from tiny_model import adapter_for, base_noun, make_base
 
+from ollama_pack.destinations import create
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.package import Package
+from ollama_pack.errors import DestinationError
 from ollama_pack.names import parse_name
-from ollama_pack.parts import LoraFile
+from ollama_pack.parts import LoraFile, Receipt
 
 _NUMBERS = count()
 
@@ -41,6 +43,15 @@ class Live:
             pytest.skip("NOT TESTED by running a model: this Ollama has no llama-server")
         assert answer.is_success, f"{answer.text}\n{self.log.read_text()[-3000:]}"
         return answer.json()
+
+    def create(self, package: Package) -> Receipt:
+        """Have the daemon make a package from a GGUF file."""
+        try:
+            return create.put(package, self.daemon)
+        except DestinationError as error:
+            if "llama-quantize unavailable" in error.what:
+                pytest.skip("NOT TESTED by creating from a file: this Ollama has no llama-quantize")
+            raise
 
     def say(self, model: str) -> str:
         """Return what a model answers, always the same: no randomness."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from scratch_store import BASE_TAG, blob, kinds_of, manifest_of
-from tiny_model import base_noun
+from tiny_model import base_noun, details_of
 
 from ollama_pack.destinations import create, store
 from ollama_pack.names import manifest_path, parse_name
@@ -58,10 +58,11 @@ def test_a_model_on_an_adapted_model_is_the_daemons(live, package):
 
 def test_the_daemon_writes_the_base_file_anew(live, package, base_file):
     """From a GGUF file, all but the base's own bytes and a guessed template is as the daemon does it."""
-    mine = replace(package, base=_known(base_file), system="S")
+    base = replace(base_noun(gguf_file=base_file), details=details_of(base_file))
+    mine = replace(package, base=base, system="S")
     theirs = replace(mine, name=parse_name(f"{package.name}-created"))
     store.put(mine, live.store)
-    create.put(theirs, live.daemon)
+    live.create(theirs)
     ours, daemons = (manifest_of(live.store, p.name.model) for p in (mine, theirs))
     assert [kind for kind in kinds_of(daemons) if kind in kinds_of(ours)] == kinds_of(ours)
     assert blob(live.store, ours["config"]["digest"]) == blob(live.store, daemons["config"]["digest"])
@@ -69,21 +70,6 @@ def test_the_daemon_writes_the_base_file_anew(live, package, base_file):
         layer for m in (ours, daemons) for layer in m["layers"] if layer["mediaType"].endswith("adapter")
     ]
     assert adapters[0] == adapters[1]
-
-
-def _known(base_file):
-    """Return the base with the details the daemon reads from the file."""
-    from gguf import GGUFReader, LlamaFileType
-
-    reader = GGUFReader(base_file)
-    count = sum(int(tensor.n_elements) for tensor in reader.tensors)
-    name = LlamaFileType(int(reader.fields["general.file_type"].contents())).name
-    details = {"file_type": name.replace("MOSTLY_", "").replace("ALL_", ""), "model_type": _human(count)}
-    return replace(base_noun(gguf_file=base_file), details=details)
-
-
-def _human(count):
-    return f"{count / 1e6:.2f}M" if count >= 1e6 else f"{count / 1e3:.0f}K"
 
 
 def _fields(live, package):

@@ -57,7 +57,7 @@ def test_a_gguf_base_runs_from_the_store(live, package, base_file):
     """A base that is a file, linked or copied into the store, answers as one sent to /api/create."""
     file_base = replace(package, base=base_noun(gguf_file=base_file), template="{{ .Prompt }} b")
     written = store.put(file_base, live.store)
-    created = create.put(replace(file_base, name=parse_name(f"{package.name}-created")), live.daemon)
+    created = live.create(replace(file_base, name=parse_name(f"{package.name}-created")))
     assert live.say(written.name) == live.say(created.name)
 
 
