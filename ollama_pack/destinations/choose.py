@@ -174,7 +174,8 @@ def _store_of(daemon: Daemon, places: Places) -> Path | None:
             name = parse_name(model.name)
         except InputError:  # a model of the cloud
             continue
-        path = _path_in(daemon.modelfile(model.name) or "")
+        shown = daemon.show(model.name)
+        path = _path_in(shown.modelfile if shown else "")
         candidates = ([path.parent.parent] if path else []) + list(places.stores)
         for store in candidates:
             manifest = manifest_path(store, name)

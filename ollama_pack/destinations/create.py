@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from ollama_pack.destinations.daemon import AdapterRefusedError, Daemon
+from ollama_pack.destinations.layers import check_format, stacked
 from ollama_pack.destinations.package import Package, Plan, Progress
 from ollama_pack.names import ModelName, parse_name
 from ollama_pack.parts import Receipt
@@ -21,12 +22,10 @@ def put(package: Package, daemon: Daemon, progress: Progress | None = None) -> R
     Raises:
         AdapterRefusedError: this Ollama creates no models with adapters any more.
         DestinationError: the daemon said no, broke off, or is not there.
+        UnsupportedError: the base cannot take an adapter.
     """
     _refuse_early(package, daemon)
-    lines = []
-    if package.base.gguf is None and daemon.modelfile(package.base.tag) is None:
-        daemon.pull(package.base.tag, progress)
-        lines.append(f"pulled {package.base.tag}")
+    lines = _ready_base(package, daemon, progress) if package.base.gguf is None else []
     sent = daemon.upload(package.adapter.path, package.adapter.digest, progress)
     fields = _fields(package)
     if package.base.gguf is not None:
@@ -57,7 +56,7 @@ def plan(package: Package, daemon: Daemon) -> Plan:
     items = [("adapter", 0 if daemon.has_blob(adapter.digest) else adapter.size)]
     if package.base.gguf is not None:
         items.append((f"base {package.base.gguf.name}, unless it is there", package.base.gguf.stat().st_size))
-    elif daemon.modelfile(package.base.tag) is None:
+    elif daemon.show(package.base.tag) is None:
         items.append((f"ollama pull {package.base.tag}, of unknown size", 0))
     replaces = digest_in(daemon, package.name) != ""
     return Plan(VIA, str(package.name), daemon.address, tuple(items), replaces)
@@ -71,6 +70,21 @@ def digest_in(daemon: Daemon, name: ModelName) -> str:
     """
     wanted = name.display.lower()
     return next((model.digest for model in daemon.models() if model.name.lower() == wanted), "")
+
+
+def _ready_base(package: Package, daemon: Daemon, progress: Progress | None) -> list[str]:
+    """Pull the base if it is missing, look at it, and return what to tell the user."""
+    tag, lines = package.base.tag, []
+    shown = daemon.show(tag)
+    if shown is None:
+        daemon.pull(tag, progress)
+        lines.append(f"pulled {tag}")
+        shown = daemon.show(tag)
+    if shown is not None:
+        check_format(tag, shown.format)
+        if "\nADAPTER " in shown.modelfile:
+            lines.append(stacked(tag))
+    return lines
 
 
 def _fields(package: Package) -> dict[str, Any]:

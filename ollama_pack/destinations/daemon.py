@@ -44,6 +44,19 @@ class Listed:
     digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A model as ``/api/show`` describes it.
+
+    Attributes:
+        modelfile: its blobs stand there as paths.
+        format: ``gguf``, or ``safetensors`` for models that run on MLX.
+    """
+
+    modelfile: str
+    format: str
+
+
 class Daemon:
     """An Ollama daemon at one address.
 
@@ -91,8 +104,8 @@ class Daemon:
         with self._explained():
             return [Listed(model.model or "", model.digest or "") for model in self._client.list().models]
 
-    def modelfile(self, name: str) -> str | None:
-        """Return the Modelfile of a model, None if there is no such model.
+    def show(self, name: str) -> Shown | None:
+        """Return what the daemon knows of a model, None if there is no such model.
 
         Raises:
             DestinationError: the daemon said no.
@@ -101,11 +114,13 @@ class Daemon:
 
         with self._explained():
             try:
-                return self._client.show(name).modelfile or ""
+                answer = self._client.show(name)
             except ollama.ResponseError as error:
                 if error.status_code == 404:
                     return None
                 raise
+            details = answer.details
+            return Shown(answer.modelfile or "", (details.format if details else "") or "")
 
     def has_blob(self, digest: str) -> bool:
         """Return whether a blob is in its store.

@@ -140,16 +140,30 @@ def has_adapter(base: BaseImage) -> bool:
     return any(layer.media_type == ADAPTER_TYPE for layer in base.layers)
 
 
+def check_format(name: str, model_format: str) -> None:
+    """Refuse a base whose engine does not know adapters; an empty format means GGUF.
+
+    Raises:
+        UnsupportedError: the base is not a GGUF model.
+    """
+    if model_format not in ("gguf", ""):
+        raise UnsupportedError(
+            f"{name} is not a GGUF model ({model_format}): Ollama would ignore the adapter without a word.",
+            where=name,
+            hint=f"a GGUF variant of {name}, or --base FILE.gguf",
+        )
+
+
+def stacked(name: str) -> str:
+    """Return what to tell about a base that has an adapter already."""
+    return f"{name} has an adapter of its own: Ollama adds both to the base"
+
+
 def _check_base(base: BaseImage, package: Package) -> None:
     name = package.base.tag or str(package.base.gguf)
     if base.config.get("remote_host"):
         raise UnsupportedError(f"{name} runs on another machine: it cannot take an adapter.", where=name)
-    if base.config.get("model_format", "gguf") not in ("gguf", ""):
-        raise UnsupportedError(
-            f"{name} is not a GGUF model: Ollama would ignore the adapter without a word.",
-            where=name,
-            hint="a base whose `ollama show` says  format gguf",
-        )
+    check_format(name, str(base.config.get("model_format") or ""))
 
 
 def _voice(package: Package, base: BaseImage) -> tuple[str, str, list[str]]:

@@ -21,6 +21,7 @@ from ollama_pack.destinations.layers import (
     image_of_gguf,
     inherited,
     parse_manifest,
+    stacked,
 )
 from ollama_pack.destinations.package import Package, Plan, Progress
 from ollama_pack.destinations.shelf import Shelf
@@ -215,7 +216,7 @@ def _label(layer: Layer) -> str:
 
 def _warnings(package: Package, base: BaseImage) -> Iterator[str]:
     if has_adapter(base):
-        yield f"{package.base.tag} has an adapter of its own: Ollama adds both to the base"
+        yield stacked(package.base.tag)
 
 
 def make_image(package: Package, store: Path | None, progress: Progress | None = None) -> Image:

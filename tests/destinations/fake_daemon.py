@@ -98,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
             case "/api/pull":
                 return self._pull(name)
             case "/api/show" if self.state.manifest(name).exists():
-                return self._answer({"modelfile": f"FROM {self._model_blob(name)}\n", "model_info": {}})
+                return self._answer(self._shown(name))
             case "/api/generate" if self.state.manifest(name).exists():
                 return self._answer({"model": name, "response": "", "done": True, "done_reason": "unload"})
         return self._answer({"error": f"model '{name}' not found"}, 404)
@@ -175,10 +175,17 @@ class _Handler(BaseHTTPRequestHandler):
             name = f"{prefix}{model}:{tag}"
             yield {"name": name, "model": name, "digest": hashlib.sha256(path.read_bytes()).hexdigest()}
 
-    def _model_blob(self, name: str) -> Path:
+    def _shown(self, name: str) -> dict:
         manifest = json.loads(self.state.manifest(name).read_bytes())
-        models = [layer for layer in manifest["layers"] if layer["mediaType"] == f"{IMAGE}model"]
-        return self._blob(models[0]["digest"])
+        words = {f"{IMAGE}model": "FROM", f"{IMAGE}adapter": "ADAPTER"}
+        lines = [
+            f"{words[layer['mediaType']]} {self._blob(layer['digest'])}"
+            for layer in manifest["layers"]
+            if layer["mediaType"] in words
+        ]
+        config = json.loads(self._blob(manifest["config"]["digest"]).read_bytes())
+        details = {"format": config.get("model_format", "gguf")}
+        return {"modelfile": "\n".join(lines), "model_info": {}, "details": details}
 
     def _blob(self, digest: str) -> Path:
         return self.state.store / "blobs" / digest.replace(":", "-")

@@ -19,15 +19,13 @@ def add_blob(store: Path, content: bytes) -> dict[str, object]:
     return {"digest": f"sha256:{digest}", "size": len(content)}
 
 
-def add_base(
-    store: Path, gguf_file: Path, *, tag: str = BASE_TAG, more: dict[str, bytes] | None = None
-) -> Path:
-    """Put a base with a template and parameters into `store`; `more` adds layers by the end of their type."""
+def add_base(store: Path, gguf_file: Path, *, tag: str = BASE_TAG, engine: str = "gguf") -> Path:
+    """Put a base with a template and parameters into `store`; `engine` is its format."""
     params = json.dumps({"stop": ["<|end|>"], "temperature": 0.25, "top_k": 7}).encode()
     layers = {"model": gguf_file.read_bytes(), "template": TEMPLATE.encode(), "license": b"Free as in air."}
-    layers |= {"params": params, **(more or {})}
+    layers |= {"params": params}
     config = {
-        "model_format": "gguf",
+        "model_format": engine,
         "model_family": "llama",
         "model_families": ["llama"],
         **details_of(gguf_file),

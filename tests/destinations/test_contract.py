@@ -5,13 +5,11 @@ import json
 from dataclasses import replace
 
 import pytest
-from scratch_store import BASE_TAG, TEMPLATE, blob, kinds_of, manifest_of, snapshot
+from scratch_store import BASE_TAG, TEMPLATE, add_base, blob, kinds_of, manifest_of, snapshot
 from tiny_model import base_noun
 
-from ollama_pack.errors import DestinationError
+from ollama_pack.errors import DestinationError, UnsupportedError
 from ollama_pack.names import manifest_path, parse_name
-
-INHERITED = ["model", "template", "license", "params"]
 
 
 def test_the_manifest_exists_under_the_name(way, package):
@@ -126,6 +124,23 @@ def test_without_its_base_a_model_is_not_made(way, package):
     with pytest.raises(DestinationError):
         way.put(orphan)
     assert not manifest_path(way.store, package.name).exists()
+
+
+def test_a_base_that_would_ignore_the_adapter_is_refused(way, package, gguf_base):
+    """A model of another engine takes the adapter and forgets it; nothing is made of it."""
+    add_base(way.store, gguf_base, tag="mlx", engine="safetensors")
+    with pytest.raises(UnsupportedError, match="not a GGUF model"):
+        way.put(replace(package, base=base_noun(tag="mlx")))
+    assert not manifest_path(way.store, package.name).exists()
+
+
+def test_a_base_with_an_adapter_is_told(way, package):
+    """Two adapters add up, which the receipt says."""
+    way.put(package)
+    second = replace(package, name=parse_name(f"{package.name}-s"), base=base_noun(tag=str(package.name)))
+    receipt = way.put(second)
+    assert receipt.lines[-1] == f"{package.name} has an adapter of its own: Ollama adds both to the base"
+    assert kinds_of(manifest_of(way.store, second.name.model)).count("adapter") == 2
 
 
 def test_progress_reaches_the_end(way, package, adapter, tmp_path):

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from scratch_store import BASE_TAG, add_base, blob, kinds_of, manifest_of, snapshot
+from scratch_store import BASE_TAG, blob, kinds_of, manifest_of, snapshot
 from tiny_model import base_noun
 
 from ollama_pack.destinations import shelf, store
@@ -152,13 +152,6 @@ def test_one_part_of_a_name_is_spelled_one_way():
     existing = [("registry.ollama.ai", "Love", "ADA", "x"), ("registry.ollama.ai", "library", "ada", "y")]
     assert str(store.spelled_as_in(existing, parse_name("love/Ada:Y"))) == "Love/ADA:y"
     assert str(store.spelled_as_in(existing, parse_name("ada:x"))) == "ada:x"
-
-
-def test_a_base_with_an_adapter_is_told(package, models, gguf_base):
-    """Two adapters add up, which the receipt says."""
-    add_base(models, gguf_base, tag="adapted", more={"adapter": b"GGUF"})
-    receipt = store.put(replace(package, base=base_noun(tag="adapted")), models)
-    assert "adds both" in receipt.lines[-1]
 
 
 def test_a_gguf_base_needs_no_store(package, gguf_base, tmp_path):
