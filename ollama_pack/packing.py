@@ -89,6 +89,9 @@ def read_lora(path: Path) -> LoraFile:
             where=f"{path}: general.type",
             hint="ADAPTER must name a GGUF LoRA file",
         )
+    for name, kind in header.types.items():
+        if kind in TENSOR_TYPES:
+            header.stored(name)  # says so where the file ends too early
     types = {TENSOR_TYPES.get(kind, "other").lower() for kind in header.types.values()}
     outtype = types.pop() if len(types) == 1 else "mixed"
     return LoraFile(path=path, digest=digest_of(path), size=path.stat().st_size, outtype=outtype)
