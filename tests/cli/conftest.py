@@ -1,0 +1,47 @@
+"""Fixtures for the command line: no daemon, no store, no home but those of the test."""
+
+from pathlib import Path
+
+import pytest
+from adapters import write_adapter
+from terminal import NOBODY
+
+from ollama_pack.bases.catalog import read_base_by_name
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path, monkeypatch) -> Path:
+    """Keep every command away from the user's Ollama and the user's files, and return its home."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("OLLAMA_HOST", NOBODY)
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("NO_COLOR", "CI", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(home)
+    return home
+
+
+@pytest.fixture
+def models(tmp_path) -> Path:
+    """Return the store OLLAMA_MODELS names; it is not there yet."""
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def ada(make_adapter) -> Path:
+    """Return an adapter of the tiny base in ``ada-lora/``, beside the store."""
+    return make_adapter()
+
+
+@pytest.fixture
+def smol(tmp_path) -> Path:
+    """Return an adapter of SmolLM2 135M, a base the catalog knows and nobody has here."""
+    return write_adapter(
+        tmp_path / "smol-lora",
+        base=read_base_by_name("smollm2:135m"),
+        modules=("q_proj",),
+        layers=(0,),
+        config={"base_model_name_or_path": "HuggingFaceTB/SmolLM2-135M-Instruct"},
+    )

@@ -1,0 +1,49 @@
+"""``ollama-pack archs``: the table of architectures."""
+
+import pytest
+from terminal import run
+
+from ollama_pack.archs import ARCHS
+
+
+def test_lists_all():
+    """Every row of the table is a line with its classes, and nothing is said on stderr."""
+    ran = run("archs")
+    assert (ran.code, ran.stderr) == (0, "")
+    assert len(ran.stdout.splitlines()) == len(ARCHS)
+    for arch, line in zip(ARCHS, ran.stdout.splitlines(), strict=True):
+        assert line.split() == [arch.name, *", ".join(arch.classes).split()]
+
+
+@pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
+def test_one(arch):
+    """One architecture is shown with a line for each of its modules."""
+    ran = run("archs", arch.name)
+    assert [line.split()[:2] for line in ran.stdout.splitlines()] == [
+        [weight.module, weight.tensor] for weight in arch.weights
+    ]
+
+
+def test_golden(golden):
+    """The table of llama is what a human has read: rows move for query and key."""
+    golden("cli/archs_llama.txt", run("archs", "llama").stdout)
+
+
+def test_json():
+    """The document has every row, and the order its rows take."""
+    document = run("archs", "--json").document
+    assert (document["schema_version"], document["kind"]) == (1, "archs")
+    assert [row["name"] for row in document["archs"]] == [arch.name for arch in ARCHS]
+    llama = next(row for row in document["archs"] if row["name"] == "llama")
+    orders = {weight["module"].rpartition(".")[2]: weight["rows"] for weight in llama["weights"]}
+    assert orders["q_proj"]
+    assert not orders["v_proj"]
+    one = run("archs", "llama", "--json").document
+    assert one["archs"] == [llama]
+
+
+def test_unknown():
+    """A name without a row is not expressible, and the way to the list is told."""
+    ran = run("archs", "mamba")
+    assert (ran.code, ran.stdout) == (4, "")
+    assert "ollama-pack archs" in ran.stderr

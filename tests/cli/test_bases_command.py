@@ -1,0 +1,47 @@
+"""``ollama-pack bases``: the catalog, listed and searched."""
+
+import pytest
+from terminal import run
+
+from ollama_pack.bases.catalog import load_catalog
+
+
+def test_lists_all():
+    """Every row of the catalog is a line, and nothing is said on stderr."""
+    ran = run("bases")
+    assert (ran.code, ran.stderr) == (0, "")
+    assert [line.split()[-1] for line in ran.stdout.splitlines()] == [
+        entry.source_id for entry in load_catalog()
+    ]
+
+
+@pytest.mark.parametrize("search", ["vicuna:7b", "VICUNA-7B", "lmsys/"])
+def test_search(search):
+    """Tags and ids are searched, in any case."""
+    lines = run("bases", search).stdout.splitlines()
+    assert any("lmsys/vicuna-7b-v1.5" in line for line in lines)
+    assert len(lines) < 20
+
+
+def test_aliases_are_searched():
+    """A mirror's id finds the model it mirrors."""
+    entry = next(entry for entry in load_catalog() if entry.aliases)
+    assert entry.source_id in run("bases", entry.aliases[0]).stdout
+
+
+def test_nothing_found():
+    """Nothing found is no error, but it is said."""
+    ran = run("bases", "no-such-base")
+    assert (ran.code, ran.stdout) == (0, "")
+    assert "no-such-base" in ran.stderr
+
+
+def test_json():
+    """The document has every field of a row; what is unknown is null or empty."""
+    document = run("bases", "vicuna-7b-v1.5", "--json").document
+    assert (document["schema_version"], document["kind"]) == (1, "bases")
+    row = document["bases"][0]
+    assert row["tags"][0] == "vicuna:7b"
+    assert (row["architecture"], row["blocks"], row["hidden"]) == ("llama", 32, 4096)
+    assert run("bases", "no-such-base", "--json").document["bases"] == []
+    assert len(run("bases", "--json").document["bases"]) == len(load_catalog())
