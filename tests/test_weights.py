@@ -8,7 +8,7 @@ from adapters import read_numbers, safetensors
 
 from ollama_pack.errors import InputError
 from ollama_pack.safetensors_io import read_safetensors
-from ollama_pack.weights import open_weights, read_float32, read_stored, widened
+from ollama_pack.weights import BLOCK, all_finite, open_weights, read_float32, read_stored, widened
 
 
 @pytest.fixture
@@ -46,6 +46,39 @@ def test_reads_what_the_library_reads(stored, dtype):
 def test_widened_bfloat16(bits, number):
     """A bfloat16 is the upper half of the float32 it stands for."""
     assert widened(np.array([bits], np.uint16), "BF16")[0] == number
+
+
+def test_all_float16():
+    """For each of the 65536 float16, arithmetic on bits gives what numpy's cast gives, NaN or not."""
+    every = np.arange(65536, dtype=np.uint16).view(np.float16)
+    for numbers in (every, every[np.isfinite(every)]):
+        found = widened(numbers, "F16")
+        with np.errstate(invalid="ignore"):
+            expected = numbers.astype(np.float32)
+        assert np.array_equal(found, expected, equal_nan=True)
+        assert np.array_equal(np.signbit(found), np.signbit(expected))
+
+
+@pytest.mark.parametrize("dtype", ["F16", "BF16"])
+@pytest.mark.parametrize("size", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 7])
+def test_more_than_a_block(stored, dtype, size):
+    """Numbers at the seam of two blocks are widened like all others."""
+    tensor = stored(np.random.default_rng(size).normal(size=size), dtype)
+    with open_weights(tensor.path) as file:
+        assert np.array_equal(read_float32(file, tensor), read_numbers(tensor.path)["x"])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize(
+    "bad", [np.nan, -np.nan, np.inf, -np.inf], ids=["NaN", "-NaN", "infinity", "-infinity"]
+)
+def test_not_finite(dtype, bad):
+    """One NaN or infinity of either sign is seen among numbers of either sign."""
+    largest = np.finfo(dtype).max
+    numbers = np.array([largest, -largest, 0, bad, -0.0], dtype)
+    assert not all_finite(numbers)
+    numbers[3] = 1
+    assert all_finite(numbers)
 
 
 def test_bfloat16_stays_bits(stored):

@@ -13,7 +13,7 @@ from strategies import dtypes, matrices, outtypes
 from ollama_pack.gguf_io.cast import OUT_DTYPES, bf16_to_f16, cast_tensor
 from ollama_pack.parts import LoraTensor
 from ollama_pack.safetensors_io import read_safetensors
-from ollama_pack.weights import open_weights, read_float32, widened
+from ollama_pack.weights import BLOCK, open_weights, read_float32, widened
 
 pytestmark = pytest.mark.property
 
@@ -27,6 +27,14 @@ def test_all_bfloat16():
     numbers = ~np.isnan(expected)
     assert np.array_equal(found.view(np.uint16)[numbers], expected.view(np.uint16)[numbers])
     assert np.isnan(found[~numbers]).all()
+
+
+@given(st.integers(1, 3 * BLOCK))
+def test_blocks_have_no_seam(size):
+    """However many bfloat16 there are, each is cast as it would be alone."""
+    bits = np.arange(size, dtype=np.uint32).astype(np.uint16) & np.uint16(0x3FFF)
+    alone = bf16_to_f16(np.arange(0x4000, dtype=np.uint16))
+    assert np.array_equal(bf16_to_f16(bits), alone[bits])
 
 
 @given(matrices, dtypes, outtypes, st.data())
