@@ -103,6 +103,15 @@ def test_figure_is_true(copy_of, outtype, config):
     assert true * 0.999 <= figure <= true * 1.6 + 2.0**-24
 
 
+@pytest.mark.parametrize("side", ["a", "b"])
+@pytest.mark.parametrize("place", [(0, 0), (1, 2), (2, -1)])
+def test_figure_of_one_number(copy_of, side, place):
+    """Where a single number differs, the figure is the norm of what it does to ΔW."""
+    copy = copy_of("f32", modules=("v_proj",), rank=3)
+    copy.tensors[f"{V}.lora_{side}"][place] += 0.1
+    assert copy.prove().figure == pytest.approx(true_figure(copy), rel=1e-4)
+
+
 def test_exact_copies_have_no_error(copy_of):
     """Where nothing was rounded the figure is zero."""
     copy = copy_of("f16", dtype="F16")
