@@ -27,6 +27,7 @@ import peft
 import sentencepiece
 import torch
 import transformers
+from llama_source import ROOT, fetch_llama_source
 
 Array = npt.NDArray[Any]
 
@@ -211,12 +212,13 @@ def record_model(model: Model, out: Path, llama_cpp: Path) -> None:
 def main() -> None:
     """Record all models."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--llama-cpp", type=Path, required=True, help="a llama.cpp source tree")
+    parser.add_argument("--llama-cpp", type=Path, help="a llama.cpp source tree; fetched if absent")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "goldens" / "reference")
     arguments = parser.parse_args()
+    tree = arguments.llama_cpp or fetch_llama_source(ROOT / ".cache")
     torch.set_num_threads(1)
     for model in MODELS:
-        record_model(model, arguments.out, arguments.llama_cpp)
+        record_model(model, arguments.out, tree)
     versions = ", ".join(f"{room.__name__} {room.__version__}" for room in (torch, transformers, peft))
     (arguments.out / "README.md").write_text(README.format(versions=versions), "utf-8")
 
