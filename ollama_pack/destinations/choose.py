@@ -97,6 +97,9 @@ def plan(package: Package, places: Places, *, via: str = AUTO) -> Plan:
         if via == create.VIA:
             return create.plan(package, daemon)
         reason = _why_no_daemon(daemon)
+        if not reason and create.surely_refuses(daemon) and (store := _store_of(daemon, places)):
+            reason = f"Ollama {daemon.version()} at {daemon.address} creates no adapters"
+            return replace(store_destination.plan(package, store), reason=reason)
         if not reason:
             return replace(create.plan(package, daemon), reason=f"Ollama answers at {daemon.address}")
         return replace(store_destination.plan(package, _store(package, places, reason)), reason=reason)

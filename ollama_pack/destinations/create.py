@@ -72,6 +72,16 @@ def digest_in(daemon: Daemon, name: ModelName) -> str:
     return next((model.digest for model in daemon.models() if model.name.lower() == wanted), "")
 
 
+def surely_refuses(daemon: Daemon) -> bool:
+    """Return whether the daemon's version is one that creates no adapters; one built from source may.
+
+    Raises:
+        DestinationError: the daemon is not there.
+    """
+    numbers = re.match(r"v?(\d+)\.(\d+)\.(\d+)", daemon.version())
+    return numbers is not None and tuple(map(int, numbers.groups())) > LAST_WITH_ADAPTERS
+
+
 def _ready_base(package: Package, daemon: Daemon, progress: Progress | None) -> list[str]:
     """Pull the base if it is missing, look at it, and return what to tell the user."""
     tag, lines = package.base.tag, []
@@ -119,10 +129,7 @@ def _base_digest(package: Package, progress: Progress | None) -> str:
 
 def _refuse_early(package: Package, daemon: Daemon) -> None:
     """Spare the user gigabytes sent in vain: only a daemon that surely refuses is not asked at all."""
-    numbers = re.match(r"v?(\d+)\.(\d+)\.(\d+)", daemon.version())
-    if package.base.gguf is None or numbers is None:
-        return
-    if tuple(map(int, numbers.groups())) > LAST_WITH_ADAPTERS:
+    if package.base.gguf is not None and surely_refuses(daemon):
         raise AdapterRefusedError(
             "This Ollama no longer creates models with adapters; it still runs them.",
             where=daemon.address,

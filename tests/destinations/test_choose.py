@@ -65,6 +65,14 @@ def test_a_refusing_daemon_is_served_through_its_store(fake, package):
     assert order == ["/api/generate", "/api/create", "/api/generate", "/api/generate"]
 
 
+def test_a_plan_foresees_the_refusal(fake, package):
+    """A version that creates no adapters is planned around, as it will be gone around."""
+    fake.version = "0.34.2"
+    planned = choose.plan(package, Places(fake.address, (Path("/nonexistent"),)))
+    assert (planned.via, planned.where) == ("store", str(fake.store))
+    assert "0.34.2" in planned.reason
+
+
 def test_a_refusing_daemon_elsewhere_is_an_error(fake, package, monkeypatch):
     """A store that is not the daemon's is not written behind the user's back."""
     fake.mood = "refuses"
