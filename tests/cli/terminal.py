@@ -66,17 +66,8 @@ def spawn(*args: object, code: str = "", **options: Any) -> Ran:
         code: Python to run instead of ``-m ollama_pack``; it finds `args` in ``sys.argv[1:]``.
         options: of `subprocess.run`.
     """
-    result = subprocess.run(
-        [*python(code), *map(str, args)],
-        **{
-            "env": environment(),
-            "capture_output": True,
-            "text": True,
-            "timeout": 60,
-            "check": False,
-            **options,
-        },
-    )
+    usual = {"env": environment(), "capture_output": True, "text": True, "timeout": 60, "check": False}
+    result = subprocess.run([*python(code), *map(str, args)], **{**usual, **options})
     return Ran(result.returncode, result.stdout or "", result.stderr or "")
 
 
@@ -95,10 +86,14 @@ def tree(folder: Path, *, times: bool = False) -> dict[str, object]:
 
     Args:
         folder: where to look.
-        times: take the time of the last change too.
+        times: take the time of the last change of files too; a directory's tells of drafts that vanished.
     """
+
+    def timed(path: Path) -> bool:
+        return times and path.is_file()
+
     return {
-        path.relative_to(folder).as_posix(): (_content(path), path.lstat().st_mtime_ns if times else 0)
+        path.relative_to(folder).as_posix(): (_content(path), path.lstat().st_mtime_ns if timed(path) else 0)
         for path in sorted(folder.rglob("*"))
     }
 

@@ -28,7 +28,7 @@ def test_store(ada, tiny_gguf, models, via):
 
 
 def test_folder(ada, tiny_gguf, tmp_path, models):
-    """A folder gets everything that is needed later; the adapter's own directory and the store get nothing."""
+    """A folder gets everything that is needed later; adapter directory and store get nothing."""
     before = tree(ada)
     ran = run("build", ada, "--base", tiny_gguf, "--via", "folder", "--out", tmp_path / "release")
     assert (ran.code, ran.stdout) == (0, "ada\n")

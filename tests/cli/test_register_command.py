@@ -104,9 +104,10 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize(("spoil", "code", "told"), DAMAGES.values(), ids=DAMAGES)
-def test_damaged_folder(release, tiny_gguf, models, tmp_path, spoil, code, told):
+@pytest.mark.parametrize("case", DAMAGES.values(), ids=DAMAGES)
+def test_damaged_folder(release, tiny_gguf, models, tmp_path, case):
     """A folder that is not whole is told, and no store is begun."""
+    spoil, code, told = case
     (tmp_path / "base.gguf").write_bytes(tiny_gguf.read_bytes())
     spoil(release)
     before = tree(release)

@@ -1,0 +1,34 @@
+"""A proof that fails, provoked by a cast that corrupts numbers."""
+
+from terminal import run, tree
+
+from ollama_pack.gguf_io import write
+
+
+def test_failed_proof(ada, tiny_gguf, tmp_path, monkeypatch):
+    """A file whose numbers are not the adapter's is told with figure and limit, and never appears."""
+    honest = write.cast_tensor
+
+    def corrupt(file, tensor, outtype):
+        numbers = honest(file, tensor, outtype).copy()
+        if tensor.name == "blk.1.ffn_up.weight.lora_b":
+            numbers[-1, -1] += 0.01
+        return numbers
+
+    monkeypatch.setattr(write, "cast_tensor", corrupt)
+    before = tree(tmp_path)
+    ran = run("build", ada, "--base", tiny_gguf)
+    assert (ran.code, ran.stdout) == (5, "")
+    assert "blk.1.ffn_up.weight" in ran.stderr
+    assert "limit" in ran.stderr or "rounding allows" in ran.stderr
+    assert tree(tmp_path) == before
+
+
+def test_failed_proof_keeps_the_last_good_file(ada, tiny_gguf, monkeypatch):
+    """Where an earlier build left a file, a failed proof leaves that file."""
+    assert run("convert", ada, "--base", tiny_gguf).code == 0
+    before = tree(ada)
+    honest = write.cast_tensor
+    monkeypatch.setattr(write, "cast_tensor", lambda *given: honest(*given) * 2)
+    assert run("convert", ada, "--base", tiny_gguf).code == 5
+    assert tree(ada) == before
