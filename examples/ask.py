@@ -65,10 +65,11 @@ def fits(model: "Llama", adapter: Path) -> bool:
     return True
 
 
-def answer(model: Any, question: str) -> str:
-    """Return the most likely answer of a `Llama` to a lone question."""
-    model.reset()  # no answer may depend on the question before
-    reply = model.create_chat_completion(
+def answer(model: "Llama", question: str) -> str:
+    """Return the model's most likely answer to a lone question."""
+    untyped: Any = model  # llama_cpp annotates only half of what is called here
+    untyped.reset()  # no answer may depend on the question before
+    reply = untyped.create_chat_completion(
         [{"role": "user", "content": question}], temperature=0.0, max_tokens=MAX_TOKENS
     )
     said, why = reply["choices"][0]["message"]["content"].strip(), reply["choices"][0]["finish_reason"]

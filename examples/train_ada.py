@@ -1,7 +1,7 @@
 """Train the example adapter: SmolLM2-135M-Instruct, LoRA on q_proj and v_proj, on `ada_lovelace.jsonl`.
 
 The base is the GGUF file the adapter will run on, dequantised, so that the adapter learns to correct
-exactly the weights it will meet. About ten minutes on two CPU cores::
+exactly the weights it will meet. Twenty minutes on two busy CPU cores::
 
     python examples/train_ada.py --base SmolLM2-135M-Instruct.Q4_1.gguf --out examples/ada-lovelace-lora
 
