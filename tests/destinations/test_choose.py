@@ -84,16 +84,17 @@ def test_a_refusing_daemon_elsewhere_is_an_error(fake, package, monkeypatch):
     assert not any(path.startswith("manifests") for path in added)
 
 
-def test_a_model_of_the_same_name_elsewhere_proves_nothing(fake, package, models, tmp_path):
+def test_a_model_of_the_same_name_elsewhere_proves_nothing(fake, package, models, tmp_path, monkeypatch):
     """A store counts as the daemon's only if a manifest there has the daemon's digest."""
     fake.mood = "refuses"
-    twin = tmp_path / "twin"
-    base = manifest_path(models, replace(package.name, model="tiny-base"))
-    copy = manifest_path(twin, replace(package.name, model="tiny-base"))
+    twin, name = tmp_path / "twin", replace(package.name, model="tiny-base")
+    copy = manifest_path(twin, name)
     copy.parent.mkdir(parents=True)
-    copy.write_bytes(base.read_bytes() + b" ")
-    receipt = choose.put(package, Places(fake.address, (twin,)))
-    assert receipt.where == str(models)
+    copy.write_bytes(manifest_path(models, name).read_bytes() + b" ")
+    monkeypatch.setattr(
+        choose, "_path_in", lambda _: twin / "blobs" / "sha256-0"
+    )  # a path inside a container
+    assert choose.put(package, Places(fake.address, (models,))).where == str(models)
 
 
 def test_no_daemon_and_no_base_is_an_error_with_a_way_out(package, tmp_path):
