@@ -78,7 +78,8 @@ def lines_of(value: object) -> list[str]:
         case Modelfile():
             lines = [f"FROM {value.value('FROM')}, ADAPTER {value.value('ADAPTER')}"]
         case Receipt():
-            lines = [*value.lines, value.digest]
+            first, *others = value.lines
+            lines = [first, *(f"note: {text}" for text in others), f"manifest: {value.digest}"]
         case _:
             lines = [str(value)]
     return lines
