@@ -6,7 +6,7 @@ from ollama_pack.bases.find import is_path
 from ollama_pack.bases.gguf_file import read_base_gguf
 from ollama_pack.destinations.files import digest_of
 from ollama_pack.destinations.package import Package
-from ollama_pack.errors import InputError
+from ollama_pack.errors import DestinationError, InputError, RefusedError
 from ollama_pack.gguf_io.layout import TENSOR_TYPES
 from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.modelfile import Modelfile, decode, parameters, parse, print_modelfile
@@ -74,6 +74,30 @@ def read_author(directory: Path) -> Modelfile | None:
         return parse(decode(path.read_bytes(), str(path)), where=str(path))
     except OSError as error:
         raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
+
+
+def says_already(path: Path, content: bytes) -> bool:
+    """Return whether a file has this content; require that otherwise it is a Modelfile, or not there.
+
+    Raises:
+        DestinationError: that cannot be found out.
+        RefusedError: it is something else of the user's.
+    """
+    try:
+        found = path.read_bytes() if path.is_file() else None
+    except OSError as error:
+        raise DestinationError(f"This cannot be read: {error.strerror}.", where=path) from error
+    if found is None or found == content:
+        return found is not None
+    try:
+        parse(decode(found, str(path)), where=str(path))
+    except InputError as error:
+        raise RefusedError(
+            "There is a file of this name already, and it is not a Modelfile.",
+            where=path,
+            hint="--out with another place, or move the file away",
+        ) from error
+    return False
 
 
 def read_lora(path: Path) -> LoraFile:

@@ -21,7 +21,7 @@ from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.mapping import map_adapter
 from ollama_pack.modelfile import Modelfile, print_modelfile
 from ollama_pack.names import ModelName, name_from_directory, parse_name
-from ollama_pack.packing import MODELFILE_NAME, pack, read_author, read_package
+from ollama_pack.packing import MODELFILE_NAME, pack, read_author, read_package, says_already
 from ollama_pack.parts import Adapter, Base, LoraFile, LoraPlan, Receipt, Report
 from ollama_pack.peft import read_adapter
 from ollama_pack.templating import DEFAULT, Fields, compose, find_template
@@ -250,9 +250,10 @@ def write_modelfile(modelfile: Modelfile, path: Path, note: Note = silent) -> Pa
 
     Raises:
         DestinationError: the file cannot be written.
+        RefusedError: a file of another kind is in its place.
     """
     content = print_modelfile(modelfile).encode()
-    if not (path.is_file() and path.read_bytes() == content):
+    if not says_already(path, content):
         with whole_file(path) as file:
             file.write(content)
     note("modelfile", modelfile)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ollama_pack.errors import InputError
+from ollama_pack.errors import DestinationError, InputError, RefusedError
 from ollama_pack.modelfile import parse
 from ollama_pack.names import parse_name
-from ollama_pack.packing import MODELFILE_NAME, pack, read_author, read_lora, read_package
+from ollama_pack.packing import MODELFILE_NAME, pack, read_author, read_lora, read_package, says_already
 from ollama_pack.parts import LoraFile
 from ollama_pack.pipeline import Request, convert, settle
 
@@ -165,3 +165,26 @@ def test_package_is_a_value(tiny_base):
     one = pack(NAME, said, LORA, tiny_base)
     assert one == pack(NAME, said, LORA, tiny_base)
     assert one != replace(one, name=parse_name("bob"))
+
+
+def test_what_a_modelfile_may_replace(tmp_path):
+    """A Modelfile replaces another one, or nothing; the same content is there already."""
+    path = tmp_path / "Modelfile.txt"
+    assert not says_already(path, b"FROM x\n")
+    path.write_bytes(b"FROM y\n")
+    assert not says_already(path, b"FROM x\n")
+    assert says_already(path, b"FROM y\n")
+
+
+@pytest.mark.parametrize("content", [b"my thesis\n", b"\x80\x81", b'{"r": 8}'], ids=["text", "bytes", "json"])
+def test_what_a_modelfile_may_not_replace(tmp_path, content):
+    """What is no Modelfile is the user's, and stays."""
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(RefusedError, match="not a Modelfile"):
+        says_already(tmp_path / "x", b"FROM x\n")
+
+
+def test_place_that_cannot_be_asked_about(tmp_path):
+    """A name the system refuses is a DestinationError, not a traceback."""
+    with pytest.raises(DestinationError, match="too long"):
+        says_already(tmp_path / ("a" * 300), b"FROM x\n")

@@ -78,3 +78,12 @@ def test_unknown_template(ada, tiny_gguf):
     ran = run("modelfile", ada, "--base", tiny_gguf, "--template", "vikuna")
     assert (ran.code, ran.stdout) == (3, "")
     assert "--template vicuna" in ran.stderr
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json"])
+def test_trained_files_are_protected(ada, tiny_gguf, name):
+    """--out does not replace what is no Modelfile, least of all what was trained."""
+    before = tree(ada)
+    ran = run("modelfile", ada, "--base", tiny_gguf, "--out", ada / name)
+    assert (ran.code, ran.stdout, tree(ada)) == (7, "", before)
+    assert "not a Modelfile" in ran.stderr
