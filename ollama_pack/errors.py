@@ -93,3 +93,8 @@ def natural_key(text: str) -> list[tuple[int, str]]:
     keys = [(-1, part) for part in parts]
     keys[1::2] = [(len(number), number) for number in numbers]
     return keys
+
+
+def printable(text: str) -> str:
+    """Return `text` with escapes for what a terminal would act on: files name their tensors as they like."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

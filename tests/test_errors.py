@@ -3,7 +3,7 @@
 import pytest
 
 from ollama_pack import errors
-from ollama_pack.errors import SHOWN_AT_MOST, PackError, listing, natural_key
+from ollama_pack.errors import SHOWN_AT_MOST, PackError, listing, natural_key, printable
 
 CODES = {"InputError": 3, "UnsupportedError": 4, "ProofError": 5, "DestinationError": 6, "RefusedError": 7}
 
@@ -71,3 +71,9 @@ def test_natural_order(ordered):
 def test_listing_is_in_natural_order():
     """In a list of problems block 2 stands before block 10."""
     assert listing("Two:", ["blk.10", "blk.2"]) == "Two:\n  - blk.2\n  - blk.10"
+
+
+def test_printable_escapes_what_a_terminal_acts_on():
+    """Letters of every script and line ends stay; escapes, bells and lone surrogates are spelled out."""
+    assert printable("ΔW of é\n") == "ΔW of é\n"
+    assert printable("\x1b[31mred\a\r\udc80") == r"\x1b[31mred\x07\r\udc80"

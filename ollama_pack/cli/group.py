@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ollama_pack import __version__
-from ollama_pack.errors import DestinationError, PackError
+from ollama_pack.errors import DestinationError, PackError, printable
 
 COMMANDS = {
     "build": "Make a model Ollama runs out of an adapter directory.",
@@ -58,7 +58,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except PackError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(f"Error: {printable(str(error))}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("Interrupted; nothing is left half-written.", err=True)

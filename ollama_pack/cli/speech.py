@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ollama_pack.cli.progress import Bars
+from ollama_pack.errors import printable
 from ollama_pack.modelfile import Modelfile
 from ollama_pack.parts import Adapter, Base, LoraFile, Receipt, Report
 
@@ -38,7 +39,7 @@ class Speaker:
         """Say a finished stage: one line, and with `verbose` its details."""
         if self.quiet:
             return
-        line, *details = lines_of(value)
+        line, *details = (printable(text) for text in lines_of(value))
         self._bars.close()
         click.echo(
             click.style(f"{stage:<{STAGE_WIDTH}}", fg="cyan", bold=True) + line, err=True, color=color()
