@@ -79,13 +79,13 @@ def test_wrong_usage(words):
     """A wrong command line is told on stderr with exit code 2, and where help is."""
     ran = run(*words)
     assert (ran.code, ran.stdout) == (2, "")
-    assert "--help" in ran.stderr
+    assert "for help" in ran.stderr
 
 
 def test_no_command():
-    """Without a command the help is shown, and nothing is on stdout to be taken for a result."""
+    """Without a command the help is shown; click 8.2 made that a wrong usage."""
     ran = run()
-    assert ran.code == 2
+    assert ran.code in (0, 2)
     assert "Usage: ollama-pack" in ran.stdout + ran.stderr
 
 
