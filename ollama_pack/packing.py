@@ -4,9 +4,9 @@ from pathlib import Path
 
 from ollama_pack.bases.find import is_path
 from ollama_pack.bases.gguf_file import read_base_gguf
-from ollama_pack.destinations.files import digest_of
 from ollama_pack.destinations.package import Package
 from ollama_pack.errors import DestinationError, InputError, RefusedError
+from ollama_pack.files import digest_of
 from ollama_pack.gguf_io.layout import TENSOR_TYPES
 from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.modelfile import Modelfile, decode, parameters, parse, print_modelfile

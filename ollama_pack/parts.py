@@ -4,10 +4,13 @@ Nothing here reads, writes or decides. Shapes are given as numpy gives them (row
 weight ``W`` is ``out × in``, a LoRA ``A`` is ``rank × in`` and a LoRA ``B`` is ``out × rank``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with what is being moved, the bytes done and the bytes there are (0 where nobody knows)."""
 
 
 @dataclass(frozen=True, slots=True)

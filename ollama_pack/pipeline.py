@@ -14,15 +14,15 @@ from pathlib import Path
 from ollama_pack.bases.find import Clues, find_base
 from ollama_pack.destinations import choose
 from ollama_pack.destinations.choose import Places, places_from
-from ollama_pack.destinations.files import whole_file
-from ollama_pack.destinations.package import Plan, Progress
+from ollama_pack.destinations.package import Plan
 from ollama_pack.errors import DestinationError, InputError, RefusedError
+from ollama_pack.files import whole_file
 from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.mapping import map_adapter
 from ollama_pack.modelfile import Modelfile, print_modelfile
 from ollama_pack.names import ModelName, name_from_directory, parse_name
 from ollama_pack.packing import MODELFILE_NAME, pack, read_author, read_package, says_already
-from ollama_pack.parts import Adapter, Base, LoraFile, LoraPlan, Receipt, Report
+from ollama_pack.parts import Adapter, Base, LoraFile, LoraPlan, Progress, Receipt, Report
 from ollama_pack.peft import read_adapter
 from ollama_pack.templating import DEFAULT, Fields, compose, find_template
 

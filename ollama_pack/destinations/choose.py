@@ -14,10 +14,10 @@ from ollama_pack.destinations import create, folder
 from ollama_pack.destinations import store as store_destination
 from ollama_pack.destinations.address import may_answer, parse_host
 from ollama_pack.destinations.daemon import AdapterRefusedError, Daemon
-from ollama_pack.destinations.package import Package, Plan, Progress
+from ollama_pack.destinations.package import Package, Plan
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.names import manifest_path, parse_name
-from ollama_pack.parts import Receipt
+from ollama_pack.parts import Progress, Receipt
 
 AUTO = "auto"
 WAYS = (AUTO, create.VIA, store_destination.VIA, folder.VIA)

@@ -8,9 +8,9 @@ from typing import Any
 
 from ollama_pack.destinations.daemon import AdapterRefusedError, Daemon
 from ollama_pack.destinations.layers import check_format, stacked
-from ollama_pack.destinations.package import Package, Plan, Progress
+from ollama_pack.destinations.package import Package, Plan
 from ollama_pack.names import ModelName, parse_name
-from ollama_pack.parts import Receipt
+from ollama_pack.parts import Progress, Receipt
 
 VIA = "create"
 LAST_WITH_ADAPTERS = (0, 34, 0)
@@ -121,7 +121,7 @@ def _gguf_name(package: Package) -> str:
 
 
 def _base_digest(package: Package, progress: Progress | None) -> str:
-    from ollama_pack.destinations.files import digest_of
+    from ollama_pack.files import digest_of
 
     assert package.base.gguf is not None
     return digest_of(package.base.gguf, progress)

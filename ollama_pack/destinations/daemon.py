@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ollama_pack.destinations.address import is_loopback
-from ollama_pack.destinations.package import Progress
 from ollama_pack.errors import DestinationError
+from ollama_pack.parts import Progress
 
 if TYPE_CHECKING:
     import httpx

@@ -7,10 +7,10 @@ are known, ``ollama-config.json`` and ``ollama-manifest.json`` with the bytes a 
 from pathlib import Path
 
 from ollama_pack.destinations import store as store_destination
-from ollama_pack.destinations.files import copy_whole, explained, whole_file
 from ollama_pack.destinations.layers import Image
-from ollama_pack.destinations.package import Package, Plan, Progress
-from ollama_pack.parts import Receipt
+from ollama_pack.destinations.package import Package, Plan
+from ollama_pack.files import copy_whole, explained, whole_file
+from ollama_pack.parts import Progress, Receipt
 
 VIA = "folder"
 MODELFILE = "Modelfile.txt"

@@ -1,14 +1,11 @@
 """The noun every destination takes: a model, ready to be put somewhere."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from ollama_pack.names import ModelName
 from ollama_pack.parts import Base, LoraFile
-
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with what is being moved, the bytes done and the bytes there are (0 where nobody knows)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

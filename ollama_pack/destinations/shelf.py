@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from ollama_pack.destinations.files import clone, explained, link, pump, whole_file
-from ollama_pack.destinations.package import Progress
+from ollama_pack.destinations.sharing import clone, link
 from ollama_pack.errors import DestinationError
+from ollama_pack.files import explained, pump, whole_file
 from ollama_pack.names import ModelName, blob_path, manifest_path
-from ollama_pack.parts import Layer
+from ollama_pack.parts import Layer, Progress
 
 
 @dataclass(slots=True)

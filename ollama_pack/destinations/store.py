@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ollama_pack.destinations.files import digest_of
 from ollama_pack.destinations.layers import (
     CONFIG_TYPE,
     MODEL_TYPE,
@@ -23,11 +22,12 @@ from ollama_pack.destinations.layers import (
     parse_manifest,
     stacked,
 )
-from ollama_pack.destinations.package import Package, Plan, Progress
+from ollama_pack.destinations.package import Package, Plan
 from ollama_pack.destinations.shelf import Shelf
 from ollama_pack.errors import DestinationError
+from ollama_pack.files import digest_of
 from ollama_pack.names import ModelName, blob_path, manifest_path, parse_name
-from ollama_pack.parts import Base, Layer, Receipt
+from ollama_pack.parts import Base, Layer, Progress, Receipt
 
 VIA = "store"
 _UNKNOWN_DIGEST = "sha256:" + "0" * 64

@@ -1,4 +1,4 @@
-"""Whole files, and the three ways to have a large one in two places."""
+"""The three ways to have a large file in two places."""
 
 import errno
 import os
@@ -8,42 +8,8 @@ import pytest
 from scratch_store import blob, manifest_of
 from tiny_model import base_noun
 
-from ollama_pack.destinations import files, shelf, store
+from ollama_pack.destinations import sharing, shelf, store
 from ollama_pack.errors import DestinationError
-
-
-def test_a_file_appears_whole_or_not_at_all(tmp_path):
-    """An error inside the block leaves the old file and nothing else."""
-    target = tmp_path / "blob"
-    target.write_bytes(b"old")
-
-    def write():
-        with files.whole_file(target) as file:
-            file.write(b"new")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write()
-    assert [p.name for p in tmp_path.iterdir()] == ["blob"]
-    assert target.read_bytes() == b"old"
-
-
-@pytest.mark.parametrize(
-    ("code", "says", "tries"),
-    [
-        (errno.ENOSPC, "disk is full", "OLLAMA_MODELS"),
-        (errno.EACCES, "may not be written", "--via create"),
-        (errno.EROFS, "may not be written", "--via create"),
-        (errno.EIO, "cannot be written", ""),
-    ],
-)
-def test_the_operating_system_is_translated(tmp_path, code, says, tries):
-    """Each fault is told in words, with the path and a way out."""
-    with pytest.raises(DestinationError) as caught, files.explained(tmp_path):
-        raise OSError(code, os.strerror(code))
-    assert says in caught.value.what
-    assert tries in caught.value.hint
-    assert caught.value.where == str(tmp_path)
 
 
 def impossible(source, target):
@@ -84,7 +50,7 @@ def test_a_file_others_may_not_read_is_not_linked(tmp_path):
     private = tmp_path / "base.gguf"
     private.write_bytes(b"x")
     private.chmod(0o600)
-    assert not files.link(private, tmp_path / "blob")
+    assert not sharing.link(private, tmp_path / "blob")
     assert not (tmp_path / "blob").exists()
 
 
@@ -101,7 +67,7 @@ def test_a_clone_is_a_file_of_its_own_or_impossible(tmp_path):
     """Where the file system can, a clone has the bytes and a life of its own; else nothing is left."""
     source = tmp_path / "base.gguf"
     source.write_bytes(b"x" * 8192)
-    cloned = files.clone(source, tmp_path / "blob")
+    cloned = sharing.clone(source, tmp_path / "blob")
     assert (tmp_path / "blob").exists() == cloned
     if cloned:
         source.write_bytes(b"y" * 8192)
@@ -120,7 +86,7 @@ def test_a_full_disk_is_not_mistaken_for_a_file_system_without_clones(tmp_path, 
     source = tmp_path / "base.gguf"
     source.write_bytes(b"x")
     with pytest.raises(DestinationError, match="disk is full"):
-        files.clone(source, tmp_path / "blob")
+        sharing.clone(source, tmp_path / "blob")
 
 
 def test_a_base_that_changes_meanwhile_is_refused(package, gguf_base, tmp_path, monkeypatch):
@@ -138,18 +104,3 @@ def test_a_base_that_changes_meanwhile_is_refused(package, gguf_base, tmp_path, 
     with pytest.raises(DestinationError, match="changed while"):
         store.put(replace(package, base=base_noun(gguf_file=base)), tmp_path / "models")
     assert not [p for p in (tmp_path / "models").rglob("*") if p.is_file()]
-
-
-def test_a_file_that_is_not_there_is_told(tmp_path):
-    """Reading what is missing is an error with its path."""
-    with pytest.raises(DestinationError) as caught:
-        files.digest_of(tmp_path / "none.gguf")
-    assert caught.value.where == str(tmp_path / "none.gguf")
-
-
-def test_copying_a_file_onto_itself_does_nothing(tmp_path):
-    """A file that lies where it should is left alone."""
-    path = tmp_path / "lora.gguf"
-    path.write_bytes(b"x")
-    assert files.copy_whole(path, path) == 0
-    assert path.read_bytes() == b"x"

@@ -1,16 +1,4 @@
-"""Files that appear whole or not at all, and what is done to avoid copying a large one.
-
-A large base is not copied where that can be helped:
-
-1. *Clone* (``FICLONE``; Btrfs, XFS, bcachefs): shares the bytes until one side is changed, then they part.
-   As safe as a copy.
-2. *Hard link*, on the same file system: two names of one file. Removing either name leaves the other, but
-   whoever *edits the user's file in place* edits the blob, whose name then lies. A copy would cost the size
-   of the base, and so a link is made, and said, where it is harmless otherwise: the file is ours, everyone
-   may read it (the daemon may run as somebody else), and its time stamp and mode stay as they are. Its old
-   time stamp does no harm, since the manifest follows within a moment and is checked against the blobs.
-3. *Copy*, where neither works.
-"""
+"""Files that appear whole or not at all, and their digests."""
 
 import contextlib
 import errno
@@ -21,15 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from ollama_pack.destinations.package import Progress
 from ollama_pack.errors import DestinationError
+from ollama_pack.parts import Progress
 
 CHUNK = 1 << 20
-FICLONE = 0x40049409  # linux/fs.h: share the bytes of another file
-READABLE_BY_ALL = 0o444
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_FORBIDDEN = (errno.EACCES, errno.EROFS)
-_HOPELESS = _FULL + _FORBIDDEN
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FORBIDDEN = (errno.EACCES, errno.EROFS)
 
 
 @contextlib.contextmanager
@@ -44,18 +29,20 @@ def explained(path: Path) -> Iterator[None]:
     except OSError as error:
         where = error.filename2 or error.filename or path
         what, hint = f"This cannot be written: {error.strerror or error}.", ""
-        if error.errno in _FULL:
-            what = "The disk is full; nothing was registered."
-            hint = "free some space, or name a store on another disk with OLLAMA_MODELS"
-        elif error.errno in (*_FORBIDDEN, errno.EPERM):
+        if error.errno in FULL:
+            what = "The disk is full; nothing is left half-written."
+            hint = "free some space, or take another disk with --out or OLLAMA_MODELS"
+        elif error.errno in (*FORBIDDEN, errno.EPERM):
             what = f"This may not be written: {error.strerror}."
-            hint = "--via create, so that the daemon writes, or OLLAMA_MODELS=DIR with a directory of yours"
+            hint = "--out or OLLAMA_MODELS with a directory of yours; --via create lets the daemon write"
         raise DestinationError(what, where=where, hint=hint) from error
 
 
 @contextlib.contextmanager
 def whole_file(target: Path, *, temporary_in: Path | None = None) -> Iterator[BinaryIO]:
     """Open a file that appears as `target` when the block ends well, and not at all otherwise.
+
+    Until then it is called ``file.name``, in the directory of `target` or in `temporary_in`.
 
     Raises:
         DestinationError: it cannot be written.
@@ -64,8 +51,9 @@ def whole_file(target: Path, *, temporary_in: Path | None = None) -> Iterator[Bi
     with explained(target):
         try:
             number, text = tempfile.mkstemp(prefix=".ollama-pack-", dir=temporary_in or target.parent)
+            os.close(number)
             temporary = Path(text)
-            with os.fdopen(number, "wb") as file:
+            with temporary.open("wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -87,39 +75,6 @@ def digest_of(path: Path, progress: Progress | None = None) -> str:
             return pump(source, None, f"reading {path.name}", progress)
     except OSError as error:
         raise DestinationError(f"This cannot be read: {error.strerror or error}.", where=path) from error
-
-
-def clone(source: Path, target: Path) -> bool:
-    """Make `target` share the bytes of `source` until one of them is changed; return whether that works here.
-
-    Raises:
-        DestinationError: the disk is full, or may not be written.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        return False
-    try:
-        with source.open("rb") as reader, whole_file(target) as writer:
-            fcntl.ioctl(writer.fileno(), FICLONE, reader.fileno())
-    except DestinationError as error:
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _HOPELESS:
-            raise
-        return False
-    return True
-
-
-def link(source: Path, target: Path) -> bool:
-    """Make `target` a second name of `source`; return whether that is possible and harmless."""
-    status = source.stat()
-    ours = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
-    if not ours or status.st_mode & READABLE_BY_ALL != READABLE_BY_ALL:
-        return False
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        return False
-    return True
 
 
 def copy_whole(source: Path, target: Path, progress: Progress | None = None) -> int:

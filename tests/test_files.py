@@ -1,0 +1,58 @@
+"""Files that appear whole or not at all."""
+
+import errno
+import os
+
+import pytest
+
+from ollama_pack import files
+from ollama_pack.errors import DestinationError
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    """An error inside the block leaves the old file and nothing else."""
+    target = tmp_path / "blob"
+    target.write_bytes(b"old")
+
+    def write():
+        with files.whole_file(target) as file:
+            file.write(b"new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert [p.name for p in tmp_path.iterdir()] == ["blob"]
+    assert target.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize(
+    ("code", "says", "tries"),
+    [
+        (errno.ENOSPC, "disk is full", "OLLAMA_MODELS"),
+        (errno.EACCES, "may not be written", "--via create"),
+        (errno.EROFS, "may not be written", "--via create"),
+        (errno.EIO, "cannot be written", ""),
+    ],
+)
+def test_the_operating_system_is_translated(tmp_path, code, says, tries):
+    """Each fault is told in words, with the path and a way out."""
+    with pytest.raises(DestinationError) as caught, files.explained(tmp_path):
+        raise OSError(code, os.strerror(code))
+    assert says in caught.value.what
+    assert tries in caught.value.hint
+    assert caught.value.where == str(tmp_path)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path):
+    """Reading what is missing is an error with its path."""
+    with pytest.raises(DestinationError) as caught:
+        files.digest_of(tmp_path / "none.gguf")
+    assert caught.value.where == str(tmp_path / "none.gguf")
+
+
+def test_copying_a_file_onto_itself_does_nothing(tmp_path):
+    """A file that lies where it should is left alone."""
+    path = tmp_path / "lora.gguf"
+    path.write_bytes(b"x")
+    assert files.copy_whole(path, path) == 0
+    assert path.read_bytes() == b"x"
