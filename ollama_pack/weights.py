@@ -3,6 +3,7 @@
 bfloat16 has no numpy dtype: it is the upper half of a float32, so reading it is a shift.
 """
 
+from functools import lru_cache
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ Stored = npt.NDArray[Any]
 STORAGE: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
 """How each dtype is held in memory before it is widened."""
 
-BLOCK = 1 << 16
+BLOCK = 1 << 17
 """Elements handled at a time where several steps follow each other: they stay in the cache."""
 
 
@@ -114,9 +115,17 @@ def all_finite(numbers: Stored) -> bool:
     infinity = 0x7C00 if numbers.itemsize == 2 else 0x7F800000
     sign = 1 << (8 * numbers.itemsize - 1)
     return bool(
-        np.max(numbers.view(signed), initial=0) < infinity
-        and np.max(numbers.view(unsigned), initial=0) < infinity + sign
+        numbers.view(signed).max(initial=0) < infinity
+        and numbers.view(unsigned).max(initial=0) < infinity + sign
     )
+
+
+@lru_cache(maxsize=8)
+def row_index(order: tuple[int, ...]) -> npt.NDArray[np.intp]:
+    """Return a row order as numpy indexes with it; an order is that of many tensors."""
+    index = np.array(order, np.intp)
+    index.setflags(write=False)
+    return index
 
 
 def read_float32(file: FileIO, tensor: StoredTensor) -> Float32:

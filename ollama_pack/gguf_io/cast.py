@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.parts import LoraTensor
-from ollama_pack.weights import BLOCK, Stored, all_finite, read_stored, widened
+from ollama_pack.weights import BLOCK, Stored, all_finite, read_stored, row_index, widened
 
 Bits = npt.NDArray[np.uint16]
 
@@ -33,7 +33,7 @@ def cast_tensor(file: FileIO, tensor: LoraTensor, outtype: str) -> Stored:
     """
     stored, dtype = read_stored(file, tensor.source), tensor.source.dtype
     if tensor.order is not None:
-        stored = stored[list(tensor.order)]
+        stored = stored[row_index(tensor.order)]
     if tensor.factor == 1.0 and dtype == "BF16" and outtype == "f16":
         cast: Stored = bf16_to_f16(stored.view(np.uint16))
     elif tensor.factor == 1.0 and stored.dtype == OUT_DTYPES[outtype] and dtype != "BF16":

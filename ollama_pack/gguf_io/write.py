@@ -11,10 +11,11 @@ import struct
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from io import FileIO
 from itertools import chain
 from pathlib import Path
-from typing import IO
 
 from ollama_pack.errors import DestinationError
 from ollama_pack.gguf_io.cast import cast_tensor
@@ -50,14 +51,15 @@ def write_lora(
     keep_freed_memory()
     with _draft(path) as (file, draft), _Follower(draft) as follower:
         for data in chain([memoryview(_header(plan, outtype))], _tensors(plan, outtype)):
-            file.write(data)
-            file.write(bytes(-data.nbytes % ALIGNMENT))
-            file.flush()
+            _write_all(file, data)
+            _write_all(file, memoryview(bytes(-data.nbytes % ALIGNMENT)))
             follower.allow(file.tell())
         size = file.tell()
-        if check is not None:
-            check(draft)
-        os.fsync(file.fileno())
+        with ThreadPoolExecutor(1, "fsync") as disk:
+            safe = disk.submit(os.fsync, file.fileno())
+            if check is not None:
+                check(draft)
+            safe.result()
         digest = follower.digest()
     return LoraFile(path=path, digest=digest, size=size, outtype=outtype)
 
@@ -69,8 +71,15 @@ def planned_size(plan: LoraPlan, outtype: str) -> int:
     return len(_header(plan, outtype)) + sum(size + -size % ALIGNMENT for size in sizes)
 
 
+def _write_all(file: FileIO, data: memoryview) -> None:
+    """Write to an unbuffered file, which may take less than it is given."""
+    done = 0
+    while done < data.nbytes:
+        done += file.write(data[done:])
+
+
 @contextmanager
-def _draft(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
+def _draft(path: Path) -> Iterator[tuple[FileIO, Path]]:
     """Yield a file beside the target that takes its name at the end, and vanishes on any failure."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +88,7 @@ def _draft(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
         raise _cannot_write(error, path) from error
     draft = Path(name)
     try:
-        with os.fdopen(descriptor, "wb", buffering=CHUNK) as file:
+        with FileIO(descriptor, "wb") as file:
             yield file, draft
         draft.chmod(0o644)
         draft.replace(path)

@@ -14,17 +14,27 @@ well, and must be within the rounding of the file's type.
 """
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 
 import numpy as np
 
-from ollama_pack.archs import find_arch, find_target
+from ollama_pack.archs import Target, find_arch, find_target
 from ollama_pack.errors import ProofError
 from ollama_pack.gguf_io.read import GgufFile, read_gguf
 from ollama_pack.parts import Adapter, Base, LoraPair, Report
-from ollama_pack.weights import Float32, keep_freed_memory, open_weights, read_float32
+from ollama_pack.weights import (
+    BLOCK,
+    Float32,
+    Stored,
+    keep_freed_memory,
+    open_weights,
+    read_float32,
+    read_stored,
+    row_index,
+    widened,
+)
 
 LIMITS = {"F16": 2.0**-10, "F32": 2.0**-21, "BF16": 2.0**-7}
 """Largest relative error of ΔW, for both factors rounded by half a unit in the last place."""
@@ -32,6 +42,10 @@ LIMITS = {"F16": 2.0**-10, "F32": 2.0**-21, "BF16": 2.0**-7}
 ROUNDING = {"F16": (2.0**-11, 2.0**-25), "F32": (2.0**-22, 2.0**-149), "BF16": (2.0**-8, 2.0**-133)}
 """Largest error of one number: relative to it, and absolute below the normal range. For F32 it
 allows one rounding of a folded scale and one of its product."""
+
+
+WORKERS = 2
+"""Threads that compare: while the file is hashed one of them finds a core, afterwards both do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +81,15 @@ def prove_numbers(adapter: Adapter, base: Base, path: Path) -> Report:
     written = read_gguf(path)
     arch = find_arch(base.arch)
     _check_header(written, arch.name, adapter)
-    differences = []
-    quiet = np.errstate(over="ignore", invalid="ignore")  # what is not finite becomes the figure
-    with quiet, open_weights(adapter.weights) as source, open_weights(path) as copy:
-        for pair in adapter.pairs:
-            target = find_target(arch, pair.module)
-            assert target is not None, "the mapping refuses such a module before"
-            rows = target.weight.rows
-            order = None if rows is None else rows(base)
-            differences.append(_compare(pair, target.tensor, order, (written, copy, source)))
-    return _report(differences)
+    targets = [find_target(arch, pair.module) for pair in adapter.pairs]
+
+    def compare(pair: LoraPair, target: Target | None) -> Difference:
+        assert target is not None, "the mapping refuses such a module before"
+        rows = target.weight.rows
+        return _compare(pair, target.tensor, None if rows is None else rows(base), written)
+
+    with ThreadPoolExecutor(WORKERS, "numbers") as pool:
+        return _report(list(pool.map(compare, adapter.pairs, targets)))
 
 
 def require(report: Report, path: Path) -> Report:
@@ -111,10 +124,7 @@ def _check_header(written: GgufFile, arch: str, adapter: Adapter) -> None:
         )
 
 
-def _compare(
-    pair: LoraPair, tensor: str, order: tuple[int, ...] | None, files: tuple[GgufFile, FileIO, FileIO]
-) -> Difference:
-    written, copy, source = files
+def _compare(pair: LoraPair, tensor: str, order: tuple[int, ...] | None, written: GgufFile) -> Difference:
     for side in ("lora_a", "lora_b"):
         if f"{tensor}.{side}" not in written.shapes:
             raise ProofError(f"There is no {side} of {pair.module}.", where=f"{written.path.name}: {tensor}")
@@ -124,41 +134,60 @@ def _compare(
             f"A is {stored_a.shape}, B {stored_b.shape}; the adapter has {pair.a.shape} and {pair.b.shape}.",
             where=f"{written.path.name}: {tensor}",
         )
-    a, b = read_float32(source, pair.a), read_float32(source, pair.b)
-    found_a, found_b = read_float32(copy, stored_a), read_float32(copy, stored_b)
+    with open_weights(pair.a.path) as source:
+        a, b = read_float32(source, pair.a), read_float32(source, pair.b)
+    with open_weights(written.path) as copy:
+        found_a, found_b = read_stored(copy, stored_a), read_stored(copy, stored_b)
     if order is not None:
         undone = np.empty_like(found_b)
-        undone[np.array(order)] = found_b
+        undone[row_index(order)] = found_b
         found_b = undone
     ratio = _scale(written, stored_b.shape[1]) / pair.scale
-    if ratio != 1.0:
-        found_b = found_b * np.float32(ratio)
-    rounding = ROUNDING[stored_b.dtype]
-    delta_a, element_a = _deviation(a, found_a, rounding, axis=1)
-    delta_b, element_b = _deviation(b, found_b, (rounding[0], rounding[1] * ratio), axis=0)
-    relative = _relative(a, b, delta_a, delta_b) if delta_a.size or delta_b.size else 0.0
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite becomes the figure
+        delta_a, element_a = _deviation(a, _Found(found_a, stored_a.dtype), axis=1)
+        delta_b, element_b = _deviation(b, _Found(found_b, stored_b.dtype, ratio), axis=0)
+        relative = _relative(a, b, delta_a, delta_b) if delta_a.size or delta_b.size else 0.0
     element = max(element_a, element_b)
     return Difference(tensor, _nan_is_worst(relative), _nan_is_worst(element), stored_b.dtype)
 
 
-def _deviation(
-    exact: Float32, found: Float32, rounding: tuple[float, float], *, axis: int
-) -> tuple[Float32, float]:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A or B as the file has it, and what makes its scale PEFT's."""
+
+    stored: Stored
+    dtype: str
+    ratio: float = 1.0
+
+    def numbers(self, part: Stored) -> Float32:
+        wide = widened(part, self.dtype)
+        return wide if self.ratio == 1.0 else wide * np.float32(self.ratio)
+
+
+def _deviation(exact: Float32, found: _Found, *, axis: int) -> tuple[Float32, float]:
     """Return found − exact, and its worst number in units of what rounding allows.
 
     Rows (axis 0) or columns (axis 1) that do not differ are left out where most do not: bfloat16
     fits float16 but for small numbers, and what is zero adds nothing to a Gram matrix.
     """
-    changed = np.flatnonzero(found != exact)
+    relative, absolute = ROUNDING[found.dtype]
+    rounding = (relative, absolute * found.ratio)
+    wanted, stored = exact.reshape(-1), found.stored.reshape(-1)
+    changed = np.concatenate(
+        [
+            start
+            + np.flatnonzero(found.numbers(stored[start : start + BLOCK]) != wanted[start : start + BLOCK])
+            for start in range(0, stored.size, BLOCK)
+        ]
+    )
     if changed.size * 16 > exact.size:
-        delta = found - exact
+        delta = found.numbers(found.stored) - exact
         return delta, _worst_element(delta, exact, rounding)
-    few, of = found.take(changed), exact.take(changed)
-    few -= of
     lines = np.zeros(exact.shape[axis], np.bool_)
     lines[changed // exact.shape[1] if axis == 0 else changed % exact.shape[1]] = True
-    delta = found.compress(lines, axis) - exact.compress(lines, axis)
-    return delta, _worst_element(few, of, rounding)
+    delta = found.numbers(found.stored.compress(lines, axis)) - exact.compress(lines, axis)
+    few = found.numbers(stored[changed]) - wanted[changed]
+    return delta, _worst_element(few, wanted[changed], rounding)
 
 
 def _relative(a: Float32, b: Float32, delta_a: Float32, delta_b: Float32) -> float:
