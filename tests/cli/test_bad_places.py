@@ -1,6 +1,5 @@
 """Places that cannot be written, disks that fill up, outputs nobody reads: told, and nothing half-written."""
 
-import ctypes
 import os
 import shutil
 import subprocess
@@ -11,8 +10,12 @@ from terminal import environment, model_in, python, run, spawn, tree
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="uses what only Linux has")
 
-OBEY_MODES = (1, 2)
-"""The capabilities by which root ignores the modes of files: DAC_OVERRIDE and DAC_READ_SEARCH."""
+OBEYING = """
+import ctypes, os, sys
+for capability in (1, 2):  # DAC_OVERRIDE and DAC_READ_SEARCH, by which root ignores the modes of files
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP: gone when the next program starts
+os.execv(sys.executable, [sys.executable, "-m", "ollama_pack", *sys.argv[1:]])
+"""
 
 LIMITED = """
 import resource, runpy, sys
@@ -52,12 +55,6 @@ def test_newer_store(ada, tiny_gguf, models):
     assert "--via folder" in ran.stderr
 
 
-def obey_modes():
-    """Give up root's right to ignore modes, before the program starts."""
-    for capability in OBEY_MODES:
-        ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
-
-
 @LINUX
 @pytest.mark.parametrize("mode", [0o555, 0o000])
 def test_directory_may_not_be_written(ada, tiny_gguf, mode):
@@ -65,7 +62,7 @@ def test_directory_may_not_be_written(ada, tiny_gguf, mode):
     before = tree(ada)
     ada.chmod(mode)
     try:
-        ran = spawn("build", ada, "--base", tiny_gguf, preexec_fn=obey_modes)
+        ran = spawn("build", ada, "--base", tiny_gguf, code=OBEYING)
     finally:
         ada.chmod(0o755)
     assert ran.code == (6 if mode else 3)
