@@ -220,6 +220,24 @@ def test_what_was_told_then_works(smol, models, tiny_gguf):
     assert list(layers_of(model_in(models, "smol"))) == ["model", "template", "adapter"]
 
 
+def test_what_comes_next_can_be_pasted(ada, tiny_gguf, tmp_path):
+    """A place with a space in it is quoted in the commands that are told."""
+    place = tmp_path / "with space"
+    told = run("build", ada, "--base", tiny_gguf, "--via", "folder", "--out", place).stderr
+    assert f"ollama-pack register '{place}' ada" in told
+    told = run("build", ada, "--base", tiny_gguf, "--via", "store", "--store", place).stderr
+    assert f"OLLAMA_MODELS='{place}' ollama serve" in told
+
+
+def test_default_store_needs_no_variable(ada, tiny_gguf, alone, monkeypatch):
+    """In the store every Ollama reads by itself, the model is run with nothing set."""
+    monkeypatch.delenv("OLLAMA_MODELS")
+    told = run("build", ada, "--base", tiny_gguf, "--via", "store").stderr
+    assert model_in(alone / ".ollama" / "models", "ada")
+    assert "ollama run ada" in told
+    assert "OLLAMA_MODELS" not in told
+
+
 def test_no_daemon(ada, tiny_gguf):
     """--via create without a daemon fails, and does not go another way by itself."""
     ran = run("build", ada, "--base", tiny_gguf, "--via", "create")
