@@ -28,7 +28,10 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         where = error.filename2 or error.filename or path
-        what, hint = f"This cannot be written: {error.strerror or error}.", ""
+        what, hint = (
+            f"This cannot be written: {error.strerror or error}.",
+            "another place, with --out or OLLAMA_MODELS",
+        )
         if error.errno in FULL:
             what = "The disk is full; nothing is left half-written."
             hint = "free some space, or take another disk with --out or OLLAMA_MODELS"
@@ -50,6 +53,7 @@ def whole_file(target: Path, *, temporary_in: Path | None = None) -> Iterator[Bi
     temporary: Path | None = None
     with explained(target):
         try:
+            target.parent.mkdir(parents=True, exist_ok=True)
             number, text = tempfile.mkstemp(prefix=".ollama-pack-", dir=temporary_in or target.parent)
             os.close(number)
             temporary = Path(text)

@@ -8,16 +8,13 @@ import hashlib
 import math
 import os
 import struct
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from io import FileIO
 from itertools import chain
 from pathlib import Path
 
-from ollama_pack.errors import DestinationError
+from ollama_pack.files import whole_file
 from ollama_pack.gguf_io.cast import cast_tensor
 from ollama_pack.gguf_io.layout import ALIGNMENT, F16, F32, FLOAT32, MAGIC, STRING, UINT32, VERSION
 from ollama_pack.parts import LoraFile, LoraPlan
@@ -49,16 +46,17 @@ def write_lora(
         DestinationError: the file cannot be written.
     """
     keep_freed_memory()
-    with _draft(path) as (file, draft), _Follower(draft) as follower:
+    with whole_file(path) as file, _Follower(Path(file.name)) as follower:
         for data in chain([memoryview(_header(plan, outtype))], _tensors(plan, outtype)):
-            _write_all(file, data)
-            _write_all(file, memoryview(bytes(-data.nbytes % ALIGNMENT)))
+            file.write(data)
+            file.write(bytes(-data.nbytes % ALIGNMENT))
+            file.flush()
             follower.allow(file.tell())
         size = file.tell()
         with ThreadPoolExecutor(1, "fsync") as disk:
             safe = disk.submit(os.fsync, file.fileno())
             if check is not None:
-                check(draft)
+                check(Path(file.name))
             safe.result()
         digest = follower.digest()
     return LoraFile(path=path, digest=digest, size=size, outtype=outtype)
@@ -69,42 +67,6 @@ def planned_size(plan: LoraPlan, outtype: str) -> int:
     item = OUTTYPES[outtype][1]
     sizes = (item * math.prod(tensor.source.shape) for tensor in plan.tensors)
     return len(_header(plan, outtype)) + sum(size + -size % ALIGNMENT for size in sizes)
-
-
-def _write_all(file: FileIO, data: memoryview) -> None:
-    """Write to an unbuffered file, which may take less than it is given."""
-    done = 0
-    while done < data.nbytes:
-        done += file.write(data[done:])
-
-
-@contextmanager
-def _draft(path: Path) -> Iterator[tuple[FileIO, Path]]:
-    """Yield a file beside the target that takes its name at the end, and vanishes on any failure."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    except OSError as error:
-        raise _cannot_write(error, path) from error
-    draft = Path(name)
-    try:
-        with FileIO(descriptor, "wb") as file:
-            yield file, draft
-        draft.chmod(0o644)
-        draft.replace(path)
-    except OSError as error:
-        raise _cannot_write(error, path) from error
-    finally:
-        with suppress(FileNotFoundError):
-            draft.unlink()
-
-
-def _cannot_write(error: OSError, path: Path) -> DestinationError:
-    return DestinationError(
-        f"Cannot write the GGUF file: {error.strerror or error}.",
-        where=path,
-        hint="--out with a directory that can be written and has room",
-    )
 
 
 class _Follower:

@@ -120,7 +120,7 @@ def test_full_disk(ada, tiny_gguf, tmp_path):
         "size=4k", tmp_path / "disk", "build", ada, "--base", tiny_gguf, "--out", tmp_path / "disk"
     )
     assert (ran.returncode, ran.stdout) == (6, "")
-    assert "No space left on device" in ran.stderr
+    assert "The disk is full" in ran.stderr
     assert "Traceback" not in ran.stderr
 
 
