@@ -10,14 +10,11 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ollama_pack.bases.find import Clues, find_base
-from ollama_pack.destinations import choose
-from ollama_pack.destinations.choose import Places, places_from
-from ollama_pack.destinations.package import Plan
-from ollama_pack.errors import DestinationError, InputError, RefusedError
+from ollama_pack.errors import DestinationError
 from ollama_pack.files import whole_file
-from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.mapping import map_adapter
 from ollama_pack.modelfile import Modelfile, print_modelfile
 from ollama_pack.names import ModelName, name_from_directory, parse_name
@@ -25,6 +22,10 @@ from ollama_pack.packing import MODELFILE_NAME, pack, read_author, read_package,
 from ollama_pack.parts import Adapter, Base, LoraFile, LoraPlan, Progress, Receipt, Report
 from ollama_pack.peft import read_adapter
 from ollama_pack.templating import DEFAULT, Fields, compose, find_template
+
+if TYPE_CHECKING:
+    from ollama_pack.destinations.choose import Places
+    from ollama_pack.destinations.package import Plan
 
 GGUF_NAME = "adapter_model.gguf"
 
@@ -71,8 +72,10 @@ class Request:
         return self.out or self.directory
 
     @property
-    def places(self) -> Places:
+    def places(self) -> "Places":
         """Return where the model may be put: what the environment says, unless the store is named."""
+        from ollama_pack.destinations.choose import places_from
+
         places = places_from(os.environ, self.folder)
         return replace(places, stores=(self.store,)) if self.store else places
 
@@ -126,6 +129,8 @@ def build(request: Request, note: Note = silent, progress: Progress | None = Non
     Raises:
         PackError: whichever of its children names what is wrong; what was there before still is.
     """
+    from ollama_pack.destinations import choose
+
     name, places = request.model, request.places
     work = settle(request, note)
     modelfile = render(request, work)
@@ -143,7 +148,7 @@ def build(request: Request, note: Note = silent, progress: Progress | None = Non
     return Outcome(work=work, lora=lora, report=report, modelfile=path, receipt=receipt)
 
 
-def plan(request: Request, note: Note = silent) -> tuple[Work, Plan]:
+def plan(request: Request, note: Note = silent) -> "tuple[Work, Plan]":
     """Return what `build` would do, without writing anything.
 
     The weights are not read through, so the digest of the GGUF file is not known yet.
@@ -151,7 +156,8 @@ def plan(request: Request, note: Note = silent) -> tuple[Work, Plan]:
     Raises:
         PackError: as `build` would, but for what only the weights themselves show.
     """
-    from ollama_pack.gguf_io.write import planned_size
+    from ollama_pack.destinations import choose
+    from ollama_pack.gguf_io.write import planned_size, protect
 
     name = request.model
     work = settle(request, note)
@@ -169,6 +175,8 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
         InputError: the folder lacks Modelfile.txt or the GGUF LoRA it names, or they are damaged.
         DestinationError: every way in is closed.
     """
+    from ollama_pack.destinations import choose
+
     package = read_package(request.directory, request.model)
     note("read", package.adapter)
     receipt = choose.put(package, request.places, via=request.via, progress=progress)
@@ -230,7 +238,7 @@ def convert(work: Work, path: Path, outtype: str, note: Note = silent) -> tuple[
         DestinationError: the file cannot be written.
         RefusedError: a file of another kind is in its place.
     """
-    from ollama_pack.gguf_io.write import write_lora
+    from ollama_pack.gguf_io.write import protect, write_lora
     from ollama_pack.proofs.numbers import prove_numbers, require
 
     protect(path)
@@ -258,29 +266,6 @@ def write_modelfile(modelfile: Modelfile, path: Path, note: Note = silent) -> Pa
             file.write(content)
     note("modelfile", modelfile)
     return path
-
-
-def protect(path: Path) -> None:
-    """Require that a GGUF LoRA written to `path` replaces nothing but another one.
-
-    Raises:
-        RefusedError: there is something else.
-        DestinationError: it cannot be found out.
-    """
-    try:
-        if not path.exists():
-            return
-        kind = read_gguf(path).text("general.type")
-    except InputError:
-        kind = ""
-    except OSError as error:
-        raise DestinationError(f"This cannot be written: {error.strerror}.", where=path) from error
-    if kind != "adapter":
-        raise RefusedError(
-            "There is a file of this name already, and it is not a GGUF LoRA.",
-            where=path,
-            hint="--out with another place, or move the file away",
-        )
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -9,6 +9,7 @@ from ollama_pack import pipeline
 from ollama_pack.bases.gguf_file import read_base_gguf
 from ollama_pack.errors import DestinationError, InputError, ProofError, RefusedError
 from ollama_pack.gguf_io.read import read_gguf
+from ollama_pack.gguf_io.write import protect
 from ollama_pack.modelfile import parse
 from ollama_pack.pipeline import GGUF_NAME, Request, Work
 from ollama_pack.proofs.numbers import prove_numbers
@@ -218,11 +219,11 @@ def test_protect(tmp_path, content):
     """Whatever is no GGUF LoRA is protected, down to a GGUF without a type."""
     (tmp_path / "x.gguf").write_bytes(content)
     with pytest.raises(RefusedError, match="not a GGUF LoRA"):
-        pipeline.protect(tmp_path / "x.gguf")
+        protect(tmp_path / "x.gguf")
 
 
 def test_protect_nothing(tmp_path):
     """A free place needs no protection; one that cannot be asked about is a DestinationError."""
-    pipeline.protect(tmp_path / "free.gguf")
+    protect(tmp_path / "free.gguf")
     with pytest.raises(DestinationError, match="too long"):
-        pipeline.protect(tmp_path / ("a" * 300))
+        protect(tmp_path / ("a" * 300))

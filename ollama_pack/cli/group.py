@@ -55,6 +55,8 @@ class Commands(click.Group):
         if isinstance(sys.stdout, io.TextIOWrapper):
             # Names from a disk and texts from JSON may hold what UTF-8 cannot.
             sys.stdout.reconfigure(errors="backslashreplace")
+        # Matrices of a LoRA are small, and the proof has threads of its own.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         try:
             return super().invoke(ctx)
         except PackError as error:

@@ -14,9 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 
+from ollama_pack.errors import DestinationError, InputError, RefusedError
 from ollama_pack.files import whole_file
 from ollama_pack.gguf_io.cast import cast_tensor
 from ollama_pack.gguf_io.layout import ALIGNMENT, F16, F32, FLOAT32, MAGIC, STRING, UINT32, VERSION
+from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.parts import LoraFile, LoraPlan
 from ollama_pack.weights import keep_freed_memory, open_weights
 
@@ -60,6 +62,29 @@ def write_lora(
             safe.result()
         digest = follower.digest()
     return LoraFile(path=path, digest=digest, size=size, outtype=outtype)
+
+
+def protect(path: Path) -> None:
+    """Require that a GGUF LoRA written to `path` replaces nothing but another one.
+
+    Raises:
+        RefusedError: there is something else.
+        DestinationError: it cannot be found out.
+    """
+    try:
+        if not path.exists():
+            return
+        kind = read_gguf(path).text("general.type")
+    except InputError:
+        kind = ""
+    except OSError as error:
+        raise DestinationError(f"This cannot be written: {error.strerror}.", where=path) from error
+    if kind != "adapter":
+        raise RefusedError(
+            "There is a file of this name already, and it is not a GGUF LoRA.",
+            where=path,
+            hint="--out with another place, or move the file away",
+        )
 
 
 def planned_size(plan: LoraPlan, outtype: str) -> int:
