@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ollama_pack.bases.find import Clues, find_base
-from ollama_pack.errors import DestinationError
+from ollama_pack.errors import DestinationError, RefusedError
 from ollama_pack.files import whole_file
 from ollama_pack.mapping import map_adapter
 from ollama_pack.modelfile import Modelfile, print_modelfile
 from ollama_pack.names import ModelName, name_from_directory, parse_name
 from ollama_pack.packing import MODELFILE_NAME, pack, read_author, read_package, says_already
 from ollama_pack.parts import Adapter, Base, LoraFile, LoraPlan, Progress, Receipt, Report
-from ollama_pack.peft import read_adapter
+from ollama_pack.peft import CONFIG_FILE, read_adapter
 from ollama_pack.templating import DEFAULT, Fields, compose, find_template
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ def build(request: Request, note: Note = silent, progress: Progress | None = Non
     from ollama_pack.destinations import choose
 
     name, places = request.model, request.places
+    refuse_foreign(request)
     work = settle(request, note)
     modelfile = render(request, work)
     lora, report = convert(work, request.folder / GGUF_NAME, request.outtype, note)
@@ -160,6 +161,7 @@ def plan(request: Request, note: Note = silent) -> "tuple[Work, Plan]":
     from ollama_pack.gguf_io.write import planned_size, protect
 
     name = request.model
+    refuse_foreign(request)
     work = settle(request, note)
     modelfile = render(request, work)
     path = request.folder / GGUF_NAME
@@ -266,6 +268,25 @@ def write_modelfile(modelfile: Modelfile, path: Path, note: Note = silent) -> Pa
             file.write(content)
     note("modelfile", modelfile)
     return path
+
+
+def refuse_foreign(request: Request) -> None:
+    """Require that the output does not go where another adapter lives.
+
+    Raises:
+        RefusedError: it does; its Modelfile.txt and GGUF file would be replaced.
+    """
+    other, own = request.folder / CONFIG_FILE, request.directory / CONFIG_FILE
+    try:
+        foreign = not other.samefile(own)
+    except OSError:  # one of them is missing, or the place is none: whoever reads or writes there will say so
+        foreign = False
+    if foreign:
+        raise RefusedError(
+            "Another adapter lives there; its Modelfile.txt and GGUF file would be replaced.",
+            where=request.folder,
+            hint="--out with a directory of its own",
+        )
 
 
 def _relative(path: Path, folder: Path) -> str:

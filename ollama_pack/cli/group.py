@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ollama_pack import __version__
-from ollama_pack.errors import DestinationError, PackError, printable
+from ollama_pack.errors import DestinationError, InputError, PackError, printable
 
 COMMANDS = {
     "build": "Make a model Ollama runs out of an adapter directory.",
@@ -28,6 +28,9 @@ INTERRUPTED = 130
 
 OUTPUT_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What the system says of a full disk under a redirected stdout; such an error names no file."""
+
+PATH_FAILS = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR)
+"""What it says of a path nobody could use, wherever we first ask about it."""
 
 
 class Commands(click.Group):
@@ -70,6 +73,10 @@ class Commands(click.Group):
             forget_output()
             ctx.exit(0)
         except OSError as error:
+            if error.filename is not None and error.errno in PATH_FAILS:
+                click.echo(f"Error: This path cannot be used: {error.strerror}.", err=True)
+                click.echo(f"  in:  {printable(os.fsdecode(error.filename))}", err=True)
+                ctx.exit(InputError.exit_code)
             if error.filename is not None or error.errno not in OUTPUT_FAILS:
                 raise
             forget_output()

@@ -11,7 +11,18 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is told where it is read
+
+class AnyPath(click.Path):
+    """A path that may or may not exist; what cannot be read is told where it is read."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; an empty one is an unset variable of a script, not this directory."""
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = AnyPath(path_type=Path, readable=False)
 
 
 def split_pairs(

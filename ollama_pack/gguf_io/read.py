@@ -15,6 +15,7 @@ from ollama_pack.errors import InputError
 from ollama_pack.gguf_io.layout import (
     ALIGNMENT,
     ARRAY,
+    BLOCKS,
     MAGIC,
     READABLE_VERSIONS,
     SCALARS,
@@ -27,6 +28,9 @@ LONGEST_KEPT = 1024
 """Arrays with more elements are not kept (token lists): only their length is."""
 
 Value = str | int | float | bool | tuple[str | int | float | bool, ...]
+
+
+_AGAIN = "download or copy the file again, and compare its size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ class GgufFile:
         """Return an F32, F16 or BF16 tensor.
 
         Raises:
-            InputError: there is none of this name, it is quantised, or the file ends inside it.
+            InputError: there is none of this name, or it is quantised.
         """
         where = f"{self.path}: {name}"
         if name not in self.shapes:
@@ -95,8 +99,6 @@ class GgufFile:
         if dtype is None:
             raise InputError("The tensor is quantised; F32, F16 or BF16 is expected.", where=where)
         nbytes = math.prod(self.shapes[name]) * (4 if dtype == "F32" else 2)
-        if self.offsets[name] + nbytes > self.path.stat().st_size:
-            raise InputError("The file is cut short: it ends inside the tensor.", where=where)
         return StoredTensor(self.path, name, dtype, self.shapes[name], self.offsets[name], nbytes)
 
 
@@ -150,6 +152,14 @@ class _Cursor:
                 f"The alignment {alignment!r} is not one.", where=f"{self.path}: general.alignment"
             )
         start = -(-self.position // alignment) * alignment
+        for name, (shape, kind, offset) in infos.items():
+            elements, nbytes = BLOCKS.get(kind, (1, 0))  # of an unknown type, at least its start is there
+            if start + offset + math.prod(shape) // elements * nbytes > len(self.data):
+                raise InputError(
+                    "The file is cut short: it ends before the tensor does.",
+                    where=f"{self.path}: {name}",
+                    hint=_AGAIN,
+                )
         return GgufFile(
             path=self.path,
             metadata=metadata,
@@ -171,7 +181,7 @@ class _Cursor:
             raise InputError(
                 "The file is cut short, or its header lies about a length.",
                 where=f"{self.path}: {self.part}",
-                hint="download or copy the file again, and compare its size",
+                hint=_AGAIN,
             )
         taken = self.data[self.position : end]
         self.position = end

@@ -191,9 +191,9 @@ def base_is_empty(scene):
     scene.base = scene.file("base.gguf")
 
 
-@bad(3, "base.gguf")
-def base_cut_short(scene):
-    scene.base = scene.file("base.gguf", scene.base.read_bytes()[:500])
+@bad(3, "cut short")
+def base_lacks_its_last_byte(scene):
+    scene.base = scene.file("base.gguf", scene.base.read_bytes()[:-1])
 
 
 @bad(3, "gone.gguf")

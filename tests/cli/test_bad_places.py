@@ -161,3 +161,35 @@ def test_nobody_reads():
     finally:
         os.close(writing)
     assert (ran.code, ran.stderr) == (0, "")
+
+
+def test_out_is_another_adapters_home(ada, tiny_gguf, tmp_path):
+    """The directory of another adapter is not written into: its Modelfile.txt is somebody's work."""
+    other = tmp_path / "home" / "other-lora"
+    shutil.copytree(ada, other)
+    before = tree(tmp_path)
+    ran = run("build", ada, "--base", tiny_gguf, "--out", other)
+    assert (ran.code, ran.stdout) == (7, "")
+    assert str(other) in ran.stderr
+    assert tree(tmp_path) == before
+
+
+def test_out_may_be_the_adapters_own_home(ada, tiny_gguf):
+    """Named in full, the adapter's own directory is where the files go anyway."""
+    assert run("build", ada, "--base", tiny_gguf, "--via", "folder", "--out", ada).code == 0
+
+
+@pytest.mark.parametrize("option", ["--out", "--store"])
+def test_an_empty_path_is_a_mistake(ada, tiny_gguf, option):
+    """An unset variable of a script does not mean the current directory."""
+    ran = run("build", ada, "--base", tiny_gguf, option, "")
+    assert (ran.code, ran.stdout) == (2, "")
+    assert "empty" in ran.stderr
+
+
+@pytest.mark.parametrize("words", [["build", "a" * 300], ["inspect", "a" * 300], ["register", "a" * 300]])
+def test_a_name_too_long_for_a_disk(words):
+    """A directory whose name no file system takes is told in words."""
+    ran = run(*words)
+    assert ran.code == 3
+    assert "a" * 300 in ran.stderr

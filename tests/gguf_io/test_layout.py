@@ -42,3 +42,8 @@ def test_file_types(kind):
     if kind.name != "GUESSED":
         name = kind.name.removeprefix("ALL_").removeprefix("MOSTLY_")
         assert layout.FILE_TYPES[kind.value] == name
+
+
+def test_blocks():
+    """Every ggml type has the block gguf-py gives it."""
+    assert {int(kind): block for kind, block in gguf.GGML_QUANT_SIZES.items()} == layout.BLOCKS
