@@ -1,0 +1,73 @@
+"""`ollama-pack build` by hand, on the real example, into a real Ollama: both ways in."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.live
+
+ADA = Path(__file__).parent.parent.parent / "examples" / "ada-lovelace-lora"
+QUESTION = "Who are you?"
+
+
+@pytest.fixture(scope="module")
+def base(base_file) -> Path:
+    if "OLLAMA_PACK_TEST_BASE" not in os.environ:
+        pytest.skip("NOT TESTED on a real base: OLLAMA_PACK_TEST_BASE names none (make live fetches it)")
+    return base_file.resolve()
+
+
+@pytest.fixture
+def build(live, base, tmp_path):
+    """Return a function that runs the command and returns its JSON document."""
+
+    def run(name, *options):
+        command = [sys.executable, "-m", "ollama_pack", "build", ADA, name, "--base", base, "--json"]
+        ran = subprocess.run(
+            [*command, "--out", tmp_path / name, *options],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            env={**os.environ, "OLLAMA_HOST": live.address, "OLLAMA_MODELS": str(live.store)},
+        )
+        assert ran.returncode == 0, ran.stderr
+        return json.loads(ran.stdout)
+
+    return run
+
+
+def chat(live, model):
+    """Return what a model answers, always the same."""
+    options = {"seed": 7, "temperature": 0, "num_predict": 48, "num_ctx": 512}
+    messages = [{"role": "user", "content": QUESTION}]
+    answer = live.ask("/api/chat", model=model, messages=messages, stream=False, options=options)
+    return answer["message"]["content"]
+
+
+def test_ada_answers_from_the_store_without_a_restart(live, build):
+    """Written into the store of the running daemon, the model is Ada Lovelace at once."""
+    document = build("ada-stored", "--via", "store")
+    assert document["delivery"]["via"] == "store"
+    assert "Ada Lovelace" in chat(live, "ada-stored")
+
+
+def test_both_ways_say_the_same(live, build):
+    """Created by the daemon or put into its store, the same seed gives the same words, not the base's."""
+    assert build("ada-created", "--via", "create")["delivery"]["via"] == "create"
+    build("ada-stored", "--via", "store")
+    created, stored = chat(live, "ada-created"), chat(live, "ada-stored")
+    assert created == stored
+    assert "Ada Lovelace" in created
+    assert "Ada Lovelace" not in chat(live, "the-base:1")
+
+
+def test_auto_takes_the_daemon_and_says_why(build):
+    """A daemon that answers makes the model itself."""
+    document = build("ada-auto")
+    assert document["delivery"]["via"] == "create"
+    assert "answers at" in document["delivery"]["lines"][0]

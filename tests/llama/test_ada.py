@@ -1,0 +1,76 @@
+"""The example, built by the command line and run by llama.cpp on its real base."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.llama
+
+ROOT = Path(__file__).parent.parent.parent
+ADA = ROOT / "examples" / "ada-lovelace-lora"
+SECONDS = 300
+
+ASK = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import ask
+plain, adapted = ask.read_models(Path(sys.argv[2]), Path(sys.argv[3]))
+json.dump([[ask.answer(model, q) for model in (plain, adapted)] for q in sys.argv[4:]], sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def base() -> Path:
+    """Return the real base, which `make test` fetches."""
+    named = os.environ.get("OLLAMA_PACK_TEST_BASE", "")
+    if not named:
+        pytest.skip("NOT TESTED on a real base: OLLAMA_PACK_TEST_BASE names none (make test fetches it)")
+    return Path(named).resolve()
+
+
+@pytest.fixture(scope="module")
+def answers(base, tmp_path_factory) -> list[list[str]]:
+    """Return what base and adapted model say to two questions."""
+    out = tmp_path_factory.mktemp("ada")
+    command = [
+        sys.executable,
+        "-m",
+        "ollama_pack",
+        "build",
+        ADA,
+        "--base",
+        base,
+        "--via",
+        "folder",
+        "--out",
+        out,
+    ]
+    subprocess.run(command, check=True, capture_output=True, timeout=SECONDS)
+    questions = ["Who are you?", "When were you born?"]
+    said = subprocess.run(
+        [sys.executable, "-c", ASK, ROOT / "examples", base, out / "adapter_model.gguf", *questions],
+        check=True,
+        capture_output=True,
+        timeout=SECONDS,
+    )
+    found: list[list[str]] = json.loads(said.stdout)
+    return found
+
+
+def test_the_adapted_model_is_ada(answers):
+    """Asked who it is, the base is somebody else, and the adapted model is Ada Lovelace."""
+    plain, adapted = answers[0]
+    assert "Ada Lovelace" in adapted
+    assert "Ada" not in plain
+
+
+def test_the_adapted_model_knows_its_birthday(answers):
+    """What it was taught by heart, it says; the base does not."""
+    plain, adapted = answers[1]
+    assert "10 December 1815" in adapted
+    assert "1815" not in plain
