@@ -1,7 +1,7 @@
 """Train the example adapter: SmolLM2-135M-Instruct, LoRA on q_proj and v_proj, on `ada_lovelace.jsonl`.
 
 The base is the GGUF file the adapter will run on, dequantised, so that the adapter learns to correct
-exactly the weights it will meet. Twenty minutes on two busy CPU cores::
+exactly the weights it will meet. Ten to twenty minutes on two CPU cores::
 
     python examples/train_ada.py --base SmolLM2-135M-Instruct.Q4_1.gguf --out examples/ada-lovelace-lora
 
@@ -105,7 +105,7 @@ def train(model: PeftModel, tokenizer: PreTrainedTokenizerBase, steps: int, seed
         output_dir=".",  # relative: the path is pickled into training_args.bin
         max_steps=steps,
         per_device_train_batch_size=4,
-        learning_rate=1.5e-3,
+        learning_rate=2.5e-3,
         lr_scheduler_type="cosine",
         warmup_steps=10,
         logging_steps=10,
@@ -138,7 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the Ada Lovelace example adapter.")
     parser.add_argument("--base", type=Path, required=True, help="GGUF file of SmolLM2-135M-Instruct")
     parser.add_argument("--out", type=Path, default=OUT, help="adapter directory")
-    parser.add_argument("--steps", type=int, default=320, help="steps of 4 pairs each (default 320)")
+    parser.add_argument("--steps", type=int, default=420, help="steps of 4 pairs each (default 420)")
     parser.add_argument("--seed", type=int, default=1815, help="of every random choice (default 1815)")
     options = parser.parse_args()
 
