@@ -1,7 +1,8 @@
 """Which way a model goes: asked for by the user, or found out.
 
 ``auto`` asks the daemon first, because whatever a daemon creates is certainly visible to it. It writes into
-a store where no daemon answers, or where the daemon refuses adapters and its store is on this machine.
+a store where no daemon answers, and into the daemon's own, if that is on this machine, where the daemon
+refuses adapters or the base is a GGUF file.
 """
 
 import hashlib
@@ -66,20 +67,16 @@ def put(package: Package, places: Places, *, via: str = AUTO, progress: Progress
     with Daemon(places.address) as daemon:
         if via == create.VIA:
             return create.put(package, daemon, progress)
-        reason = _why_no_daemon(daemon)
-        if not reason:
+        store, reason = _decide(package, daemon, places)
+        if store is None:
             try:
-                receipt = create.put(package, daemon, progress)
-                return _because(receipt, f"via create: Ollama {daemon.version()} answers at {daemon.address}")
+                return _because(create.put(package, daemon, progress), f"via create: {reason}")
             except AdapterRefusedError as refusal:
                 store = _store_of(daemon, places)
                 if store is None:
                     raise
                 reason = f"Ollama at {daemon.address} creates no adapters: {refusal.what}"
-        else:
-            store = _store(package, places, reason)
-        receipt = _into_store(package, places, store, progress)
-        return _because(receipt, f"via store: {reason}")
+        return _because(_into_store(package, places, store, progress), f"via store: {reason}")
 
 
 def plan(package: Package, places: Places, *, via: str = AUTO) -> Plan:
@@ -96,13 +93,25 @@ def plan(package: Package, places: Places, *, via: str = AUTO) -> Plan:
     with Daemon(places.address) as daemon:
         if via == create.VIA:
             return create.plan(package, daemon)
-        reason = _why_no_daemon(daemon)
-        if not reason and create.surely_refuses(daemon) and (store := _store_of(daemon, places)):
-            reason = f"Ollama {daemon.version()} at {daemon.address} creates no adapters"
-            return replace(store_destination.plan(package, store), reason=reason)
-        if not reason:
-            return replace(create.plan(package, daemon), reason=f"Ollama answers at {daemon.address}")
-        return replace(store_destination.plan(package, _store(package, places, reason)), reason=reason)
+        store, reason = _decide(package, daemon, places)
+        if store is None:
+            return replace(create.plan(package, daemon), reason=reason)
+        return replace(store_destination.plan(package, store), reason=reason)
+
+
+def _decide(package: Package, daemon: Daemon, places: Places) -> tuple[Path | None, str]:
+    """Return which store ``auto`` writes into, None for letting the daemon create, and why."""
+    absent = _why_no_daemon(daemon)
+    if absent:
+        return _store(package, places, absent), absent
+    if package.base.gguf is not None and not package.template:
+        # A daemon gives a GGUF file a prompt template of its own guess; in the store it keeps the one it has.
+        store = _store_of(daemon, places)
+        if store is not None and _is_writable(store):
+            return store, f"Ollama at {daemon.address} reads it, and a GGUF file keeps its prompt there"
+    if create.surely_refuses(daemon) and (store := _store_of(daemon, places)) is not None:
+        return store, f"Ollama {daemon.version()} at {daemon.address} creates no adapters"
+    return None, f"Ollama {daemon.version()} answers at {daemon.address}"
 
 
 def _why_no_daemon(daemon: Daemon) -> str:

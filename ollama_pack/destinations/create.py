@@ -14,6 +14,7 @@ from ollama_pack.parts import Progress, Receipt
 
 VIA = "create"
 LAST_WITH_ADAPTERS = (0, 34, 0)
+NO_TEMPLATE = "{{ .Prompt }}"  # what a daemon shows where there is none
 
 
 def put(package: Package, daemon: Daemon, progress: Progress | None = None) -> Receipt:
@@ -36,13 +37,14 @@ def put(package: Package, daemon: Daemon, progress: Progress | None = None) -> R
     daemon.unload(name)
     daemon.create(name, fields, progress)
     daemon.unload(name)
+    done = [f"registered {package.name} with Ollama at {daemon.address}"]
     return Receipt(
         via=VIA,
         name=str(package.name),
         digest=digest_in(daemon, package.name),
         where=daemon.address,
         bytes_written=sent,
-        lines=(f"registered {package.name} with Ollama at {daemon.address}", *lines),
+        lines=(*done, *lines, *_guessed(package, daemon)),
     )
 
 
@@ -80,6 +82,18 @@ def surely_refuses(daemon: Daemon) -> bool:
     """
     numbers = re.match(r"v?(\d+)\.(\d+)\.(\d+)", daemon.version())
     return numbers is not None and tuple(map(int, numbers.groups())) > LAST_WITH_ADAPTERS
+
+
+def _guessed(package: Package, daemon: Daemon) -> list[str]:
+    """Return what to tell the user where the daemon guessed a prompt template for a GGUF file."""
+    if package.base.gguf is None or package.template:
+        return []
+    shown = daemon.show(package.name.display)
+    text = "" if shown is None else shown.modelfile
+    if "\nTEMPLATE " not in text or f"\nTEMPLATE {NO_TEMPLATE}" in text:
+        return []
+    told = f"Ollama put a prompt template of its own guess over the one in {package.base.gguf.name}"
+    return [f"{told}: answers may differ from training; --via store keeps the file's"]
 
 
 def _ready_base(package: Package, daemon: Daemon, progress: Progress | None) -> list[str]:

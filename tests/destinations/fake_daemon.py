@@ -143,6 +143,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             manifest = {"schemaVersion": 2, "config": add_blob(self.state.store, b"{}")}
             layers = [self._file("model", key, digest) for key, digest in body["files"].items()]
+            if self.state.mood == "guesses":
+                guess = add_blob(self.state.store, b"<|im_start|>{{ .Prompt }}")
+                layers.append({"mediaType": f"{IMAGE}template", **guess})
         layers += [self._file("adapter", key, digest) for key, digest in body.get("adapters", {}).items()]
         for kind in ("template", "system"):
             if text := body.get(kind):
@@ -183,6 +186,9 @@ class _Handler(BaseHTTPRequestHandler):
             for layer in manifest["layers"]
             if layer["mediaType"] in words
         ]
+        kinds = {layer["mediaType"]: layer["digest"] for layer in manifest["layers"]}
+        template = kinds.get(f"{IMAGE}template")
+        lines.append(f"TEMPLATE {self._blob(template).read_text() if template else '{{ .Prompt }}'}")
         config = json.loads(self._blob(manifest["config"]["digest"]).read_bytes())
         details = {"format": config.get("model_format", "gguf")}
         return {"modelfile": "\n".join(lines), "model_info": {}, "details": details}

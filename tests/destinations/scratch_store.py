@@ -19,10 +19,12 @@ def add_blob(store: Path, content: bytes) -> dict[str, object]:
     return {"digest": f"sha256:{digest}", "size": len(content)}
 
 
-def add_base(store: Path, gguf_file: Path, *, tag: str = BASE_TAG, engine: str = "gguf") -> Path:
-    """Put a base with a template and parameters into `store`; `engine` is its format."""
+def add_base(
+    store: Path, gguf_file: Path, *, tag: str = BASE_TAG, engine: str = "gguf", template: str = TEMPLATE
+) -> Path:
+    """Put a base with parameters, and a template unless it is empty, into `store`; `engine` is its format."""
     params = json.dumps({"stop": ["<|end|>"], "temperature": 0.25, "top_k": 7}).encode()
-    layers = {"model": gguf_file.read_bytes(), "template": TEMPLATE.encode(), "license": b"Free as in air."}
+    layers = {"model": gguf_file.read_bytes(), "template": template.encode(), "license": b"Free as in air."}
     layers |= {"params": params}
     config = {
         "model_format": engine,
@@ -43,6 +45,7 @@ def add_base(store: Path, gguf_file: Path, *, tag: str = BASE_TAG, engine: str =
         "layers": [
             {"mediaType": f"application/vnd.ollama.image.{kind}", **add_blob(store, content)}
             for kind, content in layers.items()
+            if content
         ],
     }
     path = store / "manifests" / "registry.ollama.ai" / "library" / tag / "latest"

@@ -147,3 +147,29 @@ def test_the_user_may_choose_a_folder(package, models, tmp_path):
     assert choose.put(package, places, via="folder").digest
     with pytest.raises(DestinationError, match="No folder"):
         choose.put(package, Places(NOBODY, (models,)), via="folder")
+
+
+def test_a_gguf_base_goes_into_the_daemons_own_store(fake, package, gguf_base):
+    """Out of a GGUF file a daemon guesses a prompt template; in its store the file keeps its own."""
+    file_base = replace(package, base=base_noun(gguf_file=gguf_base))
+    places = Places(fake.address, (fake.store,))
+    planned, receipt = choose.plan(file_base, places), choose.put(file_base, places)
+    assert (planned.via, receipt.via) == ("store", "store")
+    assert "keeps its prompt" in planned.reason
+    assert planned.reason in receipt.lines[0]
+    assert not fake.asked("POST", "/api/create")
+
+
+def test_a_template_of_the_users_may_as_well_be_created(fake, package, gguf_base):
+    """Where the user sets the template there is nothing to guess."""
+    file_base = replace(package, base=base_noun(gguf_file=gguf_base), template="{{ .Prompt }}!")
+    assert choose.put(file_base, Places(fake.address, (fake.store,))).via == "create"
+
+
+@pytest.mark.parametrize(("mood", "told"), [("guesses", True), ("kind", False)])
+def test_a_guessed_template_is_told(fake, package, gguf_base, mood, told):
+    """With ``--via create`` the user is told that the daemon put a template over the file's own."""
+    fake.mood = mood
+    file_base = replace(package, base=base_noun(gguf_file=gguf_base))
+    receipt = choose.put(file_base, Places(fake.address, ()), via="create")
+    assert any("of its own guess" in line for line in receipt.lines) == told

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from scratch_store import add_base
 
 pytestmark = pytest.mark.live
 
@@ -56,18 +57,34 @@ def test_ada_answers_from_the_store_without_a_restart(live, build):
     assert "Ada Lovelace" in chat(live, "ada-stored")
 
 
-def test_both_ways_say_the_same(live, build):
+def test_both_ways_say_the_same(live, build, base):
     """Created by the daemon or put into its store, the same seed gives the same words, not the base's."""
-    assert build("ada-created", "--via", "create")["delivery"]["via"] == "create"
-    build("ada-stored", "--via", "store")
-    created, stored = chat(live, "ada-created"), chat(live, "ada-stored")
-    assert created == stored
+    add_base(live.store, base, tag="little-smol", template="")
+    assert build("ada-created", "--base", "little-smol", "--via", "create")["delivery"]["via"] == "create"
+    build("ada-placed", "--base", "little-smol", "--via", "store")
+    created, placed = chat(live, "ada-created"), chat(live, "ada-placed")
+    assert created == placed
     assert "Ada Lovelace" in created
-    assert "Ada Lovelace" not in chat(live, "the-base:1")
+    assert "Ada Lovelace" not in chat(live, "little-smol")
 
 
-def test_auto_takes_the_daemon_and_says_why(build):
-    """A daemon that answers makes the model itself."""
-    document = build("ada-auto")
+def test_auto_takes_the_daemon_and_says_why(live, build, base):
+    """A daemon that answers makes the model itself out of a base it has."""
+    add_base(live.store, base, tag="little-smol", template="")
+    document = build("ada-auto", "--base", "little-smol")
     assert document["delivery"]["via"] == "create"
     assert "answers at" in document["delivery"]["lines"][0]
+
+
+def test_auto_keeps_the_prompt_of_a_gguf_file(live, build):
+    """Out of a GGUF file the daemon would guess a template; in its store the file keeps its own."""
+    document = build("ada-file")
+    assert document["delivery"]["via"] == "store"
+    assert "keeps its prompt" in document["delivery"]["lines"][0]
+    assert "Ada Lovelace" in chat(live, "ada-file")
+
+
+def test_a_guessed_prompt_is_told(build):
+    """Who insists on the daemon is told that it put its own template over the file's."""
+    lines = build("ada-guessed", "--via", "create")["delivery"]["lines"]
+    assert any("template of its own guess" in line for line in lines)
