@@ -149,7 +149,7 @@ def test_files_exist():
     """Every link and every file of the checkout that is named is there."""
     linked = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", README)
     named = re.findall(r"`((?:examples|docs|bench|templates|tests|ollama_pack)/[\w./-]*)`", README)
-    papers = re.findall(r"\b([A-Z]{4,}\.md)\b", README)
+    papers = re.findall(r"(?<![/\w])([A-Z]{4,}\.md)\b", README)
     missing = [name for name in (*linked, *named, *papers) if not (ROOT / name).exists()]
     assert missing == [], "README.md names files that are not there"
 
