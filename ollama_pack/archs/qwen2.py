@@ -1,18 +1,6 @@
 """Qwen2 and Qwen2.5: both sides rotate halves, so no order changes."""
 
-from ollama_pack.archs.row import Arch, Weight
+from ollama_pack.archs.layouts import gated_decoder
+from ollama_pack.archs.row import Arch
 
-QWEN2 = Arch(
-    name="qwen2",
-    classes=("Qwen2ForCausalLM",),
-    weights=(
-        Weight("model.layers.{i}.self_attn.q_proj", "blk.{i}.attn_q", None, ("heads", "hidden")),
-        Weight("model.layers.{i}.self_attn.k_proj", "blk.{i}.attn_k", None, ("kv_heads", "hidden")),
-        Weight("model.layers.{i}.self_attn.v_proj", "blk.{i}.attn_v", None, ("kv_heads", "hidden")),
-        Weight("model.layers.{i}.self_attn.o_proj", "blk.{i}.attn_output", None, ("hidden", "heads")),
-        Weight("model.layers.{i}.mlp.gate_proj", "blk.{i}.ffn_gate", None, ("feed_forward", "hidden")),
-        Weight("model.layers.{i}.mlp.up_proj", "blk.{i}.ffn_up", None, ("feed_forward", "hidden")),
-        Weight("model.layers.{i}.mlp.down_proj", "blk.{i}.ffn_down", None, ("hidden", "feed_forward")),
-        Weight("lm_head", "output", None, ("vocab", "hidden"), optional=True),
-    ),
-)
+QWEN2 = Arch(name="qwen2", classes=("Qwen2ForCausalLM",), weights=gated_decoder())
