@@ -9,7 +9,7 @@ from strategies import outtypes, recipes, written
 
 from ollama_pack.gguf_io.write import write_lora
 from ollama_pack.mapping import map_adapter
-from ollama_pack.proofs.numbers import LIMITS, prove_numbers
+from ollama_pack.proofs.numbers import LIMITS, ROUNDING, prove_numbers
 from ollama_pack.weights import open_weights, read_float32
 
 pytestmark = pytest.mark.property
@@ -42,16 +42,33 @@ def test_most_tensors_are_untouched(recipe):
         assert all(tensor.factor == 1.0 and tensor.order is None for tensor in plan.tensors[::2])
 
 
+def worst_case(adapter, plan, dtype):
+    """Return the largest relative error of ΔW that rounding every number can make, over all weights.
+
+    It is far above the limit only where the terms of B·A nearly cancel.
+    """
+    relative, absolute = ROUNDING[dtype]
+    found = []
+    with open_weights(adapter.weights) as file:
+        for pair, planned in zip(adapter.pairs, plan.tensors[1::2], strict=True):
+            a, b = (read_float32(file, tensor).astype(np.float64) for tensor in (pair.a, pair.b))
+            off_a, off_b = relative * np.abs(a) + absolute, relative * np.abs(b) + absolute / planned.factor
+            off = off_b @ (np.abs(a) + off_a) + np.abs(b) @ off_a
+            found.append(np.linalg.norm(off) / np.linalg.norm(b @ a))
+    return max(found)
+
+
 @some
 @given(recipes, outtypes)
 def test_right_files_pass(recipe, outtype):
-    """Whatever the sizes, dtypes and scales, what was converted passes its proof."""
+    """What was converted passes its proof; only where B·A cancels may rounding itself be too coarse."""
     with written(recipe) as (directory, adapter):
-        path = directory / "lora.gguf"
-        write_lora(map_adapter(adapter, recipe.base), path, outtype)
+        path, plan = directory / "lora.gguf", map_adapter(adapter, recipe.base)
+        write_lora(plan, path, outtype)
         report = prove_numbers(adapter, recipe.base, path)
-        assert report.passed, report.summary
-        assert report.figure <= LIMITS[outtype.upper()]
+        bound = worst_case(adapter, plan, outtype.upper())
+        assert report.figure <= bound * 2**0.5  # the proof adds norms where rounding adds numbers
+        assert report.passed or (bound > LIMITS[outtype.upper()] and report.summary.startswith("ΔW of "))
 
 
 @some
@@ -67,4 +84,4 @@ def test_any_wrong_number_fails(recipe, outtype, data):
         tensor.data.reshape(-1)[place] = number * 1.01 if abs(number) > 1e-3 else number + 1e-2
         report = prove_numbers(adapter, recipe.base, path)
         assert not report.passed
-        assert tensor.name.startswith(report.worst)
+        assert tensor.name.startswith(report.worst) or report.figure > LIMITS[outtype.upper()]
