@@ -1,4 +1,4 @@
-"""Fixtures for every test. Nothing here touches a network; models and adapters are made from sizes and a seed."""
+"""Fixtures for every test. Nothing here touches a network; adapters are made from sizes and a seed."""
 
 import os
 from collections.abc import Callable
