@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ollama_pack.errors import InputError, UnsupportedError, listing
-from ollama_pack.modelfile import Modelfile, decode, fault, parse, quoted, with_command, without_command
+from ollama_pack.modelfile import (
+    Modelfile,
+    decode,
+    fault,
+    parse,
+    quoted,
+    with_command,
+    without_command,
+    without_comment,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -100,13 +109,22 @@ def render(template: Template, filled: Fields) -> str:
         return environment.from_string(template.text).render(values)
 
 
-def compose(author: Modelfile | None, template: Template, filled: Fields) -> Modelfile:
+def compose(
+    author: Modelfile | None, template: Template, filled: Fields, *, chosen: bool = False
+) -> Modelfile:
     """Return the Modelfile of a package.
 
     It starts from the author's Modelfile, or from the filled template where there is none. Every line of
     it stays, and only this is set: FROM, SYSTEM and PARAMETERs where `filled` has them, ADAPTER (removed
     where `filled` has none), and TEMPLATE and the ``stop`` PARAMETERs where the template brings a
-    TEMPLATE. Composing the result again with the same template and fields changes nothing.
+    TEMPLATE. What a shipped template left there goes with its TEMPLATE: its heading and its ``stop``s.
+    Composing the result again with the same template and fields changes nothing.
+
+    Args:
+        author: the author's Modelfile, if there is one.
+        template: what to fill.
+        filled: with what.
+        chosen: the user named this template; ``inherit`` then removes the TEMPLATE of a shipped one.
 
     Raises:
         InputError: no base anywhere, a damaged template, an unknown parameter or a value of the wrong type.
@@ -115,7 +133,7 @@ def compose(author: Modelfile | None, template: Template, filled: Fields) -> Mod
     _check_values(author, filled)
     base = filled.base or (author.value("FROM") if author else "")
     made = parse(render(template, replace(filled, base=base)), where=template.where)
-    result = author or made
+    result = _vacated(author, made, chosen=chosen and template.name == DEFAULT) if author else made
     if made.value("TEMPLATE"):
         result = with_command(result, "TEMPLATE", made.value("TEMPLATE"))
         for stop in made.values("PARAMETER", "stop"):
@@ -126,6 +144,22 @@ def compose(author: Modelfile | None, template: Template, filled: Fields) -> Mod
     for key, value in filled.parameters:
         result = with_command(result, "PARAMETER", value, key=key)
     return result if filled.adapter else without_command(result, "ADAPTER")
+
+
+def _vacated(author: Modelfile, made: Modelfile, *, chosen: bool) -> Modelfile:
+    old, new = (found.value("TEMPLATE").replace("\r\n", "\n") for found in (author, made))
+    if old == new or not (new or chosen):
+        return author
+    for name in template_names():
+        shipped = find_template(name)
+        brought = parse(render(shipped, Fields(base="x")), where=shipped.where)
+        if brought.value("TEMPLATE") != old:
+            continue
+        author = without_comment(author, shipped.text.partition("\n")[0])
+        author = author if new else without_command(author, "TEMPLATE")
+        for stop in set(brought.values("PARAMETER", "stop")) - set(made.values("PARAMETER", "stop")):
+            author = without_command(author, "PARAMETER", key="stop", value=stop)
+    return author
 
 
 def _folder() -> Path:

@@ -3,7 +3,7 @@
 import pytest
 
 from ollama_pack.errors import InputError, UnsupportedError
-from ollama_pack.modelfile import parse, print_modelfile, with_command, without_command
+from ollama_pack.modelfile import parse, print_modelfile, with_command, without_command, without_comment
 
 
 def edited(text: str, name: str, value: str, key: str = "") -> str:
@@ -133,3 +133,17 @@ def test_without_one_parameter():
     """A parameter is removed by its name."""
     modelfile = parse("PARAMETER seed 1\nPARAMETER top_k 2\n", where="x")
     assert print_modelfile(without_command(modelfile, "PARAMETER", key="seed")) == "PARAMETER top_k 2\n"
+
+
+def test_remove_one_value():
+    """With a value given, only the command with that value goes."""
+    left = without_command(
+        parse("PARAMETER stop a\nPARAMETER stop b", where="x"), "PARAMETER", key="stop", value="b"
+    )
+    assert print_modelfile(left) == "PARAMETER stop a\n"
+
+
+def test_remove_a_comment():
+    """A comment goes only where the line is exactly it; the same text inside a value stays."""
+    text = '# a\r\nSYSTEM """\n# a\n"""\n # a\n# a b\n'
+    assert print_modelfile(without_comment(parse(text, where="x"), "# a")) == text.removeprefix("# a\r\n")

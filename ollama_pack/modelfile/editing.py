@@ -41,10 +41,19 @@ def with_command(modelfile: Modelfile, name: str, value: str, *, key: str = "") 
     return _joined(modelfile, [entry for place, entry in enumerate(entries) if place not in found[:-1]])
 
 
-def without_command(modelfile: Modelfile, name: str, *, key: str = "") -> Modelfile:
-    """Return the Modelfile without any command of that name (and key)."""
-    found = _places(modelfile, name, key)
+def without_command(modelfile: Modelfile, name: str, *, key: str = "", value: str | None = None) -> Modelfile:
+    """Return the Modelfile without any command of that name and key (and value, where one is given)."""
+    found = [
+        place
+        for place in _places(modelfile, name, key)
+        if (command := modelfile.entries[place].command) and value in (None, command.value)
+    ]
     return _joined(modelfile, [entry for place, entry in enumerate(modelfile.entries) if place not in found])
+
+
+def without_comment(modelfile: Modelfile, line: str) -> Modelfile:
+    """Return the Modelfile without the comment lines that are exactly `line`."""
+    return _joined(modelfile, [entry for entry in modelfile.entries if entry.command or entry.head != line])
 
 
 def _check(command: Command, label: str) -> None:
