@@ -228,6 +228,7 @@ class Receipt:
         where: the place, in the user's words.
         bytes_written: moved or written; what was there already does not count.
         lines: what to say to the user, most important first.
+        served: whether a running daemon lists the model by now.
     """
 
     via: str
@@ -236,3 +237,4 @@ class Receipt:
     where: str
     bytes_written: int
     lines: tuple[str, ...] = ()
+    served: bool = False

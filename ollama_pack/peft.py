@@ -88,7 +88,7 @@ def read_config(path: Path) -> Mapping[str, Any]:
         raise InputError(
             f"There is no {path.name} here.",
             where=path.parent,
-            hint="name the directory PEFT saved the adapter in",
+            hint=_nested(path.parent, path.name),
         ) from error
     except OSError as error:
         raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
@@ -106,14 +106,18 @@ def _no_weights(directory: Path) -> InputError | UnsupportedError:
             where=directory / "adapter_model.bin",
             hint="save them again with model.save_pretrained(DIR, safe_serialization=True)",
         )
-    names = (path.parent.name for path in directory.glob(f"*/{WEIGHTS_FILE}"))
-    nested = sorted(names, key=lambda name: (len(name), name))  # checkpoint-9 before checkpoint-10
     return InputError(
-        f"There is no {WEIGHTS_FILE} here.",
-        where=directory,
-        hint=f"ollama-pack build {directory / nested[-1]}"
-        if nested
-        else "name the directory PEFT saved the adapter in",
+        f"There is no {WEIGHTS_FILE} here.", where=directory, hint=_nested(directory, WEIGHTS_FILE)
+    )
+
+
+def _nested(directory: Path, file: str) -> str:
+    """Return what to try where a directory lacks a file: the last directory in it that has one."""
+    found = sorted((path.parent.name for path in directory.glob(f"*/{file}")), key=natural_key)
+    return (
+        f"ollama-pack build {directory / found[-1]}"
+        if found
+        else "name the directory PEFT saved the adapter in"
     )
 
 

@@ -8,26 +8,27 @@ functions are its parts.
 import os
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ollama_pack.bases.find import Clues, find_base
-from ollama_pack.errors import DestinationError, RefusedError
+from ollama_pack.errors import DestinationError, RefusedError, UnsupportedError
 from ollama_pack.files import whole_file
 from ollama_pack.mapping import map_adapter
 from ollama_pack.modelfile import Modelfile, print_modelfile
-from ollama_pack.names import ModelName, name_from_directory, parse_name
 from ollama_pack.packing import MODELFILE_NAME, pack, read_author, read_package, says_already
 from ollama_pack.parts import Adapter, Base, LoraFile, LoraPlan, Progress, Receipt, Report
 from ollama_pack.peft import CONFIG_FILE, read_adapter
+from ollama_pack.request import Request
 from ollama_pack.templating import DEFAULT, Fields, compose, find_template
 
 if TYPE_CHECKING:
-    from ollama_pack.destinations.choose import Places
     from ollama_pack.destinations.package import Plan
 
 GGUF_NAME = "adapter_model.gguf"
+
+__all__ = ["Outcome", "Request", "Work", "build", "convert", "plan", "register", "render", "settle"]
 
 Note = Callable[[str, object], None]
 """Called with the name of a stage and the value it made, when it is done."""
@@ -35,58 +36,6 @@ Note = Callable[[str, object], None]
 
 def silent(_stage: str, _value: object) -> None:
     """Say nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What a user asks for. Only the directory is needed.
-
-    Attributes:
-        directory: the adapter directory.
-        name: of the model; from the directory where empty.
-        base: an Ollama model, a Hugging Face id or a GGUF file; from Modelfile.txt, else from
-            adapter_config.json where empty.
-        via: how it gets in: ``auto``, ``create``, ``store`` or ``folder``.
-        template: a template's name or file; the author's Modelfile.txt, else ``inherit``, where empty.
-        system: the system prompt; the author's, else the base's where empty.
-        parameters: key and value of PARAMETERs to set.
-        outtype: ``f16`` or ``f32``.
-        out: where GGUF and Modelfile.txt go; the adapter directory where None.
-        store: the Ollama model store; OLLAMA_MODELS, else the user's where None.
-    """
-
-    directory: Path
-    name: str = ""
-    base: str = ""
-    via: str = "auto"
-    template: str = ""
-    system: str = ""
-    parameters: tuple[tuple[str, str], ...] = ()
-    outtype: str = "f16"
-    out: Path | None = None
-    store: Path | None = None
-
-    @property
-    def folder(self) -> Path:
-        """Return where the files go."""
-        return self.out or self.directory
-
-    @property
-    def places(self) -> "Places":
-        """Return where the model may be put: what the environment says, unless the store is named."""
-        from ollama_pack.destinations.choose import places_from
-
-        places = places_from(os.environ, self.folder)
-        return replace(places, stores=(self.store,)) if self.store else places
-
-    @property
-    def model(self) -> ModelName:
-        """Return what the model will be called.
-
-        Raises:
-            InputError: Ollama would refuse the name.
-        """
-        return parse_name(self.name) if self.name else name_from_directory(self.directory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +169,12 @@ def render(request: Request, work: Work, adapter: str = f"./{GGUF_NAME}") -> Mod
         InputError: the author's Modelfile.txt or the template is damaged, or no base can be named.
         UnsupportedError: a Modelfile cannot carry a value.
     """
+    if not work.base.gguf and not work.base.tag:
+        raise UnsupportedError(
+            f"No Ollama model of {work.base.source_id} is known, so there is nothing to build FROM.",
+            where=f"{request.directory / CONFIG_FILE}: base_model_name_or_path",
+            hint="--base with a GGUF file of it, or with the name of an Ollama model you made of it",
+        )
     fields = Fields(
         base=_relative(work.base.gguf, request.folder) if work.base.gguf else work.base.tag,
         adapter=adapter,

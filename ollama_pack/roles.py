@@ -13,6 +13,7 @@ ROLES: tuple[tuple[str, str, str], ...] = (
     ("adapter_config.json", "configuration", USED),
     ("adapter_model.safetensors", "adapter weights", USED),
     ("Modelfile.txt", "Modelfile", USED),
+    ("Modelfile", "Modelfile under another name: only Modelfile.txt is read", LEFT_OUT),
     ("adapter_model.gguf", "GGUF LoRA, made by a build", LEFT_OUT),
     ("ollama-*.json", "manifest and configuration, made by a build", LEFT_OUT),
     ("adapter_model.bin", "adapter weights, a pickle", LEFT_OUT),

@@ -46,6 +46,12 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
                 raise InputError(
                     f"The file ends after {size} bytes: not even a header.", where=path, hint=_RECOVER
                 )
+            if prefix == b"version ":
+                raise InputError(
+                    "This is a pointer of Git LFS, not the weights.",
+                    where=path,
+                    hint="git lfs pull, in the clone",
+                )
             if length > min(size - 8, LARGEST_HEADER):
                 raise InputError(
                     f"The header claims {length} bytes of {size}: the file is cut short, or not safetensors.",

@@ -109,7 +109,7 @@ def test_block_numbers_are_plain(planned, number):
 
 def test_unknown_architecture(planned):
     """An architecture without a row is told by its name."""
-    with pytest.raises(UnsupportedError, match="no architecture row for 'mamba'"):
+    with pytest.raises(UnsupportedError, match="architecture 'mamba' cannot be converted"):
         planned(replace(TINY, arch="mamba"))
 
 

@@ -227,3 +227,16 @@ def test_protect_nothing(tmp_path):
     protect(tmp_path / "free.gguf")
     with pytest.raises(DestinationError, match="too long"):
         protect(tmp_path / ("a" * 300))
+
+
+@pytest.mark.parametrize("wrong", [{"via": "store2"}, {"outtype": "q4"}])
+def test_a_request_knows_its_words(tmp_path, wrong):
+    """A way or a type that does not exist is told at once, from Python too."""
+    with pytest.raises(InputError, match="is none of"):
+        pipeline.Request(directory=tmp_path, **wrong)
+
+
+def test_a_request_takes_paths_as_text(tmp_path):
+    """Text in place of a path means the path."""
+    request = pipeline.Request(directory=str(tmp_path), out=str(tmp_path / "out"))
+    assert (request.directory, request.folder) == (tmp_path, tmp_path / "out")

@@ -144,3 +144,12 @@ def test_header_may_be_padded(read):
     """Spaces after the JSON are allowed; writers align the data with them."""
     content = with_header(json.dumps({"x": entry()}).encode() + b"   ", bytes(8))
     assert read(content)["x"].offset == len(content) - 8
+
+
+def test_a_pointer_of_git_lfs_is_told(tmp_path):
+    """What a clone without LFS has in place of the weights is recognised."""
+    path = tmp_path / "adapter_model.safetensors"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:01\nsize 4\n")
+    with pytest.raises(InputError, match="LFS") as caught:
+        read_safetensors(path)
+    assert "git lfs pull" in caught.value.hint

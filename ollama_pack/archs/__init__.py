@@ -20,7 +20,7 @@ def find_arch(name: str) -> Arch:
         if arch.name == name:
             return arch
     raise UnsupportedError(
-        f"There is no architecture row for {name!r}.",
-        where="ollama_pack/archs",
-        hint="ollama-pack archs  lists those that have one; CONTRIBUTING.md shows how to add a row",
+        f"Models of the architecture {name!r} cannot be converted yet; those of "
+        f"{', '.join(arch.name for arch in ARCHS)} can.",
+        hint="ollama-pack archs  lists them with their modules; CONTRIBUTING.md shows how to add one",
     )

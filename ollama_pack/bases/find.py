@@ -8,7 +8,7 @@ model or a Hugging Face id.
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ollama_pack.bases.catalog import base_from_entry, find_entry, find_tag, read_base_by_name
+from ollama_pack.bases.catalog import base_from_entry, find_entry, find_tag, nearest, read_base_by_name
 from ollama_pack.bases.gguf_file import read_base_gguf
 from ollama_pack.errors import InputError
 from ollama_pack.names import parse_name
@@ -79,7 +79,11 @@ def _named(name: str, adapter_base: str) -> Base:
         entry = find_entry(adapter_base) if adapter_base else None
         if entry is not None and "/" not in name.removeprefix("library/"):
             tag = str(parse_name(name))
-            note = f"{tag} is not in the catalog; its numbers are taken to be those of {entry.source_id}"
+            near = nearest(tag, 1)
+            meant = f" (did you mean {near[0]}?)" if near else ""
+            note = (
+                f"{tag} is not in the catalog{meant}; its numbers are taken to be those of {entry.source_id}"
+            )
             known = base_from_entry(entry)
             return replace(known, tag=tag, notes=(*known.notes, note))
     return read_base_by_name(name)

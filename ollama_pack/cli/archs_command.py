@@ -2,6 +2,7 @@
 
 import click
 
+from ollama_pack.archs import ARCHS, find_arch
 from ollama_pack.cli.speech import print_json
 
 
@@ -15,9 +16,7 @@ def command(*, name: str, as_json: bool) -> None:
     Example:
       ollama-pack archs llama
     """
-    from ollama_pack.archs import ARCHS, find_arch
-
-    rows = (find_arch(name),) if name else ARCHS
+    rows = (find_arch(arch_called(name)),) if name else ARCHS
     if as_json:
         facts = [
             {
@@ -41,6 +40,16 @@ def command(*, name: str, as_json: bool) -> None:
     else:
         for arch in rows:
             click.echo(f"{arch.name:<10}  {', '.join(arch.classes)}")
+
+
+def arch_called(name: str) -> str:
+    """Return the architecture a user means by its name, a class of it, or what a class begins with."""
+    wanted = name.lower()
+    for arch in ARCHS:
+        classes = [known.lower() for known in arch.classes]
+        if wanted in (arch.name, *classes, *(known.removesuffix("forcausallm") for known in classes)):
+            return arch.name
+    return name
 
 
 def order_name(order: object) -> str:

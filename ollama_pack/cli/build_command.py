@@ -11,6 +11,8 @@ from ollama_pack.cli.documents import outcome_facts, plan_facts
 from ollama_pack.cli.speech import Speaker, megabytes, print_json
 from ollama_pack.parts import Receipt
 
+SPARE = "127.0.0.1:11435"
+
 
 @click.command("build")
 @options.directory
@@ -62,9 +64,12 @@ def command(**chosen: Any) -> None:
 
 def next_commands(receipt: Receipt) -> list[str]:
     """Return what a user would type next to talk to the model."""
-    place = shlex.quote(receipt.where)
+    place, run = shlex.quote(receipt.where), f"ollama run {receipt.name}"
     if receipt.via == "folder":
         return [f"ollama-pack register {place} {receipt.name}"]
-    if receipt.via == "store" and Path(receipt.where) != Path.home() / ".ollama" / "models":
-        return [f"OLLAMA_MODELS={place} ollama serve", f"ollama run {receipt.name}"]
-    return [f"ollama run {receipt.name}"]
+    if receipt.served or receipt.via != "store":
+        return [run]
+    if Path(receipt.where) == Path.home() / ".ollama" / "models":
+        return ["ollama serve", run]
+    # Another port than the usual one, where a daemon with another store may be listening.
+    return [f"OLLAMA_HOST={SPARE} OLLAMA_MODELS={place} ollama serve", f"OLLAMA_HOST={SPARE} {run}"]

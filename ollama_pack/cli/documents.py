@@ -64,7 +64,7 @@ def receipt_facts(receipt: Receipt) -> dict[str, Any]:
     return {
         "via": receipt.via,
         "where": receipt.where,
-        "digest": receipt.digest,
+        "digest": f"sha256:{receipt.digest}" if receipt.digest else "",
         "bytes_written": receipt.bytes_written,
         "lines": list(receipt.lines),
     }

@@ -60,9 +60,12 @@ class Commands(click.Group):
             sys.stdout.reconfigure(errors="backslashreplace")
         # Matrices of a LoRA are small, and the proof has threads of its own.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        as_json = "--json" in ctx.args
         try:
             return super().invoke(ctx)
         except PackError as error:
+            if as_json:
+                print_error(error)
             click.echo(f"Error: {printable(str(error))}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
@@ -82,6 +85,14 @@ class Commands(click.Group):
             forget_output()
             click.echo(f"Error: The output cannot be written: {error.strerror}.", err=True)
             ctx.exit(DestinationError.exit_code)
+
+
+def print_error(error: PackError) -> None:
+    """Print an error as the one document that ``--json`` promises."""
+    from ollama_pack.cli.speech import print_json
+
+    facts = {"what": error.what, "where": error.where, "try": error.hint, "exit_code": error.exit_code}
+    print_json("error", facts)
 
 
 def forget_output() -> None:

@@ -15,10 +15,12 @@ from ollama_pack.errors import PackError
 @options.directory
 @options.base
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
-def command(*, directory: Path, base: str, as_json: bool) -> None:
+@click.pass_context
+def command(ctx: click.Context, *, directory: Path, base: str, as_json: bool) -> None:
     """Show what the directory DIR holds, and whether it can be built.
 
-    Nothing is written, and only headers are read.
+    Nothing is written, and only headers are read. The exit code is the one a build would
+    have, as far as headers tell.
 
     \b
     Example:
@@ -45,7 +47,7 @@ def command(*, directory: Path, base: str, as_json: bool) -> None:
             "problem": problem and {"what": problem.what, "where": problem.where, "try": problem.hint},
         }
         print_json("inspect", facts)
-        return
+        ctx.exit(problem.exit_code if problem else 0)
     for file in files:
         click.echo(f"{megabytes(file.size):>10}  {file.use:<8}  {file.name:<28}  {file.role}")
     click.echo()
@@ -60,3 +62,4 @@ def command(*, directory: Path, base: str, as_json: bool) -> None:
     else:
         click.echo(f"{'build':<10}would fail with exit code {problem.exit_code}:")
         click.echo("\n".join(f"{'':<10}{line}" for line in str(problem).splitlines()))
+        ctx.exit(problem.exit_code)

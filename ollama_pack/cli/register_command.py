@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ollama_pack.cli import options
+from ollama_pack.cli.build_command import next_commands
 from ollama_pack.cli.documents import receipt_facts
 from ollama_pack.cli.speech import Speaker, print_json
 
@@ -36,4 +37,6 @@ def command(
     if speech["as_json"]:
         print_json("register", {"name": receipt.name, "delivery": receipt_facts(receipt)})
     else:
+        for line in next_commands(receipt):
+            speaker.note("run", line)
         click.echo(receipt.name)

@@ -206,7 +206,7 @@ def base_is_a_directory(scene):
     scene.base = scene.ada
 
 
-@bad(4, "no architecture row for 'mamba'", "ollama-pack archs")
+@bad(4, "architecture 'mamba' cannot be converted", "ollama-pack archs")
 def base_of_an_unknown_architecture(scene):
     scene.base = write_model(scene.ada.parent / "mamba.gguf", replace(TINY, arch="mamba"))
 

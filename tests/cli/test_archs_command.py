@@ -47,3 +47,9 @@ def test_unknown():
     ran = run("archs", "mamba")
     assert (ran.code, ran.stdout) == (4, "")
     assert "ollama-pack archs" in ran.stderr
+
+
+@pytest.mark.parametrize("called", ["Llama", "mistral", "MistralForCausalLM"])
+def test_an_architecture_by_other_names(called):
+    """The name of a class, or what it begins with, means its architecture."""
+    assert run("archs", called).stdout == run("archs", "llama").stdout

@@ -10,9 +10,19 @@ def test_lists_all():
     """Every row of the catalog is a line, and nothing is said on stderr."""
     ran = run("bases")
     assert (ran.code, ran.stderr) == (0, "")
-    assert [line.split()[-1] for line in ran.stdout.splitlines()] == [
-        entry.source_id for entry in load_catalog()
-    ]
+    header, *lines = ran.stdout.splitlines()
+    assert header.split() == ["builds", "Ollama", "model", "architecture", "Hugging", "Face", "id"]
+    assert [line.split()[-1] for line in lines] == [entry.source_id for entry in load_catalog()]
+
+
+@pytest.mark.parametrize(
+    ("source_id", "answer"),
+    [("lmsys/vicuna-7b-v1.5", "yes"), ("lmsys/vicuna-7b-v1.3", "gguf"), ("google/gemma-2-2b-it", "no")],
+)
+def test_what_builds(source_id, answer):
+    """By its name, with a GGUF file, or not while its architecture has no row."""
+    line = next(line for line in run("bases").stdout.splitlines() if line.endswith(f" {source_id}"))
+    assert line.split()[0] == answer
 
 
 @pytest.mark.parametrize("search", ["vicuna:7b", "VICUNA-7B", "lmsys/"])

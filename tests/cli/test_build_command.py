@@ -181,7 +181,7 @@ def test_json_tells_the_proof(ada, tiny_gguf, models):
     (proof,) = document["proofs"]
     assert proof["passed"]
     assert 0 < proof["figure"] <= proof["limit"]
-    assert document["delivery"]["digest"] == digest_in(models, "ada")
+    assert document["delivery"]["digest"] == f"sha256:{digest_in(models, 'ada')}"
     assert document["lora"]["digest"] == layers_of(model_in(models, "ada"))["adapter"]
 
 

@@ -139,3 +139,11 @@ def test_help_loads_nothing_heavy(words):
     )
     ran = spawn(*words, code=code)
     assert (ran.code, ran.stderr.splitlines()[-1]) == (0, "[]")
+
+
+def test_an_error_is_a_document_too(tmp_path):
+    """With ``--json`` a script reads what went wrong where it would have read the result."""
+    ran = run("build", tmp_path / "nowhere", "--json")
+    assert (ran.code, ran.document["kind"], ran.document["exit_code"]) == (3, "error", 3)
+    assert ran.document["what"] == "There is no such directory."
+    assert "There is no such directory." in ran.stderr

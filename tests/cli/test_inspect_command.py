@@ -44,12 +44,14 @@ def test_would_fail(make_adapter, more, code, told):
     """A directory that cannot be built is shown all the same, with the exit code a build would have."""
     adapter = make_adapter(**more)
     ran = run("inspect", adapter)
-    assert ran.code == 0
+    assert ran.code == code
     assert "adapter_model.safetensors" in ran.stdout
     assert f"would fail with exit code {code}" in ran.stdout
     assert told in ran.stdout
     assert run("build", adapter).code == code
-    assert told in str(run("inspect", adapter, "--json").document["problem"])
+    as_json = run("inspect", adapter, "--json")
+    assert as_json.code == code
+    assert told in str(as_json.document["problem"])
 
 
 @pytest.mark.parametrize("name", ["nowhere", "a" * 300])
@@ -64,7 +66,7 @@ def test_empty_directory(tmp_path):
     """An empty directory is shown as what it is: no adapter."""
     (tmp_path / "empty").mkdir()
     ran = run("inspect", tmp_path / "empty")
-    assert ran.code == 0
+    assert ran.code == 3
     assert "There is no adapter_config.json here" in ran.stdout
 
 
