@@ -8,7 +8,8 @@ from typing import Any
 
 from ollama_pack.destinations.daemon import AdapterRefusedError, Daemon
 from ollama_pack.destinations.layers import check_format, stacked
-from ollama_pack.destinations.package import Package, Plan
+from ollama_pack.destinations.package import REPLACED, Package, Plan
+from ollama_pack.errors import DestinationError
 from ollama_pack.names import ModelName, parse_name
 from ollama_pack.parts import Progress, Receipt
 
@@ -33,18 +34,18 @@ def put(package: Package, daemon: Daemon, progress: Progress | None = None) -> R
         digest = _base_digest(package, progress)
         fields["files"] = {package.base.gguf.name: digest}
         sent += daemon.upload(package.base.gguf, digest, progress)
-    name = package.name.display
+    name, replaces = package.name.display, digest_in(daemon, package.name) != ""
     daemon.unload(name)
     daemon.create(name, fields, progress)
     daemon.unload(name)
-    done = [f"registered {package.name} with Ollama at {daemon.address}"]
+    done = [f"registered {package.name} with Ollama at {daemon.address}", *([REPLACED] if replaces else [])]
     return Receipt(
         via=VIA,
         name=str(package.name),
         digest=digest_in(daemon, package.name),
         where=daemon.address,
         bytes_written=sent,
-        lines=(*done, *lines, *_guessed(package, daemon)),
+        lines=(*done, *lines, *guessed(package, daemon)),
     )
 
 
@@ -84,8 +85,12 @@ def surely_refuses(daemon: Daemon) -> bool:
     return numbers is not None and tuple(map(int, numbers.groups())) > LAST_WITH_ADAPTERS
 
 
-def _guessed(package: Package, daemon: Daemon) -> list[str]:
-    """Return what to tell the user where the daemon guessed a prompt template for a GGUF file."""
+def guessed(package: Package, daemon: Daemon) -> list[str]:
+    """Return what to tell the user where the daemon guessed a prompt template for a GGUF file, else nothing.
+
+    Raises:
+        DestinationError: the daemon said no, or is not there.
+    """
     if package.base.gguf is None or package.template:
         return []
     shown = daemon.show(package.name.display)
@@ -101,7 +106,7 @@ def _ready_base(package: Package, daemon: Daemon, progress: Progress | None) -> 
     tag, lines = package.base.tag, []
     shown = daemon.show(tag)
     if shown is None:
-        daemon.pull(tag, progress)
+        _pull(tag, daemon, progress)
         lines.append(f"pulled {tag}")
         shown = daemon.show(tag)
     if shown is not None:
@@ -109,6 +114,18 @@ def _ready_base(package: Package, daemon: Daemon, progress: Progress | None) -> 
         if "\nADAPTER " in shown.modelfile:
             lines.append(stacked(tag))
     return lines
+
+
+def _pull(tag: str, daemon: Daemon, progress: Progress | None) -> None:
+    try:
+        daemon.pull(tag, progress)
+    except DestinationError as error:
+        reason = error.what.removeprefix("The daemon says: ").rstrip(".")
+        raise DestinationError(
+            f"Ollama does not have {tag} and could not pull it ({reason}).",
+            where=daemon.address,
+            hint=f"ollama pull {tag} when there is a network, or --base FILE.gguf",
+        ) from error
 
 
 def _fields(package: Package) -> dict[str, Any]:

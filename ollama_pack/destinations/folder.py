@@ -35,10 +35,12 @@ def put(
     image = _image(package, store, progress)
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    if image is None:
+        _clear(folder)
     written = copy_whole(package.adapter.path, folder / package.adapter.path.name, progress)
     for name, content in _texts(package, image):
         written += _write(folder / name, content)
-    left_out = f"no {MANIFEST}: the layers of {package.base.tag} are not known here"
+    left_out = f"without {MANIFEST}: the layers of {package.base.tag} are not known here"
     return Receipt(
         via=VIA,
         name=str(package.name),
@@ -74,6 +76,13 @@ def _texts(package: Package, image: Image | None) -> list[tuple[str, bytes]]:
     if image is not None:
         texts += [(CONFIG, image.config.content or b""), (MANIFEST, image.manifest)]
     return texts
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier build left that would describe another base than this one's."""
+    for name in (MANIFEST, CONFIG):
+        with explained(folder / name):
+            (folder / name).unlink(missing_ok=True)
 
 
 def _write(path: Path, content: bytes) -> int:

@@ -7,6 +7,8 @@ from typing import Any
 from ollama_pack.names import ModelName
 from ollama_pack.parts import Base, LoraFile
 
+REPLACED = "replaced the model of that name that was there"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:

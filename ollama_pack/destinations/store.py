@@ -22,7 +22,7 @@ from ollama_pack.destinations.layers import (
     parse_manifest,
     stacked,
 )
-from ollama_pack.destinations.package import Package, Plan
+from ollama_pack.destinations.package import REPLACED, Package, Plan
 from ollama_pack.destinations.shelf import Shelf
 from ollama_pack.errors import DestinationError
 from ollama_pack.files import digest_of
@@ -43,6 +43,7 @@ def put(package: Package, store: Path, progress: Progress | None = None) -> Rece
     check_layout(store)
     package, base = _settled(package, store, progress)
     image = build_image(package, base)
+    replaces = manifest_path(store, package.name).exists()
     with Shelf(store, progress) as shelf:
         for layer in (*image.layers, image.config):
             if layer.media_type != MODEL_TYPE:
@@ -57,7 +58,12 @@ def put(package: Package, store: Path, progress: Progress | None = None) -> Rece
         digest=image.digest,
         where=str(store),
         bytes_written=shelf.written,
-        lines=(f"registered {package.name} in {store}", *shelf.lines, *_warnings(package, base)),
+        lines=(
+            f"registered {package.name} in {store}",
+            *([REPLACED] if replaces else []),
+            *shelf.lines,
+            *_warnings(package, base),
+        ),
     )
 
 

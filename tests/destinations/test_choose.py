@@ -25,6 +25,7 @@ def test_the_environment_names_the_places():
 def test_without_an_environment_ollamas_defaults_hold():
     """The user's own store comes before the one of the service."""
     places = places_from({})
+    assert places.defaulted
     assert places.address == "http://127.0.0.1:11434"
     assert places.stores == (Path.home() / ".ollama" / "models", choose.SERVICE_STORE)
 
@@ -36,10 +37,13 @@ def test_a_wrong_host_is_told():
 
 
 def test_a_daemon_that_answers_creates(fake, package):
-    """The daemon comes first, and the first line says so."""
+    """The daemon comes first, and the receipt says what was done and then why."""
     receipt = choose.put(package, Places(fake.address, (fake.store,)))
     assert receipt.via == "create"
-    assert receipt.lines[0] == f"via create: Ollama 0.33.0 answers at {fake.address}"
+    assert receipt.lines[:2] == (
+        f"registered {package.name} with Ollama at {fake.address}",
+        f"because Ollama 0.33.0 answers at {fake.address}",
+    )
     assert choose.plan(package, Places(fake.address, (fake.store,))).via == "create"
 
 
@@ -48,10 +52,11 @@ def test_without_a_daemon_the_store_is_written(models, package):
     places = Places(NOBODY, (Path("/nonexistent"), models))
     receipt = choose.put(package, places)
     assert (receipt.via, receipt.where) == ("store", str(models))
-    assert receipt.lines[0] == f"via store: No Ollama daemon answers at {NOBODY}"
+    assert receipt.lines[0] == f"registered {package.name} in {models}"
+    assert receipt.lines[1] == f"because no Ollama daemon answers at {NOBODY}"
     planned = choose.plan(package, places)
     assert (planned.via, planned.replaces) == ("store", True)
-    assert "No Ollama daemon answers" in planned.reason
+    assert "no Ollama daemon answers" in planned.reason
 
 
 def test_a_refusing_daemon_is_served_through_its_store(fake, package):
@@ -59,7 +64,7 @@ def test_a_refusing_daemon_is_served_through_its_store(fake, package):
     fake.mood = "refuses"
     receipt = choose.put(package, Places(fake.address, (Path("/nonexistent"),)))
     assert (receipt.via, receipt.where) == ("store", str(fake.store))
-    assert "no longer creates" in receipt.lines[0]
+    assert "no longer creates" in receipt.lines[1]
     assert not any("does not see" in line for line in receipt.lines)
     order = [path for _, path, _ in fake.requests if path in ("/api/generate", "/api/create")]
     assert order == ["/api/generate", "/api/create", "/api/generate", "/api/generate"]
@@ -156,7 +161,7 @@ def test_a_gguf_base_goes_into_the_daemons_own_store(fake, package, gguf_base):
     planned, receipt = choose.plan(file_base, places), choose.put(file_base, places)
     assert (planned.via, receipt.via) == ("store", "store")
     assert "keeps its prompt" in planned.reason
-    assert planned.reason in receipt.lines[0]
+    assert receipt.lines[1] == f"because {planned.reason}"
     assert not fake.asked("POST", "/api/create")
 
 

@@ -8,6 +8,7 @@ import pytest
 from scratch_store import BASE_TAG, TEMPLATE, add_base, blob, kinds_of, manifest_of, snapshot
 from tiny_model import base_noun
 
+from ollama_pack.destinations.package import REPLACED
 from ollama_pack.errors import DestinationError, UnsupportedError
 from ollama_pack.names import manifest_path, parse_name
 
@@ -88,6 +89,8 @@ def test_a_model_of_the_name_is_replaced(way, package):
     """Another package of the same name takes the name."""
     first = way.put(package)
     second = way.put(replace(package, system="Be different."))
+    assert REPLACED in second.lines
+    assert REPLACED not in first.lines
     assert second.digest != first.digest
     assert "system" in kinds_of(manifest_of(way.store, package.name.model))
 

@@ -121,8 +121,10 @@ def test_only_success_is_success(fake, daemon, package, mood, extra):
 
 def test_a_failed_pull_is_told(fake, daemon, package):
     """What the daemon says when it cannot pull reaches the user."""
-    with pytest.raises(DestinationError, match="file does not exist"):
+    with pytest.raises(DestinationError) as caught:
         create.put(replace(package, base=base_noun(tag="nowhere")), daemon)
+    assert caught.value.what == "Ollama does not have nowhere and could not pull it (file does not exist)."
+    assert caught.value.hint.startswith("ollama pull nowhere")
 
 
 def test_a_changed_adapter_is_told(fake, daemon, package, tmp_path):

@@ -36,7 +36,14 @@ def test_without_a_store_there_is_no_manifest(described, tmp_path):
     receipt = folder.put(described, tmp_path / "out")
     assert sorted(snapshot(tmp_path / "out")) == ["Modelfile.txt", "lora.gguf"]
     assert receipt.digest == ""
-    assert "no ollama-manifest.json" in receipt.lines[-1]
+    assert receipt.lines[-1].startswith("without ollama-manifest.json: ")
+
+
+def test_a_manifest_of_an_older_build_goes(described, models, tmp_path):
+    """Where this build has no manifest, the one that lies there would describe another base."""
+    folder.put(described, tmp_path / "out", store=models)
+    folder.put(replace(described, base=base_noun(tag="another")), tmp_path / "out", store=models)
+    assert sorted(snapshot(tmp_path / "out")) == ["Modelfile.txt", "lora.gguf"]
 
 
 def test_a_gguf_base_needs_no_store(described, gguf_base, tmp_path):

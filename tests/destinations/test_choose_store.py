@@ -1,0 +1,103 @@
+"""Which store a model goes into where several are there, and what is told about it."""
+
+from dataclasses import replace
+
+import fake_daemon
+import pytest
+from scratch_store import BASE_TAG, kinds_of, manifest_of
+from tiny_model import base_noun
+
+from ollama_pack.destinations import choose
+from ollama_pack.destinations.choose import Places
+from ollama_pack.destinations.package import REPLACED
+from ollama_pack.errors import DestinationError, RefusedError
+from ollama_pack.names import manifest_path
+
+
+@pytest.fixture
+def empty(tmp_path):
+    """Return a daemon that has no model yet, and guesses prompt templates."""
+    (tmp_path / "empty").mkdir()
+    with fake_daemon.running(tmp_path / "empty") as state:
+        state.mood = "guesses"
+        yield state
+
+
+@pytest.fixture
+def file_base(package, gguf_base):
+    """Return a package on a GGUF file that says nothing about the prompt."""
+    return replace(package, base=base_noun(gguf_file=gguf_base))
+
+
+def test_a_guess_of_an_empty_daemon_is_taken_back(empty, file_base, tmp_path):
+    """Its first model shows where the store is: the model goes there anew, without the guessed template."""
+    receipt = choose.put(file_base, Places(empty.address, (tmp_path / "other",)))
+    assert (receipt.via, receipt.where) == ("store", str(empty.store))
+    assert kinds_of(manifest_of(empty.store, file_base.name.model)) == ["model", "adapter"]
+    assert "would guess a prompt" in receipt.lines[1]
+    assert not any("over the one in" in line or line == REPLACED for line in receipt.lines)
+    assert empty.asked("DELETE", "/api/delete") == [{"model": file_base.name.display}]
+
+
+@pytest.mark.parametrize("obstacle", ["newer layout", "not here"])
+def test_a_guess_that_cannot_be_taken_back_is_told(empty, file_base, obstacle, monkeypatch):
+    """Without a store to write into the created model stays, and the note with it."""
+    if obstacle == "newer layout":
+        (empty.store / "manifests-v2").mkdir()
+    else:
+        monkeypatch.setattr(choose, "_path_in", lambda _: None)
+    receipt = choose.put(file_base, Places(empty.address, ()))
+    assert receipt.via == "create"
+    assert "of its own guess" in receipt.lines[-1]
+    assert not empty.asked("DELETE", "/api/delete")
+    assert manifest_path(empty.store, file_base.name).exists()
+
+
+def test_a_named_store_is_taken(fake, file_base, tmp_path):
+    """A running daemon is not asked to create what the user wants in a store."""
+    places = Places(fake.address, (tmp_path / "mine",), named=True)
+    planned, receipt = choose.plan(file_base, places), choose.put(file_base, places)
+    assert (planned.via, planned.where) == ("store", str(tmp_path / "mine"))
+    assert (receipt.via, receipt.where) == ("store", str(tmp_path / "mine"))
+    assert receipt.lines[1] == "because --store names it"
+    assert not fake.asked("POST", "/api/create")
+
+
+def test_a_running_daemons_store_comes_before_the_defaults(fake, package, file_base, tmp_path):
+    """``--via store`` goes where the daemon looks, unless the user said where."""
+    places = Places(fake.address, (tmp_path / "home",), tmp_path / "out", defaulted=True)
+    assert choose.plan(file_base, places, via="store").where == str(fake.store)
+    assert choose.put(file_base, places, via="store").where == str(fake.store)
+    assert choose.put(package, places, via="folder").digest
+    named = replace(places, named=True)
+    assert choose.put(file_base, named, via="store").where == str(tmp_path / "home")
+
+
+def test_a_model_that_the_daemon_hides_is_told(fake, package, monkeypatch):
+    """In the daemon's own store, but not in its list: nothing is said about another store."""
+    monkeypatch.setattr(choose.create, "digest_in", lambda *_: "")
+    receipt = choose.put(package, Places(fake.address, (fake.store,)), via="store")
+    assert receipt.lines[-1] == f"Ollama at {fake.address} does not show it"
+
+
+def test_a_daemon_that_fails_afterwards_undoes_nothing(fake, package, monkeypatch):
+    """What was registered is told as registered, even if the daemon stumbles over its list."""
+
+    def stumbles(*_):
+        raise DestinationError("The daemon says: no such file")
+
+    monkeypatch.setattr(choose.create, "digest_in", stumbles)
+    receipt = choose.put(package, Places(fake.address, (fake.store,)), via="store")
+    assert receipt.lines[0].startswith("registered ")
+
+
+@pytest.mark.parametrize("via", choose.WAYS)
+def test_a_model_does_not_replace_its_base(fake, package, via):
+    """A name that is the base's, in whatever case, is refused before anything is written."""
+    before = manifest_of(fake.store, BASE_TAG)
+    same = replace(package, name=replace(package.name, model=BASE_TAG.upper()))
+    places = Places(fake.address, (fake.store,))
+    for act in (choose.put, choose.plan):
+        with pytest.raises(RefusedError, match="would replace its own base"):
+            act(same, places, via=via)
+    assert manifest_of(fake.store, BASE_TAG) == before
