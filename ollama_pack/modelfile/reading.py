@@ -3,6 +3,7 @@
 import re
 
 from ollama_pack.errors import InputError, listing
+from ollama_pack.modelfile.actions import template_fault
 from ollama_pack.modelfile.parameters import IGNORED, PARAMETERS, TEXTS, ParameterValue, fault, typed
 from ollama_pack.modelfile.quoting import dropped, name_of
 from ollama_pack.modelfile.syntax import Command, Modelfile, read_entries
@@ -27,8 +28,9 @@ def parse(text: str, *, where: str) -> Modelfile:
         where: the file's name for messages, ``Modelfile.txt``.
 
     Raises:
-        InputError: unknown command, parameter or role, a value of the wrong type, open quotes; with the
-            line. Lines are counted as editors do; Ollama's own messages count CR LF twice.
+        InputError: unknown command, parameter or role, a value of the wrong type, open quotes, a TEMPLATE
+            whose actions are open; with the line. Lines are counted as editors do; Ollama's own
+            messages count CR LF twice.
     """
     modelfile = Modelfile(read_entries(text, where), where)
     faults = [(command.line, found) for command in modelfile.commands if (found := command_fault(command))]
@@ -82,4 +84,4 @@ def command_fault(command: Command) -> str:
         return fault(command.key, command.value)
     if command.name == "REQUIRES" and not _SEMVER.fullmatch(command.value):
         return f"REQUIRES wants a version like 0.14.0, not {command.value!r}"
-    return ""
+    return template_fault(command.value) if command.name == "TEMPLATE" else ""

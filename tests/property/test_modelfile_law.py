@@ -48,7 +48,9 @@ values = st.lists(
     max_size=12,
 ).map("".join)
 settings = st.one_of(
-    st.tuples(st.sampled_from(TEXT_COMMANDS), st.just(""), values),
+    st.tuples(st.sampled_from(TEXT_COMMANDS), st.just(""), values).filter(
+        lambda setting: setting[0] != "TEMPLATE" or "{{" not in setting[2]
+    ),
     st.tuples(st.just("PARAMETER"), st.just("stop"), values),
     st.tuples(st.just("PARAMETER"), st.sampled_from(["seed", "top_k"]), st.integers(-9, 9).map(str)),
     st.tuples(st.just("MESSAGE"), st.sampled_from(["user", "assistant", "system"]), values),
