@@ -12,8 +12,8 @@ ARCH, BLOCKS, HEADS, KV_HEADS, HEAD_DIM, FEED_FORWARD, RANK = "llama", 2, 4, 2, 
 HIDDEN = HEADS * HEAD_DIM
 
 
-def make_base(path: Path, *, name: str = "tiny", seed: int = 1) -> Path:
-    """Write a base with random weights and a tokenizer of bytes."""
+def make_base(path: Path, *, name: str = "tiny", seed: int = 1, chat: str = "") -> Path:
+    """Write a base with random weights and a tokenizer of bytes; `chat` is its template for prompts."""
     rng = np.random.default_rng(seed)
     tokens, types = _vocabulary()
     writer = gguf.GGUFWriter(path, ARCH)
@@ -35,6 +35,8 @@ def make_base(path: Path, *, name: str = "tiny", seed: int = 1) -> Path:
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_unk_token_id(0)
+    if chat:
+        writer.add_chat_template(chat)
     for tensor, shape in _shapes(len(tokens)).items():
         if len(shape) == 1:
             writer.add_tensor(tensor, np.ones(shape, np.float32))
