@@ -31,6 +31,7 @@ SUFFIX = ".Modelfile"
 DEFAULT = "inherit"
 
 _COMPILED_AS = "<template>"
+_FLAT = str.maketrans("\r\n", "  ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Fields:
         base: behind FROM: a model name or the path of a GGUF file.
         adapter: behind ADAPTER; empty for a model without a separate adapter.
         system: the system prompt.
-        parameters: key and value of PARAMETERs, in order.
+        parameters: key and value of PARAMETERs, in order; ``[[ parameters ]]`` prints them as lines.
         name: of the model that is made.
     """
 
@@ -106,6 +107,7 @@ def render(template: Template, filled: Fields) -> str:
     with _explained(template):
         _check_fields(template, environment)
         values = {field.name: getattr(filled, field.name) for field in fields(Fields)}
+        values["parameters"] = _Lines(filled.parameters)
         return environment.from_string(template.text).render(values)
 
 
@@ -132,7 +134,7 @@ def compose(
     """
     _check_values(author, filled)
     base = filled.base or (author.value("FROM") if author else "")
-    made = parse(render(template, replace(filled, base=base)), where=template.where)
+    made = _made(template, replace(filled, base=base))
     result = _vacated(author, made, chosen=chosen and template.name == DEFAULT) if author else made
     if made.value("TEMPLATE"):
         result = with_command(result, "TEMPLATE", made.value("TEMPLATE"))
@@ -144,6 +146,40 @@ def compose(
     for key, value in filled.parameters:
         result = with_command(result, "PARAMETER", value, key=key)
     return result if filled.adapter else without_command(result, "ADAPTER")
+
+
+class _Lines(tuple[tuple[str, str], ...]):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "\n".join(f"PARAMETER {key} {quoted(value, where=f'PARAMETER {key}')}" for key, value in self)
+
+
+def _made(template: Template, filled: Fields) -> Modelfile:
+    made = render(template, filled)
+    flat = Fields(
+        **{name: getattr(filled, name).translate(_FLAT) for name in ("base", "adapter", "system", "name")},
+        parameters=tuple((key, value.translate(_FLAT)) for key, value in filled.parameters),
+    )
+    # A line end in a value must not become one of the Modelfile: what follows it would be a command.
+    for name in (field.name for field in fields(Fields)):
+        value = getattr(filled, name)
+        if value == getattr(flat, name):
+            continue
+        if _shape(render(template, replace(flat, **{name: value}))) != _shape(render(template, flat)):
+            raise InputError(
+                f"The field {name} has several lines here, and the template puts no quotes around them.",
+                where=template.where,
+                hint="[[ value|quoted ]]" if name == "parameters" else f"[[ {name}|quoted ]]",
+            )
+    return parse(made, where=template.where)
+
+
+def _shape(text: str) -> list[tuple[str, str]] | None:
+    try:
+        return [(found.name, found.key) for found in parse(text, where="").commands]
+    except InputError:
+        return None
 
 
 def _vacated(author: Modelfile, made: Modelfile, *, chosen: bool) -> Modelfile:

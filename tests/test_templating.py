@@ -236,42 +236,6 @@ def test_compose_twice(name, text):
     assert print_modelfile(compose(once, found, FILLED)) == print_modelfile(once)
 
 
-@pytest.mark.parametrize("names", [("vicuna", "chatml", "alpaca"), ("inherit", "llama3", "zephyr")])
-def test_switching_in_place(names):
-    """Another template takes TEMPLATE, stops and heading of the last one away, nothing of the author's."""
-    made = parse("FROM x\r\n# mine\r\nPARAMETER stop END\r\n", where="x")
-    for name in names:
-        made = compose(made, find_template(name), Fields(), chosen=True)
-    fresh = parse(render(find_template(names[-1]), Fields(base="x")), where="x")
-    assert made.value("TEMPLATE") == fresh.value("TEMPLATE")
-    assert made.values("PARAMETER", "stop") == ("END", *fresh.values("PARAMETER", "stop"))
-    assert [entry.head for entry in made.entries if not entry.command] == ["# mine"]
-
-
-@pytest.mark.parametrize("name", template_names())
-def test_switching_what_a_template_made(name):
-    """A Modelfile made of a shipped template alone, switched to another, has no word of the first."""
-    first = compose(None, find_template(name), Fields(base="x"))
-    other = "zephyr" if name == "vicuna" else "vicuna"
-    fresh = render(find_template(other), Fields(base="x"))
-    switched = print_modelfile(compose(first, find_template(other), Fields(), chosen=True))
-    assert sorted(switched.splitlines()) == sorted(fresh.splitlines()[1:])
-
-
-def test_back_to_inherit():
-    """An inherit that was asked for removes the TEMPLATE of a shipped template, with its stops."""
-    made = compose(parse("FROM x\nPARAMETER stop END\n", where="x"), find_template("gemma"), Fields())
-    assert compose(made, find_template("inherit"), Fields()) == made
-    back = compose(made, find_template("inherit"), Fields(), chosen=True)
-    assert print_modelfile(back) == "FROM x\nPARAMETER stop END\n"
-
-
-def test_inherit_keeps_a_template_of_the_authors():
-    """A TEMPLATE that no shipped template brought is the author's work, and stays."""
-    author = parse(AUTHOR, where="x")
-    assert compose(author, find_template("inherit"), Fields(), chosen=True) == author
-
-
 @pytest.mark.parametrize(
     ("filled", "said"),
     [
