@@ -182,7 +182,8 @@ def render(request: Request, work: Work, adapter: str = f"./{GGUF_NAME}") -> Mod
         parameters=request.parameters,
         name=str(request.model),
     )
-    return compose(read_author(request.directory), find_template(request.template or DEFAULT), fields)
+    template = find_template(request.template or DEFAULT)
+    return compose(read_author(request.directory), template, fields, chosen=bool(request.template))
 
 
 def convert(work: Work, path: Path, outtype: str, note: Note = silent) -> tuple[LoraFile, Report]:

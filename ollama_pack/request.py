@@ -68,7 +68,7 @@ class Request:
         from ollama_pack.destinations.choose import places_from
 
         places = places_from(os.environ, self.folder)
-        return replace(places, stores=(self.store,)) if self.store else places
+        return replace(places, stores=(self.store,), named=True) if self.store else places
 
     @property
     def model(self) -> ModelName:

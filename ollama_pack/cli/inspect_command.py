@@ -54,8 +54,9 @@ def command(ctx: click.Context, *, directory: Path, base: str, as_json: bool) ->
     for stage in ("read", "base"):
         if stage in seen:
             label = {"read": "adapter"}.get(stage, stage)
-            for line in lines_of(seen[stage]):
-                click.echo(f"{label:<10}{line}")
+            line, told, more = lines_of(seen[stage])
+            for text in (line, *more, *told):
+                click.echo(f"{label:<10}{text}")
                 label = ""
     if problem is None:
         click.echo(f"{'build':<10}would make the model {seen['name']}")

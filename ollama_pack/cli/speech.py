@@ -4,8 +4,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -39,14 +38,12 @@ class Speaker:
         """Say a finished stage: one line, and with `verbose` its details."""
         if self.quiet:
             return
-        line, *details = (printable(text) for text in lines_of(value))
+        line, told, more = lines_of(value)
         self._bars.close()
-        click.echo(
-            click.style(f"{stage:<{STAGE_WIDTH}}", fg="cyan", bold=True) + line, err=True, color=color()
-        )
-        shown = details if self.verbose else [text for text in details if text.startswith("note: ")]
-        for text in shown:
-            click.echo(" " * STAGE_WIDTH + text, err=True, color=color())
+        label = click.style(f"{stage:<{STAGE_WIDTH}}", fg="cyan", bold=True)
+        click.echo(label + printable(line), err=True, color=color())
+        for text in (*told, *more) if self.verbose else told:
+            click.echo(" " * STAGE_WIDTH + printable(text), err=True, color=color())
 
     def progress(self, label: str, done: int, total: int) -> None:
         """Say how far a long step is."""
@@ -65,52 +62,64 @@ def print_json(kind: str, content: Mapping[str, Any]) -> None:
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
-def lines_of(value: object) -> list[str]:
-    """Return what to say about a value: one line, then details."""
+class Lines(NamedTuple):
+    """What to say about a value.
+
+    Attributes:
+        line: always.
+        told: what must not be missed, always.
+        more: details, for who asks for them.
+    """
+
+    line: str
+    told: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
+
+
+def lines_of(value: object) -> Lines:
+    """Return what to say about a value that a stage made."""
     match value:
         case Adapter():
             lines = _adapter(value)
         case Base():
             lines = _base(value)
         case LoraFile():
-            lines = [f"{value.path}  {megabytes(value.size)} {value.outtype}", value.digest]
+            lines = Lines(f"{value.path}  {megabytes(value.size)} {value.outtype}", more=(value.digest,))
         case Report():
-            lines = [f"{value.proof}: {value.summary}", f"worst at {value.worst}"]
+            lines = Lines(f"{value.proof}: {value.summary}", more=(f"worst at {value.worst}",))
         case Modelfile():
-            lines = [f"FROM {value.value('FROM')}, ADAPTER {value.value('ADAPTER')}"]
+            lines = Lines(f"FROM {value.value('FROM')}, ADAPTER {value.value('ADAPTER')}")
         case Receipt():
-            first, *others = value.lines
-            lines = [first, *(f"note: {text}" for text in others), f"manifest: {value.digest}"]
+            digest = (f"manifest {value.digest}",) if value.digest else ()
+            lines = Lines(value.lines[0], value.lines[1:], digest)
         case _:
-            lines = [str(value)]
+            lines = Lines(str(value))
     return lines
 
 
-def _adapter(adapter: Adapter) -> list[str]:
+def _adapter(adapter: Adapter) -> Lines:
     modules = Counter(pair.module.rsplit(".", 1)[-1] for pair in adapter.pairs)
     ranks = sorted({pair.rank for pair in adapter.pairs})
     scales = sorted({pair.scale for pair in adapter.pairs})
     dtypes = sorted({pair.a.dtype for pair in adapter.pairs} | {pair.b.dtype for pair in adapter.pairs})
-    return [
-        (
-            f"{adapter.directory}  LoRA on {len(adapter.pairs)} weights, "
-            f"rank {_span(ranks)}, scale {_span(scales)}, {'/'.join(dtypes)}"
+    numbers = f"rank {_span(ranks)}, scale {_span(scales)}, {'/'.join(dtypes)}"
+    return Lines(
+        f"{adapter.directory}  LoRA on {len(adapter.pairs)} weights, {numbers}",
+        more=(
+            "modules: " + ", ".join(f"{module} ×{count}" for module, count in modules.items()),
+            f"trained on: {adapter.base_id or 'not said'}",
         ),
-        "modules: " + ", ".join(f"{module} ×{count}" for module, count in modules.items()),
-        f"trained on: {adapter.base_id or 'not said'}",
-    ]
+    )
 
 
-def _base(base: Base) -> list[str]:
+def _base(base: Base) -> Lines:
     named = base.tag or (base.gguf.name if base.gguf else "") or base.source_id
-    return [
-        (
-            f"{named}  {base.arch}, {base.blocks} blocks, "
-            f"{base.heads} heads ({base.kv_heads} KV) of {base.head_dim}"
-        ),
-        f"numbers from: {base.origin}",
-        *(f"note: {text}" for text in base.notes),
-    ]
+    heads = f"{base.heads} heads ({base.kv_heads} KV) of {base.head_dim}"
+    return Lines(
+        f"{named}  {base.arch}, {base.blocks} blocks, {heads}",
+        told=tuple(f"note: {text}" for text in base.notes),
+        more=(f"numbers from: {base.origin}",),
+    )
 
 
 def _span(values: list[int] | list[float]) -> str:
@@ -120,8 +129,3 @@ def _span(values: list[int] | list[float]) -> str:
 def megabytes(size: int) -> str:
     """Return a size for people."""
     return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
-
-
-def text_of(path: Path | None) -> str:
-    """Return a path as text with forward slashes, empty for None."""
-    return path.as_posix() if path else ""

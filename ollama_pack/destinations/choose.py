@@ -174,9 +174,10 @@ def _into_store(package: Package, places: Places, store: Path, progress: Progres
         receipt = store_destination.put(package, store, progress)
         with contextlib.suppress(DestinationError):  # the model is there, whatever the daemon says now
             daemon.unload(package.name.display)
-            if create.digest_in(daemon, package.name) != receipt.digest:
-                unseen = _unseen(package, daemon, places, store)
-                receipt = replace(receipt, lines=(*receipt.lines, unseen))
+            if create.digest_in(daemon, package.name) == receipt.digest:
+                return replace(receipt, served=True)
+            unseen = _unseen(package, daemon, places, store)
+            receipt = replace(receipt, lines=(*receipt.lines, unseen))
     return receipt
 
 

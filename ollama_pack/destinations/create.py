@@ -46,6 +46,7 @@ def put(package: Package, daemon: Daemon, progress: Progress | None = None) -> R
         where=daemon.address,
         bytes_written=sent,
         lines=(*done, *lines, *guessed(package, daemon)),
+        served=True,
     )
 
 

@@ -267,7 +267,7 @@ def test_plan_golden(ada, tiny_gguf, tmp_path, golden):
 
 def plain(text, folder):
     """Return a text without what differs from machine to machine, or with numpy's random numbers."""
-    depends = re.compile(r"modelfile |\s+note: base (cloned|linked) ")  # on the place, and on the file system
+    depends = re.compile(r"modelfile |\s+base (cloned|linked) ")  # on the place, and on the file system
     lines = [line for line in text.splitlines() if not depends.match(line)]
     text = "\n".join(lines).replace(folder.as_posix(), "TMP") + "\n"
     text = re.sub(r"[0-9a-f]{64}", "DIGEST", text)

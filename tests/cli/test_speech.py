@@ -64,7 +64,7 @@ def test_verbose_and_notes(capsys, tiny_base):
 
 def test_anything_else_is_its_text():
     """A value nobody has words for is told as it is."""
-    assert lines_of(7) == ["7"]
+    assert lines_of(7) == ("7", (), ())
 
 
 def test_short_steps_have_no_progress(capsys, monkeypatch):
