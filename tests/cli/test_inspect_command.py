@@ -76,3 +76,23 @@ def test_text_utf8_cannot_hold(make_adapter, tiny_gguf):
     assert "\\ud800/x" in run("inspect", adapter, "--base", tiny_gguf).stdout
     document = run("inspect", adapter, "--base", tiny_gguf, "--json").document
     assert document["adapter"]["base_model_name_or_path"] == "\ud800/x"
+
+
+LAYOUTS = {
+    "transformers 5": {"chat_template.jinja": "prompt format"},
+    "transformers 4": {"special_tokens_map.json": "tokenizer", "added_tokens.json": "tokenizer"},
+    "slow tokenizers": {"tokenizer.model": "tokenizer", "vocab.json": "tokenizer", "merges.txt": "tokenizer"},
+}
+
+
+@pytest.mark.parametrize("files", LAYOUTS.values(), ids=LAYOUTS)
+def test_every_layout_of_a_tokenizer_is_known(ada, tiny_gguf, files):
+    """Whatever version saved the tokenizer, its files are known, left out, and change nothing."""
+    bare = run("build", ada, "--base", tiny_gguf, "--via", "folder", "--json").document["lora"]["digest"]
+    for name in files:
+        (ada / name).write_text("{}")
+    shown = run("inspect", ada, "--base", tiny_gguf, "--json").document["files"]
+    assert {file["name"]: file["role"] for file in shown}.items() >= files.items()
+    assert (
+        run("build", ada, "--base", tiny_gguf, "--via", "folder", "--json").document["lora"]["digest"] == bare
+    )
