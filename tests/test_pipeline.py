@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from ollama_pack import pipeline
+from ollama_pack import pipeline, request
 from ollama_pack.bases.gguf_file import read_base_gguf
+from ollama_pack.destinations import choose
 from ollama_pack.errors import DestinationError, InputError, ProofError, RefusedError
+from ollama_pack.gguf_io import write
 from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.gguf_io.write import protect
 from ollama_pack.modelfile import parse
@@ -236,7 +238,13 @@ def test_a_request_knows_its_words(tmp_path, wrong):
         pipeline.Request(directory=tmp_path, **wrong)
 
 
+def test_the_words_of_a_request_are_those_of_the_stages():
+    """What may be asked for is what there is, named in one order."""
+    assert request.WAYS == choose.WAYS
+    assert tuple(write.OUTTYPES) == request.OUTTYPES
+
+
 def test_a_request_takes_paths_as_text(tmp_path):
     """Text in place of a path means the path."""
-    request = pipeline.Request(directory=str(tmp_path), out=str(tmp_path / "out"))
-    assert (request.directory, request.folder) == (tmp_path, tmp_path / "out")
+    asked = pipeline.Request(directory=str(tmp_path), out=str(tmp_path / "out"))
+    assert (asked.directory, asked.folder) == (tmp_path, tmp_path / "out")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ollama_pack.request import OUTTYPES, WAYS
+
 if TYPE_CHECKING:
     from ollama_pack.pipeline import Request
 
@@ -62,7 +64,7 @@ base = click.option(
 )
 outtype = click.option(
     "--outtype",
-    type=click.Choice(["f16", "f32"]),
+    type=click.Choice(OUTTYPES),
     default="f16",
     show_default=True,
     help="Type of the GGUF tensors.",
@@ -84,7 +86,7 @@ prompt = together(
 delivery = together(
     click.option(
         "--via",
-        type=click.Choice(["auto", "create", "store", "folder"]),
+        type=click.Choice(WAYS),
         default="auto",
         show_default=True,
         help="How it gets in: through the daemon, into the model store, or files only.",
