@@ -20,8 +20,11 @@ def llama_source(cache: Path) -> Path:
     return Path(told.stdout.strip())
 
 
-def peer_python(cache: Path, tree: Path) -> Path:
-    """Return a Python with what llama.cpp's requirements ask for, made once.
+def peer_python(cache: Path) -> Path:
+    """Return a Python with what the converter imports, made once.
+
+    These are the versions the references were recorded with: llama.cpp's own requirements ask for an
+    index of torch beside PyPI, which not every machine reaches.
 
     Raises:
         subprocess.CalledProcessError: the environment cannot be made.
@@ -29,9 +32,9 @@ def peer_python(cache: Path, tree: Path) -> Path:
     home = cache / "peer"
     if not (home / "made").exists():
         subprocess.run([sys.executable, "-m", "venv", home], check=True)
-        wanted = tree / "requirements" / "requirements-convert_lora_to_gguf.txt"
+        wanted = ROOT / "tests" / "reference" / "requirements.txt"
         pip = [str(home / "bin" / "python"), "-m", "pip", "install", "-q"]
-        subprocess.run([*pip, "-r", str(wanted), "safetensors"], check=True)
+        subprocess.run([*pip, "-r", str(wanted)], check=True)
         (home / "made").touch()
     return home / "bin" / "python"
 

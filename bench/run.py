@@ -89,7 +89,7 @@ def find_peer(arguments: argparse.Namespace) -> tuple[Path | None, Path | None, 
     """Return the peer's Python and tree, or None and why there is none."""
     try:
         tree = arguments.llama_cpp or llama_source(arguments.cache)
-        python = arguments.peer_python or peer_python(arguments.cache, tree)
+        python = arguments.peer_python or peer_python(arguments.cache)
     except (subprocess.CalledProcessError, OSError) as error:
         return None, None, f"none, its environment could not be made ({type(error).__name__})"
     return python, tree, versions(python)
