@@ -110,6 +110,7 @@ def main() -> None:
     python, tree, peer = find_peer(arguments)
     load = os.getloadavg()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # nobody compiles a program each time it runs
     series = measure(commands(folder, python, tree), arguments.rounds, folder, environment)
     text = markdown(series, claims(series), machine(load, peer), arguments.rounds)
     print(text)
