@@ -73,14 +73,14 @@ def test_auto_takes_the_daemon_and_says_why(live, build, base):
     add_base(live.store, base, tag="little-smol", template="")
     document = build("ada-auto", "--base", "little-smol")
     assert document["delivery"]["via"] == "create"
-    assert "answers at" in document["delivery"]["lines"][0]
+    assert any("answers at" in line for line in document["delivery"]["lines"])
 
 
 def test_auto_keeps_the_prompt_of_a_gguf_file(live, build):
     """Out of a GGUF file the daemon would guess a template; in its store the file keeps its own."""
     document = build("ada-file")
     assert document["delivery"]["via"] == "store"
-    assert "keeps its prompt" in document["delivery"]["lines"][0]
+    assert any("keeps its own" in line for line in document["delivery"]["lines"])
     assert "Ada Lovelace" in chat(live, "ada-file")
 
 
