@@ -9,11 +9,9 @@ from ollama_pack.errors import DestinationError, InputError, RefusedError
 from ollama_pack.files import digest_of
 from ollama_pack.gguf_io.layout import TENSOR_TYPES
 from ollama_pack.gguf_io.read import read_gguf
-from ollama_pack.modelfile import Modelfile, decode, parameters, parse, print_modelfile
+from ollama_pack.modelfile import FILE_NAME, Modelfile, decode, parameters, parse, print_modelfile
 from ollama_pack.names import ModelName
 from ollama_pack.parts import Base, LoraFile
-
-MODELFILE_NAME = "Modelfile.txt"
 
 
 def pack(name: ModelName, said: Modelfile, lora: LoraFile, base: Base) -> Package:
@@ -43,7 +41,7 @@ def read_package(folder: Path, name: ModelName) -> Package:
     said = read_author(folder)
     if said is None:
         raise InputError(
-            f"There is no {MODELFILE_NAME} here.",
+            f"There is no {FILE_NAME} here.",
             where=folder,
             hint="ollama-pack build DIR --via folder --out FOLDER  makes such a folder",
         )
@@ -55,9 +53,7 @@ def read_package(folder: Path, name: ModelName) -> Package:
     if is_path(source, path):
         return pack(name, said, lora, read_base_gguf(path))
     arch = read_gguf(lora.path).text("general.architecture")
-    base = Base(
-        arch=arch, blocks=0, heads=0, kv_heads=0, head_dim=0, hidden=0, tag=source, origin=MODELFILE_NAME
-    )
+    base = Base(arch=arch, blocks=0, heads=0, kv_heads=0, head_dim=0, hidden=0, tag=source, origin=FILE_NAME)
     return pack(name, said, lora, base)
 
 
@@ -67,7 +63,7 @@ def read_author(directory: Path) -> Modelfile | None:
     Raises:
         InputError: it cannot be read, or is no Modelfile.
     """
-    path = directory / MODELFILE_NAME
+    path = directory / FILE_NAME
     try:
         if not path.exists():
             return None

@@ -16,8 +16,8 @@ from ollama_pack.bases.find import Clues, find_base
 from ollama_pack.errors import DestinationError, RefusedError, UnsupportedError
 from ollama_pack.files import whole_file
 from ollama_pack.mapping import map_adapter
-from ollama_pack.modelfile import Modelfile, print_modelfile
-from ollama_pack.packing import MODELFILE_NAME, pack, read_author, read_package, says_already
+from ollama_pack.modelfile import FILE_NAME, Modelfile, print_modelfile
+from ollama_pack.packing import pack, read_author, read_package, says_already
 from ollama_pack.parts import Adapter, Base, LoraFile, LoraPlan, Progress, Receipt, Report
 from ollama_pack.peft import CONFIG_FILE, read_adapter
 from ollama_pack.request import Request
@@ -85,7 +85,7 @@ def build(request: Request, note: Note = silent, progress: Progress | None = Non
     work = settle(request, note)
     modelfile = render(request, work)
     lora, report = convert(work, request.folder / GGUF_NAME, request.outtype, note)
-    path = write_modelfile(modelfile, request.folder / MODELFILE_NAME, note)
+    path = write_modelfile(modelfile, request.folder / FILE_NAME, note)
     package = pack(name, modelfile, lora, work.base)
     try:
         receipt = choose.put(package, places, via=request.via, progress=progress)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from ollama_pack.errors import DestinationError, InputError, RefusedError
-from ollama_pack.modelfile import parse
+from ollama_pack.modelfile import FILE_NAME, parse
 from ollama_pack.names import parse_name
-from ollama_pack.packing import MODELFILE_NAME, pack, read_author, read_lora, read_package, says_already
+from ollama_pack.packing import pack, read_author, read_lora, read_package, says_already
 from ollama_pack.parts import LoraFile
 from ollama_pack.pipeline import Request, convert, settle
 
@@ -59,7 +59,7 @@ def folder(make_adapter, tiny_gguf):
     directory = make_adapter()
     work = settle(Request(directory=directory, base=str(tiny_gguf)))
     convert(work, directory / "adapter_model.gguf", "f16")
-    (directory / MODELFILE_NAME).write_text(WHOLE, "utf-8")
+    (directory / FILE_NAME).write_text(WHOLE, "utf-8")
     return directory
 
 
@@ -76,7 +76,7 @@ def test_package_of_a_folder(folder):
 def test_package_on_a_file(folder, tiny_gguf):
     """A FROM that is a file, as seen from the folder, is read as the base."""
     (folder / "base").write_bytes(tiny_gguf.read_bytes())
-    (folder / MODELFILE_NAME).write_text(WHOLE.replace("FROM tiny", "FROM ./base"), "utf-8")
+    (folder / FILE_NAME).write_text(WHOLE.replace("FROM tiny", "FROM ./base"), "utf-8")
     package = read_package(folder, NAME)
     assert package.base.gguf == folder / "base"
     assert package.base.blocks == 2
@@ -86,7 +86,7 @@ def test_adapter_elsewhere(folder, tmp_path):
     """ADAPTER may name a file anywhere, as seen from the folder or from the root."""
     (folder / "adapter_model.gguf").rename(tmp_path / "other.gguf")
     for spelt in ("../other.gguf", str(tmp_path / "other.gguf")):
-        (folder / MODELFILE_NAME).write_text(WHOLE.replace("./adapter_model.gguf", spelt), "utf-8")
+        (folder / FILE_NAME).write_text(WHOLE.replace("./adapter_model.gguf", spelt), "utf-8")
         assert read_package(folder, NAME).adapter.path.samefile(tmp_path / "other.gguf")
 
 
@@ -105,9 +105,9 @@ def test_adapter_elsewhere(folder, tmp_path):
 def test_folder_that_is_not_whole(folder, modelfile, told):
     """What is missing or damaged is an InputError that names it."""
     if modelfile is None:
-        (folder / MODELFILE_NAME).unlink()
+        (folder / FILE_NAME).unlink()
     else:
-        (folder / MODELFILE_NAME).write_text(modelfile, "utf-8")
+        (folder / FILE_NAME).write_text(modelfile, "utf-8")
     with pytest.raises(InputError, match=told):
         read_package(folder, NAME)
 
@@ -145,16 +145,16 @@ def test_no_author(tmp_path):
 )
 def test_damaged_author(tmp_path, content):
     """A Modelfile.txt that is no text or no Modelfile is told by its path."""
-    (tmp_path / MODELFILE_NAME).write_bytes(content)
+    (tmp_path / FILE_NAME).write_bytes(content)
     with pytest.raises(InputError) as caught:
         read_author(tmp_path)
-    assert str(tmp_path / MODELFILE_NAME) in caught.value.where
+    assert str(tmp_path / FILE_NAME) in caught.value.where
 
 
 @pytest.mark.parametrize("directory", ["a" * 300, "here"])
 def test_author_that_cannot_be_read(tmp_path, directory):
     """A name the system refuses, or a directory in its place, is an InputError."""
-    (tmp_path / "here" / MODELFILE_NAME).mkdir(parents=True)
+    (tmp_path / "here" / FILE_NAME).mkdir(parents=True)
     with pytest.raises(InputError, match="Cannot read the file"):
         read_author(tmp_path / directory)
 

@@ -1,5 +1,6 @@
-"""The content of the JSON documents: plain objects with stable keys, sizes in bytes, no machine paths."""
+"""The content of the JSON documents: plain objects, stable keys, sizes in bytes, paths as they were given."""
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -18,7 +19,7 @@ def adapter_facts(adapter: Adapter) -> dict[str, Any]:
         "scales": sorted({pair.scale for pair in adapter.pairs}),
         "dtypes": sorted({pair.a.dtype for pair in adapter.pairs} | {pair.b.dtype for pair in adapter.pairs}),
         "weights": len(adapter.pairs),
-        "parameters": sum(_count(pair.a.shape) + _count(pair.b.shape) for pair in adapter.pairs),
+        "parameters": sum(math.prod(pair.a.shape) + math.prod(pair.b.shape) for pair in adapter.pairs),
         "modules": dict(sorted(Counter(pair.module.rsplit(".", 1)[-1] for pair in adapter.pairs).items())),
         "base_model_name_or_path": adapter.base_id,
     }
@@ -98,10 +99,3 @@ def plan_facts(work: Work, plan: Plan) -> dict[str, Any]:
             "bytes": plan.total,
         },
     }
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    count = 1
-    for extent in shape:
-        count *= extent
-    return count

@@ -10,10 +10,10 @@ from ollama_pack.destinations import store as store_destination
 from ollama_pack.destinations.layers import Image
 from ollama_pack.destinations.package import Package, Plan
 from ollama_pack.files import copy_whole, explained, whole_file
+from ollama_pack.modelfile import FILE_NAME
 from ollama_pack.parts import Progress, Receipt
 
 VIA = "folder"
-MODELFILE = "Modelfile.txt"
 CONFIG = "ollama-config.json"
 MANIFEST = "ollama-manifest.json"
 
@@ -61,7 +61,7 @@ def plan(package: Package, folder: Path, *, store: Path | None = None) -> Plan:
     adapter = folder / package.adapter.path.name
     items = [(adapter.name, 0 if adapter.exists() else package.adapter.size)]
     items += [(name, len(content)) for name, content in _texts(package, image)]
-    return Plan(VIA, str(package.name), str(folder), tuple(items), (folder / MODELFILE).exists())
+    return Plan(VIA, str(package.name), str(folder), tuple(items), (folder / FILE_NAME).exists())
 
 
 def _image(package: Package, store: Path | None, progress: Progress | None) -> Image | None:
@@ -72,7 +72,7 @@ def _image(package: Package, store: Path | None, progress: Progress | None) -> I
 
 
 def _texts(package: Package, image: Image | None) -> list[tuple[str, bytes]]:
-    texts = [(MODELFILE, package.modelfile_text.encode())] if package.modelfile_text else []
+    texts = [(FILE_NAME, package.modelfile_text.encode())] if package.modelfile_text else []
     if image is not None:
         texts += [(CONFIG, image.config.content or b""), (MANIFEST, image.manifest)]
     return texts

@@ -16,7 +16,11 @@ from ollama_pack.modelfile.quoting import decode, quoted
 from ollama_pack.modelfile.reading import parameters, parse, warnings
 from ollama_pack.modelfile.syntax import Command, Entry, Modelfile, print_modelfile
 
+FILE_NAME = "Modelfile.txt"
+"""What the file is called in an adapter directory and in the folder of a build."""
+
 __all__ = [
+    "FILE_NAME",
     "Command",
     "Entry",
     "Modelfile",
