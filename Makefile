@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 BASE := .cache/SmolLM2-135M-Instruct.Q4_1.gguf
 ADA := examples/ada-lovelace-lora
 REFERENCE := .venv-reference
+MLX := .venv-mlx
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -38,14 +39,16 @@ bench: $(VENV)/.core ## measure speed and memory; writes bench/RESULTS.md
 goldens: $(VENV)/.dev ## write the golden files anew; read the diff
 	$(BIN)/python -m pytest -q --update-goldens -k golden
 
-reference: $(REFERENCE)/.made $(VENV)/.core ## record PEFT's own logits anew (brings torch)
+reference: $(REFERENCE)/.made $(MLX)/.made $(VENV)/.dev $(BASE) ## record PEFT's own logits anew (brings torch, mlx)
 	$(REFERENCE)/bin/python tests/reference/record.py
+	$(REFERENCE)/bin/python tests/reference/record_kinds.py
+	$(REFERENCE)/bin/python tests/reference/peer_kinds.py
 
 example: $(REFERENCE)/.made $(BASE) ## train the example adapter anew (brings torch)
 	$(REFERENCE)/bin/python examples/train_ada.py --base $(BASE)
 
 clean: ## remove everything these targets make
-	rm -rf $(VENV) $(REFERENCE) .cache demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(REFERENCE) $(MLX) .cache demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(BASE): examples/fetch_base.py | $(VENV)/bin/python
 	$(BIN)/python examples/fetch_base.py $@
@@ -75,4 +78,9 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 $(REFERENCE)/.made: tests/reference/requirements.txt
 	$(PYTHON) -m venv $(REFERENCE)
 	$(REFERENCE)/bin/python -m pip install -q -r $<
+	@touch $@
+
+$(MLX)/.made: Makefile
+	$(PYTHON) -m venv $(MLX)
+	$(MLX)/bin/python -m pip install -q 'mlx[cpu]==0.32.4' 'mlx-lm==0.32.2'
 	@touch $@
