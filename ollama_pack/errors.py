@@ -14,10 +14,13 @@ prints; the command line turns them into text at one place.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 SHOWN_AT_MOST = 10
+
+_NUMBER = re.compile(r"(?<=\.)(?:0|[1-9][0-9]{0,5})(?=\.)")
+_BRACES = re.compile(r"[{}]")
 
 
 class PackError(Exception):
@@ -83,6 +86,38 @@ def listing(headline: str, problems: Sequence[str]) -> str:
     if len(ordered) > SHOWN_AT_MOST:
         lines.append(f"  … and {len(ordered) - SHOWN_AT_MOST} more")
     return "\n".join(lines)
+
+
+def collapse(names: Iterable[str]) -> list[str]:
+    """Return names, those that differ in their numbers as one: ``layers.{0-29}.experts.{0-7}.down_proj``.
+
+    Every name can be told from the result. Numbers are those that stand alone between two dots.
+    """
+    blocks: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+    for name in dict.fromkeys(names):
+        pattern, numbers = _NUMBER.sub("{}", _BRACES.sub(r"\g<0>\g<0>", name)), _NUMBER.findall(name)
+        first = [int(number) for number in numbers[:1]]
+        blocks.setdefault((pattern, tuple(numbers[1:])), []).extend(first)
+    experts: dict[tuple[str, str, tuple[str, ...]], list[int]] = {}
+    for (pattern, rest), firsts in blocks.items():
+        second = [int(number) for number in rest[:1]]
+        experts.setdefault((pattern, _ranges(firsts), rest[1:]), []).extend(second)
+    return [
+        pattern.format(*(ranges for ranges in (first, _ranges(seconds)) if ranges), *rest)
+        for (pattern, first, rest), seconds in experts.items()
+    ]
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    """Return whole numbers as ranges, ``{0-3,5}``; one alone as it is."""
+    runs: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    text = ",".join(f"{first}-{last}" if last > first else str(first) for first, last in runs)
+    return text if text.isdigit() or not text else f"{{{text}}}"
 
 
 def natural_key(text: str) -> list[tuple[int, str]]:

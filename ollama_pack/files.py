@@ -1,15 +1,16 @@
-"""Files that appear whole or not at all, and their digests."""
+"""Files that appear whole or not at all, their digests, and those that hold one JSON object."""
 
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from ollama_pack.errors import DestinationError
+from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.parts import Progress
 
 CHUNK = 1 << 20
@@ -105,3 +106,20 @@ def pump(reader: BinaryIO, writer: BinaryIO | None, label: str, progress: Progre
         if progress is not None:
             progress(label, done, total)
     return f"sha256:{sha.hexdigest()}"
+
+
+def read_json_object(path: Path) -> Mapping[str, Any]:
+    """Return a JSON object from a file.
+
+    Raises:
+        InputError: the file is missing, unreadable, not UTF-8, not JSON or not an object.
+    """
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"The file is not JSON ({error}).", where=path) from error
+    if not isinstance(config, dict):
+        raise InputError("The file holds no JSON object.", where=path)
+    return config

@@ -7,6 +7,7 @@ A name is ``[host/][namespace/]model[:tag]``. Ollama fills in ``registry.ollama.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +99,18 @@ def parse_name(text: str) -> ModelName:
             hint=f"the name {_legal(parts)}",
         )
     return ModelName(**parts)
+
+
+def name_from_directories(paths: Sequence[Path], adapter: str = "") -> ModelName:
+    """Return the name a model gets from the directories of its adapters, and from the adapter's own.
+
+    ``ada-lora/`` and ``babbage-lora/`` → ``ada-babbage``; with the adapter ``style`` → ``ada-babbage:style``.
+    """
+    name = name_from_directory(paths[0])
+    models = [name.model, *(name_from_directory(path).model for path in paths[1:])]
+    tag = _clean("tag", adapter).lower() if adapter and adapter != "default" else name.tag
+    joined = _clean("model", "-".join(models))
+    return ModelName(name.host, name.namespace, joined, name.tag if _is_cloud(tag) or not tag else tag)
 
 
 def name_from_directory(path: Path) -> ModelName:

@@ -1,7 +1,8 @@
 """The nouns: frozen values that travel between the stages.
 
 Nothing here reads, writes or decides. Shapes are given as numpy gives them (rows first), so a
-weight ``W`` is ``out × in``, a LoRA ``A`` is ``rank × in`` and a LoRA ``B`` is ``out × rank``.
+weight ``W`` is ``out × in``, a LoRA ``A`` is ``rank × in`` and a LoRA ``B`` is ``out × rank``. Weights of
+experts have a third dimension in front, one matrix an expert.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ class StoredTensor:
     Attributes:
         path: the file.
         name: its name inside the file.
-        dtype: ``F32``, ``F16`` or ``BF16``.
+        dtype: ``F32``, ``F16`` or ``BF16``; ``Q8_0`` in a GGUF file.
         shape: rows first.
         offset: of its first byte in the file.
         nbytes: its size in bytes.
@@ -35,26 +36,49 @@ class StoredTensor:
 
 
 @dataclass(frozen=True, slots=True)
+class MadeTensor:
+    """A tensor made from others when it is needed: a product, a slice, a stack.
+
+    Attributes:
+        path: the file its numbers come from, the first one where there are several.
+        name: of the tensor it is made from, the first one where there are several.
+        shape: rows first.
+        parts: what it is made from; empty where `make` has the numbers itself.
+        make: called with the numbers of each part, float32 in its shape; returns float32 in `shape`.
+    """
+
+    path: Path
+    name: str
+    shape: tuple[int, ...]
+    parts: "tuple[Tensor, ...]"
+    make: Callable[..., Any]
+
+
+Tensor: TypeAlias = StoredTensor | MadeTensor
+"""A tensor whose shape is known and whose numbers can be had."""
+
+
+@dataclass(frozen=True, slots=True)
 class LoraPair:
-    """One adapted weight: ΔW = alpha / rank · B · A.
+    """One adapted weight: ΔW = alpha / rank · B · A, of each expert where there are experts.
 
     Attributes:
         module: the module's name in the base model, ``model.layers.0.self_attn.q_proj``.
-        a: ``rank × in``.
-        b: ``out × rank``.
+        a: ``rank × in``, or ``experts × rank × in``.
+        b: ``out × rank``, or ``experts × out × rank``.
         alpha: so that alpha / rank is what PEFT multiplies B·A with. rsLoRA (alpha / √rank) and
             the patterns of the configuration are already in it.
     """
 
     module: str
-    a: StoredTensor
-    b: StoredTensor
+    a: Tensor
+    b: Tensor
     alpha: float
 
     @property
     def rank(self) -> int:
         """Return the inner dimension of B·A."""
-        return self.a.shape[0]
+        return self.a.shape[-2]
 
     @property
     def scale(self) -> float:
@@ -64,16 +88,19 @@ class LoraPair:
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """A LoRA adapter as PEFT left it on disk.
+    """An adapter as its trainer left it on disk, brought to A and B.
 
     Attributes:
         directory: where it lies.
-        weights: its safetensors file.
+        weights: its file of weights.
         pairs: one per adapted weight, ordered by module name (numbers as numbers).
         rank: ``r`` of the configuration.
         alpha: ``lora_alpha`` of the configuration.
         base_id: ``base_model_name_or_path``, empty when the configuration has none.
         config: adapter_config.json, parsed.
+        method: what was trained, as people write it: ``LoRA``, ``AdaLoRA``.
+        invocation: token ids after which the adapter is active (aLoRA); empty: always.
+        notes: what the user should know about this adapter.
     """
 
     directory: Path
@@ -83,6 +110,9 @@ class Adapter:
     alpha: float
     base_id: str
     config: Mapping[str, Any]
+    method: str = "LoRA"
+    invocation: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +127,10 @@ class Base:
         head_dim: size of one head.
         hidden: size of the residual stream.
         feed_forward: inner size of the feed-forward block, 0 where unknown.
+        experts: number of experts of a mixture, 0 without or where unknown.
+        expert_feed_forward: inner size of one expert, 0 without or where unknown.
         vocab: number of tokens, 0 where unknown.
+        tied: whether the output reuses the embeddings, None where unknown.
         origin: where these numbers come from, in words.
         tag: the Ollama model to build FROM, empty for a GGUF file without one.
         source_id: the Hugging Face id, empty where unknown.
@@ -114,7 +147,10 @@ class Base:
     head_dim: int
     hidden: int
     feed_forward: int = 0
+    experts: int = 0
+    expert_feed_forward: int = 0
     vocab: int = 0
+    tied: bool | None = None
     origin: str = ""
     tag: str = ""
     source_id: str = ""
@@ -131,14 +167,21 @@ class LoraTensor:
     Attributes:
         name: in the file, ``blk.0.attn_q.weight.lora_b``.
         source: the tensor it is made from.
-        order: row i of the new tensor is row ``order[i]`` of the source; None keeps them.
+        order: row i of the new tensor is row ``order[i]`` of the source, in each expert; None keeps
+            them. It may take a part of the rows.
         factor: multiplied in float32 before the cast; 1.0 leaves the numbers alone.
     """
 
     name: str
-    source: StoredTensor
+    source: Tensor
     order: tuple[int, ...] | None = None
     factor: float = 1.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return its shape, rows first."""
+        shape = self.source.shape
+        return shape if self.order is None else (*shape[:-2], len(self.order), shape[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +192,13 @@ class LoraPlan:
         arch: ``general.architecture``.
         alpha: ``adapter.lora.alpha``; llama.cpp multiplies B·A with alpha / rank of the tensor.
         tensors: A then B of every weight, in file order.
-        metadata: further keys with their text, or a number stored as uint32.
+        metadata: further keys with their text, or a number or numbers stored as uint32.
     """
 
     arch: str
     alpha: float
     tensors: tuple[LoraTensor, ...]
-    metadata: Mapping[str, str | int] = field(default_factory=dict)
+    metadata: Mapping[str, str | int | tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +209,7 @@ class LoraFile:
         path: the file.
         digest: ``sha256:`` and 64 hexadecimal digits.
         size: in bytes.
-        outtype: ``f16`` or ``f32``.
+        outtype: type of its tensors, ``f16``; all of them where they differ, ``bf16/f16``.
     """
 
     path: Path

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ollama_pack.bases.find import Clues, find_base
-from ollama_pack.errors import DestinationError, RefusedError, UnsupportedError
+from ollama_pack.adapters import CONFIG_FILE, read_adapter
+from ollama_pack.adapters.sums import sum_adapters, weigh
+from ollama_pack.bases.find import Clues, find_base, same_base
+from ollama_pack.errors import DestinationError, InputError, RefusedError, UnsupportedError
+from ollama_pack.fates import INSTEAD
 from ollama_pack.files import whole_file
 from ollama_pack.mapping import map_adapter
 from ollama_pack.modelfile import FILE_NAME, Modelfile, print_modelfile
 from ollama_pack.packing import pack, read_author, read_package, says_already
 from ollama_pack.parts import Adapter, Base, LoraFile, LoraPlan, Progress, Receipt, Report
-from ollama_pack.peft import CONFIG_FILE, read_adapter
 from ollama_pack.request import Request
 from ollama_pack.templating import DEFAULT, Fields, compose, find_template
 
@@ -142,19 +144,54 @@ def settle(request: Request, note: Note = silent) -> Work:
         InputError: the adapter or its base is damaged, or they do not fit.
         UnsupportedError: the adapter cannot be expressed exactly.
     """
-    adapter = read_adapter(request.directory)
+    if request.merge:
+        raise UnsupportedError(
+            "Baking an adapter into its base (--merge) is not there yet.", hint=f"until then {INSTEAD}"
+        )
+    adapter = read_adapters(request)
     note("read", adapter)
-    author = read_author(request.directory)
+    author = author_of(request)
     base = find_base(
         Clues(
             option=request.base,
             modelfile_from=author.value("FROM") if author else "",
-            directory=request.directory,
+            directory=Path(author.where).parent if author else request.directory,
             adapter_base=adapter.base_id,
         )
     )
     note("base", base)
     return Work(adapter, base, map_adapter(adapter, base))
+
+
+def read_adapters(request: Request) -> Adapter:
+    """Return the adapter that is asked for: one, or the weighted sum of several.
+
+    Raises:
+        InputError: one is damaged, or they were trained on different bases.
+        UnsupportedError: one cannot be expressed exactly.
+    """
+    adapters = [
+        read_adapter(path, adapter=request.adapter, allow_noop=request.allow_noop)
+        for path in request.directories
+    ]
+    for other in adapters[1:]:
+        if not request.base and not same_base(adapters[0].base_id, other.base_id):
+            raise InputError(
+                f"The adapters were trained on different bases: {adapters[0].base_id} and {other.base_id}.",
+                where=other.directory / CONFIG_FILE,
+                hint="--base, if they are the same weights under two names",
+            )
+    weights = request.weights or (1.0,) * len(adapters)
+    return weigh(sum_adapters(adapters, weights), request.scale)
+
+
+def author_of(request: Request) -> Modelfile | None:
+    """Return the author's Modelfile.txt: the one beside the adapter, else the one in the directory named.
+
+    Raises:
+        InputError: it cannot be read, or is no Modelfile.
+    """
+    return read_author(request.home) or read_author(request.directory)
 
 
 def render(request: Request, work: Work, adapter: str = f"./{GGUF_NAME}") -> Modelfile:
@@ -172,7 +209,7 @@ def render(request: Request, work: Work, adapter: str = f"./{GGUF_NAME}") -> Mod
     if not work.base.gguf and not work.base.tag:
         raise UnsupportedError(
             f"No Ollama model of {work.base.source_id} is known, so there is nothing to build FROM.",
-            where=f"{request.directory / CONFIG_FILE}: base_model_name_or_path",
+            where=f"{request.home / CONFIG_FILE}: base_model_name_or_path",
             hint="--base with a GGUF file of it, or with the name of an Ollama model you made of it",
         )
     fields = Fields(
@@ -183,7 +220,7 @@ def render(request: Request, work: Work, adapter: str = f"./{GGUF_NAME}") -> Mod
         name=str(request.model),
     )
     template = find_template(request.template or DEFAULT)
-    return compose(read_author(request.directory), template, fields, chosen=bool(request.template))
+    return compose(author_of(request), template, fields, chosen=bool(request.template))
 
 
 def convert(work: Work, path: Path, outtype: str, note: Note = silent) -> tuple[LoraFile, Report]:
@@ -232,7 +269,7 @@ def refuse_foreign(request: Request) -> None:
     Raises:
         RefusedError: it does; its Modelfile.txt and GGUF file would be replaced.
     """
-    other, own = request.folder / CONFIG_FILE, request.directory / CONFIG_FILE
+    other, own = request.folder / CONFIG_FILE, request.home / CONFIG_FILE
     try:
         foreign = not other.samefile(own)
     except OSError:  # one of them is missing, or the place is none: whoever reads or writes there will say so

@@ -1,18 +1,19 @@
 """What a user asks for, decided at the door: from the command line, or from Python."""
 
+import math
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ollama_pack.errors import InputError
-from ollama_pack.names import ModelName, name_from_directory, parse_name
+from ollama_pack.names import ModelName, name_from_directories, parse_name
 
 if TYPE_CHECKING:
     from ollama_pack.destinations.choose import Places
 
 WAYS = ("auto", "create", "store", "folder")
-OUTTYPES = ("f16", "f32")
+OUTTYPES = ("f16", "f32", "bf16", "q8_0", "auto")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,12 @@ class Request:
 
     Attributes:
         directory: the adapter directory.
+        others: directories of further adapters, to be summed with the first.
+        weights: what each adapter is multiplied with, as many as there are adapters; empty: 1 each.
+        scale: what all of it is multiplied with.
+        adapter: which of several adapters in a directory; the one at its top where empty.
+        allow_noop: take an adapter that changes nothing.
+        merge: bake the adapter into its base.
         name: of the model; from the directory where empty.
         base: an Ollama model, a Hugging Face id or a GGUF file; from Modelfile.txt, else from
             adapter_config.json where empty.
@@ -28,12 +35,19 @@ class Request:
         template: a template's name or file; the author's Modelfile.txt, else ``inherit``, where empty.
         system: the system prompt; the author's, else the base's where empty.
         parameters: key and value of PARAMETERs to set.
-        outtype: ``f16`` or ``f32``.
-        out: where GGUF and Modelfile.txt go; the adapter directory where None.
+        outtype: ``f16``, ``f32``, ``bf16``, ``q8_0`` or ``auto``.
+        out: where GGUF and Modelfile.txt go; where None the adapter's own directory, for a sum of
+            several one beside the first, called like the model.
         store: the Ollama model store; OLLAMA_MODELS, else the user's where None.
     """
 
     directory: Path
+    others: tuple[Path, ...] = ()
+    weights: tuple[float, ...] = ()
+    scale: float = 1.0
+    adapter: str = ""
+    allow_noop: bool = False
+    merge: bool = False
     name: str = ""
     base: str = ""
     via: str = "auto"
@@ -48,8 +62,17 @@ class Request:
         """Take paths as text too, and know the ways in by name.
 
         Raises:
-            InputError: there is no such way, or no such type.
+            InputError: there is no such way, or no such type, or weights that are none.
         """
+        object.__setattr__(self, "others", tuple(Path(other) for other in self.others))
+        if self.weights and len(self.weights) != 1 + len(self.others):
+            raise InputError(f"{len(self.weights)} weights for {1 + len(self.others)} adapters.")
+        if not all(math.isfinite(number) for number in (self.scale, *self.weights)):
+            raise InputError("A weight or scale is not a number.")
+        if not self.allow_noop and not any(weight * self.scale for weight in self.weights or (1.0,)):
+            raise InputError(
+                "A scale of 0 makes an adapter that does nothing.", hint="--allow-noop, if meant"
+            )
         for name in ("directory", "out", "store"):
             if isinstance(value := getattr(self, name), str):
                 object.__setattr__(self, name, Path(value))
@@ -58,9 +81,26 @@ class Request:
                 raise InputError(f"{value!r} is none of {', '.join(known)}.")
 
     @property
+    def directories(self) -> tuple[Path, ...]:
+        """Return the directories of all adapters."""
+        return (self.directory, *self.others)
+
+    @property
+    def home(self) -> Path:
+        """Return where the files of the first adapter lie: its directory, or one below."""
+        from ollama_pack.adapters.locate import home_of
+
+        return home_of(self.directory, self.adapter)
+
+    @property
     def folder(self) -> Path:
         """Return where the files go."""
-        return self.out or self.directory
+        if self.out is not None:
+            return self.out
+        if self.others:
+            name = name_from_directories(self.directories, self.adapter)
+            return self.directory.absolute().parent / name.model
+        return self.home
 
     @property
     def places(self) -> "Places":
@@ -77,4 +117,4 @@ class Request:
         Raises:
             InputError: Ollama would refuse the name.
         """
-        return parse_name(self.name) if self.name else name_from_directory(self.directory)
+        return parse_name(self.name) if self.name else name_from_directories(self.directories, self.adapter)

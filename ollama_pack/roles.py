@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from ollama_pack.adapters.locate import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE
 from ollama_pack.errors import InputError
 
 USED = "used"
@@ -12,11 +13,16 @@ LEFT_OUT = "left out"
 ROLES: tuple[tuple[str, str, str], ...] = (
     ("adapter_config.json", "configuration", USED),
     ("adapter_model.safetensors", "adapter weights", USED),
+    ("adapters.safetensors", "adapter weights of mlx-lm", USED),
+    ("adapter_model.safetensors.index.json", "list of the files the weights are in", USED),
+    ("adapter_model-*.safetensors", "adapter weights, a part", USED),
     ("Modelfile.txt", "Modelfile", USED),
     ("Modelfile", "Modelfile under another name: only Modelfile.txt is read", LEFT_OUT),
     ("adapter_model.gguf", "GGUF LoRA, made by a build", LEFT_OUT),
     ("ollama-*.json", "manifest and configuration, made by a build", LEFT_OUT),
-    ("adapter_model.bin", "adapter weights, a pickle", LEFT_OUT),
+    ("adapter_model.bin", "adapter weights, a pickle: torch reads its tensors, and nothing else", USED),
+    ("adapter_model.pt", "adapter weights of torchtune, a pickle", LEFT_OUT),
+    ("*_adapters.safetensors", "adapter weights of mlx-lm, of an earlier step", LEFT_OUT),
     ("chat_template.jinja", "prompt format", LEFT_OUT),
     ("special_tokens_map.json", "tokenizer", LEFT_OUT),
     ("added_tokens.json", "tokenizer", LEFT_OUT),
@@ -68,9 +74,13 @@ def list_files(directory: Path) -> tuple[File, ...]:
 def _describe(path: Path) -> File:
     if path.is_dir() and not path.is_symlink():
         size = sum(inner.lstat().st_size for inner in path.rglob("*") if inner.is_file())
-        checkpoint = path.name.startswith("checkpoint-")
-        return File(f"{path.name}/", "checkpoint" if checkpoint else "directory", LEFT_OUT, size)
+        role = "checkpoint" if path.name.startswith("checkpoint-") else "directory"
+        if role == "directory" and (path / CONFIG_FILE).is_file():
+            role = f"another adapter: --adapter {path.name}"
+        return File(f"{path.name}/", role, LEFT_OUT, size)
     for pattern, role, use in ROLES:
         if fnmatchcase(path.name, pattern):
+            if path.name == PICKLE_FILE and path.with_name(WEIGHTS_FILE).exists():
+                use = LEFT_OUT
             return File(path.name, role, use, path.lstat().st_size)
     return File(path.name, "unknown", LEFT_OUT, path.lstat().st_size)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapters import TINY, tensors_of, write_adapter, write_model
 from hypothesis import settings
+from recipes import TINY, tensors_of, write_adapter, write_model
 
 from ollama_pack.parts import Base
 

@@ -1,9 +1,13 @@
 """The tree of errors, and how one reads."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ollama_pack import errors
-from ollama_pack.errors import SHOWN_AT_MOST, PackError, listing, natural_key, printable
+from ollama_pack.errors import SHOWN_AT_MOST, PackError, collapse, listing, natural_key, printable
 
 CODES = {"InputError": 3, "UnsupportedError": 4, "ProofError": 5, "DestinationError": 6, "RefusedError": 7}
 
@@ -77,3 +81,47 @@ def test_printable_escapes_what_a_terminal_acts_on():
     """Letters of every script and line ends stay; escapes, bells and lone surrogates are spelled out."""
     assert printable("ΔW of é\n") == "ΔW of é\n"
     assert printable("\x1b[31mred\a\r\udc80") == r"\x1b[31mred\x07\r\udc80"
+
+
+NAMES = st.lists(
+    st.builds(
+        lambda block, expert, end: f"layers.{block}.experts.{expert}.{end}",
+        st.integers(0, 6), st.integers(0, 3), st.sampled_from(["up", "do{wn}", "7"]),
+    ),
+    max_size=40,
+)  # fmt: skip
+
+
+def told(line: str) -> set[str]:
+    """Return the names that a line of `collapse` stands for, told without its code."""
+    match = re.search(r"(?<!\{)\{([0-9,-]+)\}", line)
+    if match is None:
+        return {line}
+    runs = [[int(end) for end in run.split("-")] for run in match[1].split(",")]
+    numbers = [number for run in runs for number in range(run[0], run[-1] + 1)]
+    return {name for n in numbers for name in told(f"{line[: match.start()]}{n}{line[match.end() :]}")}
+
+
+@given(NAMES)
+def test_collapse_tells_every_name(names):
+    """Each name stands in what `collapse` says, once, and no other."""
+    lines = collapse(names)
+    assert set().union(*map(told, lines)) == set(names)
+    assert sum(len(told(line)) for line in lines) == len(set(names))
+    assert len(lines) <= len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("names", "lines"),
+    [
+        ([f"layers.{n}.q" for n in (2, 0, 1)], ["layers.{0-2}.q"]),
+        (["layers.0.q", "layers.3.q", "layers.4.q"], ["layers.{0,3-4}.q"]),
+        ([f"l.{n}.e.{e}.q" for n in (0, 1) for e in (0, 1)], ["l.{0-1}.e.{0-1}.q"]),
+        (["layers.5.q"], ["layers.5.q"]),
+        (["layers.05.q", "a1.b", "x"], ["layers.05.q", "a1.b", "x"]),
+        ([], []),
+    ],
+)
+def test_collapse(names, lines):
+    """Names that differ in their block and expert become one line; others stay."""
+    assert collapse(names) == lines

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ollama_pack.adapters import read_adapter
 from ollama_pack.packing import read_author
-from ollama_pack.peft import read_adapter
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 ADA = EXAMPLES / "ada-lovelace-lora"

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from adapters import TINY, Recipe, tensors_of
+from recipes import TINY, Recipe, tensors_of
 
+from ollama_pack.adapters import read_adapter
 from ollama_pack.archs import find_arch
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.mapping import map_adapter
-from ollama_pack.peft import read_adapter
 
 Q0 = "model.layers.0.self_attn.q_proj"
 K1 = "model.layers.1.self_attn.k_proj"
@@ -147,10 +147,16 @@ def test_unknown_sizes_are_not_checked(planned):
     assert planned(replace(TINY, feed_forward=0))
 
 
-@pytest.mark.parametrize("base", [KNOWN, TINY], ids=["a tied base", "a base known by its sizes"])
-def test_head_without_a_place(planned, base):
+@pytest.mark.parametrize(
+    ("base", "reason"),
+    [
+        pytest.param(KNOWN, "of a tied base", id="a tied base"),
+        pytest.param(TINY, "base known by name only", id="a base known by its sizes"),
+    ],
+)
+def test_head_without_a_place(planned, base, reason):
     """LoRA on the output head is refused where the base is not known to have a head."""
-    with pytest.raises(UnsupportedError, match="output head") as caught:
+    with pytest.raises(UnsupportedError, match=reason) as caught:
         planned(base, head=True)
     assert "lm_head" in caught.value.what
 
@@ -161,9 +167,9 @@ def test_head_of_an_untied_base(planned):
 
 
 def test_head_of_another_vocabulary(planned):
-    """A head of another vocabulary does not fit."""
+    """A head of another vocabulary is that of a resized one."""
     base = replace(TINY, tensors=UNTIED.tensors | {"output.weight": (51, 20)})
-    with pytest.raises(InputError, match="lm_head: 50×20 adapts, 51×20"):
+    with pytest.raises(UnsupportedError, match="lm_head: 50 tokens adapt, 51 are in the base"):
         planned(base, head=True)
 
 
@@ -216,4 +222,4 @@ def test_order_of_the_file_does_not_matter(planned):
 def test_full_names_of_a_recipe():
     """The tests' own adapters name modules of the row."""
     modules = {weight.module.replace("{i}", "0") for weight in find_arch("llama").weights}
-    assert set(Recipe(layers=(0,), head=True).names()) == modules
+    assert set(Recipe(layers=(0,), head=True).names()) <= modules

@@ -9,7 +9,7 @@ from ollama_pack import pipeline, request
 from ollama_pack.bases.gguf_file import read_base_gguf
 from ollama_pack.destinations import choose
 from ollama_pack.errors import DestinationError, InputError, ProofError, RefusedError
-from ollama_pack.gguf_io import write
+from ollama_pack.gguf_io import outtypes
 from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.gguf_io.write import protect
 from ollama_pack.modelfile import parse
@@ -241,7 +241,7 @@ def test_a_request_knows_its_words(tmp_path, wrong):
 def test_the_words_of_a_request_are_those_of_the_stages():
     """What may be asked for is what there is, named in one order."""
     assert request.WAYS == choose.WAYS
-    assert tuple(write.OUTTYPES) == request.OUTTYPES
+    assert (*outtypes.NUMBERS, outtypes.AUTO) == request.OUTTYPES
 
 
 def test_a_request_takes_paths_as_text(tmp_path):

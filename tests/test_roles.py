@@ -12,7 +12,11 @@ FILES = {
     "adapter_model.gguf": ("GGUF LoRA, made by a build", LEFT_OUT),
     "ollama-manifest.json": ("manifest and configuration, made by a build", LEFT_OUT),
     "ollama-config.json": ("manifest and configuration, made by a build", LEFT_OUT),
-    "adapter_model.bin": ("adapter weights, a pickle", LEFT_OUT),
+    "adapter_model.bin": ("adapter weights, a pickle: torch reads its tensors, and nothing else", USED),
+    "adapter_model.pt": ("adapter weights of torchtune, a pickle", LEFT_OUT),
+    "adapters.safetensors": ("adapter weights of mlx-lm", USED),
+    "0000100_adapters.safetensors": ("adapter weights of mlx-lm, of an earlier step", LEFT_OUT),
+    "adapter_model-00001-of-00002.safetensors": ("adapter weights, a part", USED),
     "tokenizer.json": ("tokenizer", LEFT_OUT),
     "tokenizer.model": ("tokenizer", LEFT_OUT),
     "optimizer.pt": ("training state, a pickle", LEFT_OUT),
@@ -31,6 +35,20 @@ def test_role(tmp_path, name):
     """A file's name says what it is for and whether a build uses it; case counts."""
     (tmp_path / name).write_bytes(b"12345")
     assert list_files(tmp_path) == (File(name, *FILES[name], 5),)
+
+
+def test_pickle_beside_the_weights(tmp_path):
+    """Where the weights are there without a pickle, the pickle is left out."""
+    for name in ("adapter_model.bin", "adapter_model.safetensors"):
+        (tmp_path / name).touch()
+    assert {file.name: file.use for file in list_files(tmp_path)}["adapter_model.bin"] == LEFT_OUT
+
+
+def test_adapter_below(tmp_path):
+    """A directory that holds another adapter says how to take it."""
+    (tmp_path / "style").mkdir()
+    (tmp_path / "style" / "adapter_config.json").touch()
+    assert [file.role for file in list_files(tmp_path)] == ["another adapter: --adapter style"]
 
 
 def test_every_pattern_matters():

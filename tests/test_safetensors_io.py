@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from adapters import safetensors, with_header
+from recipes import safetensors, with_header
 from safetensors.numpy import save
 
 from ollama_pack.errors import InputError, UnsupportedError

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from adapters import read_numbers, safetensors
+from recipes import read_numbers, safetensors
 
 from ollama_pack.errors import InputError
 from ollama_pack.safetensors_io import read_safetensors

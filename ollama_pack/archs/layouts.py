@@ -2,27 +2,106 @@
 
 from collections.abc import Callable
 
-from ollama_pack.archs.row import Order, Weight
+from ollama_pack.archs.orders import first_half, second_half
+from ollama_pack.archs.row import Kind, Order, Split, Weight
 from ollama_pack.parts import Base
 
+Rows = Callable[[Base], Order] | None
 
-def gated_decoder(
-    q_rows: Callable[[Base], Order] | None = None, k_rows: Callable[[Base], Order] | None = None
-) -> tuple[Weight, ...]:
-    """Return the weights of a decoder with separate q, k, v and a gated feed-forward block.
+LAYER = "model.layers.{i}"
+
+
+def attention(q_rows: Rows = None, k_rows: Rows = None) -> tuple[Weight, ...]:
+    """Return separate weights of q, k, v and the output, as all decoders after Llama have them.
 
     Args:
         q_rows: the row order of the query weight; None where both sides agree.
         k_rows: the row order of the key weight.
     """
-    attention, feed_forward = "model.layers.{i}.self_attn", "model.layers.{i}.mlp"
     return (
-        Weight(f"{attention}.q_proj", "blk.{i}.attn_q", q_rows, ("heads", "hidden")),
-        Weight(f"{attention}.k_proj", "blk.{i}.attn_k", k_rows, ("kv_heads", "hidden")),
-        Weight(f"{attention}.v_proj", "blk.{i}.attn_v", None, ("kv_heads", "hidden")),
-        Weight(f"{attention}.o_proj", "blk.{i}.attn_output", None, ("hidden", "heads")),
-        Weight(f"{feed_forward}.gate_proj", "blk.{i}.ffn_gate", None, ("feed_forward", "hidden")),
-        Weight(f"{feed_forward}.up_proj", "blk.{i}.ffn_up", None, ("feed_forward", "hidden")),
-        Weight(f"{feed_forward}.down_proj", "blk.{i}.ffn_down", None, ("hidden", "feed_forward")),
-        Weight("lm_head", "output", None, ("vocab", "hidden"), optional=True),
+        Weight(f"{LAYER}.self_attn.q_proj", "blk.{i}.attn_q", q_rows, ("heads", "hidden")),
+        Weight(f"{LAYER}.self_attn.k_proj", "blk.{i}.attn_k", k_rows, ("kv_heads", "hidden")),
+        Weight(f"{LAYER}.self_attn.v_proj", "blk.{i}.attn_v", None, ("kv_heads", "hidden")),
+        Weight(f"{LAYER}.self_attn.o_proj", "blk.{i}.attn_output", None, ("hidden", "heads")),
     )
+
+
+def gated(module: str, suffix: str = "", size: str = "feed_forward") -> tuple[Weight, ...]:
+    """Return the three weights of a gated feed-forward block.
+
+    Args:
+        module: what Hugging Face calls the block, ``model.layers.{i}.mlp``.
+        suffix: what llama.cpp puts behind its names, ``_shexp`` for experts that always act.
+        size: name of its inner size.
+    """
+    return (
+        Weight(f"{module}.gate_proj", f"blk.{{i}}.ffn_gate{suffix}", None, (size, "hidden")),
+        Weight(f"{module}.up_proj", f"blk.{{i}}.ffn_up{suffix}", None, (size, "hidden")),
+        Weight(f"{module}.down_proj", f"blk.{{i}}.ffn_down{suffix}", None, ("hidden", size)),
+    )
+
+
+def experts(
+    module: str, gate: str = "gate_proj", up: str = "up_proj", down: str = "down_proj"
+) -> tuple[Weight, ...]:
+    """Return the weights of routed experts, in each form that has been trained.
+
+    transformers 4 had a module for each expert and weight, transformers 5 has two parameters for all of
+    them, gate and up in one; mlx-lm has one module for each weight of all experts.
+
+    Args:
+        module: what Hugging Face calls the experts, ``model.layers.{i}.mlp.experts``.
+        gate: the name of the gate in an expert of its own.
+        up: the name of the projection it gates.
+        down: the name of the projection back.
+    """
+    into, back = ("expert_feed_forward", "hidden"), ("hidden", "expert_feed_forward")
+    sides = ((gate, "ffn_gate_exps", into), (up, "ffn_up_exps", into), (down, "ffn_down_exps", back))
+    single = [
+        Weight(f"{module}.{{e}}.{name}", f"blk.{{i}}.{tensor}", None, shape, kind=Kind.EXPERTS)
+        for name, tensor, shape in sides
+    ]
+    stacked = [
+        Weight(f"{module}.{name}", f"blk.{{i}}.{tensor}", None, shape, kind=Kind.EXPERTS)
+        for name, tensor, shape in sides
+    ]
+    fused = fused_experts(module, Kind.EXPERTS, first_half, second_half)
+    return (*single, *stacked, *(weight for weight in fused if weight.module != f"{module}.{down}"))
+
+
+def fused_experts(module: str, kind: Kind, gate: Split, up: Split) -> tuple[Weight, ...]:
+    """Return the two parameters of all experts, ``gate_up_proj`` and ``down_proj``.
+
+    Args:
+        module: what Hugging Face calls the experts.
+        kind: which way round their weights are stored.
+        gate: which rows of ``gate_up_proj`` are the gate's.
+        up: which rows are the other half's.
+    """
+    into, back = ("expert_feed_forward", "hidden"), ("hidden", "expert_feed_forward")
+    return (
+        Weight(f"{module}.gate_up_proj", "blk.{i}.ffn_gate_exps", None, into, kind=kind, split=gate),
+        Weight(f"{module}.gate_up_proj", "blk.{i}.ffn_up_exps", None, into, kind=kind, split=up),
+        Weight(f"{module}.down_proj", "blk.{i}.ffn_down_exps", None, back, kind=kind),
+    )
+
+
+def router(module: str) -> Weight:
+    """Return the weight that chooses experts."""
+    return Weight(module, "blk.{i}.ffn_gate_inp", None, ("experts", "hidden"))
+
+
+HEAD = Weight("lm_head", "output", None, ("vocab", "hidden"), optional=True)
+EMBEDDING = Weight(
+    "model.embed_tokens", "token_embd", None, ("vocab", "hidden"), optional=True, kind=Kind.EMBEDDING
+)
+
+
+def gated_decoder(q_rows: Rows = None, k_rows: Rows = None) -> tuple[Weight, ...]:
+    """Return the weights of a dense decoder with separate q, k, v and a gated feed-forward block.
+
+    Args:
+        q_rows: the row order of the query weight; None where both sides agree.
+        k_rows: the row order of the key weight.
+    """
+    return (*attention(q_rows, k_rows), *gated(f"{LAYER}.mlp"), HEAD, EMBEDDING)

@@ -1,7 +1,8 @@
 """Row orders: how llama.cpp arranges the rows of a weight that Hugging Face arranges otherwise.
 
-Each function takes the base and returns a permutation. A row order of W acts on the rows of B,
-because ΔW = scale · B · A; A is never touched.
+A row order of W acts on the rows of B, because ΔW = scale · B · A; A is never touched. The first kind
+takes the base and returns a permutation; the second takes the number of rows of a fused weight and
+returns those that one of its parts has.
 """
 
 from functools import lru_cache
@@ -35,3 +36,23 @@ def interleaved(heads: int, head_dim: int) -> Order:
         for pair in range(half)
         for side in (0, 1)
     )
+
+
+def first_half(rows: int) -> Order:
+    """Return the rows of the first of two weights, one below the other."""
+    return tuple(range(rows // 2))
+
+
+def second_half(rows: int) -> Order:
+    """Return the rows of the second of two weights, one below the other."""
+    return tuple(range(rows // 2, rows))
+
+
+def even_rows(rows: int) -> Order:
+    """Return the rows of the first of two weights whose rows take turns."""
+    return tuple(range(0, rows, 2))
+
+
+def odd_rows(rows: int) -> Order:
+    """Return the rows of the second of two weights whose rows take turns."""
+    return tuple(range(1, rows, 2))

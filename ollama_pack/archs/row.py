@@ -3,16 +3,36 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 from ollama_pack.parts import Base
 
 Order = tuple[int, ...]
 """Row i of the GGUF weight is row ``order[i]`` of the Hugging Face weight; a permutation."""
 
-BLOCK = "{i}"
-"""Where the block number stands in a name."""
+Split = Callable[[int], Order]
+"""Number of rows of a fused weight → which of them a tensor takes; together they take each row once."""
 
-_BLOCK_NUMBER = re.compile(r"(?<=\.)(0|[1-9][0-9]{0,5})(?=\.)")
+BLOCK, EXPERT = "{i}", "{e}"
+"""Where the number of the block, and of the expert in it, stands in a name."""
+
+_NUMBER = re.compile(r"(?<=\.)(0|[1-9][0-9]{0,5})(?=\.)")
+
+
+class Kind(Enum):
+    """How llama.cpp holds the LoRA of a weight."""
+
+    LINEAR = "linear"
+    """A is rank × in, B is out × rank."""
+
+    EMBEDDING = "embedding"
+    """Looked up, not multiplied: A is vocabulary × rank, B is hidden × rank."""
+
+    EXPERTS = "experts"
+    """One matrix an expert: A is experts × rank × in, B is experts × out × rank."""
+
+    EXPERTS_IN_OUT = "experts, stored in × out"
+    """The same; transformers keeps W the other way round, and PEFT knows (``is_transposed``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +43,12 @@ class Weight:
         module: Hugging Face's name, ``model.layers.{i}.self_attn.q_proj``.
         tensor: llama.cpp's name without ``.weight``, ``blk.{i}.attn_q``.
         rows: the row order of W, which acts on B; None where both agree.
-        shape: names of the sizes of W, rows first, as `dimension` resolves them.
+        shape: names of the sizes of W, rows first, as `dimension` resolves them; of one expert.
         optional: whether a base may lack it (an output head tied to the embeddings).
+        kind: how its LoRA is held.
+        split: which rows of the module are in this tensor; None: all. The other rows of a fused
+            module have a line of their own.
+        ignored: llama.cpp loads its LoRA and never applies it.
     """
 
     module: str
@@ -32,6 +56,20 @@ class Weight:
     rows: Callable[[Base], Order] | None
     shape: tuple[str, str]
     optional: bool = False
+    kind: Kind = Kind.LINEAR
+    split: Split | None = None
+    ignored: bool = False
+
+    @property
+    def has_experts(self) -> bool:
+        """Return whether its tensor holds a matrix for every expert."""
+        return self.kind in (Kind.EXPERTS, Kind.EXPERTS_IN_OUT)
+
+    def order(self, base: Base, trained: int) -> Order | None:
+        """Return which row of B goes where, of `trained` rows; None where all stay."""
+        if self.split is not None:
+            return self.split(trained)
+        return None if self.rows is None else self.rows(base)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +89,34 @@ class Arch:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where one adapted module goes.
+    """Where one adapted module goes, or a part of its rows.
 
     Attributes:
         weight: the row of the table.
         tensor: the GGUF name, ``blk.3.attn_q.weight``.
         block: the block number, -1 outside the blocks.
+        expert: the number of the only expert the module belongs to, -1 for all or none.
     """
 
     weight: Weight
     tensor: str
     block: int
+    expert: int = -1
 
 
-def find_target(arch: Arch, module: str) -> Target | None:
-    """Return where a module's LoRA goes, None where the architecture has no such linear weight."""
-    number = _BLOCK_NUMBER.search(module)
-    if BLOCK in module:
-        return None
-    pattern = module if number is None else f"{module[: number.start()]}{BLOCK}{module[number.end() :]}"
-    for weight in arch.weights:
-        if weight.module == pattern:
-            block = -1 if number is None else int(number.group())
-            return Target(weight, f"{weight.tensor.replace(BLOCK, str(block))}.weight", block)
-    return None
+def find_targets(arch: Arch, module: str) -> tuple[Target, ...]:
+    """Return where a module's LoRA goes, nowhere where the architecture has no such linear weight."""
+    if BLOCK in module or EXPERT in module:
+        return ()
+    numbers = [int(match.group()) for match in _NUMBER.finditer(module)]
+    places = iter((BLOCK, EXPERT))
+    pattern = _NUMBER.sub(lambda match: next(places, match.group()), module)
+    block, expert = (*numbers, -1, -1)[:2]
+    return tuple(
+        Target(weight, f"{weight.tensor.replace(BLOCK, str(block))}.weight", block, expert)
+        for weight in arch.weights
+        if weight.module == pattern
+    )
 
 
 def dimension(name: str, base: Base) -> int:
@@ -88,5 +130,8 @@ def dimension(name: str, base: Base) -> int:
         "heads": base.heads * base.head_dim,
         "kv_heads": base.kv_heads * base.head_dim,
         "feed_forward": base.feed_forward,
+        "expert_feed_forward": base.expert_feed_forward,
+        "experts": base.experts,
         "vocab": base.vocab,
+        "unknown": 0,
     }[name]

@@ -1,13 +1,14 @@
 """READ  whatever names a base → Base.
 
 A base is named by ``--base``, else by FROM in Modelfile.txt, else by ``base_model_name_or_path``.
-A text that is a file is read as GGUF; every other text is looked up in the catalog, as an Ollama
-model or a Hugging Face id.
+A text that is a file is read as GGUF, a directory with a config.json by that; every other text is
+looked up in the catalog, as an Ollama model or a Hugging Face id.
 """
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ollama_pack.bases import hf_config
 from ollama_pack.bases.catalog import base_from_entry, find_entry, find_tag, nearest, read_base_by_name
 from ollama_pack.bases.gguf_file import read_base_gguf
 from ollama_pack.errors import InputError
@@ -44,6 +45,8 @@ def find_base(clues: Clues) -> Base:
     """
     if clues.option:
         path = Path(clues.option).expanduser()
+        if (path / hf_config.FILE).is_file():
+            return _with_tag(hf_config.read_hf_config(path), clues.adapter_base)
         return (
             read_base_gguf(path) if is_path(clues.option, path) else _named(clues.option, clues.adapter_base)
         )
@@ -59,6 +62,20 @@ def find_base(clues: Clues) -> Base:
         where="adapter_config.json: base_model_name_or_path",
         hint="--base with an Ollama model (vicuna:7b), a Hugging Face id, or a GGUF file",
     )
+
+
+def _with_tag(base: Base, adapter_base: str) -> Base:
+    """Return a base with the Ollama model that the catalog knows for the id the adapter names."""
+    entry = find_entry(adapter_base) if adapter_base else None
+    return base if entry is None else replace(base, tag=entry.tag, source_id=entry.source_id)
+
+
+def same_base(one: str, other: str) -> bool:
+    """Return whether two ids may be the same weights: equal, unknown, or one row of the catalog."""
+    if not one or not other or one == other:
+        return True
+    first, second = find_entry(one), find_entry(other)
+    return first is not None and second is not None and first.source_id == second.source_id
 
 
 def is_path(text: str, path: Path) -> bool:

@@ -23,7 +23,12 @@ def command(*, name: str, as_json: bool) -> None:
                 "name": arch.name,
                 "classes": list(arch.classes),
                 "weights": [
-                    {"module": weight.module, "tensor": weight.tensor, "rows": order_name(weight.rows)}
+                    {
+                        "module": weight.module,
+                        "tensor": weight.tensor,
+                        "rows": order_name(weight.rows or weight.split),
+                        "adaptable": not weight.ignored,
+                    }
                     for weight in arch.weights
                 ],
             }
@@ -33,10 +38,9 @@ def command(*, name: str, as_json: bool) -> None:
     elif name:
         width = max(len(weight.module) for weight in rows[0].weights)
         for weight in rows[0].weights:
-            order = order_name(weight.rows)
-            click.echo(
-                f"{weight.module:<{width}}  {weight.tensor:<20}  {'rows: ' + order if order else ''}".rstrip()
-            )
+            order = order_name(weight.rows or weight.split)
+            note = "llama.cpp ignores LoRA here: refused" if weight.ignored else order and f"rows: {order}"
+            click.echo(f"{weight.module:<{width}}  {weight.tensor:<20}  {note}".rstrip())
     else:
         for arch in rows:
             click.echo(f"{arch.name:<10}  {', '.join(arch.classes)}")

@@ -15,13 +15,16 @@ SPARE = "127.0.0.1:11435"
 
 
 @click.command("build")
-@options.directory
-@options.name
+@options.sources
+@options.name_option
+@options.adapter
+@options.scaling
 @options.base
 @options.delivery
 @options.prompt
 @options.outtype
 @options.out
+@click.option("--merge", is_flag=True, help="Bake the adapter into its base (not there yet).")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
 @options.speech
 def command(**chosen: Any) -> None:
@@ -29,13 +32,15 @@ def command(**chosen: Any) -> None:
 
     Reads the adapter, finds its base, writes a GGUF LoRA and proves its numbers, renders
     Modelfile.txt and registers the model. The name comes from the directory:
-    ada-lovelace-lora/ becomes ada-lovelace.
+    ada-lovelace-lora/ becomes ada-lovelace. With several DIR and a --weight for each,
+    the model gets their weighted sum.
 
     \b
     Examples:
       ollama-pack build ada-lovelace-lora/
       ollama-pack build ada-lovelace-lora/ ada --base vicuna:7b --parameter temperature=0.3
       ollama-pack build ada-lovelace-lora/ --via folder --out release/
+      ollama-pack build ada-lora/ style-lora/ --weight 0.7 --weight 0.3
     """
     from ollama_pack import pipeline
 

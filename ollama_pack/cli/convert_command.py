@@ -11,26 +11,38 @@ from ollama_pack.cli.speech import Speaker, print_json
 
 
 @click.command("convert")
-@options.directory
+@click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=options.PATH)
+@options.adapter
+@options.scaling
 @options.base
 @options.outtype
 @click.option(
     "--out", type=options.PATH, default=None, metavar="FILE", help="The GGUF file; in DIR if absent."
 )
 @options.speech
-def command(*, directory: Path, base: str, outtype: str, out: Path | None, **speech: Any) -> None:
+def command(*, out: Path | None, weights: tuple[float, ...], **chosen: Any) -> None:
     """Write the GGUF LoRA file of the adapter in DIR, and prove its numbers.
 
     \b
     Example:
       ollama-pack convert ada-lovelace-lora/ --base vicuna:7b --out ada.gguf
+      ollama-pack convert ada-lora/ style-lora/ --weight 0.7 --weight 0.3 --out both.gguf
     """
     from ollama_pack.pipeline import GGUF_NAME, Request, convert, settle
 
-    speaker = Speaker.of(speech)
-    work = settle(Request(directory=directory, base=base, outtype=outtype), speaker.note)
-    lora, report = convert(work, out or directory / GGUF_NAME, outtype, speaker.note)
-    if speech["as_json"]:
+    speaker = Speaker.of(chosen)
+    directories, more = options.split_sources(chosen["directories"], weights)
+    if more:
+        raise click.UsageError(f"Too many arguments: {more}.")
+    request = Request(
+        directory=directories[0],
+        others=tuple(directories[1:]),
+        weights=weights,
+        **{key: chosen[key] for key in ("adapter", "scale", "allow_noop", "base", "outtype")},
+    )
+    work = settle(request, speaker.note)
+    lora, report = convert(work, out or request.folder / GGUF_NAME, request.outtype, speaker.note)
+    if chosen["as_json"]:
         facts = {"base": base_facts(work.base), "lora": lora_facts(lora), "proofs": [report_facts(report)]}
         print_json("convert", facts)
     else:

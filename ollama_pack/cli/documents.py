@@ -2,26 +2,31 @@
 
 import math
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ollama_pack.destinations.package import Plan
 from ollama_pack.parts import Adapter, Base, LoraFile, Receipt, Report
-from ollama_pack.pipeline import Outcome, Work
+from ollama_pack.tensors import dtypes_of, trained_tensors
+
+if TYPE_CHECKING:
+    from ollama_pack.pipeline import Outcome, Work
 
 
 def adapter_facts(adapter: Adapter) -> dict[str, Any]:
     """Return what an adapter is."""
     return {
         "directory": adapter.directory.as_posix(),
-        "method": "LORA",
+        "method": adapter.method,
         "rank": adapter.rank,
         "alpha": adapter.alpha,
         "scales": sorted({pair.scale for pair in adapter.pairs}),
-        "dtypes": sorted({pair.a.dtype for pair in adapter.pairs} | {pair.b.dtype for pair in adapter.pairs}),
+        "dtypes": list(dtypes_of(adapter)),
         "weights": len(adapter.pairs),
-        "parameters": sum(math.prod(pair.a.shape) + math.prod(pair.b.shape) for pair in adapter.pairs),
+        "parameters": sum(math.prod(leaf.shape) for leaf in trained_tensors(adapter)),
         "modules": dict(sorted(Counter(pair.module.rsplit(".", 1)[-1] for pair in adapter.pairs).items())),
         "base_model_name_or_path": adapter.base_id,
+        "invocation_tokens": list(adapter.invocation),
+        "notes": list(adapter.notes),
     }
 
 
@@ -71,7 +76,7 @@ def receipt_facts(receipt: Receipt) -> dict[str, Any]:
     }
 
 
-def outcome_facts(outcome: Outcome) -> dict[str, Any]:
+def outcome_facts(outcome: "Outcome") -> dict[str, Any]:
     """Return what a build did."""
     return {
         "name": outcome.receipt.name,
@@ -84,7 +89,7 @@ def outcome_facts(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def plan_facts(work: Work, plan: Plan) -> dict[str, Any]:
+def plan_facts(work: "Work", plan: Plan) -> dict[str, Any]:
     """Return what a build would do."""
     return {
         "name": plan.name,

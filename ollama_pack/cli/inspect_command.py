@@ -13,14 +13,16 @@ from ollama_pack.errors import PackError
 
 @click.command("inspect")
 @options.directory
+@options.adapter
+@options.allow_noop
 @options.base
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 @click.pass_context
-def command(ctx: click.Context, *, directory: Path, base: str, as_json: bool) -> None:
+def command(ctx: click.Context, /, *, directory: Path, as_json: bool, **chosen: Any) -> None:
     """Show what the directory DIR holds, and whether it can be built.
 
-    Nothing is written, and only headers are read. The exit code is the one a build would
-    have, as far as headers tell.
+    Nothing is written. The adapter's weights are looked through for what is not a number.
+    The exit code is the one a build would have, as far as that tells.
 
     \b
     Example:
@@ -33,7 +35,7 @@ def command(ctx: click.Context, *, directory: Path, base: str, as_json: bool) ->
     seen: dict[str, Any] = {}
     problem: PackError | None = None
     try:
-        request = Request(directory=directory, base=base)
+        request = Request(directory=directory, **chosen)
         render(request, settle(request, seen.__setitem__))
         seen["name"] = str(request.model)
     except PackError as error:

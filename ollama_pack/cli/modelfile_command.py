@@ -11,16 +11,18 @@ from ollama_pack.cli.speech import Speaker
 
 @click.command("modelfile")
 @options.directory
+@options.adapter
+@options.allow_noop
 @options.base
 @options.prompt
 @click.option(
-    "--adapter", default="", metavar="FILE", help="What ADAPTER says.  [default: ./adapter_model.gguf]"
+    "--adapter-file", default="", metavar="FILE", help="What ADAPTER says.  [default: ./adapter_model.gguf]"
 )
 @click.option(
     "--out", type=options.PATH, default=None, metavar="FILE", help="Write it there instead of printing it."
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
-def command(*, directory: Path, adapter: str, out: Path | None, quiet: bool, **chosen: Any) -> None:
+def command(*, directory: Path, adapter_file: str, out: Path | None, quiet: bool, **chosen: Any) -> None:
     """Print the Modelfile of the adapter in DIR.
 
     What its author wrote in DIR/Modelfile.txt is kept; FROM, ADAPTER and what the options
@@ -35,7 +37,7 @@ def command(*, directory: Path, adapter: str, out: Path | None, quiet: bool, **c
 
     request = Request(directory=directory, out=out.parent if out else None, **chosen)
     work = settle(request)
-    modelfile = render(request, work, adapter) if adapter else render(request, work)
+    modelfile = render(request, work, adapter_file) if adapter_file else render(request, work)
     if out is None:
         click.echo(print_modelfile(modelfile), nl=False)
     else:

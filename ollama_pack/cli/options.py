@@ -49,11 +49,31 @@ def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
 
 
 directory = click.argument("directory", metavar="DIR", type=PATH)
-name = together(
-    click.argument("name", metavar="[NAME]", required=False, default=""),
+sources = click.argument("arguments", metavar="DIR... [NAME]", nargs=-1, required=True, type=PATH)
+name_option = click.option(
+    "--name", "name_option", default="", help="What to call the model; from the directory if absent."
+)
+name = together(click.argument("name", metavar="[NAME]", required=False, default=""), name_option)
+adapter = click.option(
+    "--adapter",
+    default="",
+    metavar="NAME",
+    help="Which of several adapters in DIR; if absent the one at its top, or the only one.",
+)
+allow_noop = click.option("--allow-noop", is_flag=True, help="Take an adapter that changes nothing.")
+scaling = together(
     click.option(
-        "--name", "name_option", default="", help="What to call the model; from the directory if absent."
+        "--weight",
+        "weights",
+        type=float,
+        multiple=True,
+        metavar="W",
+        help="One for each DIR: their sum is built, each multiplied with its weight.",
     ),
+    click.option(
+        "--scale", type=float, default=1.0, show_default=True, help="Multiply the whole adapter with it."
+    ),
+    allow_noop,
 )
 base = click.option(
     "--base",
@@ -67,7 +87,7 @@ outtype = click.option(
     type=click.Choice(OUTTYPES),
     default="f16",
     show_default=True,
-    help="Type of the GGUF tensors.",
+    help="Type of the GGUF tensors; auto: the smallest that loses nothing.",
 )
 prompt = together(
     click.option(
@@ -124,17 +144,50 @@ def one_name(argument: str, option: str) -> str:
     return argument or option
 
 
+def split_sources(arguments: Sequence[Path], weights: Sequence[float]) -> tuple[Sequence[Path], str]:
+    """Return the directories, one for each weight and one at least, and the name behind them.
+
+    Raises:
+        click.UsageError: there are too few directories for the weights, or too many arguments.
+    """
+    count = max(1, len(weights))
+    if len(arguments) < count:
+        raise click.UsageError(f"{count} weights need {count} directories; {len(arguments)} is given.")
+    directories, rest = arguments[:count], arguments[count:]
+    if rest and rest[0].is_dir() and (len(rest) > 1 or len(rest[0].parts) > 1 or is_adapter(rest[0])):
+        raise click.UsageError(
+            f"To build the sum of several adapters, give each its weight: --weight 1 for {rest[0]} as it is."
+        )
+    if len(rest) > 1:
+        raise click.UsageError(f"Too many arguments: {', '.join(map(str, rest[1:]))}.")
+    return directories, str(rest[0]) if rest else ""
+
+
+def is_adapter(directory: Path) -> bool:
+    """Return whether an adapter lies at the top of a directory."""
+    from ollama_pack.adapters import CONFIG_FILE
+
+    return (directory / CONFIG_FILE).is_file()
+
+
 def request_from(chosen: Mapping[str, Any]) -> "Request":
     """Return what the pipeline is asked for, from the options of `build`.
 
     Raises:
-        click.UsageError: the name is given twice, and differently.
+        click.UsageError: the name is given twice, and differently, or the directories do not fit the weights.
     """
     from ollama_pack.pipeline import Request
 
+    directories, name = split_sources(chosen["arguments"], chosen["weights"])
     return Request(
-        directory=chosen["directory"],
-        name=one_name(chosen["name"], chosen["name_option"]),
+        directory=directories[0],
+        others=tuple(directories[1:]),
+        weights=chosen["weights"],
+        scale=chosen["scale"],
+        adapter=chosen["adapter"],
+        allow_noop=chosen["allow_noop"],
+        merge=chosen["merge"],
+        name=one_name(name, chosen["name_option"]),
         base=chosen["base"],
         via=chosen["via"],
         template=chosen["template"],

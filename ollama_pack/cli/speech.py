@@ -12,6 +12,7 @@ from ollama_pack.cli.progress import Bars
 from ollama_pack.errors import printable
 from ollama_pack.modelfile import Modelfile
 from ollama_pack.parts import Adapter, Base, LoraFile, Receipt, Report
+from ollama_pack.tensors import dtypes_of
 
 SCHEMA_VERSION = 1
 STAGE_WIDTH = 10
@@ -101,10 +102,15 @@ def _adapter(adapter: Adapter) -> Lines:
     modules = Counter(pair.module.rsplit(".", 1)[-1] for pair in adapter.pairs)
     ranks = sorted({pair.rank for pair in adapter.pairs})
     scales = sorted({pair.scale for pair in adapter.pairs})
-    dtypes = sorted({pair.a.dtype for pair in adapter.pairs} | {pair.b.dtype for pair in adapter.pairs})
-    numbers = f"rank {_span(ranks)}, scale {_span(scales)}, {'/'.join(dtypes)}"
+    numbers = f"rank {_span(ranks)}, scale {_span(scales)}, {'/'.join(dtypes_of(adapter))}"
+    method = adapter.method if not adapter.invocation else f"activated {adapter.method}"
+    notes = adapter.notes
+    if adapter.invocation:
+        tokens = ", ".join(map(str, adapter.invocation))
+        notes += (f"acts after the tokens {tokens} in Ollama from 0.30 on; elsewhere it acts on every token",)
     return Lines(
-        f"{adapter.directory}  LoRA on {len(adapter.pairs)} weights, {numbers}",
+        f"{adapter.directory}  {method} on {len(adapter.pairs)} weights, {numbers}",
+        told=tuple(f"note: {note}" for note in notes),
         more=(
             "modules: " + ", ".join(f"{module} ×{count}" for module, count in modules.items()),
             f"trained on: {adapter.base_id or 'not said'}",

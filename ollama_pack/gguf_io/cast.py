@@ -3,50 +3,93 @@
 Rounding is to nearest, ties to even, everywhere.
 """
 
-from io import FileIO
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.parts import LoraTensor
-from ollama_pack.weights import BLOCK, Stored, all_finite, read_stored, row_index, widened
+from ollama_pack.weights import (
+    BLOCK,
+    Q8_BLOCK,
+    Q8_STORAGE,
+    Float32,
+    Stored,
+    Weights,
+    all_finite,
+    row_index,
+    widened,
+)
 
 Bits = npt.NDArray[np.uint16]
 
-OUT_DTYPES: dict[str, np.dtype[Any]] = {"f16": np.dtype("<f2"), "f32": np.dtype("<f4")}
+LARGEST = {"f16": 65504.0, "f32": 2.0**128 - 2.0**104, "bf16": 2.0**128 - 2.0**120, "q8_0": 127 * 65504.0}
+"""The largest number of each type."""
 
 _MAGNITUDE = np.uint16(0x7FFF)
 _SIGN = np.uint16(0x8000)
 _BF16_IN_F16_FROM = np.uint16((127 - 14) << 7)
 _BF16_IN_F16_SPAN = np.uint16(30 << 7)
 _F16_FROM = np.uint16(1 << 10)
+_BF16_NAN = np.uint16(0x7FC0)
 
 
-def cast_tensor(file: FileIO, tensor: LoraTensor, outtype: str) -> Stored:
-    """Return a tensor as it stands in the file: rows × columns, contiguous, ``f16`` or ``f32``.
+def cast_tensor(weights: Weights, tensor: LoraTensor, kind: str) -> Stored:
+    """Return a tensor as it stands in the file, contiguous, as ``f16``, ``f32``, ``bf16`` or ``q8_0``.
 
     Raises:
         InputError: a weight is NaN or infinite, or the file ends inside the tensor.
-        UnsupportedError: a weight is too large for f16.
+        UnsupportedError: a weight is too large for the type.
     """
-    stored, dtype = read_stored(file, tensor.source), tensor.source.dtype
+    stored, dtype = weights.stored(tensor.source)
     if tensor.order is not None:
-        stored = stored[row_index(tensor.order)]
-    if tensor.factor == 1.0 and dtype == "BF16" and outtype == "f16":
+        stored = stored[..., row_index(tensor.order), :]
+    if tensor.factor == 1.0 and dtype == "BF16" and kind == "f16":
         cast: Stored = bf16_to_f16(stored.view(np.uint16))
-    elif tensor.factor == 1.0 and stored.dtype == OUT_DTYPES[outtype] and dtype != "BF16":
+    elif tensor.factor == 1.0 and dtype.lower() == kind:
         cast = stored
     else:
         numbers = widened(stored, dtype)
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and told by name
             if tensor.factor != 1.0:
                 numbers = numbers * np.float32(tensor.factor)
-            cast = numbers.astype(OUT_DTYPES[outtype], copy=False)
-    if not all_finite(cast):
-        raise _why_not_finite(widened(stored, dtype), tensor, outtype)
+            cast = CASTS[kind](numbers)
+    if not all_finite(cast["scale"].copy() if kind == "q8_0" else cast):
+        raise _why_not_finite(widened(stored, dtype), tensor, kind)
     return np.ascontiguousarray(cast)
+
+
+def to_bf16(numbers: Float32) -> Bits:
+    """Return float32 numbers as the bits of bfloat16, rounded to nearest, ties to even."""
+    bits = numbers.view(np.uint32)
+    rounded = bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))
+    cast = (rounded >> np.uint32(16)).astype(np.uint16)
+    cast[np.isnan(numbers)] = _BF16_NAN
+    return cast
+
+
+def to_q8(numbers: Float32) -> Stored:
+    """Return float32 numbers as blocks of Q8_0, as ggml makes them: halves are rounded away from zero."""
+    blocks = numbers.reshape(-1, Q8_BLOCK)
+    scales = np.abs(blocks).max(axis=1, initial=0.0, keepdims=True) / np.float32(127)
+    inverse = np.divide(np.float32(1), scales, out=np.zeros_like(scales), where=scales > 0)
+    scaled = blocks * inverse
+    whole = np.floor(np.abs(scaled))
+    whole += np.abs(scaled) - whole >= np.float32(0.5)
+    cast = np.empty(len(blocks), Q8_STORAGE)
+    cast["scale"] = scales[:, 0].astype(np.float16)
+    cast["quants"] = np.nan_to_num(np.copysign(whole, scaled)).astype(np.int8)
+    return cast
+
+
+CASTS: dict[str, Callable[[Float32], Stored]] = {
+    "f16": lambda numbers: numbers.astype(np.dtype("<f2")),
+    "f32": lambda numbers: numbers.astype(np.dtype("<f4"), copy=False),
+    "bf16": to_bf16,
+    "q8_0": to_q8,
+}
+"""Type → what brings float32 numbers to it; what is too large for it becomes infinite."""
 
 
 def bf16_to_f16(bits: Bits) -> npt.NDArray[np.float16]:
@@ -78,9 +121,7 @@ def _bf16_block_to_f16(bits: Bits, into: Bits, room: Bits) -> None:
             into[outside] = widened(bits[outside], "BF16").astype(np.float16).view(np.uint16)
 
 
-def _why_not_finite(
-    numbers: npt.NDArray[np.float32], tensor: LoraTensor, outtype: str
-) -> InputError | UnsupportedError:
+def _why_not_finite(numbers: Float32, tensor: LoraTensor, kind: str) -> InputError | UnsupportedError:
     where = f"{tensor.source.path}: {tensor.source.name}"
     bad = numbers.size - int(np.isfinite(numbers).sum())
     if bad:
@@ -91,7 +132,7 @@ def _why_not_finite(
         )
     largest = float(np.abs(numbers).max()) * abs(tensor.factor)
     return UnsupportedError(
-        f"A weight of {largest:g} is beyond {outtype}, which ends at {np.finfo(OUT_DTYPES[outtype]).max:g}.",
+        f"A weight of {largest:g} is beyond {kind}, which ends at {LARGEST[kind]:g}.",
         where=where,
-        hint="--outtype f32" if outtype == "f16" else "look at lora_alpha and alpha_pattern",
+        hint="look at lora_alpha and alpha_pattern" if kind == "f32" else "--outtype f32",
     )

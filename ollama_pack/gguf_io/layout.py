@@ -22,8 +22,8 @@ SCALARS = {
 }
 """Value type → `struct` code, little-endian."""
 
-F32, F16, BF16 = 0, 1, 30
-TENSOR_TYPES = {F32: "F32", F16: "F16", BF16: "BF16"}
+F32, F16, Q8_0, BF16 = 0, 1, 8, 30
+TENSOR_TYPES = {F32: "F32", F16: "F16", Q8_0: "Q8_0", BF16: "BF16"}
 """The ggml types LoRA tensors come in; a base may hold any."""
 
 BLOCKS = {

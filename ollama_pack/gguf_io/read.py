@@ -87,18 +87,21 @@ class GgufFile:
         return value
 
     def stored(self, name: str) -> StoredTensor:
-        """Return an F32, F16 or BF16 tensor.
+        """Return an F32, F16, BF16 or Q8_0 tensor.
 
         Raises:
-            InputError: there is none of this name, or it is quantised.
+            InputError: there is none of this name, or it is of another type.
         """
         where = f"{self.path}: {name}"
         if name not in self.shapes:
             raise InputError("The tensor is not in the file.", where=where)
         dtype = TENSOR_TYPES.get(self.types[name])
         if dtype is None:
-            raise InputError("The tensor is quantised; F32, F16 or BF16 is expected.", where=where)
-        nbytes = math.prod(self.shapes[name]) * (4 if dtype == "F32" else 2)
+            raise InputError("The tensor is quantised; F32, F16, BF16 or Q8_0 is expected.", where=where)
+        elements, nbytes = BLOCKS[self.types[name]]
+        if self.shapes[name][-1] % elements:
+            raise InputError(f"Its rows are no multiple of {elements} long.", where=where)
+        nbytes *= math.prod(self.shapes[name]) // elements
         return StoredTensor(self.path, name, dtype, self.shapes[name], self.offsets[name], nbytes)
 
 

@@ -5,11 +5,10 @@ through the file: hashing is the slowest step, and on two cores it then costs no
 """
 
 import hashlib
-import math
 import os
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -17,13 +16,11 @@ from pathlib import Path
 from ollama_pack.errors import DestinationError, InputError, RefusedError
 from ollama_pack.files import whole_file
 from ollama_pack.gguf_io.cast import cast_tensor
-from ollama_pack.gguf_io.layout import ALIGNMENT, F16, F32, FLOAT32, MAGIC, STRING, UINT32, VERSION
+from ollama_pack.gguf_io.layout import ALIGNMENT, ARRAY, FLOAT32, MAGIC, STRING, UINT32, VERSION
+from ollama_pack.gguf_io.outtypes import NUMBERS, choose_types, size_in_bytes, together
 from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.parts import LoraFile, LoraPlan
-from ollama_pack.weights import keep_freed_memory, open_weights
-
-OUTTYPES = {"f16": (F16, 2), "f32": (F32, 4)}
-"""``--outtype`` → ggml type, bytes per element."""
+from ollama_pack.weights import Weights, keep_freed_memory
 
 CHUNK = 1 << 20
 
@@ -38,18 +35,19 @@ def write_lora(
     Args:
         plan: what goes in.
         path: where the file goes; its directory is made if it is not there.
-        outtype: ``f16`` or ``f32``, for all tensors.
+        outtype: ``f16``, ``f32``, ``bf16``, ``q8_0`` or ``auto``; see `choose_types`.
         check: called with the finished file before it gets its name; what it raises keeps the
             file from appearing.
 
     Raises:
         InputError: a weight is NaN or infinite, or the weights cannot be read.
-        UnsupportedError: a weight is too large for f16.
+        UnsupportedError: a weight is too large for its type.
         DestinationError: the file cannot be written.
     """
     keep_freed_memory()
+    kinds = choose_types(plan, outtype)
     with whole_file(path) as file, _Follower(Path(file.name)) as follower:
-        for data in chain([memoryview(_header(plan, outtype))], _tensors(plan, outtype)):
+        for data in chain([memoryview(_header(plan, kinds))], _tensors(plan, kinds)):
             file.write(data)
             file.write(bytes(-data.nbytes % ALIGNMENT))
             file.flush()
@@ -61,7 +59,7 @@ def write_lora(
                 check(Path(file.name))
             safe.result()
         digest = follower.digest()
-    return LoraFile(path=path, digest=digest, size=size, outtype=outtype)
+    return LoraFile(path=path, digest=digest, size=size, outtype=together(kinds))
 
 
 def protect(path: Path) -> None:
@@ -89,9 +87,9 @@ def protect(path: Path) -> None:
 
 def planned_size(plan: LoraPlan, outtype: str) -> int:
     """Return the size in bytes that `write_lora` will give the file."""
-    item = OUTTYPES[outtype][1]
-    sizes = (item * math.prod(tensor.source.shape) for tensor in plan.tensors)
-    return len(_header(plan, outtype)) + sum(size + -size % ALIGNMENT for size in sizes)
+    kinds = choose_types(plan, outtype)
+    sizes = [size_in_bytes(tensor.shape, kind) for tensor, kind in zip(plan.tensors, kinds, strict=True)]
+    return len(_header(plan, kinds)) + sum(size + -size % ALIGNMENT for size in sizes)
 
 
 class _Follower:
@@ -153,42 +151,29 @@ class _Follower:
             self._failure = error
 
 
-def _header(plan: LoraPlan, outtype: str) -> bytes:
-    kind, item = OUTTYPES[outtype]
+def _header(plan: LoraPlan, kinds: Sequence[str]) -> bytes:
     keys = [
         _text("general.architecture", plan.arch),
         _text("general.type", "adapter"),
-        *(
-            _text(key, value) if isinstance(value, str) else _key(key, UINT32) + struct.pack("<I", value)
-            for key, value in sorted(plan.metadata.items())
-        ),
+        *(_value(key, value) for key, value in sorted(plan.metadata.items())),
         _text("adapter.type", "lora"),
         _key("adapter.lora.alpha", FLOAT32) + struct.pack("<f", plan.alpha),
     ]
     infos, offset = [], 0
-    for tensor in plan.tensors:
-        shape = tensor.source.shape
-        dimensions = struct.pack(f"<I{len(shape)}Q", len(shape), *reversed(shape))
-        infos.append(_string(tensor.name) + dimensions + struct.pack("<IQ", kind, offset))
-        nbytes = item * shape[0] * shape[1]
+    for tensor, kind in zip(plan.tensors, kinds, strict=True):
+        dimensions = struct.pack(f"<I{len(tensor.shape)}Q", len(tensor.shape), *reversed(tensor.shape))
+        infos.append(_string(tensor.name) + dimensions + struct.pack("<IQ", NUMBERS[kind], offset))
+        nbytes = size_in_bytes(tensor.shape, kind)
         offset += nbytes + -nbytes % ALIGNMENT
     header = MAGIC + struct.pack("<IQQ", VERSION, len(infos), len(keys)) + b"".join(keys) + b"".join(infos)
     return header + bytes(-len(header) % ALIGNMENT)
 
 
-def _tensors(plan: LoraPlan, outtype: str) -> Iterator[memoryview]:
+def _tensors(plan: LoraPlan, kinds: Sequence[str]) -> Iterator[memoryview]:
     """Yield the bytes of each tensor, in order."""
-    path, file = None, None
-    try:
-        for tensor in plan.tensors:
-            if file is None or tensor.source.path != path:
-                if file is not None:
-                    file.close()
-                path, file = tensor.source.path, open_weights(tensor.source.path)
-            yield cast_tensor(file, tensor, outtype).reshape(-1).view("u1").data
-    finally:
-        if file is not None:
-            file.close()
+    with Weights() as weights:
+        for tensor, kind in zip(plan.tensors, kinds, strict=True):
+            yield cast_tensor(weights, tensor, kind).reshape(-1).view("u1").data
 
 
 def _string(text: str) -> bytes:
@@ -202,3 +187,11 @@ def _key(name: str, kind: int) -> bytes:
 
 def _text(name: str, value: str) -> bytes:
     return _key(name, STRING) + _string(value)
+
+
+def _value(name: str, value: str | int | tuple[int, ...]) -> bytes:
+    if isinstance(value, str):
+        return _text(name, value)
+    if isinstance(value, int):
+        return _key(name, UINT32) + struct.pack("<I", value)
+    return _key(name, ARRAY) + struct.pack(f"<IQ{len(value)}I", UINT32, len(value), *value)

@@ -1,6 +1,6 @@
 """PROVE  that a GGUF LoRA file gives PEFT's ΔW, for every weight.
 
-The file is read again from disk and its row order undone. With s·B·A as PEFT has it and s'·B'·A' as
+The file is read again from disk. With s·B·A as PEFT has it and s'·B'·A' as
 llama.cpp will have it, the difference
 
     s'·B'·A' − s·B·A  =  δB·A  +  s·B·δA  +  δB·δA     with δB = s'·B' − s·B and δA = A' − A
@@ -20,28 +20,34 @@ from pathlib import Path
 
 import numpy as np
 
-from ollama_pack.archs import Target, find_arch, find_target
+from ollama_pack.archs import Kind, find_arch
 from ollama_pack.errors import ProofError
 from ollama_pack.gguf_io.read import GgufFile, read_gguf
-from ollama_pack.parts import Adapter, Base, LoraPair, Report
+from ollama_pack.parts import Adapter, Base, Report, StoredTensor
+from ollama_pack.placing import Place, place_pairs
 from ollama_pack.weights import (
     BLOCK,
+    Q8_BLOCK,
     Float32,
     Stored,
+    Weights,
     keep_freed_memory,
-    open_weights,
-    read_float32,
-    read_stored,
     row_index,
     widened,
 )
 
-LIMITS = {"F16": 2.0**-10, "F32": 2.0**-21, "BF16": 2.0**-7}
+LIMITS = {"F16": 2.0**-10, "F32": 2.0**-21, "BF16": 2.0**-7, "Q8_0": 2.0**-5}
 """Largest relative error of ΔW, for both factors rounded by half a unit in the last place."""
 
-ROUNDING = {"F16": (2.0**-11, 2.0**-25), "F32": (2.0**-22, 2.0**-149), "BF16": (2.0**-8, 2.0**-133)}
+ROUNDING = {
+    "F16": (2.0**-11, 2.0**-25),
+    "F32": (2.0**-22, 2.0**-149),
+    "BF16": (2.0**-8, 2.0**-133),
+    "Q8_0": (0.5 / 127 + 2.0**-11, 127 * 2.0**-25),
+}
 """Largest error of one number: relative to it, and absolute below the normal range. For F32 it
-allows one rounding of a folded scale and one of its product."""
+allows one rounding of a folded scale and one of its product; for Q8_0 it is relative to the largest
+number of its block, and allows the rounding of the block's scale to float16."""
 
 
 WORKERS = 2
@@ -80,16 +86,10 @@ def prove_numbers(adapter: Adapter, base: Base, path: Path) -> Report:
     keep_freed_memory()
     written = read_gguf(path)
     arch = find_arch(base.arch)
-    _check_header(written, arch.name, adapter)
-    targets = [find_target(arch, pair.module) for pair in adapter.pairs]
-
-    def compare(pair: LoraPair, target: Target | None) -> Difference:
-        assert target is not None, "the mapping refuses such a module before"
-        rows = target.weight.rows
-        return _compare(pair, target.tensor, None if rows is None else rows(base), written)
-
+    places = place_pairs(adapter, base, arch)
+    _check_header(written, arch.name, adapter, len(places))
     with ThreadPoolExecutor(WORKERS, "numbers") as pool:
-        return _report(list(pool.map(compare, adapter.pairs, targets)))
+        return _report(list(pool.map(lambda place: _compare(place, written), places)))
 
 
 def require(report: Report, path: Path) -> Report:
@@ -107,7 +107,7 @@ def require(report: Report, path: Path) -> Report:
     return report
 
 
-def _check_header(written: GgufFile, arch: str, adapter: Adapter) -> None:
+def _check_header(written: GgufFile, arch: str, adapter: Adapter, weights: int) -> None:
     for key, wanted in (
         ("general.type", "adapter"),
         ("adapter.type", "lora"),
@@ -117,38 +117,63 @@ def _check_header(written: GgufFile, arch: str, adapter: Adapter) -> None:
             raise ProofError(
                 f"{key} is {written.text(key)!r}, not {wanted!r}.", where=f"{written.path.name}: {key}"
             )
-    if len(written.shapes) != 2 * len(adapter.pairs):
+    invocation = written.metadata.get("adapter.alora.invocation_tokens", ())
+    if invocation != adapter.invocation:
         raise ProofError(
-            f"The file has {len(written.shapes)} tensors, the adapter {2 * len(adapter.pairs)}.",
+            f"The invocation tokens are {invocation!r:.80}, not {adapter.invocation!r:.80}.",
+            where=f"{written.path.name}: adapter.alora.invocation_tokens",
+        )
+    if len(written.shapes) != 2 * weights:
+        raise ProofError(
+            f"The file has {len(written.shapes)} tensors, the adapter {2 * weights}.",
             where=written.path.name,
         )
 
 
-def _compare(pair: LoraPair, tensor: str, order: tuple[int, ...] | None, written: GgufFile) -> Difference:
-    for side in ("lora_a", "lora_b"):
-        if f"{tensor}.{side}" not in written.shapes:
-            raise ProofError(f"There is no {side} of {pair.module}.", where=f"{written.path.name}: {tensor}")
-    stored_a, stored_b = written.stored(f"{tensor}.lora_a"), written.stored(f"{tensor}.lora_b")
-    if (stored_a.shape, stored_b.shape) != (pair.a.shape, pair.b.shape):
-        raise ProofError(
-            f"A is {stored_a.shape}, B {stored_b.shape}; the adapter has {pair.a.shape} and {pair.b.shape}.",
-            where=f"{written.path.name}: {tensor}",
-        )
-    with open_weights(pair.a.path) as source:
-        a, b = read_float32(source, pair.a), read_float32(source, pair.b)
-    with open_weights(written.path) as copy:
-        found_a, found_b = read_stored(copy, stored_a), read_stored(copy, stored_b)
-    if order is not None:
-        undone = np.empty_like(found_b)
-        undone[row_index(order)] = found_b
-        found_b = undone
-    ratio = _scale(written, stored_b.shape[1]) / pair.scale
+def _compare(place: Place, written: GgufFile) -> Difference:
+    stored_a, stored_b = _stored(place, written)
+    with Weights() as source:
+        a, b = source.float32(place.a), source.float32(place.pair.b)
+        if place.order is not None:
+            b = b[..., row_index(place.order), :]
+        found_a, found_b = source.stored(stored_a)[0], source.stored(stored_b)[0]
+    scale = _scale(written, stored_b.shape[-1])
+    if place.pair.scale == 0.0:
+        b, ratio = np.zeros_like(b), 1.0
+    else:
+        ratio = scale / place.pair.scale
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite becomes the figure
-        delta_a, element_a = _deviation(a, _Found(found_a, stored_a.dtype), axis=1)
+        embedding = place.kind is Kind.EMBEDDING
+        delta_a, element_a = _deviation(a, _Found(found_a, stored_a.dtype), axis=0 if embedding else 1)
         delta_b, element_b = _deviation(b, _Found(found_b, stored_b.dtype, ratio), axis=0)
+        if embedding:
+            a, delta_a = a.T, delta_a.T
         relative = _relative(a, b, delta_a, delta_b) if delta_a.size or delta_b.size else 0.0
     element = max(element_a, element_b)
-    return Difference(tensor, _nan_is_worst(relative), _nan_is_worst(element), stored_b.dtype)
+    coarser = max(stored_a.dtype, stored_b.dtype, key=LIMITS.__getitem__)
+    return Difference(place.tensor, _nan_is_worst(relative), _nan_is_worst(element), coarser)
+
+
+def _stored(place: Place, written: GgufFile) -> tuple[StoredTensor, StoredTensor]:
+    """Return A and B of a weight in the file.
+
+    Raises:
+        ProofError: one is missing, or has another shape.
+    """
+    for side in ("lora_a", "lora_b"):
+        if f"{place.tensor}.{side}" not in written.shapes:
+            raise ProofError(
+                f"There is no {side} of {place.pair.module}.", where=f"{written.path.name}: {place.tensor}"
+            )
+    stored_a, stored_b = (written.stored(f"{place.tensor}.{side}") for side in ("lora_a", "lora_b"))
+    shape = place.pair.b.shape
+    wanted_b = shape if place.order is None else (*shape[:-2], len(place.order), shape[-1])
+    if (stored_a.shape, stored_b.shape) != (place.a.shape, wanted_b):
+        raise ProofError(
+            f"A is {stored_a.shape}, B {stored_b.shape}; the adapter has {place.a.shape} and {wanted_b}.",
+            where=f"{written.path.name}: {place.tensor}",
+        )
+    return stored_a, stored_b
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +196,10 @@ def _deviation(exact: Float32, found: _Found, *, axis: int) -> tuple[Float32, fl
     fits float16 but for small numbers, and what is zero adds nothing to a Gram matrix.
     """
     relative, absolute = ROUNDING[found.dtype]
-    rounding = (relative, absolute * found.ratio)
+    rounding = (relative, absolute * abs(found.ratio))
+    if exact.ndim != 2 or found.dtype == "Q8_0":
+        delta = found.numbers(found.stored) - exact
+        return delta, _worst_element(delta, _block_largest(exact, found.dtype), rounding)
     wanted, stored = exact.reshape(-1), found.stored.reshape(-1)
     changed = np.concatenate(
         [
@@ -190,9 +218,18 @@ def _deviation(exact: Float32, found: _Found, *, axis: int) -> tuple[Float32, fl
     return delta, _worst_element(few, wanted[changed], rounding)
 
 
+def _block_largest(exact: Float32, dtype: str) -> Float32:
+    """Return for each number what its rounding is relative to."""
+    if dtype != "Q8_0":
+        return exact
+    blocks = np.abs(exact).reshape(-1, Q8_BLOCK)
+    return np.repeat(blocks.max(axis=1), Q8_BLOCK).reshape(exact.shape)
+
+
 def _relative(a: Float32, b: Float32, delta_a: Float32, delta_b: Float32) -> float:
-    gram_a, gram_b = a @ a.T, b.T @ b
-    gram_delta_a, gram_delta_b = delta_a @ delta_a.T, delta_b.T @ delta_b
+    """Return the bound of ‖δ‖ / ‖ΔW‖, over all matrices where there is one an expert."""
+    gram_a, gram_delta_a = (side @ side.swapaxes(-1, -2) for side in (a, delta_a))
+    gram_b, gram_delta_b = (side.swapaxes(-1, -2) @ side for side in (b, delta_b))
     norm = _product_norm(gram_b, gram_a)
     error = _product_norm(gram_delta_b, gram_a) + _product_norm(gram_b, gram_delta_a)
     error += _product_norm(gram_delta_b, gram_delta_a)

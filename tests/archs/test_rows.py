@@ -8,36 +8,118 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from adapters import Recipe, read_numbers, tensors_of, write_adapter
-from gguf import GGUFReader, GGUFValueType
+from gguf import GGUFReader
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_pack.archs import ARCHS, dimension, find_arch, find_target
+from ollama_pack.archs import ARCHS, Kind, dimension, find_arch, find_class, find_targets
+from ollama_pack.archs.row import BLOCK, EXPERT
 from ollama_pack.errors import UnsupportedError
 from ollama_pack.gguf_io.write import write_lora
 from ollama_pack.mapping import map_adapter
-from ollama_pack.parts import Base
-from ollama_pack.peft import read_adapter
+from ollama_pack.parts import Adapter, Base, LoraPair, MadeTensor
 
 every_row = pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
 HALVED = {("llama", "q_proj"): "heads", ("llama", "k_proj"): "kv_heads"}
 """Where llama.cpp wants the halves of each head side by side: architecture, module → whose heads."""
 
+SPLITS = {
+    ("llama", "ffn_gate_exps"): slice(0, 8),
+    ("llama", "ffn_up_exps"): slice(8, 16),
+    ("qwen3moe", "ffn_gate_exps"): slice(0, 8),
+    ("qwen3moe", "ffn_up_exps"): slice(8, 16),
+    ("deepseek2", "ffn_gate_exps"): slice(0, 8),
+    ("deepseek2", "ffn_up_exps"): slice(8, 16),
+    ("gpt-oss", "ffn_gate_exps"): slice(0, 16, 2),
+    ("gpt-oss", "ffn_up_exps"): slice(1, 16, 2),
+}
+"""Which rows of the 16 of ``gate_up_proj`` each tensor has, told without the code's orders."""
+
 
 @pytest.fixture
 def base(arch, tiny_base) -> Base:
-    """Return the tiny base as this architecture, untied, with all tensors."""
-    return replace(tiny_base, arch=arch.name, tensors=tensors_of(tiny_base, tied=False))
+    """Return the tiny base as this architecture: untied, three experts, every weight of the row."""
+    sized = replace(tiny_base, arch=arch.name, experts=3, expert_feed_forward=8, tied=False)
+    head = {"output.weight": (sized.vocab, sized.hidden)}
+    return replace(sized, tensors=head | {target.tensor: shape_of(target, sized) for target in targets(arch)})
+
+
+def named(weight, block=0, expert=1) -> str:
+    return weight.module.replace(BLOCK, str(block)).replace(EXPERT, str(expert))
+
+
+def targets(arch):
+    """Return every weight that can be adapted, in two blocks and with one expert."""
+    modules = dict.fromkeys(named(weight, block) for weight in arch.weights for block in (0, 1))
+    found = [target for module in modules for target in find_targets(arch, module)]
+    return [target for target in found if not target.weight.ignored]
+
+
+def matrix(target, base) -> tuple[int, int]:
+    """Return rows and columns of one matrix; sizes that a base does not tell are made up."""
+    return tuple(dimension(size, base) or 10 for size in target.weight.shape)
+
+
+def shape_of(target, base) -> tuple[int, ...]:
+    return (base.experts,) * target.weight.has_experts + matrix(target, base)
 
 
 @pytest.fixture
-def converted(base, tmp_path):
-    """Return a directory with an adapter on every module of a llama-like row, and its GGUF file."""
-    directory = write_adapter(tmp_path / "ada", head=True, alpha=0.3)
-    path = tmp_path / "ada.gguf"
-    write_lora(map_adapter(read_adapter(directory), base), path, "f32")
-    return directory, path
+def trained(arch, base):
+    """Return module → A and B as PEFT would have them, for every weight of the row."""
+    random = np.random.default_rng(5)
+    factors = {}
+    for target in targets(arch):
+        module = named(target.weight, max(target.block, 0), max(target.expert, 0))
+        rows, columns = matrix(target, base)
+        rows *= 1 if target.weight.split is None else 2
+        if target.weight.kind is Kind.EMBEDDING:
+            rows, columns = columns, rows
+        stack = (base.experts,) if target.weight.has_experts and target.expert < 0 else ()
+        factors[module] = (
+            random.normal(0, 0.1, (*stack, 2, columns)).astype(np.float32),
+            random.normal(0, 0.1, (*stack, rows, 2)).astype(np.float32),
+        )
+    return factors
+
+
+def in_turn(arch, trained):
+    """Return groups of modules in which no two are the same weight under two names."""
+    groups: list[tuple[set[str], dict]] = []
+    for module, pair in trained.items():
+        tensors = {target.tensor for target in find_targets(arch, module)}
+        for taken, group in groups:
+            if not taken & tensors:
+                taken |= tensors
+                group[module] = pair
+                break
+        else:
+            groups.append((tensors, {module: pair}))
+    return [group for _, group in groups]
+
+
+@pytest.fixture
+def converted(arch, base, trained, tmp_path):
+    """Return module → its tensors in a GGUF file, as float64: A then B of each."""
+    found = {}
+    for number, group in enumerate(in_turn(arch, trained)):
+        pairs = tuple(
+            LoraPair(module, loaded(a, module), loaded(b, module), 0.3) for module, (a, b) in group.items()
+        )
+        adapter = Adapter(tmp_path, tmp_path / "x", pairs, 2, 0.3, "", {})
+        path = tmp_path / f"{number}.gguf"
+        write_lora(map_adapter(adapter, base), path, "f32")
+        written = {tensor.name: tensor for tensor in GGUFReader(path).tensors}
+        for module in group:
+            for target in find_targets(arch, module):
+                found[module, target.tensor] = tuple(
+                    written[f"{target.tensor}.lora_{side}"].data.astype(np.float64) for side in "ab"
+                )
+    return found
+
+
+def loaded(numbers, module) -> MadeTensor:
+    return MadeTensor(Path("x"), module, numbers.shape, (), lambda: numbers)
 
 
 def reordered(arch: str, module: str, base: Base, weight: np.ndarray) -> np.ndarray:
@@ -62,55 +144,56 @@ def test_orders_are_bijections(arch, heads, kv_heads, half):
 
 
 @every_row
+@pytest.mark.property
+@given(half=st.integers(1, 200))
+def test_splits_take_every_row_once(arch, half):
+    """The tensors of a fused module share its rows out: each row goes into one of them."""
+    modules = {weight.module for weight in arch.weights if weight.split is not None}
+    for module in modules:
+        parts = [weight.split(2 * half) for weight in arch.weights if weight.module == module]
+        assert sorted(row for part in parts for row in part) == list(range(2 * half))
+        assert {len(part) for part in parts} == {half}
+
+
+@every_row
 def test_names_agree_with_gguf(arch):
-    """gguf-py calls every tensor by the same name."""
-    modules = {
-        weight.module.replace("{i}", "2"): weight.tensor.replace("{i}", "2") for weight in arch.weights
-    }
+    """gguf-py calls every tensor by the same name, where it knows the module."""
+    modules = {named(weight, 2, 1): weight.tensor.replace(BLOCK, "2") for weight in arch.weights}
     command = [sys.executable, Path(__file__).with_name("ask_gguf.py"), arch.name, json.dumps(list(modules))]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert json.loads(answer.stdout) == modules
+    known = {module: name for module, name in json.loads(answer.stdout).items() if name}
+    assert known == {module: modules[module] for module in known}
+    assert len(known) >= 4
 
 
 @every_row
-def test_map_then_multiply(arch, base, converted):
+def test_map_then_multiply(arch, base, trained, converted):
     """ΔW of the file is ΔW of the adapter with its rows moved: the order of steps does not matter."""
-    directory, path = converted
-    factors = read_numbers(directory / "adapter_model.safetensors")
-    written = {tensor.name: tensor.data.astype(np.float64) for tensor in GGUFReader(path).tensors}
-    for module in Recipe(head=True).names():
-        a, b = (factors[f"base_model.model.{module}.lora_{side}.weight"] for side in "AB")
-        name = find_target(arch, module).tensor
-        assert np.array_equal(written[f"{name}.lora_b"], reordered(arch.name, module, base, b)), module
-        product = written[f"{name}.lora_b"] @ written[f"{name}.lora_a"]
-        np.testing.assert_allclose(product, reordered(arch.name, module, base, b @ a), rtol=1e-9, atol=1e-12)
+    for (module, tensor), (a, b) in converted.items():
+        target = next(target for target in find_targets(arch, module) if target.tensor == tensor)
+        first, second = (side.astype(np.float64) for side in trained[module])
+        if target.weight.kind is Kind.EMBEDDING:
+            np.testing.assert_allclose(a @ b.T, (second @ first).T, rtol=1e-9, atol=1e-12)
+            continue
+        wanted = reordered(arch.name, module, base, second @ first)
+        if target.weight.split is not None:
+            wanted = wanted[..., SPLITS[arch.name, tensor.split(".")[2]], :]
+        found = b @ a
+        if target.expert >= 0:
+            assert not np.delete(found, target.expert, axis=0).any(), "an expert without LoRA has some"
+            found = found[target.expert]
+        np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12, err_msg=module)
 
 
 @every_row
-def test_file_is_read_by_gguf(arch, converted):
-    """gguf-py reads the file: kind, architecture, alpha as float32, and every tensor as float32."""
-    reader = GGUFReader(converted[1])
-    alpha = reader.fields["adapter.lora.alpha"]
-    assert reader.fields["general.architecture"].contents() == arch.name
-    assert reader.fields["general.type"].contents() == "adapter"
-    assert reader.fields["adapter.type"].contents() == "lora"
-    assert (alpha.types, alpha.contents()) == ([GGUFValueType.FLOAT32], np.float32(0.3))
-    assert {tensor.tensor_type.name for tensor in reader.tensors} == {"F32"}
-
-
-@every_row
-def test_factors_without_order_are_the_same_bytes(arch, converted):
-    """Every A, and every B whose rows stay, has in the file the bytes it was trained with."""
-    directory, path = converted
-    factors = read_numbers(directory / "adapter_model.safetensors")
-    written = {tensor.name: tensor for tensor in GGUFReader(path).tensors}
-    for module in Recipe(head=True).names():
-        target = find_target(arch, module)
-        for side in "AB" if target.weight.rows is None else "A":
-            tensor = written[f"{target.tensor}.lora_{side.lower()}"]
-            source = factors[f"base_model.model.{module}.lora_{side}.weight"]
-            assert tuple(reversed(tensor.shape)) == source.shape
-            assert bytes(tensor.data) == source.astype("<f4").tobytes()
+def test_rows_without_an_order_are_the_same_bytes(arch, trained, converted):
+    """Every A, and every B whose rows stay, has in the file the numbers it was trained with."""
+    for (module, tensor), (a, b) in converted.items():
+        target = next(target for target in find_targets(arch, module) if target.tensor == tensor)
+        if target.expert < 0 and target.weight.kind is not Kind.EMBEDDING:
+            assert np.array_equal(a, trained[module][0])
+            if target.weight.rows is None and target.weight.split is None:
+                assert np.array_equal(b, trained[module][1])
 
 
 @every_row
@@ -121,36 +204,36 @@ def test_golden(arch, base, golden):
 
 def line(weight, base):
     rows = "as is"
-    if weight.rows is not None:
+    if weight.ignored:
+        rows = "refused: llama.cpp ignores LoRA here"
+    elif weight.rows is not None:
         order = weight.rows(base)
         per_head = " ".join(map(str, order[: base.head_dim + 2]))
         rows = f"{per_head} … ({len(order)})"
-    names = weight.module.replace("{i}", "1"), weight.tensor.replace("{i}", "1") + ".weight"
+    elif weight.split is not None:
+        rows = " ".join(map(str, weight.split(12))) + " of 12"
+    names = named(weight, 1, EXPERT), weight.tensor.replace(BLOCK, "1") + ".weight"
     shape = " × ".join(weight.shape)
-    return f"{names[0]:<34}  {names[1]:<26}  {shape:<22}  rows {rows}; columns as is\n"
-
-
-@every_row
-def test_shapes_name_sizes(arch, base):
-    """Every row of the table gives the shape its weight has in a base."""
-    for weight in arch.weights:
-        tensor = weight.tensor.replace("{i}", "0") + ".weight"
-        assert tuple(dimension(size, base) for size in weight.shape) == base.tensors[tensor]
+    kind = "" if weight.kind is Kind.LINEAR else f"; {weight.kind.value}"
+    return f"{names[0]:<46}  {names[1]:<26}  {shape:<28}  rows {rows}{kind}\n"
 
 
 @every_row
 def test_modules_are_unique(arch):
-    """No module and no tensor stands in a row twice, and blocks are numbered on both sides."""
-    assert len({weight.module for weight in arch.weights}) == len(arch.weights)
-    assert len({weight.tensor for weight in arch.weights}) == len(arch.weights)
-    assert all(("{i}" in weight.module) == ("{i}" in weight.tensor) for weight in arch.weights)
+    """No module stands in a row twice but as parts of one, and blocks are numbered on both sides."""
+    whole = [weight.module for weight in arch.weights if weight.split is None]
+    assert len(set(whole)) == len(whole)
+    assert len({(weight.module, weight.tensor) for weight in arch.weights}) == len(arch.weights)
+    assert all((BLOCK in weight.module) == (BLOCK in weight.tensor) for weight in arch.weights)
+    assert all(weight.has_experts for weight in arch.weights if EXPERT in weight.module)
 
 
 @every_row
 def test_row_is_found(arch):
     """A row is found by its name, and its classes name Hugging Face's causal models."""
     assert find_arch(arch.name) is arch
-    assert all(name.endswith("ForCausalLM") for name in arch.classes)
+    assert all(find_class(name) is arch for name in arch.classes)
+    assert all(name.endswith(("ForCausalLM", "LMHeadModel")) for name in arch.classes)
 
 
 def test_names_are_unique():
@@ -176,12 +259,24 @@ def test_unknown_row():
 )
 def test_targets(module, tensor, block):
     """A module is found with its tensor's name and its block."""
-    target = find_target(find_arch("llama"), module)
-    assert (target.tensor, target.block) == (tensor, block)
+    (target,) = find_targets(find_arch("llama"), module)
+    assert (target.tensor, target.block, target.expert) == (tensor, block, -1)
+
+
+def test_target_of_an_expert():
+    """A module of one expert is found with that expert's number."""
+    (target,) = find_targets(find_arch("qwen3moe"), "model.layers.4.mlp.experts.17.up_proj")
+    assert (target.tensor, target.block, target.expert) == ("blk.4.ffn_up_exps.weight", 4, 17)
+
+
+def test_targets_of_a_fused_module():
+    """A module whose rows are two weights goes into both tensors."""
+    found = find_targets(find_arch("qwen3moe"), "model.layers.0.mlp.experts.gate_up_proj")
+    assert [target.tensor for target in found] == ["blk.0.ffn_gate_exps.weight", "blk.0.ffn_up_exps.weight"]
 
 
 STRANGERS = [
-    "", "lm_head.0", "model.layers.self_attn.q_proj", "model.layers.0.q_proj", "model.embed_tokens",
+    "", "lm_head.0", "model.layers.self_attn.q_proj", "model.layers.0.q_proj", "model.embed_tokens.0",
     "x.model.layers.0.self_attn.q_proj", "model.norm", "model.layers.0.self_attn.q_proj.weight",
 ]  # fmt: skip
 
@@ -189,7 +284,7 @@ STRANGERS = [
 @pytest.mark.parametrize("module", STRANGERS)
 def test_no_target(module):
     """What is no linear weight of a row has no place."""
-    assert find_target(find_arch("llama"), module) is None
+    assert find_targets(find_arch("llama"), module) == ()
 
 
 def test_unknown_size():

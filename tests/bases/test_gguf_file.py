@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from adapters import TINY, write_model
 from gguf import GGUFWriter
+from recipes import TINY, write_model
 
 from ollama_pack.bases.gguf_file import human_count, read_base_gguf
 from ollama_pack.errors import InputError, UnsupportedError
@@ -43,6 +43,7 @@ def test_whole_model(tiny_gguf, tiny_shapes):
         gguf=tiny_gguf,
         tensors=tiny_shapes,
         details=base.details,
+        tied=True,
     )
     assert base == expected
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from adapters import write_adapter
+from recipes import write_adapter
 from terminal import NOBODY
 
 from ollama_pack.bases.catalog import read_base_by_name

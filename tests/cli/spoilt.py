@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from adapters import TINY, safetensors, with_header, write_adapter, write_model
+from recipes import TINY, safetensors, with_header, write_adapter, write_model
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -118,7 +118,7 @@ def empty_weights(scene):
     scene.weights(b"")
 
 
-@bad(3, "holds no tensor")
+@bad(3, "nothing was trained, or nothing was saved")
 def adapter_of_443_bytes(scene):
     header = json.dumps({"__metadata__": {"format": "pt"}}).encode()
     scene.weights(with_header(header.ljust(443 - 8)))

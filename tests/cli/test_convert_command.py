@@ -1,7 +1,7 @@
 """``ollama-pack convert``: the GGUF LoRA alone."""
 
 import pytest
-from adapters import read_numbers
+from recipes import read_numbers
 from terminal import run, tree
 
 from ollama_pack.gguf_io.read import read_gguf

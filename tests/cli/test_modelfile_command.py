@@ -30,7 +30,7 @@ def test_printed(said, ada, tmp_path):
 def test_options(said):
     """Every option arrives in its command."""
     modelfile = said(
-        *("--template", "vicuna", "--system", "You are\nAda.", "--adapter", "/x/ada.gguf"),
+        *("--template", "vicuna", "--system", "You are\nAda.", "--adapter-file", "/x/ada.gguf"),
         *("--parameter", "temperature=0.3", "--parameter", "stop=END"),
     )
     assert modelfile.value("SYSTEM") == "You are\nAda."

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from adapters import safetensors
+from recipes import safetensors
 
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf_io.cast import bf16_to_f16, cast_tensor
 from ollama_pack.parts import LoraTensor
 from ollama_pack.safetensors_io import read_safetensors
-from ollama_pack.weights import open_weights
+from ollama_pack.weights import Weights
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def cast(tmp_path):
         path = tmp_path / "weights.safetensors"
         path.write_bytes(safetensors({"layer.x": np.asarray(numbers, np.float32)}, dtype))
         tensor = LoraTensor("x.lora_b", read_safetensors(path)["layer.x"], order, factor)
-        with open_weights(path) as file:
-            return cast_tensor(file, tensor, outtype)
+        with Weights() as weights:
+            return cast_tensor(weights, tensor, outtype)
 
     return store_and_cast
 

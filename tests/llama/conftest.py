@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -9,9 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from judging import GOLDENS, OUTTYPES, RECORDS, TORCH, Judge, request_of
+from kinds import KINDS, RIGHT, Kind
+from smollm2 import write_f32
+
+from ollama_pack.bases.gguf_file import read_base_gguf
+from ollama_pack.gguf_io.write import write_lora
+from ollama_pack.mapping import map_adapter
+from ollama_pack.pipeline import Work, read_adapters
 
 CHILD = Path(__file__).parent / "child.py"
 SECONDS = 120
+BASE = os.environ.get("OLLAMA_PACK_TEST_BASE", "")
 
 AskLlama = Callable[[Path, Sequence[int], Sequence[Path | None]], "list[np.ndarray | None]"]
 
@@ -37,3 +47,65 @@ def ask_llama(tmp_path_factory) -> AskLlama:
             return [found.get(str(place)) for place in range(len(paths))]
 
     return ask
+
+
+@pytest.fixture(scope="session")
+def base_file(tmp_path_factory) -> Callable[[str], Path]:
+    """Return model → its float32 GGUF file."""
+    made: dict[str, Path] = {}
+
+    def find(model: str) -> Path:
+        if model == "smollm2":
+            if model not in made:
+                if not BASE:
+                    pytest.skip(
+                        "NOT TESTED on a real base: OLLAMA_PACK_TEST_BASE names none (make test fetches it)"
+                    )
+                made[model] = tmp_path_factory.mktemp("smollm2") / "smollm2.f32.gguf"
+                write_f32(Path(BASE), made[model])
+            return made[model]
+        own = RECORDS / model / "base.gguf"
+        return own if own.exists() else GOLDENS / "reference" / model / "base.gguf"
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def settled(base_file) -> Callable[[Kind], Work]:
+    """Return kind → what is to be written for it."""
+
+    def settle(kind: Kind) -> Work:
+        adapter, base = read_adapters(request_of(kind)), read_base_gguf(base_file(kind.model))
+        return Work(adapter, base, map_adapter(adapter, base))
+
+    return settle
+
+
+@pytest.fixture(scope="session")
+def judge_kinds(ask_llama, base_file, settled, tmp_path_factory) -> Callable[[str], Judge]:
+    """Return model → records and answers; llama.cpp is started once for each row of tokens."""
+    kept: dict[str, Judge] = {}
+
+    def look(model: str) -> Judge:
+        if model not in kept:
+            scratch = tmp_path_factory.mktemp(model)
+            with np.load(RECORDS / model / "logits.npz") as records:
+                truth = dict(records)
+            kinds = [kind for kind in KINDS if (kind.model, kind.verdict) == (model, RIGHT)]
+            kinds = [kind for kind in kinds if TORCH or kind.case != "bin"]
+            answers: dict = {}
+            for key in {f"tokens:{kind.case}" for kind in kinds if f"tokens:{kind.case}" in truth} | {
+                "tokens"
+            }:
+                mine = [kind for kind in kinds if (f"tokens:{kind.case}" in truth) == (key != "tokens")]
+                jobs = [(kind, outtype) for kind in mine for outtype in OUTTYPES]
+                paths = [scratch / f"{kind.case}-{outtype}.gguf" for kind, outtype in jobs]
+                for (kind, outtype), path in zip(jobs, paths, strict=True):
+                    write_lora(settled(kind).plan, path, outtype)
+                bare, *found = ask_llama(base_file(model), truth[key], [None, *paths])
+                answers["base", key] = bare
+                answers |= {(kind.case, out): logits for (kind, out), logits in zip(jobs, found, strict=True)}
+            kept[model] = Judge(model, truth, answers)
+        return kept[model]
+
+    return look

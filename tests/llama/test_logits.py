@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ollama_pack.adapters import read_adapter
 from ollama_pack.bases.gguf_file import read_base_gguf
 from ollama_pack.gguf_io.write import write_lora
 from ollama_pack.mapping import map_adapter
 from ollama_pack.parts import LoraPlan, LoraTensor
-from ollama_pack.peft import read_adapter
 from ollama_pack.proofs.numbers import prove_numbers
 
 REFERENCE = Path(__file__).parent.parent / "goldens" / "reference"

@@ -6,13 +6,13 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-from adapters import TINY, read_numbers, write_adapter
+from recipes import TINY, read_numbers, write_adapter
 
+from ollama_pack.adapters import read_adapter
 from ollama_pack.errors import InputError, ProofError
 from ollama_pack.gguf_io.write import write_lora
 from ollama_pack.mapping import map_adapter
 from ollama_pack.parts import Adapter
-from ollama_pack.peft import read_adapter
 from ollama_pack.proofs.numbers import LIMITS, prove_numbers, require
 
 Q, K, V = "blk.0.attn_q.weight", "blk.1.attn_k.weight", "blk.0.attn_v.weight"
@@ -253,13 +253,13 @@ def test_other_kind(copy_of, key, value):
 def test_quantised_file(copy_of):
     """A quantised factor cannot be compared, and is an InputError."""
     copy = copy_of()
-    raw = np.zeros((28, 34), np.uint8)
+    raw = np.zeros((28, 18), np.uint8)
     path = copy.path.with_name("quantised.gguf")
     writer = gguf.GGUFWriter(path, "llama")
     for key, text in list(copy.keys.items())[1:]:
         writer.add_string(key, text)
     for name in copy.tensors:
-        writer.add_tensor(name, raw, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+        writer.add_tensor(name, raw, raw_dtype=gguf.GGMLQuantizationType.Q4_0)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -6,11 +6,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from adapters import ALL_LINEAR, TINY, Recipe, write_adapter
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as numbers
+from recipes import ALL_LINEAR, TINY, Recipe, write_adapter
 
-from ollama_pack.peft import read_adapter
+from ollama_pack.adapters import read_adapter
 
 dtypes = st.sampled_from(["F32", "F16", "BF16"])
 outtypes = st.sampled_from(["f16", "f32"])

@@ -5,15 +5,15 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from adapters import safetensors
 from hypothesis import given
 from hypothesis import strategies as st
+from recipes import safetensors
 from strategies import dtypes, matrices, outtypes
 
-from ollama_pack.gguf_io.cast import OUT_DTYPES, bf16_to_f16, cast_tensor
+from ollama_pack.gguf_io.cast import CASTS, bf16_to_f16, cast_tensor
 from ollama_pack.parts import LoraTensor
 from ollama_pack.safetensors_io import read_safetensors
-from ollama_pack.weights import BLOCK, open_weights, read_float32, widened
+from ollama_pack.weights import BLOCK, Weights, widened
 
 pytestmark = pytest.mark.property
 
@@ -46,11 +46,11 @@ def test_order_factor_cast(matrix, dtype, outtype, data):
         path = Path(directory) / "x.safetensors"
         path.write_bytes(safetensors({"x": matrix}, dtype))
         tensor = read_safetensors(path)["x"]
-        with open_weights(path) as file:
-            numbers = read_float32(file, tensor)
-            found = cast_tensor(file, LoraTensor("x", tensor, order, factor), outtype)
+        with Weights() as weights:
+            numbers = weights.float32(tensor)
+            found = cast_tensor(weights, LoraTensor("x", tensor, order, factor), outtype)
     rows = numbers if order is None else numbers[list(order)]
-    assert np.array_equal(found, (rows * np.float32(factor)).astype(OUT_DTYPES[outtype]))
+    assert np.array_equal(found, CASTS[outtype](rows * np.float32(factor)))
 
 
 @given(matrices)

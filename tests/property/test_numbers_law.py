@@ -10,7 +10,7 @@ from strategies import outtypes, recipes, written
 from ollama_pack.gguf_io.write import write_lora
 from ollama_pack.mapping import map_adapter
 from ollama_pack.proofs.numbers import LIMITS, ROUNDING, prove_numbers
-from ollama_pack.weights import open_weights, read_float32
+from ollama_pack.weights import Weights
 
 pytestmark = pytest.mark.property
 some = settings(max_examples=40)
@@ -22,9 +22,9 @@ def test_folding_leaves_delta_alone(recipe):
     """The plan's alpha / rank · B · A is the adapter's scale · B · A, within a few float32 roundings."""
     with written(recipe) as (_, adapter):
         plan = map_adapter(adapter, recipe.base)
-        with open_weights(adapter.weights) as file:
+        with Weights() as weights:
             for pair, b in zip(adapter.pairs, plan.tensors[1::2], strict=True):
-                exact = read_float32(file, pair.b).astype(np.float64)
+                exact = weights.float32(pair.b).astype(np.float64)
                 rows = exact if b.order is None else exact[list(b.order)]
                 planned = plan.alpha / pair.rank * b.factor * rows
                 np.testing.assert_allclose(planned, pair.scale * rows, rtol=2.0**-22)
@@ -49,9 +49,9 @@ def worst_case(adapter, plan, dtype):
     """
     relative, absolute = ROUNDING[dtype]
     found = []
-    with open_weights(adapter.weights) as file:
+    with Weights() as weights:
         for pair, planned in zip(adapter.pairs, plan.tensors[1::2], strict=True):
-            a, b = (read_float32(file, tensor).astype(np.float64) for tensor in (pair.a, pair.b))
+            a, b = (weights.float32(tensor).astype(np.float64) for tensor in (pair.a, pair.b))
             off_a, off_b = relative * np.abs(a) + absolute, relative * np.abs(b) + absolute / planned.factor
             off = off_b @ (np.abs(a) + off_a) + np.abs(b) @ off_a
             found.append(np.linalg.norm(off) / np.linalg.norm(b @ a))

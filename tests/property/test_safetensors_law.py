@@ -5,9 +5,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from adapters import safetensors, with_header
 from hypothesis import given
 from hypothesis import strategies as st
+from recipes import safetensors, with_header
 from safetensors.numpy import save
 
 from ollama_pack.errors import InputError, PackError

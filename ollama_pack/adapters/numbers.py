@@ -1,0 +1,81 @@
+"""LOOK  at every number of an adapter once: NaN and infinity, and adapters that do nothing."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ollama_pack.fates import Findings
+from ollama_pack.parts import LoraPair, Tensor
+from ollama_pack.tensors import leaves_of
+from ollama_pack.weights import Stored, Weights, all_finite, keep_freed_memory
+
+WORKERS = 2
+
+
+class Look(NamedTuple):
+    """What the numbers of a tensor are.
+
+    Attributes:
+        tensor: whose.
+        bad: how many are NaN or infinite.
+        zero: whether all are zero.
+    """
+
+    tensor: Tensor
+    bad: int
+    zero: bool
+
+
+def look_at_numbers(pairs: Sequence[LoraPair], findings: Findings, *, allow_noop: bool = False) -> None:
+    """Find tensors that are not finite, and whether no pair changes anything.
+
+    ΔW is a product in every method, so it is zero where one of its factors is. Every number is read.
+
+    Raises:
+        InputError: the weights cannot be read.
+    """
+    keep_freed_memory()
+    tensors = _distinct(pairs)
+    with ThreadPoolExecutor(WORKERS, "numbers") as pool:
+        looks = [
+            look
+            for part in pool.map(_look_at, (tensors[i::WORKERS] for i in range(WORKERS)))
+            for look in part
+        ]
+    for look in looks:
+        if look.bad:
+            findings.add("not-finite", f"{look.tensor.name}: {look.bad} of {_size(look.tensor)} numbers")
+    zero = {(look.tensor.path, look.tensor.name) for look in looks if look.zero}
+    idle = [pair.module for pair in pairs if pair.alpha == 0 or _any_of(pair, zero)]
+    if len(idle) == len(pairs) and not allow_noop and not findings.codes:
+        findings.add("noop", *idle)
+
+
+def _distinct(pairs: Sequence[LoraPair]) -> list[Tensor]:
+    found = (leaf for pair in pairs for leaf in leaves_of(pair))
+    return list({(leaf.path, leaf.name): leaf for leaf in found}.values())
+
+
+def _any_of(pair: LoraPair, zero: set[tuple[Path, str]]) -> bool:
+    return any((leaf.path, leaf.name) in zero for leaf in leaves_of(pair))
+
+
+def _look_at(tensors: Iterable[Tensor]) -> list[Look]:
+    with Weights() as weights:
+        return [_look(tensor, *weights.stored(tensor)) for tensor in tensors]
+
+
+def _look(tensor: Tensor, numbers: Stored, dtype: str) -> Look:
+    if not all_finite(numbers):
+        wide = numbers.astype(np.uint32) << np.uint32(16) if dtype == "BF16" else numbers
+        bad = int((~np.isfinite(wide.view(np.float32) if dtype == "BF16" else wide)).sum())
+        return Look(tensor, bad, zero=False)
+    magnitudes = numbers & np.uint16(0x7FFF) if dtype == "BF16" else numbers
+    return Look(tensor, 0, zero=not magnitudes.any())
+
+
+def _size(tensor: Tensor) -> int:
+    return int(np.prod(tensor.shape))

@@ -1,0 +1,62 @@
+"""READ  adapter_model.bin, with torch's loader that makes tensors and nothing else.
+
+A pickle can run any program. torch's ``weights_only`` refuses everything but plain tensors, and is not
+without holes before 2.6 (CVE-2025-32434), so older versions are not used. The only place that knows torch.
+"""
+
+from pathlib import Path
+
+from ollama_pack.errors import InputError, UnsupportedError
+from ollama_pack.parts import MadeTensor
+
+OLDEST_TORCH = (2, 6)
+
+_SAVE_AGAIN = "save the adapter again with model.save_pretrained(DIR, safe_serialization=True)"
+
+
+def read_pickle(path: Path) -> dict[str, MadeTensor]:
+    """Return every tensor of a file that ``torch.save`` made, by name.
+
+    Raises:
+        InputError: the file is damaged, or holds something else than tensors.
+        UnsupportedError: torch is not installed, or too old to be safe.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise UnsupportedError(
+            "The weights are a pickle; reading one safely takes torch, which is not installed.",
+            where=path,
+            hint=f"pip install 'ollama-pack[torch]', or {_SAVE_AGAIN}",
+        ) from error
+    version = tuple(int(number) for number in torch.__version__.split("+")[0].split(".")[:2])
+    if version < OLDEST_TORCH:
+        raise UnsupportedError(
+            f"torch {torch.__version__} cannot read a pickle safely; 2.6 and later can.",
+            where=path,
+            hint=f"pip install 'torch>=2.6', or {_SAVE_AGAIN}",
+        )
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"Cannot read the weights: {error.strerror or error}.", where=path) from error
+    except (RuntimeError, ValueError, EOFError, KeyError, AttributeError, TypeError, IndexError) as error:
+        raise _not_tensors(path, str(error).strip().partition("\n")[0]) from error
+    except torch.serialization.pickle.UnpicklingError as error:
+        raise _not_tensors(path, "it asks for more than tensors") from error
+    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
+        raise _not_tensors(path, "it is no table of tensors")
+    return {str(name): _made(path, str(name), tensor) for name, tensor in loaded.items()}
+
+
+def _made(path: Path, name: str, tensor: "torch.Tensor") -> MadeTensor:  # type: ignore[name-defined]  # noqa: F821
+    numbers = tensor.detach().float().contiguous().numpy()
+    return MadeTensor(path, name, tuple(numbers.shape), (), lambda: numbers)
+
+
+def _not_tensors(path: Path, reason: str) -> InputError:
+    return InputError(
+        f"The file is damaged, or holds other things than tensors: {reason:.200}.",
+        where=path,
+        hint=_SAVE_AGAIN,
+    )

@@ -1,0 +1,76 @@
+"""READ  config.json of a model from Hugging Face → Base. No weight is read.
+
+How the weights are stored does not matter here: a LoRA of a base in 4 bits (bitsandbytes, GPTQ, AWQ) is a
+LoRA of the base all the same.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ollama_pack.archs import find_class
+from ollama_pack.errors import InputError, UnsupportedError
+from ollama_pack.files import read_json_object
+from ollama_pack.parts import Base
+
+FILE = "config.json"
+
+_NAMES = {
+    "blocks": ("num_hidden_layers", "n_layer"),
+    "heads": ("num_attention_heads", "n_head"),
+    "hidden": ("hidden_size", "n_embd"),
+}
+"""Number of a base → the keys it may have."""
+
+
+def read_hf_config(directory: Path) -> Base:
+    """Return what config.json in a directory says of a base.
+
+    Where it says nothing of it, head and embeddings are tied: that is transformers' default.
+
+    Raises:
+        InputError: the file is missing or damaged, or lacks a number.
+        UnsupportedError: its class has no row in the table of architectures.
+    """
+    path = directory / FILE
+    config = read_json_object(path)
+    classes = config.get("architectures") or []
+    name = next((name for name in classes if isinstance(name, str)), "") if isinstance(classes, list) else ""
+    arch = find_class(name)
+    if arch is None:
+        raise UnsupportedError(
+            f"Models of the class {name or 'none'} cannot be converted yet.",
+            where=f"{path}: architectures",
+            hint="ollama-pack archs  lists those that can; CONTRIBUTING.md shows how to add one",
+        )
+    nested = config.get("text_config")
+    text = {**config, **nested} if isinstance(nested, Mapping) else config
+    numbers = {key: _number(text, names, path) for key, names in _NAMES.items()}
+    return Base(
+        arch=arch.name,
+        blocks=numbers["blocks"],
+        heads=numbers["heads"],
+        hidden=numbers["hidden"],
+        kv_heads=_number(text, ("num_key_value_heads",), path, numbers["heads"]),
+        head_dim=_number(text, ("head_dim",), path, numbers["hidden"] // max(numbers["heads"], 1)),
+        feed_forward=_number(text, ("intermediate_size", "n_inner"), path, 0),
+        experts=_number(text, ("num_local_experts", "num_experts", "n_routed_experts"), path, 0),
+        expert_feed_forward=_number(text, ("moe_intermediate_size", "intermediate_size"), path, 0),
+        vocab=_number(text, ("vocab_size",), path, 0),
+        tied=bool(text.get("tie_word_embeddings", True)),
+        origin=f"{FILE} in {directory.name or directory}",
+    )
+
+
+def _number(config: Mapping[str, Any], names: tuple[str, ...], path: Path, default: int | None = None) -> int:
+    """Return the first whole number above 0 under one of the names."""
+    for name in names:
+        value = config.get(name)
+        if value is None:
+            continue
+        if type(value) is not int or not 0 < value < 2**40:
+            raise InputError(f"The value is {value!r:.40}, not a whole number.", where=f"{path}: {name}")
+        return value
+    if default is None:
+        raise InputError("The key is missing.", where=f"{path}: {names[0]}")
+    return default

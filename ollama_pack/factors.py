@@ -1,0 +1,126 @@
+"""Tensors made from tensors: the algebra of low-rank factors.
+
+Nothing is computed here: each function returns a `MadeTensor` that knows its shape, and how to make
+its numbers when it is read. Where numbers are multiplied, each result is one float32 product.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ollama_pack.parts import MadeTensor, Tensor
+from ollama_pack.weights import Float32
+
+
+def made(shape: Sequence[int], parts: Sequence[Tensor], make: Callable[..., Float32]) -> MadeTensor:
+    """Return a tensor of a shape that `make` makes of the numbers of the parts."""
+    return MadeTensor(parts[0].path, parts[0].name, tuple(shape), tuple(parts), make)
+
+
+def transposed(tensor: Tensor) -> MadeTensor:
+    """Return a tensor with its last two dimensions swapped."""
+    *front, rows, columns = tensor.shape
+    return made((*front, columns, rows), (tensor,), lambda numbers: np.swapaxes(numbers, -1, -2))
+
+
+def reshaped(tensor: Tensor, shape: Sequence[int]) -> MadeTensor:
+    """Return the same numbers in another shape."""
+    return made(shape, (tensor,), lambda numbers: numbers.reshape(shape))
+
+
+def corner(tensor: Tensor, rows: int, columns: int) -> MadeTensor:
+    """Return the first rows and columns of a matrix."""
+    return made((rows, columns), (tensor,), lambda numbers: numbers[:rows, :columns])
+
+
+def rows_times(tensor: Tensor, vector: Tensor) -> MadeTensor:
+    """Return a matrix, each row multiplied with one number of a vector (n, or n × 1)."""
+    return made(tensor.shape, (tensor, vector), lambda numbers, by: numbers * by.reshape(-1, 1))
+
+
+def times(tensor: Tensor, factor: float) -> Tensor:
+    """Return a tensor multiplied with a number; itself where that is 1."""
+    if factor == 1.0:
+        return tensor
+    return made(tensor.shape, (tensor,), lambda numbers: numbers * np.float32(factor))
+
+
+def rows_crossed(left: Tensor, right: Tensor) -> MadeTensor:
+    """Return n × (p·q), whose row i is the Kronecker product of the rows i of n × p and n × q."""
+    (n, p), (_, q) = left.shape, right.shape
+    return made(
+        (n, p * q),
+        (left, right),
+        lambda a, b: np.einsum("np,nq->npq", a, b, optimize=False).reshape(n, p * q),
+    )
+
+
+def columns_crossed(left: Tensor, right: Tensor) -> MadeTensor:
+    """Return (p·q) × n, whose column i is the Kronecker product of the columns i of p × n and q × n."""
+    (p, n), (q, _) = left.shape, right.shape
+    return made(
+        (p * q, n),
+        (left, right),
+        lambda a, b: np.einsum("pn,qn->pqn", a, b, optimize=False).reshape(p * q, n),
+    )
+
+
+def kronecker(left: Tensor | int, right: Tensor | int) -> MadeTensor:
+    """Return the Kronecker product of two matrices; a number stands for the identity of that size."""
+    shapes = [(side, side) if isinstance(side, int) else side.shape for side in (left, right)]
+    parts = [side for side in (left, right) if not isinstance(side, int)]
+
+    def make(*numbers: Float32) -> Float32:
+        left_to_right = iter(numbers)
+        sides = [
+            np.eye(side, dtype=np.float32) if isinstance(side, int) else next(left_to_right)
+            for side in (left, right)
+        ]
+        return np.kron(*sides)
+
+    return made([a * b for a, b in zip(*shapes, strict=True)], parts, make)
+
+
+def expert_a(tensor: Tensor, experts: int) -> MadeTensor:
+    """Return experts × rank × in from PEFT's (experts · rank) × in; the rank counts fastest."""
+    rows, columns = tensor.shape
+    return reshaped(tensor, (experts, rows // experts, columns))
+
+
+def expert_b(tensor: Tensor, experts: int) -> MadeTensor:
+    """Return experts × out × rank from PEFT's out × (rank · experts); the expert counts fastest.
+
+    (``ParamWrapper.get_delta_weight`` in PEFT, its einsum "o r e".)
+    """
+    out, columns = tensor.shape
+    rank = columns // experts
+    return made(
+        (experts, out, rank),
+        (tensor,),
+        lambda numbers: numbers.reshape(out, rank, experts).transpose(2, 0, 1),
+    )
+
+
+def joined(tensors: Sequence[Tensor], axis: int) -> Tensor:
+    """Return tensors side by side along an axis, counted from the end; one alone as it is."""
+    if len(tensors) == 1:
+        return tensors[0]
+    shape = list(tensors[0].shape)
+    shape[axis] = sum(tensor.shape[axis] for tensor in tensors)
+    return made(shape, tensors, lambda *numbers: np.concatenate(numbers, axis))
+
+
+def stacked(tensors: Sequence[Tensor | None], shape: tuple[int, int]) -> MadeTensor:
+    """Return len(tensors) × shape: matrices of at most that shape, filled with zeros; None is all zeros."""
+    present = [tensor for tensor in tensors if tensor is not None]
+
+    def make(*numbers: Float32) -> Float32:
+        stack = np.zeros((len(tensors), *shape), np.float32)
+        in_order = iter(numbers)
+        for place, tensor in enumerate(tensors):
+            if tensor is not None:
+                matrix = next(in_order)
+                stack[place, : matrix.shape[0], : matrix.shape[1]] = matrix
+        return stack
+
+    return made((len(tensors), *shape), present, make)

@@ -1,0 +1,99 @@
+"""A base from its config.json: sizes, and nothing of its weights."""
+
+import json
+from pathlib import Path
+
+import pytest
+from recipes import TINY
+
+from ollama_pack.bases.find import Clues, find_base, same_base
+from ollama_pack.bases.hf_config import read_hf_config
+from ollama_pack.errors import InputError, UnsupportedError
+
+CONFIG = {
+    "architectures": ["LlamaForCausalLM"], "num_hidden_layers": 2, "num_attention_heads": 4,
+    "hidden_size": 20, "num_key_value_heads": 2, "head_dim": 6, "intermediate_size": 28, "vocab_size": 50,
+    "tie_word_embeddings": False,
+}  # fmt: skip
+
+
+@pytest.fixture
+def read(tmp_path):
+    def write_and_read(**changes):
+        config = {key: value for key, value in {**CONFIG, **changes}.items() if value is not ...}
+        (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
+        return read_hf_config(tmp_path)
+
+    return write_and_read
+
+
+def test_sizes(read):
+    """All sizes are those of the file."""
+    base = read()
+    names = ("arch", "blocks", "heads", "kv_heads", "head_dim", "hidden", "feed_forward", "vocab")
+    assert [getattr(base, name) for name in names] == [getattr(TINY, name) for name in names]
+    assert (base.tied, base.tensors, base.gguf) == (False, None, None)
+
+
+def test_defaults(read):
+    """What the file leaves out is what transformers takes it for."""
+    base = read(num_key_value_heads=..., head_dim=..., tie_word_embeddings=...)
+    assert (base.kv_heads, base.head_dim, base.tied) == (4, 5, True)
+
+
+def test_text_model_of_a_larger_one(read):
+    """Sizes of a model that sees are those of its text model."""
+    assert read(text_config={"hidden_size": 24}, hidden_size=...).hidden == 24
+
+
+@pytest.mark.parametrize("key", ["num_experts", "num_local_experts", "n_routed_experts"])
+def test_experts(read, key):
+    """The number of experts has many names."""
+    base = read(architectures=["Qwen3MoeForCausalLM"], moe_intermediate_size=8, **{key: 3})
+    assert (base.arch, base.experts, base.expert_feed_forward) == ("qwen3moe", 3, 8)
+
+
+@pytest.mark.parametrize("key", ["num_hidden_layers", "num_attention_heads", "hidden_size"])
+@pytest.mark.parametrize("value", [..., 0, -1, "8", 2.5, True, 2**50], ids=repr)
+def test_sizes_that_are_none(read, key, value):
+    """A size that is missing, or no whole number, is told with its key."""
+    with pytest.raises(InputError) as caught:
+        read(**{key: value})
+    assert caught.value.where.endswith(key)
+
+
+@pytest.mark.parametrize("classes", [["FooForCausalLM"], [], None, "LlamaForCausalLM", [1]])
+def test_unknown_class(read, classes):
+    """A class without a row is told by its name."""
+    with pytest.raises(UnsupportedError, match="cannot be converted yet"):
+        read(architectures=classes)
+
+
+def test_missing_file(tmp_path):
+    """A directory without the file is told with the reason."""
+    with pytest.raises(InputError, match="No such file"):
+        read_hf_config(tmp_path)
+
+
+def test_named_as_a_base(read, tmp_path):
+    """--base with the directory takes its sizes, and the Ollama model of the id that the adapter names."""
+    read()
+    base = find_base(Clues(option=str(tmp_path), adapter_base="lmsys/vicuna-7b-v1.5"))
+    assert (base.hidden, base.tag, base.source_id) == (20, "vicuna:7b", "lmsys/vicuna-7b-v1.5")
+    assert find_base(Clues(option=str(tmp_path), adapter_base="org/unknown")).tag == ""
+    assert Path(base.origin.rpartition(" in ")[2]).name == tmp_path.name
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("org/a", "org/a", True),
+        ("", "org/a", True),
+        ("unsloth/llama-2-7b-chat-bnb-4bit", "meta-llama/Llama-2-7b-chat-hf", True),
+        ("lmsys/vicuna-7b-v1.5", "meta-llama/Llama-2-7b-chat-hf", False),
+        ("org/a", "org/b", False),
+    ],
+)
+def test_same_base(one, other, same):
+    """Two ids are one base where they are equal, unknown, or of one row of the catalog."""
+    assert same_base(one, other) is same

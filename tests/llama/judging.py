@@ -1,0 +1,52 @@
+"""PEFT's records beside llama.cpp's answers."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+from kinds import Kind
+
+from ollama_pack.request import Request
+
+GOLDENS = Path(__file__).parent.parent / "goldens"
+RECORDS = GOLDENS / "kinds"
+OUTTYPES = ("f32", "f16")
+TORCH = importlib.util.find_spec("torch") is not None
+
+
+def request_of(kind: Kind) -> Request:
+    """Return what a user would ask for."""
+    home = RECORDS / kind.model / (kind.folder or kind.case)
+    directory, *others = (home / inside for inside in kind.inside)
+    return Request(directory=directory, others=tuple(others), **kind.asked)
+
+
+class Judge:
+    """PEFT's records and llama.cpp's answers for one model."""
+
+    def __init__(self, model, truth, answers):
+        self.model, self.truth, self.answers = model, truth, answers
+
+    @property
+    def cases(self) -> set[str]:
+        """Return what was judged."""
+        return {case for case, _ in self.answers}
+
+    def of_base(self, case: str = "") -> np.ndarray:
+        """Return the recorded logits without an adapter, for the tokens of a case."""
+        return self.truth.get(f"base:{case}", self.truth["base"])
+
+    def seen(self, logits: np.ndarray) -> np.ndarray:
+        """Return the columns of the vocabulary that were recorded."""
+        columns = self.truth.get("columns")
+        return logits if columns is None else logits[:, columns]
+
+    def effect(self, case: str) -> float:
+        """Return the largest change of a logit by the adapter, as PEFT has it."""
+        return float(np.abs(self.truth[case] - self.of_base(case)).max())
+
+    def miss(self, case: str, outtype: str) -> float:
+        """Return the largest difference from PEFT, in units of the effect."""
+        logits = self.answers[case, outtype]
+        assert logits is not None, "llama.cpp refuses the adapter"
+        return float(np.abs(self.seen(logits) - self.truth[case]).max()) / self.effect(case)

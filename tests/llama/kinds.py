@@ -1,0 +1,208 @@
+"""Every kind of adapter, and what must become of it: the rows that docs/adapters.md prints.
+
+The adapters and PEFT's logits lie in ``tests/goldens/kinds``, made by ``tests/reference/record_kinds.py``.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+RIGHT, REFUSED, DAMAGED = "right", "refused", "damaged"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One recorded adapter.
+
+    Attributes:
+        model: the base it was made for.
+        case: its folder, and the name of its logits.
+        feature: what people call what is special about it; several cases may share one.
+        verdict: what must become of it.
+        rule: the rule of `ollama_pack.fates` that says so; empty where it is right, or damaged below that.
+        asked: fields of a `Request` beside the directory.
+        inside: the directories of the adapters in the folder, where it is not the folder itself.
+    """
+
+    model: str
+    case: str
+    feature: str
+    verdict: str = RIGHT
+    rule: str = ""
+    asked: dict[str, Any] = field(default_factory=dict)
+    inside: tuple[str, ...] = (".",)
+    folder: str = ""
+
+
+def right(model: str, feature: str, *cases: str) -> list[Kind]:
+    return [Kind(model, case, feature) for case in cases]
+
+
+def refused(model: str, feature: str, rule: str, *cases: str) -> list[Kind]:
+    return [Kind(model, case, feature, REFUSED, rule) for case in cases]
+
+
+def damaged(feature: str, rule: str, *cases: str) -> list[Kind]:
+    return [Kind("llama", case, feature, DAMAGED, rule) for case in cases]
+
+
+WEIGHTED = {"weights": (0.7, 0.3)}
+
+KINDS: tuple[Kind, ...] = (
+    *right("llama", "any rank and alpha", "plain", "alpha-rank"),
+    *right("llama", "`use_rslora`", "rslora"),
+    *right("llama", "`alpha_pattern`", "alpha-pattern"),
+    *right("llama", "`rank_pattern`", "rank-pattern"),
+    *right("llama", "both patterns, rsLoRA with patterns", "rank-and-alpha-pattern", "rslora-patterns"),
+    *right(
+        "llama", "`layers_to_transform`, `exclude_modules`, `all-linear`", "layers", "exclude", "all-linear"
+    ),
+    *right("llama", "inits that leave the base alone", "init-gaussian", "init-orthogonal", "init-false"),
+    *right(
+        "llama",
+        "`add_weighted_adapter`: cat, svd, linear, negative weights",
+        "weighted-cat",
+        "weighted-svd",
+        "weighted-linear",
+        "weighted-negative-cat",
+    ),
+    Kind("llama", "second-adapter", "several adapters in one tree (`--adapter`)", asked={"adapter": "style"}),
+    Kind(
+        "llama",
+        "second-adapter-default",
+        "several adapters in one tree (`--adapter`)",
+        folder="second-adapter",
+    ),
+    *right("llama", "`adapter_model.bin` (extra `torch`)", "bin"),
+    *right("llama", "F16, BF16, mixed", "f16", "bf16", "mixed-dtypes"),
+    *right(
+        "llama",
+        "other spellings of tensor names",
+        "keys-no-prefix",
+        "keys-default",
+        "keys-base-layer",
+        "keys-language-model",
+        "keys-compiled",
+    ),
+    *right("llama", "`fan_in_fan_out` on linear weights", "fan-in-fan-out"),
+    *right("gpt2", "GPT-2's Conv1D", "conv1d", "conv1d-attn-c-proj"),
+    *right("llama", "`target_parameters` on 2-D weights", "target-parameters-2d"),
+    *right(
+        "qwen3moe",
+        "`target_parameters` on experts",
+        "experts-down",
+        "experts-gate-up",
+        "experts-both",
+        "experts-and-attention",
+        "experts-rslora",
+        "experts-old-names",
+    ),
+    *right("mixtral", "`target_parameters` on experts", "experts-mixtral"),
+    *right("gptoss", "`target_parameters` on experts", "experts-gptoss"),
+    *right("gptoss", "attention beside experts, routers", "attention-gptoss"),
+    *right("qwen3moe", "attention beside experts, routers", "router"),
+    *right(
+        "qwen3moe",
+        "one LoRA an expert: all, some, of different ranks",
+        "per-expert",
+        "per-expert-partial",
+        "per-expert-mixed-ranks",
+    ),
+    *right("mixtral", "one LoRA an expert: all, some, of different ranks", "per-expert-mixtral"),
+    *right("llama", "`lm_head`, `embed_tokens` of an untied base", "head-and-embedding", "embedding-only"),
+    *right("llama", "`bias` set, no biases in the base", "bias-all-without-biases"),
+    *right("llama", "trained on a base in 4 bits", "qlora-config"),
+    *right("llama", "aLoRA", "alora"),
+    *right("llama", "AdaLoRA, pruned too", "adalora", "adalora-pruned"),
+    *right("llama", "VeRA", "vera"),
+    *right("llama", "LoHa", "loha", "loha-patterns"),
+    *right("llama", "LoKr of low rank", "lokr", "lokr-both"),
+    *right("llama", "MLX", "mlx"),
+    *right("llama", "torchtune", "torchtune"),
+    *right("deepseek2", "DeepSeek: what llama.cpp applies", "deepseek-right"),
+    Kind("llama", "sum", "several into one (`--weight`)", asked=WEIGHTED, inside=("a", "b")),
+    Kind("llama", "scaled", "`--scale`", asked={"scale": 0.25}),
+    *right(
+        "smollm2",
+        "SmolLM2-135M: LoRA, rsLoRA, patterns",
+        "smollm2-plain",
+        "smollm2-linear",
+        "smollm2-rslora",
+        "smollm2-patterns",
+    ),
+    *right(
+        "smollm2",
+        "SmolLM2-135M: AdaLoRA, VeRA, LoHa, LoKr",
+        "smollm2-adalora",
+        "smollm2-vera",
+        "smollm2-loha",
+        "smollm2-lokr",
+    ),
+    Kind("smollm2", "smollm2-sum", "SmolLM2-135M: several into one", asked=WEIGHTED, inside=("a", "b")),
+    *refused("llama", "DoRA", "dora", "dora"),
+    *refused("llama", "`lora_bias`", "lora-bias", "lora-bias"),
+    *refused("qwen2", "trained biases", "bias", "bias-all", "bias-lora-only"),
+    *refused("llama", "`modules_to_save`: norms", "norm", "save-norm"),
+    *refused(
+        "llama", "`modules_to_save`: head, embeddings", "whole-embedding", "save-head", "save-embedding"
+    ),
+    *refused("llama", "`modules_to_save`: linear weights", "whole-weight", "save-linear"),
+    *refused("llama", "trainable tokens", "trained-tokens", "trainable-tokens"),
+    *refused("llama", "resized vocabulary", "resized", "resized"),
+    *refused(
+        "llama-tied",
+        "LoRA on `lm_head` or `embed_tokens` of a tied base",
+        "tied",
+        "head-tied",
+        "embedding-tied",
+    ),
+    *refused(
+        "llama",
+        "PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA, saved as trained",
+        "altered-base",
+        "pissa",
+        "olora",
+        "corda",
+        "loftq",
+        "lora-ga",
+    ),
+    *refused(
+        "llama",
+        "IA3, OFT, BOFT, LN tuning, HiRA",
+        "multiplicative",
+        "ia3",
+        "oft",
+        "boft",
+        "ln-tuning",
+        "hira",
+    ),
+    *refused(
+        "llama",
+        "prompt tuning, P-tuning, prefix tuning",
+        "prompt",
+        "prompt-tuning",
+        "p-tuning",
+        "prefix-tuning",
+    ),
+    *refused(
+        "llama",
+        "RandLoRA, FourierFT, LoKr of full rank",
+        "full-rank",
+        "lokr-full",
+        "randlora",
+        "fourierft",
+    ),
+    *refused("llama", "VB-LoRA, MiSS", "not-folded", "vblora", "miss"),
+    *refused("llama", "VeRA without its projections", "no-projection", "vera-no-projection"),
+    *refused("llama", "QALoRA, BD-LoRA", "variant", "qalora", "bdlora"),
+    *refused("llama", "`layer_replication`", "replication", "layer-replication"),
+    *refused("llama", "LoRA on a vision tower", "vision", "vision"),
+    *refused("deepseek2", "weights that llama.cpp loads and ignores", "ignored", "ignored"),
+    *damaged("NaN or infinity", "not-finite", "nan", "inf"),
+    *damaged("A without B", "half", "a-without-b"),
+    *damaged("shapes that disagree with each other or the base", "", "wrong-shape"),
+    *damaged("ranks that disagree with the configuration", "rank", "other-rank"),
+    *damaged("truncated or empty", "", "truncated"),
+    *damaged("truncated or empty", "empty", "empty-443"),
+    *damaged("`lora_alpha` 0, or every B zero", "noop", "alpha-zero", "zero-b"),
+    *damaged("the same weight twice", "twice", "twice"),
+)
