@@ -1,0 +1,150 @@
+"""docs/adapters.md: the table of all kinds of adapters, written from what is measured and from the rules."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from kinds import DAMAGED, KINDS, REFUSED, RIGHT, Kind
+
+from ollama_pack.fates import INSTEAD, MERGE, RULES
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "adapters.md"
+PEER = json.loads((Path(__file__).parents[1] / "goldens" / "kinds" / "peer.json").read_text("utf-8"))
+
+HEAD = """# Every kind of adapter, and what becomes of it
+
+What `ollama-pack` does with an adapter is one of three: it is written, and right; it is refused, with every
+tensor or setting concerned, the reason and a way out (exit code 4); or it is damaged, with the place (exit
+code 3).
+
+Each row was recorded with the trainer itself: an adapter saved by PEFT (by mlx-lm and torchtune where it
+says so) and PEFT's own logits, on tiny random models of each architecture and on SmolLM2-135M in float32.
+*Miss* is the largest difference of a logit that llama.cpp computes with our file from PEFT's, divided by the
+largest change that the adapter makes. Figures are upper bounds of what was measured; `make test` measures them
+again and checks this page. The last column is llama.cpp's own converter on the same adapters; a miss there is
+its own. `make reference` records it all anew.
+"""
+SPOKEN = {"accepted": "**accepted**", "crash": "**crashes llama.cpp**", "wrong": "**wrong**"}
+"""Outcomes that users would not notice, or notice too late."""
+SPARE = 3
+"""Times what was measured here, for other processors."""
+
+FIGURE = r"< \de-?\d+"
+
+pytestmark = pytest.mark.llama
+
+
+def features(verdict: str) -> dict[str, list[Kind]]:
+    """Return feature → its kinds, in the order of the rows."""
+    found: dict[str, list[Kind]] = {}
+    for kind in KINDS:
+        if kind.verdict == verdict:
+            found.setdefault(kind.feature, []).append(kind)
+    return found
+
+
+def peer(kinds: list[Kind]) -> str:
+    """Return what became of the adapters in llama.cpp's own converter, each outcome once."""
+    if any(kind.asked.keys() & {"weights", "scale"} for kind in kinds):
+        return "no such option"
+    answers = [PEER[kind.case] for kind in kinds if kind.case in PEER]
+    worst = max((answer["miss"] for answer in answers if answer["outcome"] == "wrong"), default=0)
+    outcomes = Counter(answer["outcome"] for answer in answers)
+    words = []
+    for outcome, count in outcomes.items():
+        word = SPOKEN.get(outcome, outcome) + (f", miss {worst:.2g}" if outcome == "wrong" else "")
+        words.append(word if len(outcomes) == 1 else f"{count} {word}")
+    return "; ".join(words)
+
+
+def rounded_up(figure: float) -> str:
+    """Return a bound that a measurement on another machine keeps too."""
+    return f"< {figure * SPARE:.0e}"
+
+
+def right_rows(judge) -> list[str]:
+    rows = []
+    told = DOCUMENT.read_text("utf-8").splitlines() if DOCUMENT.exists() else []
+    for feature, kinds in features(RIGHT).items():
+        seen = [kind for kind in kinds if kind.case in judge(kind.model).cases]
+        worst = [
+            max((judge(kind.model).miss(kind.case, outtype) for kind in seen), default=0)
+            for outtype in ("f32", "f16")
+        ]
+        figures = " | ".join(map(rounded_up, worst))
+        if not seen:  # without torch no pickle is read here: the figures of the machine that had it stay
+            figures = next(row for row in told if row.startswith(f"| {feature} ")).split(" | ", 1)[1]
+            figures = figures.rpartition(" | ")[0]
+        rows.append(f"| {feature} | {figures} | {peer(kinds)} |")
+    return rows
+
+
+def stopped_rows(verdict: str) -> list[str]:
+    rows = []
+    for feature, kinds in features(verdict).items():
+        rules = [RULES[rule] for rule in dict.fromkeys(kind.rule for kind in kinds) if rule]
+        reasons = "; ".join(rule.reason for rule in rules) or "both shapes, or where it ends"
+        ways = "; ".join("`--merge` ¹" if rule.way_out == MERGE else rule.way_out for rule in rules)
+        rows.append(f"| {feature} | {reasons} | {ways} | {peer(kinds)} |")
+    return rows
+
+
+def page(judge) -> str:
+    parts = [
+        HEAD,
+        "## Right",
+        "",
+        "| adapter | miss in f32 | miss in f16 | llama.cpp's own converter |\n|---|---|---|---|",
+        *right_rows(judge),
+        "",
+        "## Refused",
+        "",
+        "| adapter | why | way out | llama.cpp's own converter |\n|---|---|---|---|",
+        *stopped_rows(REFUSED),
+        "",
+        f"¹ `--merge` is not there yet; until then {INSTEAD}.",
+        "",
+        "## Damaged",
+        "",
+        "| adapter | what is said | way out | llama.cpp's own converter |\n|---|---|---|---|",
+        *stopped_rows(DAMAGED),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def test_document_golden(judge_kinds, request):
+    """The page says what is measured now: the same rows and words, and no figure above the one it gives."""
+    text = page(judge_kinds)
+    if request.config.getoption("--update-goldens"):
+        DOCUMENT.write_text(text, "utf-8")
+    told = DOCUMENT.read_text("utf-8")
+    assert re.sub(FIGURE, "F", told) == re.sub(FIGURE, "F", text)
+    bounds, now = ([float(figure[2:]) for figure in re.findall(FIGURE, version)] for version in (told, text))
+    assert all(figure / SPARE <= bound * 1.2 for figure, bound in zip(now, bounds, strict=True))
+
+
+def test_every_rule_is_shown_or_tested_elsewhere():
+    """A rule without a recorded adapter is one of the few that unit tests show."""
+    shown = {kind.rule for kind in KINDS if kind.rule}
+    assert RULES.keys() - shown == {
+        "maybe-tied", "no-place", "experts-unknown", "unknown-tensor", "unknown-setting", "unknown-method",
+        "mixture", "mlx-scale", "shape",
+    }  # fmt: skip
+
+
+def test_readme_counts():
+    """The README counts as the table does: what is right here and there, and what passes there unnoticed."""
+    readme = " ".join((DOCUMENT.parents[1] / "README.md").read_text("utf-8").split())
+    right = [kind for kind in KINDS if kind.verdict == RIGHT]
+    fair = [kind for kind in right if kind.case in PEER and not kind.asked.keys() & {"weights", "scale"}]
+    there = Counter(PEER[kind.case]["outcome"] for kind in fair)
+    rest = [PEER[kind.case]["outcome"] for kind in KINDS if kind.verdict != RIGHT]
+    unnoticed = sum(outcome in ("accepted", "wrong") for outcome in rest)
+    assert f"{len(KINDS)} recorded adapters are judged" in readme
+    assert f"Of the {len(right)} that are right here" in readme
+    assert f"gets {there['right']} right and {there['wrong']} wrong without a word" in readme
+    words = f"of the {len(rest)} that are refused or damaged here, it converts {unnoticed} without a word"
+    assert words in readme
+    assert rest.count("crash") == 1
