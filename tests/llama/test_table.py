@@ -22,9 +22,9 @@ code 3).
 Each row was recorded with the trainer itself: an adapter saved by PEFT (by mlx-lm and torchtune where it
 says so) and PEFT's own logits, on tiny random models of each architecture and on SmolLM2-135M in float32.
 *Miss* is the largest difference of a logit that llama.cpp computes with our file from PEFT's, divided by
-the largest change that the adapter makes. Figures are upper bounds of what was measured; `make test` measures them
-again and checks this page. The last column is llama.cpp's own converter on the same adapters; a miss there is
-its own. `make reference` records it all anew.
+the largest change that the adapter makes. Figures are upper bounds of what was measured; `make test` measures
+them again and checks this page. The last column is llama.cpp's own converter on the same adapters; a miss
+there is its own. `make reference` records it all anew.
 """
 SPOKEN = {"accepted": "**accepted**", "crash": "**crashes llama.cpp**", "wrong": "**wrong**"}
 """Outcomes that users would not notice, or notice too late."""
