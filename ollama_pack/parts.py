@@ -272,6 +272,7 @@ class Receipt:
         bytes_written: moved or written; what was there already does not count.
         lines: what to say to the user, most important first.
         served: whether a running daemon lists the model by now.
+        tried: ways in that were tried before and are closed, and why.
     """
 
     via: str
@@ -281,3 +282,4 @@ class Receipt:
     bytes_written: int
     lines: tuple[str, ...] = ()
     served: bool = False
+    tried: tuple[str, ...] = ()

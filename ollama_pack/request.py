@@ -10,9 +10,9 @@ from ollama_pack.errors import InputError
 from ollama_pack.names import ModelName, name_from_directories, parse_name
 
 if TYPE_CHECKING:
-    from ollama_pack.destinations.choose import Places
+    from ollama_pack.destinations.places import Places
 
-WAYS = ("auto", "create", "store", "folder")
+WAYS = ("auto", "create", "pull", "store", "folder")
 OUTTYPES = ("f16", "f32", "bf16", "q8_0", "auto")
 
 
@@ -31,7 +31,7 @@ class Request:
         name: of the model; from the directory where empty.
         base: an Ollama model, a Hugging Face id or a GGUF file; from Modelfile.txt, else from
             adapter_config.json where empty.
-        via: how it gets in: ``auto``, ``create``, ``store`` or ``folder``.
+        via: how it gets in: ``auto``, ``create``, ``pull``, ``store`` or ``folder``.
         template: a template's name or file; the author's Modelfile.txt, else ``inherit``, where empty.
         system: the system prompt; the author's, else the base's where empty.
         parameters: key and value of PARAMETERs to set.
@@ -105,7 +105,7 @@ class Request:
     @property
     def places(self) -> "Places":
         """Return where the model may be put: what the environment says, unless the store is named."""
-        from ollama_pack.destinations.choose import places_from
+        from ollama_pack.destinations.places import places_from
 
         places = places_from(os.environ, self.folder)
         return replace(places, stores=(self.store,), named=True) if self.store else places

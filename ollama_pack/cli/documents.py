@@ -73,6 +73,7 @@ def receipt_facts(receipt: Receipt) -> dict[str, Any]:
         "digest": f"sha256:{receipt.digest}" if receipt.digest else "",
         "bytes_written": receipt.bytes_written,
         "lines": list(receipt.lines),
+        "tried": list(receipt.tried),
     }
 
 

@@ -109,7 +109,7 @@ delivery = together(
         type=click.Choice(WAYS),
         default="auto",
         show_default=True,
-        help="How it gets in: through the daemon, into the model store, or files only.",
+        help="How it gets in: created or pulled by the daemon, into the model store, or files only.",
     ),
     click.option(
         "--store",

@@ -92,7 +92,8 @@ def lines_of(value: object) -> Lines:
             lines = Lines(f"FROM {value.value('FROM')}, ADAPTER {value.value('ADAPTER')}")
         case Receipt():
             digest = (f"manifest {value.digest}",) if value.digest else ()
-            lines = Lines(value.lines[0], value.lines[1:], digest)
+            tried = tuple(f"tried before: {each}" for each in value.tried)
+            lines = Lines(value.lines[0], value.lines[1:], (*tried, *digest))
         case _:
             lines = Lines(str(value))
     return lines

@@ -6,11 +6,10 @@ Works with adapters on Ollama 0.5.5 to 0.34.0. Later ones refuse to create them,
 import re
 from typing import Any
 
+from ollama_pack.destinations.base_model import digest_in, ready_base
 from ollama_pack.destinations.daemon import AdapterRefusedError, Daemon
-from ollama_pack.destinations.layers import check_format, stacked
 from ollama_pack.destinations.package import REPLACED, Package, Plan
-from ollama_pack.errors import DestinationError
-from ollama_pack.names import ModelName, parse_name
+from ollama_pack.names import parse_name
 from ollama_pack.parts import Progress, Receipt
 
 VIA = "create"
@@ -27,7 +26,7 @@ def put(package: Package, daemon: Daemon, progress: Progress | None = None) -> R
         UnsupportedError: the base cannot take an adapter.
     """
     _refuse_early(package, daemon)
-    lines = _ready_base(package, daemon, progress) if package.base.gguf is None else []
+    lines = ready_base(package.base.tag, daemon, progress) if package.base.gguf is None else []
     sent = daemon.upload(package.adapter.path, package.adapter.digest, progress)
     fields = _fields(package)
     if package.base.gguf is not None:
@@ -66,16 +65,6 @@ def plan(package: Package, daemon: Daemon) -> Plan:
     return Plan(VIA, str(package.name), daemon.address, tuple(items), replaces)
 
 
-def digest_in(daemon: Daemon, name: ModelName) -> str:
-    """Return the digest of the daemon's model of that name, empty if it has none.
-
-    Raises:
-        DestinationError: the daemon said no, or is not there.
-    """
-    wanted = name.display.lower()
-    return next((model.digest for model in daemon.models() if model.name.lower() == wanted), "")
-
-
 def surely_refuses(daemon: Daemon) -> bool:
     """Return whether the daemon's version is one that creates no adapters; one built from source may.
 
@@ -100,33 +89,6 @@ def guessed(package: Package, daemon: Daemon) -> list[str]:
         return []
     told = f"Ollama put a prompt template of its own guess over the one in {package.base.gguf.name}"
     return [f"{told}: answers may differ from training; --via store keeps the file's"]
-
-
-def _ready_base(package: Package, daemon: Daemon, progress: Progress | None) -> list[str]:
-    """Pull the base if it is missing, look at it, and return what to tell the user."""
-    tag, lines = package.base.tag, []
-    shown = daemon.show(tag)
-    if shown is None:
-        _pull(tag, daemon, progress)
-        lines.append(f"pulled {tag}")
-        shown = daemon.show(tag)
-    if shown is not None:
-        check_format(tag, shown.format)
-        if "\nADAPTER " in shown.modelfile:
-            lines.append(stacked(tag))
-    return lines
-
-
-def _pull(tag: str, daemon: Daemon, progress: Progress | None) -> None:
-    try:
-        daemon.pull(tag, progress)
-    except DestinationError as error:
-        reason = error.what.removeprefix("The daemon says: ").rstrip(".")
-        raise DestinationError(
-            f"Ollama does not have {tag} and could not pull it ({reason}).",
-            where=daemon.address,
-            hint=f"ollama pull {tag} when there is a network, or --base FILE.gguf",
-        ) from error
 
 
 def _fields(package: Package) -> dict[str, Any]:
@@ -165,5 +127,5 @@ def _refuse_early(package: Package, daemon: Daemon) -> None:
         raise AdapterRefusedError(
             "This Ollama no longer creates models with adapters; it still runs them.",
             where=daemon.address,
-            hint="--via store",
+            hint="--via pull",
         )

@@ -172,14 +172,33 @@ class Daemon:
                 parts = self._lines("/api/create", {"model": name, **fields})
             _follow(parts, f"creating {name}", progress)
 
-    def pull(self, name: str, progress: Progress | None = None) -> None:
-        """Have a model fetched from its registry.
+    def pull(self, name: str, progress: Progress | None = None, *, insecure: bool = False) -> None:
+        """Have a model fetched from its registry, over plain HTTP where `insecure`.
 
         Raises:
             DestinationError: the daemon said no, or broke off.
         """
         with self._explained():
-            _follow(self._client.pull(name, stream=True), f"pulling {name}", progress)
+            parts = self._client.pull(name, insecure=insecure, stream=True)
+            _follow(parts, f"pulling {name}", progress)
+
+    def push(self, name: str) -> None:
+        """Have a model sent to the registry in its name, over plain HTTP.
+
+        Raises:
+            DestinationError: the daemon said no, or broke off.
+        """
+        with self._explained():
+            _follow(self._client.push(name, insecure=True, stream=True), f"pushing {name}", None)
+
+    def copy(self, source: str, target: str) -> None:
+        """Give a model a second name; one that had that name is replaced.
+
+        Raises:
+            DestinationError: the daemon said no, or has no such model.
+        """
+        with self._explained():
+            self._client.copy(source, target)
 
     def delete(self, name: str) -> None:
         """Have a model removed.
@@ -267,7 +286,7 @@ def _said_no(reason: str, address: str) -> DestinationError:
         return AdapterRefusedError(
             "This Ollama no longer creates models with adapters; it still runs them.",
             where=address,
-            hint="--via store",
+            hint="--via pull",
         )
     return DestinationError(f"The daemon says: {reason}", where=address)
 

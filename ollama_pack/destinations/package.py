@@ -8,6 +8,7 @@ from ollama_pack.names import ModelName
 from ollama_pack.parts import Base, LoraFile
 
 REPLACED = "replaced the model of that name that was there"
+UNCHANGED = "unchanged: it was there already, the very same"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
+from types import ModuleType
 
 import fake_daemon
 import pytest
@@ -12,7 +13,7 @@ import real_daemon
 from scratch_store import BASE_TAG, add_base
 from tiny_model import base_noun, make_adapter, make_base
 
-from ollama_pack.destinations import create, store
+from ollama_pack.destinations import create, pull, store
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.package import Package, Plan
 from ollama_pack.names import parse_name
@@ -67,7 +68,13 @@ def package(adapter: LoraFile) -> Package:
 
 
 @pytest.fixture(
-    params=["store", "create, fake daemon", pytest.param("create, real daemon", marks=pytest.mark.live)]
+    params=[
+        "store",
+        "create, fake daemon",
+        "pull, fake daemon",
+        pytest.param("create, real daemon", marks=pytest.mark.live),
+        pytest.param("pull, real daemon", marks=pytest.mark.live),
+    ]
 )
 def way(request: pytest.FixtureRequest) -> Iterator[Way]:
     if request.param == "store":
@@ -76,7 +83,8 @@ def way(request: pytest.FixtureRequest) -> Iterator[Way]:
         return
     server = request.getfixturevalue("fake" if "fake" in request.param else "real")
     with Daemon(server.address) as daemon:
-        yield Way(partial(_create, daemon), lambda package: create.plan(package, daemon), server.store)
+        way = pull if request.param.startswith("pull") else create
+        yield Way(partial(_put, way, daemon), lambda package: way.plan(package, daemon), server.store)
 
 
 def _put_in_store(models: Path, package: Package, progress=None) -> Receipt:
@@ -87,5 +95,5 @@ def _plan_in_store(models: Path, package: Package) -> Plan:
     return store.plan(package, models)
 
 
-def _create(daemon: Daemon, package: Package, progress=None) -> Receipt:
-    return create.put(package, daemon, progress)
+def _put(way: ModuleType, daemon: Daemon, package: Package, progress=None) -> Receipt:
+    return way.put(package, daemon, progress)

@@ -1,19 +1,21 @@
 """A stand-in for an Ollama daemon on loopback, with a store on disk and the manners of the real one.
 
-It speaks version, tags, show, blobs, create, pull, generate and delete. Its moods are what has been seen:
-``refuses`` adapters (0.34.1 and later), ``fails`` in the last line of a stream of status 200, and ``breaks``
-off in the middle of one.
+It speaks version, tags, show, blobs, create, pull, push, copy, generate and delete; with registries it
+speaks as the real one does (`fake_registry_client`). Its moods are what has been seen: ``refuses`` adapters
+(0.34.1 and later), ``fails`` in the last line of a stream of status 200, ``breaks`` off in the middle of
+one, and is ``far`` from any registry on loopback, as in a container.
 """
 
 import contextlib
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from fake_registry_client import RegistryError, pull_from, push_to
 from scratch_store import add_blob
 
 IMAGE = "application/vnd.ollama.image."
@@ -37,7 +39,7 @@ class FakeDaemon:
 
     def manifest(self, name: str) -> Path:
         """Return where the manifest of a name lies, in the spelling that is there already."""
-        plain, _, tag = name.partition(":") if ":" in name.rpartition("/")[2] else (name, "", "")
+        plain, _, tag = name.rpartition(":") if ":" in name.rpartition("/")[2] else (name, "", "")
         parts = plain.split("/")
         missing = ["registry.ollama.ai", "library"][: 3 - len(parts)]
         path = self.store.joinpath("manifests", *missing, *parts, tag or "latest")
@@ -92,16 +94,25 @@ class _Handler(BaseHTTPRequestHandler):
             return self._take_blob()
         body = self._body()
         name = body.get("model", "")
+        here = self.state.manifest(body.get("source", name)).exists()
         match self.path:
             case "/api/create":
-                return self._create(name, body)
+                self._create(name, body)
+            case "/api/pull" if name.startswith("127.0.0.1:"):
+                self._with_registry(pull_from, name)
             case "/api/pull":
-                return self._pull(name)
-            case "/api/show" if self.state.manifest(name).exists():
-                return self._answer(self._shown(name))
-            case "/api/generate" if self.state.manifest(name).exists():
-                return self._answer({"model": name, "response": "", "done": True, "done_reason": "unload"})
-        return self._answer({"error": f"model '{name}' not found"}, 404)
+                self._pull(name)
+            case "/api/push" if here:
+                self._with_registry(push_to, name)
+            case "/api/copy" if here:
+                self._copy(body["source"], body["destination"])
+            case "/api/show" if here:
+                self._answer(self._shown(name))
+            case "/api/generate" if here:
+                self._answer({"model": name, "response": "", "done": True, "done_reason": "unload"})
+            case _:
+                self._answer({"error": f"model '{name}' not found"}, 404)
+        return None
 
     def _take_blob(self) -> None:
         digest = self.path.rpartition("/")[2]
@@ -111,6 +122,22 @@ class _Handler(BaseHTTPRequestHandler):
         if found != digest:
             return self._answer({"error": f'digest mismatch, expected "{digest}", got "{found}"'}, 400)
         return self._answer(None, 201)
+
+    def _with_registry(self, act: Callable[[str, Path, Path], Iterable[dict]], name: str) -> None:
+        lines = [{"status": "pulling manifest"}]
+        try:
+            if self.state.mood == "far":
+                raise RegistryError("dial tcp 127.0.0.1: connect: connection refused")
+            lines += act(name, self.state.store, self.state.manifest(name))
+        except RegistryError as error:
+            return self._stream([*lines, {"error": str(error)}])
+        return self._stream([*lines, {"status": "success"}])
+
+    def _copy(self, source: str, target: str) -> None:
+        path = self.state.manifest(target)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.state.manifest(source).read_bytes())
+        self._answer(None)
 
     def _pull(self, name: str) -> None:
         source = self.state.pullable.get(name)

@@ -8,8 +8,9 @@ from scratch_store import snapshot
 from tiny_model import base_noun
 
 from ollama_pack.destinations import choose
-from ollama_pack.destinations.choose import Places, places_from
+from ollama_pack.destinations import places as where
 from ollama_pack.destinations.daemon import AdapterRefusedError
+from ollama_pack.destinations.places import SERVICE_STORE, Places, places_from
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.names import manifest_path
 
@@ -27,7 +28,7 @@ def test_without_an_environment_ollamas_defaults_hold():
     places = places_from({})
     assert places.defaulted
     assert places.address == "http://127.0.0.1:11434"
-    assert places.stores == (Path.home() / ".ollama" / "models", choose.SERVICE_STORE)
+    assert places.stores == (Path.home() / ".ollama" / "models", SERVICE_STORE)
 
 
 def test_a_wrong_host_is_told():
@@ -59,46 +60,70 @@ def test_without_a_daemon_the_store_is_written(models, package):
     assert "no Ollama daemon answers" in planned.reason
 
 
-def test_a_refusing_daemon_is_served_through_its_store(fake, package):
-    """Adapters refused, but the daemon's own store is here: the model gets there, and is seen."""
+def test_a_refusing_daemon_fetches_the_model(fake, package):
+    """Adapters refused: the daemon pulls the model from here, and what was tried before is told."""
     fake.mood = "refuses"
     receipt = choose.put(package, Places(fake.address, (Path("/nonexistent"),)))
-    assert (receipt.via, receipt.where) == ("store", str(fake.store))
-    assert "no longer creates" in receipt.lines[1]
-    assert not any("does not see" in line for line in receipt.lines)
-    order = [path for _, path, _ in fake.requests if path in ("/api/generate", "/api/create")]
-    assert order == ["/api/generate", "/api/create", "/api/generate", "/api/generate"]
+    assert (receipt.via, receipt.where) == ("pull", fake.address)
+    assert "creates no adapters, but runs them" in receipt.lines[1]
+    assert receipt.tried == (
+        "create: This Ollama no longer creates models with adapters; it still runs them.",
+    )
+    assert manifest_path(fake.store, package.name).exists()
 
 
-def test_a_plan_foresees_the_refusal(fake, package):
-    """A version that creates no adapters is planned around, as it will be gone around."""
-    fake.version = "0.34.2"
-    planned = choose.plan(package, Places(fake.address, (Path("/nonexistent"),)))
-    assert (planned.via, planned.where) == ("store", str(fake.store))
+def test_a_version_that_refuses_is_not_asked_to_create(fake, package):
+    """A version that surely creates no adapters is gone around at once, and planned so."""
+    fake.version, fake.mood = "0.34.2", "refuses"
+    places = Places(fake.address, (Path("/nonexistent"),))
+    planned, receipt = choose.plan(package, places), choose.put(package, places)
+    assert (planned.via, receipt.via, receipt.tried) == ("pull", "pull", ())
     assert "0.34.2" in planned.reason
+    assert not fake.asked("POST", "/api/create")
 
 
-def test_a_refusing_daemon_elsewhere_is_an_error(fake, package, monkeypatch):
-    """A store that is not the daemon's is not written behind the user's back."""
+def test_a_version_that_says_nothing_is_tried(fake, package):
+    """A daemon built from source says 0.0.0: what it answers counts, not its number."""
+    fake.version = "0.0.0"
+    assert choose.put(package, Places(fake.address, ())).via == "create"
+
+
+def far(fake):
+    """Make a daemon refuse adapters, and not reach this machine, as one in a container does."""
+    fake.version, fake.mood = "0.34.2", "far"
+
+
+def test_a_daemon_that_cannot_come_back_is_served_through_its_store(fake, package):
+    """Where pulling is closed too, the daemon's own store is written into, if it is here."""
+    far(fake)
+    receipt = choose.put(package, Places(fake.address, (fake.store,)))
+    assert (receipt.via, receipt.where) == ("store", str(fake.store))
+    assert receipt.tried[0].startswith("pull: The daemon did not come for the model")
+    assert receipt.served
+
+
+def test_every_closed_way_is_told(fake, package, monkeypatch):
+    """A store that is not the daemon's is not written behind the user's back: then every way is closed."""
     fake.mood = "refuses"
-    monkeypatch.setattr(choose, "_path_in", {}.get)  # the daemon names a path nobody here has
+    monkeypatch.setattr(where, "_path_in", {}.get)  # the daemon names a path nobody here has
+    monkeypatch.setattr(choose.pull, "is_loopback", lambda _: False)  # and is on another machine
     before = snapshot(fake.store)
-    with pytest.raises(AdapterRefusedError):
+    with pytest.raises(DestinationError, match="Every way in is closed") as caught:
         choose.put(package, Places(fake.address, (Path("/nonexistent"),)))
+    assert "create: This Ollama" in caught.value.what
+    assert "pull: The daemon is on another machine" in caught.value.what
     added = snapshot(fake.store).keys() - before.keys()
     assert not any(path.startswith("manifests") for path in added)
 
 
 def test_a_model_of_the_same_name_elsewhere_proves_nothing(fake, package, models, tmp_path, monkeypatch):
     """A store counts as the daemon's only if a manifest there has the daemon's digest."""
-    fake.mood = "refuses"
+    far(fake)
     twin, name = tmp_path / "twin", replace(package.name, model="tiny-base")
     copy = manifest_path(twin, name)
     copy.parent.mkdir(parents=True)
     copy.write_bytes(manifest_path(models, name).read_bytes() + b" ")
-    monkeypatch.setattr(
-        choose, "_path_in", lambda _: twin / "blobs" / "sha256-0"
-    )  # a path inside a container
+    monkeypatch.setattr(where, "_path_in", lambda _: twin / "blobs" / "sha256-0")  # a path in a container
     assert choose.put(package, Places(fake.address, (models,))).where == str(models)
 
 

@@ -8,8 +8,7 @@ from scratch_store import BASE_TAG, kinds_of, manifest_of
 from tiny_model import base_noun
 
 from ollama_pack.destinations import choose
-from ollama_pack.destinations.choose import Places
-from ollama_pack.destinations.package import REPLACED
+from ollama_pack.destinations.places import Places
 from ollama_pack.errors import DestinationError, RefusedError
 from ollama_pack.names import manifest_path
 
@@ -29,27 +28,21 @@ def file_base(package, gguf_base):
     return replace(package, base=base_noun(gguf_file=gguf_base))
 
 
-def test_a_guess_of_an_empty_daemon_is_taken_back(empty, file_base, tmp_path):
-    """Its first model shows where the store is: the model goes there anew, without the guessed template."""
+def test_an_empty_daemon_fetches_a_file_and_its_prompt_stays(empty, file_base, tmp_path):
+    """Its store cannot be found before it has a model, so it pulls: nothing is guessed over the prompt."""
     receipt = choose.put(file_base, Places(empty.address, (tmp_path / "other",)))
-    assert (receipt.via, receipt.where) == ("store", str(empty.store))
+    assert receipt.via == "pull"
     assert kinds_of(manifest_of(empty.store, file_base.name.model)) == ["model", "adapter"]
     assert "would guess a prompt" in receipt.lines[1]
-    assert not any("over the one in" in line or line == REPLACED for line in receipt.lines)
-    assert empty.asked("DELETE", "/api/delete") == [{"model": file_base.name.display}]
+    assert not empty.asked("POST", "/api/create")
 
 
-@pytest.mark.parametrize("obstacle", ["newer layout", "not here"])
-def test_a_guess_that_cannot_be_taken_back_is_told(empty, file_base, obstacle, monkeypatch):
-    """Without a store to write into the created model stays, and the note with it."""
-    if obstacle == "newer layout":
-        (empty.store / "manifests-v2").mkdir()
-    else:
-        monkeypatch.setattr(choose, "_path_in", lambda _: None)
+def test_a_guess_is_told_where_nothing_else_is_open(empty, file_base, monkeypatch):
+    """A daemon elsewhere can only create: the model stays, and the note that its prompt was guessed."""
+    monkeypatch.setattr(choose, "is_loopback", lambda _: False)
     receipt = choose.put(file_base, Places(empty.address, ()))
     assert receipt.via == "create"
     assert "of its own guess" in receipt.lines[-1]
-    assert not empty.asked("DELETE", "/api/delete")
     assert manifest_path(empty.store, file_base.name).exists()
 
 
@@ -75,7 +68,7 @@ def test_a_running_daemons_store_comes_before_the_defaults(fake, package, file_b
 
 def test_a_model_that_the_daemon_hides_is_told(fake, package, monkeypatch):
     """In the daemon's own store, but not in its list: nothing is said about another store."""
-    monkeypatch.setattr(choose.create, "digest_in", lambda *_: "")
+    monkeypatch.setattr(choose, "digest_in", lambda *_: "")
     receipt = choose.put(package, Places(fake.address, (fake.store,)), via="store")
     assert receipt.lines[-1] == f"Ollama at {fake.address} does not show it"
 
@@ -86,7 +79,7 @@ def test_a_daemon_that_fails_afterwards_undoes_nothing(fake, package, monkeypatc
     def stumbles(*_):
         raise DestinationError("The daemon says: no such file")
 
-    monkeypatch.setattr(choose.create, "digest_in", stumbles)
+    monkeypatch.setattr(choose, "digest_in", stumbles)
     receipt = choose.put(package, Places(fake.address, (fake.store,)), via="store")
     assert receipt.lines[0].startswith("registered ")
 

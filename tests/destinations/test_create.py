@@ -8,6 +8,7 @@ from scratch_store import BASE_TAG, kinds_of, manifest_of
 from tiny_model import base_noun
 
 from ollama_pack.destinations import create
+from ollama_pack.destinations.base_model import digest_in
 from ollama_pack.destinations.daemon import AdapterRefusedError, Daemon
 from ollama_pack.errors import DestinationError
 from ollama_pack.names import manifest_path, parse_name
@@ -88,7 +89,7 @@ def test_a_refusal_of_adapters_names_the_other_way(fake, daemon, package):
     fake.mood = "refuses"
     with pytest.raises(AdapterRefusedError) as caught:
         create.put(package, daemon)
-    assert caught.value.hint == "--via store"
+    assert caught.value.hint == "--via pull"
     assert caught.value.exit_code == 6
 
 
@@ -152,8 +153,8 @@ def test_a_stranger_is_not_taken_for_a_daemon(fake):
 def test_the_digest_is_the_daemons(fake, daemon, package):
     """The receipt has the digest the daemon lists; a model it lacks has none."""
     receipt = create.put(package, daemon)
-    assert receipt.digest == create.digest_in(daemon, package.name) != ""
-    assert create.digest_in(daemon, parse_name("nowhere")) == ""
+    assert receipt.digest == digest_in(daemon, package.name) != ""
+    assert digest_in(daemon, parse_name("nowhere")) == ""
 
 
 def test_a_plan_for_a_missing_base_tells_of_the_pull(fake, daemon, package):

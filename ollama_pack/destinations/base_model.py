@@ -1,0 +1,49 @@
+"""The base in a daemon: pulled if it is missing, and one that can take an adapter."""
+
+from ollama_pack.destinations.daemon import Daemon
+from ollama_pack.destinations.layers import check_format, stacked
+from ollama_pack.errors import DestinationError
+from ollama_pack.names import ModelName
+from ollama_pack.parts import Progress
+
+
+def ready_base(tag: str, daemon: Daemon, progress: Progress | None) -> list[str]:
+    """Have a base in the daemon, and return what to tell the user of it.
+
+    Raises:
+        DestinationError: it is not there and cannot be pulled.
+        UnsupportedError: it would ignore an adapter.
+    """
+    lines = []
+    shown = daemon.show(tag)
+    if shown is None:
+        _pull(tag, daemon, progress)
+        lines.append(f"pulled {tag}")
+        shown = daemon.show(tag)
+    if shown is not None:
+        check_format(tag, shown.format)
+        if "\nADAPTER " in shown.modelfile:
+            lines.append(stacked(tag))
+    return lines
+
+
+def digest_in(daemon: Daemon, name: ModelName) -> str:
+    """Return the digest of the daemon's model of that name, empty if it has none.
+
+    Raises:
+        DestinationError: the daemon said no, or is not there.
+    """
+    wanted = name.display.lower()
+    return next((model.digest for model in daemon.models() if model.name.lower() == wanted), "")
+
+
+def _pull(tag: str, daemon: Daemon, progress: Progress | None) -> None:
+    try:
+        daemon.pull(tag, progress)
+    except DestinationError as error:
+        reason = error.what.removeprefix("The daemon says: ").rstrip(".")
+        raise DestinationError(
+            f"Ollama does not have {tag} and could not pull it ({reason}).",
+            where=daemon.address,
+            hint=f"ollama pull {tag} when there is a network, or --base FILE.gguf",
+        ) from error

@@ -1,0 +1,159 @@
+"""A model that the daemon fetches from us: no ``/api/create``, and no access to its store.
+
+Ollama 0.34.1 and later create no models with adapters, but they pull and run them. The finished model is
+served on loopback, the daemon pulls it under a name of that registry, gives it its own name, and forgets the
+other. The base is in the daemon already and is never moved: the adapter is, and a few small blobs.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from ollama_pack.destinations.address import is_loopback, may_answer
+from ollama_pack.destinations.base_model import digest_in, ready_base
+from ollama_pack.destinations.daemon import Daemon
+from ollama_pack.destinations.layers import BaseImage, Image, build_image, image_of_gguf
+from ollama_pack.destinations.learning import learn
+from ollama_pack.destinations.loopback import Registry, UnreachableError, did_not_come, serving
+from ollama_pack.destinations.package import REPLACED, UNCHANGED, Package, Plan
+from ollama_pack.destinations.store import spelled_as_in
+from ollama_pack.errors import DestinationError, InputError
+from ollama_pack.files import digest_of
+from ollama_pack.names import parse_name
+from ollama_pack.parts import Progress, Receipt
+
+VIA = "pull"
+_LEFT_BEHIND = re.compile(r"(127\.0\.0\.1:[0-9]{1,5})/p[0-9a-f]{32}/model:latest")
+
+
+def put(package: Package, daemon: Daemon, progress: Progress | None = None) -> Receipt:
+    """Have the daemon fetch `package`; a base it lacks is pulled first, a model of that name is replaced.
+
+    Raises:
+        UnreachableError: the daemon is not on this machine.
+        DestinationError: the daemon said no, broke off, or is not there.
+        UnsupportedError: the base cannot take an adapter.
+    """
+    _require_near(daemon)
+    tidy(daemon)
+    lines = ready_base(package.base.tag, daemon, progress) if package.base.gguf is None else []
+    package, image = _settled(package, daemon, progress)
+    before, sent = digest_in(daemon, package.name), 0
+    if before != image.digest:
+        with serving(image) as registry:
+            _fetch(package, daemon, registry, progress)
+            sent = registry.moved
+        _require_arrival(package, image, daemon)
+    done = f"registered {package.name} with Ollama at {daemon.address}"
+    told = [UNCHANGED] if before == image.digest else [REPLACED] if before else []
+    return Receipt(
+        via=VIA,
+        name=str(package.name),
+        digest=image.digest,
+        where=daemon.address,
+        bytes_written=sent,
+        lines=(done, *told, *lines),
+        served=True,
+    )
+
+
+def plan(package: Package, daemon: Daemon) -> Plan:
+    """Return what `put` would move; a GGUF base counts in full, since it is not read here.
+
+    Raises:
+        UnreachableError: the daemon is not on this machine.
+        DestinationError: the daemon said no, or is not there.
+    """
+    _require_near(daemon)
+    adapter = package.adapter
+    items = [("adapter", 0 if daemon.has_blob(adapter.digest) else adapter.size)]
+    if package.base.gguf is not None:
+        items.append((f"base {package.base.gguf.name}, unless it is there", package.base.gguf.stat().st_size))
+    elif daemon.show(package.base.tag) is None:
+        items.append((f"ollama pull {package.base.tag}, of unknown size", 0))
+    replaces = digest_in(daemon, package.name) != ""
+    return Plan(VIA, str(package.name), daemon.address, tuple(items), replaces)
+
+
+def tidy(daemon: Daemon) -> None:
+    """Remove names that a run left behind which was killed between fetching a model and naming it.
+
+    One that is still being served belongs to a run that is not over.
+
+    Raises:
+        DestinationError: the daemon is not there.
+    """
+    for model in daemon.models():
+        match = _LEFT_BEHIND.fullmatch(model.name)
+        if match and not may_answer(f"http://{match[1]}"):
+            with contextlib.suppress(DestinationError):  # another run may have removed it
+                daemon.delete(model.name)
+
+
+def _require_near(daemon: Daemon) -> None:
+    if not is_loopback(urlsplit(daemon.address).hostname or ""):
+        raise UnreachableError(
+            "The daemon is on another machine, and would have to fetch the model from this one's loopback.",
+            where=daemon.address,
+            hint="run ollama-pack there, or --via create where that Ollama still creates adapters",
+        )
+
+
+def _settled(package: Package, daemon: Daemon, progress: Progress | None) -> tuple[Package, Image]:
+    gguf = package.base.gguf
+    base: BaseImage
+    if gguf is None:
+        base = learn(daemon, package.base.tag)
+    else:
+        base = image_of_gguf(package.base, digest_of(gguf, progress), gguf.stat().st_size)
+    named = replace(package, name=spelled_as_in(_names_in(daemon), package.name))
+    return named, build_image(named, base)
+
+
+def _names_in(daemon: Daemon) -> Iterable[tuple[str, ...]]:
+    for model in daemon.models():
+        with contextlib.suppress(InputError):  # a model of the cloud
+            yield parse_name(model.name).parts
+
+
+def _fetch(package: Package, daemon: Daemon, registry: Registry, progress: Progress | None) -> None:
+    """Have the daemon pull the model, and call it by its name; the other name does not stay."""
+    name, served = package.name.display, registry.name.display
+    try:
+        daemon.pull(served, _named(package, progress), insecure=True)
+        if progress is not None and package.adapter.digest in registry.fetched:
+            progress(f"sending {package.adapter.path.name}", package.adapter.size, package.adapter.size)
+        daemon.unload(name)
+        daemon.copy(served, name)
+    except DestinationError as error:
+        if registry.asked:
+            raise
+        raise did_not_come(daemon.address) from error
+    finally:
+        with contextlib.suppress(DestinationError):
+            daemon.delete(served)
+    daemon.unload(name)
+
+
+def _named(package: Package, progress: Progress | None) -> Progress | None:
+    """Return a progress that calls the adapter by its name, where the daemon calls it by its digest."""
+    if progress is None:
+        return None
+    file, start = package.adapter.path.name, package.adapter.digest.removeprefix("sha256:")[:12]
+
+    def told(label: str, done: int, total: int) -> None:
+        progress(f"sending {file}" if label.endswith(start) else label, done, total)
+
+    return told
+
+
+def _require_arrival(package: Package, image: Image, daemon: Daemon) -> None:
+    found = digest_in(daemon, package.name)
+    if found != image.digest:
+        raise DestinationError(
+            f"The daemon has another model under that name than it fetched ({found[:12] or 'none'}).",
+            where=f"{daemon.address}: {package.name}",
+            hint="the same command once more; something else may be writing that name",
+        )
