@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from ollama_pack.errors import InputError
-from ollama_pack.names import ModelName, blob_path, manifest_path, name_from_directory, parse_name
+from ollama_pack.names import (
+    ModelName,
+    blob_path,
+    manifest_path,
+    name_from_directories,
+    name_from_directory,
+    parse_name,
+)
 
 DEFAULTS = ("registry.ollama.ai", "library")
 
@@ -124,6 +131,30 @@ def test_case_does_not_tell_models_apart():
 def test_a_directory_names_a_model(directory, name):
     """The name is the directory's, without what says 'adapter', and always legal."""
     found = name_from_directory(Path(directory))
+    assert str(found) == name
+    assert parse_name(str(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("directories", "adapter", "name"),
+    [
+        pytest.param(["ada-lora"], "", "ada", id="one is named as alone"),
+        pytest.param(["ada-lora", "x/babbage-lora"], "", "ada-babbage", id="several are joined"),
+        pytest.param(["ada", "babbage"], "Style", "ada-babbage:style", id="the adapter is the tag"),
+        pytest.param(["ada"], "default", "ada", id="the one at the top needs no tag"),
+        pytest.param(["ada/checkpoint-3", "babbage"], "", "ada-babbage:checkpoint-3", id="a checkpoint"),
+        pytest.param(["ada/checkpoint-3"], "style", "ada:style", id="an adapter of a checkpoint"),
+        pytest.param(["ada"], "my-cloud", "ada", id="no tag that is Ollama's"),
+        pytest.param(["ada"], "...", "ada", id="no tag that is nothing"),
+        pytest.param(["ada"], "mein größter", "ada:mein-gro-ter", id="a tag of other letters"),
+        pytest.param(["x" * 50, "y" * 50], "", "x" * 50 + "-" + "y" * 29, id="no longer than Ollama takes"),
+        pytest.param(["x" * 80, "y"], "", "x" * 80, id="no dash at the end"),
+        pytest.param(["...", "日本"], "", "adapter-adapter", id="none that has letters"),
+    ],
+)
+def test_directories_name_a_model(directories, adapter, name):
+    """A sum is called like its adapters, and what Ollama would refuse is left out."""
+    found = name_from_directories([Path(directory) for directory in directories], adapter)
     assert str(found) == name
     assert parse_name(str(found)) == found
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from ollama_pack.destinations import store as store_destination
 from ollama_pack.destinations.address import may_answer, parse_host
 from ollama_pack.destinations.daemon import Daemon
+from ollama_pack.destinations.manifests import NEWER, read_manifest
 from ollama_pack.destinations.package import Package
 from ollama_pack.errors import DestinationError, InputError
-from ollama_pack.names import manifest_path, parse_name
+from ollama_pack.names import parse_name
 
 SERVICE_STORE = Path("/usr/share/ollama/.ollama/models")  # of Ollama's installer for Linux
 
@@ -91,7 +92,8 @@ def _has(package: Package) -> Callable[[Path], bool]:
 
 
 def _is_writable(store: Path) -> bool:
-    for directory in (store, store / "blobs", store / "manifests"):
+    newer = [store / NEWER] if (store / NEWER).exists() else []
+    for directory in (store, store / "blobs", store / "manifests", *newer):
         nearest = next(path for path in (directory, *directory.parents) if path.exists())
         if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
             return False
@@ -99,11 +101,8 @@ def _is_writable(store: Path) -> bool:
 
 
 def can_take(store: Path) -> bool:
-    """Return whether a model written into `store` would be registered, and seen."""
-    with contextlib.suppress(DestinationError):
-        store_destination.check_layout(store)
-        return _is_writable(store)
-    return False
+    """Return whether a model can be written into `store`."""
+    return _is_writable(store)
 
 
 def nearest(places: Places) -> Places:
@@ -129,9 +128,10 @@ def store_of(daemon: Daemon, places: Places) -> Path | None:
         path = _path_in(shown.modelfile if shown else "")
         candidates = ([path.parent.parent] if path else []) + list(places.stores)
         for store in candidates:
-            manifest = manifest_path(store, name)
-            if manifest.is_file() and hashlib.sha256(manifest.read_bytes()).hexdigest() == model.digest:
-                return store
+            with contextlib.suppress(DestinationError):  # a closed door is not our daemon's
+                content = read_manifest(store, name)
+                if content is not None and hashlib.sha256(content).hexdigest() == model.digest:
+                    return store
     return None
 
 

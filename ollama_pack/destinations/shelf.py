@@ -6,11 +6,17 @@ names and that are older than an hour; so blobs are new files here, and their ma
 
 import contextlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from ollama_pack.destinations.manifests import (
+    digest_of_bytes,
+    is_newer,
+    manifest_texts,
+    newer_path,
+    point,
+)
 from ollama_pack.destinations.sharing import clone, link
 from ollama_pack.errors import DestinationError
 from ollama_pack.files import explained, pump, whole_file
@@ -46,9 +52,7 @@ class Shelf:
     ) -> None:
         if error is None or not self.added:
             return
-        named = "".join(
-            _texts(self.store / "manifests")
-        )  # somebody else may have come to need a blob of ours
+        named = "".join(manifest_texts(self.store))  # somebody else may have come to need a blob of ours
         for blob in self.added:
             if blob.name.replace("-", ":") not in named:
                 with contextlib.suppress(OSError):
@@ -106,6 +110,11 @@ class Shelf:
         """
         target = manifest_path(self.store, name)
         self._directory(target.parent)
+        if is_newer(self.store):
+            self._directory(newer_path(self.store, name).parent)
+            kept = Layer("", digest_of_bytes(manifest), len(manifest), content=manifest)
+            self.add(kept)
+            layers = (*layers, kept)
         missing = [layer for layer in layers if not blob_path(self.store, layer.digest).exists()]
         if missing:
             raise DestinationError(
@@ -116,6 +125,8 @@ class Shelf:
         with whole_file(target, temporary_in=self.store / "manifests") as file:
             file.write(manifest)
         self._give(target)
+        if is_newer(self.store):  # the entry that wins comes last
+            self._give(point(self.store, name, digest_of_bytes(manifest)))
         self.written += len(manifest)
         return target
 
@@ -144,10 +155,4 @@ class Shelf:
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             with contextlib.suppress(OSError):
                 owner = (path.parent if path.is_dir() else self.store).stat()
-                os.chown(path, owner.st_uid, owner.st_gid)
-
-
-def _texts(manifests: Path) -> Iterator[str]:
-    for path in manifests.glob("*/*/*/*"):
-        with contextlib.suppress(OSError):
-            yield path.read_text("utf-8", "replace")
+                os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)

@@ -1,7 +1,7 @@
 """A model straight into an Ollama store: no daemon needed, and a running one sees it at once.
 
-The daemon reads its manifests anew on every request, so a model exists the moment its manifest does. The
-layout is the one of Ollama 0.1 to 0.34 (``manifests/host/namespace/model/tag``).
+The daemon reads its manifests anew on every request, so a model exists the moment its manifest does. Both
+layouts that Ollama has had are read and written; `ollama_pack.destinations.manifests` knows them.
 """
 
 import json
@@ -22,7 +22,8 @@ from ollama_pack.destinations.layers import (
     parse_manifest,
     stacked,
 )
-from ollama_pack.destinations.package import REPLACED, Package, Plan
+from ollama_pack.destinations.manifests import gguf_manifest, has_manifest, names_in, read_manifest
+from ollama_pack.destinations.package import REPLACED, UNCHANGED, Package, Plan
 from ollama_pack.destinations.shelf import Shelf
 from ollama_pack.errors import DestinationError
 from ollama_pack.files import digest_of
@@ -40,10 +41,9 @@ def put(package: Package, store: Path, progress: Progress | None = None) -> Rece
         DestinationError: the base is not there, or the store cannot be written; then nothing was registered.
         UnsupportedError: the base cannot take an adapter.
     """
-    check_layout(store)
     package, base = _settled(package, store, progress)
     image = build_image(package, base)
-    replaces = manifest_path(store, package.name).exists()
+    before = read_manifest(store, package.name)
     with Shelf(store, progress) as shelf:
         for layer in (*image.layers, image.config):
             if layer.media_type != MODEL_TYPE:
@@ -60,7 +60,7 @@ def put(package: Package, store: Path, progress: Progress | None = None) -> Rece
         bytes_written=shelf.written,
         lines=(
             f"registered {package.name} in {store}",
-            *([REPLACED] if replaces else []),
+            *([UNCHANGED] if before == image.manifest else [REPLACED] if before is not None else []),
             *shelf.lines,
             *_warnings(package, base),
         ),
@@ -74,7 +74,6 @@ def plan(package: Package, store: Path) -> Plan:
         DestinationError: as `put` would.
         UnsupportedError: as `put` would.
     """
-    check_layout(store)
     gguf = package.base.gguf
     if gguf is None:
         package, base = _settled(package, store, None)
@@ -92,7 +91,7 @@ def plan(package: Package, store: Path) -> Plan:
         name=str(package.name),
         where=str(store),
         items=(*items, ("manifest", len(image.manifest))),
-        replaces=manifest_path(store, package.name).exists(),
+        replaces=has_manifest(store, package.name),
     )
 
 
@@ -100,7 +99,7 @@ def has_base(store: Path, base: Base) -> bool:
     """Return whether `put` would find the base: a GGUF file needs no store, a tag must be in it."""
     if base.gguf is not None:
         return True
-    return manifest_path(store, spelled_as_in(names_in(store), parse_name(base.tag))).is_file()
+    return has_manifest(store, spelled_as_in(names_in(store), parse_name(base.tag)))
 
 
 def image_in_store(store: Path, tag: str) -> BaseImage:
@@ -110,15 +109,11 @@ def image_in_store(store: Path, tag: str) -> BaseImage:
         DestinationError: the model or one of its blobs is not there, or damaged.
     """
     name = spelled_as_in(names_in(store), parse_name(tag))
-    path = manifest_path(store, name)
     hint = f"ollama pull {tag}"
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise DestinationError(f"The base {tag} is not in this store.", where=store, hint=hint) from error
-    except OSError as error:
-        raise DestinationError(f"This cannot be read: {error.strerror or error}.", where=path) from error
-    config, layers = parse_manifest(content, where=path)
+    content = read_manifest(store, name)
+    if content is None:
+        raise DestinationError(f"The base {tag} is not in this store.", where=store, hint=hint)
+    config, layers = parse_manifest(gguf_manifest(store, content), where=manifest_path(store, name))
     for layer in layers:
         if not _is_there(store, layer):
             raise DestinationError(
@@ -128,27 +123,6 @@ def image_in_store(store: Path, tag: str) -> BaseImage:
         tuple(inherited(layer, name.display, _content(store, layer)) for layer in layers),
         _configuration(store, config),
     )
-
-
-def check_layout(store: Path) -> None:
-    """Refuse a store this version cannot write without being overruled.
-
-    Raises:
-        DestinationError: the store has ``manifests-v2`` (Ollama 0.40 and later), whose entries win.
-    """
-    newer = store / "manifests-v2"
-    if newer.exists():
-        raise DestinationError(
-            "This store has the layout of Ollama 0.40, where an entry written here could stay unseen.",
-            where=newer,
-            hint="--via folder  keeps everything for later",
-        )
-
-
-def names_in(store: Path) -> Iterator[tuple[str, ...]]:
-    """Yield host, namespace, model and tag of every model in `store`, as they are spelled there."""
-    for path in sorted((store / "manifests").glob("*/*/*/*")):
-        yield path.parts[-4:]
 
 
 def spelled_as_in(existing: Iterable[tuple[str, ...]], name: ModelName) -> ModelName:

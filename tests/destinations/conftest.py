@@ -10,7 +10,7 @@ from types import ModuleType
 import fake_daemon
 import pytest
 import real_daemon
-from scratch_store import BASE_TAG, add_base
+from scratch_store import BASE_TAG, add_base, upgrade
 from tiny_model import base_noun, make_adapter, make_base
 
 from ollama_pack.destinations import create, pull, store
@@ -70,6 +70,7 @@ def package(adapter: LoraFile) -> Package:
 @pytest.fixture(
     params=[
         "store",
+        "store, newer layout",
         "create, fake daemon",
         "pull, fake daemon",
         pytest.param("create, real daemon", marks=pytest.mark.live),
@@ -77,8 +78,10 @@ def package(adapter: LoraFile) -> Package:
     ]
 )
 def way(request: pytest.FixtureRequest) -> Iterator[Way]:
-    if request.param == "store":
+    if request.param.startswith("store"):
         models = request.getfixturevalue("models")
+        if "newer" in request.param:
+            upgrade(models)
         yield Way(partial(_put_in_store, models), partial(_plan_in_store, models), models)
         return
     server = request.getfixturevalue("fake" if "fake" in request.param else "real")

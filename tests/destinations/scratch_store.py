@@ -54,6 +54,16 @@ def add_base(
     return path
 
 
+def upgrade(store: Path) -> None:
+    """Give a store the layout of Ollama 0.40: every manifest a blob, every entry a link to it."""
+    for path in sorted((store / "manifests").glob("*/*/*/*")):
+        host, *rest = path.parts[-4:]
+        entry = store.joinpath("manifests-v2", "ollama.com" if host == "registry.ollama.ai" else host, *rest)
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        digest = str(add_blob(store, path.read_bytes())["digest"]).replace(":", "-")
+        entry.symlink_to(Path("../../../..") / "blobs" / digest)
+
+
 def manifest_of(store: Path, name: str, tag: str = "latest", namespace: str = "library") -> dict[str, object]:
     """Return the manifest of a model, parsed."""
     path = store / "manifests" / "registry.ollama.ai" / namespace / name / tag

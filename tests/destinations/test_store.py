@@ -43,15 +43,6 @@ def test_a_damaged_base_is_refused(package, models, kind):
     assert caught.value.where == str(path)
 
 
-def test_the_newer_layout_is_refused(package, models):
-    """Where an entry of Ollama 0.40 could hide ours, nothing is written."""
-    (models / "manifests-v2").mkdir()
-    before = snapshot(models)
-    with pytest.raises(DestinationError, match=r"0\.40"):
-        store.put(package, models)
-    assert snapshot(models) == before
-
-
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 @pytest.mark.parametrize("nth", [1, 2, 3, 4])
 def test_a_store_that_cannot_be_written_stays_as_it_was(package, models, monkeypatch, code, nth):

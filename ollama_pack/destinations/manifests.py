@@ -1,0 +1,138 @@
+"""Manifests of a store, in both layouts that Ollama has had.
+
+Until 0.34 a manifest is a file, ``manifests/HOST/NAMESPACE/MODEL/TAG``. From 0.40 on it is a blob like any
+other, and ``manifests-v2/HOST/NAMESPACE/MODEL/TAG`` a symbolic link to it whose target's name is the digest
+of its bytes; the public registry is called ``ollama.com`` there, and a colon in a host ``%3A``. An entry of
+the newer layout wins; the older one is read where it has none, and written for those who go back. One entry
+may name several manifests, one for each engine; ours is the one for GGUF.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from ollama_pack.errors import DestinationError
+from ollama_pack.files import explained
+from ollama_pack.names import DEFAULT_HOST, ModelName, blob_path, manifest_path
+
+NEWER = "manifests-v2"
+PUBLIC_HOST = "ollama.com"
+_LISTS = (
+    "application/vnd.ollama.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+_GGUF_RUNNERS = ("ggml", "llamacpp")
+
+
+def is_newer(store: Path) -> bool:
+    """Return whether a store has the layout of Ollama 0.40."""
+    return (store / NEWER).is_dir()
+
+
+def newer_path(store: Path, name: ModelName) -> Path:
+    """Return where the entry of a model lies in the newer layout."""
+    host = PUBLIC_HOST if name.host == DEFAULT_HOST else name.host.replace(":", "%3A")
+    return store.joinpath(NEWER, host, name.namespace, name.model, name.tag)
+
+
+def has_manifest(store: Path, name: ModelName) -> bool:
+    """Return whether a store has a model, in either layout."""
+    return newer_path(store, name).exists() or manifest_path(store, name).is_file()
+
+
+def read_manifest(store: Path, name: ModelName) -> bytes | None:
+    """Return the bytes of a model's entry, as a daemon takes its digest of them; None where there is none.
+
+    Raises:
+        DestinationError: it is there and cannot be read.
+    """
+    for path in (newer_path(store, name), manifest_path(store, name)):
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise DestinationError(f"This cannot be read: {error.strerror or error}.", where=path) from error
+    return None
+
+
+def gguf_manifest(store: Path, content: bytes) -> bytes:
+    """Return the manifest that runs on llama.cpp, where an entry names one for each engine; else the entry.
+
+    Raises:
+        DestinationError: the entry names none for it, or it is not there.
+    """
+    try:
+        document = json.loads(content)
+        if not isinstance(document, dict) or document.get("mediaType") not in _LISTS:
+            return content
+        children = document["manifests"]
+        chosen = next(child for child in children if child.get("runner") in _GGUF_RUNNERS)
+        return blob_path(store, chosen["digest"]).read_bytes()
+    except ValueError:
+        return content  # whoever parses it says what is wrong
+    except (StopIteration, KeyError, TypeError, AttributeError) as error:
+        raise DestinationError(
+            "The base has no variant in GGUF, which takes adapters.", where=store
+        ) from error
+    except OSError as error:
+        raise DestinationError(f"A manifest cannot be read: {error.strerror}.", where=store) from error
+
+
+def names_in(store: Path) -> Iterator[tuple[str, str, str, str]]:
+    """Yield host, namespace, model and tag of every model, as they are spelled there."""
+    seen = set()
+    for folder in (store / NEWER, store / "manifests"):
+        for path in sorted(folder.glob("*/*/*/*")):
+            host, namespace, model, tag = path.parts[-4:]
+            if folder.name == NEWER:
+                host = DEFAULT_HOST if host == PUBLIC_HOST else host.replace("%3A", ":")
+            if (host, namespace, model, tag) not in seen:
+                seen.add((host, namespace, model, tag))
+                yield host, namespace, model, tag
+
+
+def manifest_texts(store: Path) -> Iterator[str]:
+    """Yield every manifest of a store as text, whatever can be read of them."""
+    for folder in (store / NEWER, store / "manifests"):
+        for path in folder.glob("*/*/*/*"):
+            with contextlib.suppress(OSError):
+                yield path.read_text("utf-8", "replace")
+
+
+def digest_of_bytes(content: bytes) -> str:
+    """Return ``sha256:`` and the digest of some bytes."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def point(store: Path, name: ModelName, digest: str) -> Path:
+    """Make the newer layout's entry of a model point to a blob, whole or not at all: linked, else copied.
+
+    Raises:
+        DestinationError: it cannot be written.
+    """
+    target, blob = newer_path(store, name), blob_path(store, digest)
+    with explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = store / NEWER / f".ollama-pack-{secrets.token_hex(8)}"
+        try:
+            _link(blob, draft, target)
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
+    return target
+
+
+def _link(blob: Path, draft: Path, target: Path) -> None:
+    """Make a draft that leads to a blob once it has the target's place."""
+    try:
+        draft.symlink_to(os.path.relpath(blob, target.parent))
+    except OSError:  # a file system without links, as Ollama allows for
+        try:
+            os.link(blob, draft)
+        except OSError:
+            draft.write_bytes(blob.read_bytes())
