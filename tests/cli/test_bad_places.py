@@ -46,15 +46,6 @@ def test_store_cannot_be_made(ada, tiny_gguf, tmp_path):
     assert model_in(tmp_path / "good", "ada")
 
 
-def test_newer_store(ada, tiny_gguf, models):
-    """A store of a layout where an entry could stay unseen is not written."""
-    (models / "manifests-v2").mkdir(parents=True)
-    before = tree(models)
-    ran = run("build", ada, "--base", tiny_gguf, "--via", "store")
-    assert (ran.code, tree(models)) == (6, before)
-    assert "--via folder" in ran.stderr
-
-
 @LINUX
 @pytest.mark.parametrize("mode", [0o555, 0o000])
 def test_directory_may_not_be_written(ada, tiny_gguf, mode):

@@ -27,6 +27,15 @@ def test_store(ada, tiny_gguf, models, via):
     assert "registered ada in" in ran.stderr or "No Ollama daemon answers" in ran.stderr
 
 
+def test_newer_store(ada, tiny_gguf, models):
+    """A store of Ollama 0.40 gets the model in both layouts."""
+    (models / "manifests-v2").mkdir(parents=True)
+    ran = run("build", ada, "--base", tiny_gguf, "--via", "store")
+    assert ran.code == 0
+    entry = models / "manifests-v2" / "ollama.com" / "library" / "ada" / "latest"
+    assert json.loads(entry.read_bytes()) == model_in(models, "ada")
+
+
 def test_folder(ada, tiny_gguf, tmp_path, models):
     """A folder gets everything that is needed later; adapter directory and store get nothing."""
     before = tree(ada)

@@ -1,0 +1,62 @@
+"""A real daemon fetches our models, learns them to us, and runs them."""
+
+from dataclasses import replace
+
+import pytest
+from refusing_proxy import refusing
+from scratch_store import BASE_TAG, manifest_of
+
+from ollama_pack.destinations import choose, create, pull, store
+from ollama_pack.destinations.daemon import Daemon
+from ollama_pack.destinations.learning import learn
+from ollama_pack.destinations.package import UNCHANGED
+from ollama_pack.destinations.places import Places
+from ollama_pack.names import parse_name
+
+pytestmark = pytest.mark.live
+
+
+def test_a_real_daemon_tells_its_base(live):
+    """What the daemon pushes is what its store has, and nothing of it stays."""
+    assert learn(live.daemon, BASE_TAG) == store.image_in_store(live.store, BASE_TAG)
+    assert not any(model.name.startswith("127.0.0.1") for model in live.daemon.models())
+
+
+def test_three_ways_one_model(live, package):
+    """Created, pulled and stored models have one manifest and give one answer, which is not the base's."""
+    names = {
+        way: replace(package, name=parse_name(f"{package.name}-{way.VIA}")) for way in (create, pull, store)
+    }
+    receipts = {
+        "create": create.put(names[create], live.daemon),
+        "pull": pull.put(names[pull], live.daemon),
+        "store": store.put(names[store], live.store),
+    }
+    digests = {way: receipt.digest for way, receipt in receipts.items()}
+    assert digests["pull"] == digests["store"] == digests["create"]
+    answers = {live.say(receipt.name) for receipt in receipts.values()}
+    assert len(answers) == 1
+    assert answers != {live.say(BASE_TAG)}
+    assert "--lora" in live.log.read_text("utf-8", "replace")
+
+
+def test_a_daemon_that_creates_no_adapters(live, package):
+    """With a refusal as 0.34.1 gives it in between, auto still ends in a model that runs."""
+    with refusing(live.address) as address:
+        receipt = choose.put(package, Places(address, ()))
+        assert (receipt.via, receipt.served) == ("pull", True)
+        asked = choose.put(
+            replace(package, name=parse_name(f"{package.name}-2")), Places(address, ()), via="pull"
+        )
+    assert live.say(receipt.name) == live.say(asked.name) != live.say(BASE_TAG)
+    assert manifest_of(live.store, package.name.model)["layers"][-1]["mediaType"].endswith(
+        (".params", ".adapter")
+    )
+
+
+def test_the_very_same_again(live, package):
+    """A second pull of the same model moves nothing, and says so."""
+    with Daemon(live.address) as daemon:
+        first, second = pull.put(package, daemon), pull.put(package, daemon)
+    assert (second.digest, second.bytes_written) == (first.digest, 0)
+    assert (UNCHANGED in first.lines, UNCHANGED in second.lines) == (False, True)
