@@ -20,7 +20,6 @@ from typing import ClassVar
 SHOWN_AT_MOST = 10
 
 _NUMBER = re.compile(r"(?<=\.)(?:0|[1-9][0-9]{0,5})(?=\.)")
-_BRACES = re.compile(r"[{}]")
 
 
 class PackError(Exception):
@@ -91,11 +90,15 @@ def listing(headline: str, problems: Sequence[str]) -> str:
 def collapse(names: Iterable[str]) -> list[str]:
     """Return names, those that differ in their numbers as one: ``layers.{0-29}.experts.{0-7}.down_proj``.
 
-    Every name can be told from the result. Numbers are those that stand alone between two dots.
+    Every name can be told from the result. Numbers are those that stand alone between two dots. Where a
+    name has braces of its own, all stay as they are.
     """
+    names = list(dict.fromkeys(names))
+    if any("{" in name or "}" in name for name in names):
+        return names
     blocks: dict[tuple[str, tuple[str, ...]], list[int]] = {}
-    for name in dict.fromkeys(names):
-        pattern, numbers = _NUMBER.sub("{}", _BRACES.sub(r"\g<0>\g<0>", name)), _NUMBER.findall(name)
+    for name in names:
+        pattern, numbers = _NUMBER.sub("{}", name), _NUMBER.findall(name)
         first = [int(number) for number in numbers[:1]]
         blocks.setdefault((pattern, tuple(numbers[1:])), []).extend(first)
     experts: dict[tuple[str, str, tuple[str, ...]], list[int]] = {}

@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ollama_pack.archs import find_arch
+from ollama_pack.errors import InputError
 from ollama_pack.parts import Adapter, Base, LoraPlan, LoraTensor
 from ollama_pack.placing import Place, place_pairs
 
 FLOAT32_EPSILON = 2.0**-23
+LARGEST = 3.4e38
+"""No alpha is larger: it is a float32 in the file."""
 
 IDLE_ALPHA = 1.0
 """What is written where every alpha is 0, or is in float32: llama.cpp takes 0 for a scale of 1."""
@@ -44,6 +47,10 @@ def _common_alpha(alphas: Sequence[float]) -> float:
     """Return the alpha most places have (the smallest of equals), rounded to the float32 of the file."""
     counts = Counter(alpha for alpha in alphas if alpha != 0.0) or Counter([IDLE_ALPHA])
     alpha = min(counts, key=lambda value: (-counts[value], value))
+    if abs(alpha) > LARGEST:
+        raise InputError(
+            f"An alpha of {alpha:g} is beyond float32, in which a file holds it.", hint="--scale"
+        )
     rounded: float = struct.unpack("<f", struct.pack("<f", alpha))[0]
     return rounded or IDLE_ALPHA
 

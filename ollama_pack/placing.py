@@ -65,6 +65,7 @@ def place_pairs(adapter: Adapter, base: Base, arch: Arch) -> tuple[Place, ...]:
         elif misfit := _misfit(pair, target, base):
             misfits.append(f"{pair.module}: {misfit}")
     findings.require_none()
+    misfits += _uneven_stacks(aimed)
     if misfits:
         raise InputError(
             listing(f"The adapter does not fit the base ({base.origin}):", misfits),
@@ -76,6 +77,15 @@ def place_pairs(adapter: Adapter, base: Base, arch: Arch) -> tuple[Place, ...]:
         Place(target.tensor, pair, target.weight.order(base, pair.b.shape[-2]), target.weight.kind)
         for pair, target in _stacked(aimed, base)
     )
+
+
+def _uneven_stacks(aimed: Sequence[tuple[LoraPair, Target]]) -> Iterator[str]:
+    """Yield which single experts of one weight differ in their size, which a base may not tell."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for pair, target in aimed:
+        trained = (pair.b.shape[-2], pair.a.shape[-1])
+        if target.expert >= 0 and sizes.setdefault(target.tensor, trained) != trained:
+            yield f"{pair.module}: {_times(trained)} adapts, {_times(sizes[target.tensor])} in another expert"
 
 
 def _find_twins(aimed: Sequence[tuple[LoraPair, Target]], findings: Findings) -> None:

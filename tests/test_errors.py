@@ -125,3 +125,9 @@ def test_collapse_tells_every_name(names):
 def test_collapse(names, lines):
     """Names that differ in their block and expert become one line; others stay."""
     assert collapse(names) == lines
+
+
+def test_collapse_of_a_name_with_ranges():
+    """A name that looks like a range of others is told apart from them."""
+    names = ["layers.0.q", "layers.1.q", "layers.{0-1}.q"]
+    assert collapse(names) == names

@@ -172,3 +172,10 @@ def test_one_weight_under_two_names(order):
     )  # fmt: skip
     with pytest.raises(InputError, match="the same weight twice"):
         place(*(both[index] for index in order))
+
+
+def test_experts_that_differ_in_size():
+    """Single experts of different sizes are no stack, also where the base does not tell the size."""
+    both = (pair(f"{EXPERTS}.0.up_proj", (2, 20), (8, 2)), pair(f"{EXPERTS}.1.up_proj", (2, 20), (9, 2)))
+    with pytest.raises(InputError):
+        place(*both, base=replace(MIXTURE, expert_feed_forward=0))

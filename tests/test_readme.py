@@ -33,7 +33,7 @@ FORBIDDEN = re.compile(
 def options_of(name):
     """Return every spelling of every option of a command."""
     command = main.get_command(click.Context(main), name)
-    return {spelling for option in command.params for spelling in option.opts}
+    return {spelling for option in command.params for spelling in (*option.opts, *option.secondary_opts)}
 
 
 ALL_OPTIONS = set().union(*(options_of(name) for name in COMMANDS)) | ELSEWHERE

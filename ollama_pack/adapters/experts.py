@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ollama_pack.adapters.methods import MisfitError, shape_of
+from ollama_pack.adapters.spelling import Spelling
 from ollama_pack.factors import expert_a, expert_b
 from ollama_pack.parts import Tensor
 
@@ -24,7 +25,7 @@ class Owner(NamedTuple):
 
     Attributes:
         module: the module or parameter, as the table of architectures names it.
-        key: what patterns of the configuration are matched with.
+        key: what patterns of the configuration are matched with: the name in the model it was trained in.
         bare: whether it is a parameter, not a module.
     """
 
@@ -33,20 +34,21 @@ class Owner(NamedTuple):
     bare: bool = False
 
 
-def owner_of(module: str, depth: int, config: Mapping[str, Any]) -> Owner:
-    """Return what the factors of a module, `depth` wrappers below it, adapt."""
+def owner_of(spelled: Spelling, config: Mapping[str, Any]) -> Owner:
+    """Return what the factors of a module, so many wrappers below it, adapt."""
+    module, trained = spelled.module, spelled.trained or spelled.module
     wanted = config.get("target_parameters")
     names = [
         name.rpartition(".")[2]
         for name in (wanted if isinstance(wanted, list) else [])
-        if isinstance(name, str) and _owns(module, *name.rpartition(".")[::2])
+        if isinstance(name, str) and _owns(trained, *name.rpartition(".")[::2])
     ]
     names = sorted(set(names), key=lambda name: (DECLARED.index(name) if name in DECLARED else -1, name))
-    place = len(names) - 1 - depth
+    place = len(names) - 1 - spelled.depth
     if not 0 <= place < len(names):
-        return Owner(module, module)
+        return Owner(module, trained)
     name = names[place]
-    return Owner(module if name == PLAIN else f"{module}.{name}", f"{module}.{name}", bare=True)
+    return Owner(module if name == PLAIN else f"{module}.{name}", f"{trained}.{name}", bare=True)
 
 
 def _owns(module: str, owner: str, name: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from ollama_pack.adapters.spelling import Spelling, is_tower
 
 EMBEDDINGS = re.compile(r"(^|\.)(embed_tokens|lm_head|wte|word_embeddings|embed_in|embed_out|output)$")
-NORMS = re.compile(r"(norm[^.]*|(^|\.)ln_[^.]*)$", re.I)
+NORMS = re.compile(r"(^|\.)([^.]*norm[0-9]*|ln_[^.]*)$", re.I)
 
 KINDS: tuple[tuple[re.Pattern[str], str | None], ...] = (
     (re.compile(r"lora_magnitude_vector|(^|\.)lora_m(\.|$)|\.m$"), "dora"),
@@ -52,6 +52,7 @@ def _embedding(spelled: Spelling, modules: Collection[str], config: Mapping[str,
     """
     if spelled.depth and spelled.module in modules:
         return None
-    saved = config.get("modules_to_save") or ()
-    trained = any(spelled.module == module or spelled.module.endswith(f".{module}") for module in saved)
+    saved = config.get("modules_to_save")
+    names = [name for name in saved if isinstance(name, str)] if isinstance(saved, list) else []
+    trained = any(f".{spelled.module}".endswith(f".{name}") for name in names)
     return "whole-embedding" if trained else "resized"

@@ -1,5 +1,6 @@
 """READ  which adapter of a directory is meant, in which files it lies, and who wrote them."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,13 +87,17 @@ def home_of(directory: Path, adapter: str = "") -> Path:
 
 
 def adapters_in(directory: Path) -> dict[str, Path]:
-    """Return name → directory of each adapter that PEFT saved below another; checkpoints are none."""
-    found: dict[str, Path] = {}
-    for path in sorted((*directory.glob(f"*/{CONFIG_FILE}"), *directory.glob(f"*/*/{CONFIG_FILE}"))):
-        inside = path.parent.relative_to(directory).parts
-        if not any(part.startswith(("checkpoint-", ".")) for part in inside):
-            found.setdefault(path.parent.name, path.parent)
-    return found
+    """Return name → directory of each adapter that PEFT saved below another; checkpoints are none.
+
+    Where two directories have one name, each is called by its way from above.
+    """
+    found = [
+        path.parent.relative_to(directory)
+        for path in sorted((*directory.glob(f"*/{CONFIG_FILE}"), *directory.glob(f"*/*/{CONFIG_FILE}")))
+    ]
+    found = [way for way in found if not any(part.startswith(("checkpoint-", ".")) for part in way.parts)]
+    names = Counter(way.name for way in found)
+    return {way.name if names[way.name] == 1 else way.as_posix(): directory / way for way in found}
 
 
 def _choose(directory: Path, adapter: str) -> tuple[Path, tuple[str, ...]]:
@@ -141,7 +146,7 @@ def _read_shards(home: Path) -> Tensors:
         raise InputError("The index names no files.", where=f"{home / SHARDS_FILE}: weight_map")
     tensors: dict[str, Tensor] = {}
     for file in sorted(set(index.values())):
-        if Path(file).name != file:
+        if Path(file).name != file or not file.isprintable():
             raise InputError(
                 f"{file!r} is no file beside the index.", where=f"{home / SHARDS_FILE}: weight_map"
             )

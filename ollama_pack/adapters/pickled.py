@@ -38,15 +38,17 @@ def read_pickle(path: Path) -> dict[str, MadeTensor]:
         )
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(loaded, dict) or not all(
+            isinstance(each, torch.Tensor) for each in loaded.values()
+        ):
+            raise _not_tensors(path, "it is no table of tensors")
+        return {str(name): _made(path, str(name), tensor) for name, tensor in loaded.items()}
     except OSError as error:
         raise InputError(f"Cannot read the weights: {error.strerror or error}.", where=path) from error
     except (RuntimeError, ValueError, EOFError, KeyError, AttributeError, TypeError, IndexError) as error:
         raise _not_tensors(path, str(error).strip().partition("\n")[0]) from error
     except torch.serialization.pickle.UnpicklingError as error:
         raise _not_tensors(path, "it asks for more than tensors") from error
-    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
-        raise _not_tensors(path, "it is no table of tensors")
-    return {str(name): _made(path, str(name), tensor) for name, tensor in loaded.items()}
 
 
 def _made(path: Path, name: str, tensor: "torch.Tensor") -> MadeTensor:  # type: ignore[name-defined]  # noqa: F821

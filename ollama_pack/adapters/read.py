@@ -26,6 +26,9 @@ Modules = Mapping[Owner, Mapping[str, Tensor]]
 WHOLE = frozenset({"norm", "whole-weight", "whole-embedding", "resized"})
 """Rules for what ``modules_to_save`` leaves in a file."""
 
+ALPHA_KEYS = {"LoHa": "alpha", "LoKr": "alpha"}
+"""Method → what its configuration calls alpha, where that is not ``lora_alpha``."""
+
 EVERY_TENSOR = frozenset({"altered-base", "replication", "variant", "mixture"})
 """Rules of settings that concern all there is."""
 
@@ -74,7 +77,7 @@ def _adapter(found: Found, method: Method, pairs: tuple[LoraPair, ...]) -> Adapt
         weights=found.weights,
         pairs=pairs,
         rank=int(config["init_r" if method.label == "AdaLoRA" else "r"]),
-        alpha=float(config.get("alpha" if method.label in ("LoHa", "LoKr") else "lora_alpha", 1)),
+        alpha=1.0 if method.label == "VeRA" else float(config[ALPHA_KEYS.get(method.label, "lora_alpha")]),
         base_id=str(config.get("base_model_name_or_path") or ""),
         config=config,
         method=method.label,
@@ -88,6 +91,7 @@ def _sort(
 ) -> tuple[Modules, Mapping[str, Spelling]]:
     """Return the factors by what they adapt, and all other tensors by name; shared ones have no owner."""
     factors: dict[Owner, dict[str, Tensor]] = {}
+    owners: dict[str, Owner] = {}
     strangers: dict[str, Spelling] = {}
     for name, tensor in tensors.items():
         spelled = spell(name, method.parts)
@@ -97,8 +101,8 @@ def _sort(
             findings.add("vision", name)
         else:
             shared = spelled.part in method.shared
-            owner = Owner("", "") if shared else owner_of(spelled.module, spelled.depth, config)
-            sides = factors.setdefault(owner, {})
+            owner = Owner("", "") if shared else owner_of(spelled, config)
+            sides = factors.setdefault(owners.setdefault(owner.module, owner), {})
             if spelled.part in sides:
                 findings.add("twice", f"{name} and {sides[spelled.part].name}")
             sides[spelled.part] = tensor

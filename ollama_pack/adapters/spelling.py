@@ -35,12 +35,14 @@ class Spelling(NamedTuple):
         part: which of its tensors, ``lora_A``; ``weight`` or ``bias`` of the module itself.
         depth: how many `base_layer` lie between: PEFT's nested wrappers of several parameters.
         bias: whether it is the bias of that part.
+        trained: the module in the model it was trained in, where it has another name there; else empty.
     """
 
     module: str
     part: str
     depth: int = 0
     bias: bool = False
+    trained: str = ""
 
 
 def spell(name: str, parts: frozenset[str]) -> Spelling:
@@ -57,8 +59,7 @@ def spell(name: str, parts: frozenset[str]) -> Spelling:
     place = next((index for index, segment in enumerate(segments) if segment in parts), None)
     if place is None:
         module, _, part = text.rpartition(".")
-        return Spelling(text_module(module), part, *_below(module))
-    module = ".".join(segments[:place])
+        return _spelling(module, part)
     rest = segments[place + 1 :]
     # Between the part and its end stands the adapter's name, or nothing.
     is_weight = len(rest) <= 2 and (
@@ -66,13 +67,19 @@ def spell(name: str, parts: frozenset[str]) -> Spelling:
     )
     bias = bool(rest) and rest[-1] == "bias"
     part = segments[place] if is_weight or bias else ".".join(segments[place:])
-    return Spelling(text_module(module), part, *_below(module), bias)
+    return _spelling(".".join(segments[:place]), part, bias=bias)
+
+
+def _spelling(path: str, part: str, *, bias: bool = False) -> Spelling:
+    depth = 0
+    while path.endswith(f".{BASE_LAYER}"):
+        path, depth = path.removesuffix(f".{BASE_LAYER}"), depth + 1
+    module = text_module(path)
+    return Spelling(module, part, depth, bias, "" if module == path else path)
 
 
 def text_module(module: str) -> str:
-    """Return the name of a module in the text model alone, without `base_layer` at its end."""
-    while module.endswith(f".{BASE_LAYER}"):
-        module = module.removesuffix(f".{BASE_LAYER}")
+    """Return the name of a module in the text model alone."""
     for beginning, alone in TEXT_MODEL:
         if module.startswith(beginning):
             return alone + module.removeprefix(beginning)
@@ -82,10 +89,3 @@ def text_module(module: str) -> str:
 def is_tower(module: str) -> bool:
     """Return whether a module belongs to a part of the model that sees or hears."""
     return TOWERS.search(module) is not None
-
-
-def _below(module: str) -> tuple[int]:
-    depth = 0
-    while module.endswith(f".{BASE_LAYER}"):
-        module, depth = module.removesuffix(f".{BASE_LAYER}"), depth + 1
-    return (depth,)

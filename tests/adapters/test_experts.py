@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ollama_pack.adapters.experts import Owner, owner_of, split_experts
 from ollama_pack.adapters.methods import MisfitError
+from ollama_pack.adapters.spelling import Spelling
 from ollama_pack.parts import MadeTensor
 from ollama_pack.weights import Weights
 
@@ -45,7 +46,7 @@ OWNERS = {
 @pytest.mark.parametrize(("config", "module", "depth", "owner"), OWNERS.values(), ids=OWNERS)
 def test_owner(config, module, depth, owner):
     """PEFT's nesting tells which parameter a pair belongs to."""
-    assert owner_of(module, depth, config) == owner
+    assert owner_of(Spelling(module, "lora_A", depth), config) == owner
 
 
 @given(st.integers(2, 4), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5))

@@ -104,3 +104,21 @@ def test_no_weights(tree):
     with pytest.raises(InputError, match=r"no adapter_model\.safetensors") as caught:
         locate(tree)
     assert caught.value.hint.startswith("ollama-pack build ")
+
+
+@pytest.mark.parametrize("file", ["a\0b", "\ud800"], ids=["a null byte", "half a letter"])
+def test_index_with_names_no_file_can_have(tree, file):
+    """A name that no file can have is an InputError."""
+    (tree / "adapter_model.safetensors").unlink()
+    index = json.dumps({"weight_map": {"x": file}})
+    (tree / "adapter_model.safetensors.index.json").write_text(index)
+    with pytest.raises(InputError):
+        read_adapter(tree)
+
+
+def test_two_of_one_name(tmp_path):
+    """Two adapters whose directories have one name are two: none is taken unasked."""
+    for run in ("monday", "tuesday"):
+        write_adapter(tmp_path / run / "style")
+    with pytest.raises(InputError, match="Several adapters lie here"):
+        locate(tmp_path)

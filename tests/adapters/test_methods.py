@@ -125,6 +125,13 @@ MISFITS = {
     "VeRA of two ranks": (
         "VERA", {"vera_A": (2, 5), "vera_B": (7, 2), "vera_lambda_d": (3,), "vera_lambda_b": (7,)}, "shape",
     ),
+    "VeRA of another rank": (
+        "VERA", {"vera_A": (3, 5), "vera_B": (7, 3), "vera_lambda_d": (3,), "vera_lambda_b": (7,)}, "rank",
+    ),
+    "LoHa of another rank": (
+        "LOHA", {"hada_w1_a": (20, 3), "hada_w1_b": (3, 20), "hada_w2_a": (20, 3), "hada_w2_b": (3, 20)},
+        "rank",
+    ),
     "LoHa of two shapes": (
         "LOHA", {"hada_w1_a": (20, 2), "hada_w1_b": (2, 20), "hada_w2_a": (21, 2), "hada_w2_b": (2, 20)},
         "shape",

@@ -91,6 +91,27 @@ def test_other_things_than_tensors(torch, tmp_path, answer):
     assert "safe_serialization=True" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(TypeError("can't convert meta device type tensor to numpy"), id="one without numbers"),
+        pytest.param(RuntimeError("unsupported memory format option Contiguous"), id="a sparse one"),
+    ],
+)
+def test_tensors_without_plain_numbers(torch, tmp_path, error):
+    """A tensor that torch cannot give as plain numbers is told, rather than a traceback."""
+
+    class Strange(Tensor):
+        def numpy(self):
+            raise error
+
+        float = contiguous = detach = lambda self: self
+
+    torch.answer = {"x": Strange([1])}
+    with pytest.raises(InputError):
+        read_pickle(tmp_path / "x.bin")
+
+
 def test_missing_file(torch, tmp_path):
     """A file that cannot be read is told with the reason."""
     torch.answer = FileNotFoundError(2, "No such file or directory")
@@ -120,8 +141,15 @@ class Exploit:
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="NOT TESTED: torch is not installed")
 def test_real_torch(tmp_path):
     """Torch itself reads the recorded file, and refuses a pickle that is a program without running it."""
-    assert all(".lora_" in name for name in read_pickle(RECORDED))
-    (tmp_path / "x.bin").write_bytes(pickle.dumps(Exploit(tmp_path / "ran")))
-    with pytest.raises(InputError, match="other things than tensors"):
-        read_pickle(tmp_path / "x.bin")
+    tensors = read_pickle(RECORDED)
+    assert len(tensors) == 12
+    assert all(".lora_" in name and each.make().shape == each.shape for name, each in tensors.items())
+    import torch
+
+    exploit = {"x": Exploit(tmp_path / "ran")}
+    (tmp_path / "old.bin").write_bytes(pickle.dumps(exploit, protocol=2))
+    torch.save(exploit, tmp_path / "new.bin")
+    for name in ("old.bin", "new.bin"):
+        with pytest.raises(InputError, match="other things than tensors"):
+            read_pickle(tmp_path / name)
     assert not (tmp_path / "ran").exists()

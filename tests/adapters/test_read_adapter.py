@@ -248,3 +248,35 @@ def test_embeddings(make_adapter):
     extra = {f"{root}_A": np.ones((3, 50)), f"{root}_B": np.ones((20, 3))}
     (pair,) = read_adapter(make_adapter(layers=(), extra=extra)).pairs
     assert (pair.module, pair.a.shape, pair.b.shape) == ("model.embed_tokens", (3, 50), (20, 3))
+
+
+SEEING = "model.language_model.layers.0.self_attn.q_proj"
+OWN_NAMES = {
+    "the whole name": (SEEING, {"alpha_pattern": {SEEING: 30}}),
+    "an anchored name": ("layers.0.self_attn.q_proj", {"alpha_pattern": {r"^layers\.0\..*": 30}}),
+    "a parameter": (
+        SEEING,
+        {"target_parameters": [f"{SEEING}.weight"], "alpha_pattern": {f"{SEEING}.weight": 30}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("module", "config"), OWN_NAMES.values(), ids=OWN_NAMES)
+def test_patterns_are_of_the_trained_model(make_adapter, module, config):
+    """A pattern is matched with the name the module had in the model it was trained in, as PEFT did."""
+    extra = {
+        f"{ROOT}{module}.lora_A.weight": np.ones((3, 20)),
+        f"{ROOT}{module}.lora_B.weight": np.ones((24, 3)),
+    }
+    (pair,) = read_adapter(make_adapter(layers=(), extra=extra, config=config)).pairs
+    assert (pair.module, pair.scale) == (Q0, 10.0)
+
+
+@pytest.mark.parametrize("alpha", [None, "x"], ids=["null", "a text"])
+def test_vera_with_an_alpha(make_adapter, alpha):
+    """VeRA has no alpha, so one that is none is no traceback."""
+    sides = {"vera_lambda_d": np.ones(3), "vera_lambda_b": np.ones(24)}
+    extra = {f"{ROOT}{Q0}.{name}": numbers for name, numbers in sides.items()}
+    extra |= {"base_model.vera_A": np.ones((3, 20)), "base_model.vera_B": np.ones((24, 3))}
+    config = {"peft_type": "VERA", "lora_alpha": alpha}
+    assert read_adapter(make_adapter(layers=(), extra=extra, config=config)).method == "VeRA"

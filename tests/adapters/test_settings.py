@@ -202,3 +202,16 @@ def test_invocation_that_is_none(value):
     with pytest.raises(InputError, match="not token ids") as caught:
         invocation_of({"alora_invocation_tokens": value}, PATH)
     assert caught.value.where.endswith("alora_invocation_tokens")
+
+
+@pytest.mark.parametrize("pattern", [[1], "q_proj", 7, True], ids=repr)
+def test_rank_pattern_of_adalora(pattern):
+    """AdaLoRA's pattern lists a true or false for each rank of a module; what is no object is told."""
+    config = {"peft_type": "ADALORA", "init_r": 8, "lora_alpha": 16, "rank_pattern": pattern}
+    with pytest.raises(InputError, match="not an object"):
+        check_numbers(config, PATH)
+
+
+def test_pattern_that_python_warns_of():
+    """A regular expression whose meaning may change one day prints no warning."""
+    check_numbers({**PLAIN, "alpha_pattern": {"[[a]": 8}}, PATH)

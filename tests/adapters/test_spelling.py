@@ -21,10 +21,18 @@ SPELLINGS = {
         Spelling(Q0, "lora_A"),
     f"base_model.model.{Q0}.base_layer.lora_A.weight": Spelling(Q0, "lora_A", depth=1),
     f"base_model.model.{Q0}.base_layer.base_layer.lora_A.weight": Spelling(Q0, "lora_A", depth=2),
-    "base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight": Spelling(Q0, "lora_A"),
-    "base_model.model.language_model.model.layers.0.self_attn.q_proj.lora_A.weight": Spelling(Q0, "lora_A"),
-    "base_model.model.language_model.lm_head.lora_A.weight": Spelling("lm_head", "lora_A"),
-    "base_model.model.layers.0.self_attn.q_proj.lora_A.weight": Spelling(Q0, "lora_A"),
+    "base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight": Spelling(
+        Q0, "lora_A", trained="model.language_model.layers.0.self_attn.q_proj"
+    ),
+    "base_model.model.language_model.model.layers.0.self_attn.q_proj.lora_A.weight": Spelling(
+        Q0, "lora_A", trained="language_model.model.layers.0.self_attn.q_proj"
+    ),
+    "base_model.model.language_model.lm_head.lora_A.weight": Spelling(
+        "lm_head", "lora_A", trained="language_model.lm_head"
+    ),
+    "base_model.model.layers.0.self_attn.q_proj.lora_A.weight": Spelling(
+        Q0, "lora_A", trained="layers.0.self_attn.q_proj"
+    ),
     "base_model.model.model.embed_tokens.lora_embedding_A":
         Spelling("model.embed_tokens", "lora_embedding_A"),
     "base_model.model.model.embed_tokens.lora_embedding_A.default":

@@ -8,7 +8,8 @@ from recipes import TINY, Recipe, delta_weights, write_adapter
 
 from ollama_pack.adapters import read_adapter
 from ollama_pack.adapters.sums import sum_adapters, weigh
-from ollama_pack.errors import InputError, UnsupportedError
+from ollama_pack.errors import InputError, PackError, UnsupportedError
+from ollama_pack.mapping import map_adapter
 from ollama_pack.weights import Weights
 
 
@@ -92,3 +93,11 @@ def test_vera_with_another_method(tmp_path):
     adapter = read_adapter(write_adapter(tmp_path / "one"))
     with pytest.raises(UnsupportedError, match="VeRA"):
         sum_adapters([adapter, replace(adapter, method="VeRA")], (1, 1))
+
+
+@pytest.mark.parametrize("scale", [1e39, -1e39, 1e300], ids=repr)
+def test_scales_beyond_float32(make_adapter, scale):
+    """A weight that float32 does not hold is told, rather than a traceback."""
+    adapter = weigh(read_adapter(make_adapter()), scale)
+    with pytest.raises(PackError):
+        map_adapter(adapter, TINY)
