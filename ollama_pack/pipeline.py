@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ollama_pack.adapters import CONFIG_FILE, read_adapter
-from ollama_pack.adapters.sums import sum_adapters, weigh
-from ollama_pack.bases.find import Clues, find_base, same_base
-from ollama_pack.errors import DestinationError, InputError, RefusedError, UnsupportedError
+from ollama_pack.adapters import CONFIG_FILE
+from ollama_pack.bases.find import Clues, find_base
+from ollama_pack.errors import DestinationError, RefusedError, UnsupportedError
 from ollama_pack.fates import INSTEAD
 from ollama_pack.files import whole_file
+from ollama_pack.gathering import author_of, read_adapters
 from ollama_pack.mapping import map_adapter
 from ollama_pack.modelfile import FILE_NAME, Modelfile, print_modelfile
-from ollama_pack.packing import pack, read_author, read_package, says_already
+from ollama_pack.packing import pack, read_package, says_already
 from ollama_pack.parts import Adapter, Base, LoraFile, LoraPlan, Progress, Receipt, Report
 from ollama_pack.request import Request
 from ollama_pack.templating import DEFAULT, Fields, compose, find_template
 
 if TYPE_CHECKING:
-    from ollama_pack.destinations.package import Plan
+    from ollama_pack.destinations.package import Package, Plan
 
 GGUF_NAME = "adapter_model.gguf"
 
@@ -65,6 +65,7 @@ class Outcome:
         report: the proof of its numbers.
         modelfile: the path of Modelfile.txt.
         receipt: what the destination did.
+        load: the proof that the model loads; None where no daemon has it.
     """
 
     work: Work
@@ -72,6 +73,7 @@ class Outcome:
     report: Report
     modelfile: Path
     receipt: Receipt
+    load: Report | None = None
 
 
 def build(request: Request, note: Note = silent, progress: Progress | None = None) -> Outcome:
@@ -97,7 +99,8 @@ def build(request: Request, note: Note = silent, progress: Progress | None = Non
         hint = f"{error.hint}\n       {kept}" if error.hint else kept
         raise DestinationError(error.what, where=error.where, hint=hint) from error
     note("put", receipt)
-    return Outcome(work=work, lora=lora, report=report, modelfile=path, receipt=receipt)
+    load = prove_put(package, receipt, request, note)
+    return Outcome(work=work, lora=lora, report=report, modelfile=path, receipt=receipt, load=load)
 
 
 def plan(request: Request, note: Note = silent) -> "tuple[Work, Plan]":
@@ -134,7 +137,23 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
     note("read", package.adapter)
     receipt = choose.put(package, request.places, via=request.via, progress=progress)
     note("put", receipt)
+    prove_put(package, receipt, request, note)
     return receipt
+
+
+def prove_put(package: "Package", receipt: Receipt, request: Request, note: Note = silent) -> Report | None:
+    """Prove that the daemon loads the model; None where no daemon has it, or nobody wants to know.
+
+    Raises:
+        ProofError: it does not load, or answers as its base does.
+    """
+    if not request.load or not receipt.served:
+        return None
+    from ollama_pack.loading import prove_loaded
+
+    report = prove_loaded(package, request.places.address, allow_noop=request.allow_noop)
+    note("proof", report)
+    return report
 
 
 def settle(request: Request, note: Note = silent) -> Work:
@@ -161,37 +180,6 @@ def settle(request: Request, note: Note = silent) -> Work:
     )
     note("base", base)
     return Work(adapter, base, map_adapter(adapter, base))
-
-
-def read_adapters(request: Request) -> Adapter:
-    """Return the adapter that is asked for: one, or the weighted sum of several.
-
-    Raises:
-        InputError: one is damaged, or they were trained on different bases.
-        UnsupportedError: one cannot be expressed exactly.
-    """
-    adapters = [
-        read_adapter(path, adapter=request.adapter, allow_noop=request.allow_noop)
-        for path in request.directories
-    ]
-    for other in adapters[1:]:
-        if not request.base and not same_base(adapters[0].base_id, other.base_id):
-            raise InputError(
-                f"The adapters were trained on different bases: {adapters[0].base_id} and {other.base_id}.",
-                where=other.directory / CONFIG_FILE,
-                hint="--base, if they are the same weights under two names",
-            )
-    weights = request.weights or (1.0,) * len(adapters)
-    return weigh(sum_adapters(adapters, weights), request.scale)
-
-
-def author_of(request: Request) -> Modelfile | None:
-    """Return the author's Modelfile.txt: the one beside the adapter, else the one in the directory named.
-
-    Raises:
-        InputError: it cannot be read, or is no Modelfile.
-    """
-    return read_author(request.home) or read_author(request.directory)
 
 
 def render(request: Request, work: Work, adapter: str = f"./{GGUF_NAME}") -> Modelfile:

@@ -1,6 +1,5 @@
 """What a user asks for, decided at the door: from the command line, or from Python."""
 
-import math
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,9 @@ if TYPE_CHECKING:
     from ollama_pack.destinations.places import Places
 
 WAYS = ("auto", "create", "pull", "store", "folder")
+MOST = 1e9
+"""The largest size of a weight or scale; what it is multiplied with stays in float32."""
+
 OUTTYPES = ("f16", "f32", "bf16", "q8_0", "auto")
 
 
@@ -27,6 +29,7 @@ class Request:
         scale: what all of it is multiplied with.
         adapter: which of several adapters in a directory; the one at its top where empty.
         allow_noop: take an adapter that changes nothing.
+        load: have the daemon load what it was given.
         merge: bake the adapter into its base.
         name: of the model; from the directory where empty.
         base: an Ollama model, a Hugging Face id or a GGUF file; from Modelfile.txt, else from
@@ -47,6 +50,7 @@ class Request:
     scale: float = 1.0
     adapter: str = ""
     allow_noop: bool = False
+    load: bool = True
     merge: bool = False
     name: str = ""
     base: str = ""
@@ -67,8 +71,9 @@ class Request:
         object.__setattr__(self, "others", tuple(Path(other) for other in self.others))
         if self.weights and len(self.weights) != 1 + len(self.others):
             raise InputError(f"{len(self.weights)} weights for {1 + len(self.others)} adapters.")
-        if not all(math.isfinite(number) for number in (self.scale, *self.weights)):
-            raise InputError("A weight or scale is not a number.")
+        for number in (self.scale, *self.weights):
+            if not abs(number) <= MOST:
+                raise InputError(f"{number:g} is no weight; {MOST:g} is the most, either way.")
         if not self.allow_noop and not any(weight * self.scale for weight in self.weights or (1.0,)):
             raise InputError(
                 "A scale of 0 makes an adapter that does nothing.", hint="--allow-noop, if meant"

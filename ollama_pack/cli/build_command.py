@@ -21,6 +21,7 @@ SPARE = "127.0.0.1:11435"
 @options.scaling
 @options.base
 @options.delivery
+@options.load
 @options.prompt
 @options.outtype
 @options.out

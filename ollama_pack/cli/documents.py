@@ -84,7 +84,7 @@ def outcome_facts(outcome: "Outcome") -> dict[str, Any]:
         "adapter": adapter_facts(outcome.work.adapter),
         "base": base_facts(outcome.work.base),
         "lora": lora_facts(outcome.lora),
-        "proofs": [report_facts(outcome.report)],
+        "proofs": [report_facts(report) for report in (outcome.report, outcome.load) if report],
         "modelfile": outcome.modelfile.as_posix(),
         "delivery": receipt_facts(outcome.receipt),
     }

@@ -60,6 +60,12 @@ adapter = click.option(
     metavar="NAME",
     help="Which of several adapters in DIR; if absent the one at its top, or the only one.",
 )
+load = click.option(
+    "--load/--no-load",
+    default=True,
+    show_default=True,
+    help="Have the daemon load the model, and compare its answers with its base's.",
+)
 allow_noop = click.option("--allow-noop", is_flag=True, help="Take an adapter that changes nothing.")
 scaling = together(
     click.option(
@@ -186,6 +192,7 @@ def request_from(chosen: Mapping[str, Any]) -> "Request":
         scale=chosen["scale"],
         adapter=chosen["adapter"],
         allow_noop=chosen["allow_noop"],
+        load=chosen["load"],
         merge=chosen["merge"],
         name=one_name(name, chosen["name_option"]),
         base=chosen["base"],

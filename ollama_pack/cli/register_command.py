@@ -15,10 +15,10 @@ from ollama_pack.cli.speech import Speaker, print_json
 @options.directory
 @options.name
 @options.delivery
+@options.load
+@options.allow_noop
 @options.speech
-def command(
-    *, directory: Path, name: str, name_option: str, via: str, store: Path | None, **speech: Any
-) -> None:
+def command(*, directory: Path, name: str, name_option: str, **chosen: Any) -> None:
     """Put what a build left in the folder DIR into Ollama.
 
     DIR holds Modelfile.txt and the GGUF LoRA file its ADAPTER line names. Nothing is
@@ -31,10 +31,14 @@ def command(
     """
     from ollama_pack.pipeline import Request, register
 
-    speaker = Speaker.of(speech)
-    request = Request(directory=directory, name=options.one_name(name, name_option), via=via, store=store)
+    speaker = Speaker.of(chosen)
+    request = Request(
+        directory=directory,
+        name=options.one_name(name, name_option),
+        **{key: chosen[key] for key in ("via", "store", "load", "allow_noop")},
+    )
     receipt = register(request, speaker.note, speaker.progress)
-    if speech["as_json"]:
+    if chosen["as_json"]:
         print_json("register", {"name": receipt.name, "delivery": receipt_facts(receipt)})
     else:
         for line in next_commands(receipt):

@@ -16,7 +16,7 @@ from ollama_pack.destinations import create, folder, pull
 from ollama_pack.destinations import store as store_destination
 from ollama_pack.destinations.address import is_loopback, may_answer
 from ollama_pack.destinations.base_model import digest_in
-from ollama_pack.destinations.daemon import AdapterRefusedError, Daemon
+from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.loopback import UnreachableError
 from ollama_pack.destinations.package import Package, Plan
 from ollama_pack.destinations.places import (
@@ -28,6 +28,7 @@ from ollama_pack.destinations.places import (
     store_of,
     store_with_base,
 )
+from ollama_pack.destinations.refusals import AdapterRefusedError
 from ollama_pack.errors import DestinationError, RefusedError
 from ollama_pack.names import parse_name
 from ollama_pack.parts import Progress, Receipt

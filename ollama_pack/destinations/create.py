@@ -7,8 +7,9 @@ import re
 from typing import Any
 
 from ollama_pack.destinations.base_model import digest_in, ready_base
-from ollama_pack.destinations.daemon import AdapterRefusedError, Daemon
+from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.package import REPLACED, Package, Plan
+from ollama_pack.destinations.refusals import AdapterRefusedError
 from ollama_pack.names import parse_name
 from ollama_pack.parts import Progress, Receipt
 

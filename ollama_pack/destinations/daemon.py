@@ -9,26 +9,19 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ollama_pack.destinations.address import is_loopback
+from ollama_pack.destinations.refusals import reason_of, said_no
 from ollama_pack.errors import DestinationError
 from ollama_pack.parts import Progress
-
-if TYPE_CHECKING:
-    import httpx
 
 CHUNK = 1 << 20
 CONNECT_SECONDS = 3.0
 SILENCE_SECONDS = 900.0  # between two lines of a stream: checking a large GGUF is silent for minutes
-NO_ADAPTERS = "LoRA adapters are no longer supported"
 _CLIENT_FIELDS = frozenset(
     ("from", "files", "adapters", "template", "license", "system", "parameters", "messages")
 )
-
-
-class AdapterRefusedError(DestinationError):
-    """The daemon no longer creates models with an adapter (Ollama 0.34.1 and later)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +202,21 @@ class Daemon:
         with self._explained():
             self._client.delete(name)
 
+    def answer(self, name: str, prompt: str, tokens: int) -> tuple[str, tuple[float, ...]]:
+        """Return what a model answers at temperature 0, without a template, and its log-probabilities.
+
+        Raises:
+            DestinationError: the model does not load.
+        """
+        options = {"temperature": 0, "seed": 1, "num_predict": tokens, "num_ctx": 512}
+        body = {"model": name, "prompt": prompt, "raw": True, "stream": False, "logprobs": True}
+        with self._explained():
+            reply = self._http.post("/api/generate", json={**body, "options": options})
+            reply.raise_for_status()
+            said = reply.json()
+            logprobs = [float(token["logprob"]) for token in said.get("logprobs") or ()]
+            return str(said.get("response") or ""), tuple(logprobs)
+
     def unload(self, name: str) -> None:
         """Take a model out of memory: a runner keeps the template mode it was started with.
 
@@ -243,9 +251,9 @@ class Daemon:
         try:
             yield
         except ollama.ResponseError as error:
-            raise _said_no(str(error.error), self.address) from error
+            raise said_no(str(error.error), self.address) from error
         except httpx.HTTPStatusError as error:
-            raise _said_no(_reason(error.response), self.address) from error
+            raise said_no(reason_of(error.response), self.address) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
             raise DestinationError(
                 "No Ollama daemon answers.", where=self.address, hint="ollama serve, or OLLAMA_HOST=HOST:PORT"
@@ -279,20 +287,3 @@ def _follow(parts: Iterator[Any], label: str, progress: Progress | None) -> None
             progress(f"{label}: {last}", int(part.get("completed") or 0), int(part.get("total") or 0))
     if last != "success":
         raise DestinationError(f"The daemon broke off while {label}; its last word was {last!r}.")
-
-
-def _said_no(reason: str, address: str) -> DestinationError:
-    if NO_ADAPTERS.lower() in reason.lower():
-        return AdapterRefusedError(
-            "This Ollama no longer creates models with adapters; it still runs them.",
-            where=address,
-            hint="--via pull",
-        )
-    return DestinationError(f"The daemon says: {reason}", where=address)
-
-
-def _reason(answer: "httpx.Response") -> str:
-    try:
-        return str(answer.json()["error"])
-    except (ValueError, KeyError, TypeError):
-        return f"{answer.status_code} {answer.text[:200]}"

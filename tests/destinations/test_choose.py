@@ -9,8 +9,8 @@ from tiny_model import base_noun
 
 from ollama_pack.destinations import choose
 from ollama_pack.destinations import places as where
-from ollama_pack.destinations.daemon import AdapterRefusedError
 from ollama_pack.destinations.places import SERVICE_STORE, Places, places_from
+from ollama_pack.destinations.refusals import AdapterRefusedError
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.names import manifest_path
 

@@ -9,7 +9,8 @@ from tiny_model import base_noun
 
 from ollama_pack.destinations import create
 from ollama_pack.destinations.base_model import digest_in
-from ollama_pack.destinations.daemon import AdapterRefusedError, Daemon
+from ollama_pack.destinations.daemon import Daemon
+from ollama_pack.destinations.refusals import AdapterRefusedError
 from ollama_pack.errors import DestinationError
 from ollama_pack.names import manifest_path, parse_name
 

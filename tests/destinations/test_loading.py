@@ -1,0 +1,62 @@
+"""What was registered is loaded by the daemon that has it, and unloaded again."""
+
+from dataclasses import replace
+
+import pytest
+from scratch_store import BASE_TAG
+from tiny_model import base_noun
+
+from ollama_pack.destinations import create
+from ollama_pack.destinations.daemon import Daemon
+from ollama_pack.errors import ProofError
+from ollama_pack.loading import prove_loaded
+
+
+@pytest.fixture
+def put(fake, package):
+    """Register the package with the stand-in, and return its address."""
+    with Daemon(fake.address) as daemon:
+        create.put(package, daemon)
+    fake.requests.clear()
+    return fake.address
+
+
+def test_loads(fake, package, put):
+    """The model answers otherwise than its base, and both are unloaded afterwards."""
+    report = prove_loaded(package, put)
+    assert report.passed
+    assert f"otherwise than {BASE_TAG}:latest in 3 of 3" in report.summary
+    last = [(body["model"], body.get("keep_alive")) for body in fake.asked("POST", "/api/generate")[-2:]]
+    assert last == [(package.name.display, 0.0), (f"{BASE_TAG}:latest", 0.0)]
+
+
+def test_asked_alike(fake, package, put):
+    """Model and base are asked the same, without chance and without a template."""
+    prove_loaded(package, put)
+    asked = [body for body in fake.asked("POST", "/api/generate") if body.get("prompt")]
+    assert len(asked) == 6
+    assert all(body["raw"] and body["options"]["temperature"] == 0 for body in asked)
+
+
+def test_does_nothing(fake, package, put, monkeypatch):
+    """A model that answers as its base does fails, unless it may."""
+    monkeypatch.setattr(Daemon, "answer", lambda *_: ("same", ()))
+    with pytest.raises(ProofError, match="does nothing"):
+        prove_loaded(package, put)
+    assert prove_loaded(package, put, allow_noop=True).passed
+
+
+def test_does_not_load(fake, package, put):
+    """A bare exit status is told with what was checked, and what can be done."""
+    fake.mood = "cannot load"
+    with pytest.raises(ProofError, match=r"cannot load it \(llama-server process has terminated") as caught:
+        prove_loaded(package, put)
+    assert "--no-load" in caught.value.hint
+    assert "shapes and types" in caught.value.hint
+
+
+def test_a_file_has_no_name_to_ask(fake, package, put, gguf_base):
+    """Of a base that is a file nothing is asked."""
+    report = prove_loaded(replace(package, base=base_noun(gguf_file=gguf_base)), put)
+    assert report.summary.endswith("loads and answers")
+    assert {body["model"] for body in fake.asked("POST", "/api/generate")} == {package.name.display}
