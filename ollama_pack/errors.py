@@ -20,6 +20,7 @@ from typing import ClassVar
 SHOWN_AT_MOST = 10
 
 _NUMBER = re.compile(r"(?<=\.)(?:0|[1-9][0-9]{0,5})(?=\.)")
+_RANGE = re.compile(r"\{[0-9,-]+\}")
 
 
 class PackError(Exception):
@@ -91,11 +92,13 @@ def collapse(names: Iterable[str]) -> list[str]:
     """Return names, those that differ in their numbers as one: ``layers.{0-29}.experts.{0-7}.down_proj``.
 
     Every name can be told from the result. Numbers are those that stand alone between two dots. Where a
-    name has braces of its own, all stay as they are.
+    name has such ranges of its own, all stay as they are.
     """
     names = list(dict.fromkeys(names))
-    if any("{" in name or "}" in name for name in names):
+    if any(_RANGE.search(name) for name in names):
         return names
+    braced = [name for name in names if "{" in name or "}" in name]
+    names = [name for name in names if name not in set(braced)]
     blocks: dict[tuple[str, tuple[str, ...]], list[int]] = {}
     for name in names:
         pattern, numbers = _NUMBER.sub("{}", name), _NUMBER.findall(name)
@@ -105,7 +108,7 @@ def collapse(names: Iterable[str]) -> list[str]:
     for (pattern, rest), firsts in blocks.items():
         second = [int(number) for number in rest[:1]]
         experts.setdefault((pattern, _ranges(firsts), rest[1:]), []).extend(second)
-    return [
+    return braced + [
         pattern.format(*(ranges for ranges in (first, _ranges(seconds)) if ranges), *rest)
         for (pattern, first, rest), seconds in experts.items()
     ]

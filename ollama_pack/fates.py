@@ -54,8 +54,9 @@ def _damaged(feature: str, reason: str, way_out: str) -> Rule:
 
 _COPY = "copy the directory again from where it was trained, or build a checkpoint of it"
 _CONVERT = (
-    "save it as a difference to the original base: model.save_pretrained(DIR, "
-    "path_initial_model_for_weight_conversion=START), with the adapter saved before training as START"
+    "where the adapter was saved before training as START: model.save_pretrained(DIR, "
+    "path_initial_model_for_weight_conversion=START); else merge_and_unload on the altered base, and the "
+    "merged model as a GGUF file"
 )
 
 RULES: dict[str, Rule] = {
@@ -100,13 +101,21 @@ RULES: dict[str, Rule] = {
         "how many experts there are is known from its GGUF file or config.json",
         "--base FILE.gguf, or --base with the directory of its config.json",
     ),
+    "sum-apart": _refused(
+        "a sum of adapters that hold experts in two ways",
+        "one holds them one by one, another as a stack, and this version sums what is held alike",
+        "build each of them by itself",
+    ),
     # settings that change what A and B mean
     "altered-base": _refused(
         "PiSSA, OLoRA, CorDA, LoftQ or LoRA-GA, saved as trained",
         "the adapter fits a base that was altered when training began, not the one in Ollama",
         _CONVERT,
     ),
-    "replication": _refused("layer_replication", "the base was stacked from repeated layers", PLAIN),
+    "kasa": _refused(
+        "KaSA", "the base was altered when training began, and a diagonal stands between A and B"
+    ),
+    "replication": _refused("layer_replication", "the base was stacked from repeated layers"),
     "variant": _refused("other variants of LoRA", "it changes what A and B mean"),
     "mlx-scale": _refused(
         "an MLX adapter of early 2024 with an alpha of its own",
@@ -145,7 +154,7 @@ RULES: dict[str, Rule] = {
     "empty": _damaged("no tensors", "nothing was trained, or nothing was saved", _COPY),
     "noop": _damaged(
         "an adapter that does nothing",
-        "ΔW is zero everywhere: lora_alpha is 0, or every B is",
+        "ΔW is zero everywhere: its scale is 0, or one factor of every weight is",
         "--allow-noop, if that is meant; else build a later checkpoint",
     ),
 }  # fmt: skip
@@ -157,10 +166,12 @@ class Findings:
 
     Args:
         where: the file it was found in.
+        instead: how its trainer merges an adapter into the base.
     """
 
-    def __init__(self, where: object) -> None:
+    def __init__(self, where: object, instead: str = INSTEAD) -> None:
         self.where = where
+        self._instead = instead
         self._found: dict[str, list[str]] = defaultdict(list)
 
     def add(self, code: str, *subjects: str) -> None:
@@ -200,8 +211,9 @@ class Findings:
             rule = RULES[code]
             lines.append(f"  - {rule.feature}: {rule.reason}")
             lines += [f"      {line}" for line in _shortened(self._found[code])]
-            if rule.way_out not in hints:
-                hints.append(rule.way_out)
+            way_out = rule.way_out.replace(INSTEAD, self._instead)
+            if way_out not in hints:
+                hints.append(way_out)
         return kind("\n".join(lines), where=self.where, hint="\n       ".join(hints))
 
 

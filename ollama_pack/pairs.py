@@ -57,9 +57,12 @@ def narrowed(pair: LoraPair, width: int) -> LoraPair:
 
 
 def _shared_scale(pairs: Sequence[LoraPair]) -> tuple[float, list[float]]:
-    """Return the scale most pairs have (the smallest of equals), and what each B is multiplied with."""
+    """Return the scale most pairs have, and what each B is multiplied with.
+
+    Of equals it is the largest, so that no B grows beyond its type.
+    """
     counts = Counter(pair.scale for pair in pairs if pair.scale != 0.0)
     if not counts:
         return 0.0, [1.0] * len(pairs)
-    scale = min(counts, key=lambda value: (-counts[value], value))
+    scale = max(counts, key=lambda value: (counts[value], abs(value), value))
     return scale, [pair.scale / scale for pair in pairs]

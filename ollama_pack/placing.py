@@ -90,13 +90,14 @@ def _uneven_stacks(aimed: Sequence[tuple[LoraPair, Target]]) -> Iterator[str]:
 
 def _find_twins(aimed: Sequence[tuple[LoraPair, Target]], findings: Findings) -> None:
     """Find modules that are one weight under two names; single experts of one weight are none."""
-    taken: dict[str, dict[int, str]] = {}
+    taken: dict[str, dict[int, LoraPair]] = {}
     for pair, target in aimed:
         others = taken.setdefault(target.tensor, {})
-        clash = [name for expert, name in others.items() if target.expert in (expert, -1) or expert == -1]
+        clash = [each for expert, each in others.items() if target.expert in (expert, -1) or expert == -1]
         if clash:
-            findings.add("twice", f"{clash[0]} and {pair.module}")
-        others[target.expert] = pair.module
+            alone = clash[0].a.path == pair.a.path  # the pairs of a sum are of several files
+            findings.add("twice" if alone else "sum-apart", f"{clash[0].module} and {pair.module}")
+        others[target.expert] = pair
 
 
 def _aim(adapter: Adapter, base: Base, arch: Arch, findings: Findings) -> Iterator[tuple[LoraPair, Target]]:

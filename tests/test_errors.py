@@ -118,6 +118,7 @@ def test_collapse_tells_every_name(names):
         (["layers.0.q", "layers.3.q", "layers.4.q"], ["layers.{0,3-4}.q"]),
         ([f"l.{n}.e.{e}.q" for n in (0, 1) for e in (0, 1)], ["l.{0-1}.e.{0-1}.q"]),
         (["layers.5.q"], ["layers.5.q"]),
+        (['a = {"b": 1}', "layers.0.q", "layers.1.q"], ['a = {"b": 1}', "layers.{0-1}.q"]),
         (["layers.05.q", "a1.b", "x"], ["layers.05.q", "a1.b", "x"]),
         ([], []),
     ],

@@ -70,13 +70,13 @@ def test_sum_of_one():
 
 
 def test_most_common_scale_stays():
-    """The scale most pairs have is kept, so that their numbers stay untouched; of equals the smallest."""
+    """The scale most pairs have is kept, so that their numbers stay untouched; of equals the largest."""
     often, twice, once = pair(2, 4.0), pair(1, 2.0), pair(1, 9.0)
     found = pairs.sum_pairs([once, often, twice])
     assert found.scale == 2.0
     assert found.b.parts[1:] == (often.b, twice.b)
     assert found.b.parts[0] is not once.b
-    assert pairs.sum_pairs([once, twice]).scale == 2.0
+    assert pairs.sum_pairs([once, twice]).scale == 9.0
 
 
 def test_sum_of_nothing():

@@ -174,6 +174,17 @@ def test_one_weight_under_two_names(order):
         place(*(both[index] for index in order))
 
 
+def test_sum_that_holds_experts_in_two_ways():
+    """A stack in one file and a single expert in another are no damage; the sum of them is refused."""
+    whole, alone = (
+        pair(f"{EXPERTS}.down_proj", (3, 2, 8), (3, 20, 2)),
+        pair(f"{EXPERTS}.1.down_proj", (2, 8), (20, 2)),
+    )
+    alone = replace(alone, a=replace(alone.a, path=Path("y")))
+    with pytest.raises(UnsupportedError, match="a sum of adapters that hold experts in two ways"):
+        place(whole, alone)
+
+
 def test_experts_that_differ_in_size():
     """Single experts of different sizes are no stack, also where the base does not tell the size."""
     both = (pair(f"{EXPERTS}.0.up_proj", (2, 20), (8, 2)), pair(f"{EXPERTS}.1.up_proj", (2, 20), (9, 2)))

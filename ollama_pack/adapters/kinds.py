@@ -19,6 +19,7 @@ KINDS: tuple[tuple[re.Pattern[str], str | None], ...] = (
     (re.compile(r"\.ranknum(\.|$)"), None),
     (re.compile(r"lora_[AB](\.[^.]+)?\.bias$"), "lora-bias"),
     (re.compile(r"\.bias$"), "bias"),
+    (re.compile(r"(^|\.)lora_[^.]+(\.[^.]+)?(\.weight)?$"), "unknown-tensor"),
 )
 """Pattern → rule."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ollama_pack.adapters import mlx, pickled
 from ollama_pack.errors import InputError, natural_key
-from ollama_pack.fates import Findings
+from ollama_pack.fates import INSTEAD, Findings
 from ollama_pack.files import read_json_object
 from ollama_pack.parts import Tensor
 from ollama_pack.safetensors_io import read_safetensors
@@ -21,6 +21,9 @@ MLX_FILE = "adapters.safetensors"
 
 TOP = "default"
 """What PEFT calls the adapter that it saves at the top of a directory."""
+
+STRANGE_WEIGHTS = (".safetensors", ".pt", ".pth", ".npz", ".bin", ".ckpt")
+"""How files end that may hold weights, but are called as no trainer calls an adapter's."""
 
 Tensors = Mapping[str, Tensor]
 
@@ -35,6 +38,7 @@ class Found:
         config: adapter_config.json in PEFT's words.
         read: reads the weights: name → tensor, in PEFT's words.
         notes: what the user should know about the choice.
+        instead: how its trainer merges an adapter into the base.
     """
 
     directory: Path
@@ -42,6 +46,7 @@ class Found:
     config: Mapping[str, Any]
     read: Callable[[], Tensors]
     notes: tuple[str, ...] = ()
+    instead: str = INSTEAD
 
 
 def locate(directory: Path, adapter: str = "") -> Found:
@@ -66,13 +71,22 @@ def locate(directory: Path, adapter: str = "") -> Found:
         findings = Findings(home / CONFIG_FILE)
         translated = mlx.to_peft(config, home / CONFIG_FILE, findings)
         findings.require_none()
-        return Found(home, weights, translated, lambda: mlx.rename(read_safetensors(weights)), notes)
+        return Found(
+            home, weights, translated, lambda: mlx.rename(read_safetensors(weights)), notes, mlx.INSTEAD
+        )
     if (home / WEIGHTS_FILE).exists():
         return Found(home, home / WEIGHTS_FILE, config, lambda: read_safetensors(home / WEIGHTS_FILE), notes)
     if (home / SHARDS_FILE).exists():
         return Found(home, home / SHARDS_FILE, config, lambda: _read_shards(home), notes)
     if (home / PICKLE_FILE).exists():
         return Found(home, home / PICKLE_FILE, config, lambda: pickled.read_pickle(home / PICKLE_FILE), notes)
+    strange = sorted(path.name for path in home.iterdir() if path.suffix in STRANGE_WEIGHTS)
+    if strange:
+        raise InputError(
+            f"There is no {WEIGHTS_FILE} here; there is {', '.join(strange[:4])}.",
+            where=home,
+            hint="save the adapter in PEFT's format, or with mlx-lm, as one file of safetensors",
+        )
     raise InputError(
         f"There is no {WEIGHTS_FILE} here.", where=home, hint=_elsewhere(directory, WEIGHTS_FILE)
     )

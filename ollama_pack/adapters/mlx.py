@@ -16,6 +16,9 @@ from ollama_pack.factors import reshaped, transposed
 from ollama_pack.fates import Findings
 from ollama_pack.parts import Tensor
 
+INSTEAD = "mlx_lm.fuse, and the fused model as a GGUF file"
+"""How mlx-lm merges an adapter into its base."""
+
 _FACTOR = re.compile(r"(?P<module>.+)\.lora_(?P<side>[ab])(\.weight)?")
 _EXPERTS = (
     ("block_sparse_moe.switch_mlp.gate_proj", "block_sparse_moe.experts.w1"),
@@ -58,7 +61,9 @@ def to_peft(config: Mapping[str, Any], path: Path, findings: Findings) -> dict[s
             scale *= alpha / rank
         elif alpha != rank:
             findings.add("mlx-scale", f"lora_parameters: scale {scale:g}, alpha {alpha:g}, rank {rank:g}")
+    saved = {"modules_to_save": ["lm_head", "embed_tokens"]} if config.get("fine_tune_type") == "full" else {}
     return {
+        **saved,
         "peft_type": "LORA",
         "r": int(rank),
         "lora_alpha": scale * rank,

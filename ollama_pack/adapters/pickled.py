@@ -11,6 +11,8 @@ from ollama_pack.parts import MadeTensor
 
 OLDEST_TORCH = (2, 6)
 
+EXACT_IN_FLOAT32 = ("float32", "float16", "bfloat16")
+
 _SAVE_AGAIN = "save the adapter again with model.save_pretrained(DIR, safe_serialization=True)"
 
 
@@ -19,7 +21,7 @@ def read_pickle(path: Path) -> dict[str, MadeTensor]:
 
     Raises:
         InputError: the file is damaged, or holds something else than tensors.
-        UnsupportedError: torch is not installed, or too old to be safe.
+        UnsupportedError: torch is not installed, or too old to be safe; or a tensor has another dtype.
     """
     try:
         import torch
@@ -52,6 +54,13 @@ def read_pickle(path: Path) -> dict[str, MadeTensor]:
 
 
 def _made(path: Path, name: str, tensor: "torch.Tensor") -> MadeTensor:  # type: ignore[name-defined]  # noqa: F821
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if kind not in EXACT_IN_FLOAT32:
+        raise UnsupportedError(
+            f"The tensor is stored as {kind}; LoRA weights are {', '.join(EXACT_IN_FLOAT32)}.",
+            where=f"{path}: {name}",
+            hint="save the adapter in one of these dtypes, then build again",
+        )
     numbers = tensor.detach().float().contiguous().numpy()
     return MadeTensor(path, name, tuple(numbers.shape), (), lambda: numbers)
 

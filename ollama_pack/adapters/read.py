@@ -29,7 +29,7 @@ WHOLE = frozenset({"norm", "whole-weight", "whole-embedding", "resized"})
 ALPHA_KEYS = {"LoHa": "alpha", "LoKr": "alpha"}
 """Method → what its configuration calls alpha, where that is not ``lora_alpha``."""
 
-EVERY_TENSOR = frozenset({"altered-base", "replication", "variant", "mixture"})
+EVERY_TENSOR = frozenset({"altered-base", "kasa", "replication", "variant", "mixture"})
 """Rules of settings that concern all there is."""
 
 MEANING = frozenset({"variant", "mixture"})
@@ -49,7 +49,7 @@ def read_adapter(directory: Path, *, adapter: str = "", allow_noop: bool = False
         UnsupportedError: the adapter is not what A and B can express; every tensor is named.
     """
     found = locate(directory, adapter)
-    config, findings = found.config, Findings(found.weights)
+    config, findings = found.config, Findings(found.weights, found.instead)
     method = check_method(config, found.directory / CONFIG_FILE)
     tensors = found.read()
     if isinstance(method, str):

@@ -50,11 +50,14 @@ REFUSED = {
     "use_qalora": "variant",
     "use_bdlora": "variant",
     "arrow_config": "mixture",
-    "kasa_config": "altered-base",
+    "kasa_config": "kasa",
     "monteclora_config": "variant",
     "invocation_string": "variant",
 }
 """Keys that change the meaning of A and B → the rule."""
+
+HARMLESS_INITS = frozenset(("true", "false", "none", "gaussian", "eva", "orthogonal", "mica"))
+"""``init_lora_weights`` that choose the start of A and B, and leave the base alone."""
 
 BASE_ALTERING_INITS = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """``init_lora_weights`` that subtract the start of A and B from the base, by prefix."""
@@ -93,6 +96,8 @@ def check_settings(config: Mapping[str, Any], findings: Findings) -> None:
     start = str(config.get("init_lora_weights", True)).lower()
     if start.startswith(BASE_ALTERING_INITS):
         findings.add("altered-base", f"init_lora_weights = {start}")
+    elif start not in HARMLESS_INITS:
+        findings.add("unknown-setting", f"init_lora_weights = {_short(config['init_lora_weights'])}")
 
 
 def check_numbers(config: Mapping[str, Any], path: Path) -> None:
@@ -123,7 +128,7 @@ def require_number(config: Mapping[str, Any], key: str, path: Path, *, whole: bo
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
     if not numeric or not -LARGEST <= value <= LARGEST or (whole and (value < SMALLEST_RANK or value % 1)):
         found = "missing" if key not in config else f"{value!r:.40}"
-        kind = "a whole number, 1 or more" if whole else f"a number, of size {LARGEST:g} at most"
+        kind = f"a whole number, 1 to {LARGEST:g}" if whole else f"a number, of size {LARGEST:g} at most"
         raise InputError(f"{key} is {found}; it must be {kind}.", where=f"{path}: {key}")
     return float(value)
 

@@ -7,6 +7,7 @@ _BLOCK = "transformer.h.{i}"
 GPT2 = Arch(
     name="gpt2",
     classes=("GPT2LMHeadModel",),
+    tied=True,
     weights=(
         Weight(f"{_BLOCK}.attn.c_attn", "blk.{i}.attn_qkv", None, ("unknown", "hidden")),
         Weight(f"{_BLOCK}.attn.c_proj", "blk.{i}.attn_output", None, ("hidden", "hidden")),

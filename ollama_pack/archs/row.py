@@ -80,11 +80,14 @@ class Arch:
         name: ``general.architecture``.
         classes: the Hugging Face classes that become it.
         weights: every linear weight LoRA can be on.
+        tied: whether head and embeddings are one weight where config.json does not say; the default of its
+            class in transformers.
     """
 
     name: str
     classes: tuple[str, ...]
     weights: tuple[Weight, ...]
+    tied: bool = False
 
 
 @dataclass(frozen=True, slots=True)

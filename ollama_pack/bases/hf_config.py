@@ -26,8 +26,6 @@ _NAMES = {
 def read_hf_config(directory: Path) -> Base:
     """Return what config.json in a directory says of a base.
 
-    Where it says nothing of it, head and embeddings are tied: that is transformers' default.
-
     Raises:
         InputError: the file is missing or damaged, or lacks a number.
         UnsupportedError: its class has no row in the table of architectures.
@@ -57,9 +55,21 @@ def read_hf_config(directory: Path) -> Base:
         experts=_number(text, ("num_local_experts", "num_experts", "n_routed_experts"), path, 0),
         expert_feed_forward=_number(text, ("moe_intermediate_size", "intermediate_size"), path, 0),
         vocab=_number(text, ("vocab_size",), path, 0),
-        tied=bool(text.get("tie_word_embeddings", True)),
+        tied=_tied(text, arch.tied, path),
         origin=f"{FILE} in {directory.name or directory}",
     )
+
+
+def _tied(config: Mapping[str, Any], default: bool, path: Path) -> bool:
+    """Return whether head and embeddings are one weight."""
+    value = config.get("tie_word_embeddings")
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise InputError(
+            f"The value is {value!r:.40}, neither true nor false.", where=f"{path}: tie_word_embeddings"
+        )
+    return value
 
 
 def _number(config: Mapping[str, Any], names: tuple[str, ...], path: Path, default: int | None = None) -> int:

@@ -37,6 +37,13 @@ def split_pairs(
     return tuple((text.partition("=")[0], text.partition("=")[2]) for text in texts)
 
 
+def only_one(_ctx: click.Context, _param: click.Parameter, texts: Sequence[str]) -> str:
+    """Return the one value, empty where none is given; the last of several would hide the others."""
+    if len(texts) > 1:
+        raise click.BadParameter("it may be given once; name the directory of each adapter instead")
+    return texts[0] if texts else ""
+
+
 def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     """Return one decorator that adds several options, in this order."""
 
@@ -56,7 +63,8 @@ name_option = click.option(
 name = together(click.argument("name", metavar="[NAME]", required=False, default=""), name_option)
 adapter = click.option(
     "--adapter",
-    default="",
+    multiple=True,
+    callback=only_one,
     metavar="NAME",
     help="Which of several adapters in DIR; if absent the one at its top, or the only one.",
 )

@@ -49,7 +49,8 @@ def together(kinds: Iterable[str]) -> str:
 def _smallest_exact(weights: Weights, tensor: LoraTensor) -> str:
     numbers = weights.float32(tensor.source)
     if tensor.factor != 1.0:
-        numbers = numbers * np.float32(tensor.factor)
+        with np.errstate(over="ignore"):  # the writer refuses what is beyond float32
+            numbers = numbers * np.float32(tensor.factor)
     with np.errstate(over="ignore", invalid="ignore"):
         if np.array_equal(numbers.astype(np.float16), numbers):
             return "f16"

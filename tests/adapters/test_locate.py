@@ -1,6 +1,7 @@
 """Which adapter of a directory is meant, and in which files it lies."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -122,3 +123,13 @@ def test_two_of_one_name(tmp_path):
         write_adapter(tmp_path / run / "style")
     with pytest.raises(InputError, match="Several adapters lie here"):
         locate(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["epoch_0.pt", "adapters.npz", "adapter_model-00001-of-00002.safetensors"])
+def test_weights_under_a_strange_name(tmp_path, name):
+    """Weights that no trainer saves under this name are told, and what to do."""
+    home = write_adapter(tmp_path / "ada")
+    (home / "adapter_model.safetensors").rename(home / name)
+    with pytest.raises(InputError, match=re.escape(f"there is {name}")) as caught:
+        locate(home)
+    assert "save the adapter in PEFT's format" in caught.value.hint

@@ -88,7 +88,7 @@ def test_noop(make_adapter, zero, dtype):
 def test_alpha_of_zero(make_adapter):
     """An alpha of 0 does nothing to PEFT, and would be a scale of 1 to llama.cpp."""
     directory = make_adapter(alpha=0)
-    with pytest.raises(InputError, match="lora_alpha is 0"):
+    with pytest.raises(InputError, match="its scale is 0"):
         read_adapter(directory)
     config = json.loads((directory / "adapter_config.json").read_text())
     (directory / "adapter_config.json").write_text(json.dumps({**config, "alpha_pattern": {"v_proj": 3}}))

@@ -60,6 +60,16 @@ def test_parameters_that_are_missing(parameters):
         settled(parameters)
 
 
+def test_whole_weights():
+    """A full fine-tune is refused as what it is, and the way out is mlx-lm's own."""
+    findings = Findings(PATH, mlx.INSTEAD)
+    config = mlx.to_peft({"fine_tune_type": "full", "model": "org/base"}, PATH, findings)
+    assert "lm_head" in config["modules_to_save"]
+    error = findings.error("whole-embedding", "lm_head.weight")
+    assert "mlx_lm.fuse" in error.hint
+    assert "PEFT" not in error.hint
+
+
 @pytest.mark.parametrize("key", ["lora_parameters", "fine_tune_type", "lora_layers"])
 def test_told_by_its_keys(key):
     """A configuration of mlx-lm is told by keys that PEFT does not write."""

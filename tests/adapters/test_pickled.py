@@ -18,8 +18,8 @@ RECORDED = Path(__file__).parents[1] / "goldens" / "kinds" / "llama" / "bin" / "
 class Tensor:
     """What this module asks of a tensor of torch's."""
 
-    def __init__(self, numbers):
-        self.numbers = np.asarray(numbers)
+    def __init__(self, numbers, dtype="torch.float32"):
+        self.numbers, self.dtype = np.asarray(numbers), dtype
 
     def detach(self):
         """Return itself."""
@@ -110,6 +110,21 @@ def test_tensors_without_plain_numbers(torch, tmp_path, error):
     torch.answer = {"x": Strange([1])}
     with pytest.raises(InputError):
         read_pickle(tmp_path / "x.bin")
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex64", "int8", "float8_e4m3fn"])
+def test_other_dtypes(torch, tmp_path, dtype):
+    """What float32 would round, or would cut the imaginary part of, is refused as in safetensors."""
+    torch.answer = {"x": Tensor([1], f"torch.{dtype}")}
+    with pytest.raises(UnsupportedError, match=f"stored as {dtype}"):
+        read_pickle(tmp_path / "x.bin")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_dtypes_of_lora(torch, tmp_path, dtype):
+    """What float32 holds exactly is read."""
+    torch.answer = {"x": Tensor([1], f"torch.{dtype}")}
+    assert read_pickle(tmp_path / "x.bin")["x"].make().tolist() == [1.0]
 
 
 def test_missing_file(torch, tmp_path):

@@ -57,7 +57,7 @@ def test_tables_are_disjoint():
     assert set(REFUSED.values()) <= RULES.keys()
 
 
-@pytest.mark.parametrize("start", [True, False, "gaussian", "eva", "orthogonal"])
+@pytest.mark.parametrize("start", [True, False, None, "gaussian", "eva", "orthogonal", "mica"])
 def test_inits_that_leave_the_base_alone(start):
     """How A and B began does not matter where the base stayed what it was."""
     assert found({"init_lora_weights": start}) == ()
@@ -67,6 +67,12 @@ def test_inits_that_leave_the_base_alone(start):
 def test_inits_that_alter_the_base(start):
     """An adapter that began inside the weights fits another base."""
     assert found({"init_lora_weights": start}) == ("altered-base",)
+
+
+@pytest.mark.parametrize("start", ["xyz", "pizza", 3])
+def test_inits_nobody_knows(start):
+    """The next one may alter the base, so it is refused like every unknown setting."""
+    assert found({"init_lora_weights": start}) == ("unknown-setting",)
 
 
 @pytest.mark.parametrize(("key", "rule"), REFUSED.items(), ids=REFUSED)
@@ -149,7 +155,7 @@ BAD_NUMBERS = ["8", None, True, [8], float("nan"), float("inf"), 10**400, 1e39]
 @pytest.mark.parametrize("value", [*BAD_NUMBERS, 0, -1, 2.5], ids=lambda value: f"{value!r:.12}")
 def test_ranks_that_are_none(value):
     """A rank is a whole number above 0; anything else is told with its key."""
-    with pytest.raises(InputError, match=r"r is .*; it must be a whole number, 1 or more") as caught:
+    with pytest.raises(InputError, match=r"r is .*; it must be a whole number, 1 to 1e") as caught:
         require_number({"r": value}, "r", PATH, whole=True)
     assert len(str(caught.value)) < 300
     assert caught.value.where == f"{PATH}: r"

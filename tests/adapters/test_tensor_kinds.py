@@ -35,6 +35,8 @@ STRANGERS = {
     "model.vision_tower.blocks.0.qkv.weight": "vision",
     "model.vision_tower.blocks.0.norm1.weight": "vision",
     f"{Q0}.oft_r": "unknown-tensor",
+    f"{Q0}.lora_C.weight": "unknown-tensor",
+    f"{Q0}.lora_diag.weight": "unknown-tensor",
     f"{Q0}.lora_A.weight.absmax": "unknown-tensor",
     "model.layers.0.mixture_of_gates": "unknown-tensor",
 }

@@ -38,7 +38,7 @@ def test_sizes(read):
 def test_defaults(read):
     """What the file leaves out is what transformers takes it for."""
     base = read(num_key_value_heads=..., head_dim=..., tie_word_embeddings=...)
-    assert (base.kv_heads, base.head_dim, base.tied) == (4, 5, True)
+    assert (base.kv_heads, base.head_dim, base.tied) == (4, 5, False)
 
 
 def test_text_model_of_a_larger_one(read):
@@ -60,6 +60,24 @@ def test_sizes_that_are_none(read, key, value):
     with pytest.raises(InputError) as caught:
         read(**{key: value})
     assert caught.value.where.endswith(key)
+
+
+@pytest.mark.parametrize(
+    ("model", "value", "tied"),
+    [("LlamaForCausalLM", ..., False), ("LlamaForCausalLM", True, True), ("GPT2LMHeadModel", ..., True),
+     ("GPT2LMHeadModel", False, False), ("Qwen2ForCausalLM", None, False)],
+)  # fmt: skip
+def test_tied(read, model, value, tied):
+    """Where the file does not say, its class decides whether head and embeddings are one weight."""
+    assert read(architectures=[model], tie_word_embeddings=value).tied is tied
+
+
+@pytest.mark.parametrize("value", ["false", 0, []])
+def test_tied_is_true_or_false(read, value):
+    """A text is neither: "false" would count as true."""
+    with pytest.raises(InputError, match="neither true nor false") as caught:
+        read(tie_word_embeddings=value)
+    assert caught.value.where.endswith("tie_word_embeddings")
 
 
 @pytest.mark.parametrize("classes", [["FooForCausalLM"], [], None, "LlamaForCausalLM", [1]])

@@ -167,3 +167,10 @@ def test_types(ada, tiny_gguf, tmp_path, outtype):
     kinds = {tensor.tensor_type.name.lower() for tensor in GGUFReader(out).tensors}
     assert ran.document["lora"]["outtype"] == "/".join(sorted(kinds))
     assert ran.document["proofs"][0]["passed"]
+
+
+def test_adapter_is_named_once(two):
+    """The last of several names would hide the others."""
+    ran = run("convert", *two, "--adapter", "a", "--adapter", "b", "--out", "x.gguf")
+    assert ran.code == 2
+    assert "name the directory of each adapter" in ran.stderr

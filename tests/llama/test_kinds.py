@@ -125,7 +125,7 @@ def test_ignored_weights_are_ignored(ask_llama, base_file, judge_kinds, tmp_path
 
 
 def test_a_wrong_fold_would_be_seen(settled, ask_llama, base_file, judge_kinds, tmp_path):
-    """The limits tell right from wrong: a scale that is off by two per cent misses them."""
+    """The limits tell right from wrong: a scale that is off by three per cent misses them."""
     kind = next(kind for kind in KINDS if kind.case == "lokr")
     work, judged = settled(kind), judge_kinds("llama")
     adapter = replace(work.adapter, pairs=tuple(replace(p, alpha=p.alpha * 1.03) for p in work.adapter.pairs))

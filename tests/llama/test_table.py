@@ -130,7 +130,7 @@ def test_every_rule_is_shown_or_tested_elsewhere():
     shown = {kind.rule for kind in KINDS if kind.rule}
     assert RULES.keys() - shown == {
         "maybe-tied", "no-place", "experts-unknown", "unknown-tensor", "unknown-setting", "unknown-method",
-        "mixture", "mlx-scale", "shape",
+        "mixture", "mlx-scale", "shape", "kasa", "sum-apart",
     }  # fmt: skip
 
 
