@@ -14,7 +14,7 @@ prints; the command line turns them into text at one place.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 SHOWN_AT_MOST = 10
@@ -30,15 +30,24 @@ class PackError(Exception):
         what: the fault in the user's words, one sentence or a short list.
         where: the file, then the tensor or key inside it.
         hint: a command or option that exists and helps.
+        found: what it is about → every tensor, module or setting concerned; `what` shows the first of them.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, what: str, *, where: object = "", hint: str = "") -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = "",
+        hint: str = "",
+        found: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.where = str(where)
         self.hint = hint
+        self.found = {about: list(subjects) for about, subjects in (found or {}).items()}
 
     def __str__(self) -> str:
         lines = [self.what]

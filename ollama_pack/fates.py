@@ -214,11 +214,16 @@ class Findings:
             way_out = rule.way_out.replace(INSTEAD, self._instead)
             if way_out not in hints:
                 hints.append(way_out)
-        return kind("\n".join(lines), where=self.where, hint="\n       ".join(hints))
+        return kind(
+            "\n".join(lines),
+            where=self.where,
+            hint="\n       ".join(hints),
+            found={RULES[code].feature: self._found[code] for code in codes},
+        )
 
 
 def _shortened(subjects: Iterable[str]) -> list[str]:
     lines = sorted(collapse(subjects), key=natural_key)
     if len(lines) > MOST_LINES:
-        lines[MOST_LINES:] = [f"… and {len(lines) - MOST_LINES} more"]
+        lines[MOST_LINES:] = [f"… and {len(lines) - MOST_LINES} more; --json has them all"]
     return lines

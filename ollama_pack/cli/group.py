@@ -89,10 +89,9 @@ class Commands(click.Group):
 
 def print_error(error: PackError) -> None:
     """Print an error as the one document that ``--json`` promises."""
-    from ollama_pack.cli.speech import print_json
+    from ollama_pack.cli.speech import error_facts, print_json
 
-    facts = {"what": error.what, "where": error.where, "try": error.hint, "exit_code": error.exit_code}
-    print_json("error", facts)
+    print_json("error", {**error_facts(error), "exit_code": error.exit_code})
 
 
 def forget_output() -> None:

@@ -7,7 +7,7 @@ import click
 
 from ollama_pack.cli import options
 from ollama_pack.cli.documents import adapter_facts, base_facts
-from ollama_pack.cli.speech import lines_of, megabytes, print_json
+from ollama_pack.cli.speech import error_facts, lines_of, megabytes, print_json
 from ollama_pack.errors import PackError
 
 
@@ -46,7 +46,7 @@ def command(ctx: click.Context, /, *, directory: Path, as_json: bool, **chosen: 
             "adapter": adapter_facts(seen["read"]) if "read" in seen else None,
             "base": base_facts(seen["base"]) if "base" in seen else None,
             "name": seen.get("name"),
-            "problem": problem and {"what": problem.what, "where": problem.where, "try": problem.hint},
+            "problem": problem and error_facts(problem),
         }
         print_json("inspect", facts)
         ctx.exit(problem.exit_code if problem else 0)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from ollama_pack.cli.progress import Bars
-from ollama_pack.errors import printable
+from ollama_pack.errors import PackError, printable
 from ollama_pack.modelfile import Modelfile
 from ollama_pack.parts import Adapter, Base, LoraFile, Receipt, Report
 from ollama_pack.tensors import dtypes_of
@@ -55,6 +55,11 @@ class Speaker:
 def color() -> bool | None:
     """Return False where NO_COLOR is set, None for click to decide by the terminal."""
     return False if os.environ.get("NO_COLOR") else None
+
+
+def error_facts(error: PackError) -> dict[str, Any]:
+    """Return an error, with everything that it concerns."""
+    return {"what": error.what, "where": error.where, "try": error.hint, "found": error.found}
 
 
 def print_json(kind: str, content: Mapping[str, Any]) -> None:

@@ -1,7 +1,9 @@
 """The group: help, versions, wrong usage, and where errors become exit codes."""
 
 import click
+import numpy as np
 import pytest
+from recipes import write_adapter
 from terminal import RUNNER, run, spawn
 
 from ollama_pack import __version__, errors
@@ -146,4 +148,16 @@ def test_an_error_is_a_document_too(tmp_path):
     ran = run("build", tmp_path / "nowhere", "--json")
     assert (ran.code, ran.document["kind"], ran.document["exit_code"]) == (3, "error", 3)
     assert ran.document["what"] == "There is no such directory."
+    assert ran.document["found"] == {}
     assert "There is no such directory." in ran.stderr
+
+
+@pytest.mark.parametrize("command", ["build", "inspect"])
+def test_a_document_names_everything(command, tmp_path):
+    """What the text shortens to a count is whole in the document: each tensor under what it is."""
+    norms = {f"base_model.model.model.{'x' * n}norm.weight": np.ones(4) for n in range(40)}
+    ran = run(command, write_adapter(tmp_path / "ada", extra=norms), "--json")
+    problem = ran.document if command == "build" else ran.document["problem"]
+    assert ran.code == 4
+    assert "16 more; --json has them all" in problem["what"]
+    assert problem["found"] == {"modules_to_save: norms": sorted(norms)}
