@@ -92,8 +92,9 @@ scaling = together(
 base = click.option(
     "--base",
     default="",
-    metavar="MODEL|ID|FILE",
-    help="The base: an Ollama model (vicuna:7b), a Hugging Face id, or a GGUF file. "
+    metavar="MODEL|ID|PATH",
+    help="The base: an Ollama model (vicuna:7b), a Hugging Face id, a GGUF file, or a directory with its "
+    "config.json. "
     "If absent: FROM in Modelfile.txt, else base_model_name_or_path.",
 )
 outtype = click.option(
@@ -101,7 +102,8 @@ outtype = click.option(
     type=click.Choice(OUTTYPES),
     default="f16",
     show_default=True,
-    help="Type of the GGUF tensors; auto: the smallest that loses nothing.",
+    help="Type of the GGUF tensors; auto: the smallest that loses nothing; q8_0: f16 where rows are no "
+    "multiple of 32.",
 )
 prompt = together(
     click.option(
