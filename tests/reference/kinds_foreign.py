@@ -27,7 +27,7 @@ MLX_SETTINGS = {
     "batch_size": 2,
     "iters": 8,
     "val_batches": 1,
-    "learning_rate": 0.05,
+    "learning_rate": 0.005,
     "lora_parameters": {"rank": 3, "dropout": 0.0, "scale": 4.0},
 }
 TORCHTUNE_MODULES = {
