@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from terminal import environment, run, spawn
 
+from ollama_pack.adapters import read_adapter
 from ollama_pack.cli.progress import SHORTEST, Bars
 from ollama_pack.cli.speech import Speaker, lines_of, megabytes
 
@@ -60,6 +61,15 @@ def test_verbose_and_notes(capsys, tiny_base):
     assert "numbers from: the tests" in capsys.readouterr().err
     Speaker(quiet=True, verbose=True).note("base", base)
     assert capsys.readouterr().err == ""
+
+
+def test_activated_lora_is_warned_of(make_adapter):
+    """Without ``-v`` too it is told when an aLoRA acts, and where it would act always."""
+    lines = lines_of(read_adapter(make_adapter(config={"alora_invocation_tokens": [5, 9]})))
+    assert "activated LoRA" in lines.line
+    assert lines.told == (
+        "note: acts after the tokens 5, 9 in Ollama from 0.30 on; elsewhere it acts on every token",
+    )
 
 
 def test_anything_else_is_its_text():

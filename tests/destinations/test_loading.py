@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from scratch_store import BASE_TAG
-from tiny_model import base_noun
+from tiny_model import base_noun, make_adapter
 
 from ollama_pack.destinations import create
 from ollama_pack.destinations.daemon import Daemon
@@ -44,6 +44,16 @@ def test_does_nothing(fake, package, put, monkeypatch):
     with pytest.raises(ProofError, match="does nothing"):
         prove_loaded(package, put)
     assert prove_loaded(package, put, allow_noop=True).passed
+
+
+def test_asleep(fake, package, put, monkeypatch, tmp_path):
+    """An aLoRA is silent until its tokens come, so its answers may be its base's."""
+    monkeypatch.setattr(Daemon, "answer", lambda *_: ("same", ()))
+    asleep = make_adapter(tmp_path / "asleep.gguf", invocation=(5, 9))
+    assert prove_loaded(replace(package, adapter=asleep), put).passed
+    awake = make_adapter(tmp_path / "awake.gguf")
+    with pytest.raises(ProofError, match="does nothing"):
+        prove_loaded(replace(package, adapter=awake), put)
 
 
 def test_does_not_load(fake, package, put):

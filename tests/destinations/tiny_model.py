@@ -46,14 +46,21 @@ def make_base(path: Path, *, name: str = "tiny", seed: int = 1, chat: str = "") 
     return path
 
 
-def make_adapter(path: Path, *, seed: int = 2, size: float = 1.0) -> LoraFile:
-    """Write an adapter on the value and gate weights, which change every answer when `size` is not small."""
+def make_adapter(
+    path: Path, *, seed: int = 2, size: float = 1.0, invocation: tuple[int, ...] = ()
+) -> LoraFile:
+    """Write an adapter on the value and gate weights, which change every answer when `size` is not small.
+
+    With `invocation` it is an aLoRA, which acts after these tokens.
+    """
     rng = np.random.default_rng(seed)
     shapes = _shapes(0)
     writer = gguf.GGUFWriter(path, ARCH)
     writer.add_type(gguf.GGUFType.ADAPTER)
     writer.add_string("adapter.type", "lora")
     writer.add_float32("adapter.lora.alpha", 8.0)
+    if invocation:
+        writer.add_array("adapter.alora.invocation_tokens", list(invocation))
     for block in range(BLOCKS):
         for kind in ("attn_v", "ffn_gate"):
             tensor = f"blk.{block}.{kind}.weight"
