@@ -5,6 +5,7 @@ import contextlib
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.package import Package
 from ollama_pack.errors import DestinationError, ProofError
+from ollama_pack.gguf_io.layout import INVOCATION_TOKENS
 from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.names import parse_name
 from ollama_pack.parts import Report
@@ -12,8 +13,6 @@ from ollama_pack.proofs.load import Answer, prove_load, require_change
 
 TOKENS = 8
 """How many a model is asked for at each prompt."""
-
-INVOCATION = "adapter.alora.invocation_tokens"
 
 
 def prove_loaded(package: Package, address: str, *, allow_noop: bool = False) -> Report:
@@ -26,7 +25,7 @@ def prove_loaded(package: Package, address: str, *, allow_noop: bool = False) ->
     """
     model = package.name.display
     base = "" if package.base.gguf is not None else parse_name(package.base.tag).display
-    asleep = INVOCATION in read_gguf(package.adapter.path).metadata
+    asleep = INVOCATION_TOKENS in read_gguf(package.adapter.path).metadata
     with Daemon(address) as daemon:
 
         def ask(name: str, prompt: str) -> Answer:

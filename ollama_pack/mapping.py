@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ollama_pack.archs import find_arch
 from ollama_pack.errors import InputError
+from ollama_pack.gguf_io.layout import INVOCATION_TOKENS
 from ollama_pack.parts import Adapter, Base, LoraPlan, LoraTensor
 from ollama_pack.placing import Place, place_pairs
 
@@ -63,7 +64,7 @@ def _factor(wanted: float, written: float) -> float:
 
 def _metadata(adapter: Adapter, base: Base) -> dict[str, str | int | tuple[int, ...]]:
     """Return what a file says beside its tensors: where it comes from, and when an aLoRA acts."""
-    invocation = {"adapter.alora.invocation_tokens": adapter.invocation} if adapter.invocation else {}
+    invocation = {INVOCATION_TOKENS: adapter.invocation} if adapter.invocation else {}
     return {**_lineage(adapter, base), **invocation}
 
 

@@ -1,6 +1,6 @@
 """What the tensors of an adapter are made from: those that lie in its files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ollama_pack.parts import Adapter, LoraPair, StoredTensor, Tensor
 
@@ -20,10 +20,15 @@ def leaves_of(pair: LoraPair) -> Iterator[Tensor]:
     yield from leaves(pair.b)
 
 
-def trained_tensors(adapter: Adapter) -> tuple[Tensor, ...]:
-    """Return the tensors in its files that the pairs of an adapter are made from, each once."""
-    found = (leaf for pair in adapter.pairs for leaf in leaves_of(pair))
+def tensors_of(pairs: Iterable[LoraPair]) -> tuple[Tensor, ...]:
+    """Return the tensors that pairs are made from, each once."""
+    found = (leaf for pair in pairs for leaf in leaves_of(pair))
     return tuple({(leaf.path, leaf.name): leaf for leaf in found}.values())
+
+
+def trained_tensors(adapter: Adapter) -> tuple[Tensor, ...]:
+    """Return the tensors in its files that an adapter is made from, each once."""
+    return tensors_of(adapter.pairs)
 
 
 def dtypes_of(adapter: Adapter) -> tuple[str, ...]:

@@ -185,12 +185,3 @@ def row_index(order: tuple[int, ...]) -> npt.NDArray[np.intp]:
     index = np.array(order, np.intp)
     index.setflags(write=False)
     return index
-
-
-def read_float32(file: FileIO, tensor: StoredTensor) -> Float32:
-    """Return a tensor's numbers as float32, in its shape; exact for every dtype.
-
-    Raises:
-        InputError: the file ends inside the tensor, or cannot be read.
-    """
-    return widened(read_stored(file, tensor), tensor.dtype)

@@ -8,7 +8,7 @@ from recipes import read_numbers, safetensors
 
 from ollama_pack.errors import InputError
 from ollama_pack.safetensors_io import read_safetensors
-from ollama_pack.weights import BLOCK, all_finite, open_weights, read_float32, read_stored, widened
+from ollama_pack.weights import BLOCK, Weights, all_finite, open_weights, read_stored, widened
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def stored(tmp_path):
 def test_reads_what_the_library_reads(stored, dtype):
     """Every dtype is read as the safetensors library reads it, in shape and value."""
     tensor = stored(np.random.default_rng(0).normal(size=(5, 7)), dtype)
-    with open_weights(tensor.path) as file:
-        found = read_float32(file, tensor)
+    with Weights() as weights:
+        found = weights.float32(tensor)
     assert found.dtype == np.float32
     assert np.array_equal(found, read_numbers(tensor.path)["x"])
 
@@ -64,8 +64,8 @@ def test_all_float16():
 def test_more_than_a_block(stored, dtype, size):
     """Numbers at the seam of two blocks are widened like all others."""
     tensor = stored(np.random.default_rng(size).normal(size=size), dtype)
-    with open_weights(tensor.path) as file:
-        assert np.array_equal(read_float32(file, tensor), read_numbers(tensor.path)["x"])
+    with Weights() as weights:
+        assert np.array_equal(weights.float32(tensor), read_numbers(tensor.path)["x"])
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
@@ -92,7 +92,7 @@ def test_no_elements(stored):
     """A tensor of no elements is an empty array of its shape."""
     tensor = stored(np.ones((0, 4)), "F32")
     with open_weights(tensor.path) as file:
-        assert read_float32(file, tensor).shape == (0, 4)
+        assert widened(read_stored(file, tensor), tensor.dtype).shape == (0, 4)
 
 
 def test_short_reads_are_continued(stored):
@@ -107,7 +107,7 @@ def test_short_reads_are_continued(stored):
             return self.file.readinto(view[:7])
 
     with open_weights(tensor.path) as file:
-        assert read_float32(Dribble(file), tensor).tolist() == list(range(100))
+        assert widened(read_stored(Dribble(file), tensor), tensor.dtype).tolist() == list(range(100))
 
 
 def test_file_that_shrank(stored):
@@ -115,7 +115,7 @@ def test_file_that_shrank(stored):
     tensor = stored(np.ones(8), "F32")
     tensor.path.write_bytes(tensor.path.read_bytes()[:-1])
     with open_weights(tensor.path) as file, pytest.raises(InputError, match="shorter") as caught:
-        read_float32(file, tensor)
+        read_stored(file, tensor)
     assert caught.value.where.endswith(": x")
 
 
@@ -123,7 +123,7 @@ def test_failing_disk(stored):
     """An error of the system is an InputError that names the tensor."""
     tensor = replace(stored(np.ones(8), "F32"), offset=-1)
     with open_weights(tensor.path) as file, pytest.raises(InputError, match="Cannot read"):
-        read_float32(file, tensor)
+        read_stored(file, tensor)
 
 
 def test_missing_file(tmp_path):

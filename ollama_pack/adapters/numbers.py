@@ -9,7 +9,7 @@ import numpy as np
 
 from ollama_pack.fates import Findings
 from ollama_pack.parts import LoraPair, Tensor
-from ollama_pack.tensors import leaves_of
+from ollama_pack.tensors import leaves_of, tensors_of
 from ollama_pack.weights import Stored, Weights, all_finite, keep_freed_memory
 
 WORKERS = 2
@@ -38,7 +38,7 @@ def look_at_numbers(pairs: Sequence[LoraPair], findings: Findings, *, allow_noop
         InputError: the weights cannot be read.
     """
     keep_freed_memory()
-    tensors = _distinct(pairs)
+    tensors = tensors_of(pairs)
     with ThreadPoolExecutor(WORKERS, "numbers") as pool:
         looks = [
             look
@@ -52,11 +52,6 @@ def look_at_numbers(pairs: Sequence[LoraPair], findings: Findings, *, allow_noop
     idle = [pair.module for pair in pairs if pair.alpha == 0 or _any_of(pair, zero)]
     if len(idle) == len(pairs) and not allow_noop and not findings.codes:
         findings.add("noop", *idle)
-
-
-def _distinct(pairs: Sequence[LoraPair]) -> list[Tensor]:
-    found = (leaf for pair in pairs for leaf in leaves_of(pair))
-    return list({(leaf.path, leaf.name): leaf for leaf in found}.values())
 
 
 def _any_of(pair: LoraPair, zero: set[tuple[Path, str]]) -> bool:

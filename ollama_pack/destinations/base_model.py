@@ -1,7 +1,8 @@
-"""The base in a daemon: pulled if it is missing, and one that can take an adapter."""
+"""What a daemon has already, and what it lacks: the base, which is pulled, and what would be moved."""
 
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.layers import check_format, stacked
+from ollama_pack.destinations.package import Package, Plan
 from ollama_pack.errors import DestinationError
 from ollama_pack.names import ModelName
 from ollama_pack.parts import Progress
@@ -35,6 +36,22 @@ def digest_in(daemon: Daemon, name: ModelName) -> str:
     """
     wanted = name.display.lower()
     return next((model.digest for model in daemon.models() if model.name.lower() == wanted), "")
+
+
+def plan_through(daemon: Daemon, package: Package, via: str) -> Plan:
+    """Return what a way through the daemon would move; a GGUF base counts in full, since it is not read.
+
+    Raises:
+        DestinationError: the daemon said no, or is not there.
+    """
+    adapter = package.adapter
+    items = [("adapter", 0 if daemon.has_blob(adapter.digest) else adapter.size)]
+    if package.base.gguf is not None:
+        items.append((f"base {package.base.gguf.name}, unless it is there", package.base.gguf.stat().st_size))
+    elif daemon.show(package.base.tag) is None:
+        items.append((f"ollama pull {package.base.tag}, of unknown size", 0))
+    replaces = digest_in(daemon, package.name) != ""
+    return Plan(via, str(package.name), daemon.address, tuple(items), replaces)
 
 
 def _pull(tag: str, daemon: Daemon, progress: Progress | None) -> None:

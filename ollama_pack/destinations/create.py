@@ -6,7 +6,7 @@ Works with adapters on Ollama 0.5.5 to 0.34.0. Later ones refuse to create them,
 import re
 from typing import Any
 
-from ollama_pack.destinations.base_model import digest_in, ready_base
+from ollama_pack.destinations.base_model import digest_in, plan_through, ready_base
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.package import REPLACED, Package, Plan
 from ollama_pack.destinations.refusals import AdapterRefusedError
@@ -56,14 +56,7 @@ def plan(package: Package, daemon: Daemon) -> Plan:
     Raises:
         DestinationError: the daemon said no, or is not there.
     """
-    adapter = package.adapter
-    items = [("adapter", 0 if daemon.has_blob(adapter.digest) else adapter.size)]
-    if package.base.gguf is not None:
-        items.append((f"base {package.base.gguf.name}, unless it is there", package.base.gguf.stat().st_size))
-    elif daemon.show(package.base.tag) is None:
-        items.append((f"ollama pull {package.base.tag}, of unknown size", 0))
-    replaces = digest_in(daemon, package.name) != ""
-    return Plan(VIA, str(package.name), daemon.address, tuple(items), replaces)
+    return plan_through(daemon, package, VIA)
 
 
 def surely_refuses(daemon: Daemon) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from ollama_pack.destinations.address import is_loopback, may_answer
-from ollama_pack.destinations.base_model import digest_in, ready_base
+from ollama_pack.destinations.base_model import digest_in, plan_through, ready_base
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.layers import BaseImage, Image, build_image, image_of_gguf
 from ollama_pack.destinations.learning import learn
@@ -67,14 +67,7 @@ def plan(package: Package, daemon: Daemon) -> Plan:
         DestinationError: the daemon said no, or is not there.
     """
     _require_near(daemon)
-    adapter = package.adapter
-    items = [("adapter", 0 if daemon.has_blob(adapter.digest) else adapter.size)]
-    if package.base.gguf is not None:
-        items.append((f"base {package.base.gguf.name}, unless it is there", package.base.gguf.stat().st_size))
-    elif daemon.show(package.base.tag) is None:
-        items.append((f"ollama pull {package.base.tag}, of unknown size", 0))
-    replaces = digest_in(daemon, package.name) != ""
-    return Plan(VIA, str(package.name), daemon.address, tuple(items), replaces)
+    return plan_through(daemon, package, VIA)
 
 
 def tidy(daemon: Daemon) -> None:

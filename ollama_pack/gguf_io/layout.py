@@ -22,6 +22,9 @@ SCALARS = {
 }
 """Value type → `struct` code, little-endian."""
 
+INVOCATION_TOKENS = "adapter.alora.invocation_tokens"
+"""The key under which llama.cpp looks for the tokens after which an aLoRA acts."""
+
 F32, F16, Q8_0, BF16 = 0, 1, 8, 30
 TENSOR_TYPES = {F32: "F32", F16: "F16", Q8_0: "Q8_0", BF16: "BF16"}
 """The ggml types LoRA tensors come in; a base may hold any."""

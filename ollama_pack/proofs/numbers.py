@@ -22,6 +22,7 @@ import numpy as np
 
 from ollama_pack.archs import Kind, find_arch
 from ollama_pack.errors import ProofError
+from ollama_pack.gguf_io.layout import INVOCATION_TOKENS
 from ollama_pack.gguf_io.read import GgufFile, read_gguf
 from ollama_pack.parts import Adapter, Base, Report, StoredTensor
 from ollama_pack.placing import Place, place_pairs
@@ -117,11 +118,11 @@ def _check_header(written: GgufFile, arch: str, adapter: Adapter, weights: int) 
             raise ProofError(
                 f"{key} is {written.text(key)!r}, not {wanted!r}.", where=f"{written.path.name}: {key}"
             )
-    invocation = written.metadata.get("adapter.alora.invocation_tokens", ())
+    invocation = written.metadata.get(INVOCATION_TOKENS, ())
     if invocation != adapter.invocation:
         raise ProofError(
             f"The invocation tokens are {invocation!r:.80}, not {adapter.invocation!r:.80}.",
-            where=f"{written.path.name}: adapter.alora.invocation_tokens",
+            where=f"{written.path.name}: {INVOCATION_TOKENS}",
         )
     if len(written.shapes) != 2 * weights:
         raise ProofError(

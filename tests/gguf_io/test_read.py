@@ -10,7 +10,7 @@ from gguf_bytes import array, gguf, key, tensor, text
 from ollama_pack.errors import InputError
 from ollama_pack.gguf_io import layout
 from ollama_pack.gguf_io.read import LONGEST_KEPT, LongArray, read_gguf
-from ollama_pack.weights import open_weights, read_float32
+from ollama_pack.weights import Weights
 
 LARGE = 2**63
 
@@ -56,8 +56,8 @@ def test_numbers_of_a_model(tiny_gguf):
     """The numbers of a tensor are those gguf-py reads."""
     tensor = read_gguf(tiny_gguf).stored("blk.1.ffn_down.weight")
     witness = {item.name: item.data for item in gguf_py.GGUFReader(tiny_gguf).tensors}
-    with open_weights(tiny_gguf) as file:
-        assert np.array_equal(read_float32(file, tensor), witness["blk.1.ffn_down.weight"])
+    with Weights() as weights:
+        assert np.array_equal(weights.float32(tensor), witness["blk.1.ffn_down.weight"])
 
 
 SCALARS = {
@@ -104,8 +104,8 @@ def test_alignment(written):
 
     found = written(fill)
     assert found.offsets["b"] - found.offsets["a"] == 256
-    with open_weights(found.path) as file:
-        assert read_float32(file, found.stored("b")).tolist() == [2, 2, 2]
+    with Weights() as weights:
+        assert weights.float32(found.stored("b")).tolist() == [2, 2, 2]
 
 
 @pytest.mark.parametrize("version", [2, 3])
