@@ -1,7 +1,7 @@
 """What a user asks for, decided at the door: from the command line, or from Python."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,8 +112,7 @@ class Request:
         """Return where the model may be put: what the environment says, unless the store is named."""
         from ollama_pack.destinations.places import places_from
 
-        places = places_from(os.environ, self.folder)
-        return replace(places, stores=(self.store,), named=True) if self.store else places
+        return places_from(os.environ, self.folder, self.store)
 
     @property
     def model(self) -> ModelName:

@@ -3,12 +3,13 @@
 import click
 
 from ollama_pack.archs import ARCHS, find_arch
+from ollama_pack.cli import options
 from ollama_pack.cli.speech import print_json
 
 
 @click.command("archs")
 @click.argument("name", required=False, default="")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@options.as_json
 def command(*, name: str, as_json: bool) -> None:
     """List the architectures that can be converted, or the modules of one.
 

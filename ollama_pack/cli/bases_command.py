@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ollama_pack.archs import ARCHS
+from ollama_pack.cli import options
 from ollama_pack.cli.speech import print_json
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.command("bases")
 @click.argument("search", required=False, default="")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@options.as_json
 def command(*, search: str, as_json: bool) -> None:
     """List the bases that are known by name, or those that contain SEARCH.
 

@@ -19,6 +19,9 @@ COMMANDS = {
     "convert": "Write the GGUF LoRA file alone, and prove its numbers.",
     "modelfile": "Print the Modelfile alone.",
     "register": "Put what a build left in a folder into Ollama.",
+    "versions": "List a model's earlier versions.",
+    "rollback": "Bring an earlier version of a model back.",
+    "remove": "Remove a model and its versions.",
     "bases": "List and search the base models that are known.",
     "archs": "List the architectures that can be converted.",
 }

@@ -16,7 +16,7 @@ from ollama_pack.errors import PackError
 @options.adapter
 @options.allow_noop
 @options.base
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@options.as_json
 @click.pass_context
 def command(ctx: click.Context, /, *, directory: Path, as_json: bool, **chosen: Any) -> None:
     """Show what the directory DIR holds, and whether it can be built.

@@ -119,6 +119,13 @@ prompt = together(
         help="A PARAMETER, as temperature=0.3; may be repeated.",
     ),
 )
+store = click.option(
+    "--store",
+    type=PATH,
+    default=None,
+    metavar="DIR",
+    help="The Ollama model store; OLLAMA_MODELS if absent, else the user's own.",
+)
 delivery = together(
     click.option(
         "--via",
@@ -127,13 +134,7 @@ delivery = together(
         show_default=True,
         help="How it gets in: created or pulled by the daemon, into the model store, or files only.",
     ),
-    click.option(
-        "--store",
-        type=PATH,
-        default=None,
-        metavar="DIR",
-        help="The Ollama model store; OLLAMA_MODELS if absent, else the user's own.",
-    ),
+    store,
 )
 out = click.option(
     "--out",
@@ -142,8 +143,16 @@ out = click.option(
     metavar="DIR",
     help="Where the GGUF file and Modelfile.txt go; DIR itself if absent.",
 )
+model_store = click.option(
+    "--store",
+    type=PATH,
+    default=None,
+    metavar="DIR",
+    help="An Ollama model store; the daemon's models if absent, where one answers.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 speech = together(
-    click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout."),
+    as_json,
     click.option("-v", "--verbose", is_flag=True, help="Say more."),
     click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong."),
 )

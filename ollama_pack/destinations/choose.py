@@ -17,7 +17,9 @@ from ollama_pack.destinations import store as store_destination
 from ollama_pack.destinations.address import is_loopback, may_answer
 from ollama_pack.destinations.base_model import digest_in
 from ollama_pack.destinations.daemon import Daemon
+from ollama_pack.destinations.history import replacing
 from ollama_pack.destinations.loopback import UnreachableError
+from ollama_pack.destinations.models import DaemonModels, StoreModels
 from ollama_pack.destinations.package import Package, Plan
 from ollama_pack.destinations.places import (
     Places,
@@ -70,9 +72,9 @@ def put(package: Package, places: Places, *, via: str = AUTO, progress: Progress
         return _into_store(package, places, store_for(package, nearest(places)), progress)
     with Daemon(places.address) as daemon:
         if via == create.VIA:
-            return create.put(package, daemon, progress)
+            return _through(create.put, package, daemon, progress)
         if via == pull.VIA:
-            return pull.put(package, daemon, progress)
+            return _through(pull.put, package, daemon, progress)
         return _first_open(_ways(package, daemon, places, progress))
 
 
@@ -146,7 +148,7 @@ def _ways(package: Package, daemon: Daemon, places: Places, progress: Progress |
         yield Way(
             create.VIA,
             reason,
-            lambda: create.put(package, daemon, progress),
+            lambda: _through(create.put, package, daemon, progress),
             lambda: create.plan(package, daemon),
         )
     yield pulled(refusing)
@@ -168,7 +170,7 @@ def _pull_way(package: Package, daemon: Daemon, progress: Progress | None) -> Ca
     return lambda reason: Way(
         pull.VIA,
         reason,
-        lambda: pull.put(package, daemon, progress),
+        lambda: _through(pull.put, package, daemon, progress),
         lambda: pull.plan(package, daemon),
     )
 
@@ -191,15 +193,30 @@ def _why_no_daemon(daemon: Daemon) -> str:
     return ""
 
 
+def _through(
+    way: Callable[[Package, Daemon, Progress | None], Receipt],
+    package: Package,
+    daemon: Daemon,
+    progress: Progress | None,
+) -> Receipt:
+    return replacing(DaemonModels(daemon), package.name, lambda: way(package, daemon, progress))
+
+
 def _into_store(package: Package, places: Places, store: Path, progress: Progress | None) -> Receipt:
     """Put `package` into `store`, and have a daemon that may be running forget the model's old runner."""
+
+    def put_there() -> Receipt:
+        return replacing(
+            StoreModels(store), package.name, lambda: store_destination.put(package, store, progress)
+        )
+
     if not may_answer(places.address):
-        return store_destination.put(package, store, progress)
+        return put_there()
     with Daemon(places.address) as daemon:
         if _why_no_daemon(daemon):
-            return store_destination.put(package, store, progress)
+            return put_there()
         daemon.unload(package.name.display)
-        receipt = store_destination.put(package, store, progress)
+        receipt = put_there()
         with contextlib.suppress(DestinationError):  # the model is there, whatever the daemon says now
             daemon.unload(package.name.display)
             if digest_in(daemon, package.name) == receipt.digest:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ollama_pack.destinations.base_model import digest_in, plan_through, ready_base
 from ollama_pack.destinations.daemon import Daemon
-from ollama_pack.destinations.package import REPLACED, Package, Plan
+from ollama_pack.destinations.package import Package, Plan, replaced
 from ollama_pack.destinations.refusals import AdapterRefusedError
 from ollama_pack.names import parse_name
 from ollama_pack.parts import Progress, Receipt
@@ -34,15 +34,16 @@ def put(package: Package, daemon: Daemon, progress: Progress | None = None) -> R
         digest = _base_digest(package, progress)
         fields["files"] = {package.base.gguf.name: digest}
         sent += daemon.upload(package.base.gguf, digest, progress)
-    name, replaces = package.name.display, digest_in(daemon, package.name) != ""
+    name, before = package.name.display, digest_in(daemon, package.name)
     daemon.unload(name)
     daemon.create(name, fields, progress)
     daemon.unload(name)
-    done = [f"registered {package.name} with Ollama at {daemon.address}", *([REPLACED] if replaces else [])]
+    digest = digest_in(daemon, package.name)
+    done = [f"registered {package.name} with Ollama at {daemon.address}", *replaced(before, digest)]
     return Receipt(
         via=VIA,
         name=str(package.name),
-        digest=digest_in(daemon, package.name),
+        digest=digest,
         where=daemon.address,
         bytes_written=sent,
         lines=(*done, *lines, *guessed(package, daemon)),

@@ -8,6 +8,7 @@ sending one with progress, the version, and a model's ``renderer``, ``parser`` a
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ollama_pack.parts import Progress
 CHUNK = 1 << 20
 CONNECT_SECONDS = 3.0
 SILENCE_SECONDS = 900.0  # between two lines of a stream: checking a large GGUF is silent for minutes
+NEVER = datetime.fromtimestamp(0, timezone.utc)
 _CLIENT_FIELDS = frozenset(
     ("from", "files", "adapters", "template", "license", "system", "parameters", "messages")
 )
@@ -31,10 +33,12 @@ class Listed:
     Attributes:
         name: with its tag.
         digest: of its manifest.
+        changed: when its manifest was written.
     """
 
     name: str
     digest: str
+    changed: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,10 @@ class Daemon:
             DestinationError: the daemon said no.
         """
         with self._explained():
-            return [Listed(model.model or "", model.digest or "") for model in self._client.list().models]
+            return [
+                Listed(model.model or "", model.digest or "", model.modified_at or NEVER)
+                for model in self._client.list().models
+            ]
 
     def show(self, name: str) -> Shown | None:
         """Return what the daemon knows of a model, None if there is no such model.

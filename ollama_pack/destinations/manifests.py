@@ -83,6 +83,27 @@ def gguf_manifest(store: Path, content: bytes) -> bytes:
         raise DestinationError(f"A manifest cannot be read: {error.strerror}.", where=store) from error
 
 
+def written_at(store: Path, name: ModelName) -> float:
+    """Return when the entry of a model was written, in seconds since 1970; 0 where that is not known."""
+    for path in (newer_path(store, name), manifest_path(store, name)):
+        with contextlib.suppress(OSError):
+            return path.lstat().st_mtime
+    return 0.0
+
+
+def erase(store: Path, name: ModelName) -> None:
+    """Remove a model's entry, the one that wins last; its blobs stay.
+
+    Raises:
+        DestinationError: it cannot be removed.
+    """
+    for path in (manifest_path(store, name), newer_path(store, name)):
+        with explained(path):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # other tags may be there
+            path.parent.rmdir()
+
+
 def names_in(store: Path) -> Iterator[tuple[str, str, str, str]]:
     """Yield host, namespace, model and tag of every model, as they are spelled there."""
     seen = set()

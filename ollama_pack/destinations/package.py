@@ -68,3 +68,8 @@ class Plan:
     def total(self) -> int:
         """Return the bytes that would be moved or written."""
         return sum(size for _, size in self.items)
+
+
+def replaced(before: str, after: str) -> list[str]:
+    """Return what to tell the user of a name that had the digest `before`, empty where nothing had it."""
+    return [] if not before else [UNCHANGED] if before == after else [REPLACED]

@@ -37,8 +37,15 @@ class Places:
     defaulted: bool = False
 
 
-def places_from(environment: Mapping[str, str], folder: Path | None = None) -> Places:
+def places_from(
+    environment: Mapping[str, str], folder: Path | None = None, store: Path | None = None
+) -> Places:
     """Return the places the environment names: ``OLLAMA_HOST``, ``OLLAMA_MODELS``, or Ollama's own defaults.
+
+    Args:
+        environment: of the process.
+        folder: for ``folder``.
+        store: the one that the user named on the command line.
 
     Raises:
         InputError: ``OLLAMA_HOST`` is no address.
@@ -46,6 +53,8 @@ def places_from(environment: Mapping[str, str], folder: Path | None = None) -> P
     named = environment.get("OLLAMA_MODELS", "").strip().strip("\"'")
     stores = (Path(named),) if named else (Path.home() / ".ollama" / "models", SERVICE_STORE)
     address = parse_host(environment.get("OLLAMA_HOST", ""))
+    if store is not None:
+        return Places(address, (store,), folder, named=True)
     return Places(address, stores, folder, defaulted=not named)
 
 

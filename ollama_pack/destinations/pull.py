@@ -17,7 +17,7 @@ from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.layers import BaseImage, Image, build_image, image_of_gguf
 from ollama_pack.destinations.learning import learn
 from ollama_pack.destinations.loopback import Registry, UnreachableError, did_not_come, serving
-from ollama_pack.destinations.package import REPLACED, UNCHANGED, Package, Plan
+from ollama_pack.destinations.package import Package, Plan, replaced
 from ollama_pack.destinations.store import spelled_as_in
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.files import digest_of
@@ -47,14 +47,13 @@ def put(package: Package, daemon: Daemon, progress: Progress | None = None) -> R
             sent = registry.moved
         _require_arrival(package, image, daemon)
     done = f"registered {package.name} with Ollama at {daemon.address}"
-    told = [UNCHANGED] if before == image.digest else [REPLACED] if before else []
     return Receipt(
         via=VIA,
         name=str(package.name),
         digest=image.digest,
         where=daemon.address,
         bytes_written=sent,
-        lines=(done, *told, *lines),
+        lines=(done, *replaced(before, image.digest), *lines),
         served=True,
     )
 

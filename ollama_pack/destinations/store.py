@@ -22,8 +22,14 @@ from ollama_pack.destinations.layers import (
     parse_manifest,
     stacked,
 )
-from ollama_pack.destinations.manifests import gguf_manifest, has_manifest, names_in, read_manifest
-from ollama_pack.destinations.package import REPLACED, UNCHANGED, Package, Plan
+from ollama_pack.destinations.manifests import (
+    digest_of_bytes,
+    gguf_manifest,
+    has_manifest,
+    names_in,
+    read_manifest,
+)
+from ollama_pack.destinations.package import Package, Plan, replaced
 from ollama_pack.destinations.shelf import Shelf
 from ollama_pack.errors import DestinationError
 from ollama_pack.files import digest_of
@@ -60,7 +66,7 @@ def put(package: Package, store: Path, progress: Progress | None = None) -> Rece
         bytes_written=shelf.written,
         lines=(
             f"registered {package.name} in {store}",
-            *([UNCHANGED] if before == image.manifest else [REPLACED] if before is not None else []),
+            *replaced(_digest(before), image.digest),
             *shelf.lines,
             *_warnings(package, base),
         ),
@@ -147,6 +153,10 @@ def _settled(package: Package, store: Path, progress: Progress | None) -> tuple[
     else:
         base = image_of_gguf(package.base, digest_of(gguf, progress), _size(gguf))
     return replace(package, name=spelled_as_in(names_in(store), package.name)), base
+
+
+def _digest(manifest: bytes | None) -> str:
+    return "" if manifest is None else digest_of_bytes(manifest).removeprefix("sha256:")
 
 
 def _size(gguf: Path) -> int:

@@ -5,20 +5,22 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import fake_daemon
 import pytest
 import real_daemon
+from characters import CHARACTERS
 from scratch_store import BASE_TAG, add_base, upgrade
 from tiny_model import base_noun, make_adapter, make_base
 
-from ollama_pack.destinations import create, pull, store
-from ollama_pack.destinations.daemon import Daemon
+from ollama_pack.destinations import choose
 from ollama_pack.destinations.package import Package, Plan
+from ollama_pack.destinations.places import Places
 from ollama_pack.names import parse_name
-from ollama_pack.parts import LoraFile, Receipt
+from ollama_pack.parts import LoraFile, Progress, Receipt
 
+NOBODY = "http://127.0.0.1:9"
 _NUMBERS = count()
 
 
@@ -29,6 +31,20 @@ class Way:
     put: Callable[..., Receipt]
     plan: Callable[..., Plan]
     store: Path
+
+
+WAYS = [
+    ("store", "older layout"),
+    ("store", "newer layout"),
+    ("store", "real daemon"),
+    *(("create", f"fake {name}") for name, character in CHARACTERS.items() if character.creates),
+    ("create", "real daemon"),
+    *(("pull", f"fake {name}") for name in CHARACTERS),
+    ("pull", "real daemon"),
+    *(("auto", f"fake {name}") for name in CHARACTERS),
+    ("auto", "real daemon"),
+]
+"""Every way in, and whom it leads to: the stand-in in all its characters, a bare store, a real daemon."""
 
 
 @pytest.fixture(scope="session")
@@ -67,36 +83,31 @@ def package(adapter: LoraFile) -> Package:
     return Package(name=parse_name(f"model-{next(_NUMBERS)}"), adapter=adapter, base=base_noun(tag=BASE_TAG))
 
 
-@pytest.fixture(
-    params=[
-        "store",
-        "store, newer layout",
-        "create, fake daemon",
-        "pull, fake daemon",
-        pytest.param("create, real daemon", marks=pytest.mark.live),
-        pytest.param("pull, real daemon", marks=pytest.mark.live),
-    ]
-)
+def live(whom: str, *others: str) -> Any:
+    """Return the parameters of a test, marked where a real daemon is needed."""
+    marks = [pytest.mark.live] if whom == "real daemon" else []
+    return pytest.param((*others, whom), marks=marks, id=", ".join((*others, whom)))
+
+
+@pytest.fixture(params=[live(whom, via) for via, whom in WAYS])
 def way(request: pytest.FixtureRequest) -> Iterator[Way]:
-    if request.param.startswith("store"):
+    via, whom = request.param
+    if whom.endswith("layout"):
         models = request.getfixturevalue("models")
-        if "newer" in request.param:
+        if whom == "newer layout":
             upgrade(models)
-        yield Way(partial(_put_in_store, models), partial(_plan_in_store, models), models)
-        return
-    server = request.getfixturevalue("fake" if "fake" in request.param else "real")
-    with Daemon(server.address) as daemon:
-        way = pull if request.param.startswith("pull") else create
-        yield Way(partial(_put, way, daemon), lambda package: way.plan(package, daemon), server.store)
+        yield _way(via, Places(NOBODY, (models,), named=True), models)
+    elif whom == "real daemon":
+        server = request.getfixturevalue("real")
+        yield _way(via, Places(server.address, (server.store,)), server.store)
+    else:
+        models = request.getfixturevalue("models")
+        with fake_daemon.running(models, whom.removeprefix("fake ")) as server:
+            yield _way(via, Places(server.address, ()), models)
 
 
-def _put_in_store(models: Path, package: Package, progress=None) -> Receipt:
-    return store.put(package, models, progress)
+def _way(via: str, places: Places, store: Path) -> Way:
+    def put(package: Package, progress: Progress | None = None) -> Receipt:
+        return choose.put(package, places, via=via, progress=progress)
 
-
-def _plan_in_store(models: Path, package: Package) -> Plan:
-    return store.plan(package, models)
-
-
-def _put(way: ModuleType, daemon: Daemon, package: Package, progress=None) -> Receipt:
-    return way.put(package, daemon, progress)
+    return Way(put, partial(choose.plan, places=places, via=via), store)

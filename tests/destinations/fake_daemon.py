@@ -1,25 +1,37 @@
 """A stand-in for an Ollama daemon on loopback, with a store on disk and the manners of the real one.
 
 It speaks version, tags, show, blobs, create, pull, push, copy, generate and delete; with registries it
-speaks as the real one does (`fake_registry_client`). Its moods are what has been seen: ``refuses`` adapters
-(0.34.1 and later), ``fails`` in the last line of a stream of status 200, ``breaks`` off in the middle of
-one, and is ``far`` from any registry on loopback, as in a container.
+speaks as the real one does (`fake_registry_client`). It has the character of one generation of Ollama
+(`characters`), and a mood that has been seen in some: it ``fails`` in the last line of a stream of status
+200, ``breaks`` off in the middle of one, tells it ``slow``-ly in pieces of a few bytes, ``guesses`` a
+template, ``cannot load`` anything, or is ``far`` from any registry on loopback, as in a container. It dies
+where it is told to: at a step of its work, a request or a blob, without another word.
 """
 
 import contextlib
 import hashlib
 import json
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import gguf
+from characters import CHARACTERS, Character
+from fake_create import IMAGE, compose
 from fake_registry_client import RegistryError, pull_from, push_to
-from scratch_store import add_blob
+from fake_store import FakeStore
+from scratch_store import add_blob, upgrade
 
-IMAGE = "application/vnd.ollama.image."
 REFUSAL = "LoRA adapters are no longer supported"
+
+
+class DiedError(Exception):
+    """The daemon is no more."""
 
 
 @dataclass
@@ -27,11 +39,22 @@ class FakeDaemon:
     """What a test may look at and change while the daemon runs."""
 
     store: Path
-    version: str = "0.33.0"
+    character: Character = CHARACTERS["0.33"]
     mood: str = "friendly"
     pullable: dict[str, Path] = field(default_factory=dict)  # tag → a manifest to copy
     requests: list[tuple[str, str, dict]] = field(default_factory=list)
     address: str = ""
+    steps: int = 0
+    dies_at: int = 0  # the step; 0: never
+
+    @property
+    def models(self) -> FakeStore:
+        """Return what it has."""
+        return FakeStore(self.store, self.character.newer)
+
+    def becomes(self, version: str, *, creates: bool = True) -> None:
+        """Let it be of another version."""
+        self.character = replace(self.character, version=version, creates=creates)
 
     def asked(self, method: str, path: str) -> list[dict]:
         """Return the bodies of the requests of one kind."""
@@ -39,18 +62,21 @@ class FakeDaemon:
 
     def manifest(self, name: str) -> Path:
         """Return where the manifest of a name lies, in the spelling that is there already."""
-        plain, _, tag = name.rpartition(":") if ":" in name.rpartition("/")[2] else (name, "", "")
-        parts = plain.split("/")
-        missing = ["registry.ollama.ai", "library"][: 3 - len(parts)]
-        path = self.store.joinpath("manifests", *missing, *parts, tag or "latest")
-        alike = (p for p in self.store.glob("manifests/*/*/*/*") if str(p).lower() == str(path).lower())
-        return next(alike, path)
+        return self.models.path(name)
+
+    def step(self) -> None:
+        """Go one step on, or die."""
+        self.steps += 1
+        if self.dies_at and self.steps >= self.dies_at:
+            raise DiedError
 
 
 @contextlib.contextmanager
-def running(store: Path) -> Iterator[FakeDaemon]:
+def running(store: Path, character: str = "0.33") -> Iterator[FakeDaemon]:
     """Start the stand-in on a free port."""
-    state = FakeDaemon(store)
+    state = FakeDaemon(store, CHARACTERS[character])
+    if state.character.newer:
+        upgrade(store)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"state": state}))
     state.address = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -69,10 +95,18 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Say nothing."""
 
+    def handle_one_request(self) -> None:
+        try:
+            super().handle_one_request()
+        except DiedError:
+            self.close_connection = True
+            with contextlib.suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RDWR)
+
     def do_GET(self) -> None:
         self._note({})
         if self.path == "/api/version":
-            self._answer({"version": self.state.version})
+            self._answer({"version": self.state.character.version})
         elif self.path == "/api/tags":
             self._answer({"models": list(self._models())})
         else:
@@ -84,9 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_DELETE(self) -> None:
         body = self._body()
-        path = self.state.manifest(body["model"])
-        found = path.exists()
-        path.unlink(missing_ok=True)
+        found = self.state.models.erase(body["model"])
         self._answer({} if found else {"error": f"model '{body['model']}' not found"}, 200 if found else 404)
 
     def do_POST(self) -> None:
@@ -94,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._take_blob()
         body = self._body()
         name = body.get("model", "")
-        here = self.state.manifest(body.get("source", name)).exists()
+        here = self.state.models.has(body.get("source", name))
         match self.path:
             case "/api/create":
                 self._create(name, body)
@@ -108,19 +140,31 @@ class _Handler(BaseHTTPRequestHandler):
                 self._copy(body["source"], body["destination"])
             case "/api/show" if here:
                 self._answer(self._shown(name))
-            case "/api/generate" if self.state.mood == "cannot load" and body.get("prompt"):
-                self._answer({"error": "llama-server process has terminated: exit status 1"}, 500)
+            case "/api/generate" if here and body.get("prompt") and (why := self._why_not(name)):
+                self._answer({"error": why}, 500)
             case "/api/generate" if here:
                 self._answer({"model": name, "response": self._said(name, body), "done": True})
             case _:
                 self._answer({"error": f"model '{name}' not found"}, 404)
         return None
 
+    def _why_not(self, name: str) -> str:
+        """Return why a model does not load, empty where it does."""
+        if self.state.mood == "cannot load":
+            return "llama-server process has terminated: exit status 1"
+        layers = {layer["mediaType"]: layer["digest"] for layer in self.state.models.document(name)["layers"]}
+        if f"{IMAGE}adapter" not in layers:
+            return ""
+        header = gguf.GGUFReader(self.state.models.blob(layers[f"{IMAGE}model"]))
+        arch = header.fields["general.architecture"].contents()
+        character = self.state.character
+        return character.cannot_load if arch in character.architectures else ""
+
     def _said(self, name: str, body: dict) -> str:
         """Answer as a model would: always the same, and otherwise with another adapter."""
         if not body.get("prompt"):
             return ""
-        layers = json.loads(self.state.manifest(name).read_bytes())["layers"]
+        layers = self.state.models.document(name)["layers"]
         adapters = "".join(layer["digest"] for layer in layers if layer["mediaType"] == f"{IMAGE}adapter")
         return hashlib.sha256((body["prompt"] + adapters).encode()).hexdigest()[:16]
 
@@ -133,90 +177,55 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer({"error": f'digest mismatch, expected "{digest}", got "{found}"'}, 400)
         return self._answer(None, 201)
 
-    def _with_registry(self, act: Callable[[str, Path, Path], Iterable[dict]], name: str) -> None:
+    def _with_registry(
+        self, act: Callable[[str, FakeStore, Callable[[], None]], Iterable[dict]], name: str
+    ) -> None:
         lines = [{"status": "pulling manifest"}]
         try:
             if self.state.mood == "far":
                 raise RegistryError("dial tcp 127.0.0.1: connect: connection refused")
-            lines += act(name, self.state.store, self.state.manifest(name))
+            lines += act(name, self.state.models, self.state.step)
         except RegistryError as error:
             return self._stream([*lines, {"error": str(error)}])
         return self._stream([*lines, {"status": "success"}])
 
     def _copy(self, source: str, target: str) -> None:
-        path = self.state.manifest(target)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(self.state.manifest(source).read_bytes())
+        self.state.models.write(target, self.state.models.read(source))
         self._answer(None)
 
     def _pull(self, name: str) -> None:
         source = self.state.pullable.get(name)
         if source is None:
             return self._stream([{"status": "pulling manifest"}, {"error": "file does not exist"}])
-        target = self.state.manifest(name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(source.read_bytes())
+        self.state.models.write(name, source.read_bytes())
         lines = [{"status": "pulling 0123456789ab", "digest": "sha256:01", "total": 10, "completed": 5}]
         return self._stream([{"status": "pulling manifest"}, *lines, {"status": "success"}])
 
     def _create(self, name: str, body: dict) -> None:
-        if self.state.mood == "refuses" and body.get("adapters"):
+        if body.get("adapters") and not self.state.character.creates:
             return self._answer({"error": REFUSAL}, 400)
         if self.state.mood == "fails":
             return self._stream([{"status": "parsing GGUF"}, {"error": "unexpected EOF"}])
         if self.state.mood == "breaks":
             return self._stream([{"status": "parsing GGUF"}, {"status": "writing manifest"}])
-        manifest = self._compose(body)
-        path = self.state.manifest(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(manifest))
+        self.state.models.write(
+            name, json.dumps(compose(self.state.models, body, guesses=self.state.mood == "guesses")).encode()
+        )
         return self._stream([{"status": "writing manifest"}, {"status": "success"}])
 
-    def _compose(self, body: dict) -> dict:
-        """Put the layers together, after the letter of what Ollama documents and not after our own code."""
-        if "from" in body:
-            manifest = json.loads(self.state.manifest(body["from"]).read_bytes())
-            layers = [layer | {"from": body["from"]} for layer in manifest["layers"]]
-        else:
-            manifest = {"schemaVersion": 2, "config": add_blob(self.state.store, b"{}")}
-            layers = [self._file("model", key, digest) for key, digest in body["files"].items()]
-            if self.state.mood == "guesses":
-                guess = add_blob(self.state.store, b"<|im_start|>{{ .Prompt }}")
-                layers.append({"mediaType": f"{IMAGE}template", **guess})
-        layers += [self._file("adapter", key, digest) for key, digest in body.get("adapters", {}).items()]
-        for kind in ("template", "system"):
-            if text := body.get(kind):
-                layers = [layer for layer in layers if layer["mediaType"] != IMAGE + kind]
-                layers.append({"mediaType": IMAGE + kind, **add_blob(self.state.store, text.encode())})
-        for text in body.get("license", []):
-            layers.append({"mediaType": f"{IMAGE}license", **add_blob(self.state.store, text.encode())})
-        layers = self._with_json(layers, "params", body.get("parameters", {}), merge=True)
-        layers = self._with_json(layers, "messages", body.get("messages", []), merge=False)
-        return manifest | {"layers": layers}
-
-    def _with_json(self, layers: list[dict], kind: str, value: dict | list, *, merge: bool) -> list[dict]:
-        old = [layer for layer in layers if layer["mediaType"] == IMAGE + kind]
-        if merge and old:
-            value = json.loads(self._blob(old[0]["digest"]).read_bytes()) | value
-        if not value:
-            return layers
-        blob = add_blob(self.state.store, json.dumps(value, sort_keys=True).encode())
-        return [layer for layer in layers if layer not in old] + [{"mediaType": IMAGE + kind, **blob}]
-
-    def _file(self, kind: str, key: str, digest: str) -> dict:
-        size = self._blob(digest).stat().st_size
-        return {"mediaType": IMAGE + kind, "digest": digest, "size": size, "from": key}
-
     def _models(self) -> Iterator[dict]:
-        for path in (self.state.store / "manifests").glob("*/*/*/*"):
-            host, namespace, model, tag = path.parts[-4:]
+        for parts in self.state.models.names():
+            host, namespace, model, tag = parts
+            path = self.state.manifest("/".join(parts[:3]) + f":{tag}")
             prefix = "" if namespace == "library" else f"{namespace}/"
             prefix = prefix if host == "registry.ollama.ai" else f"{host}/{namespace}/"
             name = f"{prefix}{model}:{tag}"
-            yield {"name": name, "model": name, "digest": hashlib.sha256(path.read_bytes()).hexdigest()}
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            changed = datetime.fromtimestamp(path.lstat().st_mtime, timezone.utc).isoformat()
+            yield {"name": name, "model": name, "digest": digest, "modified_at": changed}
 
     def _shown(self, name: str) -> dict:
-        manifest = json.loads(self.state.manifest(name).read_bytes())
+        manifest = self.state.models.document(name)
         words = {f"{IMAGE}model": "FROM", f"{IMAGE}adapter": "ADAPTER"}
         lines = [
             f"{words[layer['mediaType']]} {self._blob(layer['digest'])}"
@@ -231,7 +240,7 @@ class _Handler(BaseHTTPRequestHandler):
         return {"modelfile": "\n".join(lines), "model_info": {}, "details": details}
 
     def _blob(self, digest: str) -> Path:
-        return self.state.store / "blobs" / digest.replace(":", "-")
+        return self.state.models.blob(digest)
 
     def _body(self) -> dict:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -239,9 +248,11 @@ class _Handler(BaseHTTPRequestHandler):
         return body
 
     def _note(self, body: dict) -> None:
+        self.state.step()
         self.state.requests.append((self.command, self.path, body))
 
     def _answer(self, body: dict | None, status: int = 200) -> None:
+        self.state.step()
         content = b"" if body is None else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -254,4 +265,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/x-ndjson")
         self.end_headers()
         for line in lines:
-            self.wfile.write(json.dumps(line).encode() + b"\n")
+            self.state.step()
+            text = json.dumps(line).encode() + b"\n"
+            if self.state.mood != "slow":
+                self.wfile.write(text)
+                continue
+            for start in range(0, len(text), 7):
+                self.wfile.write(text[start : start + 7])
+                self.wfile.flush()
+                time.sleep(0.002)

@@ -3,8 +3,10 @@
 import hashlib
 import http.client
 import json
-from pathlib import Path
+from collections.abc import Callable
 from urllib.parse import urlsplit
+
+from fake_store import FakeStore
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 PART = 1000
@@ -37,17 +39,21 @@ def parts_of(name: str) -> tuple[str, str]:
     return f"http://{host}/v2/{namespace}/{model}", tag or "latest"
 
 
-def pull_from(name: str, store: Path, target: Path) -> list[dict]:
-    """Fetch a model: its manifest, and the blobs that are not there, each by its Location and in parts."""
+def pull_from(name: str, store: FakeStore, step: Callable[[], None]) -> list[dict]:
+    """Fetch a model: its manifest, and the blobs that are not there, each by its Location and in parts.
+
+    `step` is called before each of them, and may end it all.
+    """
     told = []
     base, tag = parts_of(name)
     status, _, manifest = ask("GET", f"{base}/manifests/{tag}", Accept=MANIFEST)
     if status != 200:
         raise RegistryError("pull model manifest: file does not exist")
     document = json.loads(manifest)
-    (store / "blobs").mkdir(parents=True, exist_ok=True)
+    (store.root / "blobs").mkdir(parents=True, exist_ok=True)
     for layer in (*document["layers"], document["config"]):
-        path = store / "blobs" / layer["digest"].replace(":", "-")
+        step()
+        path = store.blob(layer["digest"])
         if not path.exists():
             content = _download(f"{base}/blobs/{layer['digest']}")
             if f"sha256:{hashlib.sha256(content).hexdigest()}" != layer["digest"]:
@@ -55,8 +61,8 @@ def pull_from(name: str, store: Path, target: Path) -> list[dict]:
             path.write_bytes(content)
         status = f"pulling {layer['digest'][7:19]}"
         told.append({"status": status, "total": layer["size"], "completed": layer["size"]})
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(manifest)
+    step()
+    store.write(name, manifest)
     return told
 
 
@@ -80,15 +86,16 @@ def _download(url: str) -> bytes:
     return content
 
 
-def push_to(name: str, store: Path, source: Path) -> list[dict]:
-    """Send a model: the blobs its registry does not have, then its manifest."""
+def push_to(name: str, store: FakeStore, step: Callable[[], None]) -> list[dict]:
+    """Send a model: the blobs its registry does not have, then its manifest; `step` as in `pull_from`."""
     base, tag = parts_of(name)
-    manifest = source.read_bytes()
+    manifest = store.read(name)
     document = json.loads(manifest)
     for layer in (*document["layers"], document["config"]):
         if ask("HEAD", f"{base}/blobs/{layer['digest']}")[0] == 200:
             continue
-        content = (store / "blobs" / layer["digest"].replace(":", "-")).read_bytes()
+        step()
+        content = store.blob(layer["digest"]).read_bytes()
         _, headers, _ = ask("POST", f"{base}/blobs/uploads/?mount={layer['digest']}")
         place = headers["Location"]
         for start in range(0, len(content), PART):

@@ -54,13 +54,20 @@ def add_base(
     return path
 
 
+def newer_entry(store: Path, parts: tuple[str, ...]) -> Path:
+    """Return where a model's entry lies in the layout of Ollama 0.40."""
+    host, *rest = parts
+    public = "ollama.com" if host == "registry.ollama.ai" else host.replace(":", "%3A")
+    return store.joinpath("manifests-v2", public, *rest)
+
+
 def upgrade(store: Path) -> None:
     """Give a store the layout of Ollama 0.40: every manifest a blob, every entry a link to it."""
     for path in sorted((store / "manifests").glob("*/*/*/*")):
-        host, *rest = path.parts[-4:]
-        entry = store.joinpath("manifests-v2", "ollama.com" if host == "registry.ollama.ai" else host, *rest)
+        entry = newer_entry(store, path.parts[-4:])
         entry.parent.mkdir(parents=True, exist_ok=True)
         digest = str(add_blob(store, path.read_bytes())["digest"]).replace(":", "-")
+        entry.unlink(missing_ok=True)
         entry.symlink_to(Path("../../../..") / "blobs" / digest)
 
 

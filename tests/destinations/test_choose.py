@@ -62,7 +62,7 @@ def test_without_a_daemon_the_store_is_written(models, package):
 
 def test_a_refusing_daemon_fetches_the_model(fake, package):
     """Adapters refused: the daemon pulls the model from here, and what was tried before is told."""
-    fake.mood = "refuses"
+    fake.becomes("0.33.0", creates=False)
     receipt = choose.put(package, Places(fake.address, (Path("/nonexistent"),)))
     assert (receipt.via, receipt.where) == ("pull", fake.address)
     assert "creates no adapters, but runs them" in receipt.lines[1]
@@ -74,7 +74,7 @@ def test_a_refusing_daemon_fetches_the_model(fake, package):
 
 def test_a_version_that_refuses_is_not_asked_to_create(fake, package):
     """A version that surely creates no adapters is gone around at once, and planned so."""
-    fake.version, fake.mood = "0.34.2", "refuses"
+    fake.becomes("0.34.2", creates=False)
     places = Places(fake.address, (Path("/nonexistent"),))
     planned, receipt = choose.plan(package, places), choose.put(package, places)
     assert (planned.via, receipt.via, receipt.tried) == ("pull", "pull", ())
@@ -84,13 +84,14 @@ def test_a_version_that_refuses_is_not_asked_to_create(fake, package):
 
 def test_a_version_that_says_nothing_is_tried(fake, package):
     """A daemon built from source says 0.0.0: what it answers counts, not its number."""
-    fake.version = "0.0.0"
+    fake.becomes("0.0.0")
     assert choose.put(package, Places(fake.address, ())).via == "create"
 
 
 def far(fake):
     """Make a daemon refuse adapters, and not reach this machine, as one in a container does."""
-    fake.version, fake.mood = "0.34.2", "far"
+    fake.becomes("0.34.2", creates=False)
+    fake.mood = "far"
 
 
 def test_a_daemon_that_cannot_come_back_is_served_through_its_store(fake, package):
@@ -104,7 +105,7 @@ def test_a_daemon_that_cannot_come_back_is_served_through_its_store(fake, packag
 
 def test_every_closed_way_is_told(fake, package, monkeypatch):
     """A store that is not the daemon's is not written behind the user's back: then every way is closed."""
-    fake.mood = "refuses"
+    fake.becomes("0.33.0", creates=False)
     monkeypatch.setattr(where, "_path_in", {}.get)  # the daemon names a path nobody here has
     monkeypatch.setattr(choose.pull, "is_loopback", lambda _: False)  # and is on another machine
     before = snapshot(fake.store)
@@ -164,7 +165,7 @@ def test_a_store_the_daemon_does_not_read_is_told(fake, package, gguf_base, tmp_
 
 def test_the_user_may_choose_the_daemon(fake, package):
     """``--via create`` fails where the daemon refuses, and writes no store."""
-    fake.mood = "refuses"
+    fake.becomes("0.33.0", creates=False)
     with pytest.raises(AdapterRefusedError):
         choose.put(package, Places(fake.address, (fake.store,)), via="create")
     assert choose.plan(package, Places(fake.address, (fake.store,)), via="create").via == "create"

@@ -87,7 +87,7 @@ def test_the_old_runner_is_unloaded_before_and_after(fake, daemon, package):
 
 def test_a_refusal_of_adapters_names_the_other_way(fake, daemon, package):
     """Ollama 0.34.1 and later say no; the error says what still works."""
-    fake.mood = "refuses"
+    fake.becomes("0.33.0", creates=False)
     with pytest.raises(AdapterRefusedError) as caught:
         create.put(package, daemon)
     assert caught.value.hint == "--via pull"
@@ -96,7 +96,7 @@ def test_a_refusal_of_adapters_names_the_other_way(fake, daemon, package):
 
 def test_a_large_base_is_not_sent_in_vain(fake, daemon, package, gguf_base):
     """A daemon that surely refuses adapters is spared the base."""
-    fake.version = "0.34.2"
+    fake.becomes("0.34.2")
     with pytest.raises(AdapterRefusedError):
         create.put(replace(package, base=base_noun(gguf_file=gguf_base)), daemon)
     assert not fake.asked("POST", "/api/blobs/")
@@ -105,17 +105,17 @@ def test_a_large_base_is_not_sent_in_vain(fake, daemon, package, gguf_base):
 @pytest.mark.parametrize("version", ["0.34.0", "0.0.0", "unknown"])
 def test_a_daemon_that_may_take_adapters_is_asked(fake, daemon, package, gguf_base, version):
     """The last release with adapters, and one built from source, are tried."""
-    fake.version = version
+    fake.becomes(version)
     create.put(replace(package, base=base_noun(gguf_file=gguf_base)), daemon)
     assert manifest_path(fake.store, package.name).exists()
 
 
 @pytest.mark.parametrize("extra", [{}, {"renderer": "qwen3-coder"}])
-@pytest.mark.parametrize("mood", ["fails", "breaks", "refuses"])
+@pytest.mark.parametrize("mood", ["fails", "breaks"])
 def test_only_success_is_success(fake, daemon, package, mood, extra):
     """An error in the last line of a stream of status 200, and a stream that ends early, are errors."""
     fake.mood = mood
-    says = {"fails": "unexpected EOF", "breaks": "last word was 'writing manifest'", "refuses": "no longer"}
+    says = {"fails": "unexpected EOF", "breaks": "last word was 'writing manifest'"}
     with pytest.raises(DestinationError, match=says[mood]):
         create.put(replace(package, **extra), daemon)
     assert not manifest_path(fake.store, package.name).exists()

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from fake_registry_client import RegistryError, ask, pull_from
+from fake_store import FakeStore
 from scratch_store import BASE_TAG, add_base, manifest_of
 from tiny_model import base_noun, make_base
 
@@ -164,8 +165,8 @@ def test_a_registry_serves_one_model(served, image, tmp_path):
     for layer in image.layers:
         if layer not in own_blobs(image):
             (store / "blobs" / layer.digest.replace(":", "-")).touch()
-    pull_from(registry.name.display, store, store / "manifest")
-    assert (store / "manifest").read_bytes() == image.manifest
+    pull_from(registry.name.display, FakeStore(store), lambda: None)
+    assert FakeStore(store).read(registry.name.display) == image.manifest
     assert registry.fetched == {layer.digest for layer in own_blobs(image)}
 
 

@@ -1,0 +1,58 @@
+"""``ollama-pack versions``."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ollama_pack.cli import options
+from ollama_pack.cli.speech import print_json
+
+if TYPE_CHECKING:
+    from ollama_pack.destinations.history import Entry
+
+
+@click.command("versions")
+@click.argument("name", metavar="NAME")
+@options.model_store
+@options.as_json
+def command(*, name: str, store: Path | None, as_json: bool) -> None:
+    """List the model NAME and its earlier versions, the latest first.
+
+    A build that replaces a model keeps the one that was there, three at most. Each is a
+    model of its own that Ollama lists and runs.
+
+    \b
+    Example:
+      ollama-pack versions ada-lovelace
+      ollama-pack rollback ada-lovelace
+    """
+    from ollama_pack.destinations.history import find, versions
+    from ollama_pack.destinations.models import models_at
+    from ollama_pack.destinations.places import places_from
+    from ollama_pack.errors import InputError
+    from ollama_pack.names import parse_name
+
+    model = parse_name(name)
+    with models_at(places_from(os.environ, store=store), model) as models:
+        current, earlier = find(models, model), versions(models, model)
+    if current is None and not earlier:
+        raise InputError(f"There is no model {model}.", hint="ollama list  shows what is there")
+    rows = [*([("current", current)] if current else []), *(("kept", entry) for entry in earlier)]
+    if as_json:
+        print_json("versions", {"versions": [entry_facts(state, entry) for state, entry in rows]})
+        return
+    for state, entry in rows:
+        when = entry.changed.astimezone().strftime("%Y-%m-%d %H:%M")
+        click.echo(f"{state:<8}  {entry.digest[:12]}  {when}  {entry.name}")
+
+
+def entry_facts(state: str, entry: "Entry") -> dict[str, Any]:
+    """Return what a version is; `state` is ``current`` or ``kept``."""
+    return {
+        "name": str(entry.name),
+        "state": state,
+        "digest": f"sha256:{entry.digest}",
+        "changed": entry.changed.isoformat(),
+    }

@@ -1,0 +1,182 @@
+"""Earlier versions of a model: kept under a name of their own when it is replaced, brought back by a copy.
+
+A version is a manifest, a few hundred bytes; the blobs it names stay for as long as it does. It is called as
+the model is, with the beginning of its digest behind the tag, ``ada:latest-1a2b3c4d``, so that Ollama lists
+and runs it like any other, and nothing of ours has to be remembered.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from ollama_pack.errors import DestinationError, InputError, RefusedError
+from ollama_pack.names import LONGEST_PART, ModelName
+from ollama_pack.parts import Receipt
+
+KEPT = 3
+"""Versions of a model that are kept; the oldest goes when there is one more."""
+
+SHORT = 8
+"""Digits of a digest that tell versions apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model where models are.
+
+    Attributes:
+        name: as it is spelled there.
+        digest: of its manifest, 64 hexadecimal digits.
+        changed: when its manifest was written.
+    """
+
+    name: ModelName
+    digest: str
+    changed: datetime
+
+
+class Models(Protocol):
+    """Wherever models are: in a daemon, or in a store without one. Each may raise `DestinationError`."""
+
+    def entries(self) -> Iterable[Entry]:
+        """Return what is there."""
+
+    def copy(self, source: ModelName, target: ModelName) -> None:
+        """Give a model a second name; one that had that name is replaced."""
+
+    def delete(self, name: ModelName) -> None:
+        """Take a name away."""
+
+    def unload(self, name: ModelName) -> None:
+        """Take a model out of memory, where it may be in one."""
+
+    def has_adapter(self, name: ModelName) -> bool:
+        """Return whether a model has an adapter."""
+
+
+def find(models: Models, name: ModelName) -> Entry | None:
+    """Return the entry of a model, None where there is none."""
+    return next((entry for entry in models.entries() if entry.name.same_as(name)), None)
+
+
+def versions(models: Models, name: ModelName) -> list[Entry]:
+    """Return the earlier versions of a model, the latest first."""
+    entries = list(models.entries())
+    current = next((entry.digest for entry in entries if entry.name.same_as(name)), "")
+    kept = [
+        entry
+        for entry in entries
+        if entry.digest != current and entry.name.same_as(version_name(name, entry.digest))
+    ]
+    return sorted(kept, key=lambda entry: entry.changed, reverse=True)
+
+
+def version_name(name: ModelName, digest: str) -> ModelName:
+    """Return what a version of a model is called."""
+    return replace(name, tag=f"{name.tag[: LONGEST_PART - SHORT - 1]}-{digest[:SHORT]}")
+
+
+def replacing(models: Models, name: ModelName, put: Callable[[], Receipt]) -> Receipt:
+    """Put a model, and keep the one that had its name as a version; not where it is the very same.
+
+    Raises:
+        PackError: as `put` does; then what was there is as it was.
+    """
+    current = find(models, name)
+    if current is None:
+        return put()
+    kept = version_name(current.name, current.digest)
+    fresh = find(models, kept) is None
+    if fresh:
+        models.copy(current.name, kept)
+    try:
+        receipt = put()
+    except BaseException:
+        if fresh:
+            _forget(models, kept)
+        raise
+    if receipt.digest == current.digest:
+        if fresh:
+            _forget(models, kept)
+        return receipt
+    for old in versions(models, name)[KEPT:]:
+        _forget(models, old.name)
+    first, *others = receipt.lines
+    told = f"the earlier one is kept as {kept}: ollama-pack rollback {name}  brings it back"
+    return replace(receipt, lines=(first, *others, told))
+
+
+def roll_back(models: Models, name: ModelName, version: str = "") -> tuple[Entry, Entry | None]:
+    """Give a model's name back to an earlier version; return that, and the one it had, a version now.
+
+    Args:
+        models: where the model is.
+        name: of the model.
+        version: which one, by its tag or the beginning of its digest; the latest where empty.
+
+    Raises:
+        InputError: there is no such version, or there are several.
+        DestinationError: it cannot be done; then nothing is lost.
+    """
+    known, current = versions(models, name), find(models, name)
+    chosen = _chosen(known, name, version)
+    target = current.name if current else replace(chosen.name, tag=name.tag)
+    earlier = None
+    if current is not None:
+        earlier = replace(current, name=version_name(current.name, current.digest))
+        models.copy(current.name, earlier.name)
+    models.unload(target)
+    models.copy(chosen.name, target)
+    models.unload(target)
+    _forget(models, chosen.name)
+    return replace(chosen, name=target), earlier
+
+
+def remove(models: Models, name: ModelName) -> list[ModelName]:
+    """Remove a model and its versions, but for versions that have no adapter; return the names removed.
+
+    Raises:
+        InputError: there is no such model.
+        RefusedError: it has no adapter, so it is none of ours.
+        DestinationError: it cannot be removed.
+    """
+    current, earlier = find(models, name), versions(models, name)
+    if current is None and not earlier:
+        raise InputError(f"There is no model {name}.", hint="ollama list  shows what is there")
+    if current is not None and not models.has_adapter(current.name):
+        raise RefusedError(
+            f"{current.name} has no adapter, so ollama-pack did not make it.",
+            hint=f"ollama rm {current.name}  if it is not needed any more",
+        )
+    ours = [entry.name for entry in earlier if models.has_adapter(entry.name)]
+    gone = [*([current.name] if current else []), *ours]
+    for each in gone:
+        models.unload(each)
+        models.delete(each)
+    return gone
+
+
+def _chosen(known: list[Entry], name: ModelName, version: str) -> Entry:
+    wanted = version.removeprefix("sha256:").lower()
+    found = [
+        entry
+        for entry in known
+        if entry.digest.startswith(wanted)
+        or wanted in (entry.name.tag.lower(), str(entry.name).lower(), entry.name.display.lower())
+    ]
+    if not known:
+        raise InputError(
+            f"There is no earlier version of {name}.", hint="one is kept when a build replaces a model"
+        )
+    if not found or (wanted and len(found) > 1):
+        offer = ", ".join(entry.digest[:SHORT] for entry in known)
+        why = "means several versions" if found else "is no version"
+        raise InputError(f"{version} {why} of {name}.", hint=f"one of {offer}")
+    return found[0]
+
+
+def _forget(models: Models, name: ModelName) -> None:
+    with contextlib.suppress(DestinationError):  # what matters is done; a version too many harms nobody
+        models.delete(name)

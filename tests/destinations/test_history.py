@@ -1,0 +1,289 @@
+"""Earlier versions of a model: kept, listed, brought back and removed, wherever models are."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+import fake_daemon
+import pytest
+from conftest import NOBODY, live
+from hypothesis import given
+from hypothesis import strategies as st
+from scratch_store import BASE_TAG, blob, manifest_of, upgrade
+
+from ollama_pack.destinations import choose, history
+from ollama_pack.destinations.history import KEPT, Entry
+from ollama_pack.destinations.models import models_at
+from ollama_pack.destinations.package import UNCHANGED, Package
+from ollama_pack.destinations.places import Places
+from ollama_pack.errors import DestinationError, InputError, RefusedError
+from ollama_pack.names import ModelName, parse_name
+from ollama_pack.parts import Receipt
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where models are: how one gets there, how they are looked at, and the store they lie in."""
+
+    places: Places
+    store: Path
+
+    def put(self, package: Package) -> Receipt:
+        """Put a package there."""
+        return choose.put(package, self.places)
+
+    @contextmanager
+    def models(self, name: ModelName) -> Iterator[history.Models]:
+        """Look at what is there."""
+        with models_at(self.places, name) as models:
+            yield models
+
+    def versions(self, name: ModelName) -> list[str]:
+        """Return the digests of the earlier versions."""
+        with self.models(name) as models:
+            return [entry.digest for entry in history.versions(models, name)]
+
+    def current(self, name: ModelName) -> str:
+        """Return the digest of the model."""
+        with self.models(name) as models:
+            found = history.find(models, name)
+        return found.digest if found else ""
+
+    def all(self, name: ModelName) -> set[str]:
+        """Return every name that there is of this model."""
+        with self.models(name) as models:
+            return {str(entry.name) for entry in models.entries() if entry.name.model == name.model}
+
+
+@pytest.fixture(
+    params=[live(whom) for whom in ("older layout", "newer layout", "fake 0.33", "fake 0.40", "real daemon")]
+)
+def home(request: pytest.FixtureRequest) -> Iterator[Home]:
+    (whom,) = request.param
+    if whom == "real daemon":
+        server = request.getfixturevalue("real")
+        yield Home(Places(server.address, ()), server.store)
+        return
+    models = request.getfixturevalue("models")
+    if whom.endswith("layout"):
+        if whom == "newer layout":
+            upgrade(models)
+        yield Home(Places(NOBODY, (models,), named=True), models)
+        return
+    with fake_daemon.running(models, whom.removeprefix("fake ")) as server:
+        yield Home(Places(server.address, ()), models)
+
+
+@pytest.fixture
+def package(package: Package, request: pytest.FixtureRequest) -> Package:
+    """Return a package whose name no other test of the shared daemon has."""
+    return replace(package, name=parse_name(f"{package.name}-history"))
+
+
+def speaks(package: Package, words: str) -> Package:
+    """Return another model of the same name."""
+    return replace(package, system=words)
+
+
+def test_a_replaced_model_is_kept(home, package):
+    """The receipt names it, and the earlier model is there, whole, under that name."""
+    first = home.put(package)
+    second = home.put(speaks(package, "Be new."))
+    kept = f"{package.name}:latest-{first.digest[:8]}"
+    assert second.lines[-1].startswith(f"the earlier one is kept as {kept}")
+    assert home.versions(package.name) == [first.digest]
+    assert home.current(package.name) == second.digest
+    layers = manifest_of(home.store, package.name.model, f"latest-{first.digest[:8]}")["layers"]
+    assert all(len(blob(home.store, layer["digest"])) == layer["size"] for layer in layers)
+
+
+def test_the_very_same_keeps_nothing(home, package):
+    """Putting a model again makes no version of it, and says that nothing changed."""
+    home.put(package)
+    assert UNCHANGED in home.put(package).lines
+    assert home.versions(package.name) == []
+    assert home.all(package.name) == {str(package.name)}
+
+
+def test_roll_back_and_forth(home, package):
+    """A name goes back to what it was, and again to what it became; nothing is lost on the way."""
+    first, second = home.put(package), home.put(speaks(package, "Be new."))
+    for expected, other in ((first, second), (second, first)):
+        with home.models(package.name) as models:
+            current, earlier = history.roll_back(models, package.name)
+        assert (current.digest, earlier.digest) == (expected.digest, other.digest)
+        assert home.current(package.name) == expected.digest
+        assert home.versions(package.name) == [other.digest]
+
+
+def test_a_version_is_chosen_by_its_digest_or_tag(home, package):
+    """The beginning of a digest is enough; the versions between stay."""
+    receipts = [home.put(speaks(package, f"Be {number}.")) for number in range(3)]
+    with home.models(package.name) as models:
+        history.roll_back(models, package.name, receipts[0].digest[:6])
+    assert home.current(package.name) == receipts[0].digest
+    assert set(home.versions(package.name)) == {receipts[1].digest, receipts[2].digest}
+    with home.models(package.name) as models:
+        history.roll_back(models, package.name, f"latest-{receipts[1].digest[:8]}")
+    assert home.current(package.name) == receipts[1].digest
+
+
+def test_only_so_many_are_kept(home, package):
+    """The oldest version goes."""
+    receipts = [home.put(speaks(package, f"Be {number}.")) for number in range(KEPT + 3)]
+    kept = home.versions(package.name)
+    assert len(kept) == KEPT
+    assert receipts[-1].digest not in kept
+    assert receipts[0].digest not in kept
+
+
+def test_no_such_version(home, package):
+    """A model without versions, and a digest that is none of them, are told; nothing is changed."""
+    first = home.put(package)
+    with home.models(package.name) as models, pytest.raises(InputError, match="no earlier version"):
+        history.roll_back(models, package.name)
+    second = home.put(speaks(package, "Be new."))
+    with home.models(package.name) as models, pytest.raises(InputError, match="is no version") as caught:
+        history.roll_back(models, package.name, "zzz")
+    assert first.digest[:8] in caught.value.hint
+    assert home.current(package.name) == second.digest
+
+
+def test_a_removed_model_comes_back(home, package):
+    """What was kept outlives the model, and can have its name again."""
+    first = home.put(package)
+    home.put(speaks(package, "Be new."))
+    with home.models(package.name) as models:
+        models.delete(package.name)
+        current, earlier = history.roll_back(models, package.name)
+    assert (current.digest, earlier) == (first.digest, None)
+    assert home.current(package.name) == first.digest
+
+
+def test_remove(home, package):
+    """The model and its versions are gone, and their base is not."""
+    home.put(package)
+    home.put(speaks(package, "Be new."))
+    with home.models(package.name) as models:
+        gone = history.remove(models, package.name)
+    assert len(gone) == 2
+    assert home.all(package.name) == set()
+    assert home.current(parse_name(BASE_TAG))
+    with home.models(package.name) as models, pytest.raises(InputError, match="no model"):
+        history.remove(models, package.name)
+
+
+def test_a_base_is_not_removed(home):
+    """A model without an adapter is none of ours."""
+    name = parse_name(BASE_TAG)
+    with home.models(name) as models, pytest.raises(RefusedError, match="has no adapter"):
+        history.remove(models, name)
+    assert home.current(name)
+
+
+def test_a_model_of_the_users_own_is_kept_for_good(home, package):
+    """A model without an adapter that a build replaced comes back, and `remove` leaves it alone."""
+    name = parse_name(f"own-{package.name}")
+    with home.models(name) as models:
+        models.copy(parse_name(BASE_TAG), name)
+    own = home.current(name)
+    home.put(replace(package, name=name))
+    with home.models(name) as models:
+        history.remove(models, name)
+    assert home.versions(name) == [own]
+    with home.models(name) as models:
+        history.roll_back(models, name)
+        assert history.find(models, name).digest == own
+        models.delete(name)
+
+
+def test_a_failure_keeps_nothing(fake, package):
+    """Where nothing was replaced there is no version."""
+    places = Places(fake.address, ())
+    choose.put(package, places)
+    fake.mood = "fails"
+    with pytest.raises(DestinationError):
+        choose.put(speaks(package, "Be new."), places)
+    with models_at(places, package.name) as models:
+        assert [str(e.name) for e in models.entries() if e.name.model == package.name.model] == [
+            str(package.name)
+        ]
+
+
+def test_without_daemon_and_store(tmp_path):
+    """Nowhere to look is told."""
+    places = Places(NOBODY, (tmp_path / "none",))
+    with pytest.raises(DestinationError, match="no store"), models_at(places, parse_name("ada")):
+        pass
+
+
+class Shelf:
+    """Models in memory, that tell what was done to them."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, tuple[str, int]] = {}
+        self.clock = 0
+
+    def entries(self) -> list[Entry]:
+        """Return all of them."""
+        return [
+            Entry(parse_name(name), digest, datetime.fromtimestamp(when, timezone.utc))
+            for name, (digest, when) in self.there.items()
+        ]
+
+    def write(self, name: ModelName, digest: str) -> None:
+        """Have a model of this digest."""
+        self.clock += 1
+        self.there[str(name)] = (digest, self.clock)
+
+    def copy(self, source: ModelName, target: ModelName) -> None:
+        """Copy one."""
+        self.write(target, self.there[str(source)][0])
+
+    def delete(self, name: ModelName) -> None:
+        """Forget one."""
+        del self.there[str(name)]
+
+    def unload(self, name: ModelName) -> None:
+        """There is no memory."""
+
+    def has_adapter(self, _name: ModelName) -> bool:
+        """Return that each has one."""
+        return True
+
+
+names = st.from_regex(r"[a-z]{1,8}(:[a-z0-9.]{1,79})?", fullmatch=True).map(
+    lambda text: text if not text.endswith(("cloud", "local")) else "ada"
+)
+
+
+@given(names, st.lists(st.one_of(st.integers(0, 5), st.just("back")), max_size=12))
+def test_the_law_of_versions(text, deeds):
+    """Whatever is built and rolled back: no version is the current model, and at most KEPT + 1 stay."""
+    models, name = Shelf(), parse_name(text.rstrip("."))
+    for deed in deeds:
+        before = history.find(models, name)
+        if deed == "back":
+            known = history.versions(models, name)
+            if known:
+                history.roll_back(models, name)
+                assert history.find(models, name).digest == known[0].digest
+        else:
+            digest = f"{deed}".zfill(8) * 8
+            history.replacing(models, name, _builds(models, name, digest))
+            assert history.find(models, name).digest == digest
+        after = history.find(models, name)
+        kept = [entry.digest for entry in history.versions(models, name)]
+        assert len(kept) == len(set(kept)) <= KEPT + 1
+        assert after is None or after.digest not in kept
+        assert before is None or before.digest in (after.digest, *kept)
+
+
+def _builds(models: Shelf, name: ModelName, digest: str) -> Callable[[], Receipt]:
+    def put() -> Receipt:
+        models.write(name, digest)
+        return Receipt(via="test", name=str(name), digest=digest, where="", bytes_written=0, lines=("done",))
+
+    return put
