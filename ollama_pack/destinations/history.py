@@ -88,19 +88,14 @@ def replacing(models: Models, name: ModelName, put: Callable[[], Receipt]) -> Re
     if current is None:
         return put()
     kept = version_name(current.name, current.digest)
-    fresh = find(models, kept) is None
-    if fresh:
-        models.copy(current.name, kept)
-    try:
+    with contextlib.ExitStack() as undo:
+        if find(models, kept) is None:
+            models.copy(current.name, kept)
+            undo.callback(_forget, models, kept)
         receipt = put()
-    except BaseException:
-        if fresh:
-            _forget(models, kept)
-        raise
-    if receipt.digest == current.digest:
-        if fresh:
-            _forget(models, kept)
-        return receipt
+        if receipt.digest == current.digest:
+            return receipt
+        undo.pop_all()
     for old in versions(models, name)[KEPT:]:
         _forget(models, old.name)
     first, *others = receipt.lines
