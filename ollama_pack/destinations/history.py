@@ -63,14 +63,8 @@ def find(models: Models, name: ModelName) -> Entry | None:
 
 def versions(models: Models, name: ModelName) -> list[Entry]:
     """Return the earlier versions of a model, the latest first."""
-    entries = list(models.entries())
-    current = next((entry.digest for entry in entries if entry.name.same_as(name)), "")
-    kept = [
-        entry
-        for entry in entries
-        if entry.digest != current and entry.name.same_as(version_name(name, entry.digest))
-    ]
-    return sorted(kept, key=lambda entry: entry.changed, reverse=True)
+    current = find(models, name)
+    return [entry for entry in _kept(models, name) if current is None or entry.digest != current.digest]
 
 
 def version_name(name: ModelName, digest: str) -> ModelName:
@@ -89,13 +83,13 @@ def replacing(models: Models, name: ModelName, put: Callable[[], Receipt]) -> Re
         return put()
     kept = version_name(current.name, current.digest)
     with contextlib.ExitStack() as undo:
-        if find(models, kept) is None:
-            models.copy(current.name, kept)
-            undo.callback(_forget, models, kept)
+        undo.callback(_forget, models, kept)
+        models.copy(current.name, kept)
         receipt = put()
         if receipt.digest == current.digest:
             return receipt
         undo.pop_all()
+    _forget(models, version_name(current.name, receipt.digest))
     for old in versions(models, name)[KEPT:]:
         _forget(models, old.name)
     first, *others = receipt.lines
@@ -137,7 +131,7 @@ def remove(models: Models, name: ModelName) -> list[ModelName]:
         RefusedError: it has no adapter, so it is none of ours.
         DestinationError: it cannot be removed.
     """
-    current, earlier = find(models, name), versions(models, name)
+    current, earlier = find(models, name), _kept(models, name)
     if current is None and not earlier:
         raise InputError(f"There is no model {name}.", hint="ollama list  shows what is there")
     if current is not None and not models.has_adapter(current.name):
@@ -151,6 +145,12 @@ def remove(models: Models, name: ModelName) -> list[ModelName]:
         models.unload(each)
         models.delete(each)
     return gone
+
+
+def _kept(models: Models, name: ModelName) -> list[Entry]:
+    """Return every entry that is called like a version, the latest first; it may be the current one too."""
+    kept = [entry for entry in models.entries() if entry.name.same_as(version_name(name, entry.digest))]
+    return sorted(kept, key=lambda entry: entry.changed, reverse=True)
 
 
 def _chosen(known: list[Entry], name: ModelName, version: str) -> Entry:

@@ -244,7 +244,7 @@ class Shelf:
 
     def delete(self, name: ModelName) -> None:
         """Forget one."""
-        del self.there[str(name)]
+        self.there.pop(str(name), None)
 
     def unload(self, name: ModelName) -> None:
         """There is no memory."""
