@@ -254,7 +254,7 @@ class Shelf:
         return True
 
 
-names = st.from_regex(r"[a-z]{1,8}(:[a-z0-9.]{1,79})?", fullmatch=True).map(
+names = st.from_regex(r"[a-z]{1,8}(:[a-z0-9][a-z0-9.]{0,78})?", fullmatch=True).map(
     lambda text: text if not text.endswith(("cloud", "local")) else "ada"
 )
 
@@ -262,7 +262,7 @@ names = st.from_regex(r"[a-z]{1,8}(:[a-z0-9.]{1,79})?", fullmatch=True).map(
 @given(names, st.lists(st.one_of(st.integers(0, 5), st.just("back")), max_size=12))
 def test_the_law_of_versions(text, deeds):
     """Whatever is built and rolled back: no version is the current model, and at most KEPT + 1 stay."""
-    models, name = Shelf(), parse_name(text.rstrip("."))
+    models, name = Shelf(), parse_name(text)
     for deed in deeds:
         before = history.find(models, name)
         if deed == "back":
