@@ -2,6 +2,7 @@
 
 import contextlib
 
+from ollama_pack.destinations.base_model import why_base_fails
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.package import Package
 from ollama_pack.errors import DestinationError, ProofError
@@ -34,15 +35,24 @@ def prove_loaded(package: Package, address: str, *, allow_noop: bool = False) ->
         try:
             return require_change(prove_load(model, base, ask, may_equal=allow_noop or asleep))
         except DestinationError as error:
-            raise _does_not_load(package, error) from error
+            raise _does_not_load(package, error, _why(model, daemon)) from error
         finally:
             for name in filter(None, (model, base)):
                 with contextlib.suppress(DestinationError):
                     daemon.unload(name)
 
 
-def _does_not_load(package: Package, error: DestinationError) -> ProofError:
-    """Return what is wrong, as far as it can be told: the daemon gives a bare exit status."""
+def _why(model: str, daemon: Daemon) -> str:
+    """Return why this Ollama does not run the model, empty where that cannot be told from outside."""
+    with contextlib.suppress(DestinationError):
+        shown = daemon.show(model)
+        if shown is not None:
+            return why_base_fails(daemon.version(), shown.metadata, shown.tensors)
+    return ""
+
+
+def _does_not_load(package: Package, error: DestinationError, why: str) -> ProofError:
+    """Return what is wrong, as far as it can be told: the daemon may give a bare exit status."""
     reason = error.what.removeprefix("The daemon says: ").rstrip(".")
     checked = (
         "architecture, names, pairs, shapes and types of the adapter were checked against "
@@ -51,5 +61,6 @@ def _does_not_load(package: Package, error: DestinationError) -> ProofError:
     return ProofError(
         f"{package.name} is registered, but the daemon cannot load it ({reason}).",
         where=error.where,
-        hint=f"{checked}\n       --no-load skips this proof; ollama rm {package.name}  takes the model away",
+        hint=f"{why or checked}\n       --no-load skips this proof; "
+        f"ollama-pack remove {package.name}  takes the model away",
     )

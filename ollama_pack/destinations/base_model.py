@@ -1,31 +1,71 @@
 """What a daemon has already, and what it lacks: the base, which is pulled, and what would be moved."""
 
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from ollama_pack.bases.translated import is_translated
 from ollama_pack.destinations.daemon import Daemon
-from ollama_pack.destinations.layers import check_format, stacked
+from ollama_pack.destinations.generations import why_not_run
+from ollama_pack.destinations.layers import check_kind, stacked
 from ollama_pack.destinations.package import Package, Plan
-from ollama_pack.errors import DestinationError
+from ollama_pack.errors import DestinationError, InputError
+from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.names import ModelName
-from ollama_pack.parts import Progress
+from ollama_pack.parts import Base, Progress
 
 
-def ready_base(tag: str, daemon: Daemon, progress: Progress | None) -> list[str]:
-    """Have a base in the daemon, and return what to tell the user of it.
+def ready_base(base: Base, daemon: Daemon, progress: Progress | None) -> list[str]:
+    """Have a base in the daemon, but for a file, and return what to tell the user of it.
 
     Raises:
         DestinationError: it is not there and cannot be pulled.
         UnsupportedError: it would ignore an adapter.
     """
-    lines = []
+    version = daemon.version()
+    if base.gguf is not None:
+        return told_of_file(base.gguf.name, base.gguf, version)
+    tag, lines = base.tag, []
     shown = daemon.show(tag)
     if shown is None:
         _pull(tag, daemon, progress)
         lines.append(f"pulled {tag}")
         shown = daemon.show(tag)
     if shown is not None:
-        check_format(tag, shown.format)
-        if "\nADAPTER " in shown.modelfile:
+        check_kind(tag, shown.format, shown.remote)
+        if shown.has_adapter:
             lines.append(stacked(tag))
+        why = why_base_fails(version, shown.metadata, shown.tensors)
+        lines += [f"{tag}: {why}"] if why else []
     return lines
+
+
+def told_of_file(name: str, gguf: Path, version: str = "") -> list[str]:
+    """Return what to tell the user of a base that an Ollama does not run with an adapter, else nothing.
+
+    Args:
+        name: of the base.
+        gguf: its file.
+        version: of Ollama; empty where it is not known.
+    """
+    try:
+        header = read_gguf(gguf)
+    except InputError:  # of an age that this reader does not know; Ollama may
+        return []
+    why = why_base_fails(version, header.metadata, header.shapes)
+    return [f"{name}: {why}"] if why else []
+
+
+def why_base_fails(version: str, metadata: Mapping[str, Any], tensors: Collection[str]) -> str:
+    """Return why an Ollama does not run a base with an adapter, empty where it does.
+
+    Args:
+        version: of Ollama; empty where it is not known.
+        metadata: of the base's header.
+        tensors: names of its tensors.
+    """
+    arch = str(metadata.get("general.architecture", ""))
+    return why_not_run(version, arch, translated=is_translated(metadata, tensors))
 
 
 def digest_in(daemon: Daemon, name: ModelName) -> str:

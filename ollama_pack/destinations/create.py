@@ -1,20 +1,19 @@
 """A model through a running daemon: its blobs are sent, then ``/api/create`` puts them together.
 
-Works with adapters on Ollama 0.5.5 to 0.34.0. Later ones refuse to create them, though they run them.
+Ollama 0.34.1 and later refuse to create models with adapters, though they run them (`generations`).
 """
 
-import re
 from typing import Any
 
 from ollama_pack.destinations.base_model import digest_in, plan_through, ready_base
 from ollama_pack.destinations.daemon import Daemon
+from ollama_pack.destinations.generations import generation_of
 from ollama_pack.destinations.package import Package, Plan, replaced
 from ollama_pack.destinations.refusals import AdapterRefusedError
 from ollama_pack.names import parse_name
 from ollama_pack.parts import Progress, Receipt
 
 VIA = "create"
-LAST_WITH_ADAPTERS = (0, 34, 0)
 NO_TEMPLATE = "{{ .Prompt }}"  # what a daemon shows where there is none
 
 
@@ -27,7 +26,7 @@ def put(package: Package, daemon: Daemon, progress: Progress | None = None) -> R
         UnsupportedError: the base cannot take an adapter.
     """
     _refuse_early(package, daemon)
-    lines = ready_base(package.base.tag, daemon, progress) if package.base.gguf is None else []
+    lines = ready_base(package.base, daemon, progress)
     sent = daemon.upload(package.adapter.path, package.adapter.digest, progress)
     fields = _fields(package)
     if package.base.gguf is not None:
@@ -66,8 +65,8 @@ def surely_refuses(daemon: Daemon) -> bool:
     Raises:
         DestinationError: the daemon is not there.
     """
-    numbers = re.match(r"v?(\d+)\.(\d+)\.(\d+)", daemon.version())
-    return numbers is not None and tuple(map(int, numbers.groups())) > LAST_WITH_ADAPTERS
+    generation = generation_of(daemon.version())
+    return generation is not None and not generation.creates
 
 
 def guessed(package: Package, daemon: Daemon) -> list[str]:

@@ -2,17 +2,17 @@
 
 The only file here that touches ``ollama`` and ``httpx``, and both are imported when a daemon is first spoken
 to. What the client (0.6) does not offer goes to the same address with plain ``httpx``: asking for a blob,
-sending one with progress, the version, and a model's ``renderer``, ``parser`` and ``requires``.
+sending one with progress, the version, a model's ``renderer``, ``parser`` and ``requires``, and what it is
+shown to consist of.
 """
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from ollama_pack.destinations.address import is_loopback
+from ollama_pack.destinations.answers import NEVER, Listed, Shown, read_shown
 from ollama_pack.destinations.refusals import reason_of, said_no
 from ollama_pack.errors import DestinationError
 from ollama_pack.parts import Progress
@@ -20,38 +20,9 @@ from ollama_pack.parts import Progress
 CHUNK = 1 << 20
 CONNECT_SECONDS = 3.0
 SILENCE_SECONDS = 900.0  # between two lines of a stream: checking a large GGUF is silent for minutes
-NEVER = datetime.fromtimestamp(0, timezone.utc)
 _CLIENT_FIELDS = frozenset(
     ("from", "files", "adapters", "template", "license", "system", "parameters", "messages")
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A model as ``/api/tags`` lists it.
-
-    Attributes:
-        name: with its tag.
-        digest: of its manifest.
-        changed: when its manifest was written.
-    """
-
-    name: str
-    digest: str
-    changed: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A model as ``/api/show`` describes it.
-
-    Attributes:
-        modelfile: its blobs stand there as paths.
-        format: ``gguf``, or ``safetensors`` for models that run on MLX.
-    """
-
-    modelfile: str
-    format: str
 
 
 class Daemon:
@@ -110,17 +81,12 @@ class Daemon:
         Raises:
             DestinationError: the daemon said no.
         """
-        import ollama
-
         with self._explained():
-            try:
-                answer = self._client.show(name)
-            except ollama.ResponseError as error:
-                if error.status_code == 404:
-                    return None
-                raise
-            details = answer.details
-            return Shown(answer.modelfile or "", (details.format if details else "") or "")
+            answer = self._http.post("/api/show", json={"model": name})
+            if answer.status_code == 404:
+                return None
+            answer.raise_for_status()
+            return read_shown(answer.json())
 
     def has_blob(self, digest: str) -> bool:
         """Return whether a blob is in its store.
@@ -267,7 +233,7 @@ class Daemon:
             ) from error
         except httpx.HTTPError as error:
             raise DestinationError(f"The daemon broke off: {error}.", where=self.address) from error
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DestinationError(
                 "This does not answer like an Ollama daemon.", where=self.address
             ) from error

@@ -140,12 +140,23 @@ def has_adapter(base: BaseImage) -> bool:
     return any(layer.media_type == ADAPTER_TYPE for layer in base.layers)
 
 
-def check_format(name: str, model_format: str) -> None:
-    """Refuse a base whose engine does not know adapters; an empty format means GGUF.
+def check_kind(name: str, model_format: str, remote: str) -> None:
+    """Refuse a base that would ignore an adapter: of another engine, or of a cloud.
+
+    Args:
+        name: of the base.
+        model_format: of it; empty means GGUF.
+        remote: the host of a model that runs elsewhere, empty where it runs here.
 
     Raises:
-        UnsupportedError: the base is not a GGUF model.
+        UnsupportedError: it is such a base.
     """
+    if remote:
+        raise UnsupportedError(
+            f"{name} runs on another machine ({remote}): it cannot take an adapter.",
+            where=name,
+            hint="a model that ollama pull brings here, or --base FILE.gguf",
+        )
     if model_format not in ("gguf", ""):
         raise UnsupportedError(
             f"{name} is not a GGUF model ({model_format}): Ollama would ignore the adapter without a word.",
@@ -161,9 +172,8 @@ def stacked(name: str) -> str:
 
 def _check_base(base: BaseImage, package: Package) -> None:
     name = package.base.tag or str(package.base.gguf)
-    if base.config.get("remote_host"):
-        raise UnsupportedError(f"{name} runs on another machine: it cannot take an adapter.", where=name)
-    check_format(name, str(base.config.get("model_format") or ""))
+    config = base.config
+    check_kind(name, str(config.get("model_format") or ""), str(config.get("remote_host") or ""))
 
 
 def _voice(package: Package, base: BaseImage) -> tuple[str, str, list[str]]:

@@ -52,7 +52,7 @@ class DaemonModels:
     def has_adapter(self, name: ModelName) -> bool:
         """Return whether the daemon shows an adapter."""
         shown = self.daemon.show(name.display)
-        return shown is not None and "\nADAPTER " in shown.modelfile
+        return shown is not None and shown.has_adapter
 
 
 class StoreModels:

@@ -38,7 +38,7 @@ def put(package: Package, daemon: Daemon, progress: Progress | None = None) -> R
     """
     _require_near(daemon)
     tidy(daemon)
-    lines = ready_base(package.base.tag, daemon, progress) if package.base.gguf is None else []
+    lines = ready_base(package.base, daemon, progress)
     package, image = _settled(package, daemon, progress)
     before, sent = digest_in(daemon, package.name), 0
     if before != image.digest:

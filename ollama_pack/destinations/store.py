@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from ollama_pack.destinations.base_model import told_of_file
 from ollama_pack.destinations.layers import (
     CONFIG_TYPE,
     MODEL_TYPE,
@@ -68,7 +69,7 @@ def put(package: Package, store: Path, progress: Progress | None = None) -> Rece
             f"registered {package.name} in {store}",
             *replaced(_digest(before), image.digest),
             *shelf.lines,
-            *_warnings(package, base),
+            *_warnings(package, base, store),
         ),
     )
 
@@ -204,9 +205,13 @@ def _label(layer: Layer) -> str:
     )
 
 
-def _warnings(package: Package, base: BaseImage) -> Iterator[str]:
+def _warnings(package: Package, base: BaseImage, store: Path) -> Iterator[str]:
     if has_adapter(base):
         yield stacked(package.base.tag)
+    for layer in base.layers:
+        if layer.media_type == MODEL_TYPE:
+            name = package.base.tag or str(package.base.gguf)
+            yield from told_of_file(name, layer.file or blob_path(store, layer.digest))
 
 
 def make_image(package: Package, store: Path | None, progress: Progress | None = None) -> Image:

@@ -236,8 +236,15 @@ class _Handler(BaseHTTPRequestHandler):
         template = kinds.get(f"{IMAGE}template")
         lines.append(f"TEMPLATE {self._blob(template).read_text() if template else '{{ .Prompt }}'}")
         config = json.loads(self._blob(manifest["config"]["digest"]).read_bytes())
-        details = {"format": config.get("model_format", "gguf")}
-        return {"modelfile": "\n".join(lines), "model_info": {}, "details": details}
+        header = gguf.GGUFReader(self._blob(kinds[f"{IMAGE}model"]))
+        info = {key: field.contents() for key, field in header.fields.items() if "tokenizer" not in key}
+        shown = {
+            "modelfile": "\n".join(lines),
+            "model_info": info,
+            "details": {"format": config.get("model_format", "gguf")},
+            "tensors": [{"name": tensor.name} for tensor in header.tensors],
+        }
+        return shown | {key: config[key] for key in ("remote_host",) if key in config}
 
     def _blob(self, digest: str) -> Path:
         return self.state.models.blob(digest)

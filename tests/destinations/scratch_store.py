@@ -20,9 +20,18 @@ def add_blob(store: Path, content: bytes) -> dict[str, object]:
 
 
 def add_base(
-    store: Path, gguf_file: Path, *, tag: str = BASE_TAG, engine: str = "gguf", template: str = TEMPLATE
+    store: Path,
+    gguf_file: Path,
+    *,
+    tag: str = BASE_TAG,
+    engine: str = "gguf",
+    template: str = TEMPLATE,
+    remote: str = "",
 ) -> Path:
-    """Put a base with parameters, and a template unless it is empty, into `store`; `engine` is its format."""
+    """Put a base with parameters, and a template unless it is empty, into `store`.
+
+    `engine` is its format; `remote` the host where it runs instead.
+    """
     params = json.dumps({"stop": ["<|end|>"], "temperature": 0.25, "top_k": 7}).encode()
     layers = {"model": gguf_file.read_bytes(), "template": template.encode(), "license": b"Free as in air."}
     layers |= {"params": params}
@@ -34,6 +43,7 @@ def add_base(
         "architecture": "amd64",
         "os": "linux",
         "rootfs": {"type": "layers", "diff_ids": []},
+        **({"remote_host": remote, "remote_model": tag} if remote else {}),
     }
     document = {
         "schemaVersion": 2,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from scratch_store import BASE_TAG, TEMPLATE, add_base, blob, kinds_of, manifest_of, snapshot
-from tiny_model import base_noun
+from tiny_model import base_noun, make_header
 
 from ollama_pack.destinations.package import REPLACED
 from ollama_pack.errors import DestinationError, UnsupportedError
@@ -135,6 +135,25 @@ def test_a_base_that_would_ignore_the_adapter_is_refused(way, package, gguf_base
     with pytest.raises(UnsupportedError, match="not a GGUF model"):
         way.put(replace(package, base=base_noun(tag="mlx")))
     assert not manifest_path(way.store, package.name).exists()
+
+
+def test_a_base_of_a_cloud_is_refused(way, package, gguf_base):
+    """A model that runs on another machine cannot take an adapter; nothing is made of it."""
+    add_base(way.store, gguf_base, tag="far-away", remote="https://ollama.com:443")
+    # A daemon whose cloud is switched off says so itself.
+    with pytest.raises(
+        (UnsupportedError, DestinationError), match=r"runs on another machine|cloud is disabled"
+    ):
+        way.put(replace(package, base=base_noun(tag="far-away")))
+    assert not manifest_path(way.store, package.name).exists()
+
+
+def test_a_base_that_will_not_load_is_told(way, package, tmp_path):
+    """A base in a form of Ollama's own does not load with an adapter from 0.40 on, which the receipt says."""
+    add_base(way.store, make_header(tmp_path / "g.gguf", "gptoss"), tag="own-form")
+    receipt = way.put(replace(package, base=base_noun(tag="own-form")))
+    assert receipt.lines[-1].startswith("own-form: Ollama ")
+    assert "without LoRA" in receipt.lines[-1] or "does not load it with an adapter" in receipt.lines[-1]
 
 
 def test_a_base_with_an_adapter_is_told(way, package):

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import fake_daemon
 import pytest
-from conftest import NOBODY, live
 from hypothesis import given
 from hypothesis import strategies as st
 from scratch_store import BASE_TAG, blob, manifest_of, upgrade
+from ways import NOBODY, live
 
 from ollama_pack.destinations import choose, history
 from ollama_pack.destinations.history import KEPT, Entry

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import fake_daemon
 import pytest
-from scratch_store import BASE_TAG
-from tiny_model import base_noun, make_adapter
+from scratch_store import BASE_TAG, add_base
+from tiny_model import base_noun, make_adapter, make_header
 
-from ollama_pack.destinations import create
+from ollama_pack.destinations import choose, create
 from ollama_pack.destinations.daemon import Daemon
+from ollama_pack.destinations.places import Places
 from ollama_pack.errors import ProofError
 from ollama_pack.loading import prove_loaded
 
@@ -63,6 +65,24 @@ def test_does_not_load(fake, package, put):
         prove_loaded(package, put)
     assert "--no-load" in caught.value.hint
     assert "shapes and types" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("character", "says", "hint"),
+    [
+        ("0.12", "loras are not yet implemented", "an engine without LoRA"),
+        ("0.40", "cannot convert legacy GGUF", "Ollama 0.40.2 does not load it with an adapter"),
+    ],
+)
+def test_a_base_this_ollama_does_not_run(models, package, character, says, hint):
+    """What this generation of Ollama cannot load is told with the reason, and what would help."""
+    add_base(models, make_header(models / "base.gguf", "gptoss"), tag="other")
+    package = replace(package, base=base_noun(tag="other"))
+    with fake_daemon.running(models, character) as fake:
+        choose.put(package, Places(fake.address, ()))
+        with pytest.raises(ProofError, match=says) as caught:
+            prove_loaded(package, fake.address)
+    assert hint in caught.value.hint
 
 
 def test_a_file_has_no_name_to_ask(fake, package, put, gguf_base):

@@ -46,6 +46,17 @@ def make_base(path: Path, *, name: str = "tiny", seed: int = 1, chat: str = "") 
     return path
 
 
+def make_header(path: Path, arch: str, **numbers: int) -> Path:
+    """Write a model that is a header and one tensor, enough to be recognised; `numbers` are its metadata."""
+    writer = gguf.GGUFWriter(path, arch)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+    for key, number in numbers.items():
+        writer.add_uint32(key.replace("__", "."), number)
+    writer.add_tensor("token_embd.weight", np.zeros((4, 4), np.float16))
+    _finish(writer)
+    return path
+
+
 def make_adapter(
     path: Path, *, seed: int = 2, size: float = 1.0, invocation: tuple[int, ...] = ()
 ) -> LoraFile:

@@ -1,0 +1,58 @@
+"""Bases in a form of Ollama's own: told from those of llama.cpp's converter by their headers."""
+
+import pytest
+
+from ollama_pack.archs import ARCHS
+from ollama_pack.bases.translated import FORMS, is_translated
+
+LLAMA3 = {"general.architecture": "llama", "llama.vocab_size": 128256}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "tensors", "translated"),
+    [
+        ({"general.architecture": "gptoss"}, (), True),
+        ({"general.architecture": "gpt-oss"}, (), False),
+        ({"general.architecture": "gemma3", "gemma3.attention.layer_norm_rms_epsilon": 1e-6}, (), False),
+        ({"general.architecture": "gemma3"}, (), True),
+        (
+            {"general.architecture": "gemma3", "gemma3.attention.layer_norm_rms_epsilon": 1e-6},
+            ("v.blk.0.attn_q.weight",),
+            True,
+        ),
+        (
+            {
+                "general.architecture": "gemma3",
+                "gemma3.attention.layer_norm_rms_epsilon": 1e-6,
+                "gemma3.rope.local.freq_base": 1e4,
+            },
+            (),
+            True,
+        ),
+        ({"general.architecture": "gemma4", "tokenizer.ggml.model": "llama"}, (), True),
+        ({"general.architecture": "gemma4", "tokenizer.ggml.model": "gemma4"}, (), False),
+        ({"general.architecture": "lfm2"}, ("output_norm.weight",), True),
+        ({"general.architecture": "lfm2"}, ("token_embd_norm.weight",), False),
+        ({"general.architecture": "qwen3next"}, ("blk.3.ssm_dt",), True),
+        ({"general.architecture": "qwen3next"}, ("blk.3.ssm_dt.bias",), False),
+        ({"general.architecture": "qwen3vl"}, (), True),
+        ({"general.architecture": "qwen3vl", "qwen3vl.rope.dimension_sections": (1, 2)}, (), False),
+        ({"general.architecture": "qwen35", "qwen35.vision.block_count": 3}, (), True),
+        ({"general.architecture": "llama"}, ("token_embd.weight",), False),
+        (LLAMA3 | {"tokenizer.ggml.pre": "llama-bpe", "tokenizer.ggml.eos_token_id": 128009}, (), False),
+        (LLAMA3 | {"tokenizer.ggml.pre": "llama-bpe", "tokenizer.ggml.eos_token_id": 128001}, (), True),
+        (LLAMA3 | {"tokenizer.ggml.eos_token_id": 128009}, (), True),
+        ({"general.architecture": "llama", "llama.vocab_size": 32000}, (), False),
+        ({}, (), False),
+    ],
+)
+def test_is_translated(metadata, tensors, translated):
+    """One mark of Ollama's converter is enough, and a file without marks is llama.cpp's."""
+    assert is_translated(metadata, tensors) is translated
+
+
+def test_forms_that_need_no_marks_are_no_names_of_llama_cpp():
+    """An architecture that always is translated has another name in llama.cpp: none of our rows has it."""
+    always = {arch for arch, marks in FORMS.items() if marks == type(marks)()}
+    assert always
+    assert not always & {arch.name for arch in ARCHS}
