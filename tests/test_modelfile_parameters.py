@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ollama_pack.modelfile import fault, parameters, parse
-from ollama_pack.modelfile.parameters import IGNORED, PARAMETERS
+from ollama_pack.modelfile import fault, misfit, parameters, parse
+from ollama_pack.modelfile.parameters import BOOLEAN, FLOAT, IGNORED, PARAMETERS
 
 
 @pytest.mark.parametrize(
@@ -79,3 +81,31 @@ def test_an_unknown_name_far_from_any():
     said = fault("zzzzzz", "1")
     assert "temperature" in said
     assert "mirostat" not in said
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("temperature", "hot"),
+        ("temperature", True),
+        ("temperature", float("nan")),
+        ("num_ctx", 4096.0),
+        ("num_ctx", 2**63),
+        ("use_mmap", 1),
+        ("stop", "one"),
+        ("stop", ["one", 2]),
+        ("Temperature", 0.5),
+        ("num_gqa", 1),
+    ],
+)
+def test_misfit(key, value):
+    """What the API takes and the model then chokes on has a fault that names the parameter."""
+    assert key in misfit(key, value)
+
+
+@given(st.sampled_from(sorted(PARAMETERS)), st.integers(-(2**63), 2**63 - 1), st.booleans())
+def test_what_a_modelfile_says_fits(key, number, truth):
+    """Whatever a Modelfile can set, the API can be sent."""
+    text = {BOOLEAN: str(truth).lower(), FLOAT: str(number / 1000)}.get(PARAMETERS[key], str(number))
+    for name, value in parameters(parse(f"PARAMETER {key} {text}", where="x")).items():
+        assert misfit(name, value) == ""

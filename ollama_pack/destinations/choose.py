@@ -31,7 +31,8 @@ from ollama_pack.destinations.places import (
     store_with_base,
 )
 from ollama_pack.destinations.refusals import AdapterRefusedError
-from ollama_pack.errors import DestinationError, RefusedError
+from ollama_pack.errors import DestinationError, InputError, RefusedError, listing
+from ollama_pack.modelfile import misfit
 from ollama_pack.names import parse_name
 from ollama_pack.parts import Progress, Receipt
 
@@ -61,10 +62,12 @@ def put(package: Package, places: Places, *, via: str = AUTO, progress: Progress
 
     Raises:
         RefusedError: the model would replace its own base.
+        InputError: a parameter that Ollama would not read.
         DestinationError: the way is closed, or with ``auto`` every way is.
         UnsupportedError: the base cannot take an adapter.
     """
     _refuse_own_base(package)
+    _check_parameters(package)
     if via == folder.VIA:
         known = store_with_base(package, nearest(places))
         return folder.put(package, folder_of(places), store=known, progress=progress)
@@ -183,6 +186,17 @@ def _refuse_own_base(package: Package) -> None:
     tag = package.base.tag
     if package.base.gguf is None and tag and package.name.same_as(parse_name(tag)):
         raise RefusedError(f"{package.name} would replace its own base.", hint="another name: --name NAME")
+
+
+def _check_parameters(package: Package) -> None:
+    """Require parameters that Ollama reads; those of the base are its own.
+
+    Raises:
+        InputError: one is unknown, or of another type; the model would answer every request with an error.
+    """
+    faults = [why for key, value in package.parameters.items() if (why := misfit(key, value))]
+    if faults:
+        raise InputError(listing("Ollama would not read these parameters.", faults))
 
 
 def _why_no_daemon(daemon: Daemon) -> str:

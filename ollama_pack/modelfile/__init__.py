@@ -11,7 +11,7 @@ end, nothing is escaped, and characters that cannot be printed are dropped.
 """
 
 from ollama_pack.modelfile.editing import with_command, without_command, without_comment
-from ollama_pack.modelfile.parameters import ParameterValue, fault
+from ollama_pack.modelfile.parameters import ParameterValue, fault, misfit
 from ollama_pack.modelfile.quoting import decode, quoted
 from ollama_pack.modelfile.reading import parameters, parse, warnings
 from ollama_pack.modelfile.syntax import Command, Entry, Modelfile, print_modelfile
@@ -27,6 +27,7 @@ __all__ = [
     "ParameterValue",
     "decode",
     "fault",
+    "misfit",
     "parameters",
     "parse",
     "print_modelfile",

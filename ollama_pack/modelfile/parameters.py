@@ -84,6 +84,26 @@ def typed(key: str, text: str) -> int | float | bool | str:
     return text in _TRUE if kind == BOOLEAN else text
 
 
+def misfit(key: str, value: object) -> str:
+    """Return what is wrong with a parameter as the API takes it, or an empty string.
+
+    A daemon checks none of them when a model is made, and answers every request with an error afterwards.
+    """
+    if key not in PARAMETERS:
+        return f"unknown parameter {key!r}{_meant(key)}"
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    fits = {
+        INTEGER: whole and isinstance(value, int) and -_LARGEST - 1 <= value <= _LARGEST,
+        FLOAT: whole or (isinstance(value, float) and math.isfinite(value)),
+        BOOLEAN: isinstance(value, bool),
+        TEXTS: isinstance(value, list | tuple) and all(isinstance(text, str) for text in value),
+        IGNORED: True,
+    }
+    wants = {INTEGER: "a whole number", FLOAT: "a number", BOOLEAN: "true or false", TEXTS: "a list of texts"}
+    kind = PARAMETERS[key]
+    return "" if fits[kind] else f"{key} wants {wants[kind]}, not {value!r}"
+
+
 def _meant(key: str) -> str:
     near = difflib.get_close_matches(key.lower(), PARAMETERS, n=1)
     if not near:

@@ -204,3 +204,13 @@ def test_a_guessed_template_is_told(fake, package, gguf_base, mood, told):
     file_base = replace(package, base=base_noun(gguf_file=gguf_base))
     receipt = choose.put(file_base, Places(fake.address, ()), via="create")
     assert any("of its own guess" in line for line in receipt.lines) == told
+
+
+@pytest.mark.parametrize("via", ["auto", "create", "pull", "store"])
+def test_parameters_are_checked_before_anything_is_sent(fake, package, via):
+    """What would make the model answer every request with an error is not sent."""
+    package = replace(package, parameters={"temperature": "hot", "num_ctx": 4096, "warmth": 1})
+    with pytest.raises(InputError, match="temperature wants a number, not 'hot'") as caught:
+        choose.put(package, Places(fake.address, (fake.store,)), via=via)
+    assert "unknown parameter 'warmth'" in caught.value.what
+    assert not fake.requests
