@@ -10,7 +10,11 @@ from ollama_pack.gguf_io.layout import INVOCATION_TOKENS
 from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.names import parse_name
 from ollama_pack.parts import Report
+from ollama_pack.proofs.fit import misfits
 from ollama_pack.proofs.load import Answer, prove_load, require_change
+
+TOLD = 3
+"""Reasons that are told of why a model does not load."""
 
 TOKENS = 8
 """How many a model is asked for at each prompt."""
@@ -35,20 +39,22 @@ def prove_loaded(package: Package, address: str, *, allow_noop: bool = False) ->
         try:
             return require_change(prove_load(model, base, ask, may_equal=allow_noop or asleep))
         except DestinationError as error:
-            raise _does_not_load(package, error, _why(model, daemon)) from error
+            raise _does_not_load(package, error, _why(package, daemon)) from error
         finally:
             for name in filter(None, (model, base)):
                 with contextlib.suppress(DestinationError):
                     daemon.unload(name)
 
 
-def _why(model: str, daemon: Daemon) -> str:
-    """Return why this Ollama does not run the model, empty where that cannot be told from outside."""
+def _why(package: Package, daemon: Daemon) -> str:
+    """Return why the daemon does not load a model, empty where that cannot be told from outside."""
+    shown = None
     with contextlib.suppress(DestinationError):
-        shown = daemon.show(model)
-        if shown is not None:
-            return why_base_fails(daemon.version(), shown.metadata, shown.tensors)
-    return ""
+        shown = daemon.show(package.name.display)
+    if shown is None:
+        return ""
+    fails = why_base_fails(daemon.version(), shown.metadata, shown.shapes)
+    return fails or "; ".join(misfits(read_gguf(package.adapter.path), shown.metadata, shown.shapes)[:TOLD])
 
 
 def _does_not_load(package: Package, error: DestinationError, why: str) -> ProofError:

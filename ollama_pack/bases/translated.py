@@ -75,6 +75,18 @@ FORMS: Mapping[str, Marks] = {
 }
 """Architecture, as the file says it, → what marks a file of Ollama's form. Llama 3 has a rule of its own."""
 
+LLAMA_CPP_NAMES: Mapping[str, tuple[str, ...]] = {
+    "deepseekocr": ("deepseek2-ocr",),
+    "gemma3": ("gemma3", "gemma-embedding"),
+    "glm4moelite": ("deepseek2",),
+    "glmocr": ("glm4",),
+    "gptoss": ("gpt-oss",),
+    "nemotron_h_omni": ("nemotron_h", "nemotron_h_moe"),
+    "olmo3": ("olmo2",),
+    "qwen25vl": ("qwen2vl",),
+}
+"""Architecture as such a file says it → what llama.cpp may take it for, as an adapter must."""
+
 
 def is_translated(metadata: Mapping[str, Any], tensors: Collection[str]) -> bool:
     """Return whether Ollama translates a base when it loads it.

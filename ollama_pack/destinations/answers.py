@@ -32,14 +32,14 @@ class Shown:
         format: ``gguf``, or ``safetensors`` for models that run on MLX.
         remote: the host of a model that runs elsewhere, in a cloud; else empty.
         metadata: of its GGUF header, without long lists.
-        tensors: names of its tensors; none where the daemon does not tell them.
+        shapes: of its tensors, rows first; none where the daemon does not tell them.
     """
 
     modelfile: str
     format: str
     remote: str
     metadata: Mapping[str, Any]
-    tensors: tuple[str, ...]
+    shapes: Mapping[str, tuple[int, ...]]
 
     @property
     def has_adapter(self) -> bool:
@@ -58,5 +58,8 @@ def read_shown(said: Mapping[str, Any]) -> Shown:
         format=str((said.get("details") or {}).get("format") or ""),
         remote=str(said.get("remote_host") or ""),
         metadata=said.get("model_info") or {},
-        tensors=tuple(str(tensor["name"]) for tensor in said.get("tensors") or ()),
+        shapes={
+            str(tensor["name"]): tuple(reversed(tensor.get("shape") or ()))
+            for tensor in said.get("tensors") or ()
+        },
     )

@@ -35,7 +35,7 @@ def ready_base(base: Base, daemon: Daemon, progress: Progress | None) -> list[st
         check_kind(tag, shown.format, shown.remote)
         if shown.has_adapter:
             lines.append(stacked(tag))
-        why = why_base_fails(version, shown.metadata, shown.tensors)
+        why = why_base_fails(version, shown.metadata, shown.shapes)
         lines += [f"{tag}: {why}"] if why else []
     return lines
 

@@ -22,6 +22,9 @@ SCALARS = {
 }
 """Value type → `struct` code, little-endian."""
 
+ALPHA = "adapter.lora.alpha"
+"""The key of alpha, a float32: llama.cpp multiplies B·A with alpha / rank of each tensor."""
+
 INVOCATION_TOKENS = "adapter.alora.invocation_tokens"
 """The key under which llama.cpp looks for the tokens after which an aLoRA acts."""
 

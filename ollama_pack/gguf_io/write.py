@@ -16,7 +16,7 @@ from pathlib import Path
 from ollama_pack.errors import DestinationError, InputError, RefusedError
 from ollama_pack.files import whole_file
 from ollama_pack.gguf_io.cast import cast_tensor
-from ollama_pack.gguf_io.layout import ALIGNMENT, ARRAY, FLOAT32, MAGIC, STRING, UINT32, VERSION
+from ollama_pack.gguf_io.layout import ALIGNMENT, ALPHA, ARRAY, FLOAT32, MAGIC, STRING, UINT32, VERSION
 from ollama_pack.gguf_io.outtypes import NUMBERS, choose_types, size_in_bytes, together
 from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.parts import LoraFile, LoraPlan
@@ -157,7 +157,7 @@ def _header(plan: LoraPlan, kinds: Sequence[str]) -> bytes:
         _text("general.type", "adapter"),
         *(_value(key, value) for key, value in sorted(plan.metadata.items())),
         _text("adapter.type", "lora"),
-        _key("adapter.lora.alpha", FLOAT32) + struct.pack("<f", plan.alpha),
+        _key(ALPHA, FLOAT32) + struct.pack("<f", plan.alpha),
     ]
     infos, offset = [], 0
     for tensor, kind in zip(plan.tensors, kinds, strict=True):

@@ -22,7 +22,7 @@ import numpy as np
 
 from ollama_pack.archs import Kind, find_arch
 from ollama_pack.errors import ProofError
-from ollama_pack.gguf_io.layout import INVOCATION_TOKENS
+from ollama_pack.gguf_io.layout import ALPHA, INVOCATION_TOKENS
 from ollama_pack.gguf_io.read import GgufFile, read_gguf
 from ollama_pack.parts import Adapter, Base, Report, StoredTensor
 from ollama_pack.placing import Place, place_pairs
@@ -239,7 +239,7 @@ def _relative(a: Float32, b: Float32, delta_a: Float32, delta_b: Float32) -> flo
 
 def _scale(written: GgufFile, rank: int) -> float:
     """Return what llama.cpp multiplies with: alpha / rank, or 1 where alpha is 0 or missing."""
-    alpha = written.metadata.get("adapter.lora.alpha", 0.0)
+    alpha = written.metadata.get(ALPHA, 0.0)
     return float(alpha) / rank if isinstance(alpha, float) and alpha else 1.0
 
 

@@ -242,7 +242,7 @@ class _Handler(BaseHTTPRequestHandler):
             "modelfile": "\n".join(lines),
             "model_info": info,
             "details": {"format": config.get("model_format", "gguf")},
-            "tensors": [{"name": tensor.name} for tensor in header.tensors],
+            "tensors": [{"name": t.name, "shape": t.shape.tolist()} for t in header.tensors],
         }
         return shown | {key: config[key] for key in ("remote_host",) if key in config}
 
