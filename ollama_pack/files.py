@@ -18,6 +18,10 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EROFS)
 
 
+DRAFT = ".ollama-pack-"
+"""How the name of a file begins that is not whole yet."""
+
+
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn what the operating system says about `path` into a DestinationError.
@@ -55,7 +59,7 @@ def whole_file(target: Path, *, temporary_in: Path | None = None) -> Iterator[Bi
     with explained(target):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            number, text = tempfile.mkstemp(prefix=".ollama-pack-", dir=temporary_in or target.parent)
+            number, text = tempfile.mkstemp(prefix=DRAFT, dir=temporary_in or target.parent)
             os.close(number)
             temporary = Path(text)
             with temporary.open("wb") as file:

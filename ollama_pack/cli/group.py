@@ -19,6 +19,7 @@ COMMANDS = {
     "convert": "Write the GGUF LoRA file alone, and prove its numbers.",
     "modelfile": "Print the Modelfile alone.",
     "register": "Put what a build left in a folder into Ollama.",
+    "doctor": "Look at Ollama: ways in, store, models that would not run.",
     "versions": "List a model's earlier versions.",
     "rollback": "Bring an earlier version of a model back.",
     "remove": "Remove a model and its versions.",

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import explained
+from ollama_pack.files import DRAFT, explained
 from ollama_pack.names import DEFAULT_HOST, ModelName, blob_path, manifest_path
 
 NEWER = "manifests-v2"
@@ -139,7 +139,7 @@ def point(store: Path, name: ModelName, digest: str) -> Path:
     target, blob = newer_path(store, name), blob_path(store, digest)
     with explained(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = store / NEWER / f".ollama-pack-{secrets.token_hex(8)}"
+        draft = store / NEWER / f"{DRAFT}{secrets.token_hex(8)}"
         try:
             _link(blob, draft, target)
             draft.replace(target)

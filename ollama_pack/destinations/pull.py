@@ -21,11 +21,16 @@ from ollama_pack.destinations.package import Package, Plan, replaced
 from ollama_pack.destinations.store import spelled_as_in
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.files import digest_of
-from ollama_pack.names import parse_name
+from ollama_pack.names import ModelName, parse_name
 from ollama_pack.parts import Progress, Receipt
 
 VIA = "pull"
 _LEFT_BEHIND = re.compile(r"(127\.0\.0\.1:[0-9]{1,5})/p[0-9a-f]{32}/model:latest")
+
+
+def is_left_behind(name: ModelName) -> bool:
+    """Return whether a name is one that a registry of ours had, which lives for seconds."""
+    return _LEFT_BEHIND.fullmatch(name.display) is not None
 
 
 def put(package: Package, daemon: Daemon, progress: Progress | None = None) -> Receipt:

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from scratch_store import BASE_TAG, blob, kinds_of, manifest_of, snapshot
+from scratch_store import BASE_TAG, blob, kinds_of, manifest_of, snapshot, upgrade
 from tiny_model import base_noun
 
 from ollama_pack.destinations import shelf, store
@@ -164,3 +164,16 @@ def test_planning_a_gguf_base_counts_it_without_reading(package, gguf_base, tmp_
     assert sizes["base tiny.gguf, cloned or linked where possible"] == gguf_base.stat().st_size
     assert planned.total > gguf_base.stat().st_size + package.adapter.size
     assert not (tmp_path / "models").exists()
+
+
+def test_drafts_of_a_killed_run_are_tidied(models, package):
+    """What a run that was killed left of a manifest goes with the next one; what is being written stays."""
+    upgrade(models)
+    stale = [models / folder / ".ollama-pack-stale" for folder in ("manifests", "manifests-v2")]
+    for draft in (*stale, fresh := models / "manifests" / ".ollama-pack-fresh"):
+        draft.touch()
+    for draft in stale:
+        os.utime(draft, (1, 1))
+    store.put(package, models)
+    assert not any(draft.exists() for draft in stale)
+    assert fresh.exists()

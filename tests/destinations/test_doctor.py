@@ -1,0 +1,187 @@
+"""What `doctor` sees of daemons, stores and models, and what it says to do."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import fake_daemon
+import pytest
+from characters import CHARACTERS
+from scratch_store import BASE_TAG, add_base, add_blob, manifest_of, upgrade
+from tiny_model import base_noun, lora_file, make_adapter, make_header
+from ways import NOBODY
+
+from ollama_pack import doctor
+from ollama_pack.destinations import store
+from ollama_pack.destinations.places import Places
+from ollama_pack.doctor import PROBLEM, WARNING, examine, find_runner, look_into
+from ollama_pack.names import manifest_path, parse_name
+
+
+def opened(seen):
+    """Return the ways in that are open."""
+    return {way.via for way in seen.ways if way.open}
+
+
+@pytest.mark.parametrize("character", CHARACTERS)
+def test_the_ways_of_each_generation(character, models):
+    """Version, ways in, store and its layout are those of the daemon that answers."""
+    with fake_daemon.running(models, character) as fake:
+        seen = examine(Places(fake.address, (Path("/nonexistent"),)))
+        requests = {(method, path) for method, path, _ in fake.requests}
+    assert seen.version == CHARACTERS[character].version
+    assert opened(seen) == {"pull", "store"} | ({"create"} if CHARACTERS[character].creates else set())
+    assert [each.path for each in seen.stores] == [models]
+    assert seen.stores[0].layout == ("manifests-v2" if CHARACTERS[character].newer else "manifests")
+    assert requests <= {("GET", "/api/version"), ("GET", "/api/tags"), ("POST", "/api/show")}
+
+
+def test_without_anything(tmp_path):
+    """No daemon and no store: one could be made, and the daemon's absence is told."""
+    seen = examine(Places(NOBODY, (tmp_path / "models",)))
+    assert opened(seen) == {"store"}
+    assert "can be made" in seen.ways[-1].why
+    assert [(found.level, found.what) for found in seen.findings] == [(WARNING, "no Ollama daemon answers")]
+
+
+def test_no_way_in(tmp_path):
+    """A store that is a file is none, and with no daemon nothing is left but a folder."""
+    (tmp_path / "file").touch()
+    seen = examine(Places(NOBODY, (tmp_path / "file" / "models",)))
+    assert opened(seen) == set()
+    assert seen.findings[0].level == PROBLEM
+    assert "--via folder" in seen.findings[0].fix
+
+
+def test_a_daemon_elsewhere_does_not_pull(fake, monkeypatch):
+    """A daemon on another machine cannot fetch from this one's loopback."""
+    monkeypatch.setattr(doctor, "is_loopback", lambda _: False)
+    assert "pull" not in opened(examine(Places(fake.address, ())))
+
+
+def test_little_room(models, monkeypatch):
+    """A disk that is nearly full is told."""
+    monkeypatch.setattr(doctor, "LITTLE_ROOM", 1 << 62)
+    seen = examine(Places(NOBODY, (models,)))
+    assert any("MB are free" in found.what for found in seen.findings)
+
+
+def test_an_old_release(fake):
+    """An Ollama from before GGUF adapters has to be updated."""
+    fake.becomes("0.2.8")
+    seen = examine(Places(fake.address, ()))
+    assert any(found.what == "it knows no adapters in GGUF" for found in seen.findings)
+
+
+def test_a_healthy_model(models, package):
+    """A model that runs is counted, and nothing is said of it; in either layout."""
+    store.put(package, models)
+    for _ in range(2):
+        seen, findings = look_into(models, "0.33.0")
+        assert (seen.models, seen.adapted, findings) == (2, (str(package.name),), [])
+        upgrade(models)
+    assert seen.layout == "manifests-v2"
+
+
+def _broken(models: Path, package, tmp_path: Path, case: str) -> None:
+    """Put a model into the store that does not run, as `case` says."""
+    if case == "another base":
+        add_base(models, make_header(tmp_path / "o.gguf", "qwen2"), tag="other")
+        store.put(replace(package, base=base_noun(tag="other")), models)
+        return
+    if case == "own form":
+        add_base(models, make_header(tmp_path / "o.gguf", "gptoss"), tag="other")
+        store.put(replace(package, base=base_noun(tag="other")), models)
+        return
+    if case == "no GGUF":
+        (tmp_path / "ggla").write_bytes(b"algg" + bytes(60))
+        package = replace(package, adapter=lora_file(tmp_path / "ggla"))
+    if case == "another engine":
+        manifest = json.loads(json.dumps(manifest_of(models, BASE_TAG)))
+        adapter = add_blob(models, package.adapter.path.read_bytes())
+        manifest["layers"] = [
+            {**manifest["layers"][0], "mediaType": "application/vnd.ollama.image.tensor"},
+            {"mediaType": "application/vnd.ollama.image.adapter", **adapter},
+        ]
+        path = manifest_path(models, package.name)
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(manifest))
+        return
+    store.put(package, models)
+    path = manifest_path(models, package.name)
+    if case == "damaged manifest":
+        path.write_text("{")
+    if case == "lost blob":
+        (models / "blobs" / package.adapter.digest.replace(":", "-")).unlink()
+    if case == "stacked":
+        store.put(replace(package, name=parse_name("two"), base=base_noun(tag=str(package.name))), models)
+    if case == "left behind":
+        left = parse_name(f"127.0.0.1:4711/p{'0' * 32}/model")
+        target = manifest_path(models, left)
+        target.parent.mkdir(parents=True)
+        path.rename(target)
+
+
+@pytest.mark.parametrize(
+    ("case", "level", "says"),
+    [
+        ("another base", PROBLEM, "it was made for llama, and the base is qwen2"),
+        ("own form", WARNING, "does not load it with an adapter"),
+        ("no GGUF", PROBLEM, "its adapter is no GGUF LoRA"),
+        ("another engine", PROBLEM, "Ollama ignores the adapter"),
+        ("damaged manifest", PROBLEM, "not the manifest of a model"),
+        ("lost blob", PROBLEM, "is not there"),
+        ("stacked", WARNING, "it has 2 adapters"),
+        ("left behind", WARNING, "a build that was killed left it behind"),
+    ],
+)
+def test_a_model_that_does_not_run(case, level, says, models, package):
+    """Each is found, with its name, what is wrong, and a command that mends it."""
+    _broken(models, package, models.parent, case)
+    findings = look_into(models, "0.40.0")[1]
+    found = [finding for finding in findings if says in finding.what]
+    assert len(found) == 1, findings
+    assert found[0].level == level
+    assert any(word in found[0].fix for word in ("ollama-pack", "ollama rm", "--base"))
+
+
+def test_what_ollama_converted_itself(models, package, monkeypatch):
+    """An adapter that Ollama's own converter scrambled loads, and is wrong all the same."""
+    monkeypatch.setattr(doctor, "scrambled_by_ollama", lambda _: True)
+    store.put(package, models)
+    assert any("wrong order" in finding.what for finding in look_into(models, "")[1])
+
+
+def test_the_runner(tmp_path, monkeypatch):
+    """llama-server is found where packages put it beside the daemon's program, and its lack is told."""
+    program = tmp_path / "bin" / "ollama"
+    program.parent.mkdir()
+    program.touch(0o755)
+    assert find_runner(str(program)) is None
+    server = tmp_path / "lib" / "ollama" / "llama-server"
+    server.parent.mkdir(parents=True)
+    server.touch()
+    assert find_runner(str(program)) == server
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_runner() is None
+
+
+def test_a_daemon_without_its_runner(fake, tmp_path, monkeypatch):
+    """An ollama on the path that has no llama-server loads nothing; one of before 0.30 needs none."""
+    program = tmp_path / "ollama"
+    program.touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    places = Places(fake.address, ())
+    assert any(found.about == "llama-server" for found in examine(places).findings)
+    fake.becomes("0.12.10")
+    assert not any(found.about == "llama-server" for found in examine(places).findings)
+
+
+def test_an_adapter_of_another_shape(models, package, tmp_path):
+    """The first reasons are told, and how many more there are."""
+    add_base(models, make_header(tmp_path / "o.gguf", "llama"), tag="other")
+    store.put(replace(package, base=base_noun(tag="other")), models)
+    (finding,) = look_into(models, "")[1]
+    assert "the base has no blk.0.attn_v.weight" in finding.what
+    assert finding.what.endswith(", and 1 more")
+    assert make_adapter(tmp_path / "l.gguf").size
