@@ -38,9 +38,11 @@ class Daemon:
 
         self.address = address
         timeout = httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
-        proxies = not is_loopback(httpx.URL(address).host)  # a proxy cannot reach this machine's loopback
-        self._http: httpx.Client = httpx.Client(base_url=address, timeout=timeout, trust_env=proxies)
-        self._client: ollama.Client = ollama.Client(host=address, timeout=timeout, trust_env=proxies)
+        far = not is_loopback(httpx.URL(address).host)
+        # No proxy reaches this machine's loopback, and to read the certificates for it takes 40 ms.
+        options: dict[str, Any] = {"timeout": timeout, "trust_env": far, "verify": far}
+        self._http: httpx.Client = httpx.Client(base_url=address, **options)
+        self._client: ollama.Client = ollama.Client(host=address, **options)
 
     def __enter__(self) -> "Daemon":
         return self

@@ -1,0 +1,71 @@
+"""Fixtures for the fault campaign: a store with models that must outlive whatever happens."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "destinations"))  # stand-in and tiny models live there
+from scratch_store import BASE_TAG, add_base, upgrade
+from tiny_model import base_noun, make_adapter, make_base
+
+from ollama_pack.destinations import store
+from ollama_pack.destinations.package import Package
+from ollama_pack.names import parse_name
+from ollama_pack.parts import LoraFile
+
+
+@pytest.fixture(scope="session")
+def gguf_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_base(tmp_path_factory.mktemp("base") / "tiny.gguf")
+
+
+@pytest.fixture(scope="session")
+def adapter(tmp_path_factory: pytest.TempPathFactory) -> LoraFile:
+    return make_adapter(tmp_path_factory.mktemp("adapter") / "lora.gguf")
+
+
+@pytest.fixture(scope="session")
+def other(tmp_path_factory: pytest.TempPathFactory) -> LoraFile:
+    return make_adapter(tmp_path_factory.mktemp("other") / "other.gguf", seed=7)
+
+
+@pytest.fixture
+def package(adapter: LoraFile) -> Package:
+    """Return what is put while things go wrong."""
+    name = parse_name("ada")
+    return Package(name=name, adapter=adapter, base=base_noun(tag=BASE_TAG), system="New.")
+
+
+@pytest.fixture
+def earlier(other: LoraFile) -> Package:
+    """Return what has the name already."""
+    return Package(name=parse_name("ada"), adapter=other, base=base_noun(tag=BASE_TAG), system="Old.")
+
+
+@pytest.fixture
+def new_store(tmp_path: Path, gguf_base: Path, earlier: Package):
+    """Return a function that makes a store with a base and a bystander, in either layout.
+
+    The name of the package may be taken there already.
+    """
+    made = iter(range(10_000))
+    patterns: dict[tuple[bool, bool], Path] = {}
+
+    def make(*, newer: bool = False, taken: bool = True) -> Path:
+        if (newer, taken) not in patterns:
+            models = patterns[newer, taken] = tmp_path / f"pattern-{newer}-{taken}"
+            add_base(models, gguf_base)
+            store.put(
+                Package(name=parse_name("bystander"), adapter=earlier.adapter, base=earlier.base), models
+            )
+            if taken:
+                store.put(earlier, models)
+            if newer:
+                upgrade(models)
+        target = tmp_path / f"models-{next(made)}"
+        shutil.copytree(patterns[newer, taken], target, symlinks=True)
+        return target
+
+    return make
