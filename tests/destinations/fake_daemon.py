@@ -79,7 +79,7 @@ def running(store: Path, character: str = "0.33") -> Iterator[FakeDaemon]:
         upgrade(store)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"state": state}))
     state.address = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005})
     thread.start()
     try:
         yield state
@@ -91,6 +91,7 @@ def running(store: Path, character: str = "0.33") -> Iterator[FakeDaemon]:
 
 class _Handler(BaseHTTPRequestHandler):
     state: FakeDaemon
+    disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Say nothing."""
@@ -220,8 +221,12 @@ class _Handler(BaseHTTPRequestHandler):
             prefix = "" if namespace == "library" else f"{namespace}/"
             prefix = prefix if host == "registry.ollama.ai" else f"{host}/{namespace}/"
             name = f"{prefix}{model}:{tag}"
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            changed = datetime.fromtimestamp(path.lstat().st_mtime, timezone.utc).isoformat()
+            try:
+                content, changed = path.read_bytes(), path.lstat().st_mtime
+            except FileNotFoundError:  # another request removed it
+                continue
+            digest = hashlib.sha256(content).hexdigest()
+            changed = datetime.fromtimestamp(changed, timezone.utc).isoformat()
             yield {"name": name, "model": name, "digest": digest, "modified_at": changed}
 
     def _shown(self, name: str) -> dict:

@@ -3,11 +3,19 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import secrets
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from scratch_store import add_blob, newer_entry
+
+
+def whole(path: Path, make: Callable[[Path], object]) -> None:
+    """Make a file that is there whole or not at all."""
+    draft = path.parent.parent / f".draft-{secrets.token_hex(8)}"
+    make(draft)
+    draft.replace(path)
 
 
 @dataclass
@@ -46,10 +54,12 @@ class FakeStore:
     def read(self, name: str) -> bytes:
         """Return a manifest; in the newer layout its entry must lead to the blob that is named after it."""
         path = self.path(name)
-        content = path.read_bytes()
-        if path.is_symlink():
-            assert path.resolve().name == f"sha256-{hashlib.sha256(content).hexdigest()}"
-            assert path.resolve().parent == (self.root / "blobs").resolve()
+        target = path.resolve()  # once: another request may point the entry elsewhere
+        content = target.read_bytes()
+        if target.parent == (self.root / "blobs").resolve():
+            assert target.name == f"sha256-{hashlib.sha256(content).hexdigest()}"
+        else:
+            assert not path.is_symlink()
         return content
 
     def document(self, name: str) -> dict:
@@ -61,13 +71,13 @@ class FakeStore:
         parts = self.parts(name)
         older = self.root.joinpath("manifests", *parts)
         older.parent.mkdir(parents=True, exist_ok=True)
-        older.write_bytes(content)
+        whole(older, lambda draft: draft.write_bytes(content))
         if self.newer:
             digest = str(add_blob(self.root, content)["digest"]).replace(":", "-")
             entry = newer_entry(self.root, parts)
             entry.parent.mkdir(parents=True, exist_ok=True)
-            entry.unlink(missing_ok=True)
-            entry.symlink_to(os.path.relpath(self.root / "blobs" / digest, entry.parent))
+            lead = os.path.relpath(self.root / "blobs" / digest, entry.parent)
+            whole(entry, lambda draft: draft.symlink_to(lead))
 
     def erase(self, name: str) -> bool:
         """Remove a model; return whether it was there."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import secrets
 from pathlib import Path
 
 from tiny_model import details_of
@@ -15,7 +16,9 @@ def add_blob(store: Path, content: bytes) -> dict[str, object]:
     digest = hashlib.sha256(content).hexdigest()
     path = store / "blobs" / f"sha256-{digest}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    draft = path.with_name(f"draft-{secrets.token_hex(8)}")
+    draft.write_bytes(content)
+    draft.replace(path)
     return {"digest": f"sha256:{digest}", "size": len(content)}
 
 

@@ -1,0 +1,82 @@
+"""A daemon that dies at every step of its work, and one that two builds speak to at once."""
+
+import threading
+
+import fake_daemon
+import pytest
+from soundness import LOOPBACK, lasting, models, require_sound
+
+from ollama_pack.destinations import choose
+from ollama_pack.destinations.places import Places
+from ollama_pack.errors import DestinationError
+
+NAME = "ada:latest"
+WAYS = [("create", "0.33"), ("pull", "0.34.1"), ("pull", "0.40")]
+
+
+def put(package, store, character, via, dies_at=0):
+    """Put a package by way of a daemon that dies at a step; return whether it lived, and its steps."""
+    with fake_daemon.running(store, character) as fake:
+        fake.dies_at = dies_at
+        try:
+            choose.put(package, Places(fake.address, ()), via=via)
+        except DestinationError:
+            assert dies_at
+        return not dies_at or fake.steps < dies_at
+
+
+@pytest.mark.parametrize("taken", [False, True])
+@pytest.mark.parametrize(("via", "character"), WAYS)
+def test_a_daemon_that_dies_at_every_step(via, character, taken, new_store, package, record_property):
+    """Killed at any request, blob or line: all models are whole, and the next run succeeds and tidies."""
+    whole = new_store(taken=taken)
+    put(package, whole, character, via)
+    new = models(whole)[NAME]
+    tried = 0
+    while True:
+        store = new_store(taken=taken)
+        before = models(store)
+        lived = put(package, store, character, via, dies_at=tried + 1)
+        require_sound(store, before, NAME, new)
+        put(package, store, character, via)
+        after = models(store)
+        assert after[NAME] == new
+        assert not [name for name in after if name.startswith(LOOPBACK)]
+        require_sound(store, before, NAME, new)
+        if lived:
+            break
+        tried += 1
+    record_property("faults", tried)
+    assert tried > 15
+
+
+@pytest.mark.parametrize(("via", "character"), WAYS)
+def test_two_builds_at_once(via, character, new_store, package, earlier, record_property):
+    """Two builds of one name through one daemon: one of them has it, and both models are whole."""
+    rounds = 8
+    for _ in range(rounds):
+        store = new_store(taken=False)
+        before = models(store)
+        failures = []
+
+        def build(each, places, failures=failures):
+            try:
+                choose.put(each, places, via=via)
+            except DestinationError as error:  # the other one may have the name by now, which is told
+                failures.append(error)
+
+        with fake_daemon.running(store, character) as fake:
+            places = Places(fake.address, ())
+            both = [threading.Thread(target=build, args=(each, places)) for each in (package, earlier)]
+            for thread in both:
+                thread.start()
+            for thread in both:
+                thread.join()
+        assert len(failures) < len(both)
+        assert all("another model under that name" in failure.what for failure in failures)
+        after = models(store)
+        assert NAME in after
+        assert not [name for name in after if name.startswith(LOOPBACK)]
+        assert {name: after[name] for name in before} == before
+        assert lasting(store) == after
+    record_property("faults", rounds)
