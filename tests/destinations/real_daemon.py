@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,12 @@ import pytest
 
 @dataclass(frozen=True)
 class RealDaemon:
-    """A running daemon: its address, its store, and what it writes down."""
+    """A running daemon: its address, its store, what it writes down, and how it is killed."""
 
     address: str
     store: Path
     log: Path
+    kill: Callable[[], None]
 
 
 def find_ollama() -> str:
@@ -54,7 +55,7 @@ def running(directory: Path) -> Iterator[RealDaemon]:
         process = subprocess.Popen([find_ollama(), "serve"], env=environment, stdout=sink, stderr=sink)
         try:
             _wait(f"http://{address}", process, log)
-            yield RealDaemon(f"http://{address}", store, log)
+            yield RealDaemon(f"http://{address}", store, log, process.kill)
         finally:
             process.terminate()
             process.wait(timeout=30)

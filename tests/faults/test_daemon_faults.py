@@ -14,8 +14,9 @@ NAME = "ada:latest"
 WAYS = [("create", "0.33"), ("pull", "0.34.1"), ("pull", "0.40")]
 
 
-def put(package, store, character, via, dies_at=0):
+def put(package, store, way, dies_at=0):
     """Put a package by way of a daemon that dies at a step; return whether it lived, and its steps."""
+    via, character = way
     with fake_daemon.running(store, character) as fake:
         fake.dies_at = dies_at
         try:
@@ -26,19 +27,19 @@ def put(package, store, character, via, dies_at=0):
 
 
 @pytest.mark.parametrize("taken", [False, True])
-@pytest.mark.parametrize(("via", "character"), WAYS)
-def test_a_daemon_that_dies_at_every_step(via, character, taken, new_store, package, record_property):
+@pytest.mark.parametrize("way", WAYS, ids=", ".join)
+def test_a_daemon_that_dies_at_every_step(way, taken, new_store, package, record_property):
     """Killed at any request, blob or line: all models are whole, and the next run succeeds and tidies."""
     whole = new_store(taken=taken)
-    put(package, whole, character, via)
+    put(package, whole, way)
     new = models(whole)[NAME]
     tried = 0
     while True:
         store = new_store(taken=taken)
         before = models(store)
-        lived = put(package, store, character, via, dies_at=tried + 1)
+        lived = put(package, store, way, dies_at=tried + 1)
         require_sound(store, before, NAME, new)
-        put(package, store, character, via)
+        put(package, store, way)
         after = models(store)
         assert after[NAME] == new
         assert not [name for name in after if name.startswith(LOOPBACK)]
@@ -50,10 +51,10 @@ def test_a_daemon_that_dies_at_every_step(via, character, taken, new_store, pack
     assert tried > 15
 
 
-@pytest.mark.parametrize(("via", "character"), WAYS)
-def test_two_builds_at_once(via, character, new_store, package, earlier, record_property):
+@pytest.mark.parametrize("way", WAYS, ids=", ".join)
+def test_two_builds_at_once(way, new_store, package, earlier, record_property):
     """Two builds of one name through one daemon: one of them has it, and both models are whole."""
-    rounds = 8
+    (via, character), rounds = way, 8
     for _ in range(rounds):
         store = new_store(taken=False)
         before = models(store)

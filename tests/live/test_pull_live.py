@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from refusing_proxy import refusing
+from proxy import before
 from scratch_store import BASE_TAG, manifest_of
 
 from ollama_pack.destinations import choose, create, pull, store
@@ -42,7 +42,7 @@ def test_three_ways_one_model(live, package):
 
 def test_a_daemon_that_creates_no_adapters(live, package):
     """With a refusal as 0.34.1 gives it in between, auto still ends in a model that runs."""
-    with refusing(live.address) as address:
+    with before(live.address, refuses=True) as address:
         receipt = choose.put(package, Places(address, ()))
         assert (receipt.via, receipt.served) == ("pull", True)
         asked = choose.put(

@@ -1,10 +1,10 @@
-"""A proxy before a real daemon that refuses adapters, as Ollama 0.34.1 and later do; all else passes."""
+"""A proxy before a real daemon: it may refuse adapters as Ollama 0.34.1 does, and tells of every answer."""
 
 import contextlib
 import http.client
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -13,10 +13,22 @@ REFUSAL = {"error": "LoRA adapters are no longer supported"}
 
 
 @contextlib.contextmanager
-def refusing(address: str) -> Iterator[str]:
-    """Yield the address of a proxy before the daemon at `address`."""
-    handler = type("Handler", (_Handler,), {"target": urlsplit(address).netloc})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+def before(
+    address: str, *, refuses: bool = False, answered: Callable[[], None] | None = None
+) -> Iterator[str]:
+    """Yield the address of a proxy before the daemon at `address`.
+
+    Args:
+        address: of the daemon.
+        refuses: adapters, as 0.34.1 and later do; all else passes.
+        answered: called when the daemon has done what a request asked, before its answer is passed on.
+    """
+    fields = {
+        "target": urlsplit(address).netloc,
+        "refuses": refuses,
+        "answered": staticmethod(answered or int),
+    }
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), fields))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
@@ -29,6 +41,8 @@ def refusing(address: str) -> Iterator[str]:
 
 class _Handler(BaseHTTPRequestHandler):
     target: str
+    refuses: bool
+    answered: Callable[[], None]
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Say nothing."""
@@ -47,16 +61,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.path == "/api/version":
+        if self.refuses and self.path == "/api/version":
             return self._answer(200, json.dumps({"version": VERSION}).encode())
-        if self.path == "/api/create" and json.loads(body).get("adapters"):
+        if self.refuses and self.path == "/api/create" and json.loads(body).get("adapters"):
             return self._answer(400, json.dumps(REFUSAL).encode())
         connection = http.client.HTTPConnection(self.target, timeout=120)
         try:
             headers = {"Content-Type": "application/json"} if body else {}
             connection.request(self.command, self.path, body or None, headers)
             answer = connection.getresponse()
-            return self._answer(answer.status, answer.read())
+            content = answer.read()
+            self.answered()
+            return self._answer(answer.status, content)
+        except (OSError, http.client.HTTPException):  # the daemon is gone: so is its answer
+            self.close_connection = True
+            return None
         finally:
             connection.close()
 

@@ -1,0 +1,107 @@
+"""A real daemon that is killed after each of its answers, and at any moment; its models run afterwards."""
+
+import contextlib
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+import real_daemon
+from soundness import LOOPBACK, models, require_sound
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "live"))  # the proxy lives there
+from proxy import before
+
+from ollama_pack.destinations import choose
+from ollama_pack.destinations.places import Places
+from ollama_pack.errors import DestinationError
+
+pytestmark = pytest.mark.live
+NAME = "ada:latest"
+MOMENTS = 12
+
+
+def put(package, address, via):
+    """Put a package through a daemon; return whether that succeeded."""
+    with contextlib.suppress(DestinationError):
+        choose.put(package, Places(address, ()), via=via)
+        return True
+    return False
+
+
+def say(address, model):
+    """Return what a model says, which it can only if it loads."""
+    options = {"temperature": 0, "num_predict": 4, "num_ctx": 64}
+    body = {"model": model, "prompt": "ada", "stream": False, "options": options}
+    answer = httpx.post(f"{address}/api/generate", json=body, timeout=120, trust_env=False)
+    if "llama-server binary not found" in answer.text:
+        pytest.skip("NOT TESTED by running a model: this Ollama has no llama-server")
+    assert answer.is_success, answer.text
+    return answer.json()["response"]
+
+
+def require_recovery(directory, before_it, package, via):
+    """Require that a daemon started anew has every model whole, takes the next build, and runs them all."""
+    with real_daemon.running(directory) as daemon:
+        assert put(package, daemon.address, via)
+        after = models(daemon.store)
+        assert not [name for name in after if name.startswith(LOOPBACK)]
+        require_sound(daemon.store, before_it, NAME, after[NAME])
+        assert say(daemon.address, NAME) != say(daemon.address, "bystander:latest")
+
+
+@pytest.mark.parametrize("via", ["create", "pull"])
+def test_killed_after_each_answer(via, new_store, package, record_property):
+    """Kill -9 after any request that a build makes."""
+    tried = 0
+    while True:
+        directory, left = _home(new_store()), tried + 1
+        before_it = models(directory / "models")
+        with real_daemon.running(directory) as daemon:
+
+            def answered(daemon=daemon):
+                nonlocal left
+                left -= 1
+                if left == 0:
+                    daemon.kill()
+
+            with before(daemon.address, answered=answered) as address:
+                done = put(package, address, via)
+        require_sound(daemon.store, before_it, NAME, models(daemon.store)[NAME])
+        if left > 0:
+            assert done
+            break
+        require_recovery(directory, before_it, package, via)
+        tried += 1
+    record_property("faults", tried)
+    assert tried > 8
+
+
+@pytest.mark.parametrize("via", ["create", "pull"])
+def test_killed_at_any_moment(via, new_store, package, record_property):
+    """Kill -9 at moments spread over the time that a build takes."""
+    with real_daemon.running(_home(new_store())) as daemon:
+        start = time.monotonic()
+        assert put(package, daemon.address, via)
+        took = time.monotonic() - start
+    for moment in range(MOMENTS):
+        directory = _home(new_store())
+        before_it = models(directory / "models")
+        with real_daemon.running(directory) as daemon:
+            timer = threading.Timer(took * (moment + 0.5) / MOMENTS, daemon.kill)
+            timer.start()
+            put(package, daemon.address, via)
+            timer.join()
+        require_sound(daemon.store, before_it, NAME, models(daemon.store)[NAME])
+        require_recovery(directory, before_it, package, via)
+    record_property("faults", MOMENTS)
+
+
+def _home(store: Path) -> Path:
+    """Return a home of a daemon whose store this is."""
+    home = store.with_name(f"home-{store.name}")
+    home.mkdir()
+    store.rename(home / "models")
+    return home
