@@ -10,7 +10,7 @@ MLX := .venv-mlx
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test check chat bench goldens reference example live clean
+.PHONY: help demo test check chat bench delivery goldens reference example live clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -35,6 +35,9 @@ live: $(VENV)/.dev $(BASE) ## run only the tests that need a real ollama
 
 bench: $(VENV)/.core ## measure speed and memory; writes bench/RESULTS.md
 	$(BIN)/python bench/run.py
+
+delivery: $(VENV)/.dev ## measure what each way in moves, with an installed ollama; writes bench/DELIVERY.md
+	PYTHONPATH=tests/destinations $(BIN)/python bench/delivery.py
 
 goldens: $(VENV)/.dev ## write the golden files anew; read the diff
 	$(BIN)/python -m pytest -q --update-goldens -k golden
