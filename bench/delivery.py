@@ -172,9 +172,9 @@ def table(base: int, adapter: int, version: str, results: dict[str, Measured]) -
         [
             "# What delivery moves",
             "",
-            f"Made by `make delivery`: an adapter of {adapter / MEGA:.1f} MB registered on a sparse base of",
-            f"{base / 1e9:.2f} GB that the daemon has, by each way in, in turn; median of {ROUNDS} after a",
-            "warm-up, with a new adapter each time. Without conversion and without the proof that the model loads.",
+            f"Made by `make delivery`: an adapter of {adapter / MEGA:.1f} MB registered on a sparse",
+            f"base of {base / 1e9:.2f} GB that the daemon has, by each way in, in turn; median of {ROUNDS}",
+            "after a warm-up, with a new adapter each time. Without conversion and the proof of loading.",
             "",
             "| way | s | min–max | MB moved | MB the store grew by | s, the same again |",
             "|---|---|---|---|---|---|",

@@ -15,7 +15,7 @@ from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.generations import GENERATIONS, parse_version
 from ollama_pack.destinations.layers import ADAPTER_TYPE, MODEL_TYPE, parse_manifest
 from ollama_pack.destinations.manifests import gguf_manifest, is_newer, names_in, read_manifest
-from ollama_pack.destinations.places import Places, can_take, store_of
+from ollama_pack.destinations.places import Places, can_take, owner_of, store_of
 from ollama_pack.destinations.pull import is_left_behind
 from ollama_pack.errors import DestinationError, InputError, PackError
 from ollama_pack.gguf_io.read import GgufFile, read_gguf
@@ -163,7 +163,7 @@ def look_into(path: Path, version: str) -> tuple[StoreSeen, list[Finding]]:
         StoreSeen(
             path=path,
             layout="manifests-v2" if is_newer(path) else "manifests",
-            owner=_owner(path),
+            owner=owner_of(path),
             writable=can_take(path),
             free=shutil.disk_usage(path).free,
             models=len(names),
@@ -280,9 +280,3 @@ def _of_adapter(path: Path, base: GgufFile, name: str, again: str) -> Iterator[F
         yield Finding(PROBLEM, name, f"it does not load: {'; '.join(found[:TOLD])}{more}", again)
     elif scrambled_by_ollama(adapter):
         yield Finding(PROBLEM, name, "Ollama's own converter put the rows of q and k in a wrong order", again)
-
-
-def _owner(path: Path) -> str:
-    with contextlib.suppress(KeyError, NotImplementedError, OSError, ImportError):
-        return path.owner()
-    return str(path.stat().st_uid)

@@ -26,6 +26,7 @@ from ollama_pack.destinations.places import (
     can_take,
     folder_of,
     nearest,
+    require_access,
     store_for,
     store_of,
     store_with_base,
@@ -218,6 +219,7 @@ def _through(
 
 def _into_store(package: Package, places: Places, store: Path, progress: Progress | None) -> Receipt:
     """Put `package` into `store`, and have a daemon that may be running forget the model's old runner."""
+    require_access(package, store, places)
 
     def put_there() -> Receipt:
         return replacing(

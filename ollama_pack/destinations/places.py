@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -112,6 +113,32 @@ def _is_writable(store: Path) -> bool:
 def can_take(store: Path) -> bool:
     """Return whether a model can be written into `store`."""
     return _is_writable(store)
+
+
+def owner_of(path: Path) -> str:
+    """Return the user that a file belongs to, by name where it has one."""
+    with contextlib.suppress(KeyError, NotImplementedError, ImportError):
+        return path.owner()
+    return str(path.stat().st_uid)
+
+
+def require_access(package: Package, store: Path, places: Places) -> None:
+    """Require a store that can be written, or say which command would work.
+
+    Raises:
+        DestinationError: it cannot be.
+    """
+    if can_take(store):
+        return
+    if may_answer(places.address):
+        hint = "--via pull or --via create: the daemon writes into it then"
+    else:
+        folder, name = shlex.quote(str(package.adapter.path.parent)), shlex.quote(str(package.name))
+        owner = f"-u {shlex.quote(owner_of(store))} " if store.exists() else ""
+        hint = (
+            f"sudo {owner}ollama-pack register {folder} {name} --via store --store {shlex.quote(str(store))}"
+        )
+    raise DestinationError("This store may not be written by you.", where=store, hint=hint)
 
 
 def nearest(places: Places) -> Places:

@@ -1,11 +1,14 @@
 """Which store a model goes into where several are there, and what is told about it."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import fake_daemon
 import pytest
-from scratch_store import BASE_TAG, kinds_of, manifest_of
+from scratch_store import BASE_TAG, kinds_of, manifest_of, snapshot
 from tiny_model import base_noun
+from ways import NOBODY
 
 from ollama_pack.destinations import choose
 from ollama_pack.destinations.places import Places
@@ -94,3 +97,44 @@ def test_a_model_does_not_replace_its_base(fake, package, via):
         with pytest.raises(RefusedError, match="would replace its own base"):
             act(same, places, via=via)
     assert manifest_of(fake.store, BASE_TAG) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="NOT TESTED: this system has no fork")
+@pytest.mark.parametrize("answers", [False, True])
+def test_a_store_of_another_user(models, package, fake, answers):
+    """The store of a service cannot be written by its users: the command that would work is told."""
+    before = snapshot(models)
+    for path in (models, *models.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    for path in (models, *models.parents):  # a store of a service can be looked into
+        if path.owner() == Path.home().owner() and path.stat().st_mode & 0o005 != 0o005:
+            path.chmod(path.stat().st_mode | 0o055)
+    places = Places(fake.address if answers else NOBODY, (models,), named=True)
+    choose.plan(package, places, via="auto")  # whatever is imported, the other user need not read it
+    reading, writing = os.pipe()
+    process = os.fork()
+    if not process:
+        said = "nothing"
+        try:
+            if os.geteuid() == 0:
+                os.setgid(65534)
+                os.setuid(65534)
+            choose.put(package, places, via="store")
+        except DestinationError as error:
+            said = str(error)
+        finally:
+            os.write(writing, said.encode())
+            os._exit(0)
+    os.waitpid(process, 0)
+    said = os.read(reading, 10_000).decode()
+    os.close(reading)
+    os.close(writing)
+    for path in (models, *models.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    assert "This store may not be written by you." in said
+    if answers:
+        assert "--via pull or --via create" in said
+    else:
+        assert f"ollama-pack register {package.adapter.path.parent} {package.name} --via store" in said
+        assert f"sudo -u {models.owner()} " in said
+    assert snapshot(models) == before
