@@ -40,6 +40,10 @@ class Entry:
 class Models(Protocol):
     """Wherever models are: in a daemon, or in a store without one. Each may raise `DestinationError`."""
 
+    @property
+    def option(self) -> str:
+        """Return the option that leads a command here, with a blank before it; empty where none is needed."""
+
     def entries(self) -> Iterable[Entry]:
         """Return what is there."""
 
@@ -93,7 +97,7 @@ def replacing(models: Models, name: ModelName, put: Callable[[], Receipt]) -> Re
     for old in versions(models, name)[KEPT:]:
         _forget(models, old.name)
     first, *others = receipt.lines
-    told = f"the earlier one is kept as {kept}: ollama-pack rollback {name}  brings it back"
+    told = f"the earlier one is kept as {kept}: ollama-pack rollback {name}{models.option}  brings it back"
     return replace(receipt, lines=(first, *others, told))
 
 

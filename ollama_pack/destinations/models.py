@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -27,6 +28,8 @@ from ollama_pack.names import ModelName, parse_name
 
 class DaemonModels:
     """The models of a running daemon."""
+
+    option = ""
 
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
@@ -60,6 +63,7 @@ class StoreModels:
 
     def __init__(self, store: Path) -> None:
         self.store = store
+        self.option = f" --store {shlex.quote(str(store))}"
 
     def entries(self) -> Iterator[Entry]:
         """Yield every model whose manifest can be read."""

@@ -222,6 +222,8 @@ def test_without_daemon_and_store(tmp_path):
 class Shelf:
     """Models in memory, that tell what was done to them."""
 
+    option = ""
+
     def __init__(self) -> None:
         self.there: dict[str, tuple[str, int]] = {}
         self.clock = 0
