@@ -188,7 +188,8 @@ class _Handler(BaseHTTPRequestHandler):
             lines += act(name, self.state.models, self.state.step)
         except RegistryError as error:
             return self._stream([*lines, {"error": str(error)}])
-        return self._stream([*lines, {"status": "success"}])
+        endings = {"fails": [{"error": "unexpected EOF"}], "breaks": []}
+        return self._stream([*lines, *endings.get(self.state.mood, [{"status": "success"}])])
 
     def _copy(self, source: str, target: str) -> None:
         self.state.models.write(target, self.state.models.read(source))
