@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ollama_pack.request import OUTTYPES, WAYS
+from ollama_pack.request import MOST, OUTTYPES, WAYS
 
 if TYPE_CHECKING:
     from ollama_pack.pipeline import Request
@@ -35,6 +35,14 @@ def split_pairs(
         if text.find("=") < 1:
             raise click.BadParameter(f"{text!r} is not KEY=VALUE, as in temperature=0.3")
     return tuple((text.partition("=")[0], text.partition("=")[2]) for text in texts)
+
+
+def bounded(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
+    """Return a number, or several, none of which is too large to multiply with, or no number at all."""
+    for number in value if isinstance(value, tuple) else (value,):
+        if not abs(number) <= MOST:
+            raise click.BadParameter(f"{number:g} is no weight; {MOST:g} is the most, either way")
+    return value
 
 
 def only_one(_ctx: click.Context, _param: click.Parameter, texts: Sequence[str]) -> str:
@@ -81,11 +89,17 @@ scaling = together(
         "weights",
         type=float,
         multiple=True,
+        callback=bounded,
         metavar="W",
         help="One for each DIR: their sum is built, each multiplied with its weight.",
     ),
     click.option(
-        "--scale", type=float, default=1.0, show_default=True, help="Multiply the whole adapter with it."
+        "--scale",
+        type=float,
+        default=1.0,
+        show_default=True,
+        callback=bounded,
+        help="Multiply the whole adapter with it.",
     ),
     allow_noop,
 )

@@ -92,7 +92,9 @@ def lines_of(value: object) -> Lines:
         case LoraFile():
             lines = Lines(f"{value.path}  {megabytes(value.size)} {value.outtype}", more=(value.digest,))
         case Report():
-            lines = Lines(f"{value.proof}: {value.summary}", more=(f"worst at {value.worst}",))
+            lines = Lines(
+                f"{value.proof}: {value.summary}", more=(f"worst at {value.worst}",) if value.worst else ()
+            )
         case Modelfile():
             lines = Lines(f"FROM {value.value('FROM')}, ADAPTER {value.value('ADAPTER')}")
         case Receipt():

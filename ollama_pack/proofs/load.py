@@ -49,12 +49,12 @@ def prove_load(model: str, base: str, ask: Ask, *, may_equal: bool = False) -> R
     """
     found = [ask(model, prompt) for prompt in PROMPTS]
     if not base:
-        return Report("load", True, 0.0, 0.0, f"{model} loads and answers", model)
+        return Report("load", True, 0.0, 0.0, f"{model} loads and answers")
     of_base = [ask(base, prompt) for prompt in PROMPTS]
     same = sum(_equal(one, other) for one, other in zip(found, of_base, strict=True))
     limit = len(PROMPTS) if may_equal else len(PROMPTS) - 1
     differs = f"answers otherwise than {base} in {len(PROMPTS) - same} of {len(PROMPTS)} prompts"
-    return Report("load", same <= limit, float(same), float(limit), f"{model} loads, and {differs}", model)
+    return Report("load", same <= limit, float(same), float(limit), f"{model} loads, and {differs}")
 
 
 def require_change(report: Report) -> Report:
@@ -66,7 +66,6 @@ def require_change(report: Report) -> Report:
     if not report.passed:
         raise ProofError(
             f"{report.summary}: the adapter does nothing there.",
-            where=report.worst,
             hint="--allow-noop, if that is meant; --no-load skips this proof; the model is registered",
         )
     return report

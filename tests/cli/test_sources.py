@@ -174,3 +174,12 @@ def test_adapter_is_named_once(two):
     ran = run("convert", *two, "--adapter", "a", "--adapter", "b", "--out", "x.gguf")
     assert ran.code == 2
     assert "name the directory of each adapter" in ran.stderr
+
+
+@pytest.mark.parametrize("option", ["--scale", "--weight"])
+@pytest.mark.parametrize("number", ["nan", "inf", "1e10", "-1e10", "x"])
+def test_a_number_that_is_none(option, number, ada):
+    """A weight nobody can multiply with is wrong usage."""
+    ran = run("build", ada, option, number, "--dry-run")
+    assert (ran.code, ran.stdout) == (2, "")
+    assert option in ran.stderr
