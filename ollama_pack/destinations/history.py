@@ -80,14 +80,14 @@ def replacing(models: Models, name: ModelName, put: Callable[[], Receipt]) -> Re
     """Put a model, and keep the one that had its name as a version; not where it is the very same.
 
     Raises:
-        PackError: as `put` does; then what was there is as it was.
+        PackError: as `put` does; then what was there is as it was, or kept.
     """
     current = find(models, name)
     if current is None:
         return put()
     kept = version_name(current.name, current.digest)
     with contextlib.ExitStack() as undo:
-        undo.callback(_forget, models, kept)
+        undo.callback(_forget_unless_needed, models, current, kept)
         models.copy(current.name, kept)
         receipt = put()
         if receipt.digest == current.digest:
@@ -174,6 +174,14 @@ def _chosen(known: list[Entry], name: ModelName, version: str) -> Entry:
         why = "means several versions" if found else "is no version"
         raise InputError(f"{version} {why} of {name}.", hint=f"one of {offer}")
     return found[0]
+
+
+def _forget_unless_needed(models: Models, current: Entry, kept: ModelName) -> None:
+    """Remove a version again, where the model still is what it was: a put may fail after it replaced."""
+    with contextlib.suppress(DestinationError):
+        found = find(models, current.name)
+        if found is not None and found.digest == current.digest:
+            models.delete(kept)
 
 
 def _forget(models: Models, name: ModelName) -> None:

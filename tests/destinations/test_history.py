@@ -219,6 +219,19 @@ def test_without_daemon_and_store(tmp_path):
         pass
 
 
+def test_a_failure_after_the_replacement_keeps(home, package):
+    """What fails when the name is taken already has not lost what was there: it is a version."""
+    first = home.put(package)
+
+    def replaced_and_failed():
+        home.put(speaks(package, "Be new."))
+        raise DestinationError("The daemon broke off.")
+
+    with home.models(package.name) as models, pytest.raises(DestinationError):
+        history.replacing(models, package.name, replaced_and_failed)
+    assert home.versions(package.name) == [first.digest]
+
+
 class Shelf:
     """Models in memory, that tell what was done to them."""
 
