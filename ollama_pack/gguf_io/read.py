@@ -24,6 +24,12 @@ from ollama_pack.gguf_io.layout import (
 )
 from ollama_pack.parts import StoredTensor
 
+MOST_KEYS, MOST_TENSORS, LONGEST_ARRAY, MOST_TEXT = 1 << 16, 1 << 20, 1 << 24, 1 << 22
+"""More than any model has, and little enough to be read in moments: a sparse file may promise anything.
+
+Text is counted in bytes, of all names and texts that are kept.
+"""
+
 LONGEST_KEPT = 1024
 """Arrays with more elements are not kept (token lists): only their length is."""
 
@@ -128,22 +134,28 @@ class _Cursor:
 
     def __init__(self, data: mmap.mmap, path: Path) -> None:
         self.data, self.path, self.position, self.part = data, path, 4, "the header"
+        self.text_left = MOST_TEXT
 
     def header(self) -> GgufFile:
         version = self.number("I")
         if version not in READABLE_VERSIONS:
             raise InputError(f"GGUF version {version} is unknown; 2 and 3 are read.", where=self.path)
-        tensor_count, key_count = self.number("Q"), self.number("Q")
+        tensor_count = self.count("tensors", MOST_TENSORS)
+        key_count = self.count("metadata keys", MOST_KEYS)
         metadata: dict[str, Value | LongArray] = {}
         for index in range(key_count):
             self.part = f"metadata key {index + 1} of {key_count}"
             key = self.string()
             self.part = key
+            if key in metadata:
+                raise InputError("The key is there twice.", where=f"{self.path}: {key}")
             metadata[key] = self.value(self.number("I"))
         infos = {}
         for index in range(tensor_count):
             self.part = f"tensor {index + 1} of {tensor_count}"
             name = self.string()
+            if name in infos:
+                raise InputError("The tensor is there twice.", where=f"{self.path}: {name}")
             dimensions = self.number("I")
             if not 0 < dimensions <= 4:
                 raise InputError(f"The tensor has {dimensions} dimensions.", where=f"{self.path}: {name}")
@@ -175,20 +187,34 @@ class _Cursor:
         value: int = struct.unpack("<" + code, self.take(struct.calcsize("<" + code)))[0]
         return value
 
+    def count(self, what: str, most: int) -> int:
+        number = self.number("Q")
+        if number > most:
+            raise InputError(
+                f"The header promises {number} {what}; {most} is the most that is read here.",
+                where=f"{self.path}: {self.part}",
+                hint=_AGAIN,
+            )
+        return int(number)
+
     def string(self) -> str:
-        return self.take(self.number("Q")).decode("utf-8", "replace")
+        length = self.count("bytes of text", self.text_left)
+        self.text_left -= length
+        return self.take(length).decode("utf-8", "replace")
 
     def take(self, count: int) -> bytes:
-        end = self.position + count
-        if count > len(self.data) or end > len(self.data):
+        start = self.position
+        self.skip(count)
+        return self.data[start : self.position]
+
+    def skip(self, count: int) -> None:
+        if self.position + count > len(self.data):
             raise InputError(
                 "The file is cut short, or its header lies about a length.",
                 where=f"{self.path}: {self.part}",
                 hint=_AGAIN,
             )
-        taken = self.data[self.position : end]
-        self.position = end
-        return taken
+        self.position += count
 
     def value(self, kind: int) -> Value | LongArray:
         if kind == STRING:
@@ -199,7 +225,7 @@ class _Cursor:
             )[0]
             return scalar
         if kind == ARRAY:
-            return self.array(self.number("I"), self.number("Q"))
+            return self.array(self.number("I"), self.count("elements", LONGEST_ARRAY))
         raise InputError(f"The value type {kind} is unknown.", where=f"{self.path}: {self.part}")
 
     def array(self, kind: int, length: int) -> Value | LongArray:
@@ -207,8 +233,11 @@ class _Cursor:
             return self.strings(length)
         if kind not in SCALARS:
             raise InputError(f"An array of value type {kind} is unknown.", where=f"{self.path}: {self.part}")
-        raw = self.take(length * struct.calcsize("<" + SCALARS[kind]))
-        return LongArray(length) if length > LONGEST_KEPT else struct.unpack(f"<{length}{SCALARS[kind]}", raw)
+        size = length * struct.calcsize("<" + SCALARS[kind])
+        if length > LONGEST_KEPT:
+            self.skip(size)
+            return LongArray(length)
+        return struct.unpack(f"<{length}{SCALARS[kind]}", self.take(size))
 
     def strings(self, length: int) -> Value | LongArray:
         if length <= LONGEST_KEPT:
@@ -225,5 +254,5 @@ class _Cursor:
                 break
             position += 8 + unpack(data, position)[0]
         self.position = position
-        self.take(0)
+        self.skip(0)
         return LongArray(length)
