@@ -1,20 +1,17 @@
 """Earlier versions of a model: kept, listed, brought back and removed, wherever models are."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 
 import fake_daemon
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scratch_store import BASE_TAG, blob, manifest_of, upgrade
 from ways import NOBODY, live
 
 from ollama_pack.destinations import choose, history
-from ollama_pack.destinations.history import KEPT, Entry
+from ollama_pack.destinations.history import KEPT
 from ollama_pack.destinations.models import models_at
 from ollama_pack.destinations.package import UNCHANGED, Package
 from ollama_pack.destinations.places import Places
@@ -230,75 +227,3 @@ def test_a_failure_after_the_replacement_keeps(home, package):
     with home.models(package.name) as models, pytest.raises(DestinationError):
         history.replacing(models, package.name, replaced_and_failed)
     assert home.versions(package.name) == [first.digest]
-
-
-class Shelf:
-    """Models in memory, that tell what was done to them."""
-
-    option = ""
-
-    def __init__(self) -> None:
-        self.there: dict[str, tuple[str, int]] = {}
-        self.clock = 0
-
-    def entries(self) -> list[Entry]:
-        """Return all of them."""
-        return [
-            Entry(parse_name(name), digest, datetime.fromtimestamp(when, timezone.utc))
-            for name, (digest, when) in self.there.items()
-        ]
-
-    def write(self, name: ModelName, digest: str) -> None:
-        """Have a model of this digest."""
-        self.clock += 1
-        self.there[str(name)] = (digest, self.clock)
-
-    def copy(self, source: ModelName, target: ModelName) -> None:
-        """Copy one."""
-        self.write(target, self.there[str(source)][0])
-
-    def delete(self, name: ModelName) -> None:
-        """Forget one."""
-        self.there.pop(str(name), None)
-
-    def unload(self, name: ModelName) -> None:
-        """There is no memory."""
-
-    def has_adapter(self, _name: ModelName) -> bool:
-        """Return that each has one."""
-        return True
-
-
-names = st.from_regex(r"[a-z]{1,8}(:[a-z0-9][a-z0-9.]{0,78})?", fullmatch=True).map(
-    lambda text: text if not text.endswith(("cloud", "local")) else "ada"
-)
-
-
-@given(names, st.lists(st.one_of(st.integers(0, 5), st.just("back")), max_size=12))
-def test_the_law_of_versions(text, deeds):
-    """Whatever is built and rolled back: no version is the current model, and at most KEPT + 1 stay."""
-    models, name = Shelf(), parse_name(text)
-    for deed in deeds:
-        before = history.find(models, name)
-        if deed == "back":
-            known = history.versions(models, name)
-            if known:
-                history.roll_back(models, name)
-                assert history.find(models, name).digest == known[0].digest
-        else:
-            digest = f"{deed}".zfill(8) * 8
-            history.replacing(models, name, _builds(models, name, digest))
-            assert history.find(models, name).digest == digest
-        after = history.find(models, name)
-        kept = [entry.digest for entry in history.versions(models, name)]
-        assert len(kept) == len(set(kept)) <= KEPT + 1
-        assert after is None or after.digest not in kept
-        assert before is None or before.digest in (after.digest, *kept)
-
-
-def _builds(models: Shelf, name: ModelName, digest: str) -> Callable[[], Receipt]:
-    def put() -> Receipt:
-        models.write(name, digest)
-        return Receipt(via="test", name=str(name), digest=digest, where="", bytes_written=0, lines=("done",))
-
-    return put
