@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ollama_pack.bases.fit import misfits, scrambled_by_ollama
 from ollama_pack.destinations.address import is_loopback, may_answer
 from ollama_pack.destinations.base_model import why_base_fails
 from ollama_pack.destinations.create import surely_refuses
@@ -21,7 +22,6 @@ from ollama_pack.errors import DestinationError, InputError, PackError
 from ollama_pack.gguf_io.read import GgufFile, read_gguf
 from ollama_pack.names import ModelName, blob_path
 from ollama_pack.parts import Layer
-from ollama_pack.proofs.fit import misfits, scrambled_by_ollama
 
 PROBLEM, WARNING = "problem", "warning"
 

@@ -2,6 +2,7 @@
 
 import contextlib
 
+from ollama_pack.bases.fit import misfits
 from ollama_pack.destinations.base_model import why_base_fails
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.package import Package
@@ -10,7 +11,6 @@ from ollama_pack.gguf_io.layout import INVOCATION_TOKENS
 from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.names import parse_name
 from ollama_pack.parts import Report
-from ollama_pack.proofs.fit import misfits
 from ollama_pack.proofs.load import Answer, prove_load, require_change
 
 TOLD = 3

@@ -4,27 +4,29 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from ollama_pack.bases.fit import misfits
 from ollama_pack.bases.translated import is_translated
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.generations import why_not_run
 from ollama_pack.destinations.layers import check_kind, stacked
 from ollama_pack.destinations.package import Package, Plan
-from ollama_pack.errors import DestinationError, InputError
+from ollama_pack.errors import DestinationError, InputError, listing
 from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.names import ModelName
-from ollama_pack.parts import Base, Progress
+from ollama_pack.parts import Progress
 
 
-def ready_base(base: Base, daemon: Daemon, progress: Progress | None) -> list[str]:
-    """Have a base in the daemon, but for a file, and return what to tell the user of it.
+def ready_base(package: Package, daemon: Daemon, progress: Progress | None) -> list[str]:
+    """Have a package's base in the daemon, but for a file, and return what to tell the user of it.
 
     Raises:
         DestinationError: it is not there and cannot be pulled.
         UnsupportedError: it would ignore an adapter.
+        InputError: the adapter does not fit it.
     """
-    version = daemon.version()
+    base, version = package.base, daemon.version()
     if base.gguf is not None:
-        return told_of_file(base.gguf.name, base.gguf, version)
+        return look_at_file(package, base.gguf, version)
     tag, lines = base.tag, []
     shown = daemon.show(tag)
     if shown is None:
@@ -35,24 +37,40 @@ def ready_base(base: Base, daemon: Daemon, progress: Progress | None) -> list[st
         check_kind(tag, shown.format, shown.remote)
         if shown.has_adapter:
             lines.append(stacked(tag))
-        why = why_base_fails(version, shown.metadata, shown.shapes)
-        lines += [f"{tag}: {why}"] if why else []
+        lines += _look(package, version, shown.metadata, shown.shapes)
     return lines
 
 
-def told_of_file(name: str, gguf: Path, version: str = "") -> list[str]:
-    """Return what to tell the user of a base that an Ollama does not run with an adapter, else nothing.
+def look_at_file(package: Package, gguf: Path, version: str = "") -> list[str]:
+    """Require that the adapter fits its base, and return what to tell the user of that.
 
     Args:
-        name: of the base.
-        gguf: its file.
+        package: with the adapter.
+        gguf: the base.
         version: of Ollama; empty where it is not known.
+
+    Raises:
+        InputError: the adapter does not fit it, or is damaged.
     """
     try:
         header = read_gguf(gguf)
     except InputError:  # of an age that this reader does not know; Ollama may
         return []
-    why = why_base_fails(version, header.metadata, header.shapes)
+    return _look(package, version, header.metadata, header.shapes)
+
+
+def _look(
+    package: Package, version: str, metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
+) -> list[str]:
+    name = package.base.tag or str(package.base.gguf)
+    found = misfits(read_gguf(package.adapter.path), metadata, shapes)
+    if found:
+        raise InputError(
+            listing(f"The adapter does not fit {name}: Ollama would take it, and not load it.", found),
+            where=package.adapter.path,
+            hint="--base with the model it was trained on",
+        )
+    why = why_base_fails(version, metadata, shapes)
     return [f"{name}: {why}"] if why else []
 
 

@@ -24,9 +24,10 @@ def put(package: Package, daemon: Daemon, progress: Progress | None = None) -> R
         AdapterRefusedError: this Ollama creates no models with adapters any more.
         DestinationError: the daemon said no, broke off, or is not there.
         UnsupportedError: the base cannot take an adapter.
+        InputError: the adapter does not fit it.
     """
     _refuse_early(package, daemon)
-    lines = ready_base(package.base, daemon, progress)
+    lines = ready_base(package, daemon, progress)
     sent = daemon.upload(package.adapter.path, package.adapter.digest, progress)
     fields = _fields(package)
     if package.base.gguf is not None:

@@ -40,10 +40,11 @@ def put(package: Package, daemon: Daemon, progress: Progress | None = None) -> R
         UnreachableError: the daemon is not on this machine.
         DestinationError: the daemon said no, broke off, or is not there.
         UnsupportedError: the base cannot take an adapter.
+        InputError: the adapter does not fit it.
     """
     _require_near(daemon)
     tidy(daemon)
-    lines = ready_base(package.base, daemon, progress)
+    lines = ready_base(package, daemon, progress)
     package, image = _settled(package, daemon, progress)
     before, sent = digest_in(daemon, package.name), 0
     if before != image.digest:

@@ -5,11 +5,11 @@ layouts that Ollama has had are read and written; `ollama_pack.destinations.mani
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from ollama_pack.destinations.base_model import told_of_file
+from ollama_pack.destinations.base_model import look_at_file
 from ollama_pack.destinations.layers import (
     CONFIG_TYPE,
     MODEL_TYPE,
@@ -47,9 +47,11 @@ def put(package: Package, store: Path, progress: Progress | None = None) -> Rece
     Raises:
         DestinationError: the base is not there, or the store cannot be written; then nothing was registered.
         UnsupportedError: the base cannot take an adapter.
+        InputError: the adapter does not fit it.
     """
     package, base = _settled(package, store, progress)
     image = build_image(package, base)
+    told = _look(package, base, store)
     before = read_manifest(store, package.name)
     with Shelf(store, progress) as shelf:
         for layer in (*image.layers, image.config):
@@ -69,7 +71,7 @@ def put(package: Package, store: Path, progress: Progress | None = None) -> Rece
             f"registered {package.name} in {store}",
             *replaced(_digest(before), image.digest),
             *shelf.lines,
-            *_warnings(package, base, store),
+            *told,
         ),
     )
 
@@ -205,13 +207,13 @@ def _label(layer: Layer) -> str:
     )
 
 
-def _warnings(package: Package, base: BaseImage, store: Path) -> Iterator[str]:
-    if has_adapter(base):
-        yield stacked(package.base.tag)
+def _look(package: Package, base: BaseImage, store: Path) -> list[str]:
+    """Require that the adapter fits its base, and return what to tell the user of that."""
+    told = [stacked(package.base.tag)] if has_adapter(base) else []
     for layer in base.layers:
         if layer.media_type == MODEL_TYPE:
-            name = package.base.tag or str(package.base.gguf)
-            yield from told_of_file(name, layer.file or blob_path(store, layer.digest))
+            told += look_at_file(package, layer.file or blob_path(store, layer.digest))
+    return told
 
 
 def make_image(package: Package, store: Path | None, progress: Progress | None = None) -> Image:

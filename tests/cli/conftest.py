@@ -45,3 +45,19 @@ def smol(tmp_path) -> Path:
         layers=(0,),
         config={"base_model_name_or_path": "HuggingFaceTB/SmolLM2-135M-Instruct"},
     )
+
+
+@pytest.fixture
+def smol_gguf(tmp_path) -> Path:
+    """Return as much of SmolLM2 135M as the adapter `smol` is on."""
+    import numpy as np
+    from gguf import GGUFWriter
+
+    base = read_base_by_name("smollm2:135m")
+    writer = GGUFWriter(tmp_path / "smol.gguf", base.arch)
+    writer.add_tensor("blk.0.attn_q.weight", np.zeros((base.hidden, base.hidden), np.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return tmp_path / "smol.gguf"

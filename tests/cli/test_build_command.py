@@ -219,11 +219,11 @@ def test_nowhere_to_put_it(smol, models):
     assert not models.exists()
 
 
-def test_what_was_told_then_works(smol, models, tiny_gguf):
+def test_what_was_told_then_works(smol, models, smol_gguf):
     """Once the base is in the store, the command the failed build named registers the model."""
     told = run("build", smol).stderr
     command = next(line.split() for line in told.splitlines() if "ollama-pack register" in line)
-    add_base(models, tiny_gguf, "smollm2", "135m")
+    add_base(models, smol_gguf, "smollm2", "135m")
     ran = run(*command[1:4])
     assert (ran.code, ran.stdout) == (0, "smol\n")
     assert list(layers_of(model_in(models, "smol"))) == ["model", "template", "adapter"]

@@ -42,12 +42,22 @@ def test_store_option_beats_the_environment(release, models, tmp_path):
     assert not models.exists()
 
 
-def test_base_of_a_store(make_adapter, smol, models, tiny_gguf, tmp_path):
+def test_base_of_a_store(smol, models, smol_gguf, tmp_path):
     """A base known by name is looked up in the store."""
     run("build", smol, "--via", "folder", "--out", tmp_path / "release")
-    add_base(models, tiny_gguf, "smollm2", "135m")
+    add_base(models, smol_gguf, "smollm2", "135m")
     assert run("register", tmp_path / "release", "ada", "--via", "store").code == 0
     assert [layer["from"] for layer in model_in(models, "ada")["layers"] if "from" in layer]
+
+
+def test_another_base_of_that_name(smol, models, tiny_gguf, tmp_path):
+    """A base in the store that the adapter does not fit is damaged input; nothing is registered."""
+    run("build", smol, "--via", "folder", "--out", tmp_path / "release")
+    add_base(models, tiny_gguf, "smollm2", "135m")
+    ran = run("register", tmp_path / "release", "ada", "--via", "store")
+    assert ran.code == 3
+    assert "does not fit smollm2:135m" in ran.stderr
+    assert "blk.0.attn_q.weight" in ran.stderr
 
 
 def test_json_and_quiet(release):

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 from scratch_store import BASE_TAG, TEMPLATE, add_base, blob, kinds_of, manifest_of, snapshot
-from tiny_model import base_noun, make_header
+from tiny_model import base_noun, make_adapter, make_header
 
 from ollama_pack.destinations.package import REPLACED
-from ollama_pack.errors import DestinationError, UnsupportedError
+from ollama_pack.errors import DestinationError, InputError, UnsupportedError
 from ollama_pack.names import manifest_path, parse_name
 
 
@@ -137,6 +137,15 @@ def test_a_base_that_would_ignore_the_adapter_is_refused(way, package, gguf_base
     assert not manifest_path(way.store, package.name).exists()
 
 
+def test_an_adapter_that_does_not_fit_is_refused(way, package, tmp_path):
+    """What llama.cpp would not load is not registered, and the first tensors are named."""
+    add_base(way.store, make_header(tmp_path / "h.gguf", "llama"), tag="narrow")
+    with pytest.raises(InputError, match=r"does not fit narrow") as caught:
+        way.put(replace(package, base=base_noun(tag="narrow")))
+    assert "the base has no blk.0.attn_v.weight" in caught.value.what
+    assert not manifest_path(way.store, package.name).exists()
+
+
 def test_a_base_of_a_cloud_is_refused(way, package, gguf_base):
     """A model that runs on another machine cannot take an adapter; nothing is made of it."""
     add_base(way.store, gguf_base, tag="far-away", remote="https://ollama.com:443")
@@ -151,7 +160,8 @@ def test_a_base_of_a_cloud_is_refused(way, package, gguf_base):
 def test_a_base_that_will_not_load_is_told(way, package, tmp_path):
     """A base in a form of Ollama's own does not load with an adapter from 0.40 on, which the receipt says."""
     add_base(way.store, make_header(tmp_path / "g.gguf", "gptoss"), tag="own-form")
-    receipt = way.put(replace(package, base=base_noun(tag="own-form")))
+    adapter = make_adapter(tmp_path / "l.gguf", arch="gpt-oss")
+    receipt = way.put(replace(package, adapter=adapter, base=base_noun(tag="own-form")))
     assert receipt.lines[-1].startswith("own-form: Ollama ")
     assert "without LoRA" in receipt.lines[-1] or "does not load it with an adapter" in receipt.lines[-1]
 
@@ -167,8 +177,6 @@ def test_a_base_with_an_adapter_is_told(way, package):
 
 def test_progress_reaches_the_end(way, package, adapter, tmp_path):
     """Every label counts up to its total."""
-    from tiny_model import make_adapter
-
     told = []
     fresh = make_adapter(tmp_path / "fresh.gguf", seed=int(package.name.model.rpartition("-")[2]) + 100)
     way.put(replace(package, adapter=fresh), lambda *step: told.append(step))

@@ -132,7 +132,7 @@ def test_a_failed_pull_is_told(fake, daemon, package):
 def test_a_changed_adapter_is_told(fake, daemon, package, tmp_path):
     """A file that is not what its digest says is refused by the daemon, in its words."""
     path = tmp_path / "lora.gguf"
-    path.write_bytes(b"x")
+    path.write_bytes(package.adapter.path.read_bytes()[:-1] + b"x")
     with pytest.raises(DestinationError, match="digest mismatch"):
         create.put(replace(package, adapter=replace(package.adapter, path=path)), daemon)
 

@@ -8,7 +8,7 @@ import fake_daemon
 import pytest
 from characters import CHARACTERS
 from scratch_store import BASE_TAG, add_base, add_blob, manifest_of, upgrade
-from tiny_model import base_noun, lora_file, make_adapter, make_header
+from tiny_model import base_noun, make_adapter, make_header
 from ways import NOBODY
 
 from ollama_pack import doctor
@@ -85,17 +85,11 @@ def test_a_healthy_model(models, package):
 
 def _broken(models: Path, package, tmp_path: Path, case: str) -> None:
     """Put a model into the store that does not run, as `case` says."""
-    if case == "another base":
-        add_base(models, make_header(tmp_path / "o.gguf", "qwen2"), tag="other")
-        store.put(replace(package, base=base_noun(tag="other")), models)
-        return
     if case == "own form":
         add_base(models, make_header(tmp_path / "o.gguf", "gptoss"), tag="other")
-        store.put(replace(package, base=base_noun(tag="other")), models)
+        adapter = make_adapter(tmp_path / "own.gguf", arch="gpt-oss")
+        store.put(replace(package, adapter=adapter, base=base_noun(tag="other")), models)
         return
-    if case == "no GGUF":
-        (tmp_path / "ggla").write_bytes(b"algg" + bytes(60))
-        package = replace(package, adapter=lora_file(tmp_path / "ggla"))
     if case == "another engine":
         manifest = json.loads(json.dumps(manifest_of(models, BASE_TAG)))
         adapter = add_blob(models, package.adapter.path.read_bytes())
@@ -109,6 +103,11 @@ def _broken(models: Path, package, tmp_path: Path, case: str) -> None:
         return
     store.put(package, models)
     path = manifest_path(models, package.name)
+    if case == "another base":
+        _exchange(models, package, 0, make_header(tmp_path / "o.gguf", "qwen2"))
+    if case == "no GGUF":
+        (tmp_path / "ggla").write_bytes(b"algg" + bytes(60))
+        _exchange(models, package, -2, tmp_path / "ggla")
     if case == "damaged manifest":
         path.write_text("{")
     if case == "lost blob":
@@ -120,6 +119,14 @@ def _broken(models: Path, package, tmp_path: Path, case: str) -> None:
         target = manifest_path(models, left)
         target.parent.mkdir(parents=True)
         path.rename(target)
+
+
+def _exchange(models: Path, package, index: int, file: Path) -> None:
+    """Let a model have another file as one of its layers."""
+    path = manifest_path(models, package.name)
+    manifest = json.loads(path.read_bytes())
+    manifest["layers"][index] |= add_blob(models, file.read_bytes())
+    path.write_text(json.dumps(manifest))
 
 
 @pytest.mark.parametrize(
@@ -179,9 +186,8 @@ def test_a_daemon_without_its_runner(fake, tmp_path, monkeypatch):
 
 def test_an_adapter_of_another_shape(models, package, tmp_path):
     """The first reasons are told, and how many more there are."""
-    add_base(models, make_header(tmp_path / "o.gguf", "llama"), tag="other")
-    store.put(replace(package, base=base_noun(tag="other")), models)
+    store.put(package, models)
+    _exchange(models, package, 0, make_header(tmp_path / "o.gguf", "llama"))
     (finding,) = look_into(models, "")[1]
     assert "the base has no blk.0.attn_v.weight" in finding.what
     assert finding.what.endswith(", and 1 more")
-    assert make_adapter(tmp_path / "l.gguf").size

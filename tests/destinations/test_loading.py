@@ -77,7 +77,8 @@ def test_does_not_load(fake, package, put):
 def test_a_base_this_ollama_does_not_run(models, package, character, says, hint):
     """What this generation of Ollama cannot load is told with the reason, and what would help."""
     add_base(models, make_header(models / "base.gguf", "gptoss"), tag="other")
-    package = replace(package, base=base_noun(tag="other"))
+    adapter = make_adapter(models / "lora.gguf", arch="gpt-oss")
+    package = replace(package, adapter=adapter, base=base_noun(tag="other"))
     with fake_daemon.running(models, character) as fake:
         choose.put(package, Places(fake.address, ()))
         with pytest.raises(ProofError, match=says) as caught:

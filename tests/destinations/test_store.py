@@ -110,7 +110,7 @@ def test_a_blob_somebody_else_came_to_need_is_kept(package, models, monkeypatch)
 def test_an_adapter_that_changed_is_refused(package, models, tmp_path):
     """A file whose bytes are not those of its digest does not become a blob."""
     path = tmp_path / "lora.gguf"
-    path.write_bytes(b"x" * package.adapter.size)
+    path.write_bytes(package.adapter.path.read_bytes()[:-1] + b"x")
     before = snapshot(models)
     with pytest.raises(DestinationError, match="not what it was"):
         store.put(replace(package, adapter=replace(package.adapter, path=path)), models)

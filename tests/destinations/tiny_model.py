@@ -58,7 +58,7 @@ def make_header(path: Path, arch: str, **numbers: int) -> Path:
 
 
 def make_adapter(
-    path: Path, *, seed: int = 2, size: float = 1.0, invocation: tuple[int, ...] = ()
+    path: Path, *, seed: int = 2, size: float = 1.0, invocation: tuple[int, ...] = (), arch: str = ARCH
 ) -> LoraFile:
     """Write an adapter on the value and gate weights, which change every answer when `size` is not small.
 
@@ -66,7 +66,7 @@ def make_adapter(
     """
     rng = np.random.default_rng(seed)
     shapes = _shapes(0)
-    writer = gguf.GGUFWriter(path, ARCH)
+    writer = gguf.GGUFWriter(path, arch)
     writer.add_type(gguf.GGUFType.ADAPTER)
     writer.add_string("adapter.type", "lora")
     writer.add_float32("adapter.lora.alpha", 8.0)

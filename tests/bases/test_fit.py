@@ -9,8 +9,8 @@ import gguf
 import numpy as np
 import pytest
 
+from ollama_pack.bases.fit import misfits, scrambled_by_ollama
 from ollama_pack.gguf_io.read import read_gguf
-from ollama_pack.proofs.fit import misfits, scrambled_by_ollama
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "destinations"))  # the maker of tiny models lives there
 from tiny_model import BLOCKS, make_adapter, make_base

@@ -1,4 +1,4 @@
-"""PROVE from two headers that llama.cpp loads a GGUF LoRA on a base: its own checks, with the reason.
+"""Whether llama.cpp loads a GGUF LoRA on a base, from two headers: its own checks, with the reason.
 
 Ollama checks nothing when a model is registered, and tells a bare exit status when it does not load. The
 checks are those of ``llama_adapter_lora_init`` (``src/llama-adapter.cpp``, b10488), in its order.
