@@ -1,6 +1,8 @@
 """One look at an Ollama: which ways in are open, and what would not run. Nothing is changed or loaded."""
 
 import contextlib
+import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -15,12 +17,12 @@ from ollama_pack.destinations.create import surely_refuses
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.generations import GENERATIONS, parse_version
 from ollama_pack.destinations.layers import ADAPTER_TYPE, MODEL_TYPE, parse_manifest
-from ollama_pack.destinations.manifests import gguf_manifest, is_newer, names_in, read_manifest
+from ollama_pack.destinations.manifests import gguf_manifest, is_newer, names_in, newer_path, read_manifest
 from ollama_pack.destinations.places import Places, can_take, owner_of, store_of
 from ollama_pack.destinations.pull import is_left_behind
 from ollama_pack.errors import DestinationError, InputError, PackError
 from ollama_pack.gguf_io.read import GgufFile, read_gguf
-from ollama_pack.names import ModelName, blob_path
+from ollama_pack.names import ModelName, blob_path, manifest_path
 from ollama_pack.parts import Layer
 
 PROBLEM, WARNING = "problem", "warning"
@@ -96,6 +98,7 @@ class Checkup:
     Attributes:
         address: of the daemon.
         version: it says; empty where none answers.
+        trouble: why none does.
         ways: in.
         stores: the daemon's first.
         runner: ``llama-server``; None where it was not found.
@@ -104,6 +107,7 @@ class Checkup:
 
     address: str
     version: str = ""
+    trouble: str = "no Ollama daemon answers"
     ways: list[WayIn] = field(default_factory=list)
     stores: list[StoreSeen] = field(default_factory=list)
     runner: Path | None = None
@@ -111,19 +115,18 @@ class Checkup:
 
 
 def examine(places: Places) -> Checkup:
-    """Look at the daemon and the stores of this machine.
-
-    Raises:
-        DestinationError: the daemon answers, but not as one.
-    """
+    """Look at the daemon and the stores of this machine."""
     seen = Checkup(places.address, runner=find_runner())
     own: Path | None = None
     refuses = False
     if may_answer(places.address):
-        with Daemon(places.address) as daemon, contextlib.suppress(DestinationError):
-            seen.version = daemon.version()
-            refuses = surely_refuses(daemon)
-            own = store_of(daemon, places)
+        try:
+            with Daemon(places.address) as daemon:
+                seen.version = daemon.version()
+                refuses = surely_refuses(daemon)
+                own = store_of(daemon, places)
+        except DestinationError as error:
+            seen.trouble = f"{error.what[:1].lower()}{error.what[1:].rstrip('.')}"
     paths = dict.fromkeys([*([own] if own else []), *places.stores])
     found = [path for path in paths if (path / "manifests").is_dir()]
     for path in found:
@@ -154,7 +157,9 @@ def look_into(path: Path, version: str) -> tuple[StoreSeen, list[Finding]]:
             content = read_manifest(path, name)
             layers = () if content is None else parse_manifest(gguf_manifest(path, content), where=path)[1]
         except DestinationError as error:
-            findings.append(Finding(PROBLEM, str(name), error.what, f"ollama rm {name}, and build it again"))
+            paths = [newer_path(path, name), manifest_path(path, name)]
+            gone = " ".join(shlex.quote(str(each)) for each in paths if os.path.lexists(each))
+            findings.append(Finding(PROBLEM, str(name), error.what, f"rm {gone}, and build or pull it again"))
             continue
         if any(layer.media_type == ADAPTER_TYPE for layer in layers):
             adapted.append(str(name))
@@ -191,9 +196,8 @@ def find_runner(program: str = "") -> Path | None:
 def _ways(seen: Checkup, places: Places, *, refuses: bool) -> Iterator[WayIn]:
     near = is_loopback(urlsplit(seen.address).hostname or "")
     if not seen.version:
-        nobody = "no daemon answers"
-        yield WayIn("create", open=False, why=nobody)
-        yield WayIn("pull", open=False, why=nobody)
+        yield WayIn("create", open=False, why=seen.trouble)
+        yield WayIn("pull", open=False, why=seen.trouble)
     else:
         known = parse_version(seen.version) is not None
         creates = "this Ollama creates adapters" if known else "its version says nothing, so it is asked"

@@ -41,7 +41,7 @@ def command(ctx: click.Context, /, *, store: Path | None, as_json: bool) -> None
 def show(seen: "Checkup") -> None:
     """Print one screen."""
     version = (
-        f"Ollama {seen.version} at {seen.address}" if seen.version else f"none answers at {seen.address}"
+        f"Ollama {seen.version} at {seen.address}" if seen.version else f"{seen.trouble} at {seen.address}"
     )
     say("daemon", version)
     for way in seen.ways:

@@ -221,10 +221,9 @@ def _into_store(package: Package, places: Places, store: Path, progress: Progres
     """Put `package` into `store`, and have a daemon that may be running forget the model's old runner."""
     require_access(package, store, places)
 
-    def put_there() -> Receipt:
-        return replacing(
-            StoreModels(store), package.name, lambda: store_destination.put(package, store, progress)
-        )
+    def put_there(*, served: bool = False) -> Receipt:
+        models = StoreModels(store, served=served)
+        return replacing(models, package.name, lambda: store_destination.put(package, store, progress))
 
     if not may_answer(places.address):
         return put_there()
@@ -232,7 +231,7 @@ def _into_store(package: Package, places: Places, store: Path, progress: Progres
         if _why_no_daemon(daemon):
             return put_there()
         daemon.unload(package.name.display)
-        receipt = put_there()
+        receipt = put_there(served=store_of(daemon, places) == store)
         with contextlib.suppress(DestinationError):  # the model is there, whatever the daemon says now
             daemon.unload(package.name.display)
             if digest_in(daemon, package.name) == receipt.digest:

@@ -62,7 +62,8 @@ class Daemon:
         """
         with self._explained():
             answer = self._http.get("/api/version", timeout=CONNECT_SECONDS)
-            answer.raise_for_status()
+            if answer.is_error:
+                raise ValueError(answer.status_code)
             return str(answer.json()["version"])
 
     def models(self) -> list[Listed]:
@@ -237,7 +238,9 @@ class Daemon:
             raise DestinationError(f"The daemon broke off: {error}.", where=self.address) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DestinationError(
-                "This does not answer like an Ollama daemon.", where=self.address
+                "This does not answer like an Ollama daemon.",
+                where=self.address,
+                hint="OLLAMA_HOST=HOST:PORT of an Ollama",
             ) from error
         except OSError as error:
             raise DestinationError(f"This cannot be read: {error}.", where=error.filename) from error

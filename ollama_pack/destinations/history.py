@@ -97,7 +97,8 @@ def replacing(models: Models, name: ModelName, put: Callable[[], Receipt]) -> Re
     for old in versions(models, name)[KEPT:]:
         _forget(models, old.name)
     first, *others = receipt.lines
-    told = f"the earlier one is kept as {kept}: ollama-pack rollback {name}{models.option}  brings it back"
+    back = f"ollama-pack rollback {current.name}{models.option}"
+    told = f"the earlier one is kept as {kept}: {back}  brings it back"
     return replace(receipt, lines=(first, *others, told))
 
 

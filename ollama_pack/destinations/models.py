@@ -61,9 +61,9 @@ class DaemonModels:
 class StoreModels:
     """The models of a store; blobs that nothing names any more are left to Ollama, which tidies them."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, *, served: bool = False) -> None:
         self.store = store
-        self.option = f" --store {shlex.quote(str(store))}"
+        self.option = "" if served else f" --store {shlex.quote(str(store))}"
 
     def entries(self) -> Iterator[Entry]:
         """Yield every model whose manifest can be read."""

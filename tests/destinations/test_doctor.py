@@ -1,7 +1,9 @@
 """What `doctor` sees of daemons, stores and models, and what it says to do."""
 
 import json
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fake_daemon
@@ -57,6 +59,19 @@ def test_a_daemon_elsewhere_does_not_pull(fake, monkeypatch):
     """A daemon on another machine cannot fetch from this one's loopback."""
     monkeypatch.setattr(doctor, "is_loopback", lambda _: False)
     assert "pull" not in opened(examine(Places(fake.address, ())))
+
+
+def test_something_else_answers(models):
+    """A port where something else listens is not called silent."""
+    handler = type("Handler", (BaseHTTPRequestHandler,), {"log_message": lambda *_: None})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        seen = examine(Places(f"http://127.0.0.1:{server.server_port}", (models,)))
+        server.shutdown()
+        thread.join()
+    assert seen.findings[0].what == "this does not answer like an Ollama daemon"
+    assert opened(seen) == {"store"}
 
 
 def test_little_room(models, monkeypatch):
@@ -149,7 +164,7 @@ def test_a_model_that_does_not_run(case, level, says, models, package):
     found = [finding for finding in findings if says in finding.what]
     assert len(found) == 1, findings
     assert found[0].level == level
-    assert any(word in found[0].fix for word in ("ollama-pack", "ollama rm", "--base"))
+    assert any(word in found[0].fix for word in ("ollama-pack", "ollama rm", "rm /", "--base"))
 
 
 def test_what_ollama_converted_itself(models, package, monkeypatch):
