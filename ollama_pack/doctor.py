@@ -219,9 +219,7 @@ def _around(seen: Checkup, own: Path | None) -> Iterator[Finding]:
     """Yield what is wrong around the models: daemon, disk, runner."""
     version = parse_version(seen.version)
     if not seen.version:
-        yield Finding(
-            WARNING, seen.address, "no Ollama daemon answers", "ollama serve, or OLLAMA_HOST=HOST:PORT"
-        )
+        yield Finding(WARNING, seen.address, seen.trouble, "ollama serve, or OLLAMA_HOST=HOST:PORT")
     elif version is not None and version < GENERATIONS[0].first:
         yield Finding(PROBLEM, f"Ollama {seen.version}", "it knows no adapters in GGUF", "update Ollama")
     if not any(way.open for way in seen.ways):
