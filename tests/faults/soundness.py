@@ -55,6 +55,7 @@ def require_sound(store: Path, before: dict[str, str], name: str, new: str) -> N
         if other != name:
             assert after.get(other) == digest, f"{other} is not what it was"
     assert after.get(name) in (before.get(name), new)
+    assert name not in before or before[name] in after.values(), f"the earlier {name} is lost"
     versions = {other for other in after if other.startswith(f"{name}-")}
     assert after.keys() - before.keys() - versions <= {name}
     assert all(after[version] in (before.get(name), new) for version in versions)
