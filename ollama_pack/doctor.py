@@ -8,15 +8,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ollama_pack.bases.fit import misfits, scrambled_by_ollama
-from ollama_pack.destinations.address import is_loopback, may_answer
+from ollama_pack.destinations.address import is_near, may_answer
 from ollama_pack.destinations.base_model import why_base_fails
 from ollama_pack.destinations.create import surely_refuses
 from ollama_pack.destinations.daemon import Daemon
-from ollama_pack.destinations.generations import GENERATIONS, parse_version
-from ollama_pack.destinations.layers import ADAPTER_TYPE, MODEL_TYPE, parse_manifest
+from ollama_pack.destinations.generations import GENERATIONS, LLAMA_SERVER_FROM, parse_version
+from ollama_pack.destinations.layers import ADAPTER_TYPE, MODEL_TYPE, has_adapter, parse_manifest
 from ollama_pack.destinations.manifests import gguf_manifest, is_newer, names_in, newer_path, read_manifest
 from ollama_pack.destinations.places import Places, can_take, owner_of, store_of
 from ollama_pack.destinations.pull import is_left_behind
@@ -29,9 +28,6 @@ PROBLEM, WARNING = "problem", "warning"
 
 LITTLE_ROOM = 1_000_000_000
 """Bytes of free disk below which a build may not find room."""
-
-WITH_RUNNER = (0, 30, 0)
-"""The first Ollama whose models run in a program of their own, ``llama-server``."""
 
 TOLD = 3
 
@@ -126,7 +122,7 @@ def examine(places: Places) -> Checkup:
                 refuses = surely_refuses(daemon)
                 own = store_of(daemon, places)
         except DestinationError as error:
-            seen.trouble = f"{error.what[:1].lower()}{error.what[1:].rstrip('.')}"
+            seen.trouble = error.clause
     paths = dict.fromkeys([*([own] if own else []), *places.stores])
     found = [path for path in paths if (path / "manifests").is_dir()]
     for path in found:
@@ -161,7 +157,7 @@ def look_into(path: Path, version: str) -> tuple[StoreSeen, list[Finding]]:
             gone = " ".join(shlex.quote(str(each)) for each in paths if os.path.lexists(each))
             findings.append(Finding(PROBLEM, str(name), error.what, f"rm {gone}, and build or pull it again"))
             continue
-        if any(layer.media_type == ADAPTER_TYPE for layer in layers):
+        if has_adapter(layers):
             adapted.append(str(name))
             findings += _of_model(path, name, layers, version)
     return (
@@ -194,7 +190,7 @@ def find_runner(program: str = "") -> Path | None:
 
 
 def _ways(seen: Checkup, places: Places, *, refuses: bool) -> Iterator[WayIn]:
-    near = is_loopback(urlsplit(seen.address).hostname or "")
+    near = is_near(seen.address)
     if not seen.version:
         yield WayIn("create", open=False, why=seen.trouble)
         yield WayIn("pull", open=False, why=seen.trouble)
@@ -235,7 +231,7 @@ def _around(seen: Checkup, own: Path | None) -> Iterator[Finding]:
                 "it cannot be written",
                 "with ollama serve, --via create or --via pull lets the daemon write",
             )
-    needs = version is None or version >= WITH_RUNNER
+    needs = version is None or version >= LLAMA_SERVER_FROM
     if seen.version and needs and seen.runner is None and shutil.which("ollama"):
         yield Finding(
             PROBLEM, "llama-server", "the ollama on PATH has none, and loads no model", "install Ollama anew"

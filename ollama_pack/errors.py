@@ -49,6 +49,11 @@ class PackError(Exception):
         self.hint = hint
         self.found = {about: list(subjects) for about, subjects in (found or {}).items()}
 
+    @property
+    def clause(self) -> str:
+        """Return what is wrong as a part of a sentence."""
+        return f"{self.what[:1].lower()}{self.what[1:].rstrip('.')}"
+
     def __str__(self) -> str:
         lines = [self.what]
         if self.where:

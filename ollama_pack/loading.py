@@ -2,7 +2,6 @@
 
 import contextlib
 
-from ollama_pack.bases.fit import misfits
 from ollama_pack.destinations.base_model import why_base_fails
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.package import Package
@@ -12,9 +11,6 @@ from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.names import parse_name
 from ollama_pack.parts import Report
 from ollama_pack.proofs.load import Answer, prove_load, require_change
-
-TOLD = 3
-"""Reasons that are told of why a model does not load."""
 
 TOKENS = 8
 """How many a model is asked for at each prompt."""
@@ -53,8 +49,7 @@ def _why(package: Package, daemon: Daemon) -> str:
         shown = daemon.show(package.name.display)
     if shown is None:
         return ""
-    fails = why_base_fails(daemon.version(), shown.metadata, shown.shapes)
-    return fails or "; ".join(misfits(read_gguf(package.adapter.path), shown.metadata, shown.shapes)[:TOLD])
+    return why_base_fails(daemon.version(), shown.metadata, shown.shapes)
 
 
 def _does_not_load(package: Package, error: DestinationError, why: str) -> ProofError:

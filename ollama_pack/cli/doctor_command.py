@@ -40,13 +40,11 @@ def command(ctx: click.Context, /, *, store: Path | None, as_json: bool) -> None
 
 def show(seen: "Checkup") -> None:
     """Print one screen."""
-    version = (
-        f"Ollama {seen.version} at {seen.address}" if seen.version else f"{seen.trouble} at {seen.address}"
-    )
-    say("daemon", version)
+    answer = f"Ollama {seen.version}" if seen.version else seen.trouble
+    say("daemon", f"{answer} at {seen.address}")
     for way in seen.ways:
         say("way in", f"{way.via:<7} {'open  ' if way.open else 'closed'}  {way.why}")
-    for store in seen.stores or ():
+    for store in seen.stores:
         say("store", store_line(store))
     if not seen.stores:
         say("store", "none here")

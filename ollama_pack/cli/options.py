@@ -133,13 +133,13 @@ prompt = together(
         help="A PARAMETER, as temperature=0.3; may be repeated.",
     ),
 )
-store = click.option(
-    "--store",
-    type=PATH,
-    default=None,
-    metavar="DIR",
-    help="The Ollama model store; OLLAMA_MODELS if absent, else the user's own.",
-)
+
+
+def store_option(help_text: str) -> Callable[[Any], Any]:
+    """Return ``--store``, which means another thing where a model is put than where models are looked at."""
+    return click.option("--store", type=PATH, default=None, metavar="DIR", help=help_text)
+
+
 delivery = together(
     click.option(
         "--via",
@@ -148,7 +148,7 @@ delivery = together(
         show_default=True,
         help="How it gets in: created or pulled by the daemon, into the model store, or files only.",
     ),
-    store,
+    store_option("The Ollama model store; OLLAMA_MODELS if absent, else the user's own."),
 )
 out = click.option(
     "--out",
@@ -157,13 +157,7 @@ out = click.option(
     metavar="DIR",
     help="Where the GGUF file and Modelfile.txt go; DIR itself if absent.",
 )
-model_store = click.option(
-    "--store",
-    type=PATH,
-    default=None,
-    metavar="DIR",
-    help="An Ollama model store; the daemon's models if absent, where one answers.",
-)
+model_store = store_option("An Ollama model store; the daemon's models if absent, where one answers.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 speech = together(
     as_json,

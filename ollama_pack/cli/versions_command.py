@@ -28,7 +28,7 @@ def command(*, name: str, store: Path | None, as_json: bool) -> None:
       ollama-pack versions ada-lovelace
       ollama-pack rollback ada-lovelace
     """
-    from ollama_pack.destinations.history import find, versions
+    from ollama_pack.destinations.history import past
     from ollama_pack.destinations.models import models_at
     from ollama_pack.destinations.places import places_from
     from ollama_pack.errors import InputError
@@ -36,7 +36,7 @@ def command(*, name: str, store: Path | None, as_json: bool) -> None:
 
     model = parse_name(name)
     with models_at(places_from(os.environ, store=store), model) as models:
-        current, earlier = find(models, model), versions(models, model)
+        current, earlier = past(models, model)
     if current is None and not earlier:
         raise InputError(f"There is no model {model}.", hint="ollama list  shows what is there")
     rows = [*([("current", current)] if current else []), *(("kept", entry) for entry in earlier)]

@@ -63,6 +63,11 @@ def is_loopback(host: str) -> bool:
     return host == "localhost"
 
 
+def is_near(address: str) -> bool:
+    """Return whether a daemon's address is this machine's own loopback."""
+    return is_loopback(urlsplit(address).hostname or "")
+
+
 def may_answer(address: str) -> bool:
     """Return False where surely nothing listens; told at once for this machine, unknown (True) for others."""
     target = urlsplit(address)

@@ -10,11 +10,10 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ollama_pack.destinations import create, folder, pull
 from ollama_pack.destinations import store as store_destination
-from ollama_pack.destinations.address import is_loopback, may_answer
+from ollama_pack.destinations.address import is_near, may_answer
 from ollama_pack.destinations.base_model import digest_in
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.history import replacing
@@ -144,7 +143,7 @@ def _ways(package: Package, daemon: Daemon, places: Places, progress: Progress |
         store = store_of(daemon, places)
         if store is not None and can_take(store):
             yield stored(store, f"Ollama {at} reads it, and a GGUF file keeps its prompt there")
-        if _is_near(daemon):
+        if is_near(daemon.address):
             yield pulled(f"Ollama {at} would guess a prompt, and a GGUF file that it pulls keeps its own")
     refusing = f"Ollama {daemon.version()} {at} creates no adapters, but runs them"
     if not create.surely_refuses(daemon):
@@ -179,10 +178,6 @@ def _pull_way(package: Package, daemon: Daemon, progress: Progress | None) -> Ca
     )
 
 
-def _is_near(daemon: Daemon) -> bool:
-    return is_loopback(urlsplit(daemon.address).hostname or "")
-
-
 def _refuse_own_base(package: Package) -> None:
     tag = package.base.tag
     if package.base.gguf is None and tag and package.name.same_as(parse_name(tag)):
@@ -204,7 +199,7 @@ def _why_no_daemon(daemon: Daemon) -> str:
     try:
         daemon.version()
     except DestinationError as error:
-        return f"{error.what[:1].lower()}{error.what[1:].rstrip('.')} at {daemon.address}"
+        return f"{error.clause} at {daemon.address}"
     return ""
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ollama_pack.destinations.address import is_loopback
+from ollama_pack.destinations.address import is_near
 from ollama_pack.destinations.answers import NEVER, Listed, Shown, read_shown
 from ollama_pack.destinations.refusals import reason_of, said_no
 from ollama_pack.errors import DestinationError
@@ -38,7 +38,7 @@ class Daemon:
 
         self.address = address
         timeout = httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
-        far = not is_loopback(httpx.URL(address).host)
+        far = not is_near(address)
         # No proxy reaches this machine's loopback, and to read the certificates for it takes 40 ms.
         options: dict[str, Any] = {"timeout": timeout, "trust_env": far, "verify": far}
         self._http: httpx.Client = httpx.Client(base_url=address, **options)

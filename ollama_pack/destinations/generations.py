@@ -66,7 +66,8 @@ GENERATIONS = (
 )
 """From old to new. Sources: Ollama's release notes and source; docs/ways.md says what was tried."""
 
-NO_LORA_UNTIL, NO_TRANSLATION_FROM = GENERATIONS[2].first, GENERATIONS[4].first
+LLAMA_SERVER_FROM, NO_TRANSLATION_FROM = GENERATIONS[2].first, GENERATIONS[4].first
+"""The first release that runs models in llama-server, with LoRA for all; and that refuses to translate."""
 
 
 def parse_version(text: str) -> Version | None:
@@ -94,7 +95,7 @@ def why_not_run(text: str, arch: str, *, translated: bool) -> str:
     """
     version = parse_version(text)
     since = NEW_ENGINE.get(arch)
-    if version is not None and since is not None and since <= version < NO_LORA_UNTIL:
+    if version is not None and since is not None and since <= version < LLAMA_SERVER_FROM:
         return f"Ollama {text} runs {arch} on an engine without LoRA; 0.30 and later have it"
     if not translated:
         return ""

@@ -67,8 +67,13 @@ def find(models: Models, name: ModelName) -> Entry | None:
 
 def versions(models: Models, name: ModelName) -> list[Entry]:
     """Return the earlier versions of a model, the latest first."""
-    current = find(models, name)
-    return [entry for entry in _kept(models, name) if current is None or entry.digest != current.digest]
+    return past(models, name)[1]
+
+
+def past(models: Models, name: ModelName) -> tuple[Entry | None, list[Entry]]:
+    """Return a model, None where there is none, and its earlier versions, the latest first."""
+    current, kept = _listed(models, name)
+    return current, [entry for entry in kept if current is None or entry.digest != current.digest]
 
 
 def version_name(name: ModelName, digest: str) -> ModelName:
@@ -114,7 +119,7 @@ def roll_back(models: Models, name: ModelName, version: str = "") -> tuple[Entry
         InputError: there is no such version, or there are several.
         DestinationError: it cannot be done; then nothing is lost.
     """
-    known, current = versions(models, name), find(models, name)
+    current, known = past(models, name)
     chosen = _chosen(known, name, version)
     target = current.name if current else replace(chosen.name, tag=name.tag)
     earlier = None
@@ -136,7 +141,7 @@ def remove(models: Models, name: ModelName) -> list[ModelName]:
         RefusedError: it has no adapter, so it is none of ours.
         DestinationError: it cannot be removed.
     """
-    current, earlier = find(models, name), _kept(models, name)
+    current, earlier = _listed(models, name)
     if current is None and not earlier:
         raise InputError(f"There is no model {name}.", hint="ollama list  shows what is there")
     if current is not None and not models.has_adapter(current.name):
@@ -152,10 +157,12 @@ def remove(models: Models, name: ModelName) -> list[ModelName]:
     return gone
 
 
-def _kept(models: Models, name: ModelName) -> list[Entry]:
-    """Return every entry that is called like a version, the latest first; it may be the current one too."""
-    kept = [entry for entry in models.entries() if entry.name.same_as(version_name(name, entry.digest))]
-    return sorted(kept, key=lambda entry: entry.changed, reverse=True)
+def _listed(models: Models, name: ModelName) -> tuple[Entry | None, list[Entry]]:
+    """Return a model, and every entry that is called like a version of it, the current one too."""
+    entries = list(models.entries())
+    current = next((entry for entry in entries if entry.name.same_as(name)), None)
+    kept = [entry for entry in entries if entry.name.same_as(version_name(name, entry.digest))]
+    return current, sorted(kept, key=lambda entry: entry.changed, reverse=True)
 
 
 def _chosen(known: list[Entry], name: ModelName, version: str) -> Entry:

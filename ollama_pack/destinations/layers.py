@@ -135,9 +135,9 @@ def inherited(layer: Layer, base_name: str, content: bytes | None = None) -> Lay
     return replace(layer, origin=base_name, content=content)
 
 
-def has_adapter(base: BaseImage) -> bool:
-    """Return whether the base brings an adapter of its own; Ollama adds the two up."""
-    return any(layer.media_type == ADAPTER_TYPE for layer in base.layers)
+def has_adapter(layers: Iterable[Layer]) -> bool:
+    """Return whether there is an adapter among the layers of a model."""
+    return any(layer.media_type == ADAPTER_TYPE for layer in layers)
 
 
 def check_kind(name: str, model_format: str, remote: str) -> None:

@@ -127,7 +127,12 @@ def manifest_texts(store: Path) -> Iterator[str]:
 
 def digest_of_bytes(content: bytes) -> str:
     """Return ``sha256:`` and the digest of some bytes."""
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+    return f"sha256:{listed_digest(content)}"
+
+
+def listed_digest(manifest: bytes) -> str:
+    """Return what Ollama lists as a model's digest: 64 hexadecimal digits, of its manifest."""
+    return hashlib.sha256(manifest).hexdigest()
 
 
 def point(store: Path, name: ModelName, digest: str) -> Path:

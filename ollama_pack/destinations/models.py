@@ -1,7 +1,6 @@
 """The models that are there: in a daemon, or in a store without one."""
 
 import contextlib
-import json
 import shlex
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -10,12 +9,12 @@ from pathlib import Path
 from ollama_pack.destinations.address import may_answer
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.history import Entry, Models
-from ollama_pack.destinations.layers import ADAPTER_TYPE
+from ollama_pack.destinations.layers import has_adapter, parse_manifest
 from ollama_pack.destinations.manifests import (
-    digest_of_bytes,
     erase,
     gguf_manifest,
     has_manifest,
+    listed_digest,
     names_in,
     read_manifest,
     written_at,
@@ -72,10 +71,8 @@ class StoreModels:
                 name = ModelName(*parts)
                 content = read_manifest(self.store, name)
                 if content is not None:
-                    digest = digest_of_bytes(content).removeprefix("sha256:")
-                    yield Entry(
-                        name, digest, datetime.fromtimestamp(written_at(self.store, name), timezone.utc)
-                    )
+                    changed = datetime.fromtimestamp(written_at(self.store, name), timezone.utc)
+                    yield Entry(name, listed_digest(content), changed)
 
     def copy(self, source: ModelName, target: ModelName) -> None:
         """Write a manifest under a second name."""
@@ -94,12 +91,10 @@ class StoreModels:
 
     def has_adapter(self, name: ModelName) -> bool:
         """Return whether a manifest names an adapter."""
-        content = read_manifest(self.store, name)
-        try:
-            layers = json.loads(gguf_manifest(self.store, content or b""))["layers"]
-            return any(layer["mediaType"] == ADAPTER_TYPE for layer in layers)
-        except (ValueError, KeyError, TypeError):
-            return False
+        with contextlib.suppress(DestinationError):  # what cannot be read is not known to have one
+            content = gguf_manifest(self.store, read_manifest(self.store, name) or b"")
+            return has_adapter(parse_manifest(content, where=self.store)[1])
+        return False
 
 
 @contextlib.contextmanager

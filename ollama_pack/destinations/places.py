@@ -1,7 +1,6 @@
 """Where a model may be put: the daemon's address, stores on this machine, a folder."""
 
 import contextlib
-import hashlib
 import os
 import shlex
 from collections.abc import Callable, Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 from ollama_pack.destinations import store as store_destination
 from ollama_pack.destinations.address import may_answer, parse_host
 from ollama_pack.destinations.daemon import Daemon
-from ollama_pack.destinations.manifests import NEWER, read_manifest
+from ollama_pack.destinations.manifests import NEWER, listed_digest, read_manifest
 from ollama_pack.destinations.package import Package
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.names import parse_name
@@ -166,7 +165,7 @@ def store_of(daemon: Daemon, places: Places) -> Path | None:
         for store in candidates:
             with contextlib.suppress(DestinationError):  # a closed door is not our daemon's
                 content = read_manifest(store, name)
-                if content is not None and hashlib.sha256(content).hexdigest() == model.digest:
+                if content is not None and listed_digest(content) == model.digest:
                     return store
     return None
 

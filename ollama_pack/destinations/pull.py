@@ -7,21 +7,20 @@ other. The base is in the daemon already and is never moved: the adapter is, and
 
 import contextlib
 import re
-from collections.abc import Iterable
 from dataclasses import replace
-from urllib.parse import urlsplit
 
-from ollama_pack.destinations.address import is_loopback, may_answer
+from ollama_pack.destinations.address import is_near, may_answer
 from ollama_pack.destinations.base_model import digest_in, plan_through, ready_base
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.layers import BaseImage, Image, build_image, image_of_gguf
 from ollama_pack.destinations.learning import learn
 from ollama_pack.destinations.loopback import Registry, UnreachableError, did_not_come, serving
+from ollama_pack.destinations.models import DaemonModels
 from ollama_pack.destinations.package import Package, Plan, replaced
 from ollama_pack.destinations.store import spelled_as_in
-from ollama_pack.errors import DestinationError, InputError
+from ollama_pack.errors import DestinationError
 from ollama_pack.files import digest_of
-from ollama_pack.names import ModelName, parse_name
+from ollama_pack.names import ModelName
 from ollama_pack.parts import Progress, Receipt
 
 VIA = "pull"
@@ -91,7 +90,7 @@ def tidy(daemon: Daemon) -> None:
 
 
 def _require_near(daemon: Daemon) -> None:
-    if not is_loopback(urlsplit(daemon.address).hostname or ""):
+    if not is_near(daemon.address):
         raise UnreachableError(
             "The daemon is on another machine, and would have to fetch the model from this one's loopback.",
             where=daemon.address,
@@ -106,14 +105,9 @@ def _settled(package: Package, daemon: Daemon, progress: Progress | None) -> tup
         base = learn(daemon, package.base.tag)
     else:
         base = image_of_gguf(package.base, digest_of(gguf, progress), gguf.stat().st_size)
-    named = replace(package, name=spelled_as_in(_names_in(daemon), package.name))
+    there = (entry.name.parts for entry in DaemonModels(daemon).entries())
+    named = replace(package, name=spelled_as_in(there, package.name))
     return named, build_image(named, base)
-
-
-def _names_in(daemon: Daemon) -> Iterable[tuple[str, ...]]:
-    for model in daemon.models():
-        with contextlib.suppress(InputError):  # a model of the cloud
-            yield parse_name(model.name).parts
 
 
 def _fetch(package: Package, daemon: Daemon, registry: Registry, progress: Progress | None) -> None:

@@ -24,9 +24,9 @@ from ollama_pack.destinations.layers import (
     stacked,
 )
 from ollama_pack.destinations.manifests import (
-    digest_of_bytes,
     gguf_manifest,
     has_manifest,
+    listed_digest,
     names_in,
     read_manifest,
 )
@@ -69,7 +69,7 @@ def put(package: Package, store: Path, progress: Progress | None = None) -> Rece
         bytes_written=shelf.written,
         lines=(
             f"registered {package.name} in {store}",
-            *replaced(_digest(before), image.digest),
+            *replaced(listed_digest(before) if before is not None else "", image.digest),
             *shelf.lines,
             *told,
         ),
@@ -158,10 +158,6 @@ def _settled(package: Package, store: Path, progress: Progress | None) -> tuple[
     return replace(package, name=spelled_as_in(names_in(store), package.name)), base
 
 
-def _digest(manifest: bytes | None) -> str:
-    return "" if manifest is None else digest_of_bytes(manifest).removeprefix("sha256:")
-
-
 def _size(gguf: Path) -> int:
     try:
         return gguf.stat().st_size
@@ -209,7 +205,7 @@ def _label(layer: Layer) -> str:
 
 def _look(package: Package, base: BaseImage, store: Path) -> list[str]:
     """Require that the adapter fits its base, and return what to tell the user of that."""
-    told = [stacked(package.base.tag)] if has_adapter(base) else []
+    told = [stacked(package.base.tag)] if has_adapter(base.layers) else []
     for layer in base.layers:
         if layer.media_type == MODEL_TYPE:
             told += look_at_file(package, layer.file or blob_path(store, layer.digest))

@@ -107,7 +107,7 @@ def test_every_closed_way_is_told(fake, package, monkeypatch):
     """A store that is not the daemon's is not written behind the user's back: then every way is closed."""
     fake.becomes("0.33.0", creates=False)
     monkeypatch.setattr(where, "_path_in", {}.get)  # the daemon names a path nobody here has
-    monkeypatch.setattr(choose.pull, "is_loopback", lambda _: False)  # and is on another machine
+    monkeypatch.setattr(choose.pull, "is_near", lambda _: False)  # and is on another machine
     before = snapshot(fake.store)
     with pytest.raises(DestinationError, match="Every way in is closed") as caught:
         choose.put(package, Places(fake.address, (Path("/nonexistent"),)))

@@ -42,7 +42,7 @@ def test_an_empty_daemon_fetches_a_file_and_its_prompt_stays(empty, file_base, t
 
 def test_a_guess_is_told_where_nothing_else_is_open(empty, file_base, monkeypatch):
     """A daemon elsewhere can only create: the model stays, and the note that its prompt was guessed."""
-    monkeypatch.setattr(choose, "is_loopback", lambda _: False)
+    monkeypatch.setattr(choose, "is_near", lambda _: False)
     receipt = choose.put(file_base, Places(empty.address, ()))
     assert receipt.via == "create"
     assert "of its own guess" in receipt.lines[-1]

@@ -57,7 +57,7 @@ def test_no_way_in(tmp_path):
 
 def test_a_daemon_elsewhere_does_not_pull(fake, monkeypatch):
     """A daemon on another machine cannot fetch from this one's loopback."""
-    monkeypatch.setattr(doctor, "is_loopback", lambda _: False)
+    monkeypatch.setattr(doctor, "is_near", lambda _: False)
     assert "pull" not in opened(examine(Places(fake.address, ())))
 
 

@@ -131,7 +131,7 @@ def test_a_base_that_would_ignore_the_adapter_is_refused(config):
 def test_a_base_with_an_adapter_is_known():
     """An adapter of the base's is kept, and can be warned of."""
     base = BaseImage((layer("model"), layer("adapter", b"1")), PLAIN)
-    assert has_adapter(base)
+    assert has_adapter(base.layers)
     kinds = [found.media_type for found in build_image(package(), base).layers]
     assert kinds.count(f"{IMAGE}adapter") == 2
 

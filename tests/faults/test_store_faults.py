@@ -17,6 +17,8 @@ from ollama_pack.destinations.package import Package
 from ollama_pack.destinations.places import Places
 from ollama_pack.errors import DestinationError
 
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="NOT TESTED: this system has no fork")
+
 NAME = "ada:latest"
 CASES = [(newer, taken) for newer in (False, True) for taken in (False, True)]
 FAILED, UNEXPECTED = 6, 99
@@ -82,7 +84,6 @@ def expected(package: Package, store: Path) -> str:
     return models(store)[NAME]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="NOT TESTED: this system has no fork")
 @pytest.mark.parametrize(("newer", "taken"), CASES)
 def test_killed_at_every_step(newer, taken, new_store, package, record_property):
     """Every model is whole after kill -9 at any step, and the next run succeeds."""
@@ -104,7 +105,6 @@ def test_killed_at_every_step(newer, taken, new_store, package, record_property)
     assert tried > 40
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="NOT TESTED: this system has no fork")
 @pytest.mark.parametrize(("newer", "taken"), CASES)
 def test_a_disk_full_from_every_step_on(newer, taken, new_store, package, record_property):
     """A full disk is an error that leaves every model as it was, and no blob that nobody needs."""
@@ -128,7 +128,6 @@ def test_a_disk_full_from_every_step_on(newer, taken, new_store, package, record
     assert tried > 8
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="NOT TESTED: this system has no fork")
 @pytest.mark.parametrize("newer", [False, True])
 def test_two_at_once(newer, new_store, package, earlier, record_property):
     """Two builds of one name at the same time: one of them has it in the end, and both are whole."""
