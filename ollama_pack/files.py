@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,9 @@ CHUNK = 1 << 20
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EROFS)
 
+
+SMALL = 16 << 20
+"""Bytes of a manifest, a configuration or parameters; real ones have a few thousand."""
 
 DRAFT = ".ollama-pack-"
 """How the name of a file begins that is not whole yet."""
@@ -71,6 +75,20 @@ def whole_file(target: Path, *, temporary_in: Path | None = None) -> Iterator[Bi
         finally:
             if temporary is not None:
                 temporary.unlink(missing_ok=True)
+
+
+def read_small(path: Path, most: int = SMALL) -> bytes:
+    """Return the bytes of a file that should have few.
+
+    Raises:
+        OSError: it cannot be read, has more than `most`, or is none: a pipe would be waited for without end.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    if found.st_size > most:
+        raise OSError(errno.EFBIG, f"it has more than {most} bytes", str(path))
+    return path.read_bytes()
 
 
 def digest_of(path: Path, progress: Progress | None = None) -> str:

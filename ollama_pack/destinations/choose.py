@@ -9,6 +9,7 @@ Every way that was tried and closed is told.
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from ollama_pack.destinations import create, folder, pull
@@ -132,8 +133,9 @@ def _ways(package: Package, daemon: Daemon, places: Places, progress: Progress |
     if places.named:
         yield stored(store_for(package, places), "--store names it")
         return
-    absent = _why_no_daemon(daemon)
+    absent = daemon.why_absent()
     if absent:
+        absent = f"{absent} at {daemon.address}"
         yield stored(store_for(package, places, absent), absent)
         return
     at = f"at {daemon.address}"
@@ -195,21 +197,14 @@ def _check_parameters(package: Package) -> None:
         raise InputError(listing("Ollama would not read these parameters.", faults))
 
 
-def _why_no_daemon(daemon: Daemon) -> str:
-    try:
-        daemon.version()
-    except DestinationError as error:
-        return f"{error.clause} at {daemon.address}"
-    return ""
-
-
 def _through(
     way: Callable[[Package, Daemon, Progress | None], Receipt],
     package: Package,
     daemon: Daemon,
     progress: Progress | None,
 ) -> Receipt:
-    return replacing(DaemonModels(daemon), package.name, lambda: way(package, daemon, progress))
+    daemon.version()  # tells in seconds where nobody answers; other questions may take a daemon minutes
+    return replacing(DaemonModels(daemon), package.name, lambda: way(package, daemon, progress), progress)
 
 
 def _into_store(package: Package, places: Places, store: Path, progress: Progress | None) -> Receipt:
@@ -218,12 +213,13 @@ def _into_store(package: Package, places: Places, store: Path, progress: Progres
 
     def put_there(*, served: bool = False) -> Receipt:
         models = StoreModels(store, served=served)
-        return replacing(models, package.name, lambda: store_destination.put(package, store, progress))
+        put = partial(store_destination.put, package, store, progress)
+        return replacing(models, package.name, put, progress)
 
     if not may_answer(places.address):
         return put_there()
     with Daemon(places.address) as daemon:
-        if _why_no_daemon(daemon):
+        if daemon.why_absent():
             return put_there()
         daemon.unload(package.name.display)
         receipt = put_there(served=store_of(daemon, places) == store)

@@ -14,7 +14,7 @@ from typing import Any
 from ollama_pack.destinations.address import is_near
 from ollama_pack.destinations.answers import NEVER, Listed, Shown, read_shown
 from ollama_pack.destinations.refusals import reason_of, said_no
-from ollama_pack.errors import DestinationError
+from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.parts import Progress
 
 CHUNK = 1 << 20
@@ -30,6 +30,9 @@ class Daemon:
 
     Args:
         address: ``http://127.0.0.1:11434``, as `parse_host` returns it.
+
+    Raises:
+        InputError: it is none, or its host is no name that can be looked up.
     """
 
     def __init__(self, address: str) -> None:
@@ -41,8 +44,13 @@ class Daemon:
         far = not is_near(address)
         # No proxy reaches this machine's loopback, and to read the certificates for it takes 40 ms.
         options: dict[str, Any] = {"timeout": timeout, "trust_env": far, "verify": far}
-        self._http: httpx.Client = httpx.Client(base_url=address, **options)
-        self._client: ollama.Client = ollama.Client(host=address, **options)
+        try:
+            self._http: httpx.Client = httpx.Client(base_url=address, **options)
+            self._client: ollama.Client = ollama.Client(host=address, **options)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise InputError(
+                f"OLLAMA_HOST is no address: {error}.", where=address, hint="OLLAMA_HOST=HOST:PORT"
+            ) from error
 
     def __enter__(self) -> "Daemon":
         return self
@@ -65,6 +73,14 @@ class Daemon:
             if answer.is_error:
                 raise ValueError(answer.status_code)
             return str(answer.json()["version"])
+
+    def why_absent(self) -> str:
+        """Return why nothing goes through this daemon, empty where it answers as one."""
+        try:
+            self.version()
+        except DestinationError as error:
+            return error.clause
+        return ""
 
     def models(self) -> list[Listed]:
         """Return the models it has.

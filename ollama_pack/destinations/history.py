@@ -6,17 +6,19 @@ and runs it like any other, and nothing of ours has to be remembered.
 """
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+from ollama_pack.destinations.turns import alone
 from ollama_pack.errors import DestinationError, InputError, RefusedError
 from ollama_pack.names import LONGEST_PART, ModelName
-from ollama_pack.parts import Receipt
+from ollama_pack.parts import Progress, Receipt
 
 KEPT = 3
-"""Versions of a model that are kept; the oldest goes when there is one more."""
+"""Versions of a model that are kept; the oldest with an adapter goes when there is one more."""
 
 SHORT = 8
 """Digits of a digest that tell versions apart."""
@@ -59,6 +61,9 @@ class Models(Protocol):
     def has_adapter(self, name: ModelName) -> bool:
         """Return whether a model has an adapter."""
 
+    def why_broken(self, name: ModelName) -> str:
+        """Return what a model lacks to run, empty where nothing is seen to be missing."""
+
 
 def find(models: Models, name: ModelName) -> Entry | None:
     """Return the entry of a model, None where there is none."""
@@ -77,34 +82,43 @@ def past(models: Models, name: ModelName) -> tuple[Entry | None, list[Entry]]:
 
 
 def version_name(name: ModelName, digest: str) -> ModelName:
-    """Return what a version of a model is called."""
-    return replace(name, tag=f"{name.tag[: LONGEST_PART - SHORT - 1]}-{digest[:SHORT]}")
+    """Return what a version of a model is called; a tag too long for that is cut, and has its own digest."""
+    tag, longest = name.tag, LONGEST_PART - SHORT - 1
+    if len(tag) > longest:
+        whole = hashlib.sha256(tag.lower().encode()).hexdigest()[:SHORT]
+        tag = f"{tag[: longest - SHORT - 1]}-{whole}"
+    return replace(name, tag=f"{tag}-{digest[:SHORT]}")
 
 
-def replacing(models: Models, name: ModelName, put: Callable[[], Receipt]) -> Receipt:
+def replacing(
+    models: Models, name: ModelName, put: Callable[[], Receipt], progress: Progress | None = None
+) -> Receipt:
     """Put a model, and keep the one that had its name as a version; not where it is the very same.
+
+    Another `ollama-pack` of this machine that works on the name is waited for.
 
     Raises:
         PackError: as `put` does; then what was there is as it was, or kept.
     """
-    current = find(models, name)
-    if current is None:
-        return put()
-    kept = version_name(current.name, current.digest)
-    with contextlib.ExitStack() as undo:
-        undo.callback(_forget_unless_needed, models, current, kept)
-        models.copy(current.name, kept)
-        receipt = put()
-        if receipt.digest == current.digest:
-            return receipt
-        undo.pop_all()
-    _forget(models, version_name(current.name, receipt.digest))
-    for old in versions(models, name)[KEPT:]:
-        _forget(models, old.name)
+    with alone(name, progress):
+        current = find(models, name)
+        if current is None:
+            return put()
+        kept = version_name(current.name, current.digest)
+        with contextlib.ExitStack() as undo:
+            undo.callback(_forget_unless_needed, models, current, kept)
+            models.copy(current.name, kept)
+            receipt = put()
+            if receipt.digest == current.digest:
+                return receipt
+            undo.pop_all()
+        _forget(models, version_name(current.name, receipt.digest))
+        gone = _prune(models, name)
     first, *others = receipt.lines
     back = f"ollama-pack rollback {current.name}{models.option}"
-    told = f"the earlier one is kept as {kept}: {back}  brings it back"
-    return replace(receipt, lines=(first, *others, told))
+    told = [f"the earlier one is kept as {kept}: {back}  brings it back"]
+    told += [f"{old}, an earlier one, is removed: {KEPT} are kept" for old in gone]
+    return replace(receipt, lines=(first, *others, *told))
 
 
 def roll_back(models: Models, name: ModelName, version: str = "") -> tuple[Entry, Entry | None]:
@@ -119,18 +133,25 @@ def roll_back(models: Models, name: ModelName, version: str = "") -> tuple[Entry
         InputError: there is no such version, or there are several.
         DestinationError: it cannot be done; then nothing is lost.
     """
-    current, known = past(models, name)
-    chosen = _chosen(known, name, version)
-    target = current.name if current else replace(chosen.name, tag=name.tag)
-    earlier = None
-    if current is not None:
-        earlier = replace(current, name=version_name(current.name, current.digest))
-        models.copy(current.name, earlier.name)
-    models.unload(target)
-    models.copy(chosen.name, target)
-    models.unload(target)
-    _forget(models, chosen.name)
-    return replace(chosen, name=target), earlier
+    with alone(name):
+        current, known = past(models, name)
+        chosen = _chosen(known, name, version)
+        lost = models.why_broken(chosen.name)
+        if lost:
+            raise DestinationError(
+                f"{chosen.name} would not run: {lost}.",
+                hint=f"ollama-pack versions {name}{models.option}  lists the others",
+            )
+        target = current.name if current else replace(chosen.name, tag=name.tag)
+        earlier = None
+        if current is not None:
+            earlier = replace(current, name=version_name(current.name, current.digest))
+            models.copy(current.name, earlier.name)
+        models.unload(target)
+        models.copy(chosen.name, target)
+        models.unload(target)
+        _forget(models, chosen.name)
+        return replace(chosen, name=target), earlier
 
 
 def remove(models: Models, name: ModelName) -> list[ModelName]:
@@ -141,20 +162,21 @@ def remove(models: Models, name: ModelName) -> list[ModelName]:
         RefusedError: it has no adapter, so it is none of ours.
         DestinationError: it cannot be removed.
     """
-    current, earlier = _listed(models, name)
-    if current is None and not earlier:
-        raise InputError(f"There is no model {name}.", hint="ollama list  shows what is there")
-    if current is not None and not models.has_adapter(current.name):
-        raise RefusedError(
-            f"{current.name} has no adapter, so ollama-pack did not make it.",
-            hint=f"ollama rm {current.name}  if it is not needed any more",
-        )
-    ours = [entry.name for entry in earlier if models.has_adapter(entry.name)]
-    gone = [*([current.name] if current else []), *ours]
-    for each in gone:
-        models.unload(each)
-        models.delete(each)
-    return gone
+    with alone(name):
+        current, earlier = _listed(models, name)
+        if current is None and not earlier:
+            raise InputError(f"There is no model {name}.", hint="ollama list  shows what is there")
+        if current is not None and not models.has_adapter(current.name):
+            raise RefusedError(
+                f"{current.name} has no adapter, so ollama-pack did not make it.",
+                hint=f"ollama rm {current.name}  if it is not needed any more",
+            )
+        ours = [entry.name for entry in earlier if models.has_adapter(entry.name)]
+        gone = [*([current.name] if current else []), *ours]
+        for each in gone:
+            models.unload(each)
+            models.delete(each)
+        return gone
 
 
 def _listed(models: Models, name: ModelName) -> tuple[Entry | None, list[Entry]]:
@@ -190,6 +212,19 @@ def _forget_unless_needed(models: Models, current: Entry, kept: ModelName) -> No
         found = find(models, current.name)
         if found is not None and found.digest == current.digest:
             models.delete(kept)
+
+
+def _prune(models: Models, name: ModelName) -> list[ModelName]:
+    """Remove the oldest versions there are too many of; one without an adapter is the user's, and stays."""
+    ours, gone = 0, []
+    for entry in versions(models, name):
+        with contextlib.suppress(DestinationError):  # what matters is done
+            if models.has_adapter(entry.name):
+                ours += 1
+                if ours > KEPT:
+                    models.delete(entry.name)
+                    gone.append(entry.name)
+    return gone
 
 
 def _forget(models: Models, name: ModelName) -> None:

@@ -82,7 +82,7 @@ def parse_manifest(content: bytes, *, where: object) -> tuple[Layer, tuple[Layer
         document = json.loads(content)
         config = _entry(document["config"])
         return config, tuple(_entry(entry) for entry in document["layers"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DestinationError("This is not the manifest of a model.", where=where) from error
 
 

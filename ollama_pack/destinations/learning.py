@@ -88,7 +88,7 @@ def _copied(daemon: Daemon, tag: str, name: str) -> Iterator[None]:
 def _configuration(heard: _Heard, config: Layer, daemon: Daemon, tag: str) -> dict[str, Any]:
     try:
         found = json.loads(heard.blobs[config.digest])
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise DestinationError(
             f"The daemon did not tell the configuration of {tag}.", where=daemon.address
         ) from error

@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import DRAFT, explained
+from ollama_pack.files import DRAFT, explained, read_small
 from ollama_pack.names import DEFAULT_HOST, ModelName, blob_path, manifest_path
+from ollama_pack.parts import Layer
 
 NEWER = "manifests-v2"
 PUBLIC_HOST = "ollama.com"
@@ -39,9 +40,14 @@ def newer_path(store: Path, name: ModelName) -> Path:
     return store.joinpath(NEWER, host, name.namespace, name.model, name.tag)
 
 
+def is_store(directory: Path) -> bool:
+    """Return whether models are, or were, in a directory."""
+    return (directory / "manifests").is_dir() or is_newer(directory)
+
+
 def has_manifest(store: Path, name: ModelName) -> bool:
     """Return whether a store has a model, in either layout."""
-    return newer_path(store, name).exists() or manifest_path(store, name).is_file()
+    return newer_path(store, name).is_file() or manifest_path(store, name).is_file()
 
 
 def read_manifest(store: Path, name: ModelName) -> bytes | None:
@@ -52,11 +58,13 @@ def read_manifest(store: Path, name: ModelName) -> bytes | None:
     """
     for path in (newer_path(store, name), manifest_path(store, name)):
         try:
-            return path.read_bytes()
+            return read_small(path)
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise DestinationError(f"This cannot be read: {error.strerror or error}.", where=path) from error
+            raise DestinationError(
+                f"This manifest cannot be read: {error.strerror or error}.", where=path
+            ) from error
     return None
 
 
@@ -72,8 +80,8 @@ def gguf_manifest(store: Path, content: bytes) -> bytes:
             return content
         children = document["manifests"]
         chosen = next(child for child in children if child.get("runner") in _GGUF_RUNNERS)
-        return blob_path(store, chosen["digest"]).read_bytes()
-    except ValueError:
+        return read_small(blob_path(store, chosen["digest"]))
+    except (ValueError, RecursionError):
         return content  # whoever parses it says what is wrong
     except (StopIteration, KeyError, TypeError, AttributeError) as error:
         raise DestinationError(
@@ -81,6 +89,15 @@ def gguf_manifest(store: Path, content: bytes) -> bytes:
         ) from error
     except OSError as error:
         raise DestinationError(f"A manifest cannot be read: {error.strerror}.", where=store) from error
+
+
+def why_lost(store: Path, layer: Layer) -> str:
+    """Return why a layer's bytes are not in a store, empty where a file of its size is; it is not read."""
+    path = blob_path(store, layer.digest)
+    if not path.is_file():
+        return f"its blob {layer.digest[:19]}… is not there"
+    found = path.stat().st_size
+    return "" if found == layer.size else f"its blob {layer.digest[:19]}… has {found} of {layer.size} bytes"
 
 
 def written_at(store: Path, name: ModelName) -> float:
@@ -106,15 +123,19 @@ def erase(store: Path, name: ModelName) -> None:
 
 def names_in(store: Path) -> Iterator[tuple[str, str, str, str]]:
     """Yield host, namespace, model and tag of every model, as they are spelled there."""
-    seen = set()
+    yield from dict.fromkeys(parts for parts, path in entries_in(store) if path.is_file())
+
+
+def entries_in(store: Path) -> Iterator[tuple[tuple[str, str, str, str], Path]]:
+    """Yield whatever lies where manifests do: host, namespace, model and tag, and the path."""
     for folder in (store / NEWER, store / "manifests"):
         for path in sorted(folder.glob("*/*/*/*")):
             host, namespace, model, tag = path.parts[-4:]
             if folder.name == NEWER:
+                if host == DEFAULT_HOST:  # it has another name there, and nobody looks here
+                    continue
                 host = DEFAULT_HOST if host == PUBLIC_HOST else host.replace("%3A", ":")
-            if (host, namespace, model, tag) not in seen:
-                seen.add((host, namespace, model, tag))
-                yield host, namespace, model, tag
+            yield (host, namespace, model, tag), path
 
 
 def manifest_texts(store: Path) -> Iterator[str]:
@@ -122,7 +143,7 @@ def manifest_texts(store: Path) -> Iterator[str]:
     for folder in (store / NEWER, store / "manifests"):
         for path in folder.glob("*/*/*/*"):
             with contextlib.suppress(OSError):
-                yield path.read_text("utf-8", "replace")
+                yield read_small(path).decode("utf-8", "replace")
 
 
 def digest_of_bytes(content: bytes) -> str:
@@ -161,4 +182,4 @@ def _link(blob: Path, draft: Path, target: Path) -> None:
         try:
             os.link(blob, draft)
         except OSError:
-            draft.write_bytes(blob.read_bytes())
+            draft.write_bytes(read_small(blob))

@@ -1,6 +1,8 @@
 """The models that are there: in a daemon, or in a store without one."""
 
 import contextlib
+import json
+import re
 import shlex
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -14,9 +16,11 @@ from ollama_pack.destinations.manifests import (
     erase,
     gguf_manifest,
     has_manifest,
+    is_store,
     listed_digest,
     names_in,
     read_manifest,
+    why_lost,
     written_at,
 )
 from ollama_pack.destinations.places import Places
@@ -56,6 +60,16 @@ class DaemonModels:
         shown = self.daemon.show(name.display)
         return shown is not None and shown.has_adapter
 
+    def why_broken(self, name: ModelName) -> str:
+        """Return what the daemon says is wrong, or which of base and adapter it does not have."""
+        try:
+            shown = self.daemon.show(name.display)
+            digests = [] if shown is None else re.findall(r"[\\/]sha256-([0-9a-f]{64})", shown.modelfile)
+            lost = [digest for digest in digests if not self.daemon.has_blob(f"sha256:{digest}")]
+        except DestinationError as error:
+            return error.clause
+        return f"its blob {lost[0][:12]}… is not there" if lost else ""
+
 
 class StoreModels:
     """The models of a store; blobs that nothing names any more are left to Ollama, which tidies them."""
@@ -65,12 +79,12 @@ class StoreModels:
         self.option = "" if served else f" --store {shlex.quote(str(store))}"
 
     def entries(self) -> Iterator[Entry]:
-        """Yield every model whose manifest can be read."""
+        """Yield every model whose manifest is one; Ollama passes over the others."""
         for parts in names_in(self.store):
             with contextlib.suppress(InputError, DestinationError):
                 name = ModelName(*parts)
                 content = read_manifest(self.store, name)
-                if content is not None:
+                if content is not None and _is_listed(content):
                     changed = datetime.fromtimestamp(written_at(self.store, name), timezone.utc)
                     yield Entry(name, listed_digest(content), changed)
 
@@ -96,6 +110,15 @@ class StoreModels:
             return has_adapter(parse_manifest(content, where=self.store)[1])
         return False
 
+    def why_broken(self, name: ModelName) -> str:
+        """Return which blob is not there, or not of its size; what is in it is not read."""
+        try:
+            content = gguf_manifest(self.store, read_manifest(self.store, name) or b"")
+            config, layers = parse_manifest(content, where=self.store)
+        except DestinationError as error:
+            return error.clause
+        return next((why for layer in (*layers, config) if (why := why_lost(self.store, layer))), "")
+
 
 @contextlib.contextmanager
 def models_at(places: Places, name: ModelName) -> Iterator[Models]:
@@ -104,16 +127,29 @@ def models_at(places: Places, name: ModelName) -> Iterator[Models]:
     Raises:
         DestinationError: there is neither.
     """
+    trouble = "no Ollama daemon answers"
     if not places.named and may_answer(places.address):
         with Daemon(places.address) as daemon:
-            daemon.version()
-            yield DaemonModels(daemon)
-        return
-    stores = [store for store in places.stores if has_manifest(store, name)] or list(places.stores)
-    if not (stores[0] / "manifests").is_dir():
+            trouble = daemon.why_absent()
+            if not trouble:
+                yield DaemonModels(daemon)
+                return
+    there = [store for store in places.stores if is_store(store)]
+    if not there and places.named:
+        raise DestinationError("This is no Ollama store.", where=places.stores[0])
+    if not there:
         raise DestinationError(
-            "No Ollama daemon answers, and there is no store.",
-            where=f"{places.address}, {stores[0]}",
+            f"{trouble[:1].upper()}{trouble[1:]}, and there is no store.",
+            where=", ".join((places.address, *map(str, places.stores))),
             hint="ollama serve; or --store DIR",
         )
-    yield StoreModels(stores[0])
+    yield StoreModels(next((store for store in there if has_manifest(store, name)), there[0]))
+
+
+def _is_listed(content: bytes) -> bool:
+    """Return whether a daemon would list what has this manifest: a model, or one for each engine."""
+    try:
+        document = json.loads(content)
+        return isinstance(document.get("layers") or document.get("manifests"), list)
+    except (ValueError, AttributeError, RecursionError):
+        return False

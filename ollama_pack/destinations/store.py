@@ -29,11 +29,12 @@ from ollama_pack.destinations.manifests import (
     listed_digest,
     names_in,
     read_manifest,
+    why_lost,
 )
 from ollama_pack.destinations.package import Package, Plan, replaced
 from ollama_pack.destinations.shelf import Shelf
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import digest_of
+from ollama_pack.files import digest_of, read_small
 from ollama_pack.names import ModelName, blob_path, manifest_path, parse_name
 from ollama_pack.parts import Base, Layer, Progress, Receipt
 
@@ -91,7 +92,7 @@ def plan(package: Package, store: Path) -> Plan:
         base = image_of_gguf(package.base, _UNKNOWN_DIGEST, _size(gguf))
     image = build_image(package, base)
     items = [
-        (_label(layer), 0 if _is_there(store, layer) else layer.size)
+        (_label(layer), layer.size if why_lost(store, layer) else 0)
         for layer in (*image.layers, image.config)
         if layer.content is not None or layer.file is not None
     ]
@@ -124,7 +125,7 @@ def image_in_store(store: Path, tag: str) -> BaseImage:
         raise DestinationError(f"The base {tag} is not in this store.", where=store, hint=hint)
     config, layers = parse_manifest(gguf_manifest(store, content), where=manifest_path(store, name))
     for layer in layers:
-        if not _is_there(store, layer):
+        if why_lost(store, layer):
             raise DestinationError(
                 f"The base {tag} is incomplete.", where=blob_path(store, layer.digest), hint=hint
             )
@@ -165,20 +166,15 @@ def _size(gguf: Path) -> int:
         raise DestinationError(f"This cannot be read: {error.strerror or error}.", where=gguf) from error
 
 
-def _is_there(store: Path, layer: Layer) -> bool:
-    path = blob_path(store, layer.digest)
-    return path.is_file() and path.stat().st_size == layer.size
-
-
 def _content(store: Path, layer: Layer) -> bytes | None:
     if layer.media_type != PARAMS_TYPE:
         return None
     path = blob_path(store, layer.digest)
     try:
-        content = path.read_bytes()
+        content = read_small(path)
         if not isinstance(json.loads(content), dict):
             raise ValueError("not an object")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DestinationError("The base's parameters cannot be read.", where=path) from error
     return content
 
@@ -186,8 +182,8 @@ def _content(store: Path, layer: Layer) -> bytes | None:
 def _configuration(store: Path, layer: Layer) -> dict[str, object]:
     path = blob_path(store, layer.digest)
     try:
-        config = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        config = json.loads(read_small(path))
+    except (OSError, ValueError, RecursionError) as error:
         raise DestinationError("The base's configuration cannot be read.", where=path) from error
     if not isinstance(config, dict):
         raise DestinationError("The base's configuration cannot be read.", where=path)

@@ -16,7 +16,7 @@ from ollama_pack.destinations.models import models_at
 from ollama_pack.destinations.package import UNCHANGED, Package
 from ollama_pack.destinations.places import Places
 from ollama_pack.errors import DestinationError, InputError, RefusedError
-from ollama_pack.names import ModelName, parse_name
+from ollama_pack.names import ModelName, blob_path, parse_name
 from ollama_pack.parts import Receipt
 
 
@@ -196,6 +196,70 @@ def test_a_model_of_the_users_own_is_kept_for_good(home, package):
         models.delete(name)
 
 
+def test_a_model_of_the_users_own_outlives_any_number_of_builds(home, package):
+    """A model without an adapter that a build replaced does not count, and is never the oldest."""
+    name = parse_name(f"lasting-{package.name}")
+    with home.models(name) as models:
+        models.copy(parse_name(BASE_TAG), name)
+    own = home.current(name)
+    receipts = [home.put(replace(speaks(package, f"Be {number}."), name=name)) for number in range(KEPT + 2)]
+    kept = home.versions(name)
+    assert own in kept
+    assert len(kept) == KEPT + 1
+    gone = receipts[0].digest
+    assert gone not in kept
+    assert any(f"{name}:latest-{gone[:8]}" in line and "removed" in line for line in receipts[-1].lines)
+    with home.models(name) as models:
+        history.remove(models, name)
+        history.roll_back(models, name)
+        models.delete(name)
+
+
+def test_models_with_long_tags_keep_their_own(home, package):
+    """Two tags that begin alike share no versions: what is removed of one is not the other's."""
+    names = [parse_name(f"{package.name.model}:{'t' * 75}{end}") for end in ("one", "two")]
+    for name in names:
+        for words in ("Be old.", "Be new."):
+            home.put(replace(speaks(package, f"{words} {name.tag[-3:]}"), name=name))
+    assert [len(home.versions(name)) for name in names] == [1, 1]
+    with home.models(names[0]) as models:
+        assert len(history.remove(models, names[0])) == 2
+    assert len(home.versions(names[1])) == 1
+    assert home.current(names[1])
+
+
+def test_no_way_back_to_what_would_not_run(home, package):
+    """A version whose adapter is gone does not get the name; the model stays what it is."""
+    first = home.put(package)
+    second = home.put(speaks(package, "Be new."))
+    lost = blob_path(home.store, package.adapter.digest)
+    kept = lost.read_bytes()
+    lost.unlink()
+    try:
+        with home.models(package.name) as models, pytest.raises(DestinationError, match="is not there"):
+            history.roll_back(models, package.name)
+    finally:
+        lost.write_bytes(kept)
+    assert home.current(package.name) == second.digest
+    assert home.versions(package.name) == [first.digest]
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_no_way_back_to_what_is_cut_off(newer, models, package):
+    """In a store the size of each blob is seen too."""
+    if newer:
+        upgrade(models)
+    places = Places(NOBODY, (models,), named=True)
+    choose.put(package, places)
+    second = choose.put(speaks(package, "Be new."), places)
+    file = blob_path(models, package.adapter.digest)
+    file.write_bytes(file.read_bytes()[:-1])
+    with models_at(places, package.name) as there:
+        with pytest.raises(DestinationError, match=r"has \d+ of \d+ bytes"):
+            history.roll_back(there, package.name)
+        assert history.find(there, package.name).digest == second.digest
+
+
 def test_a_failure_keeps_nothing(fake, package):
     """Where nothing was replaced there is no version."""
     places = Places(fake.address, ())
@@ -218,12 +282,14 @@ def test_without_daemon_and_store(tmp_path):
 
 def test_a_failure_after_the_replacement_keeps(home, package):
     """What fails when the name is taken already has not lost what was there: it is a version."""
-    first = home.put(package)
+    first, other = home.put(package), parse_name(f"{package.name}-other")
+    home.put(replace(speaks(package, "Be new."), name=other))
+    with home.models(package.name) as models:
 
-    def replaced_and_failed():
-        home.put(speaks(package, "Be new."))
-        raise DestinationError("The daemon broke off.")
+        def replaced_and_failed():
+            models.copy(other, package.name)
+            raise DestinationError("The daemon broke off.")
 
-    with home.models(package.name) as models, pytest.raises(DestinationError):
-        history.replacing(models, package.name, replaced_and_failed)
+        with pytest.raises(DestinationError):
+            history.replacing(models, package.name, replaced_and_failed)
     assert home.versions(package.name) == [first.digest]

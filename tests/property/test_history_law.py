@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_pack.destinations import history
-from ollama_pack.destinations.history import KEPT, Entry
+from ollama_pack.destinations.history import KEPT, Entry, version_name
 from ollama_pack.names import ModelName, parse_name
 from ollama_pack.parts import Receipt
 
@@ -48,10 +48,32 @@ class Shelf:
         """Return that each has one."""
         return True
 
+    def why_broken(self, _name: ModelName) -> str:
+        """Return that nothing is wrong."""
+        return ""
+
 
 names = st.from_regex(r"[a-z]{1,8}(:[a-z0-9][a-z0-9.]{0,78})?", fullmatch=True).map(
     lambda text: text if not text.endswith(("cloud", "local")) else "ada"
 )
+
+
+@given(names, names)
+def test_no_two_models_share_a_version(one, other):
+    """However long two tags are and however alike they begin: their versions have names of their own."""
+    first, second = parse_name(one), parse_name(other)
+    digest = "1a2b3c4d" * 8
+    assert version_name(first, digest).same_as(version_name(second, digest)) == first.same_as(second)
+
+
+@given(st.text("ab", min_size=72, max_size=80), st.text("ab", min_size=72, max_size=80))
+def test_long_tags_share_no_version(one, other):
+    """Tags that are cut are told apart, though they begin with the same 71 characters."""
+    beginning = "a" * 71
+    tags = [f"{beginning}{text}"[:80] for text in (one, other)]
+    first, second = (parse_name(f"ada:{tag}") for tag in tags)
+    digest = "1a2b3c4d" * 8
+    assert version_name(first, digest).same_as(version_name(second, digest)) == first.same_as(second)
 
 
 @given(names, st.lists(st.one_of(st.integers(0, 5), st.just("back")), max_size=12))
