@@ -1,9 +1,14 @@
 """PROVE that what was registered loads, with the daemon that has it."""
 
 import contextlib
+from collections.abc import Iterator
 
-from ollama_pack.destinations.base_model import why_base_fails
+from ollama_pack.destinations.base_model import digest_in, why_base_fails
 from ollama_pack.destinations.daemon import Daemon
+from ollama_pack.destinations.history import version_name
+from ollama_pack.destinations.layers import without_adapter
+from ollama_pack.destinations.learning import learn
+from ollama_pack.destinations.loopback import serving
 from ollama_pack.destinations.package import Package
 from ollama_pack.errors import DestinationError, ProofError
 from ollama_pack.gguf_io.layout import INVOCATION_TOKENS
@@ -16,30 +21,82 @@ TOKENS = 8
 """How many a model is asked for at each prompt."""
 
 
-def prove_loaded(package: Package, address: str, *, allow_noop: bool = False) -> Report:
+def prove_loaded(package: Package, address: str, *, digest: str, allow_noop: bool = False) -> Report:
     """Have a daemon load a model it has, ask it and its base, and unload both.
 
     An aLoRA is not active before its invocation tokens, so its answers may be the base's.
 
+    Args:
+        package: what was registered.
+        address: of the daemon.
+        digest: of the manifest that was registered. Another build may have the name by now; then this one
+            is a version, and asked under that name.
+        allow_noop: whether its answers may be those of its base.
+
     Raises:
-        ProofError: the model does not load, or answers as its base does.
+        ProofError: the model does not load, is not there, or answers as its base does.
     """
-    model = package.name.display
-    base = "" if package.base.gguf is not None else parse_name(package.base.tag).display
     asleep = INVOCATION_TOKENS in read_gguf(package.adapter.path).metadata
     with Daemon(address) as daemon:
+        model = _called(package, daemon, digest)
 
         def ask(name: str, prompt: str) -> Answer:
             return Answer(*daemon.answer(name, prompt, TOKENS))
 
         try:
-            return require_change(prove_load(model, base, ask, may_equal=allow_noop or asleep))
+            with _base_of(package, model, daemon) as base, _unloading(daemon, model, base):
+                called = package.base.gguf.name if package.base.gguf else ""
+                report = prove_load(model, base, ask, called=called, may_equal=allow_noop or asleep)
+                return require_change(report)
         except DestinationError as error:
             raise _does_not_load(package, error, _why(package, daemon)) from error
-        finally:
-            for name in filter(None, (model, base)):
-                with contextlib.suppress(DestinationError):
-                    daemon.unload(name)
+
+
+def _called(package: Package, daemon: Daemon, digest: str) -> str:
+    """Return what the daemon calls the model that was registered."""
+    names = (package.name, version_name(package.name, digest))
+    found = next((name for name in names if digest_in(daemon, name) == digest), None)
+    if found is None:
+        raise ProofError(
+            f"{package.name} was registered, and the daemon has another model under that name now.",
+            where=daemon.address,
+            hint="the same command once more; something else may be writing that name",
+        )
+    return found.display
+
+
+@contextlib.contextmanager
+def _base_of(package: Package, model: str, daemon: Daemon) -> Iterator[str]:
+    """Yield what the daemon calls the base; a file is lent a name, and gets none where that cannot be done.
+
+    Its bytes are in the daemon already, as those of the model's own base layer, and are not moved.
+    """
+    if package.base.gguf is None:
+        yield parse_name(package.base.tag).display
+        return
+    with contextlib.ExitStack() as lent:
+        name = ""
+        with contextlib.suppress(DestinationError):  # the daemon is on another machine, or keeps no secrets
+            registry = lent.enter_context(serving(without_adapter(learn(daemon, model))))
+            lent.callback(_forget, daemon, registry.name.display)
+            daemon.pull(registry.name.display, insecure=True)
+            name = registry.name.display
+        yield name
+
+
+@contextlib.contextmanager
+def _unloading(daemon: Daemon, *names: str) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for name in filter(None, names):
+            with contextlib.suppress(DestinationError):
+                daemon.unload(name)
+
+
+def _forget(daemon: Daemon, name: str) -> None:
+    with contextlib.suppress(DestinationError):
+        daemon.delete(name)
 
 
 def _why(package: Package, daemon: Daemon) -> str:

@@ -151,7 +151,8 @@ def prove_put(package: "Package", receipt: Receipt, request: Request, note: Note
         return None
     from ollama_pack.loading import prove_loaded
 
-    report = prove_loaded(package, request.places.address, allow_noop=request.allow_noop)
+    address = request.places.address
+    report = prove_loaded(package, address, digest=receipt.digest, allow_noop=request.allow_noop)
     note("proof", report)
     return report
 

@@ -130,6 +130,13 @@ def build_image(package: Package, base: BaseImage) -> Image:
     return Image(tuple(layers), config, _manifest(config, layers))
 
 
+def without_adapter(model: BaseImage) -> Image:
+    """Return what a model is built on, as a model of its own: nothing of its prompt, and no adapter."""
+    layers = tuple(layer for layer in model.layers if layer.media_type == MODEL_TYPE)
+    config = _small(CONFIG_TYPE, encode(dict(model.config)))
+    return Image(layers, config, _manifest(config, layers))
+
+
 def inherited(layer: Layer, base_name: str, content: bytes | None = None) -> Layer:
     """Return a base's layer as the new model names it: taken from `base_name`."""
     return replace(layer, origin=base_name, content=content)

@@ -35,13 +35,14 @@ Ask = Callable[[str, str], Answer]
 """Called with a model and a prompt; raises `DestinationError` where the model does not load."""
 
 
-def prove_load(model: str, base: str, ask: Ask, *, may_equal: bool = False) -> Report:
+def prove_load(model: str, base: str, ask: Ask, *, called: str = "", may_equal: bool = False) -> Report:
     """Return in how many of the prompts a model answers as its base does; that may not be all of them.
 
     Args:
         model: the registered model.
-        base: the model it is built on; empty where the daemon has none to ask.
+        base: the model it is built on; empty where the daemon has none to ask, and nothing can be compared.
         ask: asks the daemon.
+        called: what people call the base; `base` where empty.
         may_equal: whether the answers may all be the base's, as those of an adapter that is not active yet.
 
     Raises:
@@ -49,11 +50,17 @@ def prove_load(model: str, base: str, ask: Ask, *, may_equal: bool = False) -> R
     """
     found = [ask(model, prompt) for prompt in PROMPTS]
     if not base:
-        return Report("load", True, 0.0, 0.0, f"{model} loads and answers")
+        return Report(
+            "load",
+            True,
+            0.0,
+            0.0,
+            f"{model} loads and answers; its base cannot be asked, so nothing is compared",
+        )
     of_base = [ask(base, prompt) for prompt in PROMPTS]
     same = sum(_equal(one, other) for one, other in zip(found, of_base, strict=True))
     limit = len(PROMPTS) if may_equal else len(PROMPTS) - 1
-    differs = f"answers otherwise than {base} in {len(PROMPTS) - same} of {len(PROMPTS)} prompts"
+    differs = f"answers otherwise than {called or base} in {len(PROMPTS) - same} of {len(PROMPTS)} prompts"
     return Report("load", same <= limit, float(same), float(limit), f"{model} loads, and {differs}")
 
 

@@ -4,65 +4,69 @@ from dataclasses import replace
 
 import fake_daemon
 import pytest
-from scratch_store import BASE_TAG, add_base
+from scratch_store import BASE_TAG, add_base, snapshot
 from tiny_model import base_noun, make_adapter, make_header
 
 from ollama_pack.destinations import choose, create
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.places import Places
-from ollama_pack.errors import ProofError
+from ollama_pack.errors import DestinationError, ProofError
 from ollama_pack.loading import prove_loaded
 
 
 @pytest.fixture
-def put(fake, package):
-    """Register the package with the stand-in, and return its address."""
+def prove(fake, package):
+    """Register the package with the stand-in, and return what proves that it loads."""
     with Daemon(fake.address) as daemon:
-        create.put(package, daemon)
+        digest = create.put(package, daemon).digest
     fake.requests.clear()
-    return fake.address
+
+    def proved(proved=package, **options):
+        return prove_loaded(proved, fake.address, **{"digest": digest, **options})
+
+    return proved
 
 
-def test_loads(fake, package, put):
+def test_loads(fake, package, prove):
     """The model answers otherwise than its base, and both are unloaded afterwards."""
-    report = prove_loaded(package, put)
+    report = prove()
     assert report.passed
     assert f"otherwise than {BASE_TAG}:latest in 3 of 3" in report.summary
     last = [(body["model"], body.get("keep_alive")) for body in fake.asked("POST", "/api/generate")[-2:]]
     assert last == [(package.name.display, 0.0), (f"{BASE_TAG}:latest", 0.0)]
 
 
-def test_asked_alike(fake, package, put):
+def test_asked_alike(fake, package, prove):
     """Model and base are asked the same, without chance and without a template."""
-    prove_loaded(package, put)
+    prove()
     asked = [body for body in fake.asked("POST", "/api/generate") if body.get("prompt")]
     assert len(asked) == 6
     assert all(body["raw"] and body["options"]["temperature"] == 0 for body in asked)
 
 
-def test_does_nothing(fake, package, put, monkeypatch):
+def test_does_nothing(fake, package, prove, monkeypatch):
     """A model that answers as its base does fails, unless it may."""
     monkeypatch.setattr(Daemon, "answer", lambda *_: ("same", ()))
     with pytest.raises(ProofError, match="does nothing"):
-        prove_loaded(package, put)
-    assert prove_loaded(package, put, allow_noop=True).passed
+        prove()
+    assert prove(allow_noop=True).passed
 
 
-def test_asleep(fake, package, put, monkeypatch, tmp_path):
+def test_asleep(fake, package, prove, monkeypatch, tmp_path):
     """An aLoRA is silent until its tokens come, so its answers may be its base's."""
     monkeypatch.setattr(Daemon, "answer", lambda *_: ("same", ()))
     asleep = make_adapter(tmp_path / "asleep.gguf", invocation=(5, 9))
-    assert prove_loaded(replace(package, adapter=asleep), put).passed
+    assert prove(replace(package, adapter=asleep)).passed
     awake = make_adapter(tmp_path / "awake.gguf")
     with pytest.raises(ProofError, match="does nothing"):
-        prove_loaded(replace(package, adapter=awake), put)
+        prove(replace(package, adapter=awake))
 
 
-def test_does_not_load(fake, package, put):
+def test_does_not_load(fake, package, prove):
     """A bare exit status is told with what was checked, and what can be done."""
     fake.mood = "cannot load"
     with pytest.raises(ProofError, match=r"cannot load it \(llama-server process has terminated") as caught:
-        prove_loaded(package, put)
+        prove()
     assert "--no-load" in caught.value.hint
     assert "shapes and types" in caught.value.hint
 
@@ -80,14 +84,55 @@ def test_a_base_this_ollama_does_not_run(models, package, character, says, hint)
     adapter = make_adapter(models / "lora.gguf", arch="gpt-oss")
     package = replace(package, adapter=adapter, base=base_noun(tag="other"))
     with fake_daemon.running(models, character) as fake:
-        choose.put(package, Places(fake.address, ()))
+        digest = choose.put(package, Places(fake.address, ())).digest
         with pytest.raises(ProofError, match=says) as caught:
-            prove_loaded(package, fake.address)
+            prove_loaded(package, fake.address, digest=digest)
     assert hint in caught.value.hint
 
 
-def test_a_file_has_no_name_to_ask(fake, package, put, gguf_base):
-    """Of a base that is a file nothing is asked."""
-    report = prove_loaded(replace(package, base=base_noun(gguf_file=gguf_base)), put)
-    assert report.summary.endswith("loads and answers")
-    assert {body["model"] for body in fake.asked("POST", "/api/generate")} == {package.name.display}
+@pytest.mark.parametrize("character", ["0.33", "0.34.1", "0.40"])
+def test_a_base_that_is_a_file_is_compared_too(models, package, character, gguf_base):
+    """Its bytes are there as a layer of the model: they are lent a name, asked, and nothing of it stays."""
+    package = replace(package, base=base_noun(gguf_file=gguf_base))
+    with fake_daemon.running(models, character) as fake:
+        digest = choose.put(package, Places(fake.address, ())).digest
+        before = snapshot(models)
+        report = prove_loaded(package, fake.address, digest=digest)
+        assert "otherwise than tiny.gguf in 3 of 3" in report.summary
+        asked = {body["model"] for body in fake.asked("POST", "/api/generate") if body.get("prompt")}
+        assert len(asked) == 2
+        assert package.name.display in asked
+        after = snapshot(models)
+    assert {path: after[path] for path in before} == before
+    assert all(path.startswith("blobs/") for path in after.keys() - before.keys())
+
+
+def test_a_daemon_that_cannot_come_compares_nothing(fake, package, prove, gguf_base, monkeypatch):
+    """Where a file's base cannot be asked, that is said."""
+
+    def refuse(*_args, **_options):
+        raise DestinationError("The daemon broke off.")
+
+    monkeypatch.setattr(Daemon, "push", refuse)
+    report = prove(replace(package, base=base_noun(gguf_file=gguf_base)))
+    assert report.summary.endswith("loads and answers; its base cannot be asked, so nothing is compared")
+    asked = {body["model"] for body in fake.asked("POST", "/api/generate") if body.get("prompt")}
+    assert asked == {package.name.display}
+
+
+def test_what_another_build_replaced_is_proved_under_its_own_name(fake, package):
+    """Where another build has the name by now, the model is a version, and that is what is asked."""
+    places = Places(fake.address, ())
+    digest = choose.put(package, places).digest
+    choose.put(replace(package, system="Be new."), places)
+    fake.requests.clear()
+    report = prove_loaded(package, fake.address, digest=digest)
+    assert f"{package.name}:latest-{digest[:8]} loads" in report.summary
+    asked = {body["model"] for body in fake.asked("POST", "/api/generate") if body.get("prompt")}
+    assert asked == {f"{package.name}:latest-{digest[:8]}", f"{BASE_TAG}:latest"}
+
+
+def test_what_is_not_there_any_more_is_not_proved(package, prove):
+    """A model that something else has replaced for good fails its proof."""
+    with pytest.raises(ProofError, match="has another model under that name"):
+        prove(digest="0" * 64)

@@ -48,9 +48,12 @@ def test_a_daemon_that_tells_no_probabilities():
 
 
 def test_no_base_to_ask():
-    """Where the base is a file the daemon has no name for it, and loading is all that is proved."""
+    """Where the daemon has no base to ask, loading is all that is proved, and that is said."""
     report = prove_load("ada", "", asked({}))
-    assert (report.passed, report.summary) == (True, "ada loads and answers")
+    assert (report.passed, report.summary) == (
+        True,
+        "ada loads and answers; its base cannot be asked, so nothing is compared",
+    )
 
 
 def test_a_model_that_does_not_load():
