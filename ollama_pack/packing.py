@@ -38,6 +38,8 @@ def read_package(folder: Path, name: ModelName) -> Package:
     Raises:
         InputError: one of them is missing or damaged, or ADAPTER names something else.
     """
+    if not folder.is_dir():
+        raise InputError("There is no such directory.", where=folder)
     said = read_author(folder)
     if said is None:
         raise InputError(

@@ -94,8 +94,7 @@ def build(request: Request, note: Note = silent, progress: Progress | None = Non
     try:
         receipt = choose.put(package, places, via=request.via, progress=progress)
     except DestinationError as error:
-        folder = shlex.quote(str(request.folder))
-        kept = f"ollama-pack register {folder} {name}  once that is so: the files are kept"
+        kept = f"{_register_command(request)}  once that is so: the files are kept"
         hint = f"{error.hint}\n       {kept}" if error.hint else kept
         raise DestinationError(error.what, where=error.where, hint=hint) from error
     note("put", receipt)
@@ -269,6 +268,14 @@ def refuse_foreign(request: Request) -> None:
             where=request.folder,
             hint="--out with a directory of its own",
         )
+
+
+def _register_command(request: Request) -> str:
+    """Return what puts the files of a build where it was asked to."""
+    words = ["ollama-pack", "register", str(request.folder), str(request.model)]
+    words += ["--via", request.via] if request.via not in ("auto", "folder") else []
+    words += ["--store", str(request.store)] if request.store is not None else []
+    return shlex.join(words)
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -57,7 +57,7 @@ def command(**chosen: Any) -> None:
         for item, size in planned.items:
             click.echo(f"{megabytes(size):>12}  {item}" if size else f"{'there':>12}  {item}")
         verb = "replace" if planned.replaces else "make"
-        click.echo(f"{megabytes(planned.total):>12}  to {verb} {planned.name} in {planned.where}")
+        click.echo(f"{megabytes(planned.total):>12}  at most, to {verb} {planned.name} in {planned.where}")
         return
     outcome = pipeline.build(request, speaker.note, speaker.progress)
     if chosen["as_json"]:

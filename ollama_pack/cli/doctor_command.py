@@ -11,7 +11,7 @@ from ollama_pack.cli.speech import STAGE_WIDTH, color, print_json
 from ollama_pack.errors import DestinationError, printable
 
 if TYPE_CHECKING:
-    from ollama_pack.doctor import Checkup, StoreSeen
+    from ollama_pack.doctor.findings import Checkup, StoreSeen
 
 
 @click.command("doctor")
@@ -28,7 +28,7 @@ def command(ctx: click.Context, /, *, store: Path | None, as_json: bool) -> None
       ollama-pack doctor
     """
     from ollama_pack.destinations.places import places_from
-    from ollama_pack.doctor import examine
+    from ollama_pack.doctor.examine import examine
 
     seen = examine(places_from(os.environ, store=store))
     if as_json:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ollama_pack.errors import InputError
 from ollama_pack.request import MOST, OUTTYPES, WAYS
 
 if TYPE_CHECKING:
+    from ollama_pack.names import ModelName
     from ollama_pack.pipeline import Request
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -61,6 +63,23 @@ def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
         return function
 
     return decorate
+
+
+def known_name(_ctx: click.Context, _param: click.Parameter, text: str) -> "ModelName":
+    """Return the name of a model that should be there: no legal one is made up for it."""
+    from ollama_pack.names import parse_name
+
+    try:
+        return parse_name(text)
+    except InputError as error:
+        raise InputError(error.what) from error
+
+
+def not_empty(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str:
+    """Return what is given, empty where nothing is; an empty text is an unset variable of a script."""
+    if text is not None and not text.strip():
+        raise click.BadParameter("it is empty; leave it out for the latest one")
+    return (text or "").strip()
 
 
 directory = click.argument("directory", metavar="DIR", type=PATH)
@@ -140,15 +159,17 @@ def store_option(help_text: str) -> Callable[[Any], Any]:
     return click.option("--store", type=PATH, default=None, metavar="DIR", help=help_text)
 
 
+def via(ways: Sequence[str], help_text: str) -> Callable[[Any], Any]:
+    """Return ``--via`` for the ways in that a command can take."""
+    return click.option("--via", type=click.Choice(ways), default="auto", show_default=True, help=help_text)
+
+
+into = store_option("The Ollama model store; OLLAMA_MODELS if absent, else the user's own.")
 delivery = together(
-    click.option(
-        "--via",
-        type=click.Choice(WAYS),
-        default="auto",
-        show_default=True,
-        help="How it gets in: created or pulled by the daemon, into the model store, or files only.",
-    ),
-    store_option("The Ollama model store; OLLAMA_MODELS if absent, else the user's own."),
+    via(WAYS, "How it gets in: created or pulled by the daemon, into the model store, or files only."), into
+)
+registration = together(
+    via(WAYS[:-1], "How it gets in: created or pulled by the daemon, or into the model store."), into
 )
 out = click.option(
     "--out",
@@ -158,12 +179,24 @@ out = click.option(
     help="Where the GGUF file and Modelfile.txt go; DIR itself if absent.",
 )
 model_store = store_option("An Ollama model store; the daemon's models if absent, where one answers.")
+model = click.argument("model", metavar="NAME", callback=known_name)
+quiet = click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 speech = together(
     as_json,
     click.option("-v", "--verbose", is_flag=True, help="Say more."),
-    click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong."),
+    quiet,
 )
+
+
+def require_store_is_used(via: str, store: Path | None) -> None:
+    """Require that the way in goes into a store, where one is named.
+
+    Raises:
+        click.UsageError: the daemon would put the model elsewhere, without a word.
+    """
+    if store is not None and via in ("create", "pull"):
+        raise click.UsageError(f"--via {via} goes into the daemon's own store; --store needs --via store.")
 
 
 def one_name(argument: str, option: str) -> str:
@@ -207,11 +240,12 @@ def request_from(chosen: Mapping[str, Any]) -> "Request":
     """Return what the pipeline is asked for, from the options of `build`.
 
     Raises:
-        click.UsageError: the name is given twice, and differently, or the directories do not fit the weights.
+        click.UsageError: what is given does not go together.
     """
     from ollama_pack.pipeline import Request
 
     directories, name = split_sources(chosen["arguments"], chosen["weights"])
+    require_store_is_used(chosen["via"], chosen["store"])
     return Request(
         directory=directories[0],
         others=tuple(directories[1:]),

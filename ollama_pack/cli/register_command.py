@@ -14,7 +14,7 @@ from ollama_pack.cli.speech import Speaker, print_json
 @click.command("register")
 @options.directory
 @options.name
-@options.delivery
+@options.registration
 @options.load
 @options.allow_noop
 @options.speech
@@ -31,6 +31,7 @@ def command(*, directory: Path, name: str, name_option: str, **chosen: Any) -> N
     """
     from ollama_pack.pipeline import Request, register
 
+    options.require_store_is_used(chosen["via"], chosen["store"])
     speaker = Speaker.of(chosen)
     request = Request(
         directory=directory,

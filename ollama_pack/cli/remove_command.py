@@ -2,18 +2,23 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ollama_pack.cli import options
-from ollama_pack.cli.speech import print_json
+from ollama_pack.cli.speech import Speaker, print_json
+
+if TYPE_CHECKING:
+    from ollama_pack.names import ModelName
 
 
 @click.command("remove")
-@click.argument("name", metavar="NAME")
+@options.model
 @options.model_store
 @options.as_json
-def command(*, name: str, store: Path | None, as_json: bool) -> None:
+@options.quiet
+def command(*, model: "ModelName", store: Path | None, as_json: bool, quiet: bool) -> None:
     """Remove the model NAME and its earlier versions; its base stays.
 
     A model without an adapter was not made by ollama-pack, and is refused.
@@ -25,13 +30,16 @@ def command(*, name: str, store: Path | None, as_json: bool) -> None:
     from ollama_pack.destinations.history import remove
     from ollama_pack.destinations.models import models_at
     from ollama_pack.destinations.places import places_from
-    from ollama_pack.names import parse_name
 
-    model = parse_name(name)
     with models_at(places_from(os.environ, store=store), model) as models:
-        gone = remove(models, model)
+        gone, left = remove(models, model)
     if as_json:
-        print_json("remove", {"removed": [str(each) for each in gone]})
+        print_json("remove", {"removed": list(map(str, gone)), "left": list(map(str, left))})
         return
+    speaker = Speaker(quiet=quiet)
     for each in gone:
         click.echo(each)
+    for each in left:
+        speaker.note("left", f"{each}, which has no adapter and was there before")
+    if models.option:
+        speaker.note("left", f"blobs in {models.place} that no model names now; Ollama tidies when it starts")

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,13 +10,17 @@ from ollama_pack.cli import options
 from ollama_pack.cli.speech import Speaker, print_json
 from ollama_pack.cli.versions_command import entry_facts
 
+if TYPE_CHECKING:
+    from ollama_pack.names import ModelName
+
 
 @click.command("rollback")
-@click.argument("name", metavar="NAME")
-@click.argument("version", metavar="[VERSION]", required=False, default="")
+@options.model
+@click.argument("version", metavar="[VERSION]", required=False, default=None, callback=options.not_empty)
 @options.model_store
 @options.as_json
-def command(*, name: str, version: str, store: Path | None, as_json: bool) -> None:
+@options.quiet
+def command(*, model: "ModelName", version: str, store: Path | None, as_json: bool, quiet: bool) -> None:
     """Give the model NAME back to an earlier version, the latest if none is named.
 
     VERSION is the beginning of its digest, as `ollama-pack versions` shows it. The model as
@@ -29,16 +34,14 @@ def command(*, name: str, version: str, store: Path | None, as_json: bool) -> No
     from ollama_pack.destinations.history import roll_back
     from ollama_pack.destinations.models import models_at
     from ollama_pack.destinations.places import places_from
-    from ollama_pack.names import parse_name
 
-    model = parse_name(name)
     with models_at(places_from(os.environ, store=store), model) as models:
         current, earlier = roll_back(models, model, version)
     if as_json:
         kept = [entry_facts("kept", earlier)] if earlier else []
         print_json("rollback", {"versions": [entry_facts("current", current), *kept]})
         return
-    speaker = Speaker()
+    speaker = Speaker(quiet=quiet)
     speaker.note("rollback", f"{current.name} is {current.digest[:12]} again")
     if earlier:
         speaker.note("kept", f"{earlier.digest[:12]} as {earlier.name}")

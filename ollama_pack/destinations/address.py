@@ -19,7 +19,7 @@ def parse_host(text: str) -> str:
     an address to listen on everywhere (``0.0.0.0``, ``::``) means this machine.
 
     Raises:
-        InputError: a port that is none, or a scheme that is not http or https.
+        InputError: a port that is none, a scheme that is not http or https, or a user.
     """
     plain = text.strip().strip("\"'").strip()
     scheme, separator, rest = plain.partition("://")
@@ -29,6 +29,10 @@ def parse_host(text: str) -> str:
         raise InputError(f"OLLAMA_HOST={text!r}: {scheme!r} is not http or https.")
     default = _PORTS[scheme] if separator else DEFAULT_PORT
     hostport, _, path = rest.partition("/")
+    if "@" in hostport:  # not repeated here: it may be in a log
+        raise InputError(
+            "OLLAMA_HOST has a user or password, which Ollama does not take.", hint="HOST:PORT alone"
+        )
     host, port = _host_and_port(hostport, text)
     path = f"/{path.strip('/')}" if path.strip("/") else ""
     return f"{scheme}://{_dialable(host)}:{port or default}{path}"

@@ -6,6 +6,7 @@ and runs it like any other, and nothing of ours has to be remembered.
 """
 
 import contextlib
+import difflib
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -22,6 +23,10 @@ KEPT = 3
 
 SHORT = 8
 """Digits of a digest that tell versions apart."""
+
+
+OFFERED, CLOSE = 3, 0.5
+"""How many names are told where one is not there, and how like it they are at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,10 @@ class Entry:
 
 class Models(Protocol):
     """Wherever models are: in a daemon, or in a store without one. Each may raise `DestinationError`."""
+
+    @property
+    def place(self) -> str:
+        """Return where that is: an address, or a directory."""
 
     @property
     def option(self) -> str:
@@ -70,6 +79,14 @@ def find(models: Models, name: ModelName) -> Entry | None:
     return next((entry for entry in models.entries() if entry.name.same_as(name)), None)
 
 
+def no_model(models: Models, name: ModelName) -> InputError:
+    """Return what to say of a model that is not there, with the names that are most like it."""
+    there = {str(entry.name).lower(): str(entry.name) for entry in models.entries()}
+    alike = difflib.get_close_matches(str(name).lower(), there, OFFERED, CLOSE)
+    offer = f"{', '.join(there[each] for each in alike)}  is there" if alike else ""
+    return InputError(f"There is no model {name}.", where=models.place, hint=offer)
+
+
 def versions(models: Models, name: ModelName) -> list[Entry]:
     """Return the earlier versions of a model, the latest first."""
     return past(models, name)[1]
@@ -88,6 +105,11 @@ def version_name(name: ModelName, digest: str) -> ModelName:
         whole = hashlib.sha256(tag.lower().encode()).hexdigest()[:SHORT]
         tag = f"{tag[: longest - SHORT - 1]}-{whole}"
     return replace(name, tag=f"{tag}-{digest[:SHORT]}")
+
+
+def is_version(name: ModelName, digest: str) -> bool:
+    """Return whether a model is called as an earlier version of another one is."""
+    return name.tag.lower().endswith(f"-{digest[:SHORT]}")
 
 
 def replacing(
@@ -135,7 +157,7 @@ def roll_back(models: Models, name: ModelName, version: str = "") -> tuple[Entry
     """
     with alone(name):
         current, known = past(models, name)
-        chosen = _chosen(known, name, version)
+        chosen = _chosen(models, name, current, known, version)
         lost = models.why_broken(chosen.name)
         if lost:
             raise DestinationError(
@@ -154,8 +176,10 @@ def roll_back(models: Models, name: ModelName, version: str = "") -> tuple[Entry
         return replace(chosen, name=target), earlier
 
 
-def remove(models: Models, name: ModelName) -> list[ModelName]:
-    """Remove a model and its versions, but for versions that have no adapter; return the names removed.
+def remove(models: Models, name: ModelName) -> tuple[list[ModelName], list[ModelName]]:
+    """Remove a model and its versions; return the names removed, and those of versions that stay.
+
+    A version without an adapter stays: it is a model of the user's that a build replaced.
 
     Raises:
         InputError: there is no such model.
@@ -165,10 +189,11 @@ def remove(models: Models, name: ModelName) -> list[ModelName]:
     with alone(name):
         current, earlier = _listed(models, name)
         if current is None and not earlier:
-            raise InputError(f"There is no model {name}.", hint="ollama list  shows what is there")
+            raise no_model(models, name)
         if current is not None and not models.has_adapter(current.name):
             raise RefusedError(
                 f"{current.name} has no adapter, so ollama-pack did not make it.",
+                where=models.place,
                 hint=f"ollama rm {current.name}  if it is not needed any more",
             )
         ours = [entry.name for entry in earlier if models.has_adapter(entry.name)]
@@ -176,7 +201,7 @@ def remove(models: Models, name: ModelName) -> list[ModelName]:
         for each in gone:
             models.unload(each)
             models.delete(each)
-        return gone
+        return gone, [entry.name for entry in earlier if entry.name not in gone]
 
 
 def _listed(models: Models, name: ModelName) -> tuple[Entry | None, list[Entry]]:
@@ -187,23 +212,35 @@ def _listed(models: Models, name: ModelName) -> tuple[Entry | None, list[Entry]]
     return current, sorted(kept, key=lambda entry: entry.changed, reverse=True)
 
 
-def _chosen(known: list[Entry], name: ModelName, version: str) -> Entry:
-    wanted = version.removeprefix("sha256:").lower()
-    found = [
-        entry
-        for entry in known
-        if entry.digest.startswith(wanted)
-        or wanted in (entry.name.tag.lower(), str(entry.name).lower(), entry.name.display.lower())
-    ]
+def _chosen(
+    models: Models, name: ModelName, current: Entry | None, known: list[Entry], version: str
+) -> Entry:
+    """Return the version that is meant, the latest where none is named."""
+    found = [entry for entry in known if _means(version, entry)]
+    if len(found) == 1 or (found and not version):
+        return found[0]
+    if current is None and not known:
+        raise no_model(models, name)
     if not known:
         raise InputError(
-            f"There is no earlier version of {name}.", hint="one is kept when a build replaces a model"
+            f"There is no earlier version of {name}.",
+            where=models.place,
+            hint="one is kept when a build replaces a model",
         )
-    if not found or (wanted and len(found) > 1):
-        offer = ", ".join(entry.digest[:SHORT] for entry in known)
-        why = "means several versions" if found else "is no version"
-        raise InputError(f"{version} {why} of {name}.", hint=f"one of {offer}")
-    return found[0]
+    if current is not None and not found and _means(version, current):
+        why = f"{version} is what {name} is already."
+    else:
+        why = f"{version} {'means several versions' if found else 'is no version'} of {name}."
+    raise InputError(
+        why, where=models.place, hint=f"one of {', '.join(entry.digest[:SHORT] for entry in known)}"
+    )
+
+
+def _means(version: str, entry: Entry) -> bool:
+    """Return whether a text is the beginning of an entry's digest, its tag or its name."""
+    wanted = version.lower().removeprefix("sha256:")
+    names = (entry.name.tag, str(entry.name), entry.name.display)
+    return entry.digest.startswith(wanted) or wanted in (name.lower() for name in names)
 
 
 def _forget_unless_needed(models: Models, current: Entry, kept: ModelName) -> None:

@@ -41,8 +41,20 @@ def newer_path(store: Path, name: ModelName) -> Path:
 
 
 def is_store(directory: Path) -> bool:
-    """Return whether models are, or were, in a directory."""
-    return (directory / "manifests").is_dir() or is_newer(directory)
+    """Return whether models are, or were, in a directory, and can be looked at."""
+    return not is_closed(directory) and ((directory / "manifests").is_dir() or is_newer(directory))
+
+
+def is_closed(directory: Path) -> bool:
+    """Return whether a directory is there, or may be, and this user may not look into it."""
+    for folder in (directory, directory / "manifests", directory / "blobs", directory / NEWER):
+        try:
+            os.scandir(folder).close()
+        except PermissionError:
+            return True
+        except OSError:
+            continue
+    return False
 
 
 def has_manifest(store: Path, name: ModelName) -> bool:

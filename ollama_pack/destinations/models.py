@@ -16,6 +16,7 @@ from ollama_pack.destinations.manifests import (
     erase,
     gguf_manifest,
     has_manifest,
+    is_closed,
     is_store,
     listed_digest,
     names_in,
@@ -23,7 +24,7 @@ from ollama_pack.destinations.manifests import (
     why_lost,
     written_at,
 )
-from ollama_pack.destinations.places import Places
+from ollama_pack.destinations.places import Places, can_take, may_not_read, owner_of
 from ollama_pack.destinations.shelf import Shelf
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.names import ModelName, parse_name
@@ -35,7 +36,7 @@ class DaemonModels:
     option = ""
 
     def __init__(self, daemon: Daemon) -> None:
-        self.daemon = daemon
+        self.daemon, self.place = daemon, daemon.address
 
     def entries(self) -> Iterator[Entry]:
         """Yield what the daemon lists, but for models of its cloud."""
@@ -75,7 +76,7 @@ class StoreModels:
     """The models of a store; blobs that nothing names any more are left to Ollama, which tidies them."""
 
     def __init__(self, store: Path, *, served: bool = False) -> None:
-        self.store = store
+        self.store, self.place = store, str(store)
         self.option = "" if served else f" --store {shlex.quote(str(store))}"
 
     def entries(self) -> Iterator[Entry]:
@@ -93,12 +94,22 @@ class StoreModels:
         content = read_manifest(self.store, source)
         if content is None:
             raise DestinationError(f"There is no model {source}.", where=self.store)
+        self._require_writable()
         with Shelf(self.store) as shelf:
             shelf.publish(target, content, ())
 
     def delete(self, name: ModelName) -> None:
         """Remove a manifest, in both layouts."""
+        self._require_writable()
         erase(self.store, name)
+
+    def _require_writable(self) -> None:
+        if not can_take(self.store):
+            raise DestinationError(
+                "This store may not be written by you.",
+                where=self.store,
+                hint=f"the same command with sudo -u {shlex.quote(owner_of(self.store))} before it",
+            )
 
     def unload(self, name: ModelName) -> None:
         """Do nothing: a store runs no models."""
@@ -135,6 +146,9 @@ def models_at(places: Places, name: ModelName) -> Iterator[Models]:
                 yield DaemonModels(daemon)
                 return
     there = [store for store in places.stores if is_store(store)]
+    closed = [store for store in places.stores if is_closed(store)]
+    if not there and closed:
+        raise may_not_read(closed[0])
     if not there and places.named:
         raise DestinationError("This is no Ollama store.", where=places.stores[0])
     if not there:

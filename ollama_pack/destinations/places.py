@@ -10,7 +10,7 @@ from pathlib import Path
 from ollama_pack.destinations import store as store_destination
 from ollama_pack.destinations.address import may_answer, parse_host
 from ollama_pack.destinations.daemon import Daemon
-from ollama_pack.destinations.manifests import NEWER, listed_digest, read_manifest
+from ollama_pack.destinations.manifests import NEWER, is_closed, listed_digest, read_manifest
 from ollama_pack.destinations.package import Package
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.names import parse_name
@@ -76,9 +76,14 @@ def store_for(package: Package, places: Places, reason: str = "") -> Path:
         DestinationError: there is none; `reason` says why a store is looked for.
     """
     usable: Callable[[Path], bool] = _is_writable if package.base.gguf else _has(package)
-    found = next((store for store in places.stores if usable(store)), None)
+    closed = [store for store in places.stores if is_closed(store)]
+    if places.named and package.base.gguf and not closed:
+        return places.stores[0]  # whether it can be written is asked where the command is known
+    found = next((store for store in places.stores if store not in closed and usable(store)), None)
     if found is not None:
         return found
+    if closed and (places.named or not package.base.gguf):
+        raise may_not_read(closed[0], reason)
     looked = ", ".join(map(str, places.stores))
     missing = "can be written" if package.base.gguf else f"has {package.base.tag}"
     prefix = f"{reason[:1].upper()}{reason[1:]}, and no" if reason else "No"
@@ -91,9 +96,21 @@ def store_for(package: Package, places: Places, reason: str = "") -> Path:
     )
 
 
+def may_not_read(store: Path, reason: str = "") -> DestinationError:
+    """Return what to say of a store that is closed to this user."""
+    prefix = f"{reason[:1].upper()}{reason[1:]}, and this" if reason else "This"
+    return DestinationError(
+        f"{prefix} store may not be read by you.",
+        where=store,
+        hint=f"ollama serve, which reads it; or the same command with sudo -u {shlex.quote(owner_of(store))} "
+        "before it",
+    )
+
+
 def store_with_base(package: Package, places: Places) -> Path | None:
     """Return the first store that has the base, None where none has."""
-    return next((store for store in places.stores if _has(package)(store)), None)
+    readable = (store for store in places.stores if not is_closed(store))
+    return next(filter(_has(package), readable), None)
 
 
 def _has(package: Package) -> Callable[[Path], bool]:
@@ -101,6 +118,8 @@ def _has(package: Package) -> Callable[[Path], bool]:
 
 
 def _is_writable(store: Path) -> bool:
+    if is_closed(store):
+        return False
     newer = [store / NEWER] if (store / NEWER).exists() else []
     for directory in (store, store / "blobs", store / "manifests", *newer):
         nearest = next(path for path in (directory, *directory.parents) if path.exists())
@@ -115,10 +134,16 @@ def can_take(store: Path) -> bool:
 
 
 def owner_of(path: Path) -> str:
-    """Return the user that a file belongs to, by name where it has one."""
-    with contextlib.suppress(KeyError, NotImplementedError, ImportError):
-        return path.owner()
-    return str(path.stat().st_uid)
+    """Return the user that a file belongs to, as ``sudo -u`` takes it: by name, else ``#`` and the number.
+
+    Of a path that this user may not see, the nearest that can be seen tells.
+    """
+    with contextlib.suppress(PermissionError):
+        path.stat()
+        with contextlib.suppress(KeyError, NotImplementedError, ImportError):
+            return path.owner()
+        return f"#{path.stat().st_uid}"
+    return owner_of(path.parent)
 
 
 def require_access(package: Package, store: Path, places: Places) -> None:

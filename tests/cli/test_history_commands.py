@@ -1,9 +1,13 @@
 """``versions``, ``rollback`` and ``remove``: what a user sees of a model's past."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from terminal import run
+
+from ollama_pack.names import manifest_path, parse_name
 
 
 @pytest.fixture
@@ -49,6 +53,108 @@ def test_remove(twice, models):
     missing = run("remove", "ada", "--store", str(models))
     assert (missing.code, missing.stdout) == (3, "")
     assert "There is no model ada." in missing.stderr
+
+
+def test_an_empty_version_is_an_unset_variable(twice, models):
+    """It changes nothing, and is a matter of usage."""
+    before = run("versions", "ada", "--store", str(models)).stdout
+    for version in ("", "  "):
+        ran = run("rollback", "ada", version, "--store", str(models))
+        assert (ran.code, ran.stdout) == (2, "")
+        assert "it is empty" in ran.stderr
+    assert run("versions", "ada", "--store", str(models)).stdout == before
+
+
+@pytest.mark.parametrize(
+    "spell", ["sha256:{d}", "{d}", "{d8}", "latest-{d8}", "ada:latest-{d8}", "ADA:latest-{d8}"]
+)
+def test_a_version_has_many_names(spell, twice, models):
+    """Digest, its beginning, with its algorithm, tag and whole name all mean it."""
+    rows = json.loads(run("versions", "ada", "--json", "--store", str(models)).stdout)["versions"]
+    digest = rows[1]["digest"].removeprefix("sha256:")
+    ran = run("rollback", "ada", spell.format(d=digest, d8=digest[:8]), "--store", str(models))
+    assert ran.code == 0, ran.stderr
+    again = json.loads(run("versions", "ada", "--json", "--store", str(models)).stdout)["versions"]
+    assert again[0]["digest"] == rows[1]["digest"]
+
+
+def test_what_it_is_already(twice, models):
+    """The current digest is no version, and that is said as it is."""
+    rows = run("versions", "ada", "--store", str(models)).stdout.splitlines()
+    current, kept = (row.split()[1] for row in rows)
+    ran = run("rollback", "ada", current, "--store", str(models))
+    assert (ran.code, ran.stdout) == (3, "")
+    assert f"{current} is what ada is already." in ran.stderr
+    assert f"one of {kept[:8]}" in ran.stderr
+
+
+def test_the_model_is_gone_and_its_past_is_not(twice, models):
+    """What is kept is listed, with the command that brings it back."""
+    manifest_path(models, parse_name("ada")).unlink()
+    ran = run("versions", "ada", "--store", str(models))
+    assert [line.split()[0] for line in ran.stdout.splitlines()] == ["kept"]
+    command = f"ollama-pack rollback ada --store {models}"
+    assert command in ran.stderr
+    assert run(*command.split()[1:]).code == 0
+    assert run("versions", "ada", "--store", str(models)).stdout.startswith("current")
+
+
+def test_quiet(twice, models):
+    """With -q only the results are said."""
+    assert run("rollback", "ada", "-q", "--store", str(models)).stderr == ""
+    ran = run("remove", "ada", "-q", "--store", str(models))
+    assert (ran.code, ran.stderr, len(ran.stdout.splitlines())) == (0, "", 2)
+
+
+def test_what_removing_leaves_is_told(twice, models, tiny_gguf):
+    """A model of the user's that a build replaced stays, and blobs wait for Ollama to tidy."""
+    document = json.loads(manifest_path(models, parse_name("ada")).read_bytes())
+    document["layers"] = [layer for layer in document["layers"] if "adapter" not in layer["mediaType"]]
+    own = manifest_path(models, parse_name("own"))
+    own.parent.mkdir()
+    own.write_text(json.dumps(document))
+    adapter = next(models.parent.glob("*/adapter_config.json")).parent
+    where = ("--base", str(tiny_gguf), "--via", "store", "--store", str(models))
+    assert run("build", str(adapter), "own", *where).code == 0
+    ran = run("remove", "own", "--store", str(models))
+    assert ran.stdout == "own\n"
+    assert "own:latest-" in ran.stderr
+    assert "no adapter" in ran.stderr
+    assert "Ollama tidies when it starts" in ran.stderr
+
+
+def test_names_that_are_like_it(twice, models):
+    """A slip of the pen is answered with the names that are there, and no name is made up."""
+    ran = run("versions", "adda", "--store", str(models))
+    assert "ada" in ran.stderr.splitlines()[-1]
+    assert "try:" not in run("versions", "a b", "--store", str(models)).stderr
+    assert "try:" not in run("versions", "", "--store", str(models)).stderr
+
+
+@pytest.mark.parametrize("command", ["versions", "rollback", "remove"])
+def test_something_else_answers(command, twice, models, monkeypatch):
+    """Where OLLAMA_HOST is no Ollama the store is looked into, as a build does."""
+    handler = type("Handler", (BaseHTTPRequestHandler,), {"log_message": lambda *_: None})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        monkeypatch.setenv("OLLAMA_HOST", f"127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("OLLAMA_MODELS", str(models))
+        ran = run(command, "ada")
+        server.shutdown()
+        thread.join()
+    assert (ran.code, "ada" in ran.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("host", ["256.1.1.1", "user:secret@127.0.0.1:1"])
+@pytest.mark.parametrize("command", ["versions", "doctor"])
+def test_an_address_that_is_none(command, host, monkeypatch):
+    """It is told, without a traceback, and no password is repeated."""
+    monkeypatch.setenv("OLLAMA_HOST", host)
+    ran = run(*((command, "ada") if command == "versions" else (command,)))
+    assert ran.code == 3
+    assert "OLLAMA_HOST" in ran.stderr
+    assert "secret" not in ran.stderr + ran.stdout
 
 
 @pytest.mark.parametrize("command", ["versions", "rollback", "remove"])

@@ -4,8 +4,8 @@ It speaks version, tags, show, blobs, create, pull, push, copy, generate and del
 speaks as the real one does (`fake_registry_client`). It has the character of one generation of Ollama
 (`characters`), and a mood that has been seen in some: it ``fails`` in the last line of a stream of status
 200, ``breaks`` off in the middle of one, tells it ``slow``-ly in pieces of a few bytes, ``guesses`` a
-template, ``cannot load`` anything, or is ``far`` from any registry on loopback, as in a container. It dies
-where it is told to: at a step of its work, a request or a blob, without another word.
+template, ``cannot load`` or ``cannot list`` anything, or is ``far`` from any registry on loopback, as in a
+container. It dies where it is told to: at a step of its work, a request or a blob, without another word.
 """
 
 import contextlib
@@ -108,6 +108,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._note({})
         if self.path == "/api/version":
             self._answer({"version": self.state.character.version})
+        elif self.path == "/api/tags" and self.state.mood == "cannot list":
+            self._answer({"error": "lstat /models: permission denied"}, 500)
         elif self.path == "/api/tags":
             self._answer({"models": list(self._models())})
         else:

@@ -1,6 +1,7 @@
 """What `doctor` sees of daemons, stores and models, and what it says to do."""
 
 import json
+import os
 import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,10 +14,14 @@ from scratch_store import BASE_TAG, add_base, add_blob, manifest_of, upgrade
 from tiny_model import base_noun, make_adapter, make_header
 from ways import NOBODY
 
-from ollama_pack import doctor
-from ollama_pack.destinations import store
+from ollama_pack.destinations import choose, store
+from ollama_pack.destinations.models import models_at
 from ollama_pack.destinations.places import Places
-from ollama_pack.doctor import PROBLEM, WARNING, examine, find_runner, look_into
+from ollama_pack.doctor import examine as doctor
+from ollama_pack.doctor import store as doctor_store
+from ollama_pack.doctor.examine import examine, find_runner
+from ollama_pack.doctor.findings import PROBLEM, WARNING
+from ollama_pack.doctor.store import look_into
 from ollama_pack.names import manifest_path, parse_name
 
 
@@ -167,9 +172,74 @@ def test_a_model_that_does_not_run(case, level, says, models, package):
     assert any(word in found[0].fix for word in ("ollama-pack", "ollama rm", "rm /", "--base"))
 
 
+@pytest.mark.parametrize("newer", [False, True])
+@pytest.mark.parametrize("kind", ["pipe", "deep", "dangling link", "link loop", "huge", "list"])
+def test_an_entry_that_is_no_manifest(kind, newer, models, package):
+    """Each is one problem with the command that takes it away; nothing hangs, and it counts as no model."""
+    store.put(package, models)
+    if newer:
+        upgrade(models)
+    folder = models / ("manifests-v2/ollama.com" if newer else "manifests/registry.ollama.ai") / "library/bad"
+    folder.mkdir(parents=True)
+    path = folder / "latest"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "deep":
+        path.write_text("[" * 100_000)
+    elif kind == "dangling link":
+        path.symlink_to("nowhere")
+    elif kind == "link loop":
+        path.symlink_to("latest")
+    elif kind == "huge":
+        path.touch()
+        os.truncate(path, 40 << 30)
+    else:
+        path.write_text("[]")
+    seen, findings = look_into(models, "")
+    (finding,) = findings
+    assert (finding.level, finding.about) == (PROBLEM, "bad")
+    assert f"rm {path}" in finding.fix
+    assert seen.models == 2
+    with models_at(Places(NOBODY, (models,), named=True), parse_name("bad")) as there:
+        assert {str(entry.name) for entry in there.entries()} == {BASE_TAG, str(package.name)}
+
+
+def test_directories_where_manifests_would_be(models, package):
+    """A directory at a manifest's depth, and the older public name in the newer layout, are no models."""
+    store.put(package, models)
+    upgrade(models)
+    (models / "manifests/registry.ollama.ai/library/deep/er").mkdir(parents=True)
+    stray = models / "manifests-v2/registry.ollama.ai/library/stray/latest"
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(manifest_path(models, package.name).read_bytes())
+    seen, findings = look_into(models, "")
+    assert (seen.models, findings) == (2, [])
+
+
+def test_a_fix_stays_in_its_store(models, package):
+    """What is found in a store that no daemon reads is mended in that store, not in the daemon's."""
+    for words in ("Be old.", "Be new."):
+        store_of_it = Places(NOBODY, (models,), named=True)
+        choose.put(replace(package, system=words), store_of_it)
+    (models / "blobs" / package.adapter.digest.replace(":", "-")).unlink()
+    findings = examine(store_of_it).findings
+    problems = {finding.about: finding.fix for finding in findings if finding.level == PROBLEM}
+    (version,) = problems.keys() - {str(package.name)}
+    assert f"ollama-pack build DIR {package.name} --store {models}" in problems[str(package.name)]
+    assert problems[version] == f"it is an earlier version: ollama-pack remove {version} --store {models}"
+
+
+def test_a_daemon_that_does_not_list(fake, models):
+    """A daemon that answers and cannot list its models is a problem, and not fine."""
+    fake.mood = "cannot list"
+    findings = examine(Places(fake.address, (models,))).findings
+    assert findings[0].level == PROBLEM
+    assert findings[0].about.startswith("Ollama")
+
+
 def test_what_ollama_converted_itself(models, package, monkeypatch):
     """An adapter that Ollama's own converter scrambled loads, and is wrong all the same."""
-    monkeypatch.setattr(doctor, "scrambled_by_ollama", lambda _: True)
+    monkeypatch.setattr(doctor_store, "scrambled_by_ollama", lambda _: True)
     store.put(package, models)
     assert any("wrong order" in finding.what for finding in look_into(models, "")[1])
 

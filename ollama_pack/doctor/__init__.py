@@ -1,0 +1,1 @@
+"""LOOK  An Ollama → what it can take, and what is wrong with it."""
