@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,6 +25,19 @@ SMALL = 16 << 20
 
 DRAFT = ".ollama-pack-"
 """How the name of a file begins that is not whole yet."""
+
+
+STALE_SECONDS = 3600.0
+"""The age from which a draft is nobody's any more."""
+
+
+def tidy(directory: Path) -> None:
+    """Remove drafts that a killed run left in a directory."""
+    with contextlib.suppress(OSError):
+        for draft in directory.glob(f"{DRAFT}*"):
+            with contextlib.suppress(OSError):
+                if time.time() - draft.lstat().st_mtime > STALE_SECONDS:
+                    draft.unlink()
 
 
 @contextlib.contextmanager
@@ -128,6 +142,15 @@ def pump(reader: BinaryIO, writer: BinaryIO | None, label: str, progress: Progre
         if progress is not None:
             progress(label, done, total)
     return f"sha256:{sha.hexdigest()}"
+
+
+def way_to(path: Path, folder: Path) -> str:
+    """Return the way from a folder to a file as a Modelfile needs it: forward slashes, ``./`` in front."""
+    try:
+        way = Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # another drive
+        return path.resolve().as_posix()
+    return way if way.startswith("../") else f"./{way}"
 
 
 def read_json_object(path: Path) -> Mapping[str, Any]:

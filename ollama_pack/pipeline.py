@@ -5,7 +5,6 @@ the GGUF LoRA and proves its numbers, packs it all and puts it where Ollama find
 functions are its parts.
 """
 
-import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from ollama_pack.adapters import CONFIG_FILE
 from ollama_pack.bases.find import Clues, find_base
 from ollama_pack.errors import DestinationError, RefusedError, UnsupportedError
 from ollama_pack.fates import INSTEAD
-from ollama_pack.files import whole_file
+from ollama_pack.files import explained, tidy, way_to, whole_file
 from ollama_pack.gathering import author_of, read_adapters
 from ollama_pack.mapping import map_adapter
 from ollama_pack.modelfile import FILE_NAME, Modelfile, print_modelfile
@@ -88,8 +87,9 @@ def build(request: Request, note: Note = silent, progress: Progress | None = Non
     refuse_foreign(request)
     work = settle(request, note)
     modelfile = render(request, work)
+    tidy(request.folder)
     lora, report = convert(work, request.folder / GGUF_NAME, request.outtype, note)
-    path = write_modelfile(modelfile, request.folder / FILE_NAME, note)
+    path = write_modelfile(modelfile, request.folder / FILE_NAME, note, author=request.home / FILE_NAME)
     package = pack(name, modelfile, lora, work.base)
     try:
         receipt = choose.put(package, places, via=request.via, progress=progress)
@@ -201,7 +201,7 @@ def render(request: Request, work: Work, adapter: str = f"./{GGUF_NAME}") -> Mod
             hint="--base with a GGUF file of it, or with the name of an Ollama model you made of it",
         )
     fields = Fields(
-        base=_relative(work.base.gguf, request.folder) if work.base.gguf else work.base.tag,
+        base=way_to(work.base.gguf, request.folder) if work.base.gguf else work.base.tag,
         adapter=adapter,
         system=request.system,
         parameters=request.parameters,
@@ -236,8 +236,16 @@ def convert(work: Work, path: Path, outtype: str, note: Note = silent) -> tuple[
     return lora, reports[0]
 
 
-def write_modelfile(modelfile: Modelfile, path: Path, note: Note = silent) -> Path:
+def write_modelfile(
+    modelfile: Modelfile, path: Path, note: Note = silent, *, author: Path | None = None
+) -> Path:
     """Write a Modelfile, unless the file says the same already.
+
+    Args:
+        modelfile: to be written.
+        path: where. Another one that is there stays beside it, as ``….old``: somebody may have edited it.
+        note: told about both.
+        author: the file whose words are in `modelfile` already, and are not kept twice.
 
     Raises:
         DestinationError: the file cannot be written.
@@ -245,6 +253,11 @@ def write_modelfile(modelfile: Modelfile, path: Path, note: Note = silent) -> Pa
     """
     content = print_modelfile(modelfile).encode()
     if not says_already(path, content):
+        if path.exists() and not (author and author.exists() and author.samefile(path)):
+            old = path.with_name(f"{path.name}.old")
+            with explained(old):
+                path.replace(old)
+            note("kept", f"the {path.name} that was there, as {old}")
         with whole_file(path) as file:
             file.write(content)
     note("modelfile", modelfile)
@@ -276,12 +289,3 @@ def _register_command(request: Request) -> str:
     words += ["--via", request.via] if request.via not in ("auto", "folder") else []
     words += ["--store", str(request.store)] if request.store is not None else []
     return shlex.join(words)
-
-
-def _relative(path: Path, folder: Path) -> str:
-    """Return the way from a folder to a file as a Modelfile needs it: forward slashes, ``./`` in front."""
-    try:
-        way = Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
-    except ValueError:  # another drive
-        return path.resolve().as_posix()
-    return way if way.startswith("../") else f"./{way}"

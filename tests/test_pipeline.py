@@ -1,6 +1,7 @@
 """The tour of the house, walked from Python."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -213,7 +214,35 @@ def test_write_modelfile_once(tmp_path, stages):
     assert path.stat().st_mtime_ns == time
     pipeline.write_modelfile(parse("FROM y\n", where="x"), path, note)
     assert path.read_bytes() == b"FROM y\n"
-    assert [stage for stage, _ in told] == ["modelfile"] * 3
+    assert path.with_name("Modelfile.txt.old").read_bytes() == b"FROM x\n"
+    assert [stage for stage, _ in told] == ["modelfile", "modelfile", "kept", "modelfile"]
+    pipeline.write_modelfile(parse("FROM z\n", where="x"), path, note, author=path)
+    assert path.with_name("Modelfile.txt.old").read_bytes() == b"FROM x\n"
+
+
+def test_what_somebody_edited_is_not_lost(asked, tmp_path):
+    """A Modelfile.txt among the output, edited by hand, is kept under another name, and that is told."""
+    request = asked(via="folder", out=tmp_path / "out")
+    pipeline.build(request)
+    written = request.folder / "Modelfile.txt"
+    written.write_text(f"{written.read_text()}SYSTEM Edited by hand.\n")
+    told = []
+    pipeline.build(request, lambda stage, value: told.append((stage, value)))
+    assert "Edited by hand." in (request.folder / "Modelfile.txt.old").read_text()
+    assert "Edited" not in written.read_text()
+    assert any(stage == "kept" for stage, _ in told)
+
+
+def test_drafts_of_a_killed_build_are_tidied(asked):
+    """What a killed run left in the output goes after an hour; a younger one may be of another run."""
+    request = asked(via="folder")
+    request.folder.mkdir(parents=True, exist_ok=True)
+    old, young = request.folder / ".ollama-pack-old", request.folder / ".ollama-pack-young"
+    for draft in (old, young):
+        draft.touch()
+    os.utime(old, (0, 0))
+    pipeline.build(request)
+    assert (old.exists(), young.exists()) == (False, True)
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF", b"GGUF\x03\0\0\0" + bytes(16), b"my thesis"])

@@ -32,7 +32,7 @@ def command(*, directory: Path, adapter_file: str, out: Path | None, quiet: bool
     Example:
       ollama-pack modelfile ada-lovelace-lora/ --template chatml --system "You are Ada."
     """
-    from ollama_pack.modelfile import print_modelfile
+    from ollama_pack.modelfile import FILE_NAME, print_modelfile
     from ollama_pack.pipeline import Request, render, settle, write_modelfile
 
     request = Request(directory=directory, out=out.parent if out else None, **chosen)
@@ -41,4 +41,4 @@ def command(*, directory: Path, adapter_file: str, out: Path | None, quiet: bool
     if out is None:
         click.echo(print_modelfile(modelfile), nl=False)
     else:
-        write_modelfile(modelfile, out, Speaker(quiet=quiet).note)
+        write_modelfile(modelfile, out, Speaker(quiet=quiet).note, author=request.home / FILE_NAME)

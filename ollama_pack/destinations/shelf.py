@@ -6,7 +6,6 @@ names and that are older than an hour; so blobs are new files here, and their ma
 
 import contextlib
 import os
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,12 +20,9 @@ from ollama_pack.destinations.manifests import (
 )
 from ollama_pack.destinations.sharing import clone, link
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import DRAFT, explained, pump, whole_file
+from ollama_pack.files import explained, pump, tidy, whole_file
 from ollama_pack.names import ModelName, blob_path, manifest_path
 from ollama_pack.parts import Layer, Progress
-
-STALE_SECONDS = 3600.0
-"""The age from which a draft is nobody's any more."""
 
 
 @dataclass(slots=True)
@@ -50,7 +46,8 @@ class Shelf:
     def __enter__(self) -> "Shelf":
         self._directory(self.store / "blobs")
         self._directory(self.store / "manifests")
-        self._tidy()
+        for folder in ("manifests", NEWER):  # drafts of blobs are tidied by Ollama
+            tidy(self.store / folder)
         return self
 
     def __exit__(
@@ -135,14 +132,6 @@ class Shelf:
             self._give(point(self.store, name, digest_of_bytes(manifest)))
         self.written += len(manifest)
         return target
-
-    def _tidy(self) -> None:
-        """Remove drafts of manifests that a killed run left; Ollama tidies those of blobs only."""
-        for folder in ("manifests", NEWER):
-            for draft in (self.store / folder).glob(f"{DRAFT}*"):
-                with contextlib.suppress(OSError):
-                    if time.time() - draft.lstat().st_mtime > STALE_SECONDS:
-                        draft.unlink()
 
     def _copy(self, source: Path, target: Path, digest: str) -> int:
         with source.open("rb") as reader, whole_file(target) as writer:

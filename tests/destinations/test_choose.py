@@ -1,5 +1,7 @@
 """Which way a model goes, and why."""
 
+import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +11,24 @@ from tiny_model import base_noun
 
 from ollama_pack.destinations import choose
 from ollama_pack.destinations import places as where
+from ollama_pack.destinations.daemon import CONNECT_SECONDS
 from ollama_pack.destinations.places import SERVICE_STORE, Places, places_from
 from ollama_pack.destinations.refusals import AdapterRefusedError
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.names import manifest_path
 
 NOBODY = "http://127.0.0.1:9"
+
+
+def test_a_silent_host_is_given_up(package):
+    """What takes a connection and says nothing is given up within seconds, on each way through a daemon."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        places = Places(f"http://127.0.0.1:{silent.getsockname()[1]}", ())
+        for via in ("create", "pull"):
+            start = time.monotonic()
+            with pytest.raises(DestinationError):
+                choose.put(package, places, via=via)
+            assert time.monotonic() - start < 3 * CONNECT_SECONDS
 
 
 def test_the_environment_names_the_places():
