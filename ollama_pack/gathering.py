@@ -1,13 +1,21 @@
 """READ  what a request names: the adapter, of one directory or several, and the author's Modelfile.txt."""
 
+import contextlib
+import re
+
 from ollama_pack.adapters import CONFIG_FILE, read_adapter
 from ollama_pack.adapters.sums import sum_adapters, weigh
+from ollama_pack.adapters.tokenizer import read_tokenizer
+from ollama_pack.agreement import Trained
+from ollama_pack.bases.catalog import base_from_entry, find_entry
 from ollama_pack.bases.find import same_base
-from ollama_pack.errors import InputError
+from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.modelfile import Modelfile
 from ollama_pack.packing import read_author
 from ollama_pack.parts import Adapter
 from ollama_pack.request import Request
+
+_BLOCK = re.compile(r"\.(?:layers|h|blocks)\.([0-9]{1,6})\.")
 
 
 def read_adapters(request: Request) -> Adapter:
@@ -30,6 +38,36 @@ def read_adapters(request: Request) -> Adapter:
             )
     weights = request.weights or (1.0,) * len(adapters)
     return weigh(sum_adapters(adapters, weights), request.scale)
+
+
+def trained_on(request: Request, adapter: Adapter) -> Trained:
+    """Return what is known of the base that an adapter was trained on, from what lies beside it and its id.
+
+    Raises:
+        InputError: a tokenizer file is damaged.
+    """
+    vocabulary, notes = read_tokenizer(request.home)
+    entry = find_entry(adapter.base_id) if adapter.base_id else None
+    numbers = None
+    with contextlib.suppress(UnsupportedError):  # a row without numbers
+        numbers = base_from_entry(entry) if entry is not None else None
+    return Trained(
+        base_id=entry.source_id if entry is not None else adapter.base_id,
+        numbers=numbers,
+        vocabulary=vocabulary,
+        blocks=_blocks(adapter),
+        strict=request.strict,
+        accepted=frozenset(request.base_mismatch_ok),
+        notes=notes,
+    )
+
+
+def _blocks(adapter: Adapter) -> int:
+    """Return how many blocks the base has by what its adapter changes, 0 where it changes only some."""
+    if adapter.config.get("layers_to_transform") is not None:
+        return 0
+    numbers = {int(match[1]) for pair in adapter.pairs if (match := _BLOCK.search(pair.module))}
+    return len(numbers) if numbers == set(range(len(numbers))) else 0
 
 
 def author_of(request: Request) -> Modelfile | None:

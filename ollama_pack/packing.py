@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ollama_pack.agreement import Trained
 from ollama_pack.bases.find import is_path
 from ollama_pack.bases.gguf_file import read_base_gguf
 from ollama_pack.destinations.package import Package
@@ -14,8 +15,18 @@ from ollama_pack.names import ModelName
 from ollama_pack.parts import Base, LoraFile
 
 
-def pack(name: ModelName, said: Modelfile, lora: LoraFile, base: Base) -> Package:
-    """Return the model a Modelfile describes, ready to be put somewhere."""
+def pack(
+    name: ModelName, said: Modelfile, lora: LoraFile, base: Base, trained: Trained | None = None
+) -> Package:
+    """Return the model a Modelfile describes, ready to be put somewhere.
+
+    Args:
+        name: what the model will be called.
+        said: the Modelfile.
+        lora: the file its ADAPTER names.
+        base: what its FROM names.
+        trained: what is known of the base that the adapter was trained on.
+    """
     return Package(
         name=name,
         adapter=lora,
@@ -29,6 +40,7 @@ def pack(name: ModelName, said: Modelfile, lora: LoraFile, base: Base) -> Packag
         parser=said.value("PARSER"),
         requires=said.value("REQUIRES").removeprefix("v"),
         modelfile_text=print_modelfile(said),
+        trained=trained or Trained(),
     )
 
 

@@ -7,16 +7,17 @@ functions are its parts.
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ollama_pack.adapters import CONFIG_FILE
+from ollama_pack.agreement import Trained
 from ollama_pack.bases.find import Clues, find_base
 from ollama_pack.errors import DestinationError, RefusedError, UnsupportedError
 from ollama_pack.fates import INSTEAD
 from ollama_pack.files import explained, tidy, way_to, whole_file
-from ollama_pack.gathering import author_of, read_adapters
+from ollama_pack.gathering import author_of, read_adapters, trained_on
 from ollama_pack.mapping import map_adapter
 from ollama_pack.modelfile import FILE_NAME, Modelfile, print_modelfile
 from ollama_pack.packing import pack, read_package, says_already
@@ -47,11 +48,13 @@ class Work:
         adapter: as read.
         base: as found.
         plan: what the GGUF file will hold.
+        trained: what is known of the base the adapter was trained on.
     """
 
     adapter: Adapter
     base: Base
     plan: LoraPlan
+    trained: Trained = field(default_factory=Trained)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +93,7 @@ def build(request: Request, note: Note = silent, progress: Progress | None = Non
     tidy(request.folder)
     lora, report = convert(work, request.folder / GGUF_NAME, request.outtype, note)
     path = write_modelfile(modelfile, request.folder / FILE_NAME, note, author=request.home / FILE_NAME)
-    package = pack(name, modelfile, lora, work.base)
+    package = pack(name, modelfile, lora, work.base, work.trained)
     try:
         receipt = choose.put(package, places, via=request.via, progress=progress)
     except DestinationError as error:
@@ -120,7 +123,8 @@ def plan(request: Request, note: Note = silent) -> "tuple[Work, Plan]":
     path = request.folder / GGUF_NAME
     protect(path)
     lora = LoraFile(path, "sha256:" + "0" * 64, planned_size(work.plan, request.outtype), request.outtype)
-    return work, choose.plan(pack(name, modelfile, lora, work.base), request.places, via=request.via)
+    package = pack(name, modelfile, lora, work.base, work.trained)
+    return work, choose.plan(package, request.places, via=request.via)
 
 
 def register(request: Request, note: Note = silent, progress: Progress | None = None) -> Receipt:
@@ -179,7 +183,7 @@ def settle(request: Request, note: Note = silent) -> Work:
         )
     )
     note("base", base)
-    return Work(adapter, base, map_adapter(adapter, base))
+    return Work(adapter, base, map_adapter(adapter, base), trained_on(request, adapter))
 
 
 def render(request: Request, work: Work, adapter: str = f"./{GGUF_NAME}") -> Modelfile:

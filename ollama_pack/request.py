@@ -15,6 +15,12 @@ WAYS = ("auto", "create", "pull", "store", "folder")
 MOST = 1e9
 """The largest size of a weight or scale; what it is multiplied with stays in float32."""
 
+MISMATCHES = (
+    *("blocks", "hidden", "heads", "kv-heads", "feed-forward", "fewer-blocks", "tokens", "vocabulary"),
+    *("added-tokens", "bos", "eos", "pad", "rope-base", "context", "relative", "untold"),
+)
+"""Codes of what may be taken of a base; the proof of the base says what each means."""
+
 OUTTYPES = ("f16", "f32", "bf16", "q8_0", "auto")
 
 
@@ -42,6 +48,8 @@ class Request:
         out: where GGUF and Modelfile.txt go; where None the adapter's own directory, for a sum of
             several one beside the first, called like the model.
         store: the Ollama model store; OLLAMA_MODELS, else the user's where None.
+        strict: whether a base that may not be the one that was trained on is refused.
+        base_mismatch_ok: codes of disagreements with the base that are taken.
     """
 
     directory: Path
@@ -61,6 +69,8 @@ class Request:
     outtype: str = "f16"
     out: Path | None = None
     store: Path | None = None
+    strict: bool = False
+    base_mismatch_ok: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Take paths as text too, and know the ways in by name.
@@ -81,7 +91,9 @@ class Request:
         for name in ("directory", "out", "store"):
             if isinstance(value := getattr(self, name), str):
                 object.__setattr__(self, name, Path(value))
-        for value, known in ((self.via, WAYS), (self.outtype, OUTTYPES)):
+        choices = [(self.via, WAYS), (self.outtype, OUTTYPES)]
+        choices += [(code, MISMATCHES) for code in self.base_mismatch_ok]
+        for value, known in choices:
             if value not in known:
                 raise InputError(f"{value!r} is none of {', '.join(known)}.")
 

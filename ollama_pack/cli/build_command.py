@@ -20,6 +20,7 @@ SPARE = "127.0.0.1:11435"
 @options.adapter
 @options.scaling
 @options.base
+@options.proof
 @options.delivery
 @options.load
 @options.prompt

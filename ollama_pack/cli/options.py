@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ollama_pack.errors import InputError
-from ollama_pack.request import MOST, OUTTYPES, WAYS
+from ollama_pack.request import MISMATCHES, MOST, OUTTYPES, WAYS
 
 if TYPE_CHECKING:
     from ollama_pack.names import ModelName
@@ -129,6 +129,16 @@ base = click.option(
     help="The base: an Ollama model (vicuna:7b), a Hugging Face id, a GGUF file, or a directory with its "
     "config.json. "
     "If absent: FROM in Modelfile.txt, else base_model_name_or_path.",
+)
+proof = together(
+    click.option("--strict", is_flag=True, help="Refuse a base that may be another one than was trained on."),
+    click.option(
+        "--base-mismatch-ok",
+        type=click.Choice(MISMATCHES),
+        multiple=True,
+        metavar="CODE",
+        help="Take a base in spite of one disagreement, by its code; may be repeated.",
+    ),
 )
 outtype = click.option(
     "--outtype",
@@ -264,4 +274,6 @@ def request_from(chosen: Mapping[str, Any]) -> "Request":
         outtype=chosen["outtype"],
         out=chosen["out"],
         store=chosen["store"],
+        strict=chosen["strict"],
+        base_mismatch_ok=chosen["base_mismatch_ok"],
     )

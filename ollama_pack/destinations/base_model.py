@@ -4,16 +4,18 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from ollama_pack.bases.fit import misfits
+from ollama_pack.agreement import Seen
+from ollama_pack.bases.seen import see_file, vocabulary_of
 from ollama_pack.bases.translated import is_translated
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.generations import why_not_run
 from ollama_pack.destinations.layers import check_kind, stacked
 from ollama_pack.destinations.package import Package, Plan
-from ollama_pack.errors import DestinationError, InputError, listing
+from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.names import ModelName
 from ollama_pack.parts import Progress
+from ollama_pack.proofs.base import prove_base, require_base
 
 
 def ready_base(package: Package, daemon: Daemon, progress: Progress | None) -> list[str]:
@@ -22,22 +24,24 @@ def ready_base(package: Package, daemon: Daemon, progress: Progress | None) -> l
     Raises:
         DestinationError: it is not there and cannot be pulled.
         UnsupportedError: it would ignore an adapter.
-        InputError: the adapter does not fit it.
+        ProofError: it is not the base the adapter was trained on.
     """
     base, version = package.base, daemon.version()
     if base.gguf is not None:
         return look_at_file(package, base.gguf, version)
     tag, lines = base.tag, []
-    shown = daemon.show(tag)
+    tokens = package.trained.vocabulary is not None
+    shown = daemon.show(tag, verbose=tokens)
     if shown is None:
         _pull(tag, daemon, progress)
         lines.append(f"pulled {tag}")
-        shown = daemon.show(tag)
+        shown = daemon.show(tag, verbose=tokens)
     if shown is not None:
         check_kind(tag, shown.format, shown.remote)
         if shown.has_adapter:
             lines.append(stacked(tag))
-        lines += _look(package, version, shown.metadata, shown.shapes)
+        seen = Seen(tag, shown.metadata, shown.shapes, vocabulary_of(shown.metadata, "the daemon"))
+        lines += _look(package, version, seen)
     return lines
 
 
@@ -50,28 +54,21 @@ def look_at_file(package: Package, gguf: Path, version: str = "") -> list[str]:
         version: of Ollama; empty where it is not known.
 
     Raises:
-        InputError: the adapter does not fit it, or is damaged.
+        ProofError: it is not the base the adapter was trained on.
+        InputError: the adapter is damaged.
     """
     try:
-        header = read_gguf(gguf)
+        seen = see_file(gguf, package.base.tag)
     except InputError:  # of an age that this reader does not know; Ollama may
         return []
-    return _look(package, version, header.metadata, header.shapes)
+    return _look(package, version, seen)
 
 
-def _look(
-    package: Package, version: str, metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
-) -> list[str]:
-    name = package.base.tag or str(package.base.gguf)
-    found = misfits(read_gguf(package.adapter.path), metadata, shapes)
-    if found:
-        raise InputError(
-            listing(f"The adapter does not fit {name}: Ollama would take it, and not load it.", found),
-            where=package.adapter.path,
-            hint="--base with the model it was trained on",
-        )
-    why = why_base_fails(version, metadata, shapes)
-    return [f"{name}: {why}"] if why else []
+def _look(package: Package, version: str, seen: Seen) -> list[str]:
+    found = prove_base(package.trained, read_gguf(package.adapter.path), seen)
+    told = require_base(package.trained, found, seen.name)
+    why = why_base_fails(version, seen.metadata, seen.shapes)
+    return [*told, *([f"{seen.name}: {why}"] if why else [])]
 
 
 def why_base_fails(version: str, metadata: Mapping[str, Any], tensors: Collection[str]) -> str:

@@ -94,14 +94,16 @@ class Daemon:
                 for model in self._client.list().models
             ]
 
-    def show(self, name: str) -> Shown | None:
+    def show(self, name: str, *, verbose: bool = False) -> Shown | None:
         """Return what the daemon knows of a model, None if there is no such model.
+
+        With `verbose` its metadata has the long lists too, tokens among them: megabytes.
 
         Raises:
             DestinationError: the daemon said no.
         """
         with self._explained():
-            answer = self._http.post("/api/show", json={"model": name})
+            answer = self._http.post("/api/show", json={"model": name, "verbose": verbose})
             if answer.status_code == 404:
                 return None
             answer.raise_for_status()

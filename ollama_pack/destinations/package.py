@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ollama_pack.agreement import Trained
 from ollama_pack.names import ModelName
 from ollama_pack.parts import Base, LoraFile
 
@@ -28,6 +29,7 @@ class Package:
         parser: name of one of Ollama's built-in answer parsers.
         requires: the least version of Ollama, without ``v``.
         modelfile_text: the Modelfile that says the same, for the folder.
+        trained: what is known of the base that the adapter was trained on.
     """
 
     name: ModelName
@@ -42,6 +44,7 @@ class Package:
     parser: str = ""
     requires: str = ""
     modelfile_text: str = ""
+    trained: Trained = field(default_factory=Trained)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ length raises an error, and never makes us ask for more memory than the file is 
 import math
 import mmap
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,9 @@ MOST_KEYS, MOST_TENSORS, LONGEST_ARRAY, MOST_TEXT = 1 << 16, 1 << 20, 1 << 24, 1
 
 Text is counted in bytes, of all names and texts that are kept.
 """
+
+MOST_KEPT = 1 << 24
+"""Bytes of an array of text that is kept because it was asked for; large vocabularies have 3 million."""
 
 LONGEST_KEPT = 1024
 """Arrays with more elements are not kept (token lists): only their length is."""
@@ -111,8 +114,12 @@ class GgufFile:
         return StoredTensor(self.path, name, dtype, self.shapes[name], self.offsets[name], nbytes)
 
 
-def read_gguf(path: Path) -> GgufFile:
+def read_gguf(path: Path, keep: Collection[str] = ()) -> GgufFile:
     """Return what the header of a GGUF file says; tensor data is not touched.
+
+    Args:
+        path: the file.
+        keep: keys whose arrays of text are kept, however long, up to `MOST_KEPT` bytes.
 
     Raises:
         InputError: the file is missing, not GGUF, of an unknown version or byte order, or cut short.
@@ -124,7 +131,7 @@ def read_gguf(path: Path) -> GgufFile:
                     "The file is not GGUF.", where=path, hint="--base with a GGUF file or an Ollama model"
                 )
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return _Cursor(data, path).header()
+                return _Cursor(data, path, keep).header()
     except OSError as error:
         raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
 
@@ -132,9 +139,9 @@ def read_gguf(path: Path) -> GgufFile:
 class _Cursor:
     """A position in a mapped file that never leaves it."""
 
-    def __init__(self, data: mmap.mmap, path: Path) -> None:
+    def __init__(self, data: mmap.mmap, path: Path, keep: Collection[str] = ()) -> None:
         self.data, self.path, self.position, self.part = data, path, 4, "the header"
-        self.text_left = MOST_TEXT
+        self.text_left, self.kept = MOST_TEXT, keep
 
     def header(self) -> GgufFile:
         version = self.number("I")
@@ -242,6 +249,11 @@ class _Cursor:
     def strings(self, length: int) -> Value | LongArray:
         if length <= LONGEST_KEPT:
             return tuple(self.string() for _ in range(length))
+        if self.part in self.kept:
+            left, self.text_left = self.text_left, MOST_KEPT
+            texts = tuple(self.string() for _ in range(length))
+            self.text_left = left
+            return texts
         unpack, data, position, size = (
             struct.Struct("<Q").unpack_from,
             self.data,

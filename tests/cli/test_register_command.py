@@ -51,12 +51,12 @@ def test_base_of_a_store(smol, models, smol_gguf, tmp_path):
 
 
 def test_another_base_of_that_name(smol, models, tiny_gguf, tmp_path):
-    """A base in the store that the adapter does not fit is damaged input; nothing is registered."""
+    """A base in the store that the adapter does not fit fails the proof; nothing is registered."""
     run("build", smol, "--via", "folder", "--out", tmp_path / "release")
     add_base(models, tiny_gguf, "smollm2", "135m")
     ran = run("register", tmp_path / "release", "ada", "--via", "store")
-    assert ran.code == 3
-    assert "does not fit smollm2:135m" in ran.stderr
+    assert ran.code == 5
+    assert "smollm2:135m is not the base this adapter was trained on" in ran.stderr
     assert "blk.0.attn_q.weight" in ran.stderr
 
 

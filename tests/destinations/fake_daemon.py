@@ -142,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
             case "/api/copy" if here:
                 self._copy(body["source"], body["destination"])
             case "/api/show" if here:
-                self._answer(self._shown(name))
+                self._answer(self._shown(name, verbose=bool(body.get("verbose"))))
             case "/api/generate" if here and body.get("prompt") and (why := self._why_not(name)):
                 self._answer({"error": why}, 500)
             case "/api/generate" if here:
@@ -232,7 +232,7 @@ class _Handler(BaseHTTPRequestHandler):
             changed = datetime.fromtimestamp(changed, timezone.utc).isoformat()
             yield {"name": name, "model": name, "digest": digest, "modified_at": changed}
 
-    def _shown(self, name: str) -> dict:
+    def _shown(self, name: str, *, verbose: bool) -> dict:
         manifest = self.state.models.document(name)
         words = {f"{IMAGE}model": "FROM", f"{IMAGE}adapter": "ADAPTER"}
         lines = [
@@ -245,7 +245,9 @@ class _Handler(BaseHTTPRequestHandler):
         lines.append(f"TEMPLATE {self._blob(template).read_text() if template else '{{ .Prompt }}'}")
         config = json.loads(self._blob(manifest["config"]["digest"]).read_bytes())
         header = gguf.GGUFReader(self._blob(kinds[f"{IMAGE}model"]))
-        info = {key: field.contents() for key, field in header.fields.items() if "tokenizer" not in key}
+        info = {key: field.contents() for key, field in header.fields.items() if not key.startswith("GGUF.")}
+        if not verbose:
+            info = {key: None if isinstance(value, list) else value for key, value in info.items()}
         shown = {
             "modelfile": "\n".join(lines),
             "model_info": info,

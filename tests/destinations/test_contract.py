@@ -9,7 +9,7 @@ from scratch_store import BASE_TAG, TEMPLATE, add_base, blob, kinds_of, manifest
 from tiny_model import base_noun, make_adapter, make_header
 
 from ollama_pack.destinations.package import REPLACED
-from ollama_pack.errors import DestinationError, InputError, UnsupportedError
+from ollama_pack.errors import DestinationError, ProofError, UnsupportedError
 from ollama_pack.names import manifest_path, parse_name
 
 
@@ -140,7 +140,7 @@ def test_a_base_that_would_ignore_the_adapter_is_refused(way, package, gguf_base
 def test_an_adapter_that_does_not_fit_is_refused(way, package, tmp_path):
     """What llama.cpp would not load is not registered, and the first tensors are named."""
     add_base(way.store, make_header(tmp_path / "h.gguf", "llama"), tag="narrow")
-    with pytest.raises(InputError, match=r"does not fit narrow") as caught:
+    with pytest.raises(ProofError, match=r"narrow is not the base") as caught:
         way.put(replace(package, base=base_noun(tag="narrow")))
     assert "the base has no blk.0.attn_v.weight" in caught.value.what
     assert not manifest_path(way.store, package.name).exists()
