@@ -91,7 +91,7 @@ class Request:
         for name in ("directory", "out", "store"):
             if isinstance(value := getattr(self, name), str):
                 object.__setattr__(self, name, Path(value))
-        choices = [(self.via, WAYS), (self.outtype, OUTTYPES)]
+        choices: list[tuple[str, tuple[str, ...]]] = [(self.via, WAYS), (self.outtype, OUTTYPES)]
         choices += [(code, MISMATCHES) for code in self.base_mismatch_ok]
         for value, known in choices:
             if value not in known:

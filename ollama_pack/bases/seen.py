@@ -18,7 +18,7 @@ def see_file(path: Path, name: str = "") -> Seen:
         InputError: it is missing or damaged.
     """
     header = read_gguf(path, (TOKENS,))
-    return Seen(name or str(path), header.metadata, header.shapes, vocabulary_of(header.metadata, path.name))
+    return Seen(name or path.name, header.metadata, header.shapes, vocabulary_of(header.metadata, path.name))
 
 
 def vocabulary_of(metadata: Mapping[str, Any], origin: str) -> Vocabulary | None:

@@ -66,9 +66,9 @@ def look_at_file(package: Package, gguf: Path, version: str = "") -> list[str]:
 
 def _look(package: Package, version: str, seen: Seen) -> list[str]:
     found = prove_base(package.trained, read_gguf(package.adapter.path), seen)
-    told = require_base(package.trained, found, seen.name)
+    told = require_base(package.trained, found, seen)
     why = why_base_fails(version, seen.metadata, seen.shapes)
-    return [*told, *([f"{seen.name}: {why}"] if why else [])]
+    return [*([f"{seen.name}: {why}"] if why else []), *told]
 
 
 def why_base_fails(version: str, metadata: Mapping[str, Any], tensors: Collection[str]) -> str:

@@ -78,8 +78,8 @@ def prove_base(trained: Trained, adapter: GgufFile, seen: Seen) -> tuple[Disagre
     return tuple(sorted(found, key=lambda each: order.index(each.level)))
 
 
-def require_base(trained: Trained, found: tuple[Disagreement, ...], where: str) -> list[str]:
-    """Return what to tell the user of a base that may be taken; notes are not told.
+def require_base(trained: Trained, found: tuple[Disagreement, ...], seen: Seen) -> list[str]:
+    """Return what to tell the user of a base that may be taken: in what it agrees, then what is doubtful.
 
     Raises:
         ProofError: it is not the base the adapter was trained on, or with `strict` may not be.
@@ -88,11 +88,26 @@ def require_base(trained: Trained, found: tuple[Disagreement, ...], where: str) 
     if stops:
         lines = [f"  - {each}\n    try: {each.advice.format(code=each.code)}" for each in stops]
         raise ProofError(
-            "\n".join([f"{where} is not the base this adapter was trained on.", *lines]),
+            "\n".join([f"{seen.name} is not the base this adapter was trained on.", *lines]),
             found={each.code: [each.expected, each.found] for each in stops},
         )
-    told = [each for each in found if each.level != NOTE]
-    return [_line(each, trained) for each in told] + list(trained.notes)
+    told = [_line(each, trained) for each in found if each.level != NOTE]
+    return [*_agreed(trained, found, seen), *told, *trained.notes]
+
+
+def _agreed(trained: Trained, found: tuple[Disagreement, ...], seen: Seen) -> Iterator[str]:
+    """Yield in what a base and an adapter agree, and whether its relatives could be told from it."""
+    doubtful = {each.code for each in found}
+    agreed = ["every tensor and shape"] if seen.shapes else ["architecture"]
+    if trained.numbers is not None:
+        agreed.append("heads and blocks")
+    if trained.vocabulary is not None and not doubtful & {"tokens", "vocabulary", "added-tokens"}:
+        agreed.append(f"{len(trained.vocabulary.tokens)} tokens")
+        agreed += [kind for kind in trained.vocabulary.special if kind not in doubtful]
+    yield f"base proved: {seen.name} agrees in {', '.join(agreed)}"
+    for each in found:
+        if each.code == "untold":
+            yield f"{trained.base_id} and its sister models are not told apart: the base has {each.found}"
 
 
 def _line(found: Disagreement, trained: Trained) -> str:
@@ -214,12 +229,12 @@ def _name(base_id: str, seen: Seen) -> Iterator[tuple[str, str, str]]:
     wanted, there = _words(base_id.rpartition("/")[2]), _words(called)
     if not there or there[0] != wanted[0]:
         if base_id:
-            yield "untold", base_id, f"no name that tells ({called or 'general.name is missing'})"
+            yield "untold", base_id, f"the name {called!r}" if called else "no name"
         return
     if _contradict(set(wanted), set(there)):
         yield "relative", base_id, called
     elif set(wanted) != set(there):
-        yield "untold", base_id, f"a name that does not tell all ({called})"
+        yield "untold", base_id, f"the name {called!r}"
 
 
 def _contradict(wanted: set[str], there: set[str]) -> bool:

@@ -162,8 +162,8 @@ def test_a_base_that_will_not_load_is_told(way, package, tmp_path):
     add_base(way.store, make_header(tmp_path / "g.gguf", "gptoss"), tag="own-form")
     adapter = make_adapter(tmp_path / "l.gguf", arch="gpt-oss")
     receipt = way.put(replace(package, adapter=adapter, base=base_noun(tag="own-form")))
-    assert receipt.lines[-1].startswith("own-form: Ollama ")
-    assert "without LoRA" in receipt.lines[-1] or "does not load it with an adapter" in receipt.lines[-1]
+    (line,) = (line for line in receipt.lines if line.startswith("own-form: Ollama "))
+    assert "without LoRA" in line or "does not load it with an adapter" in line
 
 
 def test_a_base_with_an_adapter_is_told(way, package):
@@ -171,7 +171,7 @@ def test_a_base_with_an_adapter_is_told(way, package):
     way.put(package)
     second = replace(package, name=parse_name(f"{package.name}-s"), base=base_noun(tag=str(package.name)))
     receipt = way.put(second)
-    assert receipt.lines[-1] == f"{package.name} has an adapter of its own: Ollama adds both to the base"
+    assert f"{package.name} has an adapter of its own: Ollama adds both to the base" in receipt.lines
     assert kinds_of(manifest_of(way.store, second.name.model)).count("adapter") == 2
 
 

@@ -120,7 +120,9 @@ def test_a_right_pair_raises_no_alarm(base_id):
     known = trained(base_id)
     found = prove_base(known, lora(known.numbers), header(known.numbers, RIGHT[base_id]))
     assert alarms(found) == set(), found
-    assert require_base(known, found, "it") == []
+    line, *apart = require_base(known, found, SEEN)
+    assert "agrees in every tensor and shape, heads and blocks, 40 tokens, bos, eos" in line
+    assert all("not told apart" in other for other in apart)
 
 
 def test_there_are_enough_right_pairs():
@@ -236,28 +238,37 @@ def test_an_error_stops_and_is_taken_by_its_code():
     known, seen, *_ = ONE_AWAY["twice the heads"]
     found = prove_base(known, lora(BASE), seen)
     with pytest.raises(ProofError, match="heads: the adapter was trained with 32 heads") as caught:
-        require_base(known, found, "it")
+        require_base(known, found, SEEN)
     assert list(caught.value.found) == ["heads"]
-    (line,) = require_base(replace(known, accepted=frozenset({"heads"})), found, "it")
+    _, line = require_base(replace(known, accepted=frozenset({"heads"})), found, SEEN)
     assert line.endswith("(accepted)")
     known, seen, *_ = ONE_AWAY["a layer less"]
     found = prove_base(known, lora(BASE), seen)
     with pytest.raises(ProofError, match="fit: "):
-        require_base(replace(known, accepted=FATAL), found, "it")
+        require_base(replace(known, accepted=FATAL), found, SEEN)
 
 
 def test_strict_makes_warnings_errors():
     """A warning is told; with --strict it stops, unless it is taken by its code; a note never does."""
     known, seen, *_ = ONE_AWAY["other end"]
     found = prove_base(known, lora(BASE), seen)
-    (line,) = require_base(known, found, "it")
+    agreed, line = require_base(known, found, SEEN)
+    assert "eos" not in agreed
     assert line.startswith("eos: ")
     assert "--base-mismatch-ok eos" in line
     with pytest.raises(ProofError, match="eos: "):
-        require_base(replace(known, strict=True), found, "it")
-    assert require_base(replace(known, strict=True, accepted=frozenset({"eos"})), found, "it")
+        require_base(replace(known, strict=True), found, SEEN)
+    assert require_base(replace(known, strict=True, accepted=frozenset({"eos"})), found, SEEN)
     known, seen, *_ = ONE_AWAY["other padding"]
-    assert require_base(replace(known, strict=True), prove_base(known, lora(BASE), seen), "it") == []
+    (agreed,) = require_base(replace(known, strict=True), prove_base(known, lora(BASE), seen), SEEN)
+    assert "pad" not in agreed
+
+
+def test_relatives_that_cannot_be_told_apart_are_told():
+    """Where the header's name does not decide, that is said with the name."""
+    known, seen, *_ = ONE_AWAY["a name that tells nothing"]
+    _, line = require_base(known, prove_base(known, lora(BASE), seen), SEEN)
+    assert line == f"{ID} and its sister models are not told apart: the base has the name 'models'"
 
 
 def test_the_command_line_knows_the_codes():
@@ -274,3 +285,16 @@ def test_spaces_have_two_spellings():
     """A space in a token's name may be written as the sign SentencePiece has for it."""
     spaced = {number: token.replace("\u2581", " ") for number, token in tokens().items()}
     assert prove_base(trained(), lora(BASE), replace(SEEN, vocabulary=vocabulary(tokens=spaced))) == ()
+
+
+def test_the_page_has_every_code(request):
+    """docs/base.md has the codes with their levels and advice, from the table that is used."""
+    rows = [
+        f"| `{code}` | {level} | {advice.format(code=code)} |" for code, (level, advice) in ADVICE.items()
+    ]
+    page = Path("docs/base.md")
+    text = page.read_text()
+    if request.config.getoption("--update-goldens"):
+        head, _, rest = text.partition("|---|---|---|\n")
+        page.write_text(f"{head}|---|---|---|\n" + "\n".join(rows) + "\n\n" + rest.partition("\n\n")[2])
+    assert [line for line in page.read_text().splitlines() if line.startswith("| `")] == rows
