@@ -9,6 +9,7 @@ from ollama_pack.destinations.history import version_name
 from ollama_pack.destinations.layers import without_adapter
 from ollama_pack.destinations.learning import learn
 from ollama_pack.destinations.loopback import serving
+from ollama_pack.destinations.models import spoilt_adapter
 from ollama_pack.destinations.package import Package
 from ollama_pack.errors import DestinationError, ProofError
 from ollama_pack.gguf_io.layout import INVOCATION_TOKENS
@@ -106,7 +107,8 @@ def _why(package: Package, daemon: Daemon) -> str:
         shown = daemon.show(package.name.display)
     if shown is None:
         return ""
-    return why_base_fails(daemon.version(), shown.metadata, shown.shapes)
+    spoilt = spoilt_adapter(shown.modelfile)
+    return spoilt or why_base_fails(daemon.version(), shown.metadata, shown.shapes)
 
 
 def _does_not_load(package: Package, error: DestinationError, why: str) -> ProofError:

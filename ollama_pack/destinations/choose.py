@@ -17,7 +17,7 @@ from ollama_pack.destinations import store as store_destination
 from ollama_pack.destinations.address import is_near, may_answer
 from ollama_pack.destinations.base_model import digest_in
 from ollama_pack.destinations.daemon import Daemon
-from ollama_pack.destinations.history import replacing
+from ollama_pack.destinations.history import replacing, version_name
 from ollama_pack.destinations.loopback import UnreachableError
 from ollama_pack.destinations.models import DaemonModels, StoreModels
 from ollama_pack.destinations.package import Package, Plan
@@ -225,7 +225,8 @@ def _into_store(package: Package, places: Places, store: Path, progress: Progres
         receipt = put_there(served=store_of(daemon, places) == store)
         with contextlib.suppress(DestinationError):  # the model is there, whatever the daemon says now
             daemon.unload(package.name.display)
-            if digest_in(daemon, package.name) == receipt.digest:
+            names = (package.name, version_name(package.name, receipt.digest))
+            if any(digest_in(daemon, name) == receipt.digest for name in names):
                 return replace(receipt, served=True)
             unseen = _unseen(package, daemon, places, store)
             receipt = replace(receipt, lines=(*receipt.lines, unseen))

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import DRAFT, explained, read_small
+from ollama_pack.files import DRAFT, digest_of, explained, read_small
 from ollama_pack.names import DEFAULT_HOST, ModelName, blob_path, manifest_path
 from ollama_pack.parts import Layer
 
@@ -110,6 +110,16 @@ def why_lost(store: Path, layer: Layer) -> str:
         return f"its blob {layer.digest[:19]}… is not there"
     found = path.stat().st_size
     return "" if found == layer.size else f"its blob {layer.digest[:19]}… has {found} of {layer.size} bytes"
+
+
+def why_spoilt(blob: Path) -> str:
+    """Return why a blob's bytes are not those its name promises, empty where they are; it is read through.
+
+    Raises:
+        DestinationError: it cannot be read.
+    """
+    digest = blob.name.replace("-", ":")
+    return "" if digest_of(blob) == digest else f"its blob {digest[:19]}… is not what it was"
 
 
 def written_at(store: Path, name: ModelName) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 from ollama_pack.destinations.address import may_answer
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.history import Entry, Models
-from ollama_pack.destinations.layers import has_adapter, parse_manifest
+from ollama_pack.destinations.layers import ADAPTER_TYPE, has_adapter, parse_manifest
 from ollama_pack.destinations.manifests import (
     erase,
     gguf_manifest,
@@ -22,12 +22,13 @@ from ollama_pack.destinations.manifests import (
     names_in,
     read_manifest,
     why_lost,
+    why_spoilt,
     written_at,
 )
 from ollama_pack.destinations.places import Places, can_take, may_not_read, owner_of
 from ollama_pack.destinations.shelf import Shelf
 from ollama_pack.errors import DestinationError, InputError
-from ollama_pack.names import ModelName, parse_name
+from ollama_pack.names import ModelName, blob_path, parse_name
 
 
 class DaemonModels:
@@ -69,7 +70,9 @@ class DaemonModels:
             lost = [digest for digest in digests if not self.daemon.has_blob(f"sha256:{digest}")]
         except DestinationError as error:
             return error.clause
-        return f"its blob {lost[0][:12]}… is not there" if lost else ""
+        if lost:
+            return f"its blob {lost[0][:12]}… is not there"
+        return spoilt_adapter(shown.modelfile if shown else "")
 
 
 class StoreModels:
@@ -122,13 +125,15 @@ class StoreModels:
         return False
 
     def why_broken(self, name: ModelName) -> str:
-        """Return which blob is not there, or not of its size; what is in it is not read."""
+        """Return which blob is not there, or not of its size, or an adapter that is not what it was."""
         try:
             content = gguf_manifest(self.store, read_manifest(self.store, name) or b"")
             config, layers = parse_manifest(content, where=self.store)
         except DestinationError as error:
             return error.clause
-        return next((why for layer in (*layers, config) if (why := why_lost(self.store, layer))), "")
+        lost = next((why for layer in (*layers, config) if (why := why_lost(self.store, layer))), "")
+        adapters = [layer for layer in layers if layer.media_type == ADAPTER_TYPE and not lost]
+        return lost or "".join(filter(None, (why_spoilt(blob_path(self.store, a.digest)) for a in adapters)))
 
 
 @contextlib.contextmanager
@@ -158,6 +163,17 @@ def models_at(places: Places, name: ModelName) -> Iterator[Models]:
             hint="ollama serve; or --store DIR",
         )
     yield StoreModels(next((store for store in there if has_manifest(store, name)), there[0]))
+
+
+def spoilt_adapter(modelfile: str) -> str:
+    """Return why the adapter in a daemon's Modelfile is damaged, empty where that is not seen from here."""
+    for line in modelfile.splitlines():
+        blob = Path(line.removeprefix("ADAPTER ").strip())
+        if line.startswith("ADAPTER ") and blob.is_absolute():
+            with contextlib.suppress(OSError, DestinationError):  # of another machine, or not to be read
+                if blob.is_file() and (why := why_spoilt(blob)):
+                    return f"{why}; rm {shlex.quote(str(blob))}, and build it again"
+    return ""
 
 
 def _is_listed(content: bytes) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from ollama_pack.destinations.layers import MODEL_TYPE
 from ollama_pack.destinations.manifests import (
     NEWER,
     digest_of_bytes,
@@ -17,6 +18,7 @@ from ollama_pack.destinations.manifests import (
     manifest_texts,
     newer_path,
     point,
+    why_spoilt,
 )
 from ollama_pack.destinations.sharing import clone, link
 from ollama_pack.errors import DestinationError
@@ -62,23 +64,31 @@ class Shelf:
                     blob.unlink(missing_ok=True)
 
     def add(self, layer: Layer) -> None:
-        """Put a layer's bytes into the store, unless they are there.
+        """Put a layer's bytes into the store, unless they are there; what is damaged is written anew.
 
         Raises:
             DestinationError: they cannot be written, or are not what the digest promises.
         """
         target = blob_path(self.store, layer.digest)
-        if target.is_file() and target.stat().st_size == layer.size:
+        known = target.is_file()
+        there = known and target.stat().st_size == layer.size
+        if there and (layer.media_type == MODEL_TYPE or not why_spoilt(target)):
             with contextlib.suppress(OSError):  # only its owner may: then a manifest of the owner's holds it
                 os.utime(target)
         elif layer.content is not None:
             with whole_file(target) as file:
                 file.write(layer.content)
-            self._keep(target, layer.size)
+            self._keep(target, layer.size, known=known)
         elif layer.file is not None:
-            self._keep(target, self._copy(layer.file, target, layer.digest))
+            self._keep(target, self._copy(layer.file, target, layer.digest), known=known)
         else:
-            raise DestinationError("A part of the base is missing from the store.", where=target)
+            raise DestinationError(
+                "A part of the base is damaged."
+                if there
+                else "A part of the base is missing from the store.",
+                where=target,
+                hint="rm that file, and ollama pull the base again" if there else "",
+            )
 
     def adopt(self, layer: Layer) -> None:
         """Put the bytes of a large file into the store: cloned, else linked, else copied.
@@ -140,8 +150,9 @@ class Shelf:
                 raise DestinationError(f"The file is not what it was: {digest} was expected.", where=source)
         return target.stat().st_size
 
-    def _keep(self, target: Path, written: int) -> None:
-        self.added.append(target)
+    def _keep(self, target: Path, written: int, *, known: bool = False) -> None:
+        if not known:  # a damaged blob that was mended stays, whatever comes: other models may name it
+            self.added.append(target)
         self.written += written
         self._give(target)
 

@@ -18,6 +18,7 @@ from ollama_pack.destinations.manifests import (
     listed_digest,
     newer_path,
     read_manifest,
+    why_lost,
 )
 from ollama_pack.destinations.places import can_take, owner_of
 from ollama_pack.destinations.pull import is_left_behind
@@ -89,9 +90,11 @@ def _of_model(
     again = f"ollama-pack build DIR {name}{option}  makes it anew; ollama-pack remove {name}{option}"
     if is_version(name, listed_digest(read_manifest(store, name) or b"")):
         again = f"it is an earlier version: ollama-pack remove {name}{option}"
-    missing = [layer for layer in layers if not blob_path(store, layer.digest).is_file()]
-    if missing:
-        yield Finding(PROBLEM, str(name), f"its blob {missing[0].digest[:19]}… is not there", again)
+    lost = next((layer for layer in layers if why_lost(store, layer)), None)
+    if lost is not None:
+        blob = blob_path(store, lost.digest)
+        anew = f"rm {shlex.quote(str(blob))}; {again}" if blob.exists() else again
+        yield Finding(PROBLEM, str(name), why_lost(store, lost), anew)
         return
     model = [layer for layer in layers if layer.media_type == MODEL_TYPE]
     if not model:
@@ -121,7 +124,8 @@ def _of_adapter(path: Path, base: GgufFile, name: str, again: str) -> Iterator[F
     try:
         adapter = read_gguf(path)
     except PackError as error:
-        yield Finding(PROBLEM, name, f"its adapter is no GGUF LoRA: {error.what}", again)
+        anew = f"rm {shlex.quote(str(path))}; {again}"
+        yield Finding(PROBLEM, name, f"its adapter is no GGUF LoRA: {error.what}", anew)
         return
     found = misfits(adapter, base.metadata, base.shapes)
     if found:

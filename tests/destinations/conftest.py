@@ -7,6 +7,7 @@ from pathlib import Path
 import fake_daemon
 import pytest
 import real_daemon
+from homes import Home
 from scratch_store import BASE_TAG, add_base, upgrade
 from tiny_model import base_noun, make_adapter, make_base
 from ways import NOBODY, WAYS, Way, live, way_to
@@ -70,3 +71,22 @@ def way(request: pytest.FixtureRequest) -> Iterator[Way]:
         models = request.getfixturevalue("models")
         with fake_daemon.running(models, whom.removeprefix("fake ")) as server:
             yield way_to(via, Places(server.address, ()), models)
+
+
+@pytest.fixture(
+    params=[live(whom) for whom in ("older layout", "newer layout", "fake 0.33", "fake 0.40", "real daemon")]
+)
+def home(request: pytest.FixtureRequest) -> Iterator[Home]:
+    (whom,) = request.param
+    if whom == "real daemon":
+        server = request.getfixturevalue("real")
+        yield Home(Places(server.address, ()), server.store)
+        return
+    models = request.getfixturevalue("models")
+    if whom.endswith("layout"):
+        if whom == "newer layout":
+            upgrade(models)
+        yield Home(Places(NOBODY, (models,), named=True), models)
+        return
+    with fake_daemon.running(models, whom.removeprefix("fake ")) as server:
+        yield Home(Places(server.address, ()), models)

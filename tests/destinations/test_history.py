@@ -1,14 +1,11 @@
 """Earlier versions of a model: kept, listed, brought back and removed, wherever models are."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
-import fake_daemon
 import pytest
-from scratch_store import BASE_TAG, blob, manifest_of, upgrade
-from ways import NOBODY, live
+from homes import speaks
+from scratch_store import BASE_TAG, blob, manifest_of
+from ways import NOBODY
 
 from ollama_pack.destinations import choose, history
 from ollama_pack.destinations.history import KEPT
@@ -16,72 +13,13 @@ from ollama_pack.destinations.models import models_at
 from ollama_pack.destinations.package import UNCHANGED, Package
 from ollama_pack.destinations.places import Places
 from ollama_pack.errors import DestinationError, InputError, RefusedError
-from ollama_pack.names import ModelName, blob_path, parse_name
-from ollama_pack.parts import Receipt
-
-
-@dataclass(frozen=True)
-class Home:
-    """Where models are: how one gets there, how they are looked at, and the store they lie in."""
-
-    places: Places
-    store: Path
-
-    def put(self, package: Package) -> Receipt:
-        """Put a package there."""
-        return choose.put(package, self.places)
-
-    @contextmanager
-    def models(self, name: ModelName) -> Iterator[history.Models]:
-        """Look at what is there."""
-        with models_at(self.places, name) as models:
-            yield models
-
-    def versions(self, name: ModelName) -> list[str]:
-        """Return the digests of the earlier versions."""
-        with self.models(name) as models:
-            return [entry.digest for entry in history.versions(models, name)]
-
-    def current(self, name: ModelName) -> str:
-        """Return the digest of the model."""
-        with self.models(name) as models:
-            found = history.find(models, name)
-        return found.digest if found else ""
-
-    def all(self, name: ModelName) -> set[str]:
-        """Return every name that there is of this model."""
-        with self.models(name) as models:
-            return {str(entry.name) for entry in models.entries() if entry.name.model == name.model}
-
-
-@pytest.fixture(
-    params=[live(whom) for whom in ("older layout", "newer layout", "fake 0.33", "fake 0.40", "real daemon")]
-)
-def home(request: pytest.FixtureRequest) -> Iterator[Home]:
-    (whom,) = request.param
-    if whom == "real daemon":
-        server = request.getfixturevalue("real")
-        yield Home(Places(server.address, ()), server.store)
-        return
-    models = request.getfixturevalue("models")
-    if whom.endswith("layout"):
-        if whom == "newer layout":
-            upgrade(models)
-        yield Home(Places(NOBODY, (models,), named=True), models)
-        return
-    with fake_daemon.running(models, whom.removeprefix("fake ")) as server:
-        yield Home(Places(server.address, ()), models)
+from ollama_pack.names import parse_name
 
 
 @pytest.fixture
 def package(package: Package, request: pytest.FixtureRequest) -> Package:
     """Return a package whose name no other test of the shared daemon has."""
     return replace(package, name=parse_name(f"{package.name}-history"))
-
-
-def speaks(package: Package, words: str) -> Package:
-    """Return another model of the same name."""
-    return replace(package, system=words)
 
 
 def test_a_replaced_model_is_kept(home, package):
@@ -226,38 +164,6 @@ def test_models_with_long_tags_keep_their_own(home, package):
         assert len(history.remove(models, names[0])) == 2
     assert len(home.versions(names[1])) == 1
     assert home.current(names[1])
-
-
-def test_no_way_back_to_what_would_not_run(home, package):
-    """A version whose adapter is gone does not get the name; the model stays what it is."""
-    first = home.put(package)
-    second = home.put(speaks(package, "Be new."))
-    lost = blob_path(home.store, package.adapter.digest)
-    kept = lost.read_bytes()
-    lost.unlink()
-    try:
-        with home.models(package.name) as models, pytest.raises(DestinationError, match="is not there"):
-            history.roll_back(models, package.name)
-    finally:
-        lost.write_bytes(kept)
-    assert home.current(package.name) == second.digest
-    assert home.versions(package.name) == [first.digest]
-
-
-@pytest.mark.parametrize("newer", [False, True])
-def test_no_way_back_to_what_is_cut_off(newer, models, package):
-    """In a store the size of each blob is seen too."""
-    if newer:
-        upgrade(models)
-    places = Places(NOBODY, (models,), named=True)
-    choose.put(package, places)
-    second = choose.put(speaks(package, "Be new."), places)
-    file = blob_path(models, package.adapter.digest)
-    file.write_bytes(file.read_bytes()[:-1])
-    with models_at(places, package.name) as there:
-        with pytest.raises(DestinationError, match=r"has \d+ of \d+ bytes"):
-            history.roll_back(there, package.name)
-        assert history.find(there, package.name).digest == second.digest
 
 
 def test_a_failure_keeps_nothing(fake, package):

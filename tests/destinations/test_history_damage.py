@@ -1,0 +1,73 @@
+"""Versions whose blobs are lost or damaged: none of them gets the name back."""
+
+import pytest
+from homes import speaks
+from scratch_store import upgrade
+from ways import NOBODY
+
+from ollama_pack.destinations import choose, history
+from ollama_pack.destinations.models import models_at
+from ollama_pack.destinations.places import Places
+from ollama_pack.errors import DestinationError
+from ollama_pack.names import blob_path
+
+
+def test_no_way_back_to_what_would_not_run(home, package):
+    """A version whose adapter is gone does not get the name; the model stays what it is."""
+    first = home.put(package)
+    second = home.put(speaks(package, "Be new."))
+    lost = blob_path(home.store, package.adapter.digest)
+    kept = lost.read_bytes()
+    lost.unlink()
+    try:
+        with home.models(package.name) as models, pytest.raises(DestinationError, match="is not there"):
+            history.roll_back(models, package.name)
+    finally:
+        lost.write_bytes(kept)
+    assert home.current(package.name) == second.digest
+    assert home.versions(package.name) == [first.digest]
+
+
+def test_no_way_back_to_what_is_damaged(home, package):
+    """An adapter of the right size and other bytes is seen where it lies on this machine."""
+    home.put(package)
+    second = home.put(speaks(package, "Be new."))
+    file = blob_path(home.store, package.adapter.digest)
+    kept = file.read_bytes()
+    file.write_bytes(bytes(len(kept)))
+    try:
+        with home.models(package.name) as models, pytest.raises(DestinationError, match="not what it was"):
+            history.roll_back(models, package.name)
+    finally:
+        file.write_bytes(kept)
+    assert home.current(package.name) == second.digest
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_damaged_blob_is_mended(newer, models, package):
+    """A build into a store writes anew what is damaged, and keeps it when something fails afterwards."""
+    if newer:
+        upgrade(models)
+    places = Places(NOBODY, (models,), named=True)
+    choose.put(package, places)
+    file = blob_path(models, package.adapter.digest)
+    kept = file.read_bytes()
+    file.write_bytes(bytes(len(kept)))
+    choose.put(package, places)
+    assert file.read_bytes() == kept
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_no_way_back_to_what_is_cut_off(newer, models, package):
+    """In a store the size of each blob is seen too."""
+    if newer:
+        upgrade(models)
+    places = Places(NOBODY, (models,), named=True)
+    choose.put(package, places)
+    second = choose.put(speaks(package, "Be new."), places)
+    file = blob_path(models, package.adapter.digest)
+    file.write_bytes(file.read_bytes()[:-1])
+    with models_at(places, package.name) as there:
+        with pytest.raises(DestinationError, match=r"has \d+ of \d+ bytes"):
+            history.roll_back(there, package.name)
+        assert history.find(there, package.name).digest == second.digest
