@@ -7,12 +7,12 @@ from ollama_pack.bases.find import is_path
 from ollama_pack.bases.gguf_file import read_base_gguf
 from ollama_pack.destinations.package import Package
 from ollama_pack.errors import DestinationError, InputError, RefusedError
-from ollama_pack.files import digest_of
+from ollama_pack.files import digest_of, explained, whole_file
 from ollama_pack.gguf_io.layout import TENSOR_TYPES
 from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.modelfile import FILE_NAME, Modelfile, decode, parameters, parse, print_modelfile
 from ollama_pack.names import ModelName
-from ollama_pack.parts import Base, LoraFile
+from ollama_pack.parts import Base, LoraFile, Note
 
 
 def pack(
@@ -108,6 +108,36 @@ def says_already(path: Path, content: bytes) -> bool:
             hint="--out with another place, or move the file away",
         ) from error
     return False
+
+
+def write_modelfile(
+    modelfile: Modelfile, path: Path, note: Note, *, author: Path | None = None, known: object = ""
+) -> Path:
+    """Write a Modelfile, unless the file says the same already.
+
+    Args:
+        modelfile: to be written.
+        path: where. Another one that is there stays beside it, as ``….old``: somebody may have edited it.
+        note: told about both.
+        author: the file whose words are in `modelfile` already, and are not kept twice.
+        known: digest of the file that the last build wrote, which is not kept either.
+
+    Raises:
+        DestinationError: the file cannot be written.
+        RefusedError: a file of another kind is in its place.
+    """
+    content = print_modelfile(modelfile).encode()
+    if not says_already(path, content):
+        own = author and author.exists() and path.exists() and author.samefile(path)
+        if path.exists() and not own and digest_of(path) != known:
+            old = path.with_name(f"{path.name}.old")
+            with explained(old):
+                path.replace(old)
+            note("kept", f"the {path.name} that was there, as {old}")
+        with whole_file(path) as file:
+            file.write(content)
+    note("modelfile", modelfile)
+    return path
 
 
 def read_lora(path: Path) -> LoraFile:

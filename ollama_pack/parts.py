@@ -13,6 +13,9 @@ from typing import Any, TypeAlias
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being moved, the bytes done and the bytes there are (0 where nobody knows)."""
 
+Note: TypeAlias = Callable[[str, object], None]
+"""Called with the name of a stage and the value it made, when it is done."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
@@ -273,6 +276,8 @@ class Receipt:
         lines: what to say to the user, most important first.
         served: whether a running daemon lists the model by now.
         tried: ways in that were tried before and are closed, and why.
+        base_manifest: digest of the base's manifest, 64 hexadecimal digits; empty where unknown.
+        base_blob: ``sha256:…`` of the base's weights, empty where unknown.
     """
 
     via: str
@@ -283,3 +288,5 @@ class Receipt:
     lines: tuple[str, ...] = ()
     served: bool = False
     tried: tuple[str, ...] = ()
+    base_manifest: str = ""
+    base_blob: str = ""

@@ -6,8 +6,7 @@ functions are its parts.
 """
 
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +15,13 @@ from ollama_pack.agreement import Trained
 from ollama_pack.bases.find import Clues, find_base
 from ollama_pack.errors import DestinationError, RefusedError, UnsupportedError
 from ollama_pack.fates import INSTEAD
-from ollama_pack.files import explained, tidy, way_to, whole_file
+from ollama_pack.files import tidy, way_to
 from ollama_pack.gathering import author_of, read_adapters, trained_on
+from ollama_pack.lock import moved, read_lock, write_lock
 from ollama_pack.mapping import map_adapter
-from ollama_pack.modelfile import FILE_NAME, Modelfile, print_modelfile
-from ollama_pack.packing import pack, read_package, says_already
-from ollama_pack.parts import Adapter, Base, LoraFile, LoraPlan, Progress, Receipt, Report
+from ollama_pack.modelfile import FILE_NAME, Modelfile
+from ollama_pack.packing import pack, read_package, write_modelfile
+from ollama_pack.parts import Adapter, Base, LoraFile, LoraPlan, Note, Progress, Receipt, Report
 from ollama_pack.request import Request
 from ollama_pack.templating import DEFAULT, Fields, compose, find_template
 
@@ -30,10 +30,18 @@ if TYPE_CHECKING:
 
 GGUF_NAME = "adapter_model.gguf"
 
-__all__ = ["Outcome", "Request", "Work", "build", "convert", "plan", "register", "render", "settle"]
-
-Note = Callable[[str, object], None]
-"""Called with the name of a stage and the value it made, when it is done."""
+__all__ = [
+    "Outcome",
+    "Request",
+    "Work",
+    "build",
+    "convert",
+    "plan",
+    "register",
+    "render",
+    "settle",
+    "write_modelfile",
+]
 
 
 def silent(_stage: str, _value: object) -> None:
@@ -66,6 +74,7 @@ class Outcome:
         lora: the GGUF file.
         report: the proof of its numbers.
         modelfile: the path of Modelfile.txt.
+        lock: the path of the record of what it was made of.
         receipt: what the destination did.
         load: the proof that the model loads; None where no daemon has it.
     """
@@ -74,6 +83,7 @@ class Outcome:
     lora: LoraFile
     report: Report
     modelfile: Path
+    lock: Path
     receipt: Receipt
     load: Report | None = None
 
@@ -91,8 +101,10 @@ def build(request: Request, note: Note = silent, progress: Progress | None = Non
     work = settle(request, note)
     modelfile = render(request, work)
     tidy(request.folder)
+    earlier = read_lock(request.folder)
     lora, report = convert(work, request.folder / GGUF_NAME, request.outtype, note)
-    path = write_modelfile(modelfile, request.folder / FILE_NAME, note, author=request.home / FILE_NAME)
+    path = request.folder / FILE_NAME
+    write_modelfile(modelfile, path, note, author=request.home / FILE_NAME, known=earlier.get("modelfile"))
     package = pack(name, modelfile, lora, work.base, work.trained)
     try:
         receipt = choose.put(package, places, via=request.via, progress=progress)
@@ -100,9 +112,12 @@ def build(request: Request, note: Note = silent, progress: Progress | None = Non
         kept = f"{_register_command(request)}  once that is so: the files are kept"
         hint = f"{error.hint}\n       {kept}" if error.hint else kept
         raise DestinationError(error.what, where=error.where, hint=hint) from error
+    if told := moved(earlier, work.base, receipt):
+        receipt = replace(receipt, lines=(*receipt.lines, told))
     note("put", receipt)
+    lock = write_lock(request.folder, package, receipt)
     load = prove_put(package, receipt, request, note)
-    return Outcome(work=work, lora=lora, report=report, modelfile=path, receipt=receipt, load=load)
+    return Outcome(work=work, lora=lora, report=report, modelfile=path, lock=lock, receipt=receipt, load=load)
 
 
 def plan(request: Request, note: Note = silent) -> "tuple[Work, Plan]":
@@ -238,34 +253,6 @@ def convert(work: Work, path: Path, outtype: str, note: Note = silent) -> tuple[
     note("convert", lora)
     note("proof", reports[0])
     return lora, reports[0]
-
-
-def write_modelfile(
-    modelfile: Modelfile, path: Path, note: Note = silent, *, author: Path | None = None
-) -> Path:
-    """Write a Modelfile, unless the file says the same already.
-
-    Args:
-        modelfile: to be written.
-        path: where. Another one that is there stays beside it, as ``….old``: somebody may have edited it.
-        note: told about both.
-        author: the file whose words are in `modelfile` already, and are not kept twice.
-
-    Raises:
-        DestinationError: the file cannot be written.
-        RefusedError: a file of another kind is in its place.
-    """
-    content = print_modelfile(modelfile).encode()
-    if not says_already(path, content):
-        if path.exists() and not (author and author.exists() and author.samefile(path)):
-            old = path.with_name(f"{path.name}.old")
-            with explained(old):
-                path.replace(old)
-            note("kept", f"the {path.name} that was there, as {old}")
-        with whole_file(path) as file:
-            file.write(content)
-    note("modelfile", modelfile)
-    return path
 
 
 def refuse_foreign(request: Request) -> None:

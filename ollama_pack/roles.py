@@ -19,6 +19,7 @@ ROLES: tuple[tuple[str, str, str], ...] = (
     ("Modelfile.txt", "Modelfile", USED),
     ("Modelfile", "Modelfile under another name: only Modelfile.txt is read", LEFT_OUT),
     ("adapter_model.gguf", "GGUF LoRA, made by a build", LEFT_OUT),
+    ("ollama-pack.lock", "record of a build: what it was made of", LEFT_OUT),
     ("ollama-*.json", "manifest and configuration, made by a build", LEFT_OUT),
     ("adapter_model.bin", "adapter weights, a pickle: torch reads its tensors, and nothing else", USED),
     ("adapter_model.pt", "adapter weights of torchtune, a pickle", LEFT_OUT),

@@ -72,6 +72,10 @@ def receipt_facts(receipt: Receipt) -> dict[str, Any]:
         "where": receipt.where,
         "digest": f"sha256:{receipt.digest}" if receipt.digest else "",
         "bytes_written": receipt.bytes_written,
+        "base": {
+            "manifest": f"sha256:{receipt.base_manifest}" if receipt.base_manifest else "",
+            "blob": receipt.base_blob,
+        },
         "lines": list(receipt.lines),
         "tried": list(receipt.tried),
     }
@@ -86,6 +90,7 @@ def outcome_facts(outcome: "Outcome") -> dict[str, Any]:
         "lora": lora_facts(outcome.lora),
         "proofs": [report_facts(report) for report in (outcome.report, outcome.load) if report],
         "modelfile": outcome.modelfile.as_posix(),
+        "lock": outcome.lock.as_posix(),
         "delivery": receipt_facts(outcome.receipt),
     }
 

@@ -17,7 +17,7 @@ from ollama_pack.destinations import store as store_destination
 from ollama_pack.destinations.address import is_near, may_answer
 from ollama_pack.destinations.base_model import digest_in
 from ollama_pack.destinations.daemon import Daemon
-from ollama_pack.destinations.history import replacing, version_name
+from ollama_pack.destinations.history import Models, find, replacing, version_name
 from ollama_pack.destinations.loopback import UnreachableError
 from ollama_pack.destinations.models import DaemonModels, StoreModels
 from ollama_pack.destinations.package import Package, Plan
@@ -204,7 +204,19 @@ def _through(
     progress: Progress | None,
 ) -> Receipt:
     daemon.version()  # tells in seconds where nobody answers; other questions may take a daemon minutes
-    return replacing(DaemonModels(daemon), package.name, lambda: way(package, daemon, progress), progress)
+    models = DaemonModels(daemon)
+    receipt = replacing(models, package.name, lambda: way(package, daemon, progress), progress)
+    return _with_base(receipt, package, models)
+
+
+def _with_base(receipt: Receipt, package: Package, models: Models) -> Receipt:
+    """Return a receipt with the digests of the base, for who wants to know which one it was."""
+    base = None
+    if package.base.gguf is None:
+        with contextlib.suppress(DestinationError):
+            base = find(models, parse_name(package.base.tag))
+    blob = models.base_blob(package.name)
+    return replace(receipt, base_manifest=base.digest if base else "", base_blob=blob)
 
 
 def _into_store(package: Package, places: Places, store: Path, progress: Progress | None) -> Receipt:
@@ -214,7 +226,7 @@ def _into_store(package: Package, places: Places, store: Path, progress: Progres
     def put_there(*, served: bool = False) -> Receipt:
         models = StoreModels(store, served=served)
         put = partial(store_destination.put, package, store, progress)
-        return replacing(models, package.name, put, progress)
+        return _with_base(replacing(models, package.name, put, progress), package, models)
 
     if not may_answer(places.address):
         return put_there()

@@ -70,6 +70,9 @@ class Models(Protocol):
     def has_adapter(self, name: ModelName) -> bool:
         """Return whether a model has an adapter."""
 
+    def base_blob(self, name: ModelName) -> str:
+        """Return ``sha256:…`` of a model's weights without its adapter, empty where it cannot be told."""
+
     def why_broken(self, name: ModelName) -> str:
         """Return what a model lacks to run, empty where nothing is seen to be missing."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ollama_pack.destinations.address import may_answer
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.history import Entry, Models
-from ollama_pack.destinations.layers import ADAPTER_TYPE, has_adapter, parse_manifest
+from ollama_pack.destinations.layers import ADAPTER_TYPE, MODEL_TYPE, has_adapter, parse_manifest
 from ollama_pack.destinations.manifests import (
     erase,
     gguf_manifest,
@@ -29,6 +29,8 @@ from ollama_pack.destinations.places import Places, can_take, may_not_read, owne
 from ollama_pack.destinations.shelf import Shelf
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.names import ModelName, blob_path, parse_name
+
+_FROM = re.compile(r"^FROM .*[\\/]sha256-([0-9a-f]{64})\s*$", re.MULTILINE)
 
 
 class DaemonModels:
@@ -61,6 +63,14 @@ class DaemonModels:
         """Return whether the daemon shows an adapter."""
         shown = self.daemon.show(name.display)
         return shown is not None and shown.has_adapter
+
+    def base_blob(self, name: ModelName) -> str:
+        """Return the digest in the path that the daemon's Modelfile is built FROM."""
+        with contextlib.suppress(DestinationError):
+            shown = self.daemon.show(name.display)
+            found = _FROM.search(shown.modelfile if shown else "")
+            return f"sha256:{found[1]}" if found else ""
+        return ""
 
     def why_broken(self, name: ModelName) -> str:
         """Return what the daemon says is wrong, or which of base and adapter it does not have."""
@@ -123,6 +133,14 @@ class StoreModels:
             content = gguf_manifest(self.store, read_manifest(self.store, name) or b"")
             return has_adapter(parse_manifest(content, where=self.store)[1])
         return False
+
+    def base_blob(self, name: ModelName) -> str:
+        """Return the digest of a manifest's model layer."""
+        with contextlib.suppress(DestinationError):
+            content = gguf_manifest(self.store, read_manifest(self.store, name) or b"")
+            layers = parse_manifest(content, where=self.store)[1]
+            return next((layer.digest for layer in layers if layer.media_type == MODEL_TYPE), "")
+        return ""
 
     def why_broken(self, name: ModelName) -> str:
         """Return which blob is not there, or not of its size, or an adapter that is not what it was."""

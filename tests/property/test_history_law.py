@@ -48,6 +48,10 @@ class Shelf:
         """Return that each has one."""
         return True
 
+    def base_blob(self, _name: ModelName) -> str:
+        """Return that nobody knows."""
+        return ""
+
     def why_broken(self, _name: ModelName) -> str:
         """Return that nothing is wrong."""
         return ""
