@@ -1,6 +1,7 @@
 """READ  what a request names: the adapter, of one directory or several, and the author's Modelfile.txt."""
 
 import contextlib
+import os
 import re
 
 from ollama_pack.adapters import CONFIG_FILE, read_adapter
@@ -9,6 +10,8 @@ from ollama_pack.adapters.tokenizer import read_tokenizer
 from ollama_pack.agreement import Trained
 from ollama_pack.bases.catalog import base_from_entry, find_entry
 from ollama_pack.bases.find import same_base
+from ollama_pack.bases.hf_cache import find_local
+from ollama_pack.bases.hf_config import read_hf_config, read_positions
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.modelfile import Modelfile
 from ollama_pack.packing import read_author
@@ -48,11 +51,23 @@ def trained_on(request: Request, adapter: Adapter) -> Trained:
     """
     vocabulary, notes = read_tokenizer(request.home)
     entry = find_entry(adapter.base_id) if adapter.base_id else None
-    numbers = None
+    base_id = entry.source_id if entry is not None else adapter.base_id
+    numbers, rope_base, context = None, 0.0, 0
     with contextlib.suppress(UnsupportedError):  # a row without numbers
         numbers = base_from_entry(entry) if entry is not None else None
+    local = find_local(adapter.base_id, os.environ) or find_local(base_id, os.environ)
+    if local is not None:
+        try:
+            rope_base, context = read_positions(local)
+            numbers = read_hf_config(local)
+        except InputError as error:
+            notes = (*notes, f"the base is not compared with {error.where}: {error.clause}")
+        except UnsupportedError:  # a class that has no row yet
+            pass
     return Trained(
-        base_id=entry.source_id if entry is not None else adapter.base_id,
+        base_id=base_id,
+        rope_base=rope_base,
+        context=context,
         numbers=numbers,
         vocabulary=vocabulary,
         blocks=_blocks(adapter),

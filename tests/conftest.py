@@ -22,6 +22,12 @@ def pytest_addoption(parser):
     parser.addoption("--update-goldens", action="store_true", help="write tests/goldens anew; read the diff")
 
 
+@pytest.fixture(autouse=True)
+def _no_models_of_hugging_face(tmp_path, monkeypatch) -> None:
+    """Keep tests away from what the user of this machine has downloaded."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "no-hub"))
+
+
 @pytest.fixture
 def make_adapter(tmp_path) -> Callable[..., Path]:
     """Return a function that writes an adapter directory from the fields of `adapters.Recipe`."""

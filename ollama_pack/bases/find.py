@@ -2,16 +2,19 @@
 
 A base is named by ``--base``, else by FROM in Modelfile.txt, else by ``base_model_name_or_path``.
 A text that is a file is read as GGUF, a directory with a config.json by that; every other text is
-looked up in the catalog, as an Ollama model or a Hugging Face id.
+looked up in the catalog, as an Ollama model or a Hugging Face id, then among the models of Hugging Face on
+this machine.
 """
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ollama_pack.bases import hf_config
+from ollama_pack.bases import hf_cache, hf_config
 from ollama_pack.bases.catalog import base_from_entry, find_entry, find_tag, nearest, read_base_by_name
 from ollama_pack.bases.gguf_file import read_base_gguf
-from ollama_pack.errors import InputError
+from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.names import parse_name
 from ollama_pack.parts import Base
 
@@ -47,21 +50,44 @@ def find_base(clues: Clues) -> Base:
         path = Path(clues.option).expanduser()
         if (path / hf_config.FILE).is_file():
             return _with_tag(hf_config.read_hf_config(path), clues.adapter_base)
-        return (
-            read_base_gguf(path) if is_path(clues.option, path) else _named(clues.option, clues.adapter_base)
-        )
+        if is_path(clues.option, path):
+            return read_base_gguf(path)
+        return _here(clues.option, lambda: _named(clues.option, clues.adapter_base))
     if clues.modelfile_from:
         path = clues.directory / Path(clues.modelfile_from).expanduser()
         if is_path(clues.modelfile_from, path):
             return read_base_gguf(path)
         return _named(clues.modelfile_from, clues.adapter_base)
     if clues.adapter_base:
-        return read_base_by_name(clues.adapter_base)
+        return _here(clues.adapter_base, lambda: read_base_by_name(clues.adapter_base))
     raise InputError(
         "Nothing says which base the adapter belongs to.",
         where="adapter_config.json: base_model_name_or_path",
         hint="--base with an Ollama model (vicuna:7b), a Hugging Face id, or a GGUF file",
     )
+
+
+def _here(name: str, by_catalog: Callable[[], Base]) -> Base:
+    """Return a base from the catalog, else from a copy of the model on this machine.
+
+    Raises:
+        InputError: neither knows it.
+        UnsupportedError: neither has its numbers.
+    """
+    try:
+        return by_catalog()
+    except (InputError, UnsupportedError):
+        local = hf_cache.find_local(name, os.environ)
+        if local is None:
+            raise
+    found = hf_config.read_hf_config(local)
+    known = replace(found, origin=f"{hf_config.FILE} of {name} on this machine", source_id=_id_of(name))
+    return _with_tag(known, name) if find_entry(name) is not None else known
+
+
+def _id_of(name: str) -> str:
+    """Return a Hugging Face id; a path of this machine is none."""
+    return name if name.count("/") == 1 and not name.startswith((".", "/", "~")) else ""
 
 
 def _with_tag(base: Base, adapter_base: str) -> Base:

@@ -60,6 +60,22 @@ def read_hf_config(directory: Path) -> Base:
     )
 
 
+def read_positions(directory: Path) -> tuple[float, int]:
+    """Return the base of the rotary embeddings and the longest context, 0 where config.json does not say.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    path = directory / FILE
+    config = read_json_object(path)
+    nested = config.get("text_config")
+    text = {**config, **nested} if isinstance(nested, Mapping) else config
+    settings = text.get("rope_parameters")
+    rope = text.get("rope_theta", settings.get("rope_theta") if isinstance(settings, Mapping) else None)
+    known = isinstance(rope, int | float) and not isinstance(rope, bool) and rope > 0
+    return float(rope) if known else 0.0, _number(text, ("max_position_embeddings", "n_positions"), path, 0)
+
+
 def _tied(config: Mapping[str, Any], default: bool, path: Path) -> bool:
     """Return whether head and embeddings are one weight."""
     value = config.get("tie_word_embeddings")
