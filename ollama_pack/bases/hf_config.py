@@ -72,8 +72,8 @@ def read_positions(directory: Path) -> tuple[float, int]:
     text = {**config, **nested} if isinstance(nested, Mapping) else config
     settings = text.get("rope_parameters")
     rope = text.get("rope_theta", settings.get("rope_theta") if isinstance(settings, Mapping) else None)
-    known = isinstance(rope, int | float) and not isinstance(rope, bool) and rope > 0
-    return float(rope) if known else 0.0, _number(text, ("max_position_embeddings", "n_positions"), path, 0)
+    known = float(rope) if isinstance(rope, int | float) and rope > 1 else 0.0
+    return known, _number(text, ("max_position_embeddings", "n_positions"), path, 0)
 
 
 def _tied(config: Mapping[str, Any], default: bool, path: Path) -> bool:

@@ -1,5 +1,8 @@
 """``ollama-pack bases``."""
 
+import os
+from collections.abc import Collection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,19 +17,23 @@ if TYPE_CHECKING:
 
 @click.command("bases")
 @click.argument("search", required=False, default="")
+@options.model_store
 @options.as_json
-def command(*, search: str, as_json: bool) -> None:
+def command(*, search: str, store: Path | None, as_json: bool) -> None:
     """List the bases that are known by name, or those that contain SEARCH.
 
     The first column says whether an adapter of it builds: "yes" by its name alone, "gguf" with
-    --base FILE.gguf, "no" while its architecture has no row.
+    --base FILE.gguf, "no" while its architecture has no row. A star marks models that are installed.
 
     \b
     Example:
       ollama-pack bases vicuna
     """
     from ollama_pack.bases.catalog import load_catalog
+    from ollama_pack.destinations.installed import installed_names
+    from ollama_pack.destinations.places import places_from
 
+    here = {name.display.lower() for name in installed_names(places_from(os.environ, store=store))}
     wanted = search.lower()
     found = [
         entry
@@ -34,15 +41,30 @@ def command(*, search: str, as_json: bool) -> None:
         if wanted in " ".join((entry.source_id, entry.tag, *entry.aliases)).lower()
     ]
     if as_json:
-        print_json("bases", {"bases": [entry_facts(entry) for entry in found]})
+        rows = [{**entry_facts(entry), "installed": is_here(entry, here)} for entry in found]
+        print_json("bases", {"bases": rows, "installed": sorted(here)})
         return
     if found:
         click.echo(f"{'builds':<6}  {'Ollama model':<36}  {'architecture':<12}  Hugging Face id")
     for entry in found:
-        row = (builds(entry), entry.tag or "-", entry.arch or "-", entry.source_id)
+        row = (
+            builds(entry),
+            f"{entry.tag or '-'}{' *' * is_here(entry, here)}",
+            entry.arch or "-",
+            entry.source_id,
+        )
         click.echo("{:<6}  {:<36}  {:<12}  {}".format(*row))
+    own = sorted(here - {tag.lower() for entry in load_catalog() for tag in entry.tags})
+    for name in own:
+        if wanted in name:
+            click.echo(f"{'':<6}  {name} *")
     if not found:
         click.echo(f"No base contains {search!r}.", err=True)
+
+
+def is_here(entry: "CatalogEntry", here: Collection[str]) -> bool:
+    """Return whether one of a row's Ollama models is installed."""
+    return any(tag.lower() in here for tag in entry.tags)
 
 
 def builds(entry: "CatalogEntry") -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+from ollama_pack.agreement import Seen
 from ollama_pack.destinations.turns import alone
 from ollama_pack.errors import DestinationError, InputError, RefusedError
 from ollama_pack.names import LONGEST_PART, ModelName
@@ -72,6 +73,9 @@ class Models(Protocol):
 
     def base_blob(self, name: ModelName) -> str:
         """Return ``sha256:…`` of a model's weights without its adapter, empty where it cannot be told."""
+
+    def see(self, name: ModelName) -> Seen:
+        """Return what a model is built on: its header, tensors and tokens."""
 
     def why_broken(self, name: ModelName) -> str:
         """Return what a model lacks to run, empty where nothing is seen to be missing."""

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
+from ollama_pack.agreement import Seen
+from ollama_pack.bases.seen import see_file, vocabulary_of
 from ollama_pack.destinations.address import may_answer
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.history import Entry, Models
@@ -71,6 +73,14 @@ class DaemonModels:
             found = _FROM.search(shown.modelfile if shown else "")
             return f"sha256:{found[1]}" if found else ""
         return ""
+
+    def see(self, name: ModelName) -> Seen:
+        """Return what the daemon shows, tokens too."""
+        shown = self.daemon.show(name.display, verbose=True)
+        if shown is None:
+            raise DestinationError(f"The daemon lists {name}, and does not show it.", where=self.place)
+        tokens = vocabulary_of(shown.metadata, "the daemon")
+        return Seen(str(name), shown.metadata, shown.shapes, tokens)
 
     def why_broken(self, name: ModelName) -> str:
         """Return what the daemon says is wrong, or which of base and adapter it does not have."""
@@ -141,6 +151,13 @@ class StoreModels:
             layers = parse_manifest(content, where=self.store)[1]
             return next((layer.digest for layer in layers if layer.media_type == MODEL_TYPE), "")
         return ""
+
+    def see(self, name: ModelName) -> Seen:
+        """Return what the header of its weights says."""
+        blob = self.base_blob(name)
+        if not blob:
+            raise DestinationError(f"{name} has no weights in GGUF.", where=self.store)
+        return see_file(blob_path(self.store, blob), str(name))
 
     def why_broken(self, name: ModelName) -> str:
         """Return which blob is not there, or not of its size, or an adapter that is not what it was."""

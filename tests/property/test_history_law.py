@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ollama_pack.agreement import Seen
 from ollama_pack.destinations import history
 from ollama_pack.destinations.history import KEPT, Entry, version_name
 from ollama_pack.names import ModelName, parse_name
@@ -51,6 +52,10 @@ class Shelf:
     def base_blob(self, _name: ModelName) -> str:
         """Return that nobody knows."""
         return ""
+
+    def see(self, _name: ModelName) -> Seen:
+        """Return nothing: there are no headers here."""
+        return Seen("", {}, {})
 
     def why_broken(self, _name: ModelName) -> str:
         """Return that nothing is wrong."""
