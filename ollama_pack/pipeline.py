@@ -181,6 +181,7 @@ def settle(request: Request, note: Note = silent) -> Work:
     Raises:
         InputError: the adapter or its base is damaged, or they do not fit.
         UnsupportedError: the adapter cannot be expressed exactly.
+        ProofError: the base is a file, and not the one the adapter was trained on.
     """
     if request.merge:
         raise UnsupportedError(
@@ -198,7 +199,16 @@ def settle(request: Request, note: Note = silent) -> Work:
         )
     )
     note("base", base)
-    return Work(adapter, base, map_adapter(adapter, base), trained_on(request, adapter))
+    work = Work(adapter, base, map_adapter(adapter, base), trained_on(request, adapter))
+    if base.gguf is not None:
+        from ollama_pack.bases.seen import see_file
+        from ollama_pack.gguf_io.write import planned_header
+        from ollama_pack.proofs.base import prove_base, require_base
+
+        # A file is here already: what it is not is told before it is converted.
+        seen = see_file(base.gguf)
+        require_base(work.trained, prove_base(work.trained, planned_header(work.plan), seen), seen)
+    return work
 
 
 def render(request: Request, work: Work, adapter: str = f"./{GGUF_NAME}") -> Modelfile:

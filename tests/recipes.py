@@ -231,6 +231,8 @@ def write_model(
     writer.add_token_list(pieces[: base.vocab])
     writer.add_token_scores([-float(number) for number in range(base.vocab)])
     writer.add_token_types([TokenType.CONTROL] * 3 + [TokenType.NORMAL] * (base.vocab - 3))
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
     for key, text in keys:
         writer.add_string(key, text)
     random = np.random.default_rng(1)

@@ -18,7 +18,7 @@ from ollama_pack.files import whole_file
 from ollama_pack.gguf_io.cast import cast_tensor
 from ollama_pack.gguf_io.layout import ALIGNMENT, ALPHA, ARRAY, FLOAT32, MAGIC, STRING, UINT32, VERSION
 from ollama_pack.gguf_io.outtypes import NUMBERS, choose_types, size_in_bytes, together
-from ollama_pack.gguf_io.read import read_gguf
+from ollama_pack.gguf_io.read import GgufFile, read_gguf
 from ollama_pack.parts import LoraFile, LoraPlan
 from ollama_pack.weights import Weights, keep_freed_memory
 
@@ -90,6 +90,13 @@ def planned_size(plan: LoraPlan, outtype: str) -> int:
     kinds = choose_types(plan, outtype)
     sizes = [size_in_bytes(tensor.shape, kind) for tensor, kind in zip(plan.tensors, kinds, strict=True)]
     return len(_header(plan, kinds)) + sum(size + -size % ALIGNMENT for size in sizes)
+
+
+def planned_header(plan: LoraPlan) -> GgufFile:
+    """Return what the header of the file will say of its tensors, before it is written."""
+    metadata = {"general.architecture": plan.arch, "general.type": "adapter", "adapter.type": "lora"}
+    shapes = {tensor.name: tensor.shape for tensor in plan.tensors}
+    return GgufFile(Path(), {**plan.metadata, **metadata, ALPHA: plan.alpha}, shapes, {}, {})
 
 
 class _Follower:

@@ -168,13 +168,15 @@ def _numbers(trained: Trained, metadata: Mapping[str, object], arch: str) -> Ite
 def _tokens(trained: Vocabulary, seen: Seen) -> Iterator[tuple[str, str, str]]:
     base = seen.vocabulary
     rows = seen.shapes.get("token_embd.weight", (0,))[0] or (len(base.tokens) if base else 0)
-    outside = {number: token for number, token in trained.tokens.items() if rows and number >= rows}
+    # A token for padding, which many trainers add, is in no prompt and no answer.
+    own = {n: token for n, token in trained.tokens.items() if n != trained.special.get("pad", -1)}
+    outside = {number: token for number, token in own.items() if rows and number >= rows}
     if outside:
         yield "vocabulary", f"the tokens {_some(outside)}", f"rows for {rows} tokens"
     if base is None or not base.tokens:
         return
     names = base.tokens
-    known = {number: token for number, token in trained.tokens.items() if number not in outside}
+    known = {number: token for number, token in own.items() if number not in outside}
     added = {n: token for n, token in known.items() if n not in names or _is_free(names[n], token)}
     other = {n: token for n, token in known.items() if n not in added and not _same(names[n], token)}
     if len(other) * MANY > len(known):

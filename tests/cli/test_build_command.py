@@ -88,13 +88,14 @@ def test_options_beat_the_author(ada, tiny_gguf, models):
 
 
 def test_which_base(make_adapter, tiny_gguf, tmp_path):
-    """--base beats FROM, which beats base_model_name_or_path."""
+    """--base beats FROM, which beats base_model_name_or_path; that it is not what was trained is told."""
     known = make_adapter(config={"base_model_name_or_path": "lmsys/vicuna-7b-v1.5"})
     assert "32 blocks" in run("build", known, "--dry-run").stderr
     (known / "Modelfile.txt").write_text("FROM vicuna:13b\n", "utf-8")
     assert "40 blocks" in run("build", known, "--dry-run").stderr
     ran = run("build", known, "--dry-run", "--base", tiny_gguf)
-    assert (ran.code, "2 blocks" in ran.stderr) == (0, True)
+    assert (ran.code, "2 blocks" in ran.stderr) == (5, True)
+    assert "blocks: the adapter was trained with 32 blocks, and the base has 2" in ran.stderr
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+from real_names import RIGHT
 
 from ollama_pack.agreement import ERROR, NOTE, WARNING, Seen, Trained, Vocabulary
 from ollama_pack.bases.catalog import base_from_entry, find_entry
@@ -13,38 +14,6 @@ from ollama_pack.gguf_io.read import GgufFile
 from ollama_pack.parts import Base
 from ollama_pack.proofs.base import ADVICE, FATAL, prove_base, require_base
 from ollama_pack.request import MISMATCHES
-
-RIGHT = {
-    "HuggingFaceTB/SmolLM2-135M-Instruct": "Smollm2 135M 8k Lc100K Mix1 Ep2",
-    "HuggingFaceTB/SmolLM2-1.7B-Instruct": "SmolLM2 1.7B Instruct",
-    "meta-llama/Llama-3.1-8B-Instruct": "Meta Llama 3.1 8B Instruct",
-    "meta-llama/Llama-3.2-1B-Instruct": "Llama 3.2 1B Instruct",
-    "meta-llama/Llama-3.2-3B-Instruct": "Llama-3.2-3B-Instruct",
-    "meta-llama/Meta-Llama-3-8B-Instruct": "Meta-Llama-3-8B-Instruct",
-    "meta-llama/Llama-2-7b-chat-hf": "LLaMA v2",
-    "meta-llama/Llama-2-7b-hf": "llama-2-7b",
-    "lmsys/vicuna-7b-v1.5": "lmsys",
-    "lmsys/vicuna-13b-v1.5": "vicuna-13b-v1.5",
-    "TinyLlama/TinyLlama-1.1B-Chat-v1.0": "TinyLlama 1.1B Chat v1.0",
-    "mistralai/Mistral-7B-Instruct-v0.3": "Mistral-7B-Instruct-v0.3",
-    "mistralai/Mistral-7B-v0.1": "mistralai_mistral-7b-v0.1",
-    "mistralai/Mistral-Nemo-Instruct-2407": "Mistral Nemo Instruct 2407",
-    "mistralai/Mixtral-8x7B-Instruct-v0.1": "Mixtral 8x7B Instruct v0.1",
-    "Qwen/Qwen2.5-0.5B-Instruct": "Qwen2.5 0.5B Instruct",
-    "Qwen/Qwen2.5-7B-Instruct": "qwen2.5-7b-instruct",
-    "Qwen/Qwen2.5-7B": "Qwen2.5 7B",
-    "Qwen/Qwen2.5-Coder-7B-Instruct": "Qwen2.5 Coder 7B Instruct",
-    "Qwen/Qwen3-0.6B": "Qwen3 0.6B",
-    "Qwen/Qwen3-8B": "Qwen3 8B",
-    "Qwen/Qwen3-30B-A3B": "Qwen3 30B A3B",
-    "google/gemma-2-2b-it": "gemma-2-2b-it",
-    "google/gemma-2b-it": "gemma-2b-it",
-    "microsoft/Phi-3-mini-4k-instruct": "Phi 3 Mini 4k Instruct",
-    "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B": "DeepSeek R1 Distill Qwen 7B",
-    "01-ai/Yi-1.5-9B-Chat": "Yi-1.5-9B-Chat",
-    "HuggingFaceH4/zephyr-7b-beta": "huggingfaceh4_zephyr-7b-beta",
-}
-"""Base id → what real GGUF files of it are called in ``general.name``."""
 
 KNOWN = {base_id: entry for base_id in RIGHT if (entry := find_entry(base_id)) is not None}
 COMPLETE = [base_id for base_id, entry in KNOWN.items() if entry.arch and entry.blocks and entry.heads]
@@ -184,6 +153,8 @@ ONE_AWAY = {
     "other end": (tokenizer({"eos": 3}), SEEN, "eos", WARNING),
     "other end in the base": (trained(), base_tokens({"eos": 5}), "eos", WARNING),
     "other padding": (tokenizer({"pad": 3}), SEEN, "pad", NOTE),
+    "padding of its own": (tokenizer({"pad": 40}, t40="[PAD]"), SEEN, "pad", NOTE),
+    "padding in a free row": (tokenizer({"pad": 39}, t39="<pad>"), base_tokens(t39="[PAD39]"), "pad", NOTE),
     "rope base of another release": (trained(rope_base=10000.0), SEEN, "rope-base", WARNING),
     "rope base of the base": (trained(), changed(llama__rope__freq_base=1000000.0), "rope-base", WARNING),
     "shorter context": (trained(), changed(llama__context_length=8192), "context", WARNING),

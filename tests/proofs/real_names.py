@@ -1,0 +1,33 @@
+"""What real GGUF files are called, for the proof of the base."""
+
+RIGHT = {
+    "HuggingFaceTB/SmolLM2-135M-Instruct": "Smollm2 135M 8k Lc100K Mix1 Ep2",
+    "HuggingFaceTB/SmolLM2-1.7B-Instruct": "SmolLM2 1.7B Instruct",
+    "meta-llama/Llama-3.1-8B-Instruct": "Meta Llama 3.1 8B Instruct",
+    "meta-llama/Llama-3.2-1B-Instruct": "Llama 3.2 1B Instruct",
+    "meta-llama/Llama-3.2-3B-Instruct": "Llama-3.2-3B-Instruct",
+    "meta-llama/Meta-Llama-3-8B-Instruct": "Meta-Llama-3-8B-Instruct",
+    "meta-llama/Llama-2-7b-chat-hf": "LLaMA v2",
+    "meta-llama/Llama-2-7b-hf": "llama-2-7b",
+    "lmsys/vicuna-7b-v1.5": "lmsys",
+    "lmsys/vicuna-13b-v1.5": "vicuna-13b-v1.5",
+    "TinyLlama/TinyLlama-1.1B-Chat-v1.0": "TinyLlama 1.1B Chat v1.0",
+    "mistralai/Mistral-7B-Instruct-v0.3": "Mistral-7B-Instruct-v0.3",
+    "mistralai/Mistral-7B-v0.1": "mistralai_mistral-7b-v0.1",
+    "mistralai/Mistral-Nemo-Instruct-2407": "Mistral Nemo Instruct 2407",
+    "mistralai/Mixtral-8x7B-Instruct-v0.1": "Mixtral 8x7B Instruct v0.1",
+    "Qwen/Qwen2.5-0.5B-Instruct": "Qwen2.5 0.5B Instruct",
+    "Qwen/Qwen2.5-7B-Instruct": "qwen2.5-7b-instruct",
+    "Qwen/Qwen2.5-7B": "Qwen2.5 7B",
+    "Qwen/Qwen2.5-Coder-7B-Instruct": "Qwen2.5 Coder 7B Instruct",
+    "Qwen/Qwen3-0.6B": "Qwen3 0.6B",
+    "Qwen/Qwen3-8B": "Qwen3 8B",
+    "Qwen/Qwen3-30B-A3B": "Qwen3 30B A3B",
+    "google/gemma-2-2b-it": "gemma-2-2b-it",
+    "google/gemma-2b-it": "gemma-2b-it",
+    "microsoft/Phi-3-mini-4k-instruct": "Phi 3 Mini 4k Instruct",
+    "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B": "DeepSeek R1 Distill Qwen 7B",
+    "01-ai/Yi-1.5-9B-Chat": "Yi-1.5-9B-Chat",
+    "HuggingFaceH4/zephyr-7b-beta": "huggingfaceh4_zephyr-7b-beta",
+}
+"""Base id → what real GGUF files of it are called in ``general.name``."""
