@@ -27,6 +27,7 @@ class AnyPath(click.Path):
 
 
 PATH = AnyPath(path_type=Path, readable=False)
+PATH_OR_NAME = AnyPath(path_type=str, readable=False)  # a Path would make one of the two signs in https://
 
 
 def split_pairs(
@@ -83,7 +84,7 @@ def not_empty(_ctx: click.Context, _param: click.Parameter, text: str | None) ->
 
 
 directory = click.argument("directory", metavar="DIR", type=PATH)
-sources = click.argument("arguments", metavar="DIR... [NAME]", nargs=-1, required=True, type=PATH)
+sources = click.argument("arguments", metavar="DIR... [NAME]", nargs=-1, required=True, type=PATH_OR_NAME)
 name_option = click.option(
     "--name", "name_option", default="", help="What to call the model; from the directory if absent."
 )
@@ -220,7 +221,7 @@ def one_name(argument: str, option: str) -> str:
     return argument or option
 
 
-def split_sources(arguments: Sequence[Path], weights: Sequence[float]) -> tuple[Sequence[Path], str]:
+def split_sources(arguments: Sequence[str], weights: Sequence[float]) -> tuple[Sequence[Path], str]:
     """Return the directories, one for each weight and one at least, and the name behind them.
 
     Raises:
@@ -229,14 +230,15 @@ def split_sources(arguments: Sequence[Path], weights: Sequence[float]) -> tuple[
     count = max(1, len(weights))
     if len(arguments) < count:
         raise click.UsageError(f"{count} weights need {count} directories; {len(arguments)} is given.")
-    directories, rest = arguments[:count], arguments[count:]
-    if rest and rest[0].is_dir() and (len(rest) > 1 or len(rest[0].parts) > 1 or is_adapter(rest[0])):
+    directories, rest = [Path(each) for each in arguments[:count]], arguments[count:]
+    first = Path(rest[0]) if rest else Path()
+    if rest and first.is_dir() and (len(rest) > 1 or len(first.parts) > 1 or is_adapter(first)):
         raise click.UsageError(
             f"To build the sum of several adapters, give each its weight: --weight 1 for {rest[0]} as it is."
         )
     if len(rest) > 1:
         raise click.UsageError(f"Too many arguments: {', '.join(map(str, rest[1:]))}.")
-    return directories, str(rest[0]) if rest else ""
+    return directories, rest[0] if rest else ""
 
 
 def is_adapter(directory: Path) -> bool:
