@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+from collections.abc import Iterator
 
 from ollama_pack.adapters import CONFIG_FILE, read_adapter
 from ollama_pack.adapters.sums import sum_adapters, weigh
@@ -15,7 +16,7 @@ from ollama_pack.bases.hf_config import read_hf_config, read_positions
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.modelfile import Modelfile
 from ollama_pack.packing import read_author
-from ollama_pack.parts import Adapter
+from ollama_pack.parts import Adapter, Base
 from ollama_pack.request import Request
 
 _BLOCK = re.compile(r"\.(?:layers|h|blocks)\.([0-9]{1,6})\.")
@@ -59,7 +60,8 @@ def trained_on(request: Request, adapter: Adapter) -> Trained:
     if local is not None:
         try:
             rope_base, context = read_positions(local)
-            numbers = read_hf_config(local)
+            catalog, numbers = numbers, read_hf_config(local)
+            notes = (*notes, *_disagreements(catalog, numbers))
         except InputError as error:
             notes = (*notes, f"the base is not compared with {error.where}: {error.clause}")
         except UnsupportedError:  # a class that has no row yet
@@ -75,6 +77,14 @@ def trained_on(request: Request, adapter: Adapter) -> Trained:
         accepted=frozenset(request.base_mismatch_ok),
         notes=notes,
     )
+
+
+def _disagreements(catalog: Base | None, config: Base) -> Iterator[str]:
+    """Yield in what two sources of one base's numbers differ; config.json counts."""
+    for name in ("arch", "blocks", "heads", "kv_heads", "head_dim", "hidden") if catalog else ():
+        one, other = getattr(catalog, name), getattr(config, name)
+        if one != other:
+            yield f"{config.origin} says {name} = {other}, and the catalog {one}: config.json counts"
 
 
 def _blocks(adapter: Adapter) -> int:

@@ -87,8 +87,9 @@ def require_base(trained: Trained, found: tuple[Disagreement, ...], seen: Seen) 
     stops = [each for each in found if _stops(each, trained)]
     if stops:
         lines = [f"  - {each}\n    try: {each.advice.format(code=each.code)}" for each in stops]
+        is_not = "is not" if any(each.level == ERROR for each in stops) else "may not be"
         raise ProofError(
-            "\n".join([f"{seen.name} is not the base this adapter was trained on.", *lines]),
+            "\n".join([f"{seen.name} {is_not} the base this adapter was trained on.", *lines]),
             found={each.code: [each.expected, each.found] for each in stops},
         )
     told = [_line(each, trained) for each in found if each.level != NOTE]

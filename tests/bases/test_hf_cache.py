@@ -115,6 +115,18 @@ def test_positions(changes, expected, tmp_path):
     assert rope == expected[0]
 
 
+def test_two_sources_that_disagree(tmp_path, monkeypatch, make_adapter):
+    """config.json on this machine counts before the catalog, and in what they differ is told."""
+    from ollama_pack.adapters import read_adapter
+
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    snapshot(tmp_path, "lmsys/vicuna-7b-v1.5")
+    directory = make_adapter(config={"base_model_name_or_path": "lmsys/vicuna-7b-v1.5"})
+    known = trained_on(Request(directory=directory), read_adapter(directory))
+    assert known.numbers.heads == 4
+    assert any("heads = 4, and the catalog 32" in note for note in known.notes)
+
+
 def test_it_is_compared_with_the_base(tmp_path, monkeypatch, make_adapter):
     """The copy's rotary base, context and heads are what the base must have."""
     from ollama_pack.adapters import read_adapter
