@@ -7,6 +7,7 @@ functions are its parts.
 
 import shlex
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -187,6 +188,8 @@ def settle(request: Request, note: Note = silent) -> Work:
         raise UnsupportedError(
             "Baking an adapter into its base (--merge) is not there yet.", hint=f"until then {INSTEAD}"
         )
+    from ollama_pack.destinations.installed import base_of_installed
+
     adapter = read_adapters(request)
     note("read", adapter)
     author = author_of(request)
@@ -196,7 +199,8 @@ def settle(request: Request, note: Note = silent) -> Work:
             modelfile_from=author.value("FROM") if author else "",
             directory=Path(author.where).parent if author else request.directory,
             adapter_base=adapter.base_id,
-        )
+        ),
+        partial(base_of_installed, request.places),
     )
     note("base", base)
     work = Work(adapter, base, map_adapter(adapter, base), trained_on(request, adapter))

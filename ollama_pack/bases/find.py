@@ -36,11 +36,21 @@ class Clues:
     adapter_base: str = ""
 
 
-def find_base(clues: Clues) -> Base:
+Installed = Callable[[str], Base | None]
+"""Called with the name of an Ollama model; returns what it is built on, None where it is not installed."""
+
+
+def not_installed(_name: str) -> Base | None:
+    """Know no installed model."""
+    return None
+
+
+def find_base(clues: Clues, installed: Installed = not_installed) -> Base:
     """Return the base, from the strongest clue there is.
 
-    A model of the user's own that no catalog knows borrows its numbers from the base the adapter
-    names, and says so in its notes.
+    A name that no catalog knows is looked up among the models that are installed, and those of Hugging Face
+    on this machine. One that is not there either borrows the numbers of the base that the adapter names, and
+    says so in its notes.
 
     Raises:
         InputError: nothing names a base, the name is unknown, or its GGUF file is damaged.
@@ -52,12 +62,12 @@ def find_base(clues: Clues) -> Base:
             return _with_tag(hf_config.read_hf_config(path), clues.adapter_base)
         if is_path(clues.option, path):
             return read_base_gguf(path)
-        return _here(clues.option, lambda: _named(clues.option, clues.adapter_base))
+        return _here(clues.option, lambda: _named(clues.option, clues.adapter_base, installed))
     if clues.modelfile_from:
         path = clues.directory / Path(clues.modelfile_from).expanduser()
         if is_path(clues.modelfile_from, path):
             return read_base_gguf(path)
-        return _named(clues.modelfile_from, clues.adapter_base)
+        return _named(clues.modelfile_from, clues.adapter_base, installed)
     if clues.adapter_base:
         return _here(clues.adapter_base, lambda: read_base_by_name(clues.adapter_base))
     raise InputError(
@@ -117,8 +127,11 @@ def is_path(text: str, path: Path) -> bool:
         return False
 
 
-def _named(name: str, adapter_base: str) -> Base:
+def _named(name: str, adapter_base: str, installed: Installed) -> Base:
     if find_tag(name) is None and find_entry(name) is None:
+        there = installed(name)
+        if there is not None:
+            return there
         entry = find_entry(adapter_base) if adapter_base else None
         if entry is not None and "/" not in name.removeprefix("library/"):
             tag = str(parse_name(name))

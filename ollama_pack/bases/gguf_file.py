@@ -1,6 +1,7 @@
 """READ  a GGUF model file → Base. Only its header is read."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from ollama_pack.errors import InputError, UnsupportedError
@@ -34,9 +35,19 @@ def read_base_gguf(path: Path, *, tag: str = "") -> Base:
             where=path,
             hint="join the parts with llama.cpp's llama-gguf-split --merge",
         )
+    return replace(base_of_header(header), origin=f"header of {path.name}", tag=tag, gguf=path)
+
+
+def base_of_header(header: GgufFile) -> Base:
+    """Return the base that a header describes; what a daemon shows of a model serves as one.
+
+    Raises:
+        InputError: a number is missing, or is none.
+        UnsupportedError: its heads differ by layer.
+    """
     arch = header.text("general.architecture")
     if not arch:
-        raise InputError("The key is missing.", where=f"{path}: general.architecture")
+        raise InputError("The key is missing.", where=f"{header.path}: general.architecture")
     heads = _heads(header, f"{arch}.attention.head_count")
     hidden = header.whole(f"{arch}.embedding_length")
     return Base(
@@ -51,10 +62,7 @@ def read_base_gguf(path: Path, *, tag: str = "") -> Base:
         expert_feed_forward=_feed_forward(header, f"{arch}.expert_feed_forward_length"),
         vocab=_vocabulary(header),
         tied="output.weight" not in header.shapes,
-        origin=f"header of {path.name}",
-        tag=tag,
         source_id=_source_id(header),
-        gguf=path,
         tensors=header.shapes,
         details=_details(header, arch),
     )

@@ -1,14 +1,20 @@
 """An installed model as the base proof sees it: through the daemon, or from its header in a store."""
 
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from ollama_pack.agreement import Seen
+from ollama_pack.bases.gguf_file import base_of_header
 from ollama_pack.destinations.history import find, no_model
 from ollama_pack.destinations.models import models_at
 from ollama_pack.destinations.places import Places
-from ollama_pack.errors import DestinationError
-from ollama_pack.names import ModelName
+from ollama_pack.errors import DestinationError, InputError
+from ollama_pack.gguf_io.read import GgufFile
+from ollama_pack.names import ModelName, parse_name
+from ollama_pack.parts import Base
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,27 @@ def look_up(places: Places, name: ModelName) -> Installed:
         blob = models.base_blob(entry.name)
         seen = models.see(entry.name)
         return Installed(seen, entry.digest, blob, models.place, models.has_adapter(entry.name))
+
+
+def base_of_installed(places: Places, text: str) -> Base | None:
+    """Return the base that an installed model is, to build FROM its name; None where none is installed.
+
+    Raises:
+        UnsupportedError: its heads differ by layer.
+    """
+    try:
+        name = parse_name(text)
+        found = look_up(places, name)
+        header = GgufFile(Path(found.place), _kept(found.seen.metadata), found.seen.shapes, {}, {})
+        return replace(base_of_header(header), tag=name.display, origin=f"{name.display} in {found.place}")
+    except (InputError, DestinationError):
+        return None
+
+
+def _kept(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata as a header has it: lists as tuples, and nothing that a daemon leaves out."""
+    told = {key: value for key, value in metadata.items() if value is not None}
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
 
 
 def installed_names(places: Places) -> list[ModelName]:

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from terminal import run
+from terminal import add_base, run
 
 
 @pytest.fixture
@@ -60,3 +60,15 @@ def test_installed_bases_are_marked(built):
     document = json.loads(run("bases", "vicuna", "--json", "--store", built).stdout)
     assert document["installed"] == ["ada:latest"]
     assert not any(row["installed"] for row in document["bases"])
+
+
+def test_a_model_of_ones_own_is_a_base(ada, models, tiny_gguf):
+    """A name that no catalog knows is looked up among what is installed: its numbers, and FROM."""
+    add_base(models, tiny_gguf, "mine", "latest")
+    ran = run("build", ada, "ada", "--base", "mine", "--via", "store", "--store", models, "-v")
+    assert ran.code == 0, ran.stderr
+    assert f"numbers from: mine:latest in {models}" in ran.stderr
+    assert "FROM mine:latest" in (ada / "Modelfile.txt").read_text()
+    assert "base proved: mine:latest agrees" in ran.stderr
+    missing = run("build", ada, "ada", "--base", "nobodys", "--via", "store", "--store", models)
+    assert missing.code != 0
