@@ -9,9 +9,9 @@ them apart, or it is said that nothing does.
 import re
 from collections.abc import Iterator, Mapping
 
-from ollama_pack.agreement import ERROR, NOTE, WARNING, Disagreement, Seen, Trained, Vocabulary
+from ollama_pack.agreement import ERROR, NOTE, SPECIAL, WARNING, Disagreement, Seen, Trained, Vocabulary
 from ollama_pack.bases.fit import misfits
-from ollama_pack.bases.translated import LLAMA_CPP_NAMES
+from ollama_pack.bases.translated import LLAMA_CPP_NAMES, is_translated
 from ollama_pack.errors import ProofError
 from ollama_pack.gguf_io.read import GgufFile
 
@@ -58,6 +58,8 @@ _EXTRA_BLOCKS = "{}.nextn_predict_layers"
 _COMPRESSED = ("{}.attention.kv_lora_rank", "{}.attention.q_lora_rank")
 """Settings of attention whose head counts a converter writes otherwise than config.json does."""
 
+_NUMBERS = frozenset({"blocks", "hidden", "heads", "kv-heads", "feed-forward", "fewer-blocks"})
+_TOKENS = frozenset({"tokens", "vocabulary", "added-tokens"})
 _PLACEHOLDER = re.compile(r"\[PAD\d+\]|<\|?(?:dummy|reserved|unused|extra|pad)[\w|]*>|<pad>", re.IGNORECASE)
 _VERSION = re.compile(r"v?[0-9]+(?:\.[0-9]+)*")
 _SIZE = re.compile(r"[0-9.]+(?:x[0-9.]+)?[bm]|a[0-9.]+b")
@@ -99,12 +101,15 @@ def require_base(trained: Trained, found: tuple[Disagreement, ...], seen: Seen) 
 def _agreed(trained: Trained, found: tuple[Disagreement, ...], seen: Seen) -> Iterator[str]:
     """Yield in what a base and an adapter agree, and whether its relatives could be told from it."""
     doubtful = {each.code for each in found}
-    agreed = ["every tensor and shape"] if seen.shapes else ["architecture"]
-    if trained.numbers is not None:
+    plain = seen.shapes and not is_translated(seen.metadata, seen.shapes)
+    agreed = ["every tensor and shape"] if plain else ["architecture"]
+    if trained.numbers is not None and not doubtful & _NUMBERS:
         agreed.append("heads and blocks")
-    if trained.vocabulary is not None and not doubtful & {"tokens", "vocabulary", "added-tokens"}:
-        agreed.append(f"{len(trained.vocabulary.tokens)} tokens")
-        agreed += [kind for kind in trained.vocabulary.special if kind not in doubtful]
+    if trained.vocabulary is not None and seen.vocabulary is not None:
+        if not doubtful & _TOKENS:
+            agreed.append(f"{len(trained.vocabulary.tokens)} tokens")
+        both = trained.vocabulary.special.keys() & seen.vocabulary.special.keys() - doubtful
+        agreed += [kind for kind in SPECIAL if kind in both]
     yield f"base proved: {seen.name} agrees in {', '.join(agreed)}"
     for each in found:
         if each.code == "untold":

@@ -247,6 +247,20 @@ def test_the_command_line_knows_the_codes():
     assert set(MISMATCHES) == set(ADVICE) - FATAL
 
 
+def test_nothing_is_called_proved_that_was_not_compared():
+    """Tokens that a base does not tell, and what is taken in spite of a disagreement, are not in the line."""
+    mute = replace(SEEN, vocabulary=None)
+    line, *_ = require_base(trained(), prove_base(trained(), lora(BASE), mute), mute)
+    assert "tokens" not in line
+    assert "eos" not in line
+    known, seen, *_ = ONE_AWAY["twice the heads"]
+    taken = replace(known, accepted=frozenset({"heads"}))
+    line, *_ = require_base(taken, prove_base(taken, lora(BASE), seen), seen)
+    assert "heads" not in line
+    bare = replace(SEEN, shapes={})
+    assert "tensor" not in require_base(trained(), prove_base(trained(), lora(BASE), bare), bare)[0]
+
+
 def test_nothing_known_nothing_found():
     """An adapter that says nothing of its base is compared by shapes alone, and no alarm is made up."""
     assert prove_base(Trained(), lora(BASE), SEEN) == ()
