@@ -55,10 +55,10 @@ def command(*, search: str, store: Path | None, as_json: bool) -> None:
         )
         click.echo("{:<6}  {:<36}  {:<12}  {}".format(*row))
     own = sorted(here - {tag.lower() for entry in load_catalog() for tag in entry.tags})
+    own = [name for name in own if wanted in name]
     for name in own:
-        if wanted in name:
-            click.echo(f"{'':<6}  {name} *")
-    if not found:
+        click.echo(f"{'':<6}  {name} *")
+    if not found and not own:
         click.echo(f"No base contains {search!r}.", err=True)
 
 

@@ -64,6 +64,7 @@ _PLACEHOLDER = re.compile(r"\[PAD\d+\]|<\|?(?:dummy|reserved|unused|extra|pad)[\
 _VERSION = re.compile(r"v?[0-9]+(?:\.[0-9]+)*")
 _SIZE = re.compile(r"[0-9.]+(?:x[0-9.]+)?[bm]|a[0-9.]+b")
 _TALKS, _PLAIN = frozenset({"instruct", "chat", "it"}), frozenset({"base", "text", "pt"})
+_NAME_PARTS = ("basename", "version", "size_label", "finetune")
 _IDLE = frozenset({"hf", "bnb", "4bit", "unsloth", "model", "models", "meta", "gguf"})
 
 
@@ -231,13 +232,15 @@ def _positions(trained: Trained, metadata: Mapping[str, object], arch: str) -> I
 
 def _name(base_id: str, seen: Seen) -> Iterator[tuple[str, str, str]]:
     """Yield where names and versions in the header contradict the base's id, or tell nothing."""
-    called = str(seen.metadata.get("general.name") or "")
+    # A daemon does not show general.name, but the parts that a converter made of it.
+    parts = [str(seen.metadata.get(f"general.{part}") or "") for part in _NAME_PARTS]
+    called = str(seen.metadata.get("general.name") or " ".join(filter(None, parts)))
     if not base_id:
         return
     wanted, there = _words(base_id.rpartition("/")[2]), _words(called)
     if not there or there[0] != wanted[0]:
         if base_id:
-            yield "untold", base_id, f"the name {called!r}" if called else "no name"
+            yield "untold", base_id, f"the name {called!r}" if called else "no name that is told"
         return
     if _contradict(set(wanted), set(there)):
         yield "relative", base_id, called

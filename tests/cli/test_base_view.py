@@ -55,8 +55,9 @@ def test_a_damaged_file(tmp_path):
 
 def test_installed_bases_are_marked(built):
     """A star for what is there; models that no catalog knows are listed too."""
-    plain = run("bases", "ada", "--store", built).stdout
-    assert "ada:latest *" in plain
+    plain = run("bases", "ada", "--store", built)
+    assert "ada:latest *" in plain.stdout
+    assert "No base contains" not in plain.stderr
     document = json.loads(run("bases", "vicuna", "--json", "--store", built).stdout)
     assert document["installed"] == ["ada:latest"]
     assert not any(row["installed"] for row in document["bases"])

@@ -178,6 +178,10 @@ ONE_AWAY = {
     "Nemo of another month": (
         *named("mistralai/Mistral-Nemo-Instruct-2407", "Mistral Nemo Instruct 2411"), "relative", WARNING,
     ),
+    "a name in its parts": (
+        trained(), changed(general__name="", general__basename="Meta-Llama-3.1", general__size_label="8B"),
+        "relative", WARNING,
+    ),
     "a name that tells nothing": (trained(), changed(general__name="models"), "untold", NOTE),
     "no name": (trained(), changed(general__name=""), "untold", NOTE),
 }  # fmt: skip
@@ -245,6 +249,16 @@ def test_relatives_that_cannot_be_told_apart_are_told():
 def test_the_command_line_knows_the_codes():
     """What may be taken is every code but those of what does not load."""
     assert set(MISMATCHES) == set(ADVICE) - FATAL
+
+
+def test_a_name_in_its_parts_is_one():
+    """What a daemon shows, which leaves the name itself out, tells the right base as the name does."""
+    parts = {
+        "general__basename": "Meta-Llama-3.1",
+        "general__size_label": "8B",
+        "general__finetune": "Instruct",
+    }
+    assert prove_base(trained(), lora(BASE), changed(general__name="", **parts)) == ()
 
 
 def test_nothing_is_called_proved_that_was_not_compared():
