@@ -10,6 +10,7 @@ from ollama_pack.errors import DestinationError, InputError, RefusedError
 from ollama_pack.files import digest_of, explained, whole_file
 from ollama_pack.gguf_io.layout import TENSOR_TYPES
 from ollama_pack.gguf_io.read import read_gguf
+from ollama_pack.gguf_io.split import require_whole
 from ollama_pack.modelfile import FILE_NAME, Modelfile, decode, parameters, parse, print_modelfile
 from ollama_pack.names import ModelName
 from ollama_pack.parts import Base, LoraFile, Note
@@ -65,6 +66,7 @@ def read_package(folder: Path, name: ModelName) -> Package:
     source = said.value("FROM")
     path = folder / Path(source).expanduser()
     if is_path(source, path):
+        require_whole(path)
         return pack(name, said, lora, read_base_gguf(path))
     arch = read_gguf(lora.path).text("general.architecture")
     base = Base(arch=arch, blocks=0, heads=0, kv_heads=0, head_dim=0, hidden=0, tag=source, origin=FILE_NAME)

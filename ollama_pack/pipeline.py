@@ -18,6 +18,7 @@ from ollama_pack.errors import DestinationError, RefusedError, UnsupportedError
 from ollama_pack.fates import INSTEAD
 from ollama_pack.files import tidy, way_to
 from ollama_pack.gathering import author_of, read_adapters, trained_on
+from ollama_pack.gguf_io.split import require_whole
 from ollama_pack.lock import moved, read_lock, write_lock
 from ollama_pack.mapping import map_adapter
 from ollama_pack.modelfile import FILE_NAME, Modelfile
@@ -233,6 +234,8 @@ def render(request: Request, work: Work, adapter: str = f"./{GGUF_NAME}") -> Mod
             where=f"{request.home / CONFIG_FILE}: base_model_name_or_path",
             hint="--base with a GGUF file of it, or with the name of an Ollama model you made of it",
         )
+    if work.base.gguf is not None:
+        require_whole(work.base.gguf)
     fields = Fields(
         base=way_to(work.base.gguf, request.folder) if work.base.gguf else work.base.tag,
         adapter=adapter,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf_io.layout import FILE_TYPES
-from ollama_pack.gguf_io.read import GgufFile, LongArray, read_gguf
+from ollama_pack.gguf_io.read import GgufFile, LongArray
+from ollama_pack.gguf_io.split import read_model
 from ollama_pack.parts import Base
 
 
@@ -19,21 +20,15 @@ def read_base_gguf(path: Path, *, tag: str = "") -> Base:
 
     Raises:
         InputError: the file is missing, damaged, or no model.
-        UnsupportedError: the model is split over several files, or its heads differ by layer.
+        UnsupportedError: its heads differ by layer.
     """
     if path.is_dir():
         raise InputError("This is a directory; name the GGUF file.", where=path, hint="--base FILE.gguf")
-    header = read_gguf(path)
+    header = read_model(path)
     kind = header.text("general.type", "model")
     if kind != "model":
         raise InputError(
             f"The file is a GGUF of type {kind!r}, not a model.", where=path, hint="--base MODEL.gguf"
-        )
-    if header.whole("split.count", 1) > 1:
-        raise UnsupportedError(
-            "The model is split over several GGUF files.",
-            where=path,
-            hint="join the parts with llama.cpp's llama-gguf-split --merge",
         )
     return replace(base_of_header(header), origin=f"header of {path.name}", tag=tag, gguf=path)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack.agreement import Seen, Vocabulary
-from ollama_pack.gguf_io.read import read_gguf
+from ollama_pack.gguf_io.split import read_model
 
 TOKENS = "tokenizer.ggml.tokens"
 _SPECIAL = {"bos": "bos", "eos": "eos", "pad": "padding"}
@@ -17,7 +17,7 @@ def see_file(path: Path, name: str = "") -> Seen:
     Raises:
         InputError: it is missing or damaged.
     """
-    header = read_gguf(path, (TOKENS,))
+    header = read_model(path, (TOKENS,))
     return Seen(name or path.name, header.metadata, header.shapes, vocabulary_of(header.metadata, path.name))
 
 

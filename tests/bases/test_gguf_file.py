@@ -153,8 +153,8 @@ def test_adapter_for_a_base(read):
 
 
 def test_split_model(read):
-    """A model in several files is refused with the tool that joins them."""
-    with pytest.raises(UnsupportedError, match="split") as caught:
+    """A part of several that is not named as one is told how they are named."""
+    with pytest.raises(InputError, match="split over 3 files") as caught:
         read(lambda writer: writer.add_uint16("split.count", 3))
     assert "llama-gguf-split" in caught.value.hint
 
