@@ -1,6 +1,5 @@
 """MAP  Adapter × Base × Arch → LoraPlan. Touches no disk."""
 
-import re
 import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -8,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from ollama_pack.archs import find_arch
 from ollama_pack.errors import InputError
 from ollama_pack.gguf_io.layout import INVOCATION_TOKENS
+from ollama_pack.names import is_hub_id
 from ollama_pack.parts import Adapter, Base, LoraPlan, LoraTensor
 from ollama_pack.placing import Place, place_pairs
 
@@ -17,8 +17,6 @@ LARGEST = 3.4e38
 
 IDLE_ALPHA = 1.0
 """What is written where every alpha is 0, or is in float32: llama.cpp takes 0 for a scale of 1."""
-
-_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def map_adapter(adapter: Adapter, base: Base) -> LoraPlan:
@@ -70,7 +68,7 @@ def _metadata(adapter: Adapter, base: Base) -> dict[str, str | int | tuple[int, 
 
 def _lineage(adapter: Adapter, base: Base) -> dict[str, str | int]:
     """Return the lineage for ``general.*``: ids only, never a path."""
-    source = adapter.base_id if _is_hub_id(adapter.base_id) else base.source_id
+    source = adapter.base_id if is_hub_id(adapter.base_id) else base.source_id
     if not source:
         return {}
     organisation, _, name = source.rpartition("/")
@@ -82,7 +80,3 @@ def _lineage(adapter: Adapter, base: Base) -> dict[str, str | int]:
         "general.base_model.0.organization": organisation,
         "general.base_model.0.repo_url": f"https://huggingface.co/{source}",
     }
-
-
-def _is_hub_id(text: str) -> bool:
-    return _HUB_ID.fullmatch(text) is not None

@@ -24,6 +24,7 @@ FALLBACK_MODEL = "adapter"
 
 _EXTRA_CHARACTERS = {"host": "-_.:", "namespace": "-_", "model": "-_.", "tag": "-_."}
 _DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
+_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _CHECKPOINT = re.compile(r"checkpoint-[0-9]{1,18}", re.IGNORECASE)
 _ADAPTER_SUFFIX = re.compile(r"(?<=.)[-_.](q?lora|adapter)$", re.IGNORECASE)
 
@@ -99,6 +100,11 @@ def parse_name(text: str) -> ModelName:
             hint=f"the name {_legal(parts)}",
         )
     return ModelName(**parts)
+
+
+def is_hub_id(text: str) -> bool:
+    """Return whether a text is a Hugging Face id, ``owner/name``; a path is none, and leads nowhere."""
+    return _HUB_ID.fullmatch(text) is not None
 
 
 def name_from_directories(paths: Sequence[Path], adapter: str = "") -> ModelName:

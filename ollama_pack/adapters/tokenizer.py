@@ -45,7 +45,7 @@ def _read(directory: Path) -> tuple[Vocabulary | None, tuple[str, ...]]:
         return None, tuple(notes)
     tokens |= _added(directory)
     origin = FAST if (directory / FAST).is_file() else SENTENCEPIECE
-    return Vocabulary(tokens, dict(_special(directory, tokens)), origin), tuple(notes)
+    return Vocabulary(tokens, _special(directory, tokens), origin), tuple(notes)
 
 
 def _of_json(path: Path) -> Iterator[tuple[int, str]]:
@@ -104,8 +104,8 @@ def _added(directory: Path) -> dict[int, str]:
     return dict(_token(token, number, path) for token, number in read_json_object(path).items())
 
 
-def _special(directory: Path, tokens: Mapping[int, str]) -> Iterator[tuple[str, int]]:
-    """Yield the special tokens and their ids; one that is named and has no id is left to be found missing."""
+def _special(directory: Path, tokens: Mapping[int, str]) -> dict[str, int]:
+    """Return the special tokens and their ids; one that is named and is no token has none."""
     numbers = {token: number for number, token in tokens.items()}
     found: dict[str, int] = {}
     for name in SETTINGS:
@@ -117,4 +117,4 @@ def _special(directory: Path, tokens: Mapping[int, str]) -> Iterator[tuple[str, 
             text = value.get("content") if isinstance(value, Mapping) else value
             if isinstance(text, str) and text in numbers:
                 found.setdefault(kind, numbers[text])
-    yield from found.items()
+    return found

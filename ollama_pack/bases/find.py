@@ -15,7 +15,7 @@ from ollama_pack.bases import hf_cache, hf_config
 from ollama_pack.bases.catalog import base_from_entry, find_entry, find_tag, nearest, read_base_by_name
 from ollama_pack.bases.gguf_file import read_base_gguf
 from ollama_pack.errors import InputError, UnsupportedError
-from ollama_pack.names import parse_name
+from ollama_pack.names import is_hub_id, parse_name
 from ollama_pack.parts import Base
 
 
@@ -91,13 +91,10 @@ def _here(name: str, by_catalog: Callable[[], Base]) -> Base:
         if local is None:
             raise
     found = hf_config.read_hf_config(local)
-    known = replace(found, origin=f"{hf_config.FILE} of {name} on this machine", source_id=_id_of(name))
+    known = replace(
+        found, origin=f"{hf_config.FILE} of {name} on this machine", source_id=name if is_hub_id(name) else ""
+    )
     return _with_tag(known, name) if find_entry(name) is not None else known
-
-
-def _id_of(name: str) -> str:
-    """Return a Hugging Face id; a path of this machine is none."""
-    return name if name.count("/") == 1 and not name.startswith((".", "/", "~")) else ""
 
 
 def _with_tag(base: Base, adapter_base: str) -> Base:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ollama_pack.bases.hf_config import FILE
 from ollama_pack.files import read_small
+from ollama_pack.names import is_hub_id
 
-_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _REVISION = re.compile(r"[0-9a-f]{40}")
 
 
@@ -27,7 +27,7 @@ def find_local(name: str, environment: Mapping[str, str]) -> Path | None:
         directory = Path(name).expanduser()
         if name and (directory / FILE).is_file():
             return directory
-        if _ID.fullmatch(name):
+        if is_hub_id(name):
             return _snapshot(cache(environment) / f"models--{name.replace('/', '--')}")
     return None
 

@@ -15,6 +15,7 @@ from ollama_pack.cli.speech import Speaker, print_json
 @options.adapter
 @options.scaling
 @options.base
+@options.proof
 @options.outtype
 @click.option(
     "--out", type=options.PATH, default=None, metavar="FILE", help="The GGUF file; in DIR if absent."
@@ -38,7 +39,7 @@ def command(*, out: Path | None, weights: tuple[float, ...], **chosen: Any) -> N
         directory=directories[0],
         others=tuple(directories[1:]),
         weights=weights,
-        **{key: chosen[key] for key in ("adapter", "scale", "allow_noop", "base", "outtype")},
+        **{key: chosen[key] for key in (*options.PROOF, "adapter", "scale", "allow_noop", "base", "outtype")},
     )
     work = settle(request, speaker.note)
     lora, report = convert(work, out or request.folder / GGUF_NAME, request.outtype, speaker.note)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @options.adapter
 @options.allow_noop
 @options.base
+@options.proof
 @options.model_store
 @options.as_json
 @click.pass_context

@@ -14,6 +14,7 @@ from ollama_pack.cli.speech import Speaker
 @options.adapter
 @options.allow_noop
 @options.base
+@options.proof
 @options.prompt
 @click.option(
     "--adapter-file", default="", metavar="FILE", help="What ADAPTER says.  [default: ./adapter_model.gguf]"

@@ -131,6 +131,9 @@ base = click.option(
     "config.json. "
     "If absent: FROM in Modelfile.txt, else base_model_name_or_path.",
 )
+PROOF = ("strict", "base_mismatch_ok")
+"""What `proof` adds to what a command is given."""
+
 proof = together(
     click.option("--strict", is_flag=True, help="Refuse a base that may be another one than was trained on."),
     click.option(
@@ -276,6 +279,5 @@ def request_from(chosen: Mapping[str, Any]) -> "Request":
         outtype=chosen["outtype"],
         out=chosen["out"],
         store=chosen["store"],
-        strict=chosen["strict"],
-        base_mismatch_ok=chosen["base_mismatch_ok"],
+        **{key: chosen[key] for key in PROOF},
     )

@@ -27,7 +27,7 @@ from ollama_pack.destinations.manifests import (
     why_spoilt,
     written_at,
 )
-from ollama_pack.destinations.places import Places, can_take, may_not_read, owner_of
+from ollama_pack.destinations.places import Places, as_owner, can_take, may_not_read
 from ollama_pack.destinations.shelf import Shelf
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.names import ModelName, blob_path, parse_name
@@ -131,7 +131,7 @@ class StoreModels:
             raise DestinationError(
                 "This store may not be written by you.",
                 where=self.store,
-                hint=f"the same command with sudo -u {shlex.quote(owner_of(self.store))} before it",
+                hint=f"the same command with {as_owner(self.store)} before it",
             )
 
     def unload(self, name: ModelName) -> None:

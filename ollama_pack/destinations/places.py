@@ -102,8 +102,7 @@ def may_not_read(store: Path, reason: str = "") -> DestinationError:
     return DestinationError(
         f"{prefix} store may not be read by you.",
         where=store,
-        hint=f"ollama serve, which reads it; or the same command with sudo -u {shlex.quote(owner_of(store))} "
-        "before it",
+        hint=f"ollama serve, which reads it; or the same command with {as_owner(store)} before it",
     )
 
 
@@ -146,6 +145,11 @@ def owner_of(path: Path) -> str:
     return owner_of(path.parent)
 
 
+def as_owner(path: Path) -> str:
+    """Return what runs a command as the user that a file belongs to."""
+    return f"sudo -u {shlex.quote(owner_of(path))}"
+
+
 def require_access(package: Package, store: Path, places: Places) -> None:
     """Require a store that can be written, or say which command would work.
 
@@ -158,10 +162,8 @@ def require_access(package: Package, store: Path, places: Places) -> None:
         hint = "--via pull or --via create: the daemon writes into it then"
     else:
         folder, name = shlex.quote(str(package.adapter.path.parent)), shlex.quote(str(package.name))
-        owner = f"-u {shlex.quote(owner_of(store))} " if store.exists() else ""
-        hint = (
-            f"sudo {owner}ollama-pack register {folder} {name} --via store --store {shlex.quote(str(store))}"
-        )
+        sudo = as_owner(store) if store.exists() else "sudo"
+        hint = f"{sudo} ollama-pack register {folder} {name} --via store --store {shlex.quote(str(store))}"
     raise DestinationError("This store may not be written by you.", where=store, hint=hint)
 
 

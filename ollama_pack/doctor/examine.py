@@ -11,7 +11,7 @@ from ollama_pack.destinations.create import surely_refuses
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.generations import GENERATIONS, LLAMA_SERVER_FROM, parse_version
 from ollama_pack.destinations.manifests import is_closed, is_store
-from ollama_pack.destinations.places import Places, can_take, owner_of, store_of
+from ollama_pack.destinations.places import Places, as_owner, can_take, store_of
 from ollama_pack.doctor.findings import PROBLEM, WARNING, Checkup, Finding, WayIn
 from ollama_pack.doctor.store import look_into
 from ollama_pack.errors import DestinationError
@@ -40,7 +40,14 @@ def examine(places: Places) -> Checkup:
     for path in dict.fromkeys([*([own] if own else []), *places.stores]):
         if is_closed(path) and path != own:
             level = PROBLEM if places.named else WARNING
-            seen.findings.append(Finding(level, str(path), "it may not be read by you", _as_owner(path)))
+            seen.findings.append(
+                Finding(
+                    level,
+                    str(path),
+                    "it may not be read by you",
+                    f"{as_owner(path)} ollama-pack doctor; ollama serve reads it",
+                )
+            )
         elif is_store(path):
             named = f" --store {shlex.quote(str(path))}" if path != own else ""
             store, findings = look_into(path, seen.version, named)
@@ -114,7 +121,3 @@ def _around(seen: Checkup, own: Path | None) -> Iterator[Finding]:
         yield Finding(
             PROBLEM, "llama-server", "the ollama on PATH has none, and loads no model", "install Ollama anew"
         )
-
-
-def _as_owner(store: Path) -> str:
-    return f"sudo -u {shlex.quote(owner_of(store))} ollama-pack doctor; ollama serve reads it, where it runs"

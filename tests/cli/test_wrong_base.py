@@ -47,6 +47,15 @@ def test_another_end(ada, tiny_gguf, models, tokenizer):
     assert run(*where, "--base-mismatch-ok", "everything").code == 2
 
 
+@pytest.mark.parametrize("command", ["convert", "modelfile", "inspect"])
+def test_every_command_that_proves_takes_the_code(command, ada, tiny_gguf, tokenizer):
+    """Where a base is refused, the option that takes it is there too."""
+    tokenizer(renamed="!")
+    refused = run(command, ada, "--base", tiny_gguf)
+    assert refused.code == 5
+    assert run(command, ada, "--base", tiny_gguf, "--base-mismatch-ok", "tokens").code == 0
+
+
 def test_agreement(ada, tiny_gguf, models, tokenizer):
     """What agrees is told, with how many tokens were compared."""
     tokenizer()

@@ -5,11 +5,24 @@ from homes import speaks
 from scratch_store import upgrade
 from ways import NOBODY
 
-from ollama_pack.destinations import choose, history
+from ollama_pack.destinations import choose, history, store
 from ollama_pack.destinations.models import models_at
 from ollama_pack.destinations.places import Places
+from ollama_pack.destinations.shelf import Shelf
 from ollama_pack.errors import DestinationError
 from ollama_pack.names import blob_path
+
+
+def at_home(models, *, newer: bool) -> Places:
+    """Return a bare store in one of the layouts."""
+    if newer:
+        upgrade(models)
+    return Places(NOBODY, (models,), named=True)
+
+
+def fail(*_args) -> None:
+    """Go wrong when all blobs are there."""
+    raise DestinationError("There is no more room.")
 
 
 def test_no_way_back_to_what_would_not_run(home, package):
@@ -44,25 +57,27 @@ def test_no_way_back_to_what_is_damaged(home, package):
 
 
 @pytest.mark.parametrize("newer", [False, True])
-def test_a_damaged_blob_is_mended(newer, models, package):
+def test_a_damaged_blob_is_mended(newer, models, package, monkeypatch):
     """A build into a store writes anew what is damaged, and keeps it when something fails afterwards."""
-    if newer:
-        upgrade(models)
-    places = Places(NOBODY, (models,), named=True)
+    places = at_home(models, newer=newer)
     choose.put(package, places)
     file = blob_path(models, package.adapter.digest)
     kept = file.read_bytes()
     file.write_bytes(bytes(len(kept)))
     choose.put(package, places)
     assert file.read_bytes() == kept
+    file.write_bytes(bytes(len(kept)))
+    with monkeypatch.context() as patch:
+        patch.setattr(Shelf, "publish", fail)
+        with pytest.raises(DestinationError, match="no more"):
+            store.put(package, models)
+    assert file.read_bytes() == kept
 
 
 @pytest.mark.parametrize("newer", [False, True])
 def test_no_way_back_to_what_is_cut_off(newer, models, package):
     """In a store the size of each blob is seen too."""
-    if newer:
-        upgrade(models)
-    places = Places(NOBODY, (models,), named=True)
+    places = at_home(models, newer=newer)
     choose.put(package, places)
     second = choose.put(speaks(package, "Be new."), places)
     file = blob_path(models, package.adapter.digest)
