@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx
+
 from ollama_pack.destinations.layers import MANIFEST_TYPE, Image
 from ollama_pack.errors import DestinationError
 from ollama_pack.names import ModelName
@@ -22,6 +24,7 @@ from ollama_pack.parts import Layer
 
 HOST = "127.0.0.1"
 CHUNK = 1 << 20
+ANSWER_SECONDS = 2
 _RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})")
 
 
@@ -76,6 +79,20 @@ def serving(image: Image) -> Iterator[Registry]:
         yield registry
 
 
+def is_served(name: ModelName) -> bool:
+    """Return whether a registry of this machine serves that very name now, not merely something at its port.
+
+    One that is slow to answer counts as serving.
+    """
+    try:
+        with httpx.Client(trust_env=False, timeout=ANSWER_SECONDS) as client:
+            return client.options(f"http://{name.host}/v2/{name.namespace}/{name.model}/").is_success
+    except httpx.TimeoutException:
+        return True
+    except httpx.HTTPError:
+        return False
+
+
 class Server(ThreadingHTTPServer):
     """A registry's server: on loopback, on a free port, under a name that nobody can guess.
 
@@ -125,6 +142,11 @@ class Handler(BaseHTTPRequestHandler):
         name = self.server.name
         prefix = f"/v2/{name.namespace}/{name.model}/"
         return self.path.removeprefix(prefix) if self.path.startswith(prefix) else ""
+
+    def do_OPTIONS(self) -> None:
+        """Say whether this is the registry of that name: what `is_served` asks, and no daemon does."""
+        name = self.server.name
+        self.answer(204 if self.path == f"/v2/{name.namespace}/{name.model}/" else 404)
 
     def answer(self, status: int, headers: Mapping[str, str] | None = None, content: bytes = b"") -> None:
         """Send a whole answer; to HEAD its length alone."""

@@ -9,22 +9,22 @@ import contextlib
 import re
 from dataclasses import replace
 
-from ollama_pack.destinations.address import is_near, may_answer
+from ollama_pack.destinations.address import is_near
 from ollama_pack.destinations.base_model import digest_in, plan_through, ready_base
 from ollama_pack.destinations.daemon import Daemon
 from ollama_pack.destinations.layers import BaseImage, Image, build_image, image_of_gguf
 from ollama_pack.destinations.learning import learn
-from ollama_pack.destinations.loopback import Registry, UnreachableError, did_not_come, serving
+from ollama_pack.destinations.loopback import Registry, UnreachableError, did_not_come, is_served, serving
 from ollama_pack.destinations.models import DaemonModels
 from ollama_pack.destinations.package import Package, Plan, replaced
 from ollama_pack.destinations.store import spelled_as_in
 from ollama_pack.errors import DestinationError
 from ollama_pack.files import digest_of
-from ollama_pack.names import ModelName
+from ollama_pack.names import ModelName, parse_name
 from ollama_pack.parts import Progress, Receipt
 
 VIA = "pull"
-_LEFT_BEHIND = re.compile(r"(127\.0\.0\.1:[0-9]{1,5})/p[0-9a-f]{32}/model:latest")
+_LEFT_BEHIND = re.compile(r"127\.0\.0\.1:[0-9]{1,5}/p[0-9a-f]{32}/model:latest")
 
 
 def is_left_behind(name: ModelName) -> bool:
@@ -83,8 +83,7 @@ def tidy(daemon: Daemon) -> None:
         DestinationError: the daemon is not there.
     """
     for model in daemon.models():
-        match = _LEFT_BEHIND.fullmatch(model.name)
-        if match and not may_answer(f"http://{match[1]}"):
+        if _LEFT_BEHIND.fullmatch(model.name) and not is_served(parse_name(model.name)):
             with contextlib.suppress(DestinationError):  # another run may have removed it
                 daemon.delete(model.name)
 

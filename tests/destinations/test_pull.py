@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from dataclasses import replace
 
 import pytest
@@ -118,14 +119,22 @@ def test_a_step_that_fails(daemon, package, monkeypatch, step):
 
 def test_what_a_killed_run_left(daemon, fake, package):
     """A name of a run that was killed is removed; one that is still being served is another run's."""
-    dead = f"127.0.0.1:9/p{'0' * 32}/model:latest"
-    daemon.copy(BASE_TAG, dead)
     with loopback.listening(loopback.Handler) as server:
-        daemon.copy(BASE_TAG, server.name.display)
+        ports = ("9", str(server.server_port), fake.address.rpartition(":")[2])
+        dead = {f"127.0.0.1:{port}/p{'0' * 32}/model:latest" for port in ports}
+        for name in (*dead, server.name.display):
+            daemon.copy(BASE_TAG, name)
         pull.put(package, daemon)
         names = {model.name for model in daemon.models()}
         assert server.name.display in names
-    assert dead not in names
+    assert not dead & names, "something else at the port of a name is not the name"
+
+
+def test_a_registry_that_is_slow_to_say(monkeypatch):
+    """Whoever may still be serving a name keeps it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(loopback, "ANSWER_SECONDS", 0.1)
+        assert loopback.is_served(parse_name(f"127.0.0.1:{silent.getsockname()[1]}/p/model"))
 
 
 def test_a_daemon_elsewhere(package):
