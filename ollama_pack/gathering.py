@@ -3,19 +3,25 @@
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from ollama_pack.adapters import CONFIG_FILE, read_adapter
 from ollama_pack.adapters.sums import sum_adapters, weigh
 from ollama_pack.adapters.tokenizer import read_tokenizer
 from ollama_pack.agreement import Trained
 from ollama_pack.bases.catalog import base_from_entry, find_entry
-from ollama_pack.bases.find import same_base
+from ollama_pack.bases.find import Clues, find_base, nowhere, same_base
 from ollama_pack.bases.hf_cache import find_local
-from ollama_pack.bases.hf_config import read_hf_config, read_positions
-from ollama_pack.errors import InputError, UnsupportedError
+from ollama_pack.bases.hf_config import HfConfig, read_config
+from ollama_pack.bases.online import find_online, hub_config
+from ollama_pack.destinations.package import Package
+from ollama_pack.errors import DestinationError, InputError, UnsupportedError
+from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.modelfile import Modelfile
-from ollama_pack.packing import read_author
+from ollama_pack.packing import read_author, read_package
 from ollama_pack.parts import Adapter, Base
 from ollama_pack.request import Request
 
@@ -44,39 +50,87 @@ def read_adapters(request: Request) -> Adapter:
     return weigh(sum_adapters(adapters, weights), request.scale)
 
 
-def trained_on(request: Request, adapter: Adapter) -> Trained:
-    """Return what is known of the base that an adapter was trained on, from what lies beside it and its id.
+def read_release(request: Request) -> Package:
+    """Return what a build left in a folder, with what is known of the base it was trained on.
 
     Raises:
-        InputError: a tokenizer file is damaged.
+        InputError: Modelfile.txt or the GGUF LoRA it names is missing or damaged.
+    """
+    package = read_package(request.directory, request.model)
+    header = read_gguf(package.adapter.path)
+    parts = [header.text(f"general.base_model.0.{part}") for part in ("organization", "name")]
+    return replace(package, trained=trained_on(request, "/".join(filter(None, parts))))
+
+
+def base_of(request: Request, adapter: Adapter) -> Base:
+    """Return the base that is asked for; the web is asked about it only where the user said so.
+
+    Raises:
+        InputError: nothing names a base, it is unknown, or its file is damaged.
+        UnsupportedError: it is known, but not the numbers a conversion needs.
+        DestinationError: the web does not answer.
+    """
+    from ollama_pack.destinations.installed import base_of_installed
+
+    author = author_of(request)
+    clues = Clues(
+        option=request.base,
+        modelfile_from=author.value("FROM") if author else "",
+        directory=Path(author.where).parent if author else request.directory,
+        adapter_base=adapter.base_id,
+    )
+    online = partial(find_online, environment=os.environ) if request.online else nowhere
+    return find_base(clues, partial(base_of_installed, request.places), online)
+
+
+def trained_on(request: Request, base_id: str, blocks: int = 0) -> Trained:
+    """Return what is known of the base that an adapter was trained on, from what lies beside it and its id.
+
+    Args:
+        request: whose home has the tokenizer.
+        base_id: what the adapter calls its base, empty where it does not.
+        blocks: how many blocks that base has, by what the adapter changes; 0 where that tells nothing.
     """
     vocabulary, notes = read_tokenizer(request.home)
-    entry = find_entry(adapter.base_id) if adapter.base_id else None
-    base_id = entry.source_id if entry is not None else adapter.base_id
+    entry = find_entry(base_id) if base_id else None
+    source_id = entry.source_id if entry is not None else base_id
     numbers, rope_base, context = None, 0.0, 0
     with contextlib.suppress(UnsupportedError):  # a row without numbers
         numbers = base_from_entry(entry) if entry is not None else None
-    local = find_local(adapter.base_id, os.environ) or find_local(base_id, os.environ)
-    if local is not None:
-        try:
-            rope_base, context = read_positions(local)
-            catalog, numbers = numbers, read_hf_config(local)
+    try:
+        config = _config_of((base_id, source_id), request)
+        if config is not None:
+            rope_base, context = config.positions()
+            catalog, numbers = numbers, config.base()
             notes = (*notes, *_disagreements(catalog, numbers))
-        except InputError as error:
-            notes = (*notes, f"the base is not compared with {error.where}: {error.clause}")
-        except UnsupportedError:  # a class that has no row yet
-            pass
+    except (InputError, DestinationError) as error:
+        notes = (*notes, f"the base is not compared with {error.where}: {error.clause}")
+    except UnsupportedError:  # a class that has no row yet
+        pass
     return Trained(
-        base_id=base_id,
+        base_id=source_id,
         rope_base=rope_base,
         context=context,
         numbers=numbers,
         vocabulary=vocabulary,
-        blocks=_blocks(adapter),
+        blocks=blocks,
         strict=request.strict,
         accepted=frozenset(request.base_mismatch_ok),
         notes=notes,
     )
+
+
+def _config_of(names: Sequence[str], request: Request) -> HfConfig | None:
+    """Return config.json of a base: of a copy on this machine, else from the web, where that may be asked.
+
+    Raises:
+        InputError: it is damaged.
+        DestinationError: the web does not answer.
+    """
+    for name in names:
+        if (local := find_local(name, os.environ)) is not None:
+            return read_config(local)
+    return hub_config(names[-1], os.environ) if request.online else None
 
 
 def _disagreements(catalog: Base | None, config: Base) -> Iterator[str]:
@@ -87,7 +141,7 @@ def _disagreements(catalog: Base | None, config: Base) -> Iterator[str]:
             yield f"{config.origin} says {name} = {other}, and the catalog {one}: config.json counts"
 
 
-def _blocks(adapter: Adapter) -> int:
+def blocks_of(adapter: Adapter) -> int:
     """Return how many blocks the base has by what its adapter changes, 0 where it changes only some."""
     if adapter.config.get("layers_to_transform") is not None:
         return 0

@@ -7,22 +7,20 @@ functions are its parts.
 
 import shlex
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ollama_pack.adapters import CONFIG_FILE
 from ollama_pack.agreement import Trained
-from ollama_pack.bases.find import Clues, find_base
 from ollama_pack.errors import DestinationError, RefusedError, UnsupportedError
 from ollama_pack.fates import INSTEAD
 from ollama_pack.files import tidy, way_to
-from ollama_pack.gathering import author_of, read_adapters, trained_on
+from ollama_pack.gathering import author_of, base_of, blocks_of, read_adapters, read_release, trained_on
 from ollama_pack.gguf_io.split import require_whole
 from ollama_pack.lock import moved, read_lock, write_lock
 from ollama_pack.mapping import map_adapter
 from ollama_pack.modelfile import FILE_NAME, Modelfile
-from ollama_pack.packing import pack, read_package, write_modelfile
+from ollama_pack.packing import pack, write_modelfile
 from ollama_pack.parts import Adapter, Base, LoraFile, LoraPlan, Note, Progress, Receipt, Report
 from ollama_pack.request import Request
 from ollama_pack.templating import DEFAULT, Fields, compose, find_template
@@ -153,7 +151,7 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
     """
     from ollama_pack.destinations import choose
 
-    package = read_package(request.directory, request.model)
+    package = read_release(request)
     note("read", package.adapter)
     receipt = choose.put(package, request.places, via=request.via, progress=progress)
     note("put", receipt)
@@ -189,22 +187,12 @@ def settle(request: Request, note: Note = silent) -> Work:
         raise UnsupportedError(
             "Baking an adapter into its base (--merge) is not there yet.", hint=f"until then {INSTEAD}"
         )
-    from ollama_pack.destinations.installed import base_of_installed
-
     adapter = read_adapters(request)
     note("read", adapter)
-    author = author_of(request)
-    base = find_base(
-        Clues(
-            option=request.base,
-            modelfile_from=author.value("FROM") if author else "",
-            directory=Path(author.where).parent if author else request.directory,
-            adapter_base=adapter.base_id,
-        ),
-        partial(base_of_installed, request.places),
-    )
+    base = base_of(request, adapter)
     note("base", base)
-    work = Work(adapter, base, map_adapter(adapter, base), trained_on(request, adapter))
+    trained = trained_on(request, adapter.base_id, blocks_of(adapter))
+    work = Work(adapter, base, map_adapter(adapter, base), trained)
     if base.gguf is not None:
         from ollama_pack.bases.seen import see_file
         from ollama_pack.gguf_io.write import planned_header

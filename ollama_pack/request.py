@@ -50,6 +50,7 @@ class Request:
         store: the Ollama model store; OLLAMA_MODELS, else the user's where None.
         strict: whether a base that may not be the one that was trained on is refused.
         base_mismatch_ok: codes of disagreements with the base that are taken.
+        online: whether Hugging Face or Ollama's registry may be asked about a base.
     """
 
     directory: Path
@@ -71,6 +72,7 @@ class Request:
     store: Path | None = None
     strict: bool = False
     base_mismatch_ok: tuple[str, ...] = ()
+    online: bool = False
 
     def __post_init__(self) -> None:
         """Take paths as text too, and know the ways in by name.

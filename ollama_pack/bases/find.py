@@ -36,40 +36,50 @@ class Clues:
     adapter_base: str = ""
 
 
-Installed = Callable[[str], Base | None]
-"""Called with the name of an Ollama model; returns what it is built on, None where it is not installed."""
+Source = Callable[[str], Base | None]
+"""Called with a name; returns the base it means there, None where it is not known."""
 
 
-def not_installed(_name: str) -> Base | None:
-    """Know no installed model."""
+def nowhere(_name: str) -> Base | None:
+    """Know no base."""
     return None
 
 
-def find_base(clues: Clues, installed: Installed = not_installed) -> Base:
+def find_base(clues: Clues, installed: Source = nowhere, online: Source = nowhere) -> Base:
     """Return the base, from the strongest clue there is.
 
-    A name that no catalog knows is looked up among the models that are installed, and those of Hugging Face
-    on this machine. One that is not there either borrows the numbers of the base that the adapter names, and
-    says so in its notes.
+    A name that no catalog knows is looked up among the models that are installed, those of Hugging Face
+    on this machine, and online. One that is not there either borrows the numbers of the base that the adapter
+    names, and says so in its notes.
+
+    Args:
+        clues: what names it.
+        installed: knows the Ollama models that are there.
+        online: knows what is not on this machine.
 
     Raises:
         InputError: nothing names a base, the name is unknown, or its GGUF file is damaged.
         UnsupportedError: the base is known, but not the numbers a conversion needs.
+        DestinationError: what is online does not answer.
     """
+
+    def named(name: str) -> Base:
+        return _named(name, clues.adapter_base, (installed, online))
+
     if clues.option:
         path = Path(clues.option).expanduser()
         if (path / hf_config.FILE).is_file():
-            return _with_tag(hf_config.read_hf_config(path), clues.adapter_base)
+            return _with_tag(hf_config.read_config(path).base(), clues.adapter_base)
         if is_path(clues.option, path):
             return read_base_gguf(path)
-        return _here(clues.option, lambda: _named(clues.option, clues.adapter_base, installed))
+        return _here(clues.option, named)
     if clues.modelfile_from:
         path = clues.directory / Path(clues.modelfile_from).expanduser()
         if is_path(clues.modelfile_from, path):
             return read_base_gguf(path)
-        return _named(clues.modelfile_from, clues.adapter_base, installed)
+        return named(clues.modelfile_from)
     if clues.adapter_base:
-        return _here(clues.adapter_base, lambda: read_base_by_name(clues.adapter_base))
+        return _here(clues.adapter_base, read_base_by_name, online)
     raise InputError(
         "Nothing says which base the adapter belongs to.",
         where="adapter_config.json: base_model_name_or_path",
@@ -77,20 +87,23 @@ def find_base(clues: Clues, installed: Installed = not_installed) -> Base:
     )
 
 
-def _here(name: str, by_catalog: Callable[[], Base]) -> Base:
-    """Return a base from the catalog, else from a copy of the model on this machine.
+def _here(name: str, by_name: Callable[[str], Base], online: Source = nowhere) -> Base:
+    """Return a base by its name, else from a copy of the model on this machine, else online.
 
     Raises:
-        InputError: neither knows it.
-        UnsupportedError: neither has its numbers.
+        InputError: none knows it.
+        UnsupportedError: none has its numbers.
+        DestinationError: what is online does not answer.
     """
     try:
-        return by_catalog()
+        return by_name(name)
     except (InputError, UnsupportedError):
         local = hf_cache.find_local(name, os.environ)
+        if local is None and (far := online(name)) is not None:
+            return far
         if local is None:
             raise
-    found = hf_config.read_hf_config(local)
+    found = hf_config.read_config(local).base()
     known = replace(
         found, origin=f"{hf_config.FILE} of {name} on this machine", source_id=name if is_hub_id(name) else ""
     )
@@ -124,11 +137,11 @@ def is_path(text: str, path: Path) -> bool:
         return False
 
 
-def _named(name: str, adapter_base: str, installed: Installed) -> Base:
+def _named(name: str, adapter_base: str, sources: tuple[Source, ...]) -> Base:
     if find_tag(name) is None and find_entry(name) is None:
-        there = installed(name)
-        if there is not None:
-            return there
+        for source in sources:
+            if (there := source(name)) is not None:
+                return there
         entry = find_entry(adapter_base) if adapter_base else None
         if entry is not None and "/" not in name.removeprefix("library/"):
             tag = str(parse_name(name))

@@ -131,7 +131,7 @@ base = click.option(
     "config.json. "
     "If absent: FROM in Modelfile.txt, else base_model_name_or_path.",
 )
-PROOF = ("strict", "base_mismatch_ok")
+PROOF = ("strict", "base_mismatch_ok", "online")
 """What `proof` adds to what a command is given."""
 
 proof = together(
@@ -142,6 +142,11 @@ proof = together(
         multiple=True,
         metavar="CODE",
         help="Take a base in spite of one disagreement, by its code; may be repeated.",
+    ),
+    click.option(
+        "--online",
+        is_flag=True,
+        help="Ask Hugging Face or Ollama's registry about a base that nothing here knows; kilobytes.",
     ),
 )
 outtype = click.option(

@@ -10,12 +10,15 @@ from ollama_pack.cli.build_command import next_commands
 from ollama_pack.cli.documents import receipt_facts
 from ollama_pack.cli.speech import Speaker, print_json
 
+REGISTER = ("via", "store", "load", "allow_noop")
+
 
 @click.command("register")
 @options.directory
 @options.name
 @options.registration
 @options.load
+@options.proof
 @options.allow_noop
 @options.speech
 def command(*, directory: Path, name: str, name_option: str, **chosen: Any) -> None:
@@ -36,7 +39,7 @@ def command(*, directory: Path, name: str, name_option: str, **chosen: Any) -> N
     request = Request(
         directory=directory,
         name=options.one_name(name, name_option),
-        **{key: chosen[key] for key in ("via", "store", "load", "allow_noop")},
+        **{key: chosen[key] for key in (*REGISTER, *options.PROOF)},
     )
     receipt = register(request, speaker.note, speaker.progress)
     if chosen["as_json"]:

@@ -6,6 +6,7 @@ import socket
 from urllib.parse import urlsplit
 
 from ollama_pack.errors import InputError
+from ollama_pack.web import is_loopback
 
 DEFAULT_PORT = 11434
 KNOCK_SECONDS = 0.5
@@ -58,13 +59,6 @@ def _dialable(host: str) -> str:
             return "127.0.0.1" if address.version == 4 else "[::1]"
         return str(address) if address.version == 4 else f"[{address}]"
     return host
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether `host` is this machine speaking to itself."""
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def is_near(address: str) -> bool:

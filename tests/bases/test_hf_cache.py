@@ -7,7 +7,7 @@ import pytest
 
 from ollama_pack.bases.find import Clues, find_base
 from ollama_pack.bases.hf_cache import cache, find_local
-from ollama_pack.bases.hf_config import read_positions
+from ollama_pack.bases.hf_config import read_config
 from ollama_pack.errors import InputError
 from ollama_pack.gathering import trained_on
 from ollama_pack.request import Request
@@ -110,7 +110,7 @@ def test_positions(changes, expected, tmp_path):
     """Transformers 4 and 5 spell them differently; what is not said is 0."""
     config = {key: value for key, value in {**CONFIG, **changes}.items() if value is not None}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    rope, context = read_positions(tmp_path)
+    rope, context = read_config(tmp_path).positions()
     assert context == expected[1]
     assert rope == expected[0]
 
@@ -122,7 +122,7 @@ def test_two_sources_that_disagree(tmp_path, monkeypatch, make_adapter):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     snapshot(tmp_path, "lmsys/vicuna-7b-v1.5")
     directory = make_adapter(config={"base_model_name_or_path": "lmsys/vicuna-7b-v1.5"})
-    known = trained_on(Request(directory=directory), read_adapter(directory))
+    known = trained_on(Request(directory=directory), read_adapter(directory).base_id)
     assert known.numbers.heads == 4
     assert any("heads = 4, and the catalog 32" in note for note in known.notes)
 
@@ -135,6 +135,6 @@ def test_it_is_compared_with_the_base(tmp_path, monkeypatch, make_adapter):
     snapshot(tmp_path, "me/mine")
     directory = make_adapter(config={"base_model_name_or_path": "me/mine"})
     request = Request(directory=directory, strict=True, base_mismatch_ok=("eos",))
-    known = trained_on(request, read_adapter(directory))
+    known = trained_on(request, read_adapter(directory).base_id)
     assert (known.rope_base, known.context, known.numbers.heads) == (500000.0, 8192, 4)
     assert (known.strict, known.accepted, known.base_id) == (True, frozenset({"eos"}), "me/mine")

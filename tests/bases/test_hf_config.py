@@ -7,7 +7,7 @@ import pytest
 from recipes import TINY
 
 from ollama_pack.bases.find import Clues, find_base, same_base
-from ollama_pack.bases.hf_config import read_hf_config
+from ollama_pack.bases.hf_config import read_config
 from ollama_pack.errors import InputError, UnsupportedError
 
 CONFIG = {
@@ -22,7 +22,7 @@ def read(tmp_path):
     def write_and_read(**changes):
         config = {key: value for key, value in {**CONFIG, **changes}.items() if value is not ...}
         (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
-        return read_hf_config(tmp_path)
+        return read_config(tmp_path).base()
 
     return write_and_read
 
@@ -90,7 +90,7 @@ def test_unknown_class(read, classes):
 def test_missing_file(tmp_path):
     """A directory without the file is told with the reason."""
     with pytest.raises(InputError, match="No such file"):
-        read_hf_config(tmp_path)
+        read_config(tmp_path).base()
 
 
 def test_named_as_a_base(read, tmp_path):

@@ -2,8 +2,11 @@
 
 import json
 
+import fake_web
+import numpy as np
 import pytest
-from terminal import run
+from gguf import GGUFWriter
+from terminal import NOBODY, add_base, run
 
 from ollama_pack.bases.seen import see_file
 
@@ -70,3 +73,52 @@ def test_a_damaged_tokenizer_is_told(ada, tiny_gguf, models):
     ran = run("build", ada, "ada", "--base", tiny_gguf, "--via", "store", "--store", models)
     assert ran.code == 0
     assert "the tokenizer is not compared with the base's" in ran.stderr
+
+
+def test_a_folder_that_was_built_before(ada, tiny_gguf, models, tokenizer, tmp_path):
+    """`register` proves as `build` does, with the tokenizer in the folder, and takes the same options."""
+    assert run("build", ada, "--base", tiny_gguf, "--via", "folder").code == 0
+    tokenizer(eos=5)
+    where = ("register", ada, "ada", "--store", models, "--via", "store")
+    ran = run(*where, "--strict")
+    assert (ran.code, models.exists()) == (5, False)
+    assert "eos: the adapter was trained with '▁c' (5) as eos" in ran.stderr
+    assert run(*where, "--strict", "--base-mismatch-ok", "eos").code == 0
+
+
+def test_a_folder_for_another_base(smol, models, tmp_path):
+    """The id of the base is in the GGUF LoRA, and what the catalog knows of it is compared."""
+    run("build", smol, "--via", "folder", "--out", tmp_path / "release")
+    writer = GGUFWriter(tmp_path / "other.gguf", "llama")
+    writer.add_block_count(24)
+    writer.add_tensor("blk.0.attn_q.weight", np.zeros((576, 576), np.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    add_base(models, tmp_path / "other.gguf", "smollm2", "135m")
+    ran = run("register", tmp_path / "release", "ada", "--via", "store")
+    assert ran.code == 5
+    assert "blocks: the adapter was trained with 30 blocks, and the base has 24" in ran.stderr
+
+
+def test_a_base_that_only_the_web_knows(ada, models, tiny_gguf):
+    """FROM an Ollama model that is not here yet: its registry tells its numbers, where it may be asked."""
+    with fake_web.running() as web:
+        web.model("me/tiny", tiny_gguf.read_bytes())
+        name = f"{web.host}/me/tiny"
+        refused = run("build", ada, "ada", "--base", name, "--via", "folder", "--json")
+        assert (refused.code, web.asked) == (3, [])
+        ran = run("build", ada, "ada", "--base", name, "--via", "folder", "--online", "-v")
+        assert ran.code == 0
+        assert f"header of {name}:latest at {web.host}" in ran.stderr
+        assert web.asked
+    assert f"FROM {name}:latest" in (ada / "Modelfile.txt").read_text()
+
+
+def test_a_web_that_is_not_there(ada, monkeypatch):
+    """Exit code 6 and the address; without --online the same base is unknown (3)."""
+    monkeypatch.setenv("HF_ENDPOINT", f"http://{NOBODY}")
+    ran = run("convert", ada, "--base", "me/nowhere", "--online")
+    assert ran.code == 6
+    assert f"http://{NOBODY}/me/nowhere/resolve/main/config.json" in ran.stderr

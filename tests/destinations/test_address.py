@@ -4,8 +4,9 @@ import socket
 
 import pytest
 
-from ollama_pack.destinations.address import is_loopback, may_answer, parse_host
+from ollama_pack.destinations.address import may_answer, parse_host
 from ollama_pack.errors import InputError
+from ollama_pack.web import is_loopback
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from judging import OUTTYPES, RECORDS, TORCH
 from kinds import DAMAGED, KINDS, REFUSED, RIGHT
 
 from ollama_pack.adapters import read_adapter
-from ollama_pack.bases.hf_config import read_hf_config
+from ollama_pack.bases.hf_config import read_config
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.fates import RULES, Fate
 from ollama_pack.gguf_io.write import write_lora
@@ -99,7 +99,7 @@ def test_base_in_few_bits(settled, tmp_path, method):
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "tie_word_embeddings": False}
     config = {"architectures": ["LlamaForCausalLM"], "quantization_config": {"quant_method": method}}
     (tmp_path / "config.json").write_text(json.dumps({**config, **sizes, **heads}), "utf-8")
-    plan = map_adapter(work.adapter, read_hf_config(tmp_path))
+    plan = map_adapter(work.adapter, read_config(tmp_path).base())
     files = [write_lora(each, tmp_path / "x.gguf", "f16") for each in (work.plan, plan)]
     assert files[0].digest == files[1].digest
 
