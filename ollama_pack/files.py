@@ -23,6 +23,9 @@ FORBIDDEN = (errno.EACCES, errno.EROFS)
 SMALL = 16 << 20
 """Bytes of a manifest, a configuration or parameters; real ones have a few thousand."""
 
+LARGEST_JSON = 256 << 20
+"""Bytes of a JSON file; the largest tokenizers have 40 million."""
+
 DRAFT = ".ollama-pack-"
 """How the name of a file begins that is not whole yet."""
 
@@ -98,6 +101,8 @@ def read_small(path: Path, most: int = SMALL) -> bytes:
         OSError: it cannot be read, has more than `most`, or is none: a pipe would be waited for without end.
     """
     found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "it is no file", str(path))
     if found.st_size > most:
@@ -157,10 +162,10 @@ def read_json_object(path: Path) -> Mapping[str, Any]:
     """Return a JSON object from a file.
 
     Raises:
-        InputError: the file is missing, unreadable, not UTF-8, not JSON or not an object.
+        InputError: the file is missing, unreadable, too large, not UTF-8, not JSON or not an object.
     """
     try:
-        config = json.loads(path.read_text("utf-8"))
+        config = json.loads(read_small(path, LARGEST_JSON).decode("utf-8"))
     except OSError as error:
         raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
     except (ValueError, RecursionError) as error:

@@ -21,9 +21,11 @@ from ollama_pack.destinations.package import Package
 from ollama_pack.errors import DestinationError, InputError, UnsupportedError
 from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.modelfile import Modelfile
+from ollama_pack.names import DEFAULT_TAG, run_of
 from ollama_pack.packing import read_author, read_package
 from ollama_pack.parts import Adapter, Base
 from ollama_pack.request import Request
+from ollama_pack.runs.checkpoints import ALL, choose
 
 _BLOCK = re.compile(r"\.(?:layers|h|blocks)\.([0-9]{1,6})\.")
 
@@ -150,9 +152,39 @@ def blocks_of(adapter: Adapter) -> int:
 
 
 def author_of(request: Request) -> Modelfile | None:
-    """Return the author's Modelfile.txt: the one beside the adapter, else the one in the directory named.
+    """Return the author's Modelfile.txt: beside the adapter, else in the directory named, else in its run.
 
     Raises:
         InputError: it cannot be read, or is no Modelfile.
     """
-    return read_author(request.home) or read_author(request.directory)
+    run = run_of(request.home)
+    author = read_author(request.home) or read_author(request.directory)
+    return author or (read_author(run) if run is not None else None)
+
+
+def requests_for(request: Request, which: str) -> tuple[Request, ...]:
+    """Return a request for each checkpoint that is meant, which makes the model ``run:checkpoint-N``.
+
+    Args:
+        request: whose directory is the run; its name may have no tag.
+        which: a step, ``latest``, ``best`` or ``all``.
+
+    Raises:
+        InputError: there is no such checkpoint, or the name has a tag.
+    """
+    chosen = choose(request.directory, which)
+    name = request.model
+    if name.tag != DEFAULT_TAG:
+        raise InputError(
+            f"The name {name} has a tag, and each checkpoint is a tag of its own.",
+            hint=f"the name {name.model}",
+        )
+    return tuple(
+        replace(
+            request,
+            directory=each.directory,
+            name=str(replace(name, tag=each.name.lower())),
+            out=request.out and (request.out / each.name if which == ALL else request.out),
+        )
+        for each in chosen
+    )

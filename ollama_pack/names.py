@@ -25,7 +25,7 @@ FALLBACK_MODEL = "adapter"
 _EXTRA_CHARACTERS = {"host": "-_.:", "namespace": "-_", "model": "-_.", "tag": "-_."}
 _DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_CHECKPOINT = re.compile(r"checkpoint-[0-9]{1,18}", re.IGNORECASE)
+_CHECKPOINT = re.compile(r"checkpoint-([0-9]{1,18})", re.IGNORECASE)
 _ADAPTER_SUFFIX = re.compile(r"(?<=.)[-_.](q?lora|adapter)$", re.IGNORECASE)
 
 
@@ -105,6 +105,18 @@ def parse_name(text: str) -> ModelName:
 def is_hub_id(text: str) -> bool:
     """Return whether a text is a Hugging Face id, ``owner/name``; a path is none, and leads nowhere."""
     return _HUB_ID.fullmatch(text) is not None
+
+
+def step_of(directory: Path) -> int | None:
+    """Return the step in the name of a checkpoint's directory, ``checkpoint-3``; None for any other name."""
+    match = _CHECKPOINT.fullmatch(directory.name)
+    return int(match[1]) if match else None
+
+
+def run_of(directory: Path) -> Path | None:
+    """Return the run that a directory is a checkpoint of; None for any other directory."""
+    named = directory if directory.name not in ("", "..") else directory.resolve()
+    return named.parent if step_of(named) is not None else None
 
 
 def name_from_directories(paths: Sequence[Path], adapter: str = "") -> ModelName:

@@ -10,6 +10,7 @@ from ollama_pack.adapters import mlx, pickled
 from ollama_pack.errors import InputError, natural_key
 from ollama_pack.fates import INSTEAD, Findings
 from ollama_pack.files import read_json_object
+from ollama_pack.names import run_of
 from ollama_pack.parts import Tensor
 from ollama_pack.safetensors_io import read_safetensors
 
@@ -65,7 +66,10 @@ def locate(directory: Path, adapter: str = "") -> Found:
             hint="ollama-pack inspect DIR, with the directory that holds adapter_config.json",
         )
     home, notes = _choose(directory, adapter)
-    config = read_json_object(home / CONFIG_FILE)
+    settings = _settings_of(home)
+    if settings.parent != home:
+        notes = (*notes, f"it has no {CONFIG_FILE}: that of its run is taken")
+    config = read_json_object(settings)
     if (home / MLX_FILE).exists() and mlx.is_mlx(config):
         weights = home / MLX_FILE
         findings = Findings(home / CONFIG_FILE)
@@ -115,7 +119,7 @@ def adapters_in(directory: Path) -> dict[str, Path]:
 
 
 def _choose(directory: Path, adapter: str) -> tuple[Path, tuple[str, ...]]:
-    below, top = adapters_in(directory), (directory / CONFIG_FILE).exists()
+    below, top = adapters_in(directory), _settings_of(directory).exists()
     names = [*([TOP] if top else []), *sorted(below, key=natural_key)]
     if adapter:
         if adapter in below:
@@ -142,6 +146,14 @@ def _choose(directory: Path, adapter: str) -> tuple[Path, tuple[str, ...]]:
     raise InputError(
         f"There is no {CONFIG_FILE} here.", where=directory, hint=_elsewhere(directory, CONFIG_FILE)
     )
+
+
+def _settings_of(home: Path) -> Path:
+    """Return the adapter_config.json of a directory; a checkpoint without one has that of its run."""
+    run = run_of(home)
+    if run is None or (home / CONFIG_FILE).exists() or not (run / CONFIG_FILE).exists():
+        return home / CONFIG_FILE
+    return run / CONFIG_FILE
 
 
 def _elsewhere(directory: Path, file: str) -> str:

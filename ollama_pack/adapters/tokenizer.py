@@ -11,6 +11,7 @@ from pathlib import Path
 from ollama_pack.agreement import SPECIAL, Vocabulary
 from ollama_pack.errors import InputError
 from ollama_pack.files import read_json_object
+from ollama_pack.names import run_of
 
 FAST, SENTENCEPIECE = "tokenizer.json", "tokenizer.model"
 SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")
@@ -21,10 +22,16 @@ MOST_TOKENS = 1 << 22
 def read_tokenizer(directory: Path) -> tuple[Vocabulary | None, tuple[str, ...]]:
     """Return the vocabulary of the tokenizer in a directory, None where there is none, and notes.
 
-    Nothing but the proof of the base needs it: what is damaged, or of two minds, is a note.
+    A checkpoint without one has that of its run. Nothing but the proof of the base needs it: what is damaged,
+    or of two minds, is a note.
     """
+    run = run_of(directory)
     try:
-        return _read(directory)
+        found, notes = _read(directory)
+        if found is None and run is not None:
+            found, more = _read(run)
+            notes = (*notes, *more, *(("the tokenizer of its run is taken",) if found else ()))
+        return found, notes
     except InputError as error:
         return None, (f"the tokenizer is not compared with the base's: {error.where}: {error.clause}",)
 

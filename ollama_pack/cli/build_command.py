@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,10 @@ from ollama_pack.cli.documents import outcome_facts, plan_facts
 from ollama_pack.cli.speech import Speaker, megabytes, print_json
 from ollama_pack.parts import Receipt
 
+if TYPE_CHECKING:
+    from ollama_pack.pipeline import Request
+
+ALL = "all"
 SPARE = "127.0.0.1:11435"
 
 
@@ -18,6 +22,7 @@ SPARE = "127.0.0.1:11435"
 @options.sources
 @options.name_option
 @options.adapter
+@options.checkpoint
 @options.scaling
 @options.base
 @options.proof
@@ -42,31 +47,47 @@ def command(**chosen: Any) -> None:
       ollama-pack build ada-lovelace-lora/
       ollama-pack build ada-lovelace-lora/ ada --base vicuna:7b --parameter temperature=0.3
       ollama-pack build ada-lovelace-lora/ --via folder --out release/
+      ollama-pack build ada-lovelace-lora/ --checkpoint best
       ollama-pack build ada-lora/ style-lora/ --weight 0.7 --weight 0.3
     """
-    from ollama_pack import pipeline
+    from ollama_pack.gathering import requests_for
 
     speaker = Speaker.of(chosen)
-    request = options.request_from(chosen)
-    if chosen["dry_run"]:
-        work, planned = pipeline.plan(request, speaker.note)
-        if chosen["as_json"]:
-            print_json("plan", plan_facts(work, planned))
-            return
+    request, which = options.request_from(chosen), chosen["checkpoint"]
+    requests = requests_for(request, which) if which else (request,)
+    kind, make = ("plan", plan_one) if chosen["dry_run"] else ("build", build_one)
+    facts = [make(each, speaker, quiet=chosen["as_json"]) for each in requests]
+    if chosen["as_json"] and which == ALL:
+        print_json(f"{kind}s", {f"{kind}s": facts})
+    elif chosen["as_json"]:
+        print_json(kind, facts[0])
+
+
+def build_one(request: "Request", speaker: Speaker, *, quiet: bool) -> dict[str, Any]:
+    """Make a model, and return what there is to tell of it; with `quiet` nothing is printed."""
+    from ollama_pack import pipeline
+
+    outcome = pipeline.build(request, speaker.note, speaker.progress)
+    if not quiet:
+        for line in next_commands(outcome.receipt):
+            speaker.note("run", line)
+        click.echo(outcome.receipt.name)
+    return outcome_facts(outcome)
+
+
+def plan_one(request: "Request", speaker: Speaker, *, quiet: bool) -> dict[str, Any]:
+    """Say what would be done, and return it; with `quiet` nothing is printed."""
+    from ollama_pack import pipeline
+
+    work, planned = pipeline.plan(request, speaker.note)
+    if not quiet:
         reason = f": {planned.reason}" if planned.reason else ""
         speaker.note("plan", f"via {planned.via}{reason}")
         for item, size in planned.items:
             click.echo(f"{megabytes(size):>12}  {item}" if size else f"{'there':>12}  {item}")
         verb = "replace" if planned.replaces else "make"
         click.echo(f"{megabytes(planned.total):>12}  at most, to {verb} {planned.name} in {planned.where}")
-        return
-    outcome = pipeline.build(request, speaker.note, speaker.progress)
-    if chosen["as_json"]:
-        print_json("build", outcome_facts(outcome))
-        return
-    for line in next_commands(outcome.receipt):
-        speaker.note("run", line)
-    click.echo(outcome.receipt.name)
+    return plan_facts(work, planned)
 
 
 def next_commands(receipt: Receipt) -> list[str]:

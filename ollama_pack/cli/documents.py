@@ -25,6 +25,7 @@ def adapter_facts(adapter: Adapter) -> dict[str, Any]:
         "parameters": sum(math.prod(leaf.shape) for leaf in trained_tensors(adapter)),
         "modules": dict(sorted(Counter(pair.module.rsplit(".", 1)[-1] for pair in adapter.pairs).items())),
         "base_model_name_or_path": adapter.base_id,
+        "peft_version": str(adapter.config.get("peft_version") or ""),
         "invocation_tokens": list(adapter.invocation),
         "notes": list(adapter.notes),
     }

@@ -16,6 +16,8 @@ from ollama_pack.errors import DestinationError, InputError, PackError, printabl
 COMMANDS = {
     "build": "Make a model Ollama runs out of an adapter directory.",
     "inspect": "Show what a directory holds, and whether it can be built.",
+    "checkpoints": "List the checkpoints of a training run.",
+    "diff": "Compare two adapters, or two checkpoints.",
     "convert": "Write the GGUF LoRA file alone, and prove its numbers.",
     "modelfile": "Print the Modelfile alone.",
     "register": "Put what a build left in a folder into Ollama.",

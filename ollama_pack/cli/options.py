@@ -79,7 +79,7 @@ def known_name(_ctx: click.Context, _param: click.Parameter, text: str) -> "Mode
 def not_empty(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str:
     """Return what is given, empty where nothing is; an empty text is an unset variable of a script."""
     if text is not None and not text.strip():
-        raise click.BadParameter("it is empty; leave it out for the latest one")
+        raise click.BadParameter("it is empty; leave it out, or give it a value")
     return (text or "").strip()
 
 
@@ -95,6 +95,13 @@ adapter = click.option(
     callback=only_one,
     metavar="NAME",
     help="Which of several adapters in DIR; if absent the one at its top, or the only one.",
+)
+checkpoint = click.option(
+    "--checkpoint",
+    default=None,
+    callback=not_empty,
+    metavar="N|latest|best|all",
+    help="Build a checkpoint of DIR, as the tag checkpoint-N; all: each of them.",
 )
 load = click.option(
     "--load/--no-load",
@@ -264,6 +271,8 @@ def request_from(chosen: Mapping[str, Any]) -> "Request":
     """
     from ollama_pack.pipeline import Request
 
+    if chosen.get("checkpoint") and chosen["weights"]:
+        raise click.UsageError("--checkpoint is of one run; name the directories of checkpoints to sum them.")
     directories, name = split_sources(chosen["arguments"], chosen["weights"])
     require_store_is_used(chosen["via"], chosen["store"])
     return Request(

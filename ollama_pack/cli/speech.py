@@ -121,9 +121,14 @@ def _adapter(adapter: Adapter) -> Lines:
         told=tuple(f"note: {note}" for note in notes),
         more=(
             "modules: " + ", ".join(f"{module} ×{count}" for module, count in modules.items()),
-            f"trained on: {adapter.base_id or 'not said'}",
+            f"trained on: {adapter.base_id or 'not said'}{_trainer(adapter)}",
         ),
     )
+
+
+def _trainer(adapter: Adapter) -> str:
+    version = adapter.config.get("peft_version")
+    return f", with PEFT {version}" if isinstance(version, str) and version else ""
 
 
 def _base(base: Base) -> Lines:

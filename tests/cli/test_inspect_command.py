@@ -1,7 +1,11 @@
 """``ollama-pack inspect``: what a directory holds, and what a build would say."""
 
+import os
+from pathlib import Path
+
 import pytest
 from terminal import run, tree
+from training_run import write_run
 
 
 def test_writes_nothing(ada, tiny_gguf, tmp_path):
@@ -30,6 +34,11 @@ def test_json(ada, tiny_gguf):
     assert document["adapter"]["weights"] == 14
     assert document["base"]["architecture"] == "llama"
     assert {file["name"] for file in document["files"]} == set(tree(ada))
+    assert document["files"][0]["words"].endswith(".")
+    assert {row["module"].rpartition(".")[2] for row in document["adapter"]["spectra"]} >= {
+        "q_proj",
+        "down_proj",
+    }
 
 
 @pytest.mark.parametrize(
@@ -96,3 +105,43 @@ def test_every_layout_of_a_tokenizer_is_known(ada, tiny_gguf, files):
     assert (
         run("build", ada, "--base", tiny_gguf, "--via", "folder", "--json").document["lora"]["digest"] == bare
     )
+
+
+def test_golden_of_a_run(tmp_path, tiny_gguf, golden):
+    """What a training run with checkpoints and a log looks like is what a human has read."""
+    trained = write_run(tmp_path / "ada-lora")
+    text = run("inspect", trained, "--base", tiny_gguf).stdout
+    golden("cli/inspect-run.txt", text.replace(tmp_path.as_posix(), "TMP"))
+
+
+def test_every_file(tmp_path, tiny_gguf):
+    """-v lists what lies in each directory, and how large ΔW is for each module."""
+    trained = write_run(tmp_path / "ada-lora")
+    text = run("inspect", trained, "--base", tiny_gguf, "-v").stdout
+    assert "checkpoint-20/optimizer.pt" in text
+    assert "model.layers.1.mlp.down_proj" in text
+
+
+@pytest.mark.parametrize(
+    "name", ["training_args.bin", "checkpoint-10/optimizer.pt", "no.xyz", "checkpoint-10"]
+)
+def test_explain(tmp_path, name):
+    """What a file is for is said in plain words, whether it is there or not."""
+    trained = write_run(tmp_path / "ada-lora")
+    ran = run("inspect", trained, "--explain", name)
+    assert ran.code == 0
+    assert ran.stdout.startswith(f"{name}: ")
+    assert ("There is no such file" in ran.stdout) is not (trained / name).exists()
+    facts = run("inspect", trained, "--explain", name, "--json").document
+    assert (facts["name"], facts["there"]) == (name, (trained / name).exists())
+
+
+def test_names_that_a_terminal_acts_on(ada, tiny_gguf):
+    """Line breaks, escapes and bytes of no encoding in the names of files are shown escaped."""
+    for name in (b"two\nlines.bin", b"\x1b[31mred.pt", b"\xff\xfe.log"):
+        Path(os.fsdecode(os.fsencode(ada) + b"/" + name)).write_bytes(b"x")
+    ran = run("inspect", ada, "--base", tiny_gguf)
+    assert ran.code == 0
+    assert "two\\nlines.bin" in ran.stdout
+    assert "\x1b" not in ran.stdout
+    assert run("inspect", ada, "--base", tiny_gguf, "--json").code == 0

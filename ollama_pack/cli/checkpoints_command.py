@@ -1,0 +1,89 @@
+"""``ollama-pack checkpoints``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ollama_pack.cli import options
+from ollama_pack.cli.speech import megabytes, print_json
+from ollama_pack.errors import printable
+
+if TYPE_CHECKING:
+    from ollama_pack.runs.checkpoints import Checkpoint
+
+COLUMNS = "{:>8}  {:>7}  {:>8}  {:>9}  {:>9}  {:>10}  {:<9}  {:<12}  {}"
+
+
+@click.command("checkpoints")
+@options.directory
+@options.as_json
+def command(*, directory: Path, as_json: bool) -> None:
+    """List the checkpoints of the training run DIR, and what was measured at each.
+
+    "resumable" says whether training can go on from it: its optimizer, scheduler and log are there.
+    The digest is that of the adapter's weights.
+
+    \b
+    Example:
+      ollama-pack checkpoints ada-lovelace-lora/
+      ollama-pack build ada-lovelace-lora/ --checkpoint best
+    """
+    from ollama_pack.runs.checkpoints import list_checkpoints, twin_of, weights_in
+
+    found = list_checkpoints(directory)
+    twin = twin_of(weights_in(directory), found)
+    if as_json:
+        rows = [facts_of(each, is_root=each is twin) for each in found]
+        print_json("checkpoints", {"directory": directory.as_posix(), "checkpoints": rows})
+        return
+    if not found:
+        click.echo(f"There are no checkpoints in {printable(str(directory))}.", err=True)
+        return
+    click.echo(
+        COLUMNS.format(
+            *("step", "epoch", "loss", "eval loss", "rate", "size", "resumable", "weights", "")
+        ).rstrip()
+    )
+    for each in found:
+        click.echo(COLUMNS.format(*cells(each), ", ".join(remarks(each, is_root=each is twin))).rstrip())
+
+
+def cells(each: "Checkpoint") -> tuple[object, ...]:
+    """Return what stands in the columns of a checkpoint; a dash where nothing is known."""
+    log = each.log
+    measured = [log.last(name) if log else None for name in ("loss", "eval_loss", "learning_rate")]
+    loss, judged, rate = ("-" if value is None else f"{value:.4g}" for value in measured)
+    epoch = f"{log.epoch:.2f}" if log else "-"
+    resumable = "yes" if each.resumable else "no"
+    digest = each.digest().removeprefix("sha256:")[:12]
+    return each.step, epoch, loss, judged, rate, megabytes(each.size), resumable, digest or "none"
+
+
+def remarks(each: "Checkpoint", *, is_root: bool) -> list[str]:
+    """Return what else there is to say of a checkpoint."""
+    found = ["the best"] if each.is_best else []
+    found += ["the adapter at the top is this one"] if is_root else []
+    found += ["no random numbers"] if each.resumable and "random numbers" not in each.states else []
+    return found + ([printable(each.note)] if each.note else [])
+
+
+def facts_of(each: "Checkpoint", *, is_root: bool) -> dict[str, Any]:
+    """Return what there is to know of a checkpoint."""
+    log = each.log
+    return {
+        "name": each.name,
+        "step": each.step,
+        "epoch": log.epoch if log else None,
+        "loss": log.last("loss") if log else None,
+        "eval_loss": log.last("eval_loss") if log else None,
+        "learning_rate": log.last("learning_rate") if log else None,
+        "best": each.is_best,
+        "best_metric": log.best_metric if log else None,
+        "digest": each.digest(),
+        "is_root": is_root,
+        "resumable": each.resumable,
+        "states": list(each.states),
+        "size": each.size,
+        "note": each.note,
+    }
