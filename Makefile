@@ -46,6 +46,7 @@ reference: $(REFERENCE)/.made $(MLX)/.made $(VENV)/.dev $(BASE) ## record PEFT's
 	$(REFERENCE)/bin/python tests/reference/record.py
 	$(REFERENCE)/bin/python tests/reference/record_kinds.py
 	$(REFERENCE)/bin/python tests/reference/peer_kinds.py
+	$(REFERENCE)/bin/python tests/reference/record_run.py
 
 example: $(REFERENCE)/.made $(BASE) ## train the example adapter anew (brings torch)
 	$(REFERENCE)/bin/python examples/train_ada.py --base $(BASE)
