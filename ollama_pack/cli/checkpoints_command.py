@@ -12,6 +12,7 @@ from ollama_pack.errors import printable
 if TYPE_CHECKING:
     from ollama_pack.runs.checkpoints import Checkpoint
 
+PIECES = ("optimizer", "scheduler", "random numbers", "log")
 COLUMNS = "{:>8}  {:>7}  {:>8}  {:>9}  {:>9}  {:>10}  {:<9}  {:<12}  {}"
 
 
@@ -64,7 +65,7 @@ def remarks(each: "Checkpoint", *, is_root: bool) -> list[str]:
     """Return what else there is to say of a checkpoint."""
     found = ["the best"] if each.is_best else []
     found += ["the adapter at the top is this one"] if is_root else []
-    found += ["no random numbers"] if each.resumable and "random numbers" not in each.states else []
+    found += [f"no {piece}" for piece in PIECES if piece not in each.states]
     return found + ([printable(each.note)] if each.note else [])
 
 

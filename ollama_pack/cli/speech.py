@@ -1,7 +1,9 @@
 """What people read, on stderr; and the one JSON document, on stdout."""
 
 import json
+import math
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,10 +14,12 @@ from ollama_pack.cli.progress import Bars
 from ollama_pack.errors import PackError, printable
 from ollama_pack.modelfile import Modelfile
 from ollama_pack.parts import Adapter, Base, LoraFile, Receipt, Report
-from ollama_pack.tensors import dtypes_of
+from ollama_pack.tensors import dtypes_of, trained_tensors
 
 SCHEMA_VERSION = 1
 STAGE_WIDTH = 10
+
+_LAYER = re.compile(r"\.(?:layers|h|blocks)\.([0-9]{1,6})\.")
 
 
 class Speaker:
@@ -121,9 +125,16 @@ def _adapter(adapter: Adapter) -> Lines:
         told=tuple(f"note: {note}" for note in notes),
         more=(
             "modules: " + ", ".join(f"{module} ×{count}" for module, count in modules.items()),
+            _extent(adapter),
             f"trained on: {adapter.base_id or 'not said'}{_trainer(adapter)}",
         ),
     )
+
+
+def _extent(adapter: Adapter) -> str:
+    layers = {int(match[1]) for pair in adapter.pairs if (match := _LAYER.search(pair.module))}
+    count = sum(math.prod(leaf.shape) for leaf in trained_tensors(adapter))
+    return f"parameters: {count:,}" + (f", in {len(layers)} layers" if layers else "")
 
 
 def _trainer(adapter: Adapter) -> str:

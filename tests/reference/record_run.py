@@ -80,7 +80,7 @@ def read_tokenizer(pieces: bytes) -> LlamaTokenizer:
     """Return the tokenizer that transformers makes of a sentencepiece model."""
     with tempfile.TemporaryDirectory() as scratch:
         (Path(scratch) / "tokenizer.model").write_bytes(pieces)
-        tokenizer = LlamaTokenizer.from_pretrained(scratch, **SPECIAL)
+        tokenizer = LlamaTokenizer.from_pretrained(scratch, add_bos_token=True, **SPECIAL)
     tokenizer.name_or_path = BASE_ID
     return tokenizer
 
