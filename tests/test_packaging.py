@@ -52,7 +52,7 @@ def listing(wheel):
 
 def test_wheel_has_the_package(wheel):
     """Every module, table and template of the checkout is in the wheel, and nothing else is."""
-    code = shipped("ollama_pack", ".py", ".tsv", ".typed")
+    code = shipped("ollama_pack", ".py", ".tsv", ".typed", ".html")
     templates = {f"ollama_pack/{name}" for name in shipped("templates", ".Modelfile")}
     names = listing(wheel)
     assert {name for name in names if ".dist-info/" not in name} == code | templates
