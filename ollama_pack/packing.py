@@ -7,7 +7,7 @@ from ollama_pack.bases.find import is_path
 from ollama_pack.bases.gguf_file import read_base_gguf
 from ollama_pack.destinations.package import Package
 from ollama_pack.errors import DestinationError, InputError, RefusedError
-from ollama_pack.files import digest_of, explained, whole_file
+from ollama_pack.files import digest_of, explained, read_small, whole_file
 from ollama_pack.gguf_io.layout import TENSOR_TYPES
 from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.gguf_io.split import require_whole
@@ -83,7 +83,7 @@ def read_author(directory: Path) -> Modelfile | None:
     try:
         if not path.exists():
             return None
-        return parse(decode(path.read_bytes(), str(path)), where=str(path))
+        return parse(decode(read_small(path), str(path)), where=str(path))
     except OSError as error:
         raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
 

@@ -7,6 +7,7 @@ header claims is believed before it is checked against the file.
 
 import json
 import math
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,11 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
         UnsupportedError: a tensor is stored as something other than F32, F16 or BF16.
     """
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for without end
+            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no file"
+            raise InputError(f"Cannot read the weights: this is {kind}.", where=path)
+        size = status.st_size
         with path.open("rb") as file:
             prefix = file.read(8)
             length = int.from_bytes(prefix, "little")

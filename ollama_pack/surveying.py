@@ -32,6 +32,7 @@ class Survey:
         base: as found; None where it could not be.
         spectra: how large each ΔW is; empty where the adapter could not be read.
         vocabulary: of its tokenizer; None where it has none, or a damaged one.
+        notes: what could not be read, and why.
         name: what the model would be called.
         problem: why a build would fail; None where nothing is known that speaks against it.
     """
@@ -46,6 +47,7 @@ class Survey:
     base: Base | None = None
     spectra: tuple[Spectrum, ...] = ()
     vocabulary: Vocabulary | None = None
+    notes: list[str] = field(default_factory=list)
     name: str = ""
     problem: PackError | None = None
 
@@ -67,11 +69,12 @@ def survey(request: Request) -> Survey:
     seen.twin = twin_of(weights_in(request.directory), seen.checkpoints)
     try:
         seen.log = read_log(request.directory)
-    except PackError:  # a checkpoint may have a better one; its own place tells what is wrong
-        seen.log = None
+    except PackError as error:
+        seen.notes.append(f"the log is not read: {error.where}: {error.clause}")
     latest = (each.log for each in reversed(seen.checkpoints) if each.log is not None)
     seen.log = seen.log or next(latest, None)
-    seen.vocabulary = read_tokenizer(request.home)[0]
+    seen.vocabulary, notes = read_tokenizer(request.home)
+    seen.notes += notes
     try:
         work = settle(request, lambda stage, value: _keep(seen, stage, value))
         render(request, work)

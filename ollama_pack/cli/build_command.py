@@ -51,10 +51,14 @@ def command(**chosen: Any) -> None:
       ollama-pack build ada-lora/ style-lora/ --weight 0.7 --weight 0.3
     """
     from ollama_pack.gathering import requests_for
+    from ollama_pack.pipeline import settle
 
     speaker = Speaker.of(chosen)
     request, which = options.request_from(chosen), chosen["checkpoint"]
     requests = requests_for(request, which) if which else (request,)
+    if which == ALL:
+        for each in requests:  # none is made unless all can be
+            settle(each)
     kind, make = ("plan", plan_one) if chosen["dry_run"] else ("build", build_one)
     facts = [make(each, speaker, quiet=chosen["as_json"]) for each in requests]
     if chosen["as_json"] and which == ALL:

@@ -65,6 +65,7 @@ def remarks(each: "Checkpoint", *, is_root: bool) -> list[str]:
     """Return what else there is to say of a checkpoint."""
     found = ["the best"] if each.is_best else []
     found += ["the adapter at the top is this one"] if is_root else []
+    found += ["no weights"] if each.weights is None else []
     found += [f"no {piece}" for piece in PIECES if piece not in each.states]
     return found + ([printable(each.note)] if each.note else [])
 

@@ -74,6 +74,8 @@ def show_run(seen: "Survey", *, verbose: bool) -> None:
         _say("training", *_training(seen.log))
     if seen.checkpoints:
         _say("checkpoints", *_checkpoints(seen))
+    for note in seen.notes:
+        _say("note", shown(note))
     for name, pickle in seen.suspicious.items():
         _say("warning", f"{shown(name)}: {shown(str(pickle))}")
     if seen.problem is None:
@@ -117,7 +119,12 @@ def _sizes(spectra: Sequence["Spectrum"], *, verbose: bool) -> Iterator[str]:
         norms, used = [each.norm for each in found], [each.used for each in found]
         span = f"{min(norms):.3g}–{max(norms):.3g}" if len(found) > 1 else f"{norms[0]:.3g}"
         ranks = "/".join(map(str, sorted({each.rank for each in found})))
-        yield f"{kind}: ‖ΔW‖ {span}, 99 % of it in {sum(used) / len(used):.3g} of {ranks} directions"
+        yield f"{kind}: ‖ΔW‖ {span}, 99 % of it in {_middle(used)} of {ranks} directions"
+
+
+def _middle(used: Sequence[int]) -> str:
+    """Return a number, or from where to where they go."""
+    return str(used[0]) if len(set(used)) == 1 else f"{min(used)}–{max(used)}"
 
 
 def _tokenizer(vocabulary: "Vocabulary") -> str:
@@ -140,7 +147,7 @@ def _checkpoints(seen: "Survey") -> Iterator[str]:
     if len(names) > 2 * SHOWN:
         names = [*names[:SHOWN], "…", *names[-SHOWN:]]
     goes_on = sum(each.resumable for each in seen.checkpoints)
-    yield f"{len(seen.checkpoints)}, at the steps {', '.join(names)}; training can go on from {goes_on}"
+    yield f"steps {', '.join(names)}; resumable: {goes_on} of {len(seen.checkpoints)}"
     best = next((each for each in seen.checkpoints if each.is_best), None)
     if best is not None:
         measured = best.log.best_metric if best.log else None
@@ -163,6 +170,7 @@ def facts_of_run(seen: "Survey") -> dict[str, Any]:
         else None,
         "training": _log_facts(seen.log) if seen.log else None,
         "checkpoints": [checkpoint_facts(each, is_root=each is seen.twin) for each in seen.checkpoints],
+        "notes": list(seen.notes),
         "name": seen.name or None,
     }
 

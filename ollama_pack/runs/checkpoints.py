@@ -6,11 +6,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ollama_pack.adapters.locate import MLX_FILE, PICKLE_FILE, WEIGHTS_FILE
-from ollama_pack.errors import InputError
+from ollama_pack.errors import InputError, PackError
 from ollama_pack.files import digest_of
 from ollama_pack.names import step_of
 from ollama_pack.runs.log import Log, read_log
 from ollama_pack.runs.tree import list_files
+from ollama_pack.safetensors_io import read_safetensors
 
 WEIGHTS = (WEIGHTS_FILE, PICKLE_FILE, MLX_FILE)
 LATEST, BEST, ALL = "latest", "best", "all"
@@ -60,15 +61,22 @@ class Checkpoint:
     @property
     def resumable(self) -> bool:
         """Return whether training can go on from it."""
-        return set(self.states) >= NEEDED
+        return self.weights is not None and set(self.states) >= NEEDED
 
     def digest(self) -> str:
-        """Return ``sha256:…`` of its weights, empty where it has none.
+        """Return ``sha256:…`` of its weights, empty where it has none, or none that are whole.
 
         Raises:
             DestinationError: they cannot be read.
         """
-        return digest_of(self.weights) if self.weights is not None else ""
+        if self.weights is None:
+            return ""
+        try:
+            if self.weights.suffix == ".safetensors":
+                read_safetensors(self.weights)  # what is no adapter may be as long as it likes
+        except PackError:
+            return ""
+        return digest_of(self.weights)
 
 
 def list_checkpoints(directory: Path) -> tuple[Checkpoint, ...]:
@@ -126,6 +134,7 @@ def choose(directory: Path, which: str) -> tuple[Checkpoint, ...]:
         return tuple(chosen)
     number = which.removeprefix("checkpoint-")
     chosen = [each for each in there if number.isascii() and number.isdigit() and each.step == int(number)]
+    chosen.sort(key=lambda each: each.name != f"checkpoint-{number}")  # 007 is another one than 7
     if not chosen:
         raise InputError(
             f"There is no checkpoint {which!r:.40} here.",

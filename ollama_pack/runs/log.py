@@ -8,6 +8,7 @@ from typing import Any
 
 from ollama_pack.errors import InputError
 from ollama_pack.files import read_json_object
+from ollama_pack.names import step_of
 
 FILE = "trainer_state.json"
 MOST_POINTS = 1_000_000
@@ -63,9 +64,15 @@ def read_log(directory: Path) -> Log | None:
         epoch=_number(state.get("epoch")) or 0.0,
         curves={name: tuple(sorted(curve.items())) for name, curve in sorted(curves.items())},
         # Only its name counts: the rest is a path of the machine that trained.
-        best=best.replace("\\", "/").rstrip("/").rpartition("/")[2] if isinstance(best, str) else "",
+        best=_checkpoint_in(best),
         best_metric=_number(state.get("best_metric")),
     )
+
+
+def _checkpoint_in(path: object) -> str:
+    """Return the name of a checkpoint at the end of a path, empty where there is none."""
+    name = path.replace("\\", "/").rstrip("/").rpartition("/")[2] if isinstance(path, str) else ""
+    return name if step_of(Path(name)) is not None else ""
 
 
 def _measured(history: list[Any]) -> Iterator[tuple[float, str, float]]:

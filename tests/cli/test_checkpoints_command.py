@@ -1,11 +1,12 @@
 """``ollama-pack checkpoints``, and ``build --checkpoint``."""
 
 import json
+import os
 import pickle
 import shutil
 
 import pytest
-from terminal import add_base, blob_in, layers_of, model_in, run
+from terminal import add_base, blob_in, layers_of, model_in, run, spawn
 from test_pickles import Exploit
 from training_run import STATE, write_run
 
@@ -131,3 +132,31 @@ def test_no_pickle_is_opened(trained, tiny_gguf, models, tmp_path):
         (place / "adapter_model.safetensors").unlink()
     assert run("build", trained, *where).code in (3, 4)
     assert not mark.exists()
+
+
+def test_none_is_made_unless_all_can_be(trained, tiny_gguf, models):
+    """Where one of all checkpoints is damaged, that is told before anything is registered."""
+    (trained / "checkpoint-20" / "adapter_model.safetensors").write_bytes(b"x")
+    ran = run("build", trained, "--checkpoint", "all", "--base", tiny_gguf, "--via", "store")
+    assert (ran.code, ran.stdout, models.exists()) == (3, "", False)
+    assert "checkpoint-20" in ran.stderr
+
+
+PLACES = (
+    *("adapter_model.safetensors", "adapter_config.json", "Modelfile.txt", "tokenizer.json"),
+    *("trainer_state.json", "optimizer.pt", "tokenizer.model"),
+)
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_pipes(trained, tiny_gguf, name):
+    """A pipe in the place of a file is not waited for: the command ends, in words."""
+    for place in (trained, trained / "checkpoint-20"):
+        (place / name).unlink(missing_ok=True)
+        os.mkfifo(place / name)
+    for words in (("inspect", trained, "-v", "--base", tiny_gguf), ("checkpoints", trained),
+                  ("build", trained, "--checkpoint", "20", "--base", tiny_gguf, "--via", "folder"),
+                  ("diff", trained, trained / "checkpoint-20")):  # fmt: skip
+        ran = spawn(*words)
+        assert ran.code in (0, 3), ran.stderr
+        assert "Traceback" not in ran.stderr

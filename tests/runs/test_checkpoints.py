@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,32 @@ def test_the_real_run():
     assert (only.step, only.resumable, only.is_best) == (420, True, False)
     assert twin_of(weights_in(run), (only,)) is only
     assert len(only.log.curves["loss"]) == 42
+
+
+def test_leading_zeros(run):
+    """A directory is meant by its exact number first; every one of them can be had."""
+    shutil.copytree(run / "checkpoint-10", run / "checkpoint-0010")
+    assert [each.name for each in choose(run, "10")] == ["checkpoint-10"]
+    assert [each.name for each in choose(run, "0010")] == ["checkpoint-0010"]
+
+
+def test_without_weights(run):
+    """From a checkpoint without an adapter nothing goes on."""
+    (run / "checkpoint-10" / "adapter_model.safetensors").unlink()
+    assert not list_checkpoints(run)[0].resumable
+
+
+@pytest.mark.parametrize("name", ["checkpoint\n-5", "best", "../../etc", "checkpoint-"])
+def test_a_best_that_is_no_checkpoint(run, name):
+    """Only a name that a checkpoint may have is one."""
+    (run / "trainer_state.json").write_text(json.dumps({"best_model_checkpoint": f"/x/{name}"}))
+    assert read_log(run).best == ""
+
+
+def test_weights_that_are_none(run):
+    """A file of 40 GB that is no adapter is not read for its digest."""
+    with (run / "checkpoint-10" / "adapter_model.safetensors").open("r+b") as file:
+        file.truncate(40 << 30)
+    start = time.monotonic()
+    assert list_checkpoints(run)[0].digest() == ""
+    assert time.monotonic() - start < 5
