@@ -208,7 +208,8 @@ def _misfit_of_rows(trained: int, target: Target, base: Base) -> str:
     if target.weight.split is not None and trained % 2:
         return f"{trained} rows are no two halves"
     rows = dimension(target.weight.shape[0], base)
-    if target.weight.rows is not None and (rows != trained or base.head_dim % 2):
+    uneven = base.head_dim % 2 or (target.weight.shape[0] == "qkv" and base.heads % base.kv_heads)
+    if target.weight.rows is not None and (rows != trained or uneven):
         return f"{trained} rows adapt, {rows} rows in heads of {base.head_dim} are in the base"
     return ""
 

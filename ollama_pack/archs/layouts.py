@@ -41,6 +41,43 @@ def gated(module: str, suffix: str = "", size: str = "feed_forward") -> tuple[We
     )
 
 
+def plain(module: str, up: str = "up_proj", down: str = "down_proj") -> tuple[Weight, ...]:
+    """Return the two weights of a feed-forward block without a gate.
+
+    Args:
+        module: what Hugging Face calls the block, ``model.layers.{i}.mlp``.
+        up: the name of its first weight.
+        down: the name of its second.
+    """
+    return (
+        Weight(f"{module}.{up}", "blk.{i}.ffn_up", None, ("feed_forward", "hidden")),
+        Weight(f"{module}.{down}", "blk.{i}.ffn_down", None, ("hidden", "feed_forward")),
+    )
+
+
+def fused_gate(module: str) -> tuple[Weight, ...]:
+    """Return the two weights of a gated block whose gate and up are one, on both sides."""
+    return (
+        Weight(f"{module}.gate_up_proj", "blk.{i}.ffn_up", None, ("unknown", "hidden")),
+        Weight(f"{module}.down_proj", "blk.{i}.ffn_down", None, ("hidden", "feed_forward")),
+    )
+
+
+def fused_attention(module: str, qkv: str, output: str, rows: Rows = None) -> tuple[Weight, ...]:
+    """Return the two weights of an attention whose q, k and v are one, on both sides.
+
+    Args:
+        module: what Hugging Face calls the attention.
+        qkv: the name of the weight of all three.
+        output: the name of the weight behind it.
+        rows: the row order of the first.
+    """
+    return (
+        Weight(f"{module}.{qkv}", "blk.{i}.attn_qkv", rows, ("qkv", "hidden")),
+        Weight(f"{module}.{output}", "blk.{i}.attn_output", None, ("hidden", "heads")),
+    )
+
+
 def experts(
     module: str, gate: str = "gate_proj", up: str = "up_proj", down: str = "down_proj"
 ) -> tuple[Weight, ...]:

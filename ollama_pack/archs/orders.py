@@ -5,6 +5,7 @@ takes the base and returns a permutation; the second takes the number of rows of
 returns those that one of its parts has.
 """
 
+import itertools
 from functools import lru_cache
 
 from ollama_pack.archs.row import Order
@@ -36,6 +37,25 @@ def interleaved(heads: int, head_dim: int) -> Order:
         for pair in range(half)
         for side in (0, 1)
     )
+
+
+def grouped_qkv(base: Base) -> Order:
+    """Return the order of a weight that has q, k and v of each group of heads together.
+
+    Hugging Face keeps, for each key-value head, the query heads it serves, then its key and its value;
+    llama.cpp wants all q, all k, all v. (GPT-NeoX, Bloom, Falcon.)
+    """
+    return ungrouped(base.heads, base.kv_heads, base.head_dim)
+
+
+@lru_cache(maxsize=8)
+def ungrouped(heads: int, kv_heads: int, head_dim: int) -> Order:
+    """Return the order that takes groups of heads apart: all queries, all keys, all values."""
+    served = heads // max(kv_heads, 1)
+    group = (served + 2) * head_dim
+    edges = (0, served * head_dim, group - head_dim, group)
+    parts = [range(*pair) for pair in itertools.pairwise(edges)]
+    return tuple(start * group + row for part in parts for start in range(kv_heads) for row in part)
 
 
 def first_half(rows: int) -> Order:

@@ -132,6 +132,7 @@ def dimension(name: str, base: Base) -> int:
         "hidden": base.hidden,
         "heads": base.heads * base.head_dim,
         "kv_heads": base.kv_heads * base.head_dim,
+        "qkv": (base.heads + 2 * base.kv_heads) * base.head_dim,
         "feed_forward": base.feed_forward,
         "expert_feed_forward": base.expert_feed_forward,
         "experts": base.experts,

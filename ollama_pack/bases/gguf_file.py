@@ -66,11 +66,12 @@ def base_of_header(header: GgufFile) -> Base:
 def _heads(header: GgufFile, key: str, default: int | None = None) -> int:
     value = header.metadata.get(key, default)
     if isinstance(value, tuple):
-        if len(set(value)) != 1:
+        some = set(value) - {0} or {0}  # a layer without attention has none
+        if len(some) != 1:
             raise UnsupportedError(
                 "The number of heads differs from layer to layer.", where=f"{header.path}: {key}"
             )
-        value = value[0]
+        value = some.pop()
     if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
         raise InputError(
             "The key is missing." if value is None else f"The value is {value!r}, not a number of heads.",

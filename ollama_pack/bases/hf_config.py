@@ -62,7 +62,7 @@ class HfConfig:
             blocks=numbers["blocks"],
             heads=numbers["heads"],
             hidden=numbers["hidden"],
-            kv_heads=_number(text, ("num_key_value_heads",), where, numbers["heads"]),
+            kv_heads=_kv_heads(text, arch.name, where, numbers["heads"]),
             head_dim=_number(text, ("head_dim",), where, numbers["hidden"] // max(numbers["heads"], 1)),
             feed_forward=_number(text, ("intermediate_size", "n_inner"), where, 0),
             experts=_number(text, ("num_local_experts", "num_experts", "n_routed_experts"), where, 0),
@@ -98,6 +98,13 @@ def read_config(directory: Path) -> HfConfig:
     """
     path = directory / FILE
     return HfConfig(read_json_object(path), str(path), f"{FILE} in {directory.name or directory}")
+
+
+def _kv_heads(text: Mapping[str, Any], arch: str, where: str, heads: int) -> int:
+    """Return the number of key-value heads; the first Falcons have one, whatever else is said."""
+    if arch == "falcon" and not text.get("new_decoder_architecture"):
+        return 1 if text.get("multi_query", True) else heads
+    return _number(text, ("num_key_value_heads", "num_kv_heads", "n_head_kv"), where, heads)
 
 
 def _tied(config: Mapping[str, Any], default: bool, where: str) -> bool:

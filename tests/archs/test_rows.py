@@ -20,18 +20,18 @@ from ollama_pack.mapping import map_adapter
 from ollama_pack.parts import Adapter, Base, LoraPair, MadeTensor
 
 every_row = pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
-HALVED = {("llama", "q_proj"): "heads", ("llama", "k_proj"): "kv_heads"}
+HALVED = {
+    (arch, module): heads
+    for arch in ("llama", "mistral3", "smollm3", "arcee", "granite", "olmo")
+    for module, heads in (("q_proj", "heads"), ("k_proj", "kv_heads"))
+}
 """Where llama.cpp wants the halves of each head side by side: architecture, module → whose heads."""
 
+HALVES = {"ffn_gate_exps": slice(0, 8), "ffn_up_exps": slice(8, 16)}
+TURNS = {"ffn_gate_exps": slice(0, 16, 2), "ffn_up_exps": slice(1, 16, 2)}
 SPLITS = {
-    ("llama", "ffn_gate_exps"): slice(0, 8),
-    ("llama", "ffn_up_exps"): slice(8, 16),
-    ("qwen3moe", "ffn_gate_exps"): slice(0, 8),
-    ("qwen3moe", "ffn_up_exps"): slice(8, 16),
-    ("deepseek2", "ffn_gate_exps"): slice(0, 8),
-    ("deepseek2", "ffn_up_exps"): slice(8, 16),
-    ("gpt-oss", "ffn_gate_exps"): slice(0, 16, 2),
-    ("gpt-oss", "ffn_up_exps"): slice(1, 16, 2),
+    **dict.fromkeys(("llama", "qwen2moe", "qwen3moe", "olmoe", "deepseek2"), HALVES),
+    "gpt-oss": TURNS,
 }
 """Which rows of the 16 of ``gate_up_proj`` each tensor has, told without the code's orders."""
 
@@ -124,6 +124,11 @@ def loaded(numbers, module) -> MadeTensor:
 
 def reordered(arch: str, module: str, base: Base, weight: np.ndarray) -> np.ndarray:
     """Return a weight as llama.cpp wants its rows, told without a permutation: by axes."""
+    if module.endswith(".query_key_value"):  # of each key-value head: its queries, its key, its value
+        served = base.heads // base.kv_heads
+        groups = weight.reshape(base.kv_heads, served + 2, base.head_dim, -1)
+        parts = (groups[:, :served], groups[:, served], groups[:, served + 1])
+        return np.concatenate([part.reshape(-1, weight.shape[-1]) for part in parts])
     heads = HALVED.get((arch, module.rpartition(".")[2]))
     if heads is None:
         return weight
@@ -133,9 +138,10 @@ def reordered(arch: str, module: str, base: Base, weight: np.ndarray) -> np.ndar
 
 @every_row
 @pytest.mark.property
-@given(heads=st.integers(1, 40), kv_heads=st.integers(1, 40), half=st.integers(1, 80))
-def test_orders_are_bijections(arch, heads, kv_heads, half):
+@given(kv_heads=st.integers(1, 40), served=st.integers(1, 12), half=st.integers(1, 80))
+def test_orders_are_bijections(arch, kv_heads, served, half):
     """Every order names each row once, for any number and size of heads."""
+    heads = kv_heads * served
     base = Base(arch=arch.name, blocks=1, heads=heads, kv_heads=kv_heads, head_dim=2 * half, hidden=8)
     for weight in arch.weights:
         if weight.rows is not None:
@@ -177,7 +183,7 @@ def test_map_then_multiply(arch, base, trained, converted):
             continue
         wanted = reordered(arch.name, module, base, second @ first)
         if target.weight.split is not None:
-            wanted = wanted[..., SPLITS[arch.name, tensor.split(".")[2]], :]
+            wanted = wanted[..., SPLITS[arch.name][tensor.split(".")[2]], :]
         found = b @ a
         if target.expert >= 0:
             assert not np.delete(found, target.expert, axis=0).any(), "an expert without LoRA has some"
@@ -233,7 +239,8 @@ def test_row_is_found(arch):
     """A row is found by its name, and its classes name Hugging Face's causal models."""
     assert find_arch(arch.name) is arch
     assert all(find_class(name) is arch for name in arch.classes)
-    assert all(name.endswith(("ForCausalLM", "LMHeadModel")) for name in arch.classes)
+    ends = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+    assert all(name.endswith(ends) for name in arch.classes)
 
 
 def test_names_are_unique():

@@ -17,7 +17,7 @@ def test_lists_all():
 
 @pytest.mark.parametrize(
     ("source_id", "answer"),
-    [("lmsys/vicuna-7b-v1.5", "yes"), ("lmsys/vicuna-7b-v1.3", "gguf"), ("google/gemma-2-2b-it", "no")],
+    [("lmsys/vicuna-7b-v1.5", "yes"), ("lmsys/vicuna-7b-v1.3", "gguf"), ("google/gemma-3n-E2B-it", "no")],
 )
 def test_what_builds(source_id, answer):
     """By its name, with a GGUF file, or not while its architecture has no row."""

@@ -1,0 +1,105 @@
+"""Every row of the table, by llama.cpp's own answer: what PEFT computes, for each module by itself.
+
+The truth is recorded by ``tests/reference/record_archs.py``: one adapter a row, PEFT's logits for all of its
+modules and for each kind alone, on a base that llama.cpp's own converter wrote.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ollama_pack.adapters import read_adapter
+from ollama_pack.archs import ARCHS
+from ollama_pack.bases.gguf_file import read_base_gguf
+from ollama_pack.gguf_io.write import write_lora
+from ollama_pack.mapping import map_adapter
+
+RECORDS = Path(__file__).parent.parent / "goldens" / "archs-reference"
+ROWS = sorted(path.parent.name for path in RECORDS.glob("*/logits.npz"))
+ALL = "all"
+LIMIT = 0.02
+"""Largest difference from PEFT's logits, in units of what the adapter changes; f16 rounds the factors."""
+
+pytestmark = pytest.mark.llama
+
+
+def kinds_of(row: str) -> list[str]:
+    """Return what was recorded of a row: each kind of module by itself, and all of them."""
+    with np.load(RECORDS / row / "logits.npz") as records:
+        return sorted(set(records) - {"tokens", "base"})
+
+
+CASES = [(row, kind) for row in ROWS for kind in kinds_of(row)]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Records of one row, and what llama.cpp says: kind → logits; the base under ``base``."""
+
+    truth: dict[str, np.ndarray]
+    found: dict[str, np.ndarray | None]
+
+    def effect(self, kind: str) -> float:
+        """Return the largest change of a logit, as PEFT has it."""
+        return float(np.abs(self.truth[kind] - self.truth["base"]).max())
+
+
+@pytest.fixture(scope="session")
+def answers(ask_llama, tmp_path_factory):
+    """Return row → records and answers; llama.cpp is started once a row."""
+    kept: dict[str, Answers] = {}
+
+    def look(row: str) -> Answers:
+        if row not in kept:
+            folder, scratch = RECORDS / row, tmp_path_factory.mktemp(row)
+            adapter, base = read_adapter(folder), read_base_gguf(folder / "base.gguf")
+            kinds = kinds_of(row)
+            for kind in kinds:
+                pairs = [pair for pair in adapter.pairs if kind in (ALL, pair.module.rpartition(".")[2])]
+                plan = map_adapter(replace(adapter, pairs=tuple(pairs)), base)
+                write_lora(plan, scratch / f"{kind}.gguf", "f16")
+            with np.load(folder / "logits.npz") as records:
+                truth = dict(records)
+            paths = [scratch / f"{kind}.gguf" for kind in kinds]
+            bare, *found = ask_llama(folder / "base.gguf", truth["tokens"], [None, *paths])
+            kept[row] = Answers(truth, {"base": bare, **dict(zip(kinds, found, strict=True))})
+        return kept[row]
+
+    return look
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_the_yardstick_is_straight(answers, row):
+    """The bare base's logits differ far less than any adapter changes them."""
+    seen = answers(row)
+    noise = float(np.abs(seen.found["base"] - seen.truth["base"]).max())
+    assert noise < LIMIT / 4 * min(seen.effect(kind) for kind in kinds_of(row))
+
+
+@pytest.mark.parametrize(("row", "kind"), CASES)
+def test_each_module_computes_what_peft_computes(answers, row, kind):
+    """For every kind of module by itself and for all together, so that one wrong module cannot hide."""
+    seen = answers(row)
+    assert seen.found[kind] is not None, "llama.cpp refuses the adapter"
+    assert np.abs(seen.found[kind] - seen.truth[kind]).max() <= LIMIT * seen.effect(kind)
+
+
+def test_what_is_recorded():
+    """Every record is of a row of the table."""
+    names = {read_base_gguf(RECORDS / row / "base.gguf").arch for row in ROWS}
+    assert names <= {arch.name for arch in ARCHS}
+    assert len(names) >= 20
+
+
+def test_a_row_without_an_order_is_seen(answers, ask_llama, tmp_path):
+    """With q, k and v as Hugging Face has them the answer is far from PEFT's: the test would fail."""
+    row = "falcon"
+    adapter, base = read_adapter(RECORDS / row), read_base_gguf(RECORDS / row / "base.gguf")
+    plan = map_adapter(adapter, base)
+    wrong = replace(plan, tensors=tuple(replace(tensor, order=None) for tensor in plan.tensors))
+    write_lora(wrong, tmp_path / "wrong.gguf", "f16")
+    seen = answers(row)
+    (logits,) = ask_llama(RECORDS / row / "base.gguf", seen.truth["tokens"], [tmp_path / "wrong.gguf"])
+    assert np.abs(logits - seen.truth[ALL]).max() > 5 * LIMIT * seen.effect(ALL)
