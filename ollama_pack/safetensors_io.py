@@ -41,8 +41,8 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for without end
-            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no file"
-            raise InputError(f"Cannot read the weights: this is {kind}.", where=path)
+            why = "Is a directory" if stat.S_ISDIR(status.st_mode) else "it is no file"
+            raise InputError(f"Cannot read the file: {why}.", where=path)
         size = status.st_size
         with path.open("rb") as file:
             prefix = file.read(8)

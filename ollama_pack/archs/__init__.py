@@ -4,7 +4,7 @@ from ollama_pack.archs.cohere import COHERE2, COMMAND_R
 from ollama_pack.archs.deepseek2 import DEEPSEEK2
 from ollama_pack.archs.falcon import BLOOM, FALCON
 from ollama_pack.archs.gemma import GEMMA, GEMMA2, GEMMA3
-from ollama_pack.archs.glm import GLM4
+from ollama_pack.archs.glm import CHATGLM, GLM4, GLM4MOE
 from ollama_pack.archs.gpt2 import GPT2
 from ollama_pack.archs.gpt_oss import GPT_OSS
 from ollama_pack.archs.gptneox import GPTNEOX
@@ -12,6 +12,7 @@ from ollama_pack.archs.granite import GRANITE
 from ollama_pack.archs.halves import APERTUS, ERNIE4_5, EXAONE4, HUNYUAN, NEMOTRON, SEED_OSS, STABLELM
 from ollama_pack.archs.lfm2 import LFM2
 from ollama_pack.archs.llama import LLAMA
+from ollama_pack.archs.mixtures import GRANITEMOE, JAMBA, LFM2MOE
 from ollama_pack.archs.neighbours import ARCEE, MISTRAL3, SMOLLM3
 from ollama_pack.archs.olmo import OLMO, OLMO2, OLMOE
 from ollama_pack.archs.phi import PHI2, PHI3
@@ -20,18 +21,20 @@ from ollama_pack.archs.qwen2moe import QWEN2MOE
 from ollama_pack.archs.qwen3 import QWEN3
 from ollama_pack.archs.qwen3moe import QWEN3MOE
 from ollama_pack.archs.row import Arch, Kind, Target, Weight, dimension, find_targets
+from ollama_pack.archs.seeing import QWEN2VL, QWEN3VL
 from ollama_pack.archs.starcoder import STARCODER, STARCODER2
 from ollama_pack.errors import UnsupportedError
 
 ARCHS: tuple[Arch, ...] = (
     *(LLAMA, MISTRAL3, SMOLLM3, ARCEE, GRANITE),
-    *(QWEN2, QWEN2MOE, QWEN3, QWEN3MOE),
+    *(QWEN2, QWEN2MOE, QWEN2VL, QWEN3, QWEN3MOE, QWEN3VL),
     *(GEMMA, GEMMA2, GEMMA3),
     *(PHI2, PHI3),
     *(GPT_OSS, GPT2, GPTNEOX, STARCODER, STARCODER2),
     *(FALCON, BLOOM, STABLELM, NEMOTRON),
     *(OLMO, OLMO2, OLMOE, COMMAND_R, COHERE2),
-    *(DEEPSEEK2, GLM4, EXAONE4, ERNIE4_5, HUNYUAN, SEED_OSS, APERTUS, LFM2),
+    *(DEEPSEEK2, CHATGLM, GLM4, GLM4MOE, EXAONE4, ERNIE4_5, HUNYUAN, SEED_OSS, APERTUS, LFM2),
+    *(GRANITEMOE, LFM2MOE, JAMBA),
 )
 
 __all__ = [

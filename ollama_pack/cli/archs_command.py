@@ -44,7 +44,7 @@ def command(*, name: str, as_json: bool) -> None:
             click.echo(f"{weight.module:<{width}}  {weight.tensor:<20}  {note}".rstrip())
     else:
         for arch in rows:
-            click.echo(f"{arch.name:<10}  {', '.join(arch.classes)}")
+            click.echo(f"{arch.name:<13}  {', '.join(arch.classes)}")
 
 
 def arch_called(name: str) -> str:

@@ -22,7 +22,7 @@ from ollama_pack.parts import Adapter, Base, LoraPair, MadeTensor
 every_row = pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
 HALVED = {
     (arch, module): heads
-    for arch in ("llama", "mistral3", "smollm3", "arcee", "granite", "olmo")
+    for arch in ("llama", "mistral3", "smollm3", "arcee", "granite", "granitemoe", "olmo")
     for module, heads in (("q_proj", "heads"), ("k_proj", "kv_heads"))
 }
 """Where llama.cpp wants the halves of each head side by side: architecture, module → whose heads."""
@@ -30,7 +30,7 @@ HALVED = {
 HALVES = {"ffn_gate_exps": slice(0, 8), "ffn_up_exps": slice(8, 16)}
 TURNS = {"ffn_gate_exps": slice(0, 16, 2), "ffn_up_exps": slice(1, 16, 2)}
 SPLITS = {
-    **dict.fromkeys(("llama", "qwen2moe", "qwen3moe", "olmoe", "deepseek2"), HALVES),
+    **dict.fromkeys(("llama", "qwen2moe", "qwen3moe", "olmoe", "deepseek2", "glm4moe"), HALVES),
     "gpt-oss": TURNS,
 }
 """Which rows of the 16 of ``gate_up_proj`` each tensor has, told without the code's orders."""

@@ -33,11 +33,12 @@ load_all_models()
 plain = TextModel._set_vocab_sentencepiece
 for name in ("gpt2", "qwen", "glm"):
     setattr(TextModel, f"_set_vocab_{name}", plain)
+from conversion.chatglm import ChatGLMModel
 from conversion.exaone import Exaone4Model
 from conversion.glm import Glm4Model
 from conversion.hunyuan import HunYuanModel
 from conversion.phi import Phi3MiniModel
-for model in (Exaone4Model, Glm4Model, HunYuanModel, Phi3MiniModel):
+for model in (ChatGLMModel, Exaone4Model, Glm4Model, HunYuanModel, Phi3MiniModel):
     model.set_vocab = plain
 loaded = ModelBase.load_hparams
 def load(folder, is_mistral_format):
@@ -53,6 +54,7 @@ It knows byte-pair tokenizers only by their hash, and misses keys that transform
 them; neither plays a part in the order of a weight.
 """
 
+EYES = r".*visual.*"
 RANK, ALPHA, NOISE = 3, 6, 0.3
 DENSE = {**COMMON, "head_dim": 8, "intermediate_size": 36}
 SQUARE = {**COMMON, "intermediate_size": 36}
@@ -68,6 +70,20 @@ def tiny(name: str, stem: str, settings: dict[str, Any], **more: Any) -> Tiny:
         getattr(transformers, f"{model or config}ForCausalLM"),
         settings,
         **more,
+    )
+
+
+def seeing(name: str, stem: str, settings: dict[str, Any], sections: list[int]) -> Tiny:
+    """Return the model of a row that sees, whose text part is recorded: how its rotation is shared out."""
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": sections}
+    text = {**settings, "vocab_size": vocabulary(), "rope_parameters": rope}
+    eyes = {"depth": 1, "hidden_size": 16, "num_heads": 2, "intermediate_size": 16}
+    eyes |= {"out_hidden_size": settings["hidden_size"], "deepstack_visual_indexes": []}
+    return Tiny(
+        name,
+        getattr(transformers, f"{stem}Config"),
+        getattr(transformers, f"{stem}ForConditionalGeneration"),
+        {"text_config": text, "vision_config": eyes, "tie_word_embeddings": False},
     )
 
 
@@ -95,6 +111,11 @@ TINY = (
     tiny("hunyuan-dense", "HunYuanDenseV1", {**DENSE, "rope_theta": 10000.0}),
     tiny("ernie4_5", "Ernie4_5", {**DENSE, "tie_word_embeddings": True}),
     tiny("glm4", "Glm4", DENSE),
+    tiny("chatglm", "Glm", {**SQUARE, "hidden_size": 32, "head_dim": 8}),
+    tiny("glm4moe", "Glm4Moe", {
+        **EXPERTS, "n_routed_experts": 4, "n_shared_experts": 1, "first_k_dense_replace": 1, "n_group": 1,
+        "topk_group": 1,
+    }, written={"num_nextn_predict_layers": 0}),
     tiny("nemotron", "Nemotron", {**SQUARE, "hidden_size": 32, "hidden_act": "relu2"}),
     tiny("starcoder2", "Starcoder2", {**SQUARE, "tie_word_embeddings": True, "sliding_window": None}),
     tiny("apertus", "Apertus", SQUARE),
@@ -128,14 +149,39 @@ TINY = (
         **SQUARE, "embedding_multiplier": 2.0, "logits_scaling": 3.0, "residual_multiplier": 0.7,
         "attention_multiplier": 0.4,
     }),
+    tiny("granitemoe", "GraniteMoe", {**SQUARE, "num_local_experts": 4, "num_experts_per_tok": 2}),
+    tiny("lfm2moe", "Lfm2Moe", {
+        **SQUARE, "tie_word_embeddings": True, "layer_types": ["conv", "full_attention"],
+        "num_dense_layers": 1, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 20,
+    }),
+    tiny("jamba", "Jamba", {
+        **SQUARE, "num_experts": 1, "num_experts_per_tok": 1, "attn_layer_period": 2, "attn_layer_offset": 1,
+        "expert_layer_period": 4, "expert_layer_offset": 3, "mamba_d_state": 8, "mamba_d_conv": 4,
+        "mamba_expand": 2, "mamba_dt_rank": 6, "use_mamba_kernels": False,
+    }),
+    seeing("qwen2vl", "Qwen2_5_VL", {**SQUARE, "hidden_size": 32}, [1, 1, 2]),
+    seeing("qwen3vl", "Qwen3VL", {**DENSE}, [2, 1, 1]),
     tiny("smollm3", "SmolLM3", {**SQUARE, "tie_word_embeddings": True, "use_sliding_window": False}),
 )  # fmt: skip
+
+
+SKIPPED = {
+    "jamba": frozenset({"dt_proj"}),
+    "glm4moe": frozenset({"gate_proj", "up_proj", "down_proj"}),
+}
+"""Row → kinds of modules that are not recorded: torch uses the weight of dt_proj without LoRA, and PEFT takes
+the names of a dense block for the parameters of experts."""
+
+CALM = {"lfm2moe": 0.1}
+"""Row → how far training has moved its weights, where more would make float16 choose other experts."""
 
 
 def linear_modules(model: torch.nn.Module, *, tied: bool) -> list[str]:
     """Return the last parts of the names of all linear modules; a head that is the embeddings is left out."""
     found = {
-        name.rpartition(".")[2] for name, each in model.named_modules() if isinstance(each, torch.nn.Linear)
+        name.rpartition(".")[2]
+        for name, each in model.named_modules()
+        if isinstance(each, torch.nn.Linear) and "visual" not in name
     }
     return sorted(found - ({"lm_head", "embed_out"} if tied else set()))
 
@@ -157,13 +203,16 @@ def adapt(model: Tiny, vocab: int) -> tuple[peft.PeftModel, list[str]]:
     """Return the base with random LoRA weights on every linear module, and the kinds of these."""
     base = build_tiny(model, vocab)
     kinds = linear_modules(base, tied=bool(model.settings.get("tie_word_embeddings")))
-    settings = peft.LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=kinds, task_type="CAUSAL_LM")
+    kinds = [kind for kind in kinds if kind not in SKIPPED.get(model.name, ())]
+    settings = peft.LoraConfig(
+        r=RANK, lora_alpha=ALPHA, target_modules=kinds, exclude_modules=EYES, task_type="CAUSAL_LM"
+    )
     trained = peft.get_peft_model(base, settings)
     generator = torch.Generator().manual_seed(sum(model.name.encode()) + 1)
     with torch.no_grad():
         for name, weight in trained.named_parameters():
             if ".lora_" in name:
-                weight.copy_(torch.randn(weight.shape, generator=generator) * NOISE)
+                weight.copy_(torch.randn(weight.shape, generator=generator) * CALM.get(model.name, NOISE))
     return trained.eval(), kinds
 
 
@@ -192,6 +241,7 @@ def record_row(model: Tiny, vocab: int, llama_cpp: Path) -> None:
     trained.save_pretrained(folder, save_embedding_layers=False)
     (folder / "README.md").unlink()
     record._sort_targets(folder / "adapter_config.json")
+    (folder / "class.json").write_text(json.dumps({"class": model.model.__name__}) + "\n", "utf-8")
     found = {kind: ask_alone(trained, kind, tokens) for kind in kinds}
     base = record.logits(build_tiny(model, vocab), tokens)
     everything = ask_alone(trained, "", tokens)
