@@ -48,6 +48,7 @@ reference: $(REFERENCE)/.made $(MLX)/.made $(VENV)/.dev $(BASE) ## record PEFT's
 	$(REFERENCE)/bin/python tests/reference/peer_kinds.py
 	$(REFERENCE)/bin/python tests/reference/record_run.py
 	$(REFERENCE)/bin/python tests/reference/record_archs.py
+	$(REFERENCE)/bin/python tests/reference/record_foreign.py
 	$(REFERENCE)/bin/python tests/reference/peer_archs.py
 
 example: $(REFERENCE)/.made $(BASE) ## train the example adapter anew (brings torch)

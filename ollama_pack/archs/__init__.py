@@ -3,6 +3,7 @@
 from ollama_pack.archs.cohere import COHERE2, COMMAND_R
 from ollama_pack.archs.deepseek2 import DEEPSEEK2
 from ollama_pack.archs.falcon import BLOOM, FALCON
+from ollama_pack.archs.foreign import EXAONE, MINICPM, MPT, ORION, QWEN
 from ollama_pack.archs.gemma import GEMMA, GEMMA2, GEMMA3
 from ollama_pack.archs.glm import CHATGLM, GLM4, GLM4MOE
 from ollama_pack.archs.gpt2 import GPT2
@@ -35,6 +36,7 @@ ARCHS: tuple[Arch, ...] = (
     *(OLMO, OLMO2, OLMOE, COMMAND_R, COHERE2),
     *(DEEPSEEK2, CHATGLM, GLM4, GLM4MOE, EXAONE4, ERNIE4_5, HUNYUAN, SEED_OSS, APERTUS, LFM2),
     *(GRANITEMOE, LFM2MOE, JAMBA),
+    *(MINICPM, ORION, EXAONE, QWEN, MPT),
 )
 
 __all__ = [

@@ -6,7 +6,10 @@ from ollama_pack.archs.row import Arch, Kind
 
 LLAMA = Arch(
     name="llama",
-    classes=("LlamaForCausalLM", "MistralForCausalLM", "MixtralForCausalLM"),
+    classes=(
+        *("LlamaForCausalLM", "MistralForCausalLM", "MixtralForCausalLM"),
+        *("InternLM3ForCausalLM", "IQuestCoderForCausalLM"),
+    ),
     weights=(
         *gated_decoder(rope_q, rope_k),
         # Mixtral, as transformers 4 and mlx-lm name it, and as transformers 5 does.

@@ -22,7 +22,7 @@ from ollama_pack.parts import Adapter, Base, LoraPair, MadeTensor
 every_row = pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
 HALVED = {
     (arch, module): heads
-    for arch in ("llama", "mistral3", "smollm3", "arcee", "granite", "granitemoe", "olmo")
+    for arch in ("llama", "mistral3", "smollm3", "arcee", "granite", "granitemoe", "olmo", "minicpm")
     for module, heads in (("q_proj", "heads"), ("k_proj", "kv_heads"))
 }
 """Where llama.cpp wants the halves of each head side by side: architecture, module → whose heads."""

@@ -122,7 +122,9 @@ llama.cpp's own converter on the same adapter. `make test` measures our side aga
 """
 OTHERS = """
 Proved elsewhere: `llama` (Llama, Mistral, Mixtral), `qwen2`, `qwen3moe`, `gpt-oss`, `gpt2` and `deepseek2`,
-experts among them, in `docs/adapters.md`.
+experts among them, in `docs/adapters.md`. Classes that are not in transformers have no logits of PEFT's: of
+`minicpm`, `orion`, `exaone`, `qwen`, `mpt`, and of InternLM3 and IQuest-Coder, which are Llamas, every weight
+is compared with what llama.cpp's converter of bases made of it.
 """
 
 
@@ -147,4 +149,5 @@ def test_page_golden(request):
     assert text == PAGE.read_text("utf-8")
     proved = {read_base_gguf(RECORDS / row / "base.gguf").arch for row in ROWS}
     elsewhere = {"llama", "qwen2", "qwen3moe", "gpt-oss", "gpt2", "deepseek2"}
+    elsewhere |= {"minicpm", "orion", "exaone", "qwen", "mpt"}
     assert proved | elsewhere == {arch.name for arch in ARCHS}, "a row is not proved"

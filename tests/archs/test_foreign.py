@@ -1,0 +1,51 @@
+"""Classes that are not in transformers: our rows move what llama.cpp's converter moved, and nothing else.
+
+Recorded by ``tests/reference/record_foreign.py``: weights as their class has them, and the GGUF file that the
+converter made of them. Here each is put in the order of its row, and must be the converter's.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ollama_pack.archs import ARCHS, Kind, find_arch, find_targets
+from ollama_pack.bases.gguf_file import read_base_gguf
+from ollama_pack.gguf_io.read import read_gguf
+from ollama_pack.safetensors_io import read_safetensors
+from ollama_pack.weights import Weights
+
+RECORDS = Path(__file__).parent.parent / "goldens" / "archs-foreign"
+RECORDED = sorted(path.parent.name for path in RECORDS.glob("*/base.gguf"))
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_each_weight_lies_where_the_converter_put_it(name):
+    """Every linear weight of the class has its place in the row, its rows in the converter's order."""
+    path = RECORDS / name / "base.gguf"
+    base, written = read_base_gguf(path), read_gguf(path)
+    arch, moved = find_arch(base.arch), 0
+    with Weights() as source:
+        for tensor, stored in read_safetensors(RECORDS / name / "weights.safetensors").items():
+            targets = find_targets(arch, tensor.removesuffix(".weight"))
+            assert targets, f"{tensor} has no place"
+            numbers = source.float32(stored)
+            for target in targets:
+                order = target.weight.order(base, len(numbers))
+                wanted = numbers if order is None else numbers[list(order)]
+                moved += not np.array_equal(wanted, numbers)
+                assert np.array_equal(source.float32(written.stored(target.tensor)), wanted), tensor
+    assert bool(moved) == any(weight.rows for weight in arch.weights)
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_the_class_is_the_row_s(name):
+    """The class that was recorded is one of the row that its base has."""
+    model = json.loads((RECORDS / name / "class.json").read_text("utf-8"))["class"]
+    assert model in find_arch(read_base_gguf(RECORDS / name / "base.gguf").arch).classes
+
+
+def test_embeddings_are_kept():
+    """A weight that is looked up has no order in any row: its LoRA is held the other way round."""
+    assert not [w for arch in ARCHS for w in arch.weights if w.kind is Kind.EMBEDDING and w.rows]
