@@ -27,6 +27,9 @@ HALVED = {
 }
 """Where llama.cpp wants the halves of each head side by side: architecture, module → whose heads."""
 
+GROUPED = ("gptneox", "falcon", "bloom")
+"""Where q, k and v of each group of heads lie together, and llama.cpp wants them apart."""
+
 HALVES = {"ffn_gate_exps": slice(0, 8), "ffn_up_exps": slice(8, 16)}
 TURNS = {"ffn_gate_exps": slice(0, 16, 2), "ffn_up_exps": slice(1, 16, 2)}
 SPLITS = {
@@ -124,7 +127,9 @@ def loaded(numbers, module) -> MadeTensor:
 
 def reordered(arch: str, module: str, base: Base, weight: np.ndarray) -> np.ndarray:
     """Return a weight as llama.cpp wants its rows, told without a permutation: by axes."""
-    if module.endswith(".query_key_value"):  # of each key-value head: its queries, its key, its value
+    if arch in GROUPED and module.endswith(
+        ".query_key_value"
+    ):  # of each key-value head: its queries, its key, its value
         served = base.heads // base.kv_heads
         groups = weight.reshape(base.kv_heads, served + 2, base.head_dim, -1)
         parts = (groups[:, :served], groups[:, served], groups[:, served + 1])
@@ -239,7 +244,7 @@ def test_row_is_found(arch):
     """A row is found by its name, and its classes name Hugging Face's causal models."""
     assert find_arch(arch.name) is arch
     assert all(find_class(name) is arch for name in arch.classes)
-    ends = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+    ends = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ChatGLMModel")
     assert all(name.endswith(ends) for name in arch.classes)
 
 

@@ -123,8 +123,8 @@ llama.cpp's own converter on the same adapter. `make test` measures our side aga
 OTHERS = """
 Proved elsewhere: `llama` (Llama, Mistral, Mixtral), `qwen2`, `qwen3moe`, `gpt-oss`, `gpt2` and `deepseek2`,
 experts among them, in `docs/adapters.md`. Classes that are not in transformers have no logits of PEFT's: of
-`minicpm`, `orion`, `exaone`, `qwen`, `mpt`, and of InternLM3 and IQuest-Coder, which are Llamas, every weight
-is compared with what llama.cpp's converter of bases made of it.
+`minicpm`, `orion`, `exaone`, `qwen`, `mpt`, of ChatGLM's own class, and of InternLM3 and IQuest-Coder, which
+are Llamas, every weight is compared with what llama.cpp's converter of bases made of it.
 """
 
 

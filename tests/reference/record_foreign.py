@@ -185,9 +185,43 @@ def mpt(vocab: int) -> Foreign:
     )
 
 
+def chatglm(vocab: int) -> Foreign:
+    """Return ChatGLM 3 and GLM-4, 9B, as their authors named them; gate and up are one."""
+    block, qkv = "transformer.encoder.layers.{i}", (HEADS + 2 * KV) * HEAD
+    return Foreign(
+        "chatglm",
+        "ChatGLMModel",
+        {
+            **LLAMA,
+            "num_layers": 2,
+            "multi_query_attention": True,
+            "multi_query_group_num": KV,
+            "ffn_hidden_size": INNER,
+            "padded_vocab_size": vocab,
+            "vocab_size": vocab,
+            "seq_length": 64,
+            "layernorm_epsilon": 1e-5,
+        },
+        {
+            f"{block}.self_attention.query_key_value.weight": (qkv, HIDDEN),
+            f"{block}.self_attention.query_key_value.bias": (qkv,),
+            f"{block}.self_attention.dense.weight": (HIDDEN, HEADS * HEAD),
+            f"{block}.mlp.dense_h_to_4h.weight": (2 * INNER, HIDDEN),
+            f"{block}.mlp.dense_4h_to_h.weight": (HIDDEN, INNER),
+            f"{block}.input_layernorm.weight": (HIDDEN,),
+            f"{block}.post_attention_layernorm.weight": (HIDDEN,),
+        },
+        {
+            "transformer.embedding.word_embeddings.weight": (vocab, HIDDEN),
+            "transformer.encoder.final_layernorm.weight": (HIDDEN,),
+            "transformer.output_layer.weight": (vocab, HIDDEN),
+        },
+    )
+
+
 def models(vocab: int) -> tuple[Foreign, ...]:
     """Return every class that is recorded."""
-    return (*llamas(vocab), exaone(vocab), qwen(vocab), mpt(vocab))
+    return (*llamas(vocab), exaone(vocab), qwen(vocab), mpt(vocab), chatglm(vocab))
 
 
 def weights_of(model: Foreign) -> dict[str, torch.Tensor]:
