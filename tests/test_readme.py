@@ -54,6 +54,20 @@ def calls():
     return [match[1].split("#")[0].split() for match in found if match]
 
 
+SHOWN = (("inspect", "examples/ada-lovelace-lora"), ("checkpoints", "tests/goldens/run/babbage-lora"))
+
+
+@pytest.mark.parametrize("words", SHOWN, ids=" ".join)
+def test_what_is_shown_is_printed(words, monkeypatch):
+    """What the README shows of a run is what the command prints."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        main(words, standalone_mode=False)
+    assert f"$ ollama-pack {' '.join(words)}\n{printed.getvalue()}" in README
+
+
 def test_commands_exist():
     """Every `ollama-pack X` is a command or an option of the group."""
     called = {words[0] for words in calls() if words}
@@ -155,7 +169,7 @@ def test_files_exist():
 
 
 def test_make_targets_exist():
-    """Every `make X` is a target of the Makefile."""
+    called = set(re.findall(r"^(?:\$ )?make ([a-z]+)\b", code_of(README), re.M))
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
     called = set(re.findall(r"\bmake ([a-z]+)\b", code_of(README)))
     assert called - targets == set(), "README.md calls targets the Makefile does not have"
