@@ -20,7 +20,7 @@ from ollama_pack.mapping import map_adapter
 RECORDS = Path(__file__).parent.parent / "goldens" / "archs-reference"
 PEERS = RECORDS / "peer.json"
 ROWS = sorted(path.parent.name for path in RECORDS.glob("*/logits.npz"))
-ALL = "all"
+ALL, EXPERTS = "all", "experts"
 LIMIT = 0.02
 """Largest difference from PEFT's logits, in units of what the adapter changes; f16 rounds the factors."""
 
@@ -60,7 +60,8 @@ def answers(ask_llama, tmp_path_factory):
             kinds = kinds_of(row)
             for kind in kinds:
                 pairs = [pair for pair in adapter.pairs if kind in (ALL, pair.module.rpartition(".")[2])]
-                plan = map_adapter(replace(adapter, pairs=tuple(pairs)), base)
+                mine = replace(adapter, pairs=tuple(pairs))
+                plan = map_adapter(read_adapter(folder / EXPERTS) if kind == EXPERTS else mine, base)
                 write_lora(plan, scratch / f"{kind}.gguf", "f16")
             with np.load(folder / "logits.npz") as records:
                 truth = dict(records)

@@ -172,6 +172,10 @@ SKIPPED = {
 """Row → kinds of modules that are not recorded: torch uses the weight of dt_proj without LoRA, and PEFT takes
 the names of a dense block for the parameters of experts."""
 
+ROUTED = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
+MIXTURES = frozenset({"qwen2moe", "olmoe", "glm4moe"})
+"""Rows whose routed experts are recorded too, in an adapter of their own."""
+
 CALM = {"lfm2moe": 0.1}
 """Row → how far training has moved its weights, where more would make float16 choose other experts."""
 
@@ -216,6 +220,20 @@ def adapt(model: Tiny, vocab: int) -> tuple[peft.PeftModel, list[str]]:
     return trained.eval(), kinds
 
 
+def adapt_experts(model: Tiny, vocab: int) -> peft.PeftModel:
+    """Return the base with random LoRA weights on the two parameters of all routed experts."""
+    settings = peft.LoraConfig(
+        r=RANK, lora_alpha=ALPHA, target_modules=[], target_parameters=ROUTED, task_type="CAUSAL_LM"
+    )
+    trained = peft.get_peft_model(build_tiny(model, vocab), settings)
+    generator = torch.Generator().manual_seed(sum(model.name.encode()) + 2)
+    with torch.no_grad():
+        for name, weight in trained.named_parameters():
+            if ".lora_" in name:
+                weight.copy_(torch.randn(weight.shape, generator=generator) * CALM.get(model.name, NOISE))
+    return trained.eval()
+
+
 def ask_alone(trained: peft.PeftModel, kind: str, tokens: torch.Tensor) -> record.Array:
     """Return the logits where only modules of one kind adapt; all of them for an empty kind."""
     layers = [
@@ -243,6 +261,12 @@ def record_row(model: Tiny, vocab: int, llama_cpp: Path) -> None:
     record._sort_targets(folder / "adapter_config.json")
     (folder / "class.json").write_text(json.dumps({"class": model.model.__name__}) + "\n", "utf-8")
     found = {kind: ask_alone(trained, kind, tokens) for kind in kinds}
+    if model.name in MIXTURES:
+        routed = adapt_experts(model, vocab)
+        routed.save_pretrained(folder / "experts", save_embedding_layers=False)
+        (folder / "experts" / "README.md").unlink()
+        record._sort_targets(folder / "experts" / "adapter_config.json")
+        found["experts"] = record.logits(routed, tokens)
     base = record.logits(build_tiny(model, vocab), tokens)
     everything = ask_alone(trained, "", tokens)
     np.savez_compressed(
