@@ -114,9 +114,9 @@ HEAD = """# Every architecture, and what was proved
 For each row of the table a tiny random model of its class was made with transformers, LoRA put on its linear
 modules by PEFT, and the base brought to GGUF by llama.cpp's own script. *Proved* names the kinds of modules
 whose logits in llama.cpp, with our file, are PEFT's within 2 % of what the adapter changes: each kind by
-itself, and all together. What a row has beyond them is in `ollama-pack archs NAME`. The last column is
-llama.cpp's own converter on the same adapter. `make test` measures our side again and checks this page;
-`make reference` records all of it anew.
+itself, and all together; `experts` are the routed ones, in an adapter of their own. What a row has beyond
+them is in `ollama-pack archs NAME`. The last column is llama.cpp's own converter on the adapter of the linear
+modules. `make test` measures our side again and checks this page; `make reference` records all of it anew.
 
 | architecture | class | proved, each by itself | llama.cpp's converter |
 |---|---|---|---|
