@@ -17,9 +17,9 @@ from ollama_pack.parts import Base
 FILE = "config.json"
 
 _NAMES = {
-    "blocks": ("num_hidden_layers", "n_layer"),
-    "heads": ("num_attention_heads", "n_head"),
-    "hidden": ("hidden_size", "n_embd"),
+    "blocks": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
+    "heads": ("num_attention_heads", "n_head", "n_heads"),
+    "hidden": ("hidden_size", "n_embd", "d_model"),
 }
 """Number of a base → the keys it may have."""
 
@@ -64,7 +64,7 @@ class HfConfig:
             hidden=numbers["hidden"],
             kv_heads=_kv_heads(text, arch.name, where, numbers["heads"]),
             head_dim=_number(text, ("head_dim",), where, numbers["hidden"] // max(numbers["heads"], 1)),
-            feed_forward=_number(text, ("intermediate_size", "n_inner"), where, 0),
+            feed_forward=_number(text, ("intermediate_size", "n_inner", "ffn_hidden_size"), where, 0),
             experts=_number(text, ("num_local_experts", "num_experts", "n_routed_experts"), where, 0),
             expert_feed_forward=_number(text, ("moe_intermediate_size", "intermediate_size"), where, 0),
             vocab=_number(text, ("vocab_size",), where, 0),
@@ -104,7 +104,9 @@ def _kv_heads(text: Mapping[str, Any], arch: str, where: str, heads: int) -> int
     """Return the number of key-value heads; the first Falcons have one, whatever else is said."""
     if arch == "falcon" and not text.get("new_decoder_architecture"):
         return 1 if text.get("multi_query", True) else heads
-    return _number(text, ("num_key_value_heads", "num_kv_heads", "n_head_kv"), where, heads)
+    return _number(
+        text, ("num_key_value_heads", "num_kv_heads", "n_head_kv", "multi_query_group_num"), where, heads
+    )
 
 
 def _tied(config: Mapping[str, Any], default: bool, where: str) -> bool:

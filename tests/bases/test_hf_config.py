@@ -115,3 +115,39 @@ def test_named_as_a_base(read, tmp_path):
 def test_same_base(one, other, same):
     """Two ids are one base where they are equal, unknown, or of one row of the catalog."""
     assert same_base(one, other) is same
+
+
+FALCON = {"architectures": ["FalconForCausalLM"], "num_key_value_heads": ..., "num_kv_heads": 4}
+
+
+@pytest.mark.parametrize(
+    ("settings", "kv_heads"),
+    [
+        ({"multi_query": True}, 1),
+        ({}, 1),
+        ({"multi_query": False}, 4),
+        ({"new_decoder_architecture": True, "num_kv_heads": 2}, 2),
+    ],
+)
+def test_falcon(read, settings, kv_heads):
+    """The first Falcons have one key-value head, whatever num_kv_heads says; the later ones say how many."""
+    base = read(**{**FALCON, **settings})
+    assert (base.arch, base.heads, base.kv_heads) == ("falcon", 4, kv_heads)
+
+
+@pytest.mark.parametrize(
+    ("model", "settings"),
+    [
+        ("MPTForCausalLM", {"n_layers": 2, "n_heads": 4, "d_model": 24, "hidden_size": ...}),
+        ("ExaoneForCausalLM", {"num_layers": 2}),
+        ("ChatGLMModel", {"num_layers": 2, "multi_query_group_num": 2, "ffn_hidden_size": 40}),
+        ("BloomForCausalLM", {"n_layer": 2, "n_head": 4}),
+    ],
+)
+def test_other_names(read, model, settings):
+    """What other classes call the same sizes is known."""
+    own = {"num_hidden_layers": ..., "num_attention_heads": ..., "intermediate_size": ...}
+    heads = {} if "n_heads" in settings or "n_head" in settings else {"num_attention_heads": 4}
+    base = read(architectures=[model], **{**own, **heads, "num_key_value_heads": ..., **settings})
+    assert (base.blocks, base.heads) == (2, 4)
+    assert base.kv_heads == settings.get("multi_query_group_num", 4)
