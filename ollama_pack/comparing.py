@@ -6,7 +6,7 @@ from typing import Any
 
 from ollama_pack.agreement import Vocabulary
 from ollama_pack.parts import Adapter, LoraPair
-from ollama_pack.spectra import Spectrum, cosine, measure
+from ollama_pack.spectra import Spectrum, measure, side_by_side
 
 _UNSET = "not set"
 
@@ -104,14 +104,13 @@ def _changes(one: Adapter, other: Adapter) -> Iterator[Change]:
 
 
 def _change(pair: LoraPair, later: LoraPair | None) -> Change:
-    before = measure((pair,))[0]
     if later is None:
-        return Change(pair.module, before, None)
-    after = measure((later,))[0]
+        return Change(pair.module, measure((pair,))[0], None)
     shapes = tuple((*each.b.shape[:-1], each.a.shape[-1]) for each in (pair, later))
     if shapes[0] != shapes[1]:
+        before, after = measure((pair, later))
         return Change(pair.module, before, after, shapes=shapes)
-    return Change(pair.module, before, after, cosine(pair, later))
+    return Change(pair.module, *side_by_side(pair, later))
 
 
 def _settings(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:

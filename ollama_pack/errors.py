@@ -150,6 +150,11 @@ def natural_key(text: str) -> list[tuple[int, str]]:
     return keys
 
 
+def one_line(text: str) -> str:
+    """Return `text` so that it stays on its line, whatever is in it."""
+    return printable(text).replace("\n", "\\n")
+
+
 def printable(text: str) -> str:
     """Return `text` with escapes for what a terminal would act on: files name their tensors as they like."""
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

@@ -173,3 +173,8 @@ def read_json_object(path: Path) -> Mapping[str, Any]:
     if not isinstance(config, dict):
         raise InputError("The file holds no JSON object.", where=path)
     return config
+
+
+def megabytes(size: int) -> str:
+    """Return a size for people."""
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"

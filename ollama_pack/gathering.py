@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -26,8 +25,7 @@ from ollama_pack.packing import read_author, read_package
 from ollama_pack.parts import Adapter, Base
 from ollama_pack.request import Request
 from ollama_pack.runs.checkpoints import ALL, choose
-
-_BLOCK = re.compile(r"\.(?:layers|h|blocks)\.([0-9]{1,6})\.")
+from ollama_pack.tensors import block_of
 
 
 def read_adapters(request: Request) -> Adapter:
@@ -147,7 +145,7 @@ def blocks_of(adapter: Adapter) -> int:
     """Return how many blocks the base has by what its adapter changes, 0 where it changes only some."""
     if adapter.config.get("layers_to_transform") is not None:
         return 0
-    numbers = {int(match[1]) for pair in adapter.pairs if (match := _BLOCK.search(pair.module))}
+    numbers = {block_of(pair.module) for pair in adapter.pairs} - {None}
     return len(numbers) if numbers == set(range(len(numbers))) else 0
 
 

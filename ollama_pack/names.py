@@ -108,8 +108,13 @@ def is_hub_id(text: str) -> bool:
 
 
 def step_of(directory: Path) -> int | None:
-    """Return the step in the name of a checkpoint's directory, ``checkpoint-3``; None for any other name."""
-    match = _CHECKPOINT.fullmatch(directory.name)
+    """Return the step in the name of a checkpoint's directory; None for any other directory."""
+    return step_in(directory.name)
+
+
+def step_in(name: str) -> int | None:
+    """Return the step that the name of a checkpoint tells, ``checkpoint-3`` → 3; None for any other name."""
+    match = _CHECKPOINT.fullmatch(name)
     return int(match[1]) if match else None
 
 
@@ -138,7 +143,7 @@ def name_from_directory(path: Path) -> ModelName:
     Names are lower case, accents are dropped, whatever Ollama refuses becomes ``-``.
     """
     named = path if path.name not in ("", "..") else path.resolve()
-    if _CHECKPOINT.fullmatch(named.name):
+    if step_of(named) is not None:
         run = named.absolute().parent
         if run.name and run.name != "..":
             return ModelName(DEFAULT_HOST, DEFAULT_NAMESPACE, _model_from(run.name), named.name.lower())

@@ -4,7 +4,6 @@ With B = Q·R and Aᵀ = P·S the singular values of s·B·A are those of s·R·
 of two ΔW is the sum of the elementwise product of B₁ᵀB₂ and A₁A₂ᵀ.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -55,11 +54,11 @@ def measure(pairs: Iterable[LoraPair]) -> tuple[Spectrum, ...]:
         InputError: a file ends inside a tensor, or cannot be read.
     """
     with Weights() as source:
-        return tuple(_spectrum(pair, source) for pair in pairs)
+        return tuple(_spectrum(pair, *_factors(pair, source)) for pair in pairs)
 
 
-def cosine(one: LoraPair, other: LoraPair) -> float | None:
-    """Return the cosine of the angle between two ΔW of one shape, None where one of them is zero.
+def side_by_side(one: LoraPair, other: LoraPair) -> tuple[Spectrum, Spectrum, float | None]:
+    """Return how large two ΔW of one shape are, and the cosine of their angle; None where one is zero.
 
     Raises:
         InputError: a file ends inside a tensor, or cannot be read.
@@ -67,10 +66,11 @@ def cosine(one: LoraPair, other: LoraPair) -> float | None:
     with Weights() as source:
         a1, b1 = _factors(one, source)
         a2, b2 = _factors(other, source)
-    norms = math.sqrt(_inner(a1, b1, a1, b1) * _inner(a2, b2, a2, b2))
-    if not norms:
-        return None
-    return max(-1.0, min(1.0, _inner(a1, b1, a2, b2) / norms))
+    first, second = _spectrum(one, a1, b1), _spectrum(other, a2, b2)
+    if not first.norm * second.norm:
+        return first, second, None
+    inner = float(np.sum((b1.swapaxes(-1, -2) @ b2) * (a1 @ a2.swapaxes(-1, -2))))
+    return first, second, max(-1.0, min(1.0, inner / (first.norm * second.norm)))
 
 
 def _factors(pair: LoraPair, source: Weights) -> tuple[Float64, Float64]:
@@ -79,12 +79,7 @@ def _factors(pair: LoraPair, source: Weights) -> tuple[Float64, Float64]:
     return a, b * pair.scale
 
 
-def _inner(a1: Float64, b1: Float64, a2: Float64, b2: Float64) -> float:
-    return float(np.sum((b1.swapaxes(-1, -2) @ b2) * (a1 @ a2.swapaxes(-1, -2))))
-
-
-def _spectrum(pair: LoraPair, source: Weights) -> Spectrum:
-    a, b = _factors(pair, source)
+def _spectrum(pair: LoraPair, a: Float64, b: Float64) -> Spectrum:
     right = np.asarray(np.linalg.qr(a.swapaxes(-1, -2), mode="r"))
     left = np.asarray(np.linalg.qr(b, mode="r"))
     values = np.linalg.svd(left @ right.swapaxes(-1, -2), compute_uv=False)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ollama_pack.adapters.tokenizer import read_tokenizer
-from ollama_pack.agreement import Vocabulary
+from ollama_pack.agreement import Trained, Vocabulary
 from ollama_pack.errors import PackError
 from ollama_pack.parts import Adapter, Base
 from ollama_pack.pipeline import Request, render, settle
@@ -73,14 +73,19 @@ def survey(request: Request) -> Survey:
         seen.notes.append(f"the log is not read: {error.where}: {error.clause}")
     latest = (each.log for each in reversed(seen.checkpoints) if each.log is not None)
     seen.log = seen.log or next(latest, None)
-    seen.vocabulary, notes = read_tokenizer(request.home)
-    seen.notes += notes
+    trained: Trained | None = None
     try:
         work = settle(request, lambda stage, value: _keep(seen, stage, value))
+        trained = work.trained
         render(request, work)
         seen.name = str(request.model)
     except PackError as error:
         seen.problem = error
+    if trained is not None:
+        seen.vocabulary, notes = trained.vocabulary, trained.notes
+    else:
+        seen.vocabulary, notes = read_tokenizer(request.home)
+    seen.notes += notes
     if seen.adapter is not None:
         try:
             seen.spectra = measure(seen.adapter.pairs)

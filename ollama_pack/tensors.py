@@ -1,8 +1,17 @@
 """What the tensors of an adapter are made from: those that lie in its files."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from ollama_pack.parts import Adapter, LoraPair, StoredTensor, Tensor
+
+_BLOCK = re.compile(r"\.(?:layers|h|blocks)\.([0-9]{1,6})\.")
+
+
+def block_of(module: str) -> int | None:
+    """Return the number of the block a module is in, ``model.layers.3.mlp`` → 3; None outside the blocks."""
+    match = _BLOCK.search(f"{module}.")
+    return int(match[1]) if match else None
 
 
 def leaves(tensor: Tensor) -> Iterator[Tensor]:

@@ -20,6 +20,7 @@ class FakeWeb:
         answers: path → status and headers, of what has no content.
         asked: path, range and authorisation of every request.
         ranges: whether it can send a part.
+        encodings: how the content was to come.
         sent: bytes of content, of all answers.
     """
 
@@ -28,6 +29,7 @@ class FakeWeb:
     answers: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     ranges: bool = True
+    encodings: set[str] = field(default_factory=set)
     sent: int = 0
 
     @property
@@ -68,6 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         web: FakeWeb = self.server.web
         wanted = self.headers.get("Range", "")
+        web.encodings.add(self.headers.get("Accept-Encoding", ""))
         web.asked.append((self.path, wanted, self.headers.get("Authorization", "")))
         if self.path in web.answers:
             status, headers = web.answers[self.path]

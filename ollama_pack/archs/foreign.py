@@ -1,13 +1,11 @@
 """Architectures whose classes come with their models, not with transformers."""
 
-from ollama_pack.archs.layouts import HEAD, fused_attention, gated_decoder, plain
+from ollama_pack.archs.layouts import HEAD, attention, embedding, fused_attention, gated, gated_decoder, plain
 from ollama_pack.archs.orders import rope_k, rope_q
-from ollama_pack.archs.row import Arch, Kind, Weight
+from ollama_pack.archs.row import Arch, Weight
 
 _BLOCK = "transformer.h.{i}"
-_EMBEDDING = Weight(
-    "transformer.wte", "token_embd", None, ("vocab", "hidden"), optional=True, kind=Kind.EMBEDDING
-)
+_EMBEDDING = embedding("transformer.wte")
 
 MINICPM = Arch(name="minicpm", classes=("MiniCPMForCausalLM",), weights=gated_decoder(rope_q, rope_k))
 ORION = Arch(name="orion", classes=("OrionForCausalLM",), weights=gated_decoder())
@@ -15,13 +13,8 @@ EXAONE = Arch(
     name="exaone",
     classes=("ExaoneForCausalLM",),
     weights=(
-        Weight(f"{_BLOCK}.attn.attention.q_proj", "blk.{i}.attn_q", None, ("heads", "hidden")),
-        Weight(f"{_BLOCK}.attn.attention.k_proj", "blk.{i}.attn_k", None, ("kv_heads", "hidden")),
-        Weight(f"{_BLOCK}.attn.attention.v_proj", "blk.{i}.attn_v", None, ("kv_heads", "hidden")),
-        Weight(f"{_BLOCK}.attn.attention.out_proj", "blk.{i}.attn_output", None, ("hidden", "heads")),
-        Weight(f"{_BLOCK}.mlp.c_fc_0", "blk.{i}.ffn_gate", None, ("feed_forward", "hidden")),
-        Weight(f"{_BLOCK}.mlp.c_fc_1", "blk.{i}.ffn_up", None, ("feed_forward", "hidden")),
-        Weight(f"{_BLOCK}.mlp.c_proj", "blk.{i}.ffn_down", None, ("hidden", "feed_forward")),
+        *attention(module=f"{_BLOCK}.attn.attention", output="out_proj"),
+        *gated(f"{_BLOCK}.mlp", names=("c_fc_0", "c_fc_1", "c_proj")),
         HEAD,
         _EMBEDDING,
     ),

@@ -5,13 +5,15 @@ from ollama_pack.archs.layouts import (
     HEAD,
     LAYER,
     attention,
+    embedding,
     experts,
     fused_attention,
     fused_gate,
     gated,
+    head,
     router,
 )
-from ollama_pack.archs.row import Arch, Kind, Weight
+from ollama_pack.archs.row import Arch, Weight
 
 _ENCODER = "transformer.encoder.layers.{i}"
 
@@ -28,15 +30,8 @@ CHATGLM = Arch(
         *fused_attention(f"{_ENCODER}.self_attention", "query_key_value", "dense"),
         Weight(f"{_ENCODER}.mlp.dense_h_to_4h", "blk.{i}.ffn_up", None, ("unknown", "hidden")),
         Weight(f"{_ENCODER}.mlp.dense_4h_to_h", "blk.{i}.ffn_down", None, ("hidden", "feed_forward")),
-        Weight("transformer.output_layer", "output", None, ("vocab", "hidden"), optional=True),
-        Weight(
-            "transformer.embedding.word_embeddings",
-            "token_embd",
-            None,
-            ("vocab", "hidden"),
-            optional=True,
-            kind=Kind.EMBEDDING,
-        ),
+        head("transformer.output_layer"),
+        embedding("transformer.embedding.word_embeddings"),
     ),
 )
 GLM4MOE = Arch(

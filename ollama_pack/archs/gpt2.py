@@ -1,6 +1,7 @@
 """GPT-2: its weights are Conv1D, stored in × out, but PEFT keeps A and B as for any linear weight."""
 
-from ollama_pack.archs.row import Arch, Kind, Weight
+from ollama_pack.archs.layouts import HEAD, embedding
+from ollama_pack.archs.row import Arch, Weight
 
 _BLOCK = "transformer.h.{i}"
 
@@ -13,9 +14,7 @@ GPT2 = Arch(
         Weight(f"{_BLOCK}.attn.c_proj", "blk.{i}.attn_output", None, ("hidden", "hidden")),
         Weight(f"{_BLOCK}.mlp.c_fc", "blk.{i}.ffn_up", None, ("feed_forward", "hidden")),
         Weight(f"{_BLOCK}.mlp.c_proj", "blk.{i}.ffn_down", None, ("hidden", "feed_forward")),
-        Weight("lm_head", "output", None, ("vocab", "hidden"), optional=True),
-        Weight(
-            "transformer.wte", "token_embd", None, ("vocab", "hidden"), optional=True, kind=Kind.EMBEDDING
-        ),
+        HEAD,
+        embedding("transformer.wte"),
     ),
 )

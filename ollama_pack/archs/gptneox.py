@@ -1,8 +1,8 @@
 """GPT-NeoX and Pythia: q, k and v of each head together, which llama.cpp wants apart."""
 
-from ollama_pack.archs.layouts import fused_attention, plain
+from ollama_pack.archs.layouts import HEAD, embedding, fused_attention, head, plain
 from ollama_pack.archs.orders import grouped_qkv
-from ollama_pack.archs.row import Arch, Kind, Weight
+from ollama_pack.archs.row import Arch
 
 _LAYER = "gpt_neox.layers.{i}"
 
@@ -12,10 +12,8 @@ GPTNEOX = Arch(
     weights=(
         *fused_attention(f"{_LAYER}.attention", "query_key_value", "dense", grouped_qkv),
         *plain(f"{_LAYER}.mlp", "dense_h_to_4h", "dense_4h_to_h"),
-        Weight("lm_head", "output", None, ("vocab", "hidden"), optional=True),
-        Weight("embed_out", "output", None, ("vocab", "hidden"), optional=True),
-        Weight(
-            "gpt_neox.embed_in", "token_embd", None, ("vocab", "hidden"), optional=True, kind=Kind.EMBEDDING
-        ),
+        HEAD,
+        head("embed_out"),
+        embedding("gpt_neox.embed_in"),
     ),
 )

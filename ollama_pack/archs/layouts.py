@@ -11,33 +11,45 @@ Rows = Callable[[Base], Order] | None
 LAYER = "model.layers.{i}"
 
 
-def attention(q_rows: Rows = None, k_rows: Rows = None) -> tuple[Weight, ...]:
+def attention(
+    q_rows: Rows = None, k_rows: Rows = None, module: str = f"{LAYER}.self_attn", output: str = "o_proj"
+) -> tuple[Weight, ...]:
     """Return separate weights of q, k, v and the output, as all decoders after Llama have them.
 
     Args:
         q_rows: the row order of the query weight; None where both sides agree.
         k_rows: the row order of the key weight.
+        module: what Hugging Face calls the attention.
+        output: the name of the weight behind it.
     """
     return (
-        Weight(f"{LAYER}.self_attn.q_proj", "blk.{i}.attn_q", q_rows, ("heads", "hidden")),
-        Weight(f"{LAYER}.self_attn.k_proj", "blk.{i}.attn_k", k_rows, ("kv_heads", "hidden")),
-        Weight(f"{LAYER}.self_attn.v_proj", "blk.{i}.attn_v", None, ("kv_heads", "hidden")),
-        Weight(f"{LAYER}.self_attn.o_proj", "blk.{i}.attn_output", None, ("hidden", "heads")),
+        Weight(f"{module}.q_proj", "blk.{i}.attn_q", q_rows, ("heads", "hidden")),
+        Weight(f"{module}.k_proj", "blk.{i}.attn_k", k_rows, ("kv_heads", "hidden")),
+        Weight(f"{module}.v_proj", "blk.{i}.attn_v", None, ("kv_heads", "hidden")),
+        Weight(f"{module}.{output}", "blk.{i}.attn_output", None, ("hidden", "heads")),
     )
 
 
-def gated(module: str, suffix: str = "", size: str = "feed_forward") -> tuple[Weight, ...]:
+GATED = ("gate_proj", "up_proj", "down_proj")
+"""What most families call the gate, what it gates, and the weight behind both."""
+
+
+def gated(
+    module: str, suffix: str = "", size: str = "feed_forward", names: tuple[str, str, str] = GATED
+) -> tuple[Weight, ...]:
     """Return the three weights of a gated feed-forward block.
 
     Args:
         module: what Hugging Face calls the block, ``model.layers.{i}.mlp``.
         suffix: what llama.cpp puts behind its names, ``_shexp`` for experts that always act.
         size: name of its inner size.
+        names: of the gate, of what it gates, and of the weight behind both.
     """
+    gate, up, down = names
     return (
-        Weight(f"{module}.gate_proj", f"blk.{{i}}.ffn_gate{suffix}", None, (size, "hidden")),
-        Weight(f"{module}.up_proj", f"blk.{{i}}.ffn_up{suffix}", None, (size, "hidden")),
-        Weight(f"{module}.down_proj", f"blk.{{i}}.ffn_down{suffix}", None, ("hidden", size)),
+        Weight(f"{module}.{gate}", f"blk.{{i}}.ffn_gate{suffix}", None, (size, "hidden")),
+        Weight(f"{module}.{up}", f"blk.{{i}}.ffn_up{suffix}", None, (size, "hidden")),
+        Weight(f"{module}.{down}", f"blk.{{i}}.ffn_down{suffix}", None, ("hidden", size)),
     )
 
 
@@ -128,10 +140,17 @@ def router(module: str) -> Weight:
     return Weight(module, "blk.{i}.ffn_gate_inp", None, ("experts", "hidden"))
 
 
-HEAD = Weight("lm_head", "output", None, ("vocab", "hidden"), optional=True)
-EMBEDDING = Weight(
-    "model.embed_tokens", "token_embd", None, ("vocab", "hidden"), optional=True, kind=Kind.EMBEDDING
-)
+def head(module: str) -> Weight:
+    """Return the weight of the output head, which a base may lack."""
+    return Weight(module, "output", None, ("vocab", "hidden"), optional=True)
+
+
+def embedding(module: str) -> Weight:
+    """Return the weight in which tokens are looked up."""
+    return Weight(module, "token_embd", None, ("vocab", "hidden"), optional=True, kind=Kind.EMBEDDING)
+
+
+HEAD, EMBEDDING = head("lm_head"), embedding("model.embed_tokens")
 
 
 def gated_decoder(q_rows: Rows = None, k_rows: Rows = None) -> tuple[Weight, ...]:

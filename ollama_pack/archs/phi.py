@@ -1,14 +1,13 @@
 """Phi 1 to 4: separate weights at first, then q, k and v in one, and gate and up in one, on both sides."""
 
 from ollama_pack.archs.layouts import EMBEDDING, HEAD, LAYER, attention, fused_attention, fused_gate, plain
-from ollama_pack.archs.row import Arch, Weight
+from ollama_pack.archs.row import Arch
 
 PHI2 = Arch(
     name="phi2",
     classes=("PhiForCausalLM",),
     weights=(
-        *attention()[:3],
-        Weight(f"{LAYER}.self_attn.dense", "blk.{i}.attn_output", None, ("hidden", "heads")),
+        *attention(output="dense"),
         *plain(f"{LAYER}.mlp", "fc1", "fc2"),
         HEAD,
         EMBEDDING,

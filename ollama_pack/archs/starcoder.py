@@ -1,7 +1,7 @@
 """StarCoder 1 and 2: no gate; the first has q, k and v in one, on both sides."""
 
-from ollama_pack.archs.layouts import EMBEDDING, HEAD, LAYER, attention, fused_attention, plain
-from ollama_pack.archs.row import Arch, Kind, Weight
+from ollama_pack.archs.layouts import EMBEDDING, HEAD, LAYER, attention, embedding, fused_attention, plain
+from ollama_pack.archs.row import Arch
 
 _BLOCK = "transformer.h.{i}"
 
@@ -13,9 +13,7 @@ STARCODER = Arch(
         *fused_attention(f"{_BLOCK}.attn", "c_attn", "c_proj"),
         *plain(f"{_BLOCK}.mlp", "c_fc", "c_proj"),
         HEAD,
-        Weight(
-            "transformer.wte", "token_embd", None, ("vocab", "hidden"), optional=True, kind=Kind.EMBEDDING
-        ),
+        embedding("transformer.wte"),
     ),
 )
 STARCODER2 = Arch(

@@ -8,13 +8,13 @@ import click
 
 from ollama_pack.cli import options
 from ollama_pack.cli.documents import outcome_facts, plan_facts
-from ollama_pack.cli.speech import Speaker, megabytes, print_json
+from ollama_pack.cli.speech import Speaker, print_json
+from ollama_pack.files import megabytes
 from ollama_pack.parts import Receipt
 
 if TYPE_CHECKING:
     from ollama_pack.pipeline import Request
 
-ALL = "all"
 SPARE = "127.0.0.1:11435"
 
 
@@ -52,6 +52,7 @@ def command(**chosen: Any) -> None:
     """
     from ollama_pack.gathering import requests_for
     from ollama_pack.pipeline import settle
+    from ollama_pack.runs.checkpoints import ALL
 
     speaker = Speaker.of(chosen)
     request, which = options.request_from(chosen), chosen["checkpoint"]

@@ -1,18 +1,19 @@
 """``ollama-pack checkpoints``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ollama_pack.cli import options
-from ollama_pack.cli.speech import megabytes, print_json
+from ollama_pack.cli.documents import checkpoint_facts
+from ollama_pack.cli.speech import print_json
 from ollama_pack.errors import printable
+from ollama_pack.files import megabytes
 
 if TYPE_CHECKING:
     from ollama_pack.runs.checkpoints import Checkpoint
 
-PIECES = ("optimizer", "scheduler", "random numbers", "log")
 COLUMNS = "{:>8}  {:>7}  {:>8}  {:>9}  {:>9}  {:>10}  {:<9}  {:<12}  {}"
 
 
@@ -35,7 +36,7 @@ def command(*, directory: Path, as_json: bool) -> None:
     found = list_checkpoints(directory)
     twin = twin_of(weights_in(directory), found)
     if as_json:
-        rows = [facts_of(each, is_root=each is twin) for each in found]
+        rows = [{**checkpoint_facts(each, is_root=each is twin), "digest": each.digest()} for each in found]
         print_json("checkpoints", {"directory": directory.as_posix(), "checkpoints": rows})
         return
     if not found:
@@ -65,27 +66,5 @@ def remarks(each: "Checkpoint", *, is_root: bool) -> list[str]:
     """Return what else there is to say of a checkpoint."""
     found = ["the best"] if each.is_best else []
     found += ["the adapter at the top is this one"] if is_root else []
-    found += ["no weights"] if each.weights is None else []
-    found += [f"no {piece}" for piece in PIECES if piece not in each.states]
+    found += [f"no {piece}" for piece in each.lacks]
     return found + ([printable(each.note)] if each.note else [])
-
-
-def facts_of(each: "Checkpoint", *, is_root: bool) -> dict[str, Any]:
-    """Return what there is to know of a checkpoint."""
-    log = each.log
-    return {
-        "name": each.name,
-        "step": each.step,
-        "epoch": log.epoch if log else None,
-        "loss": log.last("loss") if log else None,
-        "eval_loss": log.last("eval_loss") if log else None,
-        "learning_rate": log.last("learning_rate") if log else None,
-        "best": each.is_best,
-        "best_metric": log.best_metric if log else None,
-        "digest": each.digest(),
-        "is_root": is_root,
-        "resumable": each.resumable,
-        "states": list(each.states),
-        "size": each.size,
-        "note": each.note,
-    }

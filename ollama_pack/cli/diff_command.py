@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ollama_pack.cli import options
-from ollama_pack.cli.run_view import shown
 from ollama_pack.cli.speech import print_json
+from ollama_pack.errors import one_line
 
 if TYPE_CHECKING:
     from ollama_pack.comparing import Change, Difference
@@ -64,7 +64,8 @@ def _kinds(found: "Difference") -> Iterator[str]:
         angle = f"{cosines[0]:.4f}…{cosines[-1]:.4f}" if cosines else "-"
         sizes = [_middle([getattr(each, side) for each in changes]) for side in ("before", "after")]
         norms = f"{sizes[0][0]} → {sizes[1][0]}"
-        yield f"{shown(kind):<14} {len(changes):>7}  {angle:<20}  {norms:<22}  {sizes[0][1]} → {sizes[1][1]}"
+        used = f"{sizes[0][1]} → {sizes[1][1]}"
+        yield f"{one_line(kind):<14} {len(changes):>7}  {angle:<20}  {norms:<22}  {used}"
 
 
 def _middle(spectra: "list[Spectrum | None]") -> tuple[str, str]:
@@ -83,18 +84,18 @@ def _modules(found: "Difference") -> Iterator[str]:
         norms = [f"{each.norm:.4g}" if each else "-" for each in (change.before, change.after)]
         used = "→".join(str(each.used) if each else "-" for each in (change.before, change.after))
         shapes = f"  shapes {change.shapes[0]} and {change.shapes[1]}" if change.shapes else ""
-        yield f"{angle:>8}  {norms[0]:>9}  {norms[1]:>9}  {used:>10}  {shown(change.module)}{shapes}"
+        yield f"{angle:>8}  {norms[0]:>9}  {norms[1]:>9}  {used:>10}  {one_line(change.module)}{shapes}"
 
 
 def _settings(found: "Difference") -> Iterator[str]:
     if found.settings:
         yield ""
     for key, (before, after) in found.settings.items():
-        yield f"{shown(key)}: {_short(before)} → {_short(after)}"
+        yield f"{one_line(key)}: {_short(before)} → {_short(after)}"
 
 
 def _short(value: Any) -> str:
-    text = shown(json.dumps(value, ensure_ascii=False))
+    text = one_line(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 

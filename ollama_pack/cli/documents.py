@@ -10,6 +10,7 @@ from ollama_pack.tensors import dtypes_of, trained_tensors
 
 if TYPE_CHECKING:
     from ollama_pack.pipeline import Outcome, Work
+    from ollama_pack.runs.checkpoints import Checkpoint
 
 
 def adapter_facts(adapter: Adapter) -> dict[str, Any]:
@@ -110,4 +111,24 @@ def plan_facts(work: "Work", plan: Plan) -> dict[str, Any]:
             "items": [{"what": item, "bytes": size} for item, size in plan.items],
             "bytes": plan.total,
         },
+    }
+
+
+def checkpoint_facts(each: "Checkpoint", *, is_root: bool) -> dict[str, Any]:
+    """Return what there is to know of a checkpoint without reading its weights."""
+    log = each.log
+    return {
+        "name": each.name,
+        "step": each.step,
+        "epoch": log.epoch if log else None,
+        "loss": log.last("loss") if log else None,
+        "eval_loss": log.last("eval_loss") if log else None,
+        "learning_rate": log.last("learning_rate") if log else None,
+        "best": each.is_best,
+        "best_metric": log.best_metric if log else None,
+        "is_root": is_root,
+        "resumable": each.resumable,
+        "states": list(each.states),
+        "size": each.size,
+        "note": each.note,
     }

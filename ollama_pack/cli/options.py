@@ -153,7 +153,7 @@ proof = together(
     click.option(
         "--online",
         is_flag=True,
-        help="Ask Hugging Face or Ollama's registry about a base that nothing here knows; kilobytes.",
+        help="Ask Hugging Face or Ollama's registry about a base that nothing here knows.",
     ),
 )
 outtype = click.option(

@@ -1,17 +1,16 @@
 """How `inspect` shows a training run."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ollama_pack.cli.checkpoints_command import facts_of as checkpoint_facts
-from ollama_pack.cli.documents import adapter_facts, base_facts
+from ollama_pack.cli.documents import adapter_facts, base_facts, checkpoint_facts
 from ollama_pack.cli.plots import sparkline
-from ollama_pack.cli.speech import lines_of, megabytes, print_json
-from ollama_pack.errors import printable
+from ollama_pack.cli.speech import lines_of, print_json
+from ollama_pack.errors import one_line, printable
+from ollama_pack.files import megabytes
 
 if TYPE_CHECKING:
     from ollama_pack.agreement import Vocabulary
@@ -40,20 +39,15 @@ def explain(directory: Path, name: str, *, as_json: bool) -> None:
         facts = {"name": name, "kind": role.kind, "role": role.title, "use": role.use, "words": role.words}
         print_json("file", {**facts, "there": path.exists(), "pickle": pickle and _pickle_facts(pickle)})
         return
-    click.echo(f"{shown(name)}: {role.title}")
+    click.echo(f"{one_line(name)}: {role.title}")
     click.echo(f"  {role.words}")
     click.echo(f"  A build: {role.use}.")
     if role.pickle:
         click.echo("  It is a pickle: whoever loads it runs what is in it. ollama-pack never loads it.")
     if pickle is not None:
-        click.echo(f"  This one: {shown(str(pickle))}.")
+        click.echo(f"  This one: {one_line(str(pickle))}.")
     if not path.exists():
-        click.echo(f"  There is no such file in {shown(str(directory))}.")
-
-
-def shown(text: str) -> str:
-    """Return a text that stays on its line, whatever is in it."""
-    return printable(text).replace("\n", "\\n")
+        click.echo(f"  There is no such file in {one_line(str(directory))}.")
 
 
 def show_run(seen: "Survey", *, verbose: bool) -> None:
@@ -61,7 +55,6 @@ def show_run(seen: "Survey", *, verbose: bool) -> None:
     for line in _tree(seen, verbose=verbose):
         click.echo(line)
     click.echo()
-    label = "adapter"
     for stage, value in (("adapter", seen.adapter), ("base", seen.base)):
         if value is None:
             continue
@@ -75,12 +68,11 @@ def show_run(seen: "Survey", *, verbose: bool) -> None:
     if seen.checkpoints:
         _say("checkpoints", *_checkpoints(seen))
     for note in seen.notes:
-        _say("note", shown(note))
+        _say("note", one_line(note))
     for name, pickle in seen.suspicious.items():
-        _say("warning", f"{shown(name)}: {shown(str(pickle))}")
+        _say("warning", f"{one_line(name)}: {one_line(str(pickle))}")
     if seen.problem is None:
-        label = f"would make the model {seen.name}"
-        _say("build", label)
+        _say("build", f"would make the model {seen.name}")
     else:
         _say("build", f"would fail with exit code {seen.problem.exit_code}:", *str(seen.problem).splitlines())
 
@@ -92,16 +84,15 @@ def _say(label: str, *lines: str) -> None:
 
 
 def _tree(seen: "Survey", *, verbose: bool) -> Iterator[str]:
+    inside = {} if verbose else seen.tree.kinds()
     for file in seen.tree.files:
         if not (file.top or verbose):
             continue
         title = f"{file.role.title}, a link" if file.link else file.role.title
-        if file.name.endswith("/"):
-            inside = seen.tree.below(file)
-            kinds = Counter(each.role.kind for each in inside)
+        if kinds := inside.get(file.name):
             told = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
-            title = f"{title}: {told}" if inside and not verbose else title
-        yield f"{megabytes(file.size):>10}  {file.use:<8}  {shown(file.name):<28}  {title}"
+            title = f"{title}: {told}"
+        yield f"{megabytes(file.size):>10}  {file.use:<8}  {one_line(file.name):<28}  {title}"
     if seen.tree.more:
         yield f"{'':>10}  {'':<8}  and {seen.tree.more} more, which were not looked at"
 

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,14 +11,13 @@ import click
 
 from ollama_pack.cli.progress import Bars
 from ollama_pack.errors import PackError, printable
+from ollama_pack.files import megabytes
 from ollama_pack.modelfile import Modelfile
 from ollama_pack.parts import Adapter, Base, LoraFile, Receipt, Report
-from ollama_pack.tensors import dtypes_of, trained_tensors
+from ollama_pack.tensors import block_of, dtypes_of, trained_tensors
 
 SCHEMA_VERSION = 1
 STAGE_WIDTH = 10
-
-_LAYER = re.compile(r"\.(?:layers|h|blocks)\.([0-9]{1,6})\.")
 
 
 class Speaker:
@@ -132,7 +130,7 @@ def _adapter(adapter: Adapter) -> Lines:
 
 
 def _extent(adapter: Adapter) -> str:
-    layers = {int(match[1]) for pair in adapter.pairs if (match := _LAYER.search(pair.module))}
+    layers = {block_of(pair.module) for pair in adapter.pairs} - {None}
     count = sum(math.prod(leaf.shape) for leaf in trained_tensors(adapter))
     return f"parameters: {count:,}" + (f", in {len(layers)} layers" if layers else "")
 
@@ -154,8 +152,3 @@ def _base(base: Base) -> Lines:
 
 def _span(values: list[int] | list[float]) -> str:
     return f"{values[0]:g}" if len(values) == 1 else f"{values[0]:g}–{values[-1]:g}"
-
-
-def megabytes(size: int) -> str:
-    """Return a size for people."""
-    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"

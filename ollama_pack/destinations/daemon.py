@@ -1,9 +1,9 @@
 """A running Ollama daemon, spoken to through the official ``ollama`` client.
 
-The only file here that touches ``ollama`` and ``httpx``, and both are imported when a daemon is first spoken
-to. What the client (0.6) does not offer goes to the same address with plain ``httpx``: asking for a blob,
-sending one with progress, the version, a model's ``renderer``, ``parser`` and ``requires``, and what it is
-shown to consist of.
+The only file that touches ``ollama``, which is imported with ``httpx`` when a daemon is first spoken to. What
+the client (0.6) does not offer goes to the same address with plain ``httpx``: asking for a blob, sending one
+with progress, the version, a model's ``renderer``, ``parser`` and ``requires``, and what it is shown to
+consist of.
 """
 
 import contextlib

@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import httpx
-
 from ollama_pack.destinations.layers import MANIFEST_TYPE, Image
 from ollama_pack.errors import DestinationError
 from ollama_pack.names import ModelName
@@ -84,6 +82,8 @@ def is_served(name: ModelName) -> bool:
 
     One that is slow to answer counts as serving.
     """
+    import httpx
+
     try:
         with httpx.Client(trust_env=False, timeout=ANSWER_SECONDS) as client:
             return client.options(f"http://{name.host}/v2/{name.namespace}/{name.model}/").is_success

@@ -8,9 +8,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ollama_pack.errors import UnsupportedError, natural_key, printable
+from ollama_pack.errors import UnsupportedError, natural_key, one_line
 from ollama_pack.runs.log import Curve
 from ollama_pack.spectra import Spectrum
+from ollama_pack.tensors import block_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +37,6 @@ _STYLE: Any = {
     "grid.linewidth": 0.5,
     "legend.frameon": False,
 }
-_LAYER = re.compile(r"\.([0-9]{1,6})\.")
 WIDTH = 9.0
 
 
@@ -104,7 +104,7 @@ def draw_sizes(spectra: Sequence[Spectrum]) -> str:
             axes.add_patch(Rectangle(corner, 0.94, 0.9, facecolor=SERIES[0], alpha=0.06 + 0.94 * norm / most))
         axes.set_xlim(0, len(layers))
         axes.set_ylim(len(kinds), 0)
-        axes.set_yticks([index + 0.45 for index in range(len(kinds))], [_text(kind) for kind in kinds])
+        axes.set_yticks([index + 0.45 for index in range(len(kinds))], [one_line(kind) for kind in kinds])
         every = max(1, len(layers) // 16)
         shown = list(range(0, len(layers), every))
         axes.set_xticks([index + 0.47 for index in shown], [_layer_name(layers[index]) for index in shown])
@@ -132,7 +132,7 @@ def draw_spectra(spectra: Sequence[Spectrum]) -> str:
                 "marker": "o" if longest < 40 else None,
                 "markersize": 3,
             }
-            axes.plot(range(1, longest + 1), medians, style, label=_text(kind), **how)
+            axes.plot(range(1, longest + 1), medians, style, label=one_line(kind), **how)
         axes.set_xlabel("direction")
         axes.set_ylabel("singular value / the largest")
         axes.set_ylim(0, 1.05)
@@ -147,8 +147,8 @@ def kind_of(each: Spectrum) -> str:
 
 def layer_of(each: Spectrum) -> int:
     """Return the number of the layer a module is in, −1 where it is in none."""
-    match = _LAYER.search(f".{each.module}.")
-    return int(match[1]) if match else -1
+    block = block_of(each.module)
+    return -1 if block is None else block
 
 
 def _layer_name(layer: int) -> str:
@@ -162,11 +162,6 @@ def _median(values: Sequence[float]) -> float:
 def _line(axes: "Axes", curve: Curve, **how: Any) -> None:  # noqa: ANN401 — matplotlib's own words
     axes.plot([step for step, _ in curve], [value for _, value in curve], **how)
     axes.grid(axis="y")
-
-
-def _text(name: str) -> str:
-    """Return a name that every reader of SVG takes."""
-    return printable(name).replace("\n", " ")
 
 
 def _style() -> Any:  # noqa: ANN401 — a context of matplotlib

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ollama_pack.errors import RefusedError, printable
-from ollama_pack.files import whole_file
+from ollama_pack.errors import RefusedError, one_line, printable
+from ollama_pack.files import megabytes, whole_file
 from ollama_pack.reporting.charts import draw_sizes, draw_spectra, draw_training, require_library
 from ollama_pack.surveying import Survey
 from ollama_pack.tensors import dtypes_of
@@ -49,10 +49,10 @@ def render_report(seen: Survey) -> str:
     marks = [(each.step, each.is_best) for each in seen.checkpoints]
     page = Environment(autoescape=True, undefined=StrictUndefined).from_string(TEMPLATE.read_text("utf-8"))
     return page.render(
-        title=_line(seen.name or seen.directory.resolve().name),
+        title=one_line(seen.name or seen.directory.resolve().name),
         problem=seen.problem is not None,
         verdict=_verdict(seen),
-        warnings=[_line(f"{name}: {pickle}") for name, pickle in seen.suspicious.items()],
+        warnings=[one_line(f"{name}: {pickle}") for name, pickle in seen.suspicious.items()],
         facts=list(_facts(seen)),
         # The drawings are ours; every text in them went through matplotlib, which escapes it.
         training=Markup(draw_training(curves, marks)) if drawn else "",
@@ -61,13 +61,18 @@ def render_report(seen: Survey) -> str:
         spectra=Markup(draw_spectra(seen.spectra)) if seen.spectra else "",
         largest=f"{max((each.norm for each in seen.spectra), default=0.0):.4g}",
         weights=[
-            {"module": _line(each.module), "norm": f"{each.norm:.4g}", "used": each.used, "rank": each.rank}
+            {
+                "module": one_line(each.module),
+                "norm": f"{each.norm:.4g}",
+                "used": each.used,
+                "rank": each.rank,
+            }
             for each in seen.spectra
         ],
         files=[
             {
-                "name": _line(file.name),
-                "size": _bytes(file.size),
+                "name": one_line(file.name),
+                "size": megabytes(file.size),
                 "use": file.use,
                 "title": file.role.title,
                 "words": file.role.words,
@@ -76,10 +81,6 @@ def render_report(seen: Survey) -> str:
         ],
         more=seen.tree.more + max(0, len(seen.tree.files) - MOST_FILES),
     )
-
-
-def _line(text: str) -> str:
-    return printable(text).replace("\n", "\\n")
 
 
 def _verdict(seen: Survey) -> str:
@@ -96,12 +97,12 @@ def _facts(seen: Survey) -> Iterator[tuple[str, str]]:
         yield "rank", "/".join(map(str, sorted({pair.rank for pair in adapter.pairs})))
         yield "scale", " – ".join(scales[:: max(1, len(scales) - 1)])
         yield "weights", f"{len(adapter.pairs)}, stored as {'/'.join(dtypes_of(adapter))}"
-        yield "trained on", _line(adapter.base_id or "not said")
+        yield "trained on", one_line(adapter.base_id or "not said")
         for note in adapter.notes:
-            yield "note", _line(note)
+            yield "note", one_line(note)
     if base is not None:
         named = base.tag or (base.gguf.name if base.gguf else base.source_id)
-        yield "base", _line(f"{named}: {base.arch}, {base.blocks} blocks, {base.heads} heads")
+        yield "base", one_line(f"{named}: {base.arch}, {base.blocks} blocks, {base.heads} heads")
     if seen.vocabulary is not None:
         yield "tokenizer", f"{len(seen.vocabulary.tokens)} tokens"
     if seen.log is not None:
@@ -120,11 +121,7 @@ def _checkpoints(seen: Survey) -> Iterator[dict[str, Any]]:
             "step": each.step,
             "loss": loss,
             "judged": judged,
-            "size": _bytes(each.size),
+            "size": megabytes(each.size),
             "resumable": "yes" if each.resumable else "no",
-            "remarks": ", ".join([*remarks, _line(each.note)] if each.note else remarks),
+            "remarks": ", ".join([*remarks, one_line(each.note)] if each.note else remarks),
         }
-
-
-def _bytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"

@@ -8,7 +8,7 @@ from pathlib import Path
 from ollama_pack.adapters.locate import MLX_FILE, PICKLE_FILE, WEIGHTS_FILE
 from ollama_pack.errors import InputError, PackError
 from ollama_pack.files import digest_of
-from ollama_pack.names import step_of
+from ollama_pack.names import step_in, step_of
 from ollama_pack.runs.log import Log, read_log
 from ollama_pack.runs.tree import list_files
 from ollama_pack.safetensors_io import read_safetensors
@@ -25,7 +25,7 @@ STATES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """Piece of a training's state → the files it may lie in."""
 
-NEEDED = frozenset({"optimizer", "scheduler", "log"})
+NEEDED = frozenset({"weights", "optimizer", "scheduler", "log"})
 """Pieces without which a trainer starts anew; without random numbers it goes on, with other ones."""
 
 
@@ -61,7 +61,13 @@ class Checkpoint:
     @property
     def resumable(self) -> bool:
         """Return whether training can go on from it."""
-        return self.weights is not None and set(self.states) >= NEEDED
+        return not NEEDED.intersection(self.lacks)
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """Return what of an adapter and of a training's state is not there."""
+        missing = [piece for piece, _ in STATES if piece not in self.states]
+        return tuple(missing if self.weights is not None else ["weights", *missing])
 
     def digest(self) -> str:
         """Return ``sha256:…`` of its weights, empty where it has none, or none that are whole.
@@ -133,7 +139,8 @@ def choose(directory: Path, which: str) -> tuple[Checkpoint, ...]:
             )
         return tuple(chosen)
     number = which.removeprefix("checkpoint-")
-    chosen = [each for each in there if number.isascii() and number.isdigit() and each.step == int(number)]
+    step = step_in(f"checkpoint-{number}")
+    chosen = [each for each in there if each.step == step]
     chosen.sort(key=lambda each: each.name != f"checkpoint-{number}")  # 007 is another one than 7
     if not chosen:
         raise InputError(

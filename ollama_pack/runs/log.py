@@ -8,7 +8,7 @@ from typing import Any
 
 from ollama_pack.errors import InputError
 from ollama_pack.files import read_json_object
-from ollama_pack.names import step_of
+from ollama_pack.names import step_in
 
 FILE = "trainer_state.json"
 MOST_POINTS = 1_000_000
@@ -72,7 +72,7 @@ def read_log(directory: Path) -> Log | None:
 def _checkpoint_in(path: object) -> str:
     """Return the name of a checkpoint at the end of a path, empty where there is none."""
     name = path.replace("\\", "/").rstrip("/").rpartition("/")[2] if isinstance(path, str) else ""
-    return name if step_of(Path(name)) is not None else ""
+    return name if step_in(name) is not None else ""
 
 
 def _measured(history: list[Any]) -> Iterator[tuple[float, str, float]]:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,10 +54,14 @@ class Tree:
     files: tuple[File, ...]
     more: int = 0
 
-    def below(self, directory: File) -> tuple[File, ...]:
-        """Return the files in one of its directories, however deep."""
-        inside = (file for file in self.files if file.name.startswith(directory.name))
-        return tuple(file for file in inside if not file.name.endswith("/"))
+    def kinds(self) -> dict[str, Counter[str]]:
+        """Return directory at the top → how many files of each kind lie in it, however deep."""
+        found: dict[str, Counter[str]] = {}
+        for file in self.files:
+            top, slash, rest = file.name.partition("/")
+            if rest and not rest.endswith("/"):
+                found.setdefault(top + slash, Counter())[file.role.kind] += 1
+        return found
 
 
 def list_files(directory: Path) -> Tree:

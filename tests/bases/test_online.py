@@ -263,3 +263,10 @@ def test_a_real_registry(tiny_gguf, tmp_path):
     finally:
         process.terminate()
         process.wait()
+
+
+def test_nothing_is_packed(web, tiny_gguf):
+    """A part of a file is asked for as it is: of a packed answer it would be another part."""
+    web.model("me/tiny", tiny_gguf.read_bytes())
+    registry_base(f"{web.host}/me/tiny")
+    assert web.encodings == {"identity"}

@@ -121,7 +121,7 @@ def test_hostile_texts(report, tmp_path):
     trained = write_run(
         tmp_path / "ada-lora", config={"base_model_name_or_path": HOSTILE, "peft_version": HOSTILE}
     )
-    for name in (HOSTILE.replace("/", "|").encode(), b"\xff\xfe", b"two\nlines", b"\x1b[31m", b"a\x00b"[:1]):
+    for name in (HOSTILE.replace("/", "|").encode(), b"\xff\xfe", b"two\nlines", b"\x1b[31m"):
         Path(os.fsdecode(os.fsencode(trained) + b"/" + name)).write_bytes(b"x")
     page = report(trained)
     assert "script" not in {tag for tag, _ in page.tags}

@@ -65,7 +65,7 @@ def test_which_is_meant(run):
     assert names("all") == ["checkpoint-10", "checkpoint-20", "checkpoint-30"]
 
 
-@pytest.mark.parametrize("which", ["40", "", "-1", "²", "1e1", "first"])
+@pytest.mark.parametrize("which", ["40", "", "-1", "²", "1e1", "first", "9" * 5000])
 def test_which_is_not_there(run, which):
     """Anything else is told, with what there is."""
     with pytest.raises(InputError, match="There is no checkpoint") as caught:

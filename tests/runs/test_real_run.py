@@ -1,5 +1,7 @@
 """A real training run, recorded by a script: every file of it is understood, and it can be built."""
 
+import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -112,4 +114,18 @@ def test_a_large_run(tmp_path, tiny_gguf):
     document = run("inspect", trained, "--base", tiny_gguf, "--json").document
     assert time.monotonic() - start < 30
     assert len(document["checkpoints"]) == 200
+    assert sum(each["size"] for each in document["checkpoints"]) > 50e9
+
+
+def test_large_adapters_in_checkpoints(tmp_path, tiny_gguf):
+    """Of 200 checkpoints with 50 GB of adapters, whole ones, none is read through by looking at the run."""
+    trained = write_run(tmp_path / "ada-lora", tuple(range(10, 2010, 10)))
+    entry = {"dtype": "F32", "shape": [1 << 16, 1000], "data_offsets": [0, 4000 << 16]}
+    header = json.dumps({"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight": entry}).encode()
+    for path in trained.glob("checkpoint-*/adapter_model.safetensors"):
+        path.write_bytes(len(header).to_bytes(8, "little") + header)
+        os.truncate(path, 8 + len(header) + (4000 << 16))
+    start = time.monotonic()
+    document = run("inspect", trained, "--base", tiny_gguf, "--json").document
+    assert time.monotonic() - start < 30
     assert sum(each["size"] for each in document["checkpoints"]) > 50e9

@@ -193,3 +193,13 @@ def test_no_directory(tmp_path, name):
     with pytest.raises(InputError, match="Cannot read the directory") as caught:
         list_files(tmp_path / name)
     assert caught.value.where == str(tmp_path / name)
+
+
+def test_kinds_of_many_directories(tmp_path):
+    """What lies in each directory is counted in one pass, however many there are."""
+    for number in range(3000):
+        (tmp_path / f"checkpoint-{number}").mkdir()
+        (tmp_path / f"checkpoint-{number}" / "optimizer.pt").touch()
+    kinds = list_files(tmp_path).kinds()
+    assert len(kinds) == 3000
+    assert kinds["checkpoint-7/"] == {"training state": 1}
