@@ -38,6 +38,18 @@ def rows_times(tensor: Tensor, vector: Tensor) -> MadeTensor:
     return made(tensor.shape, (tensor, vector), lambda numbers, by: numbers * by.reshape(-1, 1))
 
 
+def columns_taken(tensor: Tensor, order: Sequence[int]) -> MadeTensor:
+    """Return a tensor whose column j is column ``order[j]`` of another, in each matrix."""
+    index = np.asarray(order, np.intp)
+    return made((*tensor.shape[:-1], len(order)), (tensor,), lambda numbers: numbers[..., index])
+
+
+def rows_scaled(tensor: Tensor, by: Sequence[float]) -> MadeTensor:
+    """Return a tensor, each of its rows multiplied with a number of its own."""
+    column = np.asarray(by, np.float32)[:, None]
+    return made(tensor.shape, (tensor,), lambda numbers: numbers * column)
+
+
 def times(tensor: Tensor, factor: float) -> Tensor:
     """Return a tensor multiplied with a number; itself where that is 1."""
     if factor == 1.0:

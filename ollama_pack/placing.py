@@ -6,12 +6,12 @@ fits there, and the order of B's rows. Both the plan of a file and its proof sta
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ollama_pack.archs import Arch, Kind, Target, dimension, find_targets
 from ollama_pack.errors import InputError, listing
-from ollama_pack.factors import transposed
+from ollama_pack.factors import columns_taken, rows_scaled, transposed
 from ollama_pack.fates import Findings
 from ollama_pack.pairs import flipped, narrowed, stack_pairs
 from ollama_pack.parts import Adapter, Base, LoraPair, Tensor
@@ -45,6 +45,28 @@ class Place:
         return transposed(self.pair.a) if self.kind is Kind.EMBEDDING else self.pair.a
 
 
+@dataclass(frozen=True, slots=True)
+class _Aim:
+    """A pair on its way to one tensor.
+
+    Attributes:
+        pair: the way round that the base has its weight.
+        target: where it goes.
+        beside: every target of its module, itself among them; a fused module has several.
+        base: as the target's block has it.
+    """
+
+    pair: LoraPair
+    target: Target
+    beside: tuple[Target, ...]
+    base: Base
+
+    @property
+    def trained(self) -> tuple[int, int]:
+        """Return out × in of ΔW; of one expert."""
+        return self.pair.b.shape[-2], self.pair.a.shape[-1]
+
+
 def place_pairs(adapter: Adapter, base: Base, arch: Arch) -> tuple[Place, ...]:
     """Return where every pair of an adapter goes in a file for this base.
 
@@ -53,19 +75,17 @@ def place_pairs(adapter: Adapter, base: Base, arch: Arch) -> tuple[Place, ...]:
         UnsupportedError: a pair has no place, or llama.cpp would not apply it.
     """
     findings = Findings(adapter.weights)
-    aimed = [
-        (_fitted(pair, target, adapter, base), target) for pair, target in _aim(adapter, base, arch, findings)
-    ]
+    aims = [_fitted(aim, adapter) for aim in _aim(adapter, base, arch, findings)]
     findings.require_none()
     misfits: list[str] = []
-    _find_twins(aimed, findings)
-    for pair, target in aimed:
-        if resized := _resized(pair, target, base):
+    _find_twins(aims, findings)
+    for aim in aims:
+        if resized := _resized(aim):
             findings.add("resized", resized)
-        elif misfit := _misfit(pair, target, base):
-            misfits.append(f"{pair.module}: {misfit}")
+        elif misfit := _misfit(aim):
+            misfits.append(f"{aim.pair.module}: {misfit}")
     findings.require_none()
-    misfits += _uneven_stacks(aimed)
+    misfits += _uneven_stacks(aims)
     if misfits:
         raise InputError(
             listing(f"The adapter does not fit the base ({base.origin}):", misfits),
@@ -73,45 +93,56 @@ def place_pairs(adapter: Adapter, base: Base, arch: Arch) -> tuple[Place, ...]:
             hint="--base with the model the adapter was trained on; adapter_config.json names "
             + (adapter.base_id or "none"),
         )
-    return tuple(
-        Place(target.tensor, pair, target.weight.order(base, pair.b.shape[-2]), target.weight.kind)
-        for pair, target in _stacked(aimed, base)
-    )
+    return tuple(_place(aim) for aim in _stacked(aims))
 
 
-def _uneven_stacks(aimed: Sequence[tuple[LoraPair, Target]]) -> Iterator[str]:
+def _place(aim: _Aim) -> Place:
+    weight, pair = aim.target.weight, aim.pair
+    rows, columns = aim.trained
+    a, b = pair.a, pair.b
+    if weight.columns is not None:
+        a = columns_taken(a, weight.columns(aim.base, columns))
+    if weight.scale is not None:
+        b = rows_scaled(b, weight.scale(aim.base, rows))
+    order = None if weight.rows is None else weight.rows(aim.base, rows)
+    return Place(aim.target.tensor, replace(pair, a=a, b=b), order, weight.kind)
+
+
+def _uneven_stacks(aims: Sequence[_Aim]) -> Iterator[str]:
     """Yield which single experts of one weight differ in their size, which a base may not tell."""
     sizes: dict[str, tuple[int, int]] = {}
-    for pair, target in aimed:
-        trained = (pair.b.shape[-2], pair.a.shape[-1])
-        if target.expert >= 0 and sizes.setdefault(target.tensor, trained) != trained:
-            yield f"{pair.module}: {_times(trained)} adapts, {_times(sizes[target.tensor])} in another expert"
+    for aim in aims:
+        size = sizes.setdefault(aim.target.tensor, aim.trained)
+        if aim.target.expert >= 0 and size != aim.trained:
+            yield f"{aim.pair.module}: {_times(aim.trained)} adapts, {_times(size)} in another expert"
 
 
-def _find_twins(aimed: Sequence[tuple[LoraPair, Target]], findings: Findings) -> None:
+def _find_twins(aims: Sequence[_Aim], findings: Findings) -> None:
     """Find modules that are one weight under two names; single experts of one weight are none."""
     taken: dict[str, dict[int, LoraPair]] = {}
-    for pair, target in aimed:
-        others = taken.setdefault(target.tensor, {})
-        clash = [each for expert, each in others.items() if target.expert in (expert, -1) or expert == -1]
+    for aim in aims:
+        pair, expert = aim.pair, aim.target.expert
+        others = taken.setdefault(aim.target.tensor, {})
+        clash = [each for number, each in others.items() if expert in (number, -1) or number == -1]
         if clash:
             alone = clash[0].a.path == pair.a.path  # the pairs of a sum are of several files
             findings.add("twice" if alone else "sum-apart", f"{clash[0].module} and {pair.module}")
-        others[target.expert] = pair
+        others[expert] = pair
 
 
-def _aim(adapter: Adapter, base: Base, arch: Arch, findings: Findings) -> Iterator[tuple[LoraPair, Target]]:
+def _aim(adapter: Adapter, base: Base, arch: Arch, findings: Findings) -> Iterator[_Aim]:
     """Yield each pair with each tensor it goes into."""
     for pair in adapter.pairs:
         targets = find_targets(arch, pair.module)
         if not targets:
             findings.add("no-place", pair.module)
         for target in targets:
-            rule = _why_not(target, base)
+            own = base.of_block(target.block)
+            rule = _why_not(target, own)
             if rule:
                 findings.add(rule, pair.module)
             else:
-                yield pair, target
+                yield _Aim(pair, target, targets, own)
 
 
 def _why_not(target: Target, base: Base) -> str:
@@ -133,28 +164,33 @@ def _experts(target: Target, base: Base) -> int:
     return shape[0] if len(shape) == 3 else base.experts
 
 
-def _wanted(target: Target, base: Base) -> tuple[int, int]:
+def _wanted(aim: _Aim) -> tuple[int, int]:
     """Return out × in of one matrix that B·A must have, 0 where it is unknown."""
+    sizes = [_size(target, aim.base) for target in aim.beside]
+    out, width = sum(out for out, _ in sizes), sizes[0][1]
+    return (out if all(out for out, _ in sizes) else 0), width
+
+
+def _size(target: Target, base: Base) -> tuple[int, int]:
+    """Return out × in of one matrix of a tensor, 0 where it is unknown."""
     out, width = (dimension(size, base) for size in target.weight.shape)
     if base.tensors is not None and target.tensor in base.tensors:
         out, width = base.tensors[target.tensor][-2:]
-    if target.weight.kind is Kind.EMBEDDING:
-        out, width = width, out
-    return out * (1 if target.weight.split is None else 2), width
+    return (width, out) if target.weight.kind is Kind.EMBEDDING else (out, width)
 
 
-def _fitted(pair: LoraPair, target: Target, adapter: Adapter, base: Base) -> LoraPair:
+def _fitted(aim: _Aim, adapter: Adapter) -> _Aim:
     """Return a pair the way round that the base has its weight, and no wider."""
-    out, width = _wanted(target, base)
-    if adapter.method == CUTS_COLUMNS and 0 < width < pair.a.shape[-1]:
-        return narrowed(pair, width)
-    trained = (pair.b.shape[-2], pair.a.shape[-1])
-    if target.weight.kind is Kind.LINEAR or target.expert >= 0 or trained[::-1] != (out, width):
-        return pair
+    out, width = _wanted(aim)
+    kind, trained = aim.target.weight.kind, aim.trained
+    if adapter.method == CUTS_COLUMNS and 0 < width < trained[1]:
+        return replace(aim, pair=narrowed(aim.pair, width))
+    if kind is Kind.LINEAR or aim.target.expert >= 0 or trained[::-1] != (out, width):
+        return aim
     square = trained == (out, width)
-    if square and not (target.weight.kind is Kind.EXPERTS and _swaps(adapter.config)):
-        return pair
-    return flipped(pair)
+    if square and not (kind is Kind.EXPERTS and _swaps(adapter.config)):
+        return aim
+    return replace(aim, pair=flipped(aim.pair))
 
 
 def _swaps(config: Mapping[str, Any]) -> bool:
@@ -165,66 +201,77 @@ def _swaps(config: Mapping[str, Any]) -> bool:
     )
 
 
-def _resized(pair: LoraPair, target: Target, base: Base) -> str:
+def _resized(aim: _Aim) -> str:
     """Return what differs where only the vocabulary does, empty elsewhere."""
-    if not target.weight.optional:
+    if not aim.target.weight.optional:
         return ""
-    embedding = target.weight.kind is Kind.EMBEDDING
-    rest, tokens = (pair.b.shape[-2], pair.a.shape[-1])[:: 1 if embedding else -1]
-    wanted_rest, wanted_tokens = _wanted(target, base)[:: 1 if embedding else -1]
+    embedding = aim.target.weight.kind is Kind.EMBEDDING
+    rest, tokens = aim.trained[:: 1 if embedding else -1]
+    wanted_rest, wanted_tokens = _wanted(aim)[:: 1 if embedding else -1]
     if rest != wanted_rest or wanted_tokens in (0, tokens):
         return ""
-    return f"{pair.module}: {tokens} tokens adapt, {wanted_tokens} are in the base"
+    return f"{aim.pair.module}: {tokens} tokens adapt, {wanted_tokens} are in the base"
 
 
-def _misfit(pair: LoraPair, target: Target, base: Base) -> str:
+def _misfit(aim: _Aim) -> str:
     """Return why a pair does not fit its weight in the base, empty where it does."""
+    base, target = aim.base, aim.target
     if base.tensors is None and target.block >= base.blocks:
         return f"the base has {base.blocks} blocks"
     if base.tensors is not None and target.tensor not in base.tensors:
         return f"the base has no {target.tensor}"
-    stack, trained = pair.a.shape[:-2], (pair.b.shape[-2], pair.a.shape[-1])
-    wanted = tuple(size or real for size, real in zip(_wanted(target, base), trained, strict=True))
-    if trained != wanted:
-        return f"{_times(trained)} adapts, {_times(wanted)} is in the base"
-    return _misfit_of_experts(stack, target, base) or _misfit_of_rows(trained[0], target, base)
+    wanted = tuple(size or real for size, real in zip(_wanted(aim), aim.trained, strict=True))
+    if aim.trained != wanted:
+        return f"{_times(aim.trained)} adapts, {_times(wanted)} is in the base"
+    return _misfit_of_experts(aim) or _misfit_of_order(aim)
 
 
-def _misfit_of_experts(stack: tuple[int, ...], target: Target, base: Base) -> str:
+def _misfit_of_experts(aim: _Aim) -> str:
     """Return why there are more or fewer experts than the base has, empty where there are not."""
+    target, stack = aim.target, aim.pair.a.shape[:-2]
     if len(stack) != (target.weight.has_experts and target.expert < 0):
         return f"{len(stack) + 2} dimensions adapt {target.tensor}"
-    experts = _experts(target, base)
+    experts = _experts(target, aim.base)
     if (stack and experts and stack[0] != experts) or target.expert >= experts > 0:
         return f"{stack[0] if stack else target.expert + 1} experts adapt, {experts} are in the base"
     return ""
 
 
-def _misfit_of_rows(trained: int, target: Target, base: Base) -> str:
-    """Return why the rows of B cannot be put in order, empty where they can.
+def _misfit_of_order(aim: _Aim) -> str:
+    """Return why rows or columns cannot be put in order, empty where they can.
 
-    A header that lies about its heads would make an order that is no permutation of the rows.
+    A header that lies about its heads would make an order that does not take each row once. No order is
+    made before its length is known to be right: such a header may tell any number.
     """
-    if target.weight.split is not None and trained % 2:
-        return f"{trained} rows are no two halves"
-    rows = dimension(target.weight.shape[0], base)
-    uneven = base.head_dim % 2 or (target.weight.shape[0] == "qkv" and base.heads % base.kv_heads)
-    if target.weight.rows is not None and (rows != trained or uneven):
-        return f"{trained} rows adapt, {rows} rows in heads of {base.head_dim} are in the base"
+    weights = [target.weight for target in aim.beside]
+    sides = (
+        ("rows", aim.trained[0], [(weight.rows, weight.shape[0]) for weight in weights]),
+        ("columns", aim.trained[1], [(aim.target.weight.columns, aim.target.weight.shape[1])]),
+    )
+    for side, trained, parts in sides:
+        if all(order is None for order, _ in parts):
+            continue
+        sizes = [dimension(name, aim.base) for _, name in parts]
+        if all(sizes) and sum(sizes) != trained:
+            heads = f"{sum(sizes)} {side} in heads of {aim.base.head_dim}"
+            return f"{trained} {side} adapt, {heads} are in the base"
+        taken = sorted(row for order, _ in parts if order is not None for row in order(aim.base, trained))
+        if taken != list(range(trained)):
+            return f"{trained} {side} adapt, which cannot be shared out in heads of {aim.base.head_dim}"
     return ""
 
 
-def _stacked(aimed: Sequence[tuple[LoraPair, Target]], base: Base) -> Iterator[tuple[LoraPair, Target]]:
+def _stacked(aims: Sequence[_Aim]) -> Iterator[_Aim]:
     """Yield pairs and tensors, those of single experts together as one, where the first of them stood."""
     stacks: dict[str, dict[int, LoraPair]] = {}
-    for pair, target in aimed:
-        if target.expert >= 0:
-            stacks.setdefault(target.tensor, {})[target.expert] = pair
-    for pair, target in aimed:
-        if target.expert < 0:
-            yield pair, target
-        elif stack := stacks.pop(target.tensor, {}):
-            yield stack_pairs(stack, _experts(target, base)), target
+    for aim in aims:
+        if aim.target.expert >= 0:
+            stacks.setdefault(aim.target.tensor, {})[aim.target.expert] = aim.pair
+    for aim in aims:
+        if aim.target.expert < 0:
+            yield aim
+        elif stack := stacks.pop(aim.target.tensor, {}):
+            yield replace(aim, pair=stack_pairs(stack, _experts(aim.target, aim.base)))
 
 
 def _times(shape: Sequence[int]) -> str:

@@ -44,7 +44,7 @@ def test_fused_experts():
     gate, up = place(pair(f"{EXPERTS}.gate_up_proj", (3, 2, 20), (3, 16, 2)))
     assert (gate.tensor, up.tensor) == ("blk.0.ffn_gate_exps.weight", "blk.0.ffn_up_exps.weight")
     assert (gate.order, up.order) == (tuple(range(8)), tuple(range(8, 16)))
-    assert gate.pair is up.pair
+    assert gate.pair == up.pair
 
 
 def test_single_experts_become_a_stack():
@@ -80,7 +80,7 @@ def test_square_experts(version, arch, turned):
     base = replace(MIXTURE, arch=arch, expert_feed_forward=20)
     trained = pair(f"{EXPERTS}.down_proj", (3, 2, 20), (3, 20, 2))
     (found,) = place(trained, base=base, peft_version=version, target_parameters=["experts.down_proj"])
-    assert (found.pair is not trained) is turned
+    assert (found.pair != trained) is turned
 
 
 def test_interleaved_rows():

@@ -1,12 +1,9 @@
 """Sets of weights that several families share, so that a row says only what is its own."""
 
-from collections.abc import Callable
-
 from ollama_pack.archs.orders import first_half, second_half
-from ollama_pack.archs.row import Kind, Order, Split, Weight
-from ollama_pack.parts import Base
+from ollama_pack.archs.row import Arrange, Kind, Weight
 
-Rows = Callable[[Base], Order] | None
+Rows = Arrange | None
 
 LAYER = "model.layers.{i}"
 
@@ -118,7 +115,7 @@ def experts(
     return (*single, *stacked, *(weight for weight in fused if weight.module != f"{module}.{down}"))
 
 
-def fused_experts(module: str, kind: Kind, gate: Split, up: Split) -> tuple[Weight, ...]:
+def fused_experts(module: str, kind: Kind, gate: Arrange, up: Arrange) -> tuple[Weight, ...]:
     """Return the two parameters of all experts, ``gate_up_proj`` and ``down_proj``.
 
     Args:
@@ -129,8 +126,8 @@ def fused_experts(module: str, kind: Kind, gate: Split, up: Split) -> tuple[Weig
     """
     into, back = ("expert_feed_forward", "hidden"), ("hidden", "expert_feed_forward")
     return (
-        Weight(f"{module}.gate_up_proj", "blk.{i}.ffn_gate_exps", None, into, kind=kind, split=gate),
-        Weight(f"{module}.gate_up_proj", "blk.{i}.ffn_up_exps", None, into, kind=kind, split=up),
+        Weight(f"{module}.gate_up_proj", "blk.{i}.ffn_gate_exps", gate, into, kind=kind),
+        Weight(f"{module}.gate_up_proj", "blk.{i}.ffn_up_exps", up, into, kind=kind),
         Weight(f"{module}.down_proj", "blk.{i}.ffn_down_exps", None, back, kind=kind),
     )
 

@@ -1,8 +1,7 @@
 """Row orders: how llama.cpp arranges the rows of a weight that Hugging Face arranges otherwise.
 
-A row order of W acts on the rows of B, because ΔW = scale · B · A; A is never touched. The first kind
-takes the base and returns a permutation; the second takes the number of rows of a fused weight and
-returns those that one of its parts has.
+A row order of W acts on the rows of B, because ΔW = scale · B · A; a column order acts on the columns of A.
+Each takes the base, and the number of rows that the module has.
 """
 
 import itertools
@@ -12,12 +11,12 @@ from ollama_pack.archs.row import Order
 from ollama_pack.parts import Base
 
 
-def rope_q(base: Base) -> Order:
+def rope_q(base: Base, _rows: int) -> Order:
     """Return the order of query rows for architectures with interleaved rotary pairs."""
     return interleaved(base.heads, base.head_dim)
 
 
-def rope_k(base: Base) -> Order:
+def rope_k(base: Base, _rows: int) -> Order:
     """Return the order of key rows; there are as many heads as key-value heads."""
     return interleaved(base.kv_heads, base.head_dim)
 
@@ -39,7 +38,7 @@ def interleaved(heads: int, head_dim: int) -> Order:
     )
 
 
-def grouped_qkv(base: Base) -> Order:
+def grouped_qkv(base: Base, _rows: int) -> Order:
     """Return the order of a weight that has q, k and v of each group of heads together.
 
     Hugging Face keeps, for each key-value head, the query heads it serves, then its key and its value;
@@ -58,21 +57,21 @@ def ungrouped(heads: int, kv_heads: int, head_dim: int) -> Order:
     return tuple(start * group + row for part in parts for start in range(kv_heads) for row in part)
 
 
-def first_half(rows: int) -> Order:
+def first_half(_base: Base, rows: int) -> Order:
     """Return the rows of the first of two weights, one below the other."""
     return tuple(range(rows // 2))
 
 
-def second_half(rows: int) -> Order:
+def second_half(_base: Base, rows: int) -> Order:
     """Return the rows of the second of two weights, one below the other."""
-    return tuple(range(rows // 2, rows))
+    return tuple(range(rows // 2, rows // 2 * 2))
 
 
-def even_rows(rows: int) -> Order:
+def even_rows(_base: Base, rows: int) -> Order:
     """Return the rows of the first of two weights whose rows take turns."""
     return tuple(range(0, rows, 2))
 
 
-def odd_rows(rows: int) -> Order:
+def odd_rows(_base: Base, rows: int) -> Order:
     """Return the rows of the second of two weights whose rows take turns."""
     return tuple(range(1, rows, 2))

@@ -8,10 +8,17 @@ from enum import Enum
 from ollama_pack.parts import Base
 
 Order = tuple[int, ...]
-"""Row i of the GGUF weight is row ``order[i]`` of the Hugging Face weight; a permutation."""
+"""Row i of the GGUF weight is row ``order[i]`` of the Hugging Face weight, or the same of columns."""
 
-Split = Callable[[int], Order]
-"""Number of rows of a fused weight → which of them a tensor takes; together they take each row once."""
+Arrange = Callable[[Base, int], Order]
+"""A base, and how many rows (or columns) a module has → those that a tensor takes, in its order.
+
+It is a permutation, or the tensors of the module share its rows out: each row goes into one of them. Where
+the number is not what the base's sizes make, no order is one, and whoever asks must look.
+"""
+
+Scale = Callable[[Base, int], tuple[float, ...]]
+"""A base, and how many rows a module has → what each of them is multiplied with."""
 
 BLOCK, EXPERT = "{i}", "{e}"
 """Where the number of the block, and of the expert in it, stands in a name."""
@@ -42,34 +49,30 @@ class Weight:
     Attributes:
         module: Hugging Face's name, ``model.layers.{i}.self_attn.q_proj``.
         tensor: llama.cpp's name without ``.weight``, ``blk.{i}.attn_q``.
-        rows: the row order of W, which acts on B; None where both agree.
-        shape: names of the sizes of W, rows first, as `dimension` resolves them; of one expert.
+        rows: the row order of W, which acts on B; None where both agree. Of a fused module it takes the
+            tensor's part, and the other rows have a line of their own.
+        shape: names of the sizes of the tensor, rows first, as `dimension` resolves them; of one expert.
         optional: whether a base may lack it (an output head tied to the embeddings).
         kind: how its LoRA is held.
-        split: which rows of the module are in this tensor; None: all. The other rows of a fused
-            module have a line of their own.
         ignored: llama.cpp loads its LoRA and never applies it.
+        columns: the column order of W, which acts on A; None where both agree.
+        scale: what the rows of W are multiplied with, before they are moved; None where they are not.
     """
 
     module: str
     tensor: str
-    rows: Callable[[Base], Order] | None
+    rows: Arrange | None
     shape: tuple[str, str]
     optional: bool = False
     kind: Kind = Kind.LINEAR
-    split: Split | None = None
     ignored: bool = False
+    columns: Arrange | None = None
+    scale: Scale | None = None
 
     @property
     def has_experts(self) -> bool:
         """Return whether its tensor holds a matrix for every expert."""
         return self.kind in (Kind.EXPERTS, Kind.EXPERTS_IN_OUT)
-
-    def order(self, base: Base, trained: int) -> Order | None:
-        """Return which row of B goes where, of `trained` rows; None where all stay."""
-        if self.split is not None:
-            return self.split(trained)
-        return None if self.rows is None else self.rows(base)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def command(*, name: str, as_json: bool) -> None:
                     {
                         "module": weight.module,
                         "tensor": weight.tensor,
-                        "rows": order_name(weight.rows or weight.split),
+                        "rows": order_name(weight.rows),
                         "adaptable": not weight.ignored,
                     }
                     for weight in arch.weights
@@ -39,7 +39,7 @@ def command(*, name: str, as_json: bool) -> None:
     elif name:
         width = max(len(weight.module) for weight in rows[0].weights)
         for weight in rows[0].weights:
-            order = order_name(weight.rows or weight.split)
+            order = order_name(weight.rows)
             note = "llama.cpp ignores LoRA here: refused" if weight.ignored else order and f"rows: {order}"
             click.echo(f"{weight.module:<{width}}  {weight.tensor:<20}  {note}".rstrip())
     else:

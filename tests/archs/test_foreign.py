@@ -32,8 +32,8 @@ def test_each_weight_lies_where_the_converter_put_it(name):
             assert targets, f"{tensor} has no place"
             numbers = source.float32(stored)
             for target in targets:
-                order = target.weight.order(base, len(numbers))
-                wanted = numbers if order is None else numbers[list(order)]
+                rows = target.weight.rows
+                wanted = numbers if rows is None else numbers[list(rows(base, len(numbers)))]
                 moved += not np.array_equal(wanted, numbers)
                 assert np.array_equal(source.float32(written.stored(target.tensor)), wanted), tensor
     assert bool(moved) == any(weight.rows for weight in arch.weights)

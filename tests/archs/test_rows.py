@@ -11,6 +11,7 @@ import pytest
 from gguf import GGUFReader
 from hypothesis import given
 from hypothesis import strategies as st
+from told import told
 
 from ollama_pack.archs import ARCHS, Kind, dimension, find_arch, find_class, find_targets
 from ollama_pack.archs.row import BLOCK, EXPERT
@@ -20,23 +21,6 @@ from ollama_pack.mapping import map_adapter
 from ollama_pack.parts import Adapter, Base, LoraPair, MadeTensor
 
 every_row = pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
-HALVED = {
-    (arch, module): heads
-    for arch in ("llama", "mistral3", "smollm3", "arcee", "granite", "granitemoe", "olmo", "minicpm")
-    for module, heads in (("q_proj", "heads"), ("k_proj", "kv_heads"))
-}
-"""Where llama.cpp wants the halves of each head side by side: architecture, module → whose heads."""
-
-GROUPED = ("gptneox", "falcon", "bloom")
-"""Where q, k and v of each group of heads lie together, and llama.cpp wants them apart."""
-
-HALVES = {"ffn_gate_exps": slice(0, 8), "ffn_up_exps": slice(8, 16)}
-TURNS = {"ffn_gate_exps": slice(0, 16, 2), "ffn_up_exps": slice(1, 16, 2)}
-SPLITS = {
-    **dict.fromkeys(("llama", "qwen2moe", "qwen3moe", "olmoe", "deepseek2", "glm4moe"), HALVES),
-    "gpt-oss": TURNS,
-}
-"""Which rows of the 16 of ``gate_up_proj`` each tensor has, told without the code's orders."""
 
 
 @pytest.fixture
@@ -75,7 +59,8 @@ def trained(arch, base):
     for target in targets(arch):
         module = named(target.weight, max(target.block, 0), max(target.expert, 0))
         rows, columns = matrix(target, base)
-        rows *= 1 if target.weight.split is None else 2
+        if target.weight.kind is not Kind.EMBEDDING:
+            rows = total([each.weight for each in find_targets(arch, module)], base)
         if target.weight.kind is Kind.EMBEDDING:
             rows, columns = columns, rows
         stack = (base.experts,) if target.weight.has_experts and target.expert < 0 else ()
@@ -125,45 +110,33 @@ def loaded(numbers, module) -> MadeTensor:
     return MadeTensor(Path("x"), module, numbers.shape, (), lambda: numbers)
 
 
-def reordered(arch: str, module: str, base: Base, weight: np.ndarray) -> np.ndarray:
-    """Return a weight as llama.cpp wants its rows, told without a permutation: by axes."""
-    if arch in GROUPED and module.endswith(
-        ".query_key_value"
-    ):  # of each key-value head: its queries, its key, its value
-        served = base.heads // base.kv_heads
-        groups = weight.reshape(base.kv_heads, served + 2, base.head_dim, -1)
-        parts = (groups[:, :served], groups[:, served], groups[:, served + 1])
-        return np.concatenate([part.reshape(-1, weight.shape[-1]) for part in parts])
-    heads = HALVED.get((arch, module.rpartition(".")[2]))
-    if heads is None:
-        return weight
-    split = weight.reshape(getattr(base, heads), 2, base.head_dim // 2, -1)
-    return split.swapaxes(1, 2).reshape(weight.shape)
-
-
 @every_row
 @pytest.mark.property
 @given(kv_heads=st.integers(1, 40), served=st.integers(1, 12), half=st.integers(1, 80))
 def test_orders_are_bijections(arch, kv_heads, served, half):
-    """Every order names each row once, for any number and size of heads."""
-    heads = kv_heads * served
-    base = Base(arch=arch.name, blocks=1, heads=heads, kv_heads=kv_heads, head_dim=2 * half, hidden=8)
+    """The tensors of a module take each of its rows once, for any heads; and so its columns."""
+    sizes = {"heads": kv_heads * served, "kv_heads": kv_heads, "head_dim": 2 * half}
+    base = Base(arch=arch.name, blocks=1, **sizes, hidden=8, feed_forward=half, expert_feed_forward=half)
+    for weights in modules_of(arch).values():
+        for side, orders in ((0, [w.rows for w in weights]), (1, [weights[0].columns])):
+            if any(orders):
+                shares = [order(base, total(weights, base, side)) for order in orders]
+                assert sorted(row for share in shares for row in share) == list(range(sum(map(len, shares))))
+                assert sum(map(len, shares)) == total(weights, base, side)
+
+
+def modules_of(arch):
+    """Return module → the weights it becomes."""
+    found = {}
     for weight in arch.weights:
-        if weight.rows is not None:
-            order = weight.rows(base)
-            assert sorted(order) == list(range(dimension(weight.shape[0], base)))
+        found.setdefault(weight.module, []).append(weight)
+    return found
 
 
-@every_row
-@pytest.mark.property
-@given(half=st.integers(1, 200))
-def test_splits_take_every_row_once(arch, half):
-    """The tensors of a fused module share its rows out: each row goes into one of them."""
-    modules = {weight.module for weight in arch.weights if weight.split is not None}
-    for module in modules:
-        parts = [weight.split(2 * half) for weight in arch.weights if weight.module == module]
-        assert sorted(row for part in parts for row in part) == list(range(2 * half))
-        assert {len(part) for part in parts} == {half}
+def total(weights, base, side=0):
+    """Return how many rows (or columns) a module has; even where a base does not tell."""
+    sizes = [dimension(weight.shape[side], base) or 10 for weight in weights]
+    return sum(sizes) if side == 0 else sizes[0]
 
 
 @every_row
@@ -186,9 +159,7 @@ def test_map_then_multiply(arch, base, trained, converted):
         if target.weight.kind is Kind.EMBEDDING:
             np.testing.assert_allclose(a @ b.T, (second @ first).T, rtol=1e-9, atol=1e-12)
             continue
-        wanted = reordered(arch.name, module, base, second @ first)
-        if target.weight.split is not None:
-            wanted = wanted[..., SPLITS[arch.name][tensor.split(".")[2]], :]
+        wanted = told(arch.name, module, tensor, base, second @ first)
         found = b @ a
         if target.expert >= 0:
             assert not np.delete(found, target.expert, axis=0).any(), "an expert without LoRA has some"
@@ -202,27 +173,25 @@ def test_rows_without_an_order_are_the_same_bytes(arch, trained, converted):
     for (module, tensor), (a, b) in converted.items():
         target = next(target for target in find_targets(arch, module) if target.tensor == tensor)
         if target.expert < 0 and target.weight.kind is not Kind.EMBEDDING:
-            assert np.array_equal(a, trained[module][0])
-            if target.weight.rows is None and target.weight.split is None:
+            if target.weight.columns is None:
+                assert np.array_equal(a, trained[module][0])
+            if target.weight.rows is None and target.weight.scale is None:
                 assert np.array_equal(b, trained[module][1])
 
 
 @every_row
 def test_golden(arch, base, golden):
     """The whole row, one line a module, is what a person has read and kept."""
-    golden(f"archs/{arch.name}.txt", "".join(line(weight, base) for weight in arch.weights))
+    golden(f"archs/{arch.name}.txt", "".join(line(arch, weight, base) for weight in arch.weights))
 
 
-def line(weight, base):
+def line(arch, weight, base):
     rows = "as is"
     if weight.ignored:
         rows = "refused: llama.cpp ignores LoRA here"
     elif weight.rows is not None:
-        order = weight.rows(base)
-        per_head = " ".join(map(str, order[: base.head_dim + 2]))
-        rows = f"{per_head} … ({len(order)})"
-    elif weight.split is not None:
-        rows = " ".join(map(str, weight.split(12))) + " of 12"
+        order = weight.rows(base, total(modules_of(arch)[weight.module], base))
+        rows = f"{' '.join(map(str, order[: base.head_dim + 2]))} … ({len(order)})"
     names = named(weight, 1, EXPERT), weight.tensor.replace(BLOCK, "1") + ".weight"
     shape = " × ".join(weight.shape)
     kind = "" if weight.kind is Kind.LINEAR else f"; {weight.kind.value}"
@@ -232,8 +201,8 @@ def line(weight, base):
 @every_row
 def test_modules_are_unique(arch):
     """No module stands in a row twice but as parts of one, and blocks are numbered on both sides."""
-    whole = [weight.module for weight in arch.weights if weight.split is None]
-    assert len(set(whole)) == len(whole)
+    for weights in modules_of(arch).values():
+        assert len(weights) == 1 or all(weight.rows for weight in weights)
     assert len({(weight.module, weight.tensor) for weight in arch.weights}) == len(arch.weights)
     assert all((BLOCK in weight.module) == (BLOCK in weight.tensor) for weight in arch.weights)
     assert all(weight.has_experts for weight in arch.weights if EXPERT in weight.module)

@@ -1,20 +1,9 @@
-"""The nouns: frozen values that travel between the stages.
-
-Nothing here reads, writes or decides. Shapes are given as numpy gives them (rows first), so a
-weight ``W`` is ``out × in``, a LoRA ``A`` is ``rank × in`` and a LoRA ``B`` is ``out × rank``. Weights of
-experts have a third dimension in front, one matrix an expert.
-"""
+"""An adapter, as it was trained and as it goes into a GGUF LoRA file."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
-
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with what is being moved, the bytes done and the bytes there are (0 where nobody knows)."""
-
-Note: TypeAlias = Callable[[str, object], None]
-"""Called with the name of a stage and the value it made, when it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,51 +107,6 @@ class Adapter:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Base:
-    """The model an adapter was trained on, as far as a conversion needs to know it.
-
-    Attributes:
-        arch: llama.cpp's name of the architecture (``general.architecture``).
-        blocks: number of transformer blocks.
-        heads: number of attention heads.
-        kv_heads: number of key and value heads.
-        head_dim: size of one head.
-        hidden: size of the residual stream.
-        feed_forward: inner size of the feed-forward block, 0 where unknown.
-        experts: number of experts of a mixture, 0 without or where unknown.
-        expert_feed_forward: inner size of one expert, 0 without or where unknown.
-        vocab: number of tokens, 0 where unknown.
-        tied: whether the output reuses the embeddings, None where unknown.
-        origin: where these numbers come from, in words.
-        tag: the Ollama model to build FROM, empty for a GGUF file without one.
-        source_id: the Hugging Face id, empty where unknown.
-        gguf: the GGUF file, where the base is one.
-        tensors: name → shape (rows first) of every weight, where they are known.
-        details: ``model_type``, ``file_type`` and the like, as Ollama's configuration spells them.
-        notes: what the user should know about this base.
-    """
-
-    arch: str
-    blocks: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    hidden: int
-    feed_forward: int = 0
-    experts: int = 0
-    expert_feed_forward: int = 0
-    vocab: int = 0
-    tied: bool | None = None
-    origin: str = ""
-    tag: str = ""
-    source_id: str = ""
-    gguf: Path | None = None
-    tensors: Mapping[str, tuple[int, ...]] | None = None
-    details: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True, slots=True)
 class LoraTensor:
     """One tensor of a GGUF LoRA file, planned: where it comes from and what happens to it.
@@ -219,74 +163,3 @@ class LoraFile:
     digest: str
     size: int
     outtype: str
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a proof found.
-
-    Attributes:
-        proof: which one, ``numbers``.
-        passed: whether the figure keeps the limit.
-        figure: the worst value found.
-        limit: what it may be at most.
-        summary: the line a person reads.
-        worst: the tensor the figure belongs to.
-    """
-
-    proof: str
-    passed: bool
-    figure: float
-    limit: float
-    summary: str
-    worst: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One blob of an Ollama model.
-
-    Attributes:
-        media_type: ``application/vnd.ollama.image.adapter`` and its like.
-        digest: ``sha256:`` and 64 hexadecimal digits.
-        size: in bytes.
-        content: the bytes, for small layers.
-        file: the file that holds them, for large ones.
-        origin: the model or file it was taken from (``from`` in a manifest).
-    """
-
-    media_type: str
-    digest: str
-    size: int
-    content: bytes | None = None
-    file: Path | None = None
-    origin: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What a destination did.
-
-    Attributes:
-        via: which destination.
-        name: the model, as a user would type it.
-        digest: of the manifest, empty where a destination cannot know it.
-        where: the place, in the user's words.
-        bytes_written: moved or written; what was there already does not count.
-        lines: what to say to the user, most important first.
-        served: whether a running daemon lists the model by now.
-        tried: ways in that were tried before and are closed, and why.
-        base_manifest: digest of the base's manifest, 64 hexadecimal digits; empty where unknown.
-        base_blob: ``sha256:…`` of the base's weights, empty where unknown.
-    """
-
-    via: str
-    name: str
-    digest: str
-    where: str
-    bytes_written: int
-    lines: tuple[str, ...] = ()
-    served: bool = False
-    tried: tuple[str, ...] = ()
-    base_manifest: str = ""
-    base_blob: str = ""
