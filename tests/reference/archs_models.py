@@ -9,6 +9,32 @@ DENSE = {**COMMON, "head_dim": 8, "intermediate_size": 36}
 SQUARE = {**COMMON, "intermediate_size": 36}
 EXPERTS = {**MOST, "num_experts": 4, "moe_intermediate_size": 20, "intermediate_size": 36}
 
+MIXED = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 20}
+LAYERS = ["linear_attention", "full_attention"]
+GATED = {
+    **DENSE, "head_dim": 16, "linear_num_key_heads": 2, "linear_num_value_heads": 6, "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8, "layer_types": LAYERS, "shared_expert_intermediate_size": 28,
+}  # fmt: skip
+"""Three value heads a key head: with two, the order of the heads would be its own inverse."""
+
+SHARED = {
+    "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5, "mrope_section": [2, 1, 1],
+    "mrope_interleaved": True,
+}  # fmt: skip
+HEADS = {"mamba_n_heads": 6, "mamba_d_head": 8, "mamba_n_groups": 2, "mamba_d_state": 16}
+GRANITE4 = {
+    **SQUARE, **HEADS, "layer_types": LAYERS, "embedding_multiplier": 2.0, "logits_scaling": 3.0,
+    "residual_multiplier": 0.7, "attention_multiplier": 0.4,
+}  # fmt: skip
+NEMOTRON = {
+    **{key: value for key, value in DENSE.items() if key != "num_hidden_layers"}, "mamba_num_heads": 6,
+    "mamba_head_dim": 8, "ssm_state_size": 16, "n_groups": 2, "time_step_min": 1e-9,
+}  # fmt: skip
+"""The smallest step is 0 in llama.cpp, and transformers takes its logarithm."""
+
+UNROUTED = dict.fromkeys(("num_experts_per_tok", "n_routed_experts", "n_group", "topk_group"))
+"""What a published NemotronH without experts does not say, and transformers always writes."""
+
 
 def tiny(name: str, stem: str, settings: dict[str, Any], **more: Any) -> Tiny:
     """Return a row's model by the stem of its classes in transformers."""
@@ -111,4 +137,40 @@ TINY = (
     seeing("qwen2vl", "Qwen2_5_VL", {**SQUARE, "hidden_size": 32}, [1, 1, 2]),
     seeing("qwen3vl", "Qwen3VL", {**DENSE}, [2, 1, 1]),
     tiny("smollm3", "SmolLM3", {**SQUARE, "tie_word_embeddings": True, "use_sliding_window": False}),
+    tiny("qwen3next", "Qwen3Next", {**GATED, **MIXED}),
+    tiny("qwen35", "Qwen3_5Text/Qwen3_5", {**GATED, "rope_parameters": SHARED}),
+    tiny("qwen35moe", "Qwen3_5MoeText/Qwen3_5Moe", {**GATED, **MIXED, "rope_parameters": SHARED}),
+    tiny("falcon-h1", "FalconH1", {
+        **DENSE, **HEADS, "mamba_n_heads": 4, "mamba_d_ssm": 32, "mamba_rms_norm": True,
+        "mamba_norm_before_gate": False, "embedding_multiplier": 1.7, "lm_head_multiplier": 0.6,
+        "key_multiplier": 0.8, "attention_in_multiplier": 1.2, "attention_out_multiplier": 0.9,
+        "ssm_in_multiplier": 1.3, "ssm_out_multiplier": 0.7,
+        "ssm_multipliers": [0.75, 1.25, 0.85, 1.15, 0.95], "mlp_multipliers": [1.4, 0.65],
+    }),
+    tiny("mamba", "Mamba", {
+        "hidden_size": 24, "num_hidden_layers": 2, "state_size": 8, "time_step_rank": 6,
+        "tie_word_embeddings": False,
+    }, written={"pad_vocab_size_multiple": 1}),
+    tiny("mamba2", "Mamba2", {
+        "hidden_size": 24, "num_hidden_layers": 2, "state_size": 16, "num_heads": 6, "head_dim": 8,
+        "n_groups": 2,
+    }, written={"pad_vocab_size_multiple": 1}),
+    tiny("granitehybrid", "GraniteMoeHybrid", {
+        **GRANITE4, "num_local_experts": 0, "num_experts_per_tok": 0, "shared_intermediate_size": 36,
+    }, written={"layer_types": ["mamba", "attention"]}),
+    tiny("granitehybrid-moe", "GraniteMoeHybrid", {
+        **GRANITE4, "num_local_experts": 4, "num_experts_per_tok": 2, "intermediate_size": 20,
+        "shared_intermediate_size": 28,
+    }, written={"layer_types": ["mamba", "attention"]}),
+    tiny("bamba", "Bamba", {
+        **SQUARE, **HEADS, "hidden_size": 32, "mamba_n_heads": 8, "attn_layer_indices": [1],
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 1.0},
+    }, written={"attn_rotary_emb": 8}),
+    tiny("nemotron_h", "NemotronH", {**NEMOTRON, "layers_block_type": [*LAYERS, "mlp"]}, written={
+        "hybrid_override_pattern": "M*-", "mamba_d_head": 8, "as_published": UNROUTED,
+    }),
+    tiny("nemotron_h_moe", "NemotronH", {
+        **NEMOTRON, "layers_block_type": [*LAYERS, "moe"], "n_routed_experts": 4, "num_experts_per_tok": 2,
+        "moe_intermediate_size": 20, "moe_shared_expert_intermediate_size": 28, "routed_scaling_factor": 1.5,
+    }, written={"hybrid_override_pattern": "M*E", "mamba_d_head": 8}),
 )  # fmt: skip

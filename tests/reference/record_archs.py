@@ -35,14 +35,21 @@ for name in ("gpt2", "qwen", "glm"):
 from conversion.chatglm import ChatGLMModel
 from conversion.exaone import Exaone4Model
 from conversion.glm import Glm4Model
+from conversion.granite import GraniteHybridModel
 from conversion.hunyuan import HunYuanModel
+from conversion.nemotron import NemotronHModel
 from conversion.phi import Phi3MiniModel
-for model in (ChatGLMModel, Exaone4Model, Glm4Model, HunYuanModel, Phi3MiniModel):
+from conversion.qwen import _QwenMtpMixin
+plainly = (ChatGLMModel, Exaone4Model, Glm4Model, GraniteHybridModel, HunYuanModel, NemotronHModel)
+for model in (*plainly, Phi3MiniModel):
     model.set_vocab = plain
+_QwenMtpMixin.no_mtp = True
 loaded = ModelBase.load_hparams
 def load(folder, is_mistral_format):
     raw = json.loads((pathlib.Path(folder) / "config.json").read_text())
-    return {**raw, **loaded(folder, is_mistral_format)}
+    published = raw.pop("as_published", {})
+    read = {**raw, **loaded(folder, is_mistral_format), **published}
+    return {key: value for key, value in read.items() if published.get(key, key) is not None}
 ModelBase.load_hparams = staticmethod(load)
 sys.argv = sys.argv[1:]
 runpy.run_path(tree + "/convert_hf_to_gguf.py", run_name="__main__")
@@ -50,7 +57,8 @@ runpy.run_path(tree + "/convert_hf_to_gguf.py", run_name="__main__")
 """llama.cpp's converter, told to take the sentencepiece model for every architecture, and keys as they are.
 
 It knows byte-pair tokenizers only by their hash, and misses keys that transformers 5 renames as it reads
-them; neither plays a part in the order of a weight.
+them; neither plays a part in the order of a weight. Keys of ``as_published`` win over what transformers
+reads, a null takes one away. Heads that predict further tokens are left out: transformers has none.
 """
 
 EYES = r".*visual.*"
@@ -59,12 +67,20 @@ RANK, ALPHA, NOISE = 3, 6, 0.3
 SKIPPED = {
     "jamba": frozenset({"dt_proj"}),
     "glm4moe": frozenset({"gate_proj", "up_proj", "down_proj"}),
+    "mamba": frozenset({"dt_proj", "out_proj"}),
+    "mamba2": frozenset({"out_proj"}),
+    "falcon-h1": frozenset({"out_proj"}),
+    "nemotron_h": frozenset({"out_proj"}),
+    "nemotron_h_moe": frozenset({"out_proj"}),
 }
-"""Row → kinds of modules that are not recorded: torch uses the weight of dt_proj without LoRA, and PEFT takes
-the names of a dense block for the parameters of experts."""
+"""Row → kinds of modules that are not recorded: torch uses the weight of dt_proj without LoRA, PEFT refuses
+the out_proj of these models, and takes the names of a dense block for the parameters of experts."""
+
+UNKNOWN = frozenset({"qwen3next"})
+"""Rows whose class PEFT must not know: it would take the names of a shared expert for those of the routed."""
 
 ROUTED = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
-MIXTURES = frozenset({"qwen2moe", "olmoe", "glm4moe"})
+MIXTURES = frozenset({"qwen2moe", "olmoe", "glm4moe", "qwen3next", "qwen35moe"})
 """Rows whose routed experts are recorded too, in an adapter of their own."""
 
 CALM = {"lfm2moe": 0.1}
@@ -97,6 +113,8 @@ def write_base(model: Tiny, vocab: int, llama_cpp: Path, target: Path) -> None:
 def adapt(model: Tiny, vocab: int) -> tuple[peft.PeftModel, list[str]]:
     """Return the base with random LoRA weights on every linear module, and the kinds of these."""
     base = build_tiny(model, vocab)
+    if model.name in UNKNOWN:
+        base.config.model_type = model.name
     kinds = linear_modules(base, tied=bool(model.settings.get("tie_word_embeddings")))
     kinds = [kind for kind in kinds if kind not in SKIPPED.get(model.name, ())]
     settings = peft.LoraConfig(
