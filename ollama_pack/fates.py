@@ -101,6 +101,11 @@ RULES: dict[str, Rule] = {
         "how many experts there are is known from its GGUF file or config.json",
         "--base FILE.gguf, or --base with the directory of its config.json",
     ),
+    "multipliers": _refused(
+        "Falcon-H1 without its config.json",
+        "its weights were multiplied with numbers that stand there and not in a GGUF file",
+        "--online, or --base with the directory of its config.json",
+    ),
     "sum-apart": _refused(
         "a sum of adapters that hold experts in two ways",
         "one holds them one by one, another as a stack, and this version sums what is held alike",

@@ -11,6 +11,7 @@ from ollama_pack.adapters import CONFIG_FILE, read_adapter
 from ollama_pack.adapters.sums import sum_adapters, weigh
 from ollama_pack.adapters.tokenizer import read_tokenizer
 from ollama_pack.agreement import Trained
+from ollama_pack.archs import ARCHS
 from ollama_pack.bases.catalog import base_from_entry, find_entry
 from ollama_pack.bases.find import Clues, find_base, nowhere, same_base
 from ollama_pack.bases.hf_cache import find_local
@@ -80,7 +81,22 @@ def base_of(request: Request, adapter: Adapter) -> Base:
         adapter_base=adapter.base_id,
     )
     online = partial(find_online, environment=os.environ) if request.online else nowhere
-    return find_base(clues, partial(base_of_installed, request.places), online)
+    base = find_base(clues, partial(base_of_installed, request.places), online)
+    return _with_multipliers(base, request, adapter.base_id)
+
+
+def _with_multipliers(base: Base, request: Request, base_id: str) -> Base:
+    """Return a base with what its weights were multiplied with, which only config.json says.
+
+    Raises:
+        InputError: that is damaged.
+        DestinationError: the web does not answer.
+    """
+    arch = next((arch for arch in ARCHS if arch.name == base.arch), None)
+    if base.multipliers or arch is None or not any(weight.scale for weight in arch.weights):
+        return base
+    config = _config_of((base_id,), request)
+    return base if config is None else replace(base, multipliers=config.base().multipliers)
 
 
 def trained_on(request: Request, base_id: str, blocks: int = 0) -> Trained:

@@ -133,7 +133,7 @@ def _find_twins(aims: Sequence[_Aim], findings: Findings) -> None:
 def _aim(adapter: Adapter, base: Base, arch: Arch, findings: Findings) -> Iterator[_Aim]:
     """Yield each pair with each tensor it goes into."""
     for pair in adapter.pairs:
-        targets = find_targets(arch, pair.module)
+        targets = find_targets(arch, pair.module, mixture=base.experts > 0)
         if not targets:
             findings.add("no-place", pair.module)
         for target in targets:
@@ -149,6 +149,8 @@ def _why_not(target: Target, base: Base) -> str:
     """Return the rule that keeps LoRA from a weight of this base, empty where none does."""
     if target.weight.ignored:
         return "ignored"
+    if target.weight.scale is not None and not base.multipliers:
+        return "multipliers"
     if target.weight.optional:
         tied = base.tied if base.tensors is None else "output.weight" not in base.tensors
         if tied or tied is None:

@@ -109,8 +109,8 @@ def test_block_numbers_are_plain(planned, number):
 
 def test_unknown_architecture(planned):
     """An architecture without a row is told by its name."""
-    with pytest.raises(UnsupportedError, match="architecture 'mamba' cannot be converted"):
-        planned(replace(TINY, arch="mamba"))
+    with pytest.raises(UnsupportedError, match="architecture 'clip' cannot be converted"):
+        planned(replace(TINY, arch="clip"))
 
 
 MISFITS = {

@@ -13,6 +13,7 @@ from ollama_pack.archs.granite import GRANITE
 from ollama_pack.archs.halves import APERTUS, ERNIE4_5, EXAONE4, HUNYUAN, NEMOTRON, SEED_OSS, STABLELM
 from ollama_pack.archs.lfm2 import LFM2
 from ollama_pack.archs.llama import LLAMA
+from ollama_pack.archs.mamba import FALCON_H1, GRANITEHYBRID, MAMBA, MAMBA2, NEMOTRON_H, NEMOTRON_H_MOE
 from ollama_pack.archs.mixtures import GRANITEMOE, JAMBA, LFM2MOE
 from ollama_pack.archs.neighbours import ARCEE, MISTRAL3, SMOLLM3
 from ollama_pack.archs.olmo import OLMO, OLMO2, OLMOE
@@ -21,6 +22,7 @@ from ollama_pack.archs.qwen2 import QWEN2
 from ollama_pack.archs.qwen2moe import QWEN2MOE
 from ollama_pack.archs.qwen3 import QWEN3
 from ollama_pack.archs.qwen3moe import QWEN3MOE
+from ollama_pack.archs.qwen3next import QWEN3NEXT, QWEN35, QWEN35MOE
 from ollama_pack.archs.row import Arch, Kind, Target, Weight, dimension, find_targets
 from ollama_pack.archs.seeing import QWEN2VL, QWEN3VL
 from ollama_pack.archs.starcoder import STARCODER, STARCODER2
@@ -36,6 +38,8 @@ ARCHS: tuple[Arch, ...] = (
     *(OLMO, OLMO2, OLMOE, COMMAND_R, COHERE2),
     *(DEEPSEEK2, CHATGLM, GLM4, GLM4MOE, EXAONE4, ERNIE4_5, HUNYUAN, SEED_OSS, APERTUS, LFM2),
     *(GRANITEMOE, LFM2MOE, JAMBA),
+    *(QWEN3NEXT, QWEN35, QWEN35MOE),
+    *(MAMBA, MAMBA2, FALCON_H1, GRANITEHYBRID, NEMOTRON_H, NEMOTRON_H_MOE),
     *(MINICPM, ORION, EXAONE, QWEN, MPT),
 )
 
@@ -69,5 +73,5 @@ def find_arch(name: str) -> Arch:
 
 
 def find_class(name: str) -> Arch | None:
-    """Return the row of a Hugging Face class, None where there is none."""
+    """Return the row of a Hugging Face class, of two that without experts; None where there is none."""
     return next((arch for arch in ARCHS if name in arch.classes), None)

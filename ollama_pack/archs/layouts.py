@@ -1,7 +1,10 @@
 """Sets of weights that several families share, so that a row says only what is its own."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
 from ollama_pack.archs.orders import first_half, second_half
-from ollama_pack.archs.row import Arrange, Kind, Weight
+from ollama_pack.archs.row import Arrange, Kind, Scale, Weight
 
 Rows = Arrange | None
 
@@ -130,6 +133,48 @@ def fused_experts(module: str, kind: Kind, gate: Arrange, up: Arrange) -> tuple[
         Weight(f"{module}.gate_up_proj", "blk.{i}.ffn_up_exps", up, into, kind=kind),
         Weight(f"{module}.down_proj", "blk.{i}.ffn_down_exps", None, back, kind=kind),
     )
+
+
+def plain_experts(module: str) -> tuple[Weight, ...]:
+    """Return the weights of routed experts without a gate, each by itself and all in one parameter."""
+    into, back = ("expert_feed_forward", "unknown"), ("unknown", "expert_feed_forward")
+    return tuple(
+        Weight(f"{module}.{name}", f"blk.{{i}}.{tensor}", None, shape, kind=Kind.EXPERTS)
+        for one in ("", "{e}.")
+        for name, tensor, shape in (
+            (f"{one}up_proj", "ffn_up_exps", into),
+            (f"{one}down_proj", "ffn_down_exps", back),
+        )
+    )
+
+
+def granite_experts(module: str) -> tuple[Weight, ...]:
+    """Return the weights of Granite's routed experts, gate and up in one, and what chooses them."""
+    into, back = ("expert_feed_forward", "hidden"), ("hidden", "expert_feed_forward")
+    return (
+        router(f"{module}.router.layer"),
+        Weight(f"{module}.input_linear", "blk.{i}.ffn_gate_exps", first_half, into, kind=Kind.EXPERTS),
+        Weight(f"{module}.input_linear", "blk.{i}.ffn_up_exps", second_half, into, kind=Kind.EXPERTS),
+        Weight(f"{module}.output_linear", "blk.{i}.ffn_down_exps", None, back, kind=Kind.EXPERTS),
+    )
+
+
+def granite_shared(module: str) -> tuple[Weight, ...]:
+    """Return the weights of Granite's block beside the experts, the only one of a model without experts."""
+    into, back = ("unknown", "hidden"), ("hidden", "unknown")
+    return tuple(
+        Weight(f"{module}.{name}", f"blk.{{i}}.{tensor}_shexp", rows, shape, alone=f"blk.{{i}}.{tensor}")
+        for name, tensor, rows, shape in (
+            ("input_linear", "ffn_gate", first_half, into),
+            ("input_linear", "ffn_up", second_half, into),
+            ("output_linear", "ffn_down", None, back),
+        )
+    )
+
+
+def scaled(weights: Sequence[Weight], scales: Mapping[str, Scale]) -> tuple[Weight, ...]:
+    """Return weights with a scale for those whose module's name ends so."""
+    return tuple(replace(each, scale=scales.get(each.module.rpartition(".")[2])) for each in weights)
 
 
 def router(module: str) -> Weight:

@@ -38,23 +38,74 @@ def interleaved(heads: int, head_dim: int) -> Order:
     )
 
 
+@lru_cache(maxsize=32)
+def sections(groups: int, sizes: tuple[int, ...]) -> tuple[Order, ...]:
+    """Return the rows of each section of all groups, where each group has its sections together.
+
+    Args:
+        groups: how many there are.
+        sizes: of the sections of one group, in rows.
+    """
+    starts = list(itertools.accumulate(sizes, initial=0))
+    return tuple(
+        tuple(group * starts[-1] + row for group in range(groups) for row in range(start, end))
+        for start, end in itertools.pairwise(starts)
+    )
+
+
+def after(first: Order, then: Order) -> Order:
+    """Return the order that is one order after another; empty where they are not of one length."""
+    return tuple(first[row] for row in then) if len(first) == len(then) else ()
+
+
+def _groups(base: Base) -> tuple[Order, ...]:
+    """Return queries, keys and values of a weight that has those of each key-value head together."""
+    served = base.heads // max(base.kv_heads, 1)
+    return sections(base.kv_heads, (served * base.head_dim, base.head_dim, base.head_dim))
+
+
 def grouped_qkv(base: Base, _rows: int) -> Order:
     """Return the order of a weight that has q, k and v of each group of heads together.
 
     Hugging Face keeps, for each key-value head, the query heads it serves, then its key and its value;
     llama.cpp wants all q, all k, all v. (GPT-NeoX, Bloom, Falcon.)
     """
-    return ungrouped(base.heads, base.kv_heads, base.head_dim)
+    return tuple(itertools.chain(*_groups(base)))
 
 
-@lru_cache(maxsize=8)
-def ungrouped(heads: int, kv_heads: int, head_dim: int) -> Order:
-    """Return the order that takes groups of heads apart: all queries, all keys, all values."""
-    served = heads // max(kv_heads, 1)
-    group = (served + 2) * head_dim
-    edges = (0, served * head_dim, group - head_dim, group)
-    parts = [range(*pair) for pair in itertools.pairwise(edges)]
-    return tuple(start * group + row for part in parts for start in range(kv_heads) for row in part)
+def grouped_q(base: Base, _rows: int) -> Order:
+    """Return the queries of a weight in groups, the halves of each head side by side (InternLM2)."""
+    return after(_groups(base)[0], interleaved(base.heads, base.head_dim))
+
+
+def grouped_k(base: Base, _rows: int) -> Order:
+    """Return the keys of a weight in groups, the halves of each head side by side."""
+    return after(_groups(base)[1], interleaved(base.kv_heads, base.head_dim))
+
+
+def grouped_v(base: Base, _rows: int) -> Order:
+    """Return the values of a weight in groups."""
+    return _groups(base)[2]
+
+
+def _packed(base: Base) -> tuple[Order, ...]:
+    """Return queries, keys and values of a weight that has them one below the other."""
+    return sections(1, tuple(heads * base.head_dim for heads in (base.heads, base.kv_heads, base.kv_heads)))
+
+
+def packed_q(base: Base, _rows: int) -> Order:
+    """Return the queries at the top of a weight, the halves of each head side by side (Baichuan)."""
+    return after(_packed(base)[0], interleaved(base.heads, base.head_dim))
+
+
+def packed_k(base: Base, _rows: int) -> Order:
+    """Return the keys in the middle of a weight, the halves of each head side by side."""
+    return after(_packed(base)[1], interleaved(base.kv_heads, base.head_dim))
+
+
+def packed_v(base: Base, _rows: int) -> Order:
+    """Return the values at the bottom of a weight."""
+    return _packed(base)[2]
 
 
 def first_half(_base: Base, rows: int) -> Order:

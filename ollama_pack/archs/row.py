@@ -57,6 +57,7 @@ class Weight:
         ignored: llama.cpp loads its LoRA and never applies it.
         columns: the column order of W, which acts on A; None where both agree.
         scale: what the rows of W are multiplied with, before they are moved; None where they are not.
+        alone: the tensor's name in a base without experts, where that is another.
     """
 
     module: str
@@ -68,6 +69,11 @@ class Weight:
     ignored: bool = False
     columns: Arrange | None = None
     scale: Scale | None = None
+    alone: str = ""
+
+    def called(self, mixture: bool) -> str:
+        """Return the tensor's name in a base with experts, or without."""
+        return self.tensor if mixture or not self.alone else self.alone
 
     @property
     def has_experts(self) -> bool:
@@ -85,12 +91,19 @@ class Arch:
         weights: every linear weight LoRA can be on.
         tied: whether head and embeddings are one weight where config.json does not say; the default of its
             class in transformers.
+        mixture: the row of its classes where config.json has experts; empty where that makes no difference.
     """
 
     name: str
     classes: tuple[str, ...]
     weights: tuple[Weight, ...]
     tied: bool = False
+    mixture: str = ""
+
+    @property
+    def has_heads(self) -> bool:
+        """Return whether it has attention anywhere."""
+        return any("heads" in weight.shape or "qkv" in weight.shape for weight in self.weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +123,14 @@ class Target:
     expert: int = -1
 
 
-def find_targets(arch: Arch, module: str) -> tuple[Target, ...]:
-    """Return where a module's LoRA goes, nowhere where the architecture has no such linear weight."""
+def find_targets(arch: Arch, module: str, *, mixture: bool = True) -> tuple[Target, ...]:
+    """Return where a module's LoRA goes, nowhere where the architecture has no such linear weight.
+
+    Args:
+        arch: the row.
+        module: its name in Hugging Face's model.
+        mixture: whether the base has experts.
+    """
     if BLOCK in module or EXPERT in module:
         return ()
     numbers = [int(match.group()) for match in _NUMBER.finditer(module)]
@@ -119,7 +138,7 @@ def find_targets(arch: Arch, module: str) -> tuple[Target, ...]:
     pattern = _NUMBER.sub(lambda match: next(places, match.group()), module)
     block, expert = (*numbers, -1, -1)[:2]
     return tuple(
-        Target(weight, f"{weight.tensor.replace(BLOCK, str(block))}.weight", block, expert)
+        Target(weight, f"{weight.called(mixture).replace(BLOCK, str(block))}.weight", block, expert)
         for weight in arch.weights
         if weight.module == pattern
     )
@@ -131,6 +150,7 @@ def dimension(name: str, base: Base) -> int:
     Raises:
         KeyError: the row names a size that does not exist.
     """
+    keys = base.ssm.groups * base.ssm.state
     return {
         "hidden": base.hidden,
         "heads": base.heads * base.head_dim,
@@ -140,5 +160,10 @@ def dimension(name: str, base: Base) -> int:
         "expert_feed_forward": base.expert_feed_forward,
         "experts": base.experts,
         "vocab": base.vocab,
+        "gated_heads": 2 * base.heads * base.head_dim,
+        "ssm_heads": base.ssm.heads,
+        "ssm_inner": base.ssm.inner,
+        "ssm_qkv": 2 * keys + base.ssm.inner if keys else 0,
+        "ssm_in": 2 * base.ssm.inner + 2 * keys + base.ssm.heads if keys else 0,
         "unknown": 0,
     }[name]

@@ -4,11 +4,12 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from ollama_pack.errors import InputError, UnsupportedError
+from ollama_pack.archs import ARCHS
+from ollama_pack.errors import InputError
 from ollama_pack.gguf_io.layout import FILE_TYPES
 from ollama_pack.gguf_io.read import GgufFile, LongArray
 from ollama_pack.gguf_io.split import read_model
-from ollama_pack.parts import Base
+from ollama_pack.parts import Base, StateSpace
 
 
 def read_base_gguf(path: Path, *, tag: str = "") -> Base:
@@ -20,7 +21,6 @@ def read_base_gguf(path: Path, *, tag: str = "") -> Base:
 
     Raises:
         InputError: the file is missing, damaged, or no model.
-        UnsupportedError: its heads differ by layer.
     """
     if path.is_dir():
         raise InputError("This is a directory; name the GGUF file.", where=path, hint="--base FILE.gguf")
@@ -38,18 +38,18 @@ def base_of_header(header: GgufFile) -> Base:
 
     Raises:
         InputError: a number is missing, or is none.
-        UnsupportedError: its heads differ by layer.
     """
     arch = header.text("general.architecture")
     if not arch:
         raise InputError("The key is missing.", where=f"{header.path}: general.architecture")
-    heads = _heads(header, f"{arch}.attention.head_count")
-    hidden = header.whole(f"{arch}.embedding_length")
+    blocks, hidden = header.whole(f"{arch}.block_count"), header.whole(f"{arch}.embedding_length")
+    heads, heads_each = _heads(header, f"{arch}.attention.head_count")
+    kv_heads, kv_each = _heads(header, f"{arch}.attention.head_count_kv", (heads, heads_each))
     return Base(
         arch=arch,
-        blocks=header.whole(f"{arch}.block_count"),
+        blocks=blocks,
         heads=heads,
-        kv_heads=_heads(header, f"{arch}.attention.head_count_kv", heads),
+        kv_heads=kv_heads,
         head_dim=header.whole(f"{arch}.attention.key_length", hidden // max(heads, 1)),
         hidden=hidden,
         feed_forward=_feed_forward(header, f"{arch}.feed_forward_length"),
@@ -60,24 +60,42 @@ def base_of_header(header: GgufFile) -> Base:
         source_id=_source_id(header),
         tensors=header.shapes,
         details=_details(header, arch),
+        ssm=StateSpace(
+            groups=header.whole(f"{arch}.ssm.group_count", 0),
+            heads=header.whole(f"{arch}.ssm.time_step_rank", 0),
+            state=header.whole(f"{arch}.ssm.state_size", 0),
+            inner=header.whole(f"{arch}.ssm.inner_size", 0),
+        ),
+        each_block=tuple(zip(heads_each or (heads,) * len(kv_each), kv_each or heads_each, strict=False)),
     )
 
 
-def _heads(header: GgufFile, key: str, default: int | None = None) -> int:
-    value = header.metadata.get(key, default)
-    if isinstance(value, tuple):
-        some = set(value) - {0} or {0}  # a layer without attention has none
-        if len(some) != 1:
-            raise UnsupportedError(
-                "The number of heads differs from layer to layer.", where=f"{header.path}: {key}"
-            )
-        value = some.pop()
-    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+def _heads(
+    header: GgufFile, key: str, default: tuple[int, tuple[int, ...]] | None = None
+) -> tuple[int, tuple[int, ...]]:
+    """Return the number of heads, and those of each block where they differ; a block without has the others'.
+
+    Raises:
+        InputError: the key is missing, or it is 0 for an architecture that has heads.
+    """
+    value = header.metadata.get(key)
+    if value is None and default is not None:
+        return default
+    numbers = value if isinstance(value, tuple) else (value,)
+    whole = [number for number in numbers if type(number) is int and number >= 0]
+    some = max(whole, default=0)
+    if len(whole) != len(numbers) or not (some or _is_headless(header)):
         raise InputError(
-            "The key is missing." if value is None else f"The value is {value!r}, not a number of heads.",
+            "The key is missing." if value is None else f"The value is {value!r:.60}, not a number of heads.",
             where=f"{header.path}: {key}",
         )
-    return value
+    return some, tuple(number or some for number in whole) if len(set(whole) - {0}) > 1 else ()
+
+
+def _is_headless(header: GgufFile) -> bool:
+    """Return whether the architecture has no attention."""
+    name = header.text("general.architecture")
+    return any(arch.name == name and not arch.has_heads for arch in ARCHS)
 
 
 def _feed_forward(header: GgufFile, key: str) -> int:

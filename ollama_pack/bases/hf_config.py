@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ollama_pack.archs import find_class
+from ollama_pack.archs import find_arch, find_class
+from ollama_pack.archs.scales import MULTIPLIERS
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.files import read_json_object
-from ollama_pack.parts import Base
+from ollama_pack.parts import Base, StateSpace
 
 FILE = "config.json"
 
@@ -22,6 +23,15 @@ _NAMES = {
     "hidden": ("hidden_size", "n_embd", "d_model"),
 }
 """Number of a base → the keys it may have."""
+
+_SSM = {
+    "groups": ("linear_num_key_heads", "mamba_n_groups", "n_groups"),
+    "heads": ("linear_num_value_heads", "mamba_n_heads", "mamba_num_heads", "num_heads"),
+    "state": ("linear_key_head_dim", "mamba_d_state", "ssm_state_size", "state_size"),
+    "inner": ("mamba_d_ssm",),
+    "each": ("linear_value_head_dim", "mamba_d_head", "mamba_head_dim", "head_dim"),
+}
+"""Size of a block that carries a state → the keys it may have; `each` is that of a head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +66,28 @@ class HfConfig:
                 hint="ollama-pack archs  lists those that can; CONTRIBUTING.md shows how to add one",
             )
         text, where = self._text(), self.where
-        numbers = {key: _number(text, names, where) for key, names in _NAMES.items()}
+        if arch.mixture:  # transformers writes how many experts there are where none is
+            text = text if _has_experts(text) else {**text, "n_routed_experts": 0}
+            arch = find_arch(arch.mixture) if _has_experts(text) else arch
+        kinds = text.get("layers_block_type")
+        absent = {"blocks": len(kinds)} if isinstance(kinds, list) else {}
+        absent |= {} if arch.has_heads else {"heads": 0}
+        numbers = {key: _number(text, names, where, absent.get(key)) for key, names in _NAMES.items()}
         return Base(
             arch=arch.name,
             blocks=numbers["blocks"],
             heads=numbers["heads"],
             hidden=numbers["hidden"],
             kv_heads=_kv_heads(text, arch.name, where, numbers["heads"]),
-            head_dim=_number(text, ("head_dim",), where, numbers["hidden"] // max(numbers["heads"], 1)),
+            head_dim=_head_dim(text, where, numbers),
             feed_forward=_number(text, ("intermediate_size", "n_inner", "ffn_hidden_size"), where, 0),
             experts=_number(text, ("num_local_experts", "num_experts", "n_routed_experts"), where, 0),
             expert_feed_forward=_number(text, ("moe_intermediate_size", "intermediate_size"), where, 0),
             vocab=_number(text, ("vocab_size",), where, 0),
             tied=_tied(text, arch.tied, where),
             origin=self.origin,
+            ssm=_state_space(text, () if arch.has_heads else ("intermediate_size",)),
+            multipliers=_multipliers(text, where) if any(weight.scale for weight in arch.weights) else {},
         )
 
     def positions(self) -> tuple[float, int]:
@@ -109,6 +127,51 @@ def _kv_heads(text: Mapping[str, Any], arch: str, where: str, heads: int) -> int
     )
 
 
+def _head_dim(text: Mapping[str, Any], where: str, numbers: Mapping[str, int]) -> int:
+    """Return the size of a head; Mamba calls that of its states so, which are no heads of attention."""
+    if not numbers["heads"]:
+        return numbers["hidden"]
+    return _number(text, ("head_dim",), where, numbers["hidden"] // numbers["heads"])
+
+
+def _has_experts(text: Mapping[str, Any]) -> bool:
+    """Return whether a layer is a mixture."""
+    pattern, kinds = text.get("hybrid_override_pattern"), text.get("layers_block_type")
+    return (isinstance(pattern, str) and "E" in pattern) or (isinstance(kinds, list) and "moe" in kinds)
+
+
+def _state_space(text: Mapping[str, Any], inner: tuple[str, ...]) -> StateSpace:
+    """Return the sizes of blocks that carry a state, 0 where config.json has none, or a word for one.
+
+    Args:
+        text: the numbers of the text model.
+        inner: further names of the inner size.
+    """
+    known = {**_SSM, "inner": (*_SSM["inner"], *inner)}
+    values = {
+        size: next((text[name] for name in names if type(text.get(name)) is int), 0)
+        for size, names in known.items()
+    }
+    each = values.pop("each")
+    return StateSpace(**{**values, "inner": values["inner"] or values["heads"] * each})
+
+
+def _multipliers(text: Mapping[str, Any], where: str) -> dict[str, tuple[float, ...]]:
+    """Return what the weights of the base are multiplied with.
+
+    Raises:
+        InputError: one is missing, or is no number.
+    """
+    found = {}
+    for name, count in MULTIPLIERS.items():
+        value: Any = text.get(name)
+        numbers = value if isinstance(value, list) else [value]
+        if len(numbers) != count or not all(type(number) in (int, float) for number in numbers):
+            raise InputError(f"The value is {value!r:.60}, not {count} numbers.", where=f"{where}: {name}")
+        found[name] = tuple(float(number) for number in numbers)
+    return found
+
+
 def _tied(config: Mapping[str, Any], default: bool, where: str) -> bool:
     """Return whether head and embeddings are one weight."""
     value = config.get("tie_word_embeddings")
@@ -127,6 +190,8 @@ def _number(config: Mapping[str, Any], names: tuple[str, ...], where: str, defau
         value = config.get(name)
         if value is None:
             continue
+        if value == 0 and default == 0:
+            return 0
         if type(value) is not int or not 0 < value < 2**40:
             raise InputError(f"The value is {value!r:.40}, not a whole number.", where=f"{where}: {name}")
         return value

@@ -15,7 +15,7 @@ from ollama_pack.parts.adapter import (
     StoredTensor,
     Tensor,
 )
-from ollama_pack.parts.base import Base
+from ollama_pack.parts.base import Base, StateSpace
 from ollama_pack.parts.delivery import Layer, Note, Progress, Receipt, Report
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Progress",
     "Receipt",
     "Report",
+    "StateSpace",
     "StoredTensor",
     "Tensor",
 ]

@@ -6,6 +6,23 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StateSpace:
+    """Sizes of blocks that carry a state along (Mamba, gated delta nets); 0 where there are none.
+
+    Attributes:
+        groups: that share what they read and write; the key heads of a gated delta net.
+        heads: that have a step of their own; the value heads of a gated delta net.
+        state: numbers of one state; the size of a key head.
+        inner: numbers of all heads together.
+    """
+
+    groups: int = 0
+    heads: int = 0
+    state: int = 0
+    inner: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
     """The model an adapter was trained on, as far as a conversion needs to know it.
 
@@ -28,6 +45,8 @@ class Base:
         tensors: name → shape (rows first) of every weight, where they are known.
         details: ``model_type``, ``file_type`` and the like, as Ollama's configuration spells them.
         notes: what the user should know about this base.
+        ssm: sizes of blocks that carry a state along.
+        multipliers: name in config.json → numbers that its weights were multiplied with; empty where unknown.
         each_block: heads and key-value heads of each block, where they differ; empty where they do not.
     """
 
@@ -49,6 +68,8 @@ class Base:
     tensors: Mapping[str, tuple[int, ...]] | None = None
     details: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    ssm: StateSpace = StateSpace()
+    multipliers: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     each_block: tuple[tuple[int, int], ...] = ()
 
     def of_block(self, block: int) -> "Base":

@@ -50,25 +50,96 @@ def turns(weight, base, tensor):
     return weight[..., 0 if "gate" in tensor else 1 :: 2, :]
 
 
+def key_heads(weight, base, tensor):
+    """Return of each key head its queries, keys and values, or its gates, those of all key heads together."""
+    ssm = base.ssm
+    size = ssm.inner // ssm.heads * (ssm.heads // ssm.groups)
+    parts = np.split(
+        weight.reshape(ssm.groups, -1, weight.shape[-1]), np.cumsum([ssm.state, ssm.state, size]), axis=1
+    )
+    wanted = parts[3:] if "gate" in tensor else parts[:3]
+    return np.concatenate([part.reshape(-1, weight.shape[-1]) for part in wanted])
+
+
+def dealt(weight, base, tensor):
+    """Return value heads with the first of each key head first, then the second of each."""
+    ssm = base.ssm
+    split = weight.reshape(ssm.groups, ssm.heads // ssm.groups, -1, weight.shape[-1])
+    return split.swapaxes(0, 1).reshape(weight.shape)
+
+
+def dealt_below(weight, base, tensor):
+    """Return queries and keys as they are, and value heads dealt out."""
+    above, below = np.split(weight, [2 * base.ssm.groups * base.ssm.state])
+    return np.concatenate([above, dealt(below, base, tensor)])
+
+
+def dealt_across(weight, base, tensor):
+    """Return columns dealt out."""
+    return dealt(weight.T, base, tensor).T
+
+
+def times(*names: str, place: int = 0) -> Told:
+    """Return a weight times numbers of config.json."""
+    return lambda weight, base, _: weight * np.prod([base.multipliers[name][place] for name in names])
+
+
+def inputs(weight, base, tensor):
+    """Return gates, values, B, C and steps, each times a number of its own and one of all."""
+    ssm = base.ssm
+    ends = np.cumsum([ssm.inner, ssm.inner, ssm.groups * ssm.state, ssm.groups * ssm.state])
+    parts = zip(np.split(weight, ends), base.multipliers["ssm_multipliers"], strict=True)
+    return np.concatenate([part * by for part, by in parts]) * base.multipliers["ssm_in_multiplier"][0]
+
+
+def table(archs: tuple[str, ...], **modules: Told) -> dict[tuple[str, str], Told]:
+    """Return the entries of several architectures with the same modules."""
+    return {(arch, module): told for arch in archs for module, told in modules.items()}
+
+
 TOLD: dict[tuple[str, str], Told] = {
-    **{
-        (arch, f"self_attn.{module}"): told
-        for arch in ("llama", "mistral3", "smollm3", "arcee", "granite", "granitemoe", "olmo", "minicpm")
-        for module, told in (("q_proj", turned_q), ("k_proj", turned_k))
-    },
-    **{(arch, "query_key_value"): groups for arch in ("gptneox", "falcon", "bloom")},
-    **{
-        (arch, "experts.gate_up_proj"): halves
-        for arch in ("llama", "qwen2moe", "qwen3moe", "olmoe", "deepseek2", "glm4moe")
-    },
-    ("gpt-oss", "experts.gate_up_proj"): turns,
+    **table(
+        (
+            *("llama", "mistral3", "smollm3", "arcee", "granite", "granitemoe", "olmo", "minicpm"),
+            *("granitehybrid", "nemotron_h", "nemotron_h_moe"),
+        ),
+        q_proj=turned_q,
+        k_proj=turned_k,
+    ),
+    **table(("gptneox", "falcon", "bloom"), query_key_value=groups),
+    **table(
+        ("llama", "qwen2moe", "qwen3moe", "olmoe", "deepseek2", "glm4moe", "qwen3next", "qwen35moe"),
+        gate_up_proj=halves,
+    ),
+    **table(("granitehybrid",), input_linear=halves),
+    **table(("gpt-oss",), gate_up_proj=turns),
+    **table(("qwen3next",), in_proj_qkvz=key_heads),
+    **table(
+        ("qwen35", "qwen35moe"),
+        in_proj_qkv=dealt_below,
+        in_proj_z=dealt,
+        in_proj_a=dealt,
+        in_proj_b=dealt,
+        out_proj=dealt_across,
+    ),
+    **table(
+        ("falcon-h1",),
+        q_proj=times("attention_in_multiplier"),
+        k_proj=times("attention_in_multiplier", "key_multiplier"),
+        v_proj=times("attention_in_multiplier"),
+        o_proj=times("attention_out_multiplier"),
+        gate_proj=times("mlp_multipliers"),
+        down_proj=times("mlp_multipliers", place=1),
+        in_proj=inputs,
+        out_proj=times("ssm_out_multiplier"),
+        lm_head=times("lm_head_multiplier"),
+        embed_tokens=times("embedding_multiplier"),
+    ),
 }
-"""Architecture, end of the module's name → what becomes of its weight; nothing does where it is not here."""
+"""Architecture, last part of the module's name → what becomes of its weight; as it is where not here."""
 
 
 def told(arch: str, module: str, tensor: str, base: Base, weight: np.ndarray) -> np.ndarray:
     """Return what a weight of a module is in a tensor."""
-    for (name, end), make in TOLD.items():
-        if name == arch and module.endswith(f".{end}"):
-            return make(weight, base, tensor)
-    return weight
+    make = TOLD.get((arch, module.rpartition(".")[2]))
+    return weight if make is None else make(weight, base, tensor)

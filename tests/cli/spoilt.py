@@ -206,9 +206,9 @@ def base_is_a_directory(scene):
     scene.base = scene.ada
 
 
-@bad(4, "architecture 'mamba' cannot be converted", "ollama-pack archs")
+@bad(4, "architecture 'clip' cannot be converted", "ollama-pack archs")
 def base_of_an_unknown_architecture(scene):
-    scene.base = write_model(scene.ada.parent / "mamba.gguf", replace(TINY, arch="mamba"))
+    scene.base = write_model(scene.ada.parent / "clip.gguf", replace(TINY, arch="clip"))
 
 
 @bad(3, "vicunna:7b", "vicuna:7b")

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from ollama_pack.adapters import read_adapter
-from ollama_pack.archs import ARCHS
+from ollama_pack.archs import ARCHS, dimension, find_arch
 from ollama_pack.bases.gguf_file import read_base_gguf
+from ollama_pack.bases.hf_config import read_config
 from ollama_pack.gguf_io.write import write_lora
 from ollama_pack.mapping import map_adapter
+from ollama_pack.parts import Base
 
 RECORDS = Path(__file__).parent.parent / "goldens" / "archs-reference"
 PEERS = RECORDS / "peer.json"
@@ -31,6 +33,12 @@ def kinds_of(row: str) -> list[str]:
     """Return what was recorded of a row: each kind of module by itself, and all of them."""
     with np.load(RECORDS / row / "logits.npz") as records:
         return sorted(set(records) - {"tokens", "base"})
+
+
+def read_base(row: str) -> Base:
+    """Return the base of a row by its header, and what only config.json says."""
+    base = read_base_gguf(RECORDS / row / "base.gguf")
+    return replace(base, multipliers=read_config(RECORDS / row).base().multipliers)
 
 
 CASES = [(row, kind) for row in ROWS for kind in kinds_of(row)]
@@ -56,7 +64,7 @@ def answers(ask_llama, tmp_path_factory):
     def look(row: str) -> Answers:
         if row not in kept:
             folder, scratch = RECORDS / row, tmp_path_factory.mktemp(row)
-            adapter, base = read_adapter(folder), read_base_gguf(folder / "base.gguf")
+            adapter, base = read_adapter(folder), read_base(row)
             kinds = kinds_of(row)
             for kind in kinds:
                 pairs = [pair for pair in adapter.pairs if kind in (ALL, pair.module.rpartition(".")[2])]
@@ -87,6 +95,17 @@ def test_each_module_computes_what_peft_computes(answers, row, kind):
     seen = answers(row)
     assert seen.found[kind] is not None, "llama.cpp refuses the adapter"
     assert np.abs(seen.found[kind] - seen.truth[kind]).max() <= LIMIT * seen.effect(kind)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_config_and_header_agree(row):
+    """config.json of a model tells the same numbers as the header of its GGUF file."""
+    header, config = read_base(row), read_config(RECORDS / row).base()
+    for name in ("arch", "blocks", "heads", "kv_heads", "head_dim", "hidden", "vocab", "experts", "tied"):
+        assert getattr(config, name) == getattr(header, name), name
+    for size in {size for weight in find_arch(header.arch).weights for size in weight.shape}:
+        told = dimension(size, config)
+        assert told == dimension(size, header) or 0 in (told, dimension(size, header)), size
 
 
 def test_what_is_recorded():

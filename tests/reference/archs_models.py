@@ -106,7 +106,9 @@ TINY = (
     }),
     tiny("phi2", "Phi", {**SQUARE, "hidden_size": 32, "intermediate_size": 128, "num_key_value_heads": 4}),
     tiny("phimini", "Phi3", {**SQUARE, "sliding_window": 64, "bos_token_id": 1, "eos_token_id": 2}),
-    tiny("gptneox", "GPTNeoX", {**SQUARE, "rotary_pct": 1.0}, written={"rotary_pct": 1.0}),
+    tiny("gptneox", "GPTNeoX", {
+        **SQUARE, "num_key_value_heads": 4, "rotary_pct": 1.0,
+    }, written={"rotary_pct": 1.0}),
     tiny("bloom", "Bloom", {"hidden_size": 24, "n_layer": 2, "n_head": 4, "tie_word_embeddings": True}),
     tiny("falcon", "Falcon", {
         **COMMON, "tie_word_embeddings": True, "new_decoder_architecture": True, "num_kv_heads": 2,

@@ -182,9 +182,10 @@ def record_case(model: Model, vocab: int, case: Case, folder: Path, tokens: torc
 
 
 def _sort_targets(path: Path) -> None:
-    """Write target_modules in one order: PEFT keeps a set, whose order changes from run to run."""
+    """Write the targets in one order: PEFT keeps sets, whose order changes from run to run."""
     config = json.loads(path.read_text("utf-8"))
-    config["target_modules"] = sorted(config["target_modules"])
+    for key in ("target_modules", "target_parameters"):
+        config[key] = config[key] and sorted(config[key])
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
 
 

@@ -97,8 +97,9 @@ def linear_modules(model: torch.nn.Module, *, tied: bool) -> list[str]:
     return sorted(found - ({"lm_head", "embed_out"} if tied else set()))
 
 
-def write_base(model: Tiny, vocab: int, llama_cpp: Path, target: Path) -> None:
+def write_base(model: Tiny, vocab: int, llama_cpp: Path, folder: Path) -> None:
     """Bring the base to GGUF, with the keys that the converter reads and transformers no longer writes."""
+    target = folder / "base.gguf"
     with tempfile.TemporaryDirectory() as scratch:
         checkpoint = Path(scratch) / f"tiny-{model.name}"
         build_tiny(model, vocab).save_pretrained(checkpoint)
@@ -106,6 +107,7 @@ def write_base(model: Tiny, vocab: int, llama_cpp: Path, target: Path) -> None:
         path = checkpoint / "config.json"
         config = {**json.loads(path.read_text("utf-8")), **model.written}
         path.write_text(json.dumps(config, indent=2), "utf-8")
+        (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
         command = [sys.executable, "-c", CONVERTER, str(llama_cpp), str(checkpoint)]
         subprocess.run([*command, "--outtype", "f32", "--outfile", str(target)], check=True)
 
@@ -163,7 +165,7 @@ def record_row(model: Tiny, vocab: int, llama_cpp: Path) -> None:
     folder, tokens = OUT / model.name, tiny_tokens(vocab)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    write_base(model, vocab, llama_cpp, folder / "base.gguf")
+    write_base(model, vocab, llama_cpp, folder)
     trained, kinds = adapt(model, vocab)
     trained.save_pretrained(folder, save_embedding_layers=False)
     (folder / "README.md").unlink()

@@ -1,0 +1,66 @@
+"""Row orders of gated delta nets, the linear attention of Qwen3-Next and Qwen 3.5.
+
+Each key head serves several value heads. Hugging Face keeps what belongs to one key head together; llama.cpp
+wants kinds of rows together, and in Qwen 3.5 the value heads dealt out: the first of every key head, then the
+second. (``Qwen3NextModel`` and ``_LinearAttentionVReorderBase`` in llama.cpp's conversion.)
+"""
+
+import itertools
+from functools import lru_cache
+
+from ollama_pack.archs.orders import sections
+from ollama_pack.archs.row import Order
+from ollama_pack.parts import Base
+
+
+def delta_qkv(base: Base, _rows: int) -> Order:
+    """Return queries, keys and values of a weight that has those and the gates of each key head together."""
+    return tuple(itertools.chain(*_of_key_heads(base)[:3]))
+
+
+def delta_gate(base: Base, _rows: int) -> Order:
+    """Return the gates of such a weight."""
+    return _of_key_heads(base)[3]
+
+
+def dealt_heads(base: Base, _rows: int) -> Order:
+    """Return the order of a row a value head, dealt out to the key heads."""
+    return dealt(base.ssm.groups, base.ssm.heads, 1)
+
+
+def dealt_values(base: Base, _rows: int) -> Order:
+    """Return the order of the rows, or columns, of all value heads, dealt out to the key heads."""
+    return dealt(base.ssm.groups, base.ssm.heads, _value_size(base))
+
+
+def dealt_qkv(base: Base, _rows: int) -> Order:
+    """Return queries and keys as they are, and the values below them dealt out to the key heads."""
+    above = 2 * base.ssm.groups * base.ssm.state
+    return (*range(above), *(above + row for row in dealt_values(base, _rows)))
+
+
+@lru_cache(maxsize=16)
+def dealt(groups: int, heads: int, size: int) -> Order:
+    """Return the order that deals heads out: the first of each group, then the second of each.
+
+    Args:
+        groups: of heads, the key heads.
+        heads: how many there are in all.
+        size: of a head, in rows.
+    """
+    served = heads // max(groups, 1)
+    return tuple(
+        (group * served + head) * size + row
+        for head in range(served)
+        for group in range(groups)
+        for row in range(size)
+    )
+
+
+def _of_key_heads(base: Base) -> tuple[Order, ...]:
+    values = base.ssm.heads // max(base.ssm.groups, 1) * _value_size(base)
+    return sections(base.ssm.groups, (base.ssm.state, base.ssm.state, values, values))
+
+
+def _value_size(base: Base) -> int:
+    return base.ssm.inner // max(base.ssm.heads, 1)
