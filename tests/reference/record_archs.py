@@ -22,45 +22,7 @@ from kinds_models import Tiny, build_tiny, tiny_tokens, vocabulary
 from llama_source import ROOT, fetch_llama_source
 
 OUT = ROOT / "tests" / "goldens" / "archs-reference"
-CONVERTER = """
-import json, pathlib, runpy, sys
-tree = sys.argv[1]
-sys.path.insert(0, tree)
-from conversion import load_all_models
-from conversion.base import ModelBase, TextModel
-load_all_models()
-plain = TextModel._set_vocab_sentencepiece
-for name in ("gpt2", "qwen", "glm"):
-    setattr(TextModel, f"_set_vocab_{name}", plain)
-from conversion.chatglm import ChatGLMModel
-from conversion.exaone import Exaone4Model
-from conversion.glm import Glm4Model
-from conversion.granite import GraniteHybridModel
-from conversion.hunyuan import HunYuanModel
-from conversion.nemotron import NemotronHModel
-from conversion.phi import Phi3MiniModel
-from conversion.qwen import _QwenMtpMixin
-plainly = (ChatGLMModel, Exaone4Model, Glm4Model, GraniteHybridModel, HunYuanModel, NemotronHModel)
-for model in (*plainly, Phi3MiniModel):
-    model.set_vocab = plain
-_QwenMtpMixin.no_mtp = True
-loaded = ModelBase.load_hparams
-def load(folder, is_mistral_format):
-    raw = json.loads((pathlib.Path(folder) / "config.json").read_text())
-    published = raw.pop("as_published", {})
-    read = {**raw, **loaded(folder, is_mistral_format), **published}
-    return {key: value for key, value in read.items() if published.get(key, key) is not None}
-ModelBase.load_hparams = staticmethod(load)
-sys.argv = sys.argv[1:]
-runpy.run_path(tree + "/convert_hf_to_gguf.py", run_name="__main__")
-"""
-"""llama.cpp's converter, told to take the sentencepiece model for every architecture, and keys as they are.
-
-It knows byte-pair tokenizers only by their hash, and misses keys that transformers 5 renames as it reads
-them; neither plays a part in the order of a weight. Keys of ``as_published`` win over what transformers
-reads, a null takes one away. Heads that predict further tokens are left out: transformers has none.
-"""
-
+CONVERTER = Path(__file__).with_name("convert_base.py")
 EYES = r".*visual.*"
 RANK, ALPHA, NOISE = 3, 6, 0.3
 
@@ -108,7 +70,7 @@ def write_base(model: Tiny, vocab: int, llama_cpp: Path, folder: Path) -> None:
         config = {**json.loads(path.read_text("utf-8")), **model.written}
         path.write_text(json.dumps(config, indent=2), "utf-8")
         (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
-        command = [sys.executable, "-c", CONVERTER, str(llama_cpp), str(checkpoint)]
+        command = [sys.executable, str(CONVERTER), str(llama_cpp), str(checkpoint)]
         subprocess.run([*command, "--outtype", "f32", "--outfile", str(target)], check=True)
 
 
