@@ -1,5 +1,6 @@
 """The tiny models that stand for the rows of the table, one for each class that transformers has."""
 
+from statistics import NormalDist
 from typing import Any
 
 import transformers
@@ -7,6 +8,9 @@ from kinds_models import COMMON, MOST, Tiny, vocabulary
 
 DENSE = {**COMMON, "head_dim": 8, "intermediate_size": 36}
 SQUARE = {**COMMON, "intermediate_size": 36}
+ROTATION = {"rope_type": "default", "rope_theta": 10000.0}
+SPARSITY = NormalDist().cdf(1.6448533535003662 * (36 / 35) ** 0.5)
+"""Share of a gate's values that are cut off: llama.cpp divides by their number less one, torch does not."""
 EXPERTS = {**MOST, "num_experts": 4, "moe_intermediate_size": 20, "intermediate_size": 36}
 
 MIXED = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 20}
@@ -67,6 +71,18 @@ TINY = (
     tiny("gemma", "Gemma", {**DENSE, "tie_word_embeddings": True}),
     tiny("gemma2", "Gemma2", {**DENSE, "tie_word_embeddings": True, "query_pre_attn_scalar": 8}),
     tiny("gemma3", "Gemma3Text/Gemma3", {**DENSE, "tie_word_embeddings": True, "query_pre_attn_scalar": 8}),
+    tiny("gemma3n", "Gemma3nText/Gemma3n", {
+        **DENSE, "num_hidden_layers": 1, "tie_word_embeddings": True, "num_kv_shared_layers": 0,
+        "hidden_size_per_layer_input": 256, "vocab_size_per_layer_input": vocabulary(), "laurel_rank": 64,
+        "activation_sparsity_pattern": [SPARSITY], "layer_types": ["sliding_attention"],
+        "sliding_window": 64, "rope_parameters": {"sliding_attention": ROTATION, "full_attention": ROTATION},
+    }),
+    tiny("gemma4", "Gemma4Text/Gemma4", {
+        **DENSE, "num_hidden_layers": 4, "tie_word_embeddings": True, "global_head_dim": 16,
+        "hidden_size_per_layer_input": 6, "vocab_size_per_layer_input": vocabulary(), "sliding_window": 64,
+        "layer_types": ["sliding_attention", "full_attention"] * 2, "num_kv_shared_layers": 2,
+        "use_double_wide_mlp": True, "final_logit_softcapping": 30.0,
+    }),
     tiny("olmo", "Olmo", SQUARE),
     tiny("olmo2", "Olmo2", SQUARE),
     tiny("olmo3", "Olmo3", SQUARE),
@@ -95,6 +111,7 @@ TINY = (
     tiny("starcoder2", "Starcoder2", {**SQUARE, "tie_word_embeddings": True, "sliding_window": None}),
     tiny("apertus", "Apertus", SQUARE),
     tiny("arcee", "Arcee", DENSE),
+    tiny("jais2", "Jais2", {**SQUARE, "hidden_size": 32}),
     tiny("lfm2", "Lfm2", {
         **SQUARE, "tie_word_embeddings": True, "layer_types": ["conv", "full_attention"],
         "block_auto_adjust_ff_dim": False,
@@ -132,8 +149,8 @@ TINY = (
         "num_dense_layers": 1, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 20,
     }),
     tiny("jamba", "Jamba", {
-        **SQUARE, "num_experts": 1, "num_experts_per_tok": 1, "attn_layer_period": 2, "attn_layer_offset": 1,
-        "expert_layer_period": 4, "expert_layer_offset": 3, "mamba_d_state": 8, "mamba_d_conv": 4,
+        **SQUARE, "num_experts": 4, "num_experts_per_tok": 2, "attn_layer_period": 2, "attn_layer_offset": 1,
+        "expert_layer_period": 2, "expert_layer_offset": 1, "mamba_d_state": 8, "mamba_d_conv": 4,
         "mamba_expand": 2, "mamba_dt_rank": 6, "use_mamba_kernels": False,
     }),
     seeing("qwen2vl", "Qwen2_5_VL", {**SQUARE, "hidden_size": 32}, [1, 1, 2]),
@@ -150,6 +167,10 @@ TINY = (
         "ssm_multipliers": [0.75, 1.25, 0.85, 1.15, 0.95], "mlp_multipliers": [1.4, 0.65],
     }),
     tiny("mamba", "Mamba", {
+        "hidden_size": 24, "num_hidden_layers": 2, "state_size": 8, "time_step_rank": 6,
+        "tie_word_embeddings": False,
+    }, written={"pad_vocab_size_multiple": 1}),
+    tiny("falcon-mamba", "FalconMamba", {
         "hidden_size": 24, "num_hidden_layers": 2, "state_size": 8, "time_step_rank": 6,
         "tie_word_embeddings": False,
     }, written={"pad_vocab_size_multiple": 1}),

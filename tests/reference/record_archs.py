@@ -17,6 +17,7 @@ import numpy as np
 import peft
 import record
 import torch
+from archs_mixtures import ATTENTION_MLA, GATED, MIXED, MIXTURES
 from archs_models import TINY
 from kinds_models import Tiny, build_tiny, tiny_tokens, vocabulary
 from llama_source import ROOT, fetch_llama_source
@@ -28,22 +29,22 @@ RANK, ALPHA, NOISE = 3, 6, 0.3
 
 SKIPPED = {
     "jamba": frozenset({"dt_proj"}),
-    "glm4moe": frozenset({"gate_proj", "up_proj", "down_proj"}),
     "mamba": frozenset({"dt_proj", "out_proj"}),
-    "mamba2": frozenset({"out_proj"}),
-    "falcon-h1": frozenset({"out_proj"}),
-    "nemotron_h": frozenset({"out_proj"}),
-    "nemotron_h_moe": frozenset({"out_proj"}),
+    "falcon-mamba": frozenset({"dt_proj", "out_proj"}),
+    **dict.fromkeys(("mamba2", "falcon-h1", "nemotron_h", "nemotron_h_moe"), frozenset({"out_proj"})),
+    "gemma3n": frozenset({"0", "1", "2", "per_layer_model_projection", "modality_router"}),
+    "gemma4": frozenset({"per_layer_model_projection"}),
+    "llama4": frozenset({"router"}),
+    "glm4moelite": GATED | ATTENTION_MLA,
+    "deepseek3": GATED | ATTENTION_MLA,
+    **dict.fromkeys(("glm4moe", "ernie4_5-moe", "hunyuan-moe", "exaone-moe", "afmoe", "dots1"), GATED),
 }
-"""Row → kinds of modules that are not recorded: torch uses the weight of dt_proj without LoRA, PEFT refuses
-the out_proj of these models, and takes the names of a dense block for the parameters of experts."""
+"""Row → kinds of modules that are not recorded: torch uses the weight of dt_proj without LoRA; PEFT refuses the
+out_proj of Mamba, takes the names of a dense block for the parameters of experts, and cannot wrap the router of
+Llama 4; llama.cpp multiplies the rest without LoRA."""
 
 UNKNOWN = frozenset({"qwen3next"})
 """Rows whose class PEFT must not know: it would take the names of a shared expert for those of the routed."""
-
-ROUTED = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
-MIXTURES = frozenset({"qwen2moe", "olmoe", "glm4moe", "qwen3next", "qwen35moe"})
-"""Rows whose routed experts are recorded too, in an adapter of their own."""
 
 CALM = {"lfm2moe": 0.1}
 """Row → how far training has moved its weights, where more would make float16 choose other experts."""
@@ -94,9 +95,13 @@ def adapt(model: Tiny, vocab: int) -> tuple[peft.PeftModel, list[str]]:
 
 
 def adapt_experts(model: Tiny, vocab: int) -> peft.PeftModel:
-    """Return the base with random LoRA weights on the two parameters of all routed experts."""
+    """Return the base with random LoRA weights on the parameters of its mixtures."""
     settings = peft.LoraConfig(
-        r=RANK, lora_alpha=ALPHA, target_modules=[], target_parameters=ROUTED, task_type="CAUSAL_LM"
+        r=RANK,
+        lora_alpha=ALPHA,
+        target_modules=[],
+        target_parameters=MIXTURES[model.name],
+        task_type="CAUSAL_LM",
     )
     trained = peft.get_peft_model(build_tiny(model, vocab), settings)
     generator = torch.Generator().manual_seed(sum(model.name.encode()) + 2)
@@ -155,7 +160,7 @@ def main() -> None:
     llama_cpp = fetch_llama_source(ROOT / ".cache")
     torch.set_num_threads(1)
     vocab = vocabulary()
-    for model in TINY:
+    for model in (*TINY, *MIXED):
         if not names or model.name in names:
             record_row(model, vocab, llama_cpp)
 
