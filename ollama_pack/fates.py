@@ -91,6 +91,14 @@ RULES: dict[str, Rule] = {
         "weights that llama.cpp multiplies without LoRA",
         "on this architecture llama.cpp loads the LoRA of these weights and never applies it",
     ),
+    "scaled-beside": _refused(
+        "experts whose output has a scale",
+        "llama.cpp scales what these experts give and adds their LoRA beside it, unscaled",
+    ),
+    "altered-by-converter": _refused(
+        "weights that the base's converter alters",
+        "it multiplies them with numbers, or divides them by norms, that a GGUF file does not tell",
+    ),
     "no-place": _refused(
         "modules the architecture does not have",
         "no linear weight of the architecture has this name",

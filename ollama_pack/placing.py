@@ -147,8 +147,8 @@ def _aim(adapter: Adapter, base: Base, arch: Arch, findings: Findings) -> Iterat
 
 def _why_not(target: Target, base: Base) -> str:
     """Return the rule that keeps LoRA from a weight of this base, empty where none does."""
-    if target.weight.ignored:
-        return "ignored"
+    if target.weight.refused:
+        return target.weight.refused
     if target.weight.scale is not None and not base.multipliers:
         return "multipliers"
     if target.weight.optional:
@@ -189,8 +189,8 @@ def _fitted(aim: _Aim, adapter: Adapter) -> _Aim:
         return replace(aim, pair=narrowed(aim.pair, width))
     if kind is Kind.LINEAR or aim.target.expert >= 0 or trained[::-1] != (out, width):
         return aim
-    square = trained == (out, width)
-    if square and not (kind is Kind.EXPERTS and _swaps(adapter.config)):
+    turned = kind is Kind.EXPERTS_TURNED or (kind is Kind.EXPERTS and _swaps(adapter.config))
+    if trained == (out, width) and not turned:  # square
         return aim
     return replace(aim, pair=flipped(aim.pair))
 

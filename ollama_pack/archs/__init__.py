@@ -1,20 +1,50 @@
 """The table of architectures: one small file a family, one row a GGUF architecture."""
 
 from ollama_pack.archs.cohere import COHERE2, COMMAND_R
-from ollama_pack.archs.deepseek2 import DEEPSEEK2
+from ollama_pack.archs.deepseek2 import DEEPSEEK2, MINICPM3
 from ollama_pack.archs.falcon import BLOOM, FALCON
-from ollama_pack.archs.foreign import EXAONE, MINICPM, MPT, ORION, QWEN
-from ollama_pack.archs.gemma import GEMMA, GEMMA2, GEMMA3
+from ollama_pack.archs.foreign import (
+    BAICHUAN,
+    CODESHELL,
+    DECI,
+    EXAONE,
+    INTERNLM2,
+    JAIS,
+    MINICPM,
+    MPT,
+    OPENELM,
+    ORION,
+    QWEN,
+    REFACT,
+    XVERSE,
+)
+from ollama_pack.archs.foreign_mixtures import ARCTIC, BAILINGMOE, BAILINGMOE2, DBRX, DEEPSEEK, SMALLTHINKER
+from ollama_pack.archs.gemma import GEMMA, GEMMA2, GEMMA3, GEMMA3N, GEMMA4
 from ollama_pack.archs.glm import CHATGLM, GLM4, GLM4MOE
 from ollama_pack.archs.gpt2 import GPT2
 from ollama_pack.archs.gpt_oss import GPT_OSS
 from ollama_pack.archs.gptneox import GPTNEOX
 from ollama_pack.archs.granite import GRANITE
-from ollama_pack.archs.halves import APERTUS, ERNIE4_5, EXAONE4, HUNYUAN, NEMOTRON, SEED_OSS, STABLELM
+from ollama_pack.archs.halves import APERTUS, ERNIE4_5, EXAONE4, HUNYUAN, JAIS2, NEMOTRON, SEED_OSS, STABLELM
 from ollama_pack.archs.lfm2 import LFM2
 from ollama_pack.archs.llama import LLAMA
 from ollama_pack.archs.mamba import FALCON_H1, GRANITEHYBRID, MAMBA, MAMBA2, NEMOTRON_H, NEMOTRON_H_MOE
-from ollama_pack.archs.mixtures import GRANITEMOE, JAMBA, LFM2MOE
+from ollama_pack.archs.mixtures import (
+    AFMOE,
+    DOTS1,
+    ERNIE4_5_MOE,
+    EXAONE_MOE,
+    GRANITEMOE,
+    HUNYUAN_MOE,
+    HY_V3,
+    JAMBA,
+    LFM2MOE,
+    LLAMA4,
+    MELLUM,
+    MINIMAX_M2,
+    PHIMOE,
+    QWEN3VLMOE,
+)
 from ollama_pack.archs.neighbours import ARCEE, MISTRAL3, SMOLLM3
 from ollama_pack.archs.olmo import OLMO, OLMO2, OLMOE
 from ollama_pack.archs.phi import PHI2, PHI3
@@ -29,18 +59,19 @@ from ollama_pack.archs.starcoder import STARCODER, STARCODER2
 from ollama_pack.errors import UnsupportedError
 
 ARCHS: tuple[Arch, ...] = (
-    *(LLAMA, MISTRAL3, SMOLLM3, ARCEE, GRANITE),
-    *(QWEN2, QWEN2MOE, QWEN2VL, QWEN3, QWEN3MOE, QWEN3VL),
-    *(GEMMA, GEMMA2, GEMMA3),
-    *(PHI2, PHI3),
+    *(LLAMA, MISTRAL3, SMOLLM3, ARCEE, LLAMA4),
+    *(QWEN2, QWEN2MOE, QWEN2VL, QWEN3, QWEN3MOE, QWEN3VL, QWEN3VLMOE, QWEN3NEXT, QWEN35, QWEN35MOE),
+    *(GEMMA, GEMMA2, GEMMA3, GEMMA3N, GEMMA4),
+    *(PHI2, PHI3, PHIMOE),
+    *(GRANITE, GRANITEMOE, GRANITEHYBRID),
     *(GPT_OSS, GPT2, GPTNEOX, STARCODER, STARCODER2),
-    *(FALCON, BLOOM, STABLELM, NEMOTRON),
+    *(FALCON, FALCON_H1, BLOOM, STABLELM, NEMOTRON, NEMOTRON_H, NEMOTRON_H_MOE),
     *(OLMO, OLMO2, OLMOE, COMMAND_R, COHERE2),
-    *(DEEPSEEK2, CHATGLM, GLM4, GLM4MOE, EXAONE4, ERNIE4_5, HUNYUAN, SEED_OSS, APERTUS, LFM2),
-    *(GRANITEMOE, LFM2MOE, JAMBA),
-    *(QWEN3NEXT, QWEN35, QWEN35MOE),
-    *(MAMBA, MAMBA2, FALCON_H1, GRANITEHYBRID, NEMOTRON_H, NEMOTRON_H_MOE),
-    *(MINICPM, ORION, EXAONE, QWEN, MPT),
+    *(DEEPSEEK, DEEPSEEK2, CHATGLM, GLM4, GLM4MOE, EXAONE, EXAONE4, EXAONE_MOE),
+    *(ERNIE4_5, ERNIE4_5_MOE, HUNYUAN, HUNYUAN_MOE, HY_V3, SEED_OSS, APERTUS, LFM2, LFM2MOE),
+    *(MAMBA, MAMBA2, JAMBA, AFMOE, DOTS1, MELLUM, MINIMAX_M2, JAIS, JAIS2),
+    *(MINICPM, MINICPM3, ORION, QWEN, MPT, BAICHUAN, INTERNLM2, XVERSE, DECI, OPENELM, CODESHELL, REFACT),
+    *(BAILINGMOE, BAILINGMOE2, ARCTIC, DBRX, SMALLTHINKER),
 )
 
 __all__ = [

@@ -1,7 +1,31 @@
-"""Architectures whose classes come with their models, not with transformers."""
+"""Dense architectures whose classes come with their models, not with transformers."""
 
-from ollama_pack.archs.layouts import HEAD, attention, embedding, fused_attention, gated, gated_decoder, plain
-from ollama_pack.archs.orders import rope_k, rope_q
+from dataclasses import replace
+
+from ollama_pack.archs.layouts import (
+    EMBEDDING,
+    HEAD,
+    LAYER,
+    attention,
+    embedding,
+    fused_attention,
+    gated,
+    gated_decoder,
+    head,
+    plain,
+)
+from ollama_pack.archs.orders import (
+    first_half,
+    grouped_k,
+    grouped_q,
+    grouped_v,
+    packed_k,
+    packed_q,
+    packed_v,
+    rope_k,
+    rope_q,
+    second_half,
+)
 from ollama_pack.archs.row import Arch, Weight
 
 _BLOCK = "transformer.h.{i}"
@@ -40,5 +64,94 @@ MPT = Arch(
         *plain("transformer.blocks.{i}.ffn"),
         HEAD,
         _EMBEDDING,
+    ),
+)
+XVERSE = Arch(name="xverse", classes=("XverseForCausalLM",), weights=gated_decoder(rope_q, rope_k))
+_ATTENTION = f"{LAYER}.self_attn"
+DECI = Arch(
+    name="deci",
+    classes=("DeciLMForCausalLM",),
+    weights=(
+        *gated_decoder(rope_q, rope_k),
+        # What some layers have in the place of attention.
+        Weight(f"{_ATTENTION}.linear_attn", "blk.{i}.attn_output", None, ("hidden", "heads")),
+    ),
+)
+BAICHUAN = Arch(
+    name="baichuan",
+    classes=("BaichuanForCausalLM", "BaiChuanForCausalLM"),
+    weights=(
+        Weight(f"{_ATTENTION}.W_pack", "blk.{i}.attn_q", packed_q, ("heads", "hidden")),
+        Weight(f"{_ATTENTION}.W_pack", "blk.{i}.attn_k", packed_k, ("kv_heads", "hidden")),
+        Weight(f"{_ATTENTION}.W_pack", "blk.{i}.attn_v", packed_v, ("kv_heads", "hidden")),
+        Weight(f"{_ATTENTION}.o_proj", "blk.{i}.attn_output", None, ("hidden", "heads")),
+        *gated(f"{LAYER}.mlp"),
+        HEAD,
+        EMBEDDING,
+    ),
+)
+INTERNLM2 = Arch(
+    name="internlm2",
+    classes=("InternLM2ForCausalLM",),
+    weights=(
+        Weight(f"{LAYER}.attention.wqkv", "blk.{i}.attn_q", grouped_q, ("heads", "hidden")),
+        Weight(f"{LAYER}.attention.wqkv", "blk.{i}.attn_k", grouped_k, ("kv_heads", "hidden")),
+        Weight(f"{LAYER}.attention.wqkv", "blk.{i}.attn_v", grouped_v, ("kv_heads", "hidden")),
+        Weight(f"{LAYER}.attention.wo", "blk.{i}.attn_output", None, ("hidden", "heads")),
+        *gated(f"{LAYER}.feed_forward", names=("w1", "w3", "w2")),
+        head("output"),
+        embedding("model.tok_embeddings"),
+    ),
+)
+_OPEN = "transformer.layers.{i}"
+OPENELM = Arch(
+    name="openelm",
+    classes=("OpenELMForCausalLM",),
+    tied=True,
+    weights=(
+        *fused_attention(f"{_OPEN}.attn", "qkv_proj", "out_proj"),
+        Weight(f"{_OPEN}.ffn.proj_1", "blk.{i}.ffn_gate", first_half, ("unknown", "hidden")),
+        Weight(f"{_OPEN}.ffn.proj_1", "blk.{i}.ffn_up", second_half, ("unknown", "hidden")),
+        Weight(f"{_OPEN}.ffn.proj_2", "blk.{i}.ffn_down", None, ("hidden", "unknown")),
+        embedding("transformer.token_embeddings"),
+    ),
+)
+CODESHELL = Arch(
+    name="codeshell",
+    classes=("CodeShellForCausalLM",),
+    weights=(
+        *fused_attention(f"{_BLOCK}.attn", "c_attn", "c_proj"),
+        *plain(f"{_BLOCK}.mlp", "c_fc", "c_proj"),
+        HEAD,
+        _EMBEDDING,
+    ),
+)
+REFACT = Arch(
+    name="refact",
+    classes=("GPTRefactForCausalLM",),
+    weights=(
+        Weight(f"{_BLOCK}.attn.q", "blk.{i}.attn_q", None, ("heads", "hidden")),
+        Weight(f"{_BLOCK}.attn.kv", "blk.{i}.attn_k", first_half, ("kv_heads", "hidden")),
+        Weight(f"{_BLOCK}.attn.kv", "blk.{i}.attn_v", second_half, ("kv_heads", "hidden")),
+        Weight(f"{_BLOCK}.attn.c_proj", "blk.{i}.attn_output", None, ("hidden", "heads")),
+        Weight(f"{_BLOCK}.mlp.gate_up_proj", "blk.{i}.ffn_gate", first_half, ("unknown", "hidden")),
+        Weight(f"{_BLOCK}.mlp.gate_up_proj", "blk.{i}.ffn_up", second_half, ("unknown", "hidden")),
+        Weight(f"{_BLOCK}.mlp.c_proj", "blk.{i}.ffn_down", None, ("hidden", "unknown")),
+        HEAD,
+        _EMBEDDING,
+    ),
+)
+_MULTIPLIED = "altered-by-converter"
+JAIS = Arch(
+    name="jais",
+    classes=("JAISLMHeadModel",),
+    weights=(
+        Weight(f"{_BLOCK}.attn.c_attn", "blk.{i}.attn_qkv", None, ("unknown", "hidden")),
+        Weight(f"{_BLOCK}.attn.c_proj", "blk.{i}.attn_output", None, ("hidden", "hidden")),
+        Weight(f"{_BLOCK}.mlp.c_fc", "blk.{i}.ffn_up", None, ("unknown", "hidden")),
+        Weight(f"{_BLOCK}.mlp.c_fc2", "blk.{i}.ffn_gate", None, ("unknown", "hidden")),
+        Weight(f"{_BLOCK}.mlp.c_proj", "blk.{i}.ffn_down", None, ("hidden", "unknown")),
+        replace(HEAD, refused=_MULTIPLIED),
+        replace(_EMBEDDING, refused=_MULTIPLIED),
     ),
 )

@@ -18,3 +18,8 @@ APERTUS = Arch(
     classes=("ApertusForCausalLM",),
     weights=(*attention(), *plain(f"{LAYER}.mlp"), HEAD, EMBEDDING),
 )
+JAIS2 = Arch(
+    name="jais2",
+    classes=("Jais2ForCausalLM",),
+    weights=(*attention(), *plain(f"{LAYER}.mlp"), HEAD, EMBEDDING),
+)

@@ -156,6 +156,7 @@ def granite_experts(module: str) -> tuple[Weight, ...]:
         Weight(f"{module}.input_linear", "blk.{i}.ffn_gate_exps", first_half, into, kind=Kind.EXPERTS),
         Weight(f"{module}.input_linear", "blk.{i}.ffn_up_exps", second_half, into, kind=Kind.EXPERTS),
         Weight(f"{module}.output_linear", "blk.{i}.ffn_down_exps", None, back, kind=Kind.EXPERTS),
+        *fused_experts(f"{module}.experts", Kind.EXPERTS, first_half, second_half),
     )
 
 
@@ -172,9 +173,37 @@ def granite_shared(module: str) -> tuple[Weight, ...]:
     )
 
 
+def unsized(weights: Sequence[Weight]) -> tuple[Weight, ...]:
+    """Return weights of an attention whose heads differ by layer in ways that no number of a base tells."""
+    sized = ("heads", "kv_heads")
+    return tuple(
+        replace(each, shape=tuple("unknown" if size in sized else size for size in each.shape))  # type: ignore[arg-type]
+        for each in weights
+    )
+
+
 def scaled(weights: Sequence[Weight], scales: Mapping[str, Scale]) -> tuple[Weight, ...]:
     """Return weights with a scale for those whose module's name ends so."""
     return tuple(replace(each, scale=scales.get(each.module.rpartition(".")[2])) for each in weights)
+
+
+def mixture(
+    module: str = f"{LAYER}.mlp", gate: str = "gate", shared: str = "", block: bool = True
+) -> tuple[Weight, ...]:
+    """Return the weights of a mixture of gated experts, as most families after Qwen3 have them.
+
+    Args:
+        module: what Hugging Face calls the feed-forward block.
+        gate: the name of what chooses experts.
+        shared: the name of the block that acts beside them; empty where there is none.
+        block: whether some layers have a block instead of experts.
+    """
+    return (
+        *(gated(module) if block else ()),
+        router(f"{module}.{gate}"),
+        *experts(f"{module}.experts"),
+        *(gated(f"{module}.{shared}", "_shexp", "unknown") if shared else ()),
+    )
 
 
 def router(module: str) -> Weight:

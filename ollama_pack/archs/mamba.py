@@ -18,7 +18,7 @@ from ollama_pack.archs.layouts import (
     scaled,
 )
 from ollama_pack.archs.orders import rope_k, rope_q
-from ollama_pack.archs.row import Arch, Weight
+from ollama_pack.archs.row import IGNORED, Arch, Weight
 from ollama_pack.archs.scales import state_space_inputs, whole
 
 _MIXER = "backbone.layers.{i}.mixer"
@@ -101,8 +101,8 @@ def _nemotron_experts(module: str) -> tuple[Weight, ...]:
         *plain_experts(f"{module}.experts"),
         Weight(f"{module}.shared_experts.up_proj", "blk.{i}.ffn_up_shexp", None, size),
         Weight(f"{module}.shared_experts.down_proj", "blk.{i}.ffn_down_shexp", None, size[::-1]),
-        Weight(f"{module}.fc1_latent_proj", "blk.{i}.ffn_latent_down", None, around, ignored=True),
-        Weight(f"{module}.fc2_latent_proj", "blk.{i}.ffn_latent_up", None, around, ignored=True),
+        Weight(f"{module}.fc1_latent_proj", "blk.{i}.ffn_latent_down", None, around, refused=IGNORED),
+        Weight(f"{module}.fc2_latent_proj", "blk.{i}.ffn_latent_up", None, around, refused=IGNORED),
     )
 
 

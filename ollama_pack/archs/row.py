@@ -41,6 +41,13 @@ class Kind(Enum):
     EXPERTS_IN_OUT = "experts, stored in × out"
     """The same; transformers keeps W the other way round, and PEFT knows (``is_transposed``)."""
 
+    EXPERTS_TURNED = "experts, stored in × out unknown to PEFT"
+    """The same; PEFT takes in for out, so its A and B are those of the transposed ΔW."""
+
+
+IGNORED = "ignored"
+"""The rule of a weight whose LoRA llama.cpp loads and never applies."""
+
 
 @dataclass(frozen=True, slots=True)
 class Weight:
@@ -54,7 +61,7 @@ class Weight:
         shape: names of the sizes of the tensor, rows first, as `dimension` resolves them; of one expert.
         optional: whether a base may lack it (an output head tied to the embeddings).
         kind: how its LoRA is held.
-        ignored: llama.cpp loads its LoRA and never applies it.
+        refused: the rule of ``fates.py`` that keeps LoRA from it; empty where none does.
         columns: the column order of W, which acts on A; None where both agree.
         scale: what the rows of W are multiplied with, before they are moved; None where they are not.
         alone: the tensor's name in a base without experts, where that is another.
@@ -66,7 +73,7 @@ class Weight:
     shape: tuple[str, str]
     optional: bool = False
     kind: Kind = Kind.LINEAR
-    ignored: bool = False
+    refused: str = ""
     columns: Arrange | None = None
     scale: Scale | None = None
     alone: str = ""
@@ -78,7 +85,7 @@ class Weight:
     @property
     def has_experts(self) -> bool:
         """Return whether its tensor holds a matrix for every expert."""
-        return self.kind in (Kind.EXPERTS, Kind.EXPERTS_IN_OUT)
+        return self.kind in (Kind.EXPERTS, Kind.EXPERTS_IN_OUT, Kind.EXPERTS_TURNED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,18 @@ from ollama_pack.parts import Base, StateSpace
 FILE = "config.json"
 
 _NAMES = {
-    "blocks": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
-    "heads": ("num_attention_heads", "n_head", "n_heads"),
-    "hidden": ("hidden_size", "n_embd", "d_model"),
+    "blocks": ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_transformer_layers"),
+    "heads": ("num_attention_heads", "n_head", "n_heads", "num_query_heads"),
+    "hidden": ("hidden_size", "n_embd", "d_model", "model_dim"),
 }
 """Number of a base → the keys it may have."""
+
+_EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
+_FEED_FORWARD = ("intermediate_size_mlp", "intermediate_size", "n_inner", "ffn_hidden_size")
+_KV_HEADS = (
+    *("num_key_value_heads", "num_kv_heads", "n_head_kv", "kv_n_heads", "multi_query_group_num"),
+    "num_key_value_heads_per_layer",
+)
 
 _SSM = {
     "groups": ("linear_num_key_heads", "mamba_n_groups", "n_groups"),
@@ -73,19 +80,21 @@ class HfConfig:
         absent = {"blocks": len(kinds)} if isinstance(kinds, list) else {}
         absent |= {} if arch.has_heads else {"heads": 0}
         numbers = {key: _number(text, names, where, absent.get(key)) for key, names in _NAMES.items()}
+        kv_heads = _kv_heads(text, arch.name, where, numbers["heads"])
         return Base(
             arch=arch.name,
             blocks=numbers["blocks"],
             heads=numbers["heads"],
             hidden=numbers["hidden"],
-            kv_heads=_kv_heads(text, arch.name, where, numbers["heads"]),
+            kv_heads=kv_heads,
             head_dim=_head_dim(text, where, numbers),
-            feed_forward=_number(text, ("intermediate_size", "n_inner", "ffn_hidden_size"), where, 0),
-            experts=_number(text, ("num_local_experts", "num_experts", "n_routed_experts"), where, 0),
+            feed_forward=_number(text, _FEED_FORWARD, where, 0),
+            experts=_number(text, _EXPERTS, where, 0),
             expert_feed_forward=_number(text, ("moe_intermediate_size", "intermediate_size"), where, 0),
             vocab=_number(text, ("vocab_size",), where, 0),
             tied=_tied(text, arch.tied, where),
             origin=self.origin,
+            each_block=_each_block(text, numbers["heads"], kv_heads),
             ssm=_state_space(text, () if arch.has_heads else ("intermediate_size",)),
             multipliers=_multipliers(text, where) if any(weight.scale for weight in arch.weights) else {},
         )
@@ -103,9 +112,15 @@ class HfConfig:
         return known, _number(text, ("max_position_embeddings", "n_positions"), self.where, 0)
 
     def _text(self) -> Mapping[str, Any]:
-        """Return the numbers of the text model, which may stand in one of its own."""
+        """Return the numbers of the text model, some of which may stand in a part of its own."""
+        parts = [self.values.get(name) for name in ("attn_config", "ffn_config")]
         nested = self.values.get("text_config")
-        return {**self.values, **nested} if isinstance(nested, Mapping) else self.values
+        return {
+            key: value
+            for part in (*parts, self.values, nested)
+            if isinstance(part, Mapping)
+            for key, value in part.items()
+        }
 
 
 def read_config(directory: Path) -> HfConfig:
@@ -122,9 +137,7 @@ def _kv_heads(text: Mapping[str, Any], arch: str, where: str, heads: int) -> int
     """Return the number of key-value heads; the first Falcons have one, whatever else is said."""
     if arch == "falcon" and not text.get("new_decoder_architecture"):
         return 1 if text.get("multi_query", True) else heads
-    return _number(
-        text, ("num_key_value_heads", "num_kv_heads", "n_head_kv", "multi_query_group_num"), where, heads
-    )
+    return _number(text, _KV_HEADS, where, heads)
 
 
 def _head_dim(text: Mapping[str, Any], where: str, numbers: Mapping[str, int]) -> int:
@@ -184,17 +197,29 @@ def _tied(config: Mapping[str, Any], default: bool, where: str) -> bool:
     return value
 
 
+def _each_block(text: Mapping[str, Any], heads: int, kv_heads: int) -> tuple[tuple[int, int], ...]:
+    """Return heads and key-value heads of each block where one of them is told as a list, empty elsewhere."""
+    lists = [
+        next((text[name] for name in names if isinstance(text.get(name), list)), None)
+        for names in (_NAMES["heads"], _KV_HEADS)
+    ]
+    blocks = max((len(each) for each in lists if each is not None), default=0)
+    both = [each or [number] * blocks for each, number in zip(lists, (heads, kv_heads), strict=True)]
+    return tuple(zip(*both, strict=False))
+
+
 def _number(config: Mapping[str, Any], names: tuple[str, ...], where: str, default: int | None = None) -> int:
-    """Return the first whole number above 0 under one of the names."""
+    """Return the first whole number above 0 under one of the names, or the largest of a list, one a block."""
     for name in names:
         value = config.get(name)
         if value is None:
             continue
-        if value == 0 and default == 0:
+        numbers = value if isinstance(value, list) and value else [value]
+        if default == 0 and all(number == 0 for number in numbers):
             return 0
-        if type(value) is not int or not 0 < value < 2**40:
+        if not all(type(number) is int and 0 < number < 2**40 for number in numbers):
             raise InputError(f"The value is {value!r:.40}, not a whole number.", where=f"{where}: {name}")
-        return value
+        return int(max(numbers))
     if default is None:
         raise InputError("The key is missing.", where=f"{where}: {names[0]}")
     return default

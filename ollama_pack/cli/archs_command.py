@@ -5,6 +5,7 @@ import click
 from ollama_pack.archs import ARCHS, find_arch
 from ollama_pack.cli import options
 from ollama_pack.cli.speech import print_json
+from ollama_pack.fates import RULES
 
 
 @click.command("archs")
@@ -28,7 +29,7 @@ def command(*, name: str, as_json: bool) -> None:
                         "module": weight.module,
                         "tensor": weight.tensor,
                         "rows": order_name(weight.rows),
-                        "adaptable": not weight.ignored,
+                        "adaptable": not weight.refused,
                     }
                     for weight in arch.weights
                 ],
@@ -40,7 +41,8 @@ def command(*, name: str, as_json: bool) -> None:
         width = max(len(weight.module) for weight in rows[0].weights)
         for weight in rows[0].weights:
             order = order_name(weight.rows)
-            note = "llama.cpp ignores LoRA here: refused" if weight.ignored else order and f"rows: {order}"
+            why = f"refused: {RULES[weight.refused].feature}" if weight.refused else ""
+            note = why or (order and f"rows: {order}")
             click.echo(f"{weight.module:<{width}}  {weight.tensor:<20}  {note}".rstrip())
     else:
         for arch in rows:

@@ -50,6 +50,23 @@ def turns(weight, base, tensor):
     return weight[..., 0 if "gate" in tensor else 1 :: 2, :]
 
 
+def parted(weight, base, tensor):
+    """Return queries, keys or values of a weight in groups; the first two with halves side by side."""
+    q, k, v = ungrouped(weight, base)
+    return {"q": turned(q, base.heads, base), "k": turned(k, base.kv_heads, base), "v": v}[tensor[-8]]
+
+
+def packed(weight, base, tensor):
+    """Return the same of a weight that has all queries, all keys, all values."""
+    q, k, v = np.split(weight, np.cumsum([base.heads, base.kv_heads]) * base.head_dim)
+    return {"q": turned(q, base.heads, base), "k": turned(k, base.kv_heads, base), "v": v}[tensor[-8]]
+
+
+def key_and_value(weight, base, tensor):
+    """Return the first half of the rows for keys, the second for values."""
+    return np.split(weight, 2)["attn_v" in tensor]
+
+
 def key_heads(weight, base, tensor):
     """Return of each key head its queries, keys and values, or its gates, those of all key heads together."""
     ssm = base.ssm
@@ -101,17 +118,18 @@ TOLD: dict[tuple[str, str], Told] = {
     **table(
         (
             *("llama", "mistral3", "smollm3", "arcee", "granite", "granitemoe", "olmo", "minicpm"),
-            *("granitehybrid", "nemotron_h", "nemotron_h_moe"),
+            *("granitehybrid", "nemotron_h", "nemotron_h_moe", "xverse", "deci", "deepseek", "arctic"),
         ),
         q_proj=turned_q,
         k_proj=turned_k,
     ),
     **table(("gptneox", "falcon", "bloom"), query_key_value=groups),
-    **table(
-        ("llama", "qwen2moe", "qwen3moe", "olmoe", "deepseek2", "glm4moe", "qwen3next", "qwen35moe"),
-        gate_up_proj=halves,
-    ),
-    **table(("granitehybrid",), input_linear=halves),
+    **table(("granitehybrid", "granitemoe"), input_linear=halves),
+    **table(("baichuan",), W_pack=packed),
+    **table(("bailingmoe",), query_key_value=packed),
+    **table(("internlm2",), wqkv=parted),
+    **table(("openelm",), proj_1=halves),
+    **table(("refact",), kv=key_and_value, gate_up_proj=halves),
     **table(("gpt-oss",), gate_up_proj=turns),
     **table(("qwen3next",), in_proj_qkvz=key_heads),
     **table(
@@ -136,10 +154,15 @@ TOLD: dict[tuple[str, str], Told] = {
         embed_tokens=times("embedding_multiplier"),
     ),
 }
-"""Architecture, last part of the module's name → what becomes of its weight; as it is where not here."""
+"""Architecture, last part of the module's name → what becomes of its weight; as it is where not here.
+
+Gate and up of routed experts are halves wherever nothing else is said.
+"""
 
 
 def told(arch: str, module: str, tensor: str, base: Base, weight: np.ndarray) -> np.ndarray:
     """Return what a weight of a module is in a tensor."""
     make = TOLD.get((arch, module.rpartition(".")[2]))
+    if make is None and module.endswith(".experts.gate_up_proj") and "gate_up" not in tensor:
+        make = halves
     return weight if make is None else make(weight, base, tensor)

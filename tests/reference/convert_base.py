@@ -1,10 +1,11 @@
 """Run llama.cpp's converter on a tiny base: TREE, then the arguments of its ``convert_hf_to_gguf.py``.
 
-It takes the sentencepiece model for every architecture: it knows byte-pair tokenizers only by their hash. It sees
-keys of config.json as they are written, since it misses those that transformers 5 renames as it reads them; keys
-of ``as_published`` win over what transformers writes, and a null takes one away. Nothing of this plays a part in
-the order of a weight, with one exception: the experts of Qwen3-VL lie the other way round in what was published
-than transformers saves them. Heads that predict further tokens are left out: transformers has none.
+It takes the sentencepiece model for every architecture: it knows byte-pair tokenizers only by their hash. It
+sees keys of config.json as they are written, since it misses those that transformers 5 renames as it reads
+them; keys of ``as_published`` win over what transformers writes, and a null takes one away. Heads that
+predict further tokens are left out: transformers has none. Nothing of this plays a part in the order of a
+weight, with two exceptions: the experts of Qwen3-VL lie the other way round in what was published than
+transformers saves them; and Baichuan's class calls itself without end for all weights but one.
 """
 
 import json
@@ -61,6 +62,20 @@ def turn_experts() -> None:
     model.modify_tensors = turn
 
 
+def name_plainly() -> None:
+    """Let the weights of Baichuan that need no order go the usual way."""
+    model, usual = (
+        import_module("conversion.baichuan").BaichuanModel,
+        import_module("conversion.base").TextModel,
+    )
+    packed = model.modify_tensors
+
+    def modify(self: Any, data: Any, name: str, bid: int | None) -> Iterator[Any]:
+        yield from (packed if "W_pack" in name else usual.modify_tensors)(self, data, name, bid)
+
+    model.modify_tensors = modify
+
+
 def main() -> None:
     """Convert."""
     tree = sys.argv.pop(1)
@@ -69,6 +84,7 @@ def main() -> None:
     read_plainly()
     keep_keys()
     turn_experts()
+    name_plainly()
     runpy.run_path(f"{tree}/convert_hf_to_gguf.py", run_name="__main__")
 
 

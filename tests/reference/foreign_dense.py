@@ -42,6 +42,16 @@ def xverse(vocab: int) -> Foreign:
     return Foreign("xverse", "XverseForCausalLM", config, llama_layer(HEADS), around(vocab))
 
 
+def baichuan(vocab: int) -> Foreign:
+    """Return Baichuan: q, k and v one below the other."""
+    layer = llama_layer(HEADS)
+    for name in "qkv":
+        del layer[f"{LAYER}.self_attn.{name}_proj.weight"]
+    layer |= under(f"{LAYER}.self_attn", {"W_pack": (3 * HEADS * HEAD, HIDDEN)})
+    config = {**LLAMA, "num_key_value_heads": HEADS, "vocab_size": vocab}
+    return Foreign("baichuan", "BaichuanForCausalLM", config, layer, around(vocab))
+
+
 def deci(vocab: int) -> tuple[Foreign, ...]:
     """Return DeciLM, 7B, whose layers differ in key heads, and Nemotron's, of which one layer is linear."""
     config = {**LLAMA, "vocab_size": vocab}
@@ -248,4 +258,4 @@ def jais(vocab: int) -> Foreign:
 def dense(vocab: int) -> tuple[Foreign, ...]:
     """Return every class of this file."""
     fused = (internlm2(vocab), openelm(vocab), codeshell(vocab), refact(vocab), jais(vocab))
-    return (*fused, xverse(vocab), *deci(vocab), minicpm3(vocab))
+    return (*fused, xverse(vocab), baichuan(vocab), *deci(vocab), minicpm3(vocab))

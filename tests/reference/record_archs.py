@@ -39,9 +39,9 @@ SKIPPED = {
     "deepseek3": GATED | ATTENTION_MLA,
     **dict.fromkeys(("glm4moe", "ernie4_5-moe", "hunyuan-moe", "exaone-moe", "afmoe", "dots1"), GATED),
 }
-"""Row → kinds of modules that are not recorded: torch uses the weight of dt_proj without LoRA; PEFT refuses the
-out_proj of Mamba, takes the names of a dense block for the parameters of experts, and cannot wrap the router of
-Llama 4; llama.cpp multiplies the rest without LoRA."""
+"""Row → kinds of modules that are not recorded: torch uses the weight of dt_proj without LoRA; PEFT refuses
+the out_proj of Mamba, takes the names of a dense block for the parameters of experts, and cannot wrap the
+router of Llama 4; llama.cpp multiplies the rest without LoRA."""
 
 UNKNOWN = frozenset({"qwen3next"})
 """Rows whose class PEFT must not know: it would take the names of a shared expert for those of the routed."""
