@@ -44,6 +44,19 @@ def columns_taken(tensor: Tensor, order: Sequence[int]) -> MadeTensor:
     return made((*tensor.shape[:-1], len(order)), (tensor,), lambda numbers: numbers[..., index])
 
 
+def rows_placed(tensor: Tensor, order: Sequence[int] | None, start: int, rows: int) -> MadeTensor:
+    """Return a tensor of so many rows: zeros, and from `start` on the rows of another in an order."""
+    *front, given, columns = tensor.shape
+    index = np.arange(given) if order is None else np.asarray(order, np.intp)
+
+    def make(numbers: Float32) -> Float32:
+        placed = np.zeros((*front, rows, columns), np.float32)
+        placed[..., start : start + len(index), :] = numbers[..., index, :]
+        return placed
+
+    return made((*front, rows, columns), (tensor,), make)
+
+
 def rows_scaled(tensor: Tensor, by: Sequence[float]) -> MadeTensor:
     """Return a tensor, each of its rows multiplied with a number of its own."""
     column = np.asarray(by, np.float32)[:, None]

@@ -9,7 +9,8 @@ from ollama_pack.errors import InputError
 from ollama_pack.gguf_io.layout import INVOCATION_TOKENS
 from ollama_pack.names import is_hub_id
 from ollama_pack.parts import Adapter, Base, LoraPlan, LoraTensor
-from ollama_pack.placing import Place, place_pairs
+from ollama_pack.placing import place_pairs
+from ollama_pack.relaying import Place
 
 FLOAT32_EPSILON = 2.0**-23
 LARGEST = 3.4e38

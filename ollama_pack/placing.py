@@ -1,7 +1,9 @@
 """MAP  the pairs of an adapter → the tensors of a base, or the rule that keeps one from having a place.
 
 A place is where one pair, or those of one stack of experts, end up: the name of the tensor, the pair as it
-fits there, and the order of B's rows. Both the plan of a file and its proof start from here.
+fits there, and the order of B's rows. Both the plan of a file and its proof start from here. Everything is
+checked against the tensors as the row of the architecture names them; only then is it laid out as this base
+has them.
 """
 
 import re
@@ -11,38 +13,17 @@ from typing import Any
 
 from ollama_pack.archs import Arch, Kind, Target, dimension, find_targets
 from ollama_pack.errors import InputError, listing
-from ollama_pack.factors import columns_taken, rows_scaled, transposed
+from ollama_pack.factors import columns_taken, rows_scaled
 from ollama_pack.fates import Findings
 from ollama_pack.pairs import flipped, narrowed, stack_pairs
-from ollama_pack.parts import Adapter, Base, LoraPair, Tensor
+from ollama_pack.parts import Adapter, Base, LoraPair
+from ollama_pack.relaying import Place, as_row, laid_out
 
 CUTS_COLUMNS = "VeRA"
 """The method whose A is as wide as its widest weight; the others use a part of it."""
 
 SWAPS_BEFORE = (0, 19)
 """Versions of PEFT before this one took experts stored out × in for in × out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a pair ends up in a file.
-
-    Attributes:
-        tensor: the GGUF name of the weight, ``blk.0.attn_q.weight``.
-        pair: as it fits there.
-        order: row i of B in the file is row ``order[i]`` of the pair's; None keeps them.
-        kind: how the file holds the pair.
-    """
-
-    tensor: str
-    pair: LoraPair
-    order: tuple[int, ...] | None
-    kind: Kind
-
-    @property
-    def a(self) -> Tensor:
-        """Return A as the file holds it; that of an embedding is transposed."""
-        return transposed(self.pair.a) if self.kind is Kind.EMBEDDING else self.pair.a
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +56,8 @@ def place_pairs(adapter: Adapter, base: Base, arch: Arch) -> tuple[Place, ...]:
         UnsupportedError: a pair has no place, or llama.cpp would not apply it.
     """
     findings = Findings(adapter.weights)
-    aims = [_fitted(aim, adapter) for aim in _aim(adapter, base, arch, findings)]
+    seen = as_row(base, arch)
+    aims = [_fitted(aim, adapter) for aim in _aim(adapter, seen, arch, findings)]
     findings.require_none()
     misfits: list[str] = []
     _find_twins(aims, findings)
@@ -93,7 +75,7 @@ def place_pairs(adapter: Adapter, base: Base, arch: Arch) -> tuple[Place, ...]:
             hint="--base with the model the adapter was trained on; adapter_config.json names "
             + (adapter.base_id or "none"),
         )
-    return tuple(_place(aim) for aim in _stacked(aims))
+    return tuple(laid_out([_place(aim) for aim in _stacked(aims)], base, seen))
 
 
 def _place(aim: _Aim) -> Place:

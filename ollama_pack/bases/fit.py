@@ -7,7 +7,7 @@ checks are those of ``llama_adapter_lora_init`` (``src/llama-adapter.cpp``, b104
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
-from ollama_pack.bases.translated import LLAMA_CPP_NAMES, is_translated
+from ollama_pack.bases.translated import as_loaded
 from ollama_pack.gguf_io.layout import ALPHA
 from ollama_pack.gguf_io.read import GgufFile
 
@@ -26,6 +26,7 @@ def misfits(adapter: GgufFile, metadata: Mapping[str, Any], shapes: Mapping[str,
         metadata: of the base's header; what ``/api/show`` calls ``model_info`` serves too.
         shapes: of the base's tensors, rows first.
     """
+    metadata, known = as_loaded(metadata, shapes)
     found = list(_settings(adapter, str(metadata.get("general.architecture"))))
     pairs: dict[str, dict[str, Shape]] = {}
     for name, shape in adapter.shapes.items():
@@ -34,8 +35,6 @@ def misfits(adapter: GgufFile, metadata: Mapping[str, Any], shapes: Mapping[str,
             pairs.setdefault(tensor, {})[ending] = shape
         elif not name.endswith("_norm.weight"):
             found.append(f"{name} is neither {_A} nor {_B}")
-    # Ollama gives some tensors of such a base other names when it loads it.
-    known = {} if is_translated(metadata, shapes) else shapes
     for tensor, pair in pairs.items():
         if len(pair) == 1:
             found.append(f"{tensor} has {next(iter(pair))} alone")
@@ -62,7 +61,7 @@ def _settings(adapter: GgufFile, arch: str) -> Iterator[str]:
         if adapter.metadata.get(key) != wanted:
             yield f"{key} is {adapter.metadata.get(key)!r}, not {wanted!r}"
     own = adapter.metadata.get("general.architecture")
-    if own not in LLAMA_CPP_NAMES.get(arch, (arch,)):
+    if own != arch:
         yield f"it was made for {own}, and the base is {arch}"
     alpha = adapter.metadata.get(ALPHA)
     if alpha is not None and not isinstance(alpha, float):

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ollama_pack.archs import ARCHS
-from ollama_pack.errors import InputError
+from ollama_pack.bases.translated import NOT_RUN, as_loaded
+from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf_io.layout import FILE_TYPES
 from ollama_pack.gguf_io.read import GgufFile, LongArray
 from ollama_pack.gguf_io.split import read_model
@@ -36,12 +37,20 @@ def read_base_gguf(path: Path, *, tag: str = "") -> Base:
 def base_of_header(header: GgufFile) -> Base:
     """Return the base that a header describes; what a daemon shows of a model serves as one.
 
+    A base in a form of Ollama's own is described as llama.cpp sees it, after Ollama has translated it.
+
     Raises:
         InputError: a number is missing, or is none.
+        UnsupportedError: nothing runs it any more.
     """
-    arch = header.text("general.architecture")
-    if not arch:
+    own = header.text("general.architecture")
+    if not own:
         raise InputError("The key is missing.", where=f"{header.path}: general.architecture")
+    if own in NOT_RUN:
+        raise UnsupportedError(f"The base is {NOT_RUN[own]}.", where=f"{header.path}: general.architecture")
+    metadata, shapes = as_loaded(header.metadata, header.shapes)
+    header = replace(header, metadata=metadata, shapes=shapes)
+    arch = header.text("general.architecture")
     blocks, hidden = header.whole(f"{arch}.block_count"), header.whole(f"{arch}.embedding_length")
     heads, heads_each = _heads(header, f"{arch}.attention.head_count")
     kv_heads, kv_each = _heads(header, f"{arch}.attention.head_count_kv", (heads, heads_each))
@@ -59,7 +68,7 @@ def base_of_header(header: GgufFile) -> Base:
         tied="output.weight" not in header.shapes,
         source_id=_source_id(header),
         tensors=header.shapes,
-        details=_details(header, arch),
+        details=_details(header, own),
         ssm=StateSpace(
             groups=header.whole(f"{arch}.ssm.group_count", 0),
             heads=header.whole(f"{arch}.ssm.time_step_rank", 0),

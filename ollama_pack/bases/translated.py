@@ -88,6 +88,85 @@ LLAMA_CPP_NAMES: Mapping[str, tuple[str, ...]] = {
 """Architecture as such a file says it → what llama.cpp may take it for, as an adapter must."""
 
 
+RENAMED: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "glmocr": ((".attn_out.", ".attn_output."),),
+    "gptoss": ((".attn_out.", ".attn_output."),),
+    "laguna": ((".attn_g.", ".attn_gate."),),
+    "nemotron_h_moe": (
+        (".ffn_latent_in.", ".ffn_latent_down."),
+        (".ffn_latent_out.", ".ffn_latent_up."),
+    ),
+}
+"""Architecture → parts of the names of linear weights, as such a file and as llama.cpp has them."""
+
+JOINED: Mapping[str, tuple[str, str, str]] = {
+    "gemma4": ("ffn_gate_exps.weight", "ffn_up_exps.weight", "ffn_gate_up_exps.weight"),
+    "glmocr": ("ffn_gate.weight", "ffn_up.weight", "ffn_up.weight"),
+}
+"""Architecture → two weights of a block that become one, one below the other, and what it is called."""
+
+NOT_RUN = {
+    "mllama": "Llama 3.2 Vision: no llama.cpp has it, and Ollama has run nothing else since 0.30",
+}
+"""Architecture that Ollama gave a form of its own and no longer runs → why."""
+
+
+def as_loaded(
+    metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[Mapping[str, Any], Mapping[str, tuple[int, ...]]]:
+    """Return a header as llama.cpp sees it, after Ollama has translated what it must.
+
+    A LoRA names the weights of the model that is loaded, so this is the one it has to fit.
+
+    Args:
+        metadata: of the file's header; what ``/api/show`` calls ``model_info`` serves too.
+        shapes: of its tensors, rows first.
+    """
+    if not is_translated(metadata, shapes):
+        return metadata, shapes
+    arch = str(metadata["general.architecture"])
+    known_as = _known_as(arch, metadata)
+    names = {name: _renamed(name, RENAMED.get(known_as, ()) or RENAMED.get(arch, ())) for name in shapes}
+    told = {
+        f"{known_as}.{key.removeprefix(f'{arch}.')}": value
+        for key, value in metadata.items()
+        if key.startswith(f"{arch}.")
+    }
+    seen = {names[name]: shape for name, shape in shapes.items()}
+    return {**metadata, **told, "general.architecture": known_as}, _joined(seen, JOINED.get(arch))
+
+
+def _known_as(arch: str, metadata: Mapping[str, Any]) -> str:
+    """Return what llama.cpp calls an architecture of Ollama's."""
+    names = LLAMA_CPP_NAMES.get(arch, (arch,))
+    if arch == "nemotron_h_omni":
+        return names[bool(metadata.get(f"{arch}.expert_count"))]
+    return names[0]
+
+
+def _renamed(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
+    for old, new in pairs:
+        name = name.replace(old, new, 1)
+    return name
+
+
+def _joined(
+    shapes: Mapping[str, tuple[int, ...]], names: tuple[str, str, str] | None
+) -> Mapping[str, tuple[int, ...]]:
+    """Return shapes with two weights of each block as one."""
+    if names is None:
+        return shapes
+    first, second, joined = names
+    found = dict(shapes)
+    for name in shapes:
+        block = name.removesuffix(first)
+        if block != name and block + second in found:
+            *front, rows, columns = found.pop(name)
+            *_, more, _ = found.pop(block + second)
+            found[block + joined] = (*front, rows + more, columns)
+    return found
+
+
 def is_translated(metadata: Mapping[str, Any], tensors: Collection[str]) -> bool:
     """Return whether Ollama translates a base when it loads it.
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from ollama_pack.agreement import ERROR, NOTE, SPECIAL, WARNING, Disagreement, Seen, Trained, Vocabulary
 from ollama_pack.bases.fit import misfits
-from ollama_pack.bases.translated import LLAMA_CPP_NAMES, is_translated
+from ollama_pack.bases.translated import as_loaded
 from ollama_pack.errors import ProofError
 from ollama_pack.gguf_io.read import GgufFile
 
@@ -102,8 +102,7 @@ def require_base(trained: Trained, found: tuple[Disagreement, ...], seen: Seen) 
 def _agreed(trained: Trained, found: tuple[Disagreement, ...], seen: Seen) -> Iterator[str]:
     """Yield in what a base and an adapter agree, and whether its relatives could be told from it."""
     doubtful = {each.code for each in found}
-    plain = seen.shapes and not is_translated(seen.metadata, seen.shapes)
-    agreed = ["every tensor and shape"] if plain else ["architecture"]
+    agreed = ["every tensor and shape"] if seen.shapes else ["architecture"]
     if trained.numbers is not None and not doubtful & _NUMBERS:
         agreed.append("heads and blocks")
     if trained.vocabulary is not None and seen.vocabulary is not None:
@@ -135,18 +134,19 @@ def _told(code: str, expected: str, found: str) -> Disagreement:
 
 
 def _all(trained: Trained, adapter: GgufFile, seen: Seen) -> Iterator[tuple[str, str, str]]:
-    arch = str(seen.metadata.get("general.architecture", ""))
+    metadata, shapes = as_loaded(seen.metadata, seen.shapes)
+    arch = str(metadata.get("general.architecture", ""))
     own = str(adapter.metadata.get("general.architecture", ""))
-    if own not in LLAMA_CPP_NAMES.get(arch, (arch,)):
+    if own != arch:
         yield "architecture", own, arch
         return
-    if why := misfits(adapter, seen.metadata, seen.shapes):
+    if why := misfits(adapter, metadata, shapes):
         more = f", and {len(why) - SHOWN} more" if len(why) > SHOWN else ""
         yield "fit", "", f"{'; '.join(why[:SHOWN])}{more}"
-    yield from _numbers(trained, seen.metadata, arch)
+    yield from _numbers(trained, metadata, arch)
     if trained.vocabulary is not None:
         yield from _tokens(trained.vocabulary, seen)
-    yield from _positions(trained, seen.metadata, arch)
+    yield from _positions(trained, metadata, arch)
     yield from _name(trained.base_id, seen)
 
 

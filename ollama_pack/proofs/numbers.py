@@ -25,7 +25,8 @@ from ollama_pack.errors import ProofError
 from ollama_pack.gguf_io.layout import ALPHA, INVOCATION_TOKENS
 from ollama_pack.gguf_io.read import GgufFile, read_gguf
 from ollama_pack.parts import Adapter, Base, Report, StoredTensor
-from ollama_pack.placing import Place, place_pairs
+from ollama_pack.placing import place_pairs
+from ollama_pack.relaying import Place
 from ollama_pack.weights import (
     BLOCK,
     Q8_BLOCK,

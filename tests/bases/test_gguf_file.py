@@ -8,7 +8,7 @@ from gguf import GGUFWriter
 from recipes import TINY, write_model
 
 from ollama_pack.bases.gguf_file import human_count, read_base_gguf
-from ollama_pack.errors import InputError
+from ollama_pack.errors import InputError, UnsupportedError
 
 
 @pytest.fixture
@@ -200,3 +200,20 @@ def test_missing_file(tmp_path):
 def test_human_count(number, text):
     """Parameters are counted in Ollama's words."""
     assert human_count(number) == text
+
+
+def test_a_base_in_a_form_of_ollamas_own(read):
+    """A base that Ollama translates is told as llama.cpp sees it; its details stay as they are."""
+
+    def fill(writer):
+        writer.add_tensor("blk.0.attn_out.weight", np.ones((20, 20), np.float32))
+
+    base = read(fill, arch="gptoss")
+    assert (base.arch, base.heads, list(base.tensors)) == ("gpt-oss", 4, ["blk.0.attn_output.weight"])
+    assert base.details["model_family"] == "gptoss"
+
+
+def test_a_base_that_nothing_runs(read):
+    """Llama 3.2 Vision in Ollama's own form is refused with the reason."""
+    with pytest.raises(UnsupportedError, match="no llama.cpp has it"):
+        read(arch="mllama")

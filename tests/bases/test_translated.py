@@ -3,7 +3,7 @@
 import pytest
 
 from ollama_pack.archs import ARCHS
-from ollama_pack.bases.translated import FORMS, is_translated
+from ollama_pack.bases.translated import FORMS, as_loaded, is_translated
 
 LLAMA3 = {"general.architecture": "llama", "llama.vocab_size": 128256}
 
@@ -56,3 +56,59 @@ def test_forms_that_need_no_marks_are_no_names_of_llama_cpp():
     always = {arch for arch, marks in FORMS.items() if marks == type(marks)()}
     assert always
     assert not always & {arch.name for arch in ARCHS}
+
+
+LOADED = {
+    "gptoss": (
+        {"general.architecture": "gptoss", "gptoss.block_count": 2},
+        {"blk.0.attn_out.weight": (4, 6), "blk.0.attn_q.weight": (6, 4)},
+        {"general.architecture": "gpt-oss", "gpt-oss.block_count": 2},
+        {"blk.0.attn_output.weight": (4, 6), "blk.0.attn_q.weight": (6, 4)},
+    ),
+    "qwen25vl": (
+        {"general.architecture": "qwen25vl", "qwen25vl.embedding_length": 8},
+        {"blk.0.attn_q.weight": (8, 8), "v.blk.0.attn_q.weight": (4, 4)},
+        {"general.architecture": "qwen2vl", "qwen2vl.embedding_length": 8},
+        {"blk.0.attn_q.weight": (8, 8)},
+    ),
+    "glmocr": (
+        {"general.architecture": "glmocr"},
+        {"blk.0.ffn_gate.weight": (5, 4), "blk.0.ffn_up.weight": (5, 4), "blk.0.attn_out.weight": (4, 4)},
+        {"general.architecture": "glm4"},
+        {"blk.0.ffn_up.weight": (10, 4), "blk.0.attn_output.weight": (4, 4)},
+    ),
+    "gemma4": (
+        {"general.architecture": "gemma4", "tokenizer.ggml.model": "llama"},
+        {"blk.1.ffn_gate_exps.weight": (2, 5, 4), "blk.1.ffn_up_exps.weight": (2, 5, 4)},
+        {"general.architecture": "gemma4"},
+        {"blk.1.ffn_gate_up_exps.weight": (2, 10, 4)},
+    ),
+    "nemotron with experts": (
+        {"general.architecture": "nemotron_h_omni", "nemotron_h_omni.expert_count": 4},
+        {"v.x": (1,), "blk.0.ffn_latent_in.weight": (3, 4)},
+        {"general.architecture": "nemotron_h_moe", "nemotron_h_moe.expert_count": 4},
+        {"blk.0.ffn_latent_down.weight": (3, 4)},
+    ),
+    "gemma3": (
+        {"general.architecture": "gemma3"},
+        {"blk.0.attn_q.weight": (8, 4)},
+        {"general.architecture": "gemma3"},
+        {"blk.0.attn_q.weight": (8, 4)},
+    ),
+    "llama.cpp's own": (
+        {"general.architecture": "gpt-oss"},
+        {"blk.0.attn_output.weight": (4, 4)},
+        {"general.architecture": "gpt-oss"},
+        {"blk.0.attn_output.weight": (4, 4)},
+    ),
+}
+
+
+@pytest.mark.parametrize(("metadata", "shapes", "keys", "tensors"), LOADED.values(), ids=LOADED)
+def test_as_loaded(metadata, shapes, keys, tensors):
+    """Names and sizes are those that llama.cpp has after Ollama's translation, which is done once only."""
+    seen, found = as_loaded(metadata, shapes)
+    assert keys.items() <= seen.items()
+    assert tensors.items() <= found.items()
+    assert not {name for name in shapes if not name.startswith("v.")} - tensors.keys() & found.keys()
+    assert as_loaded(seen, found) == (seen, found)

@@ -159,7 +159,7 @@ def test_a_base_of_a_cloud_is_refused(way, package, gguf_base):
 
 def test_a_base_that_will_not_load_is_told(way, package, tmp_path):
     """A base in a form of Ollama's own does not load with an adapter from 0.40 on, which the receipt says."""
-    add_base(way.store, make_header(tmp_path / "g.gguf", "gptoss"), tag="own-form")
+    add_base(way.store, make_header(tmp_path / "g.gguf", "gptoss", whole=True), tag="own-form")
     adapter = make_adapter(tmp_path / "l.gguf", arch="gpt-oss")
     receipt = way.put(replace(package, adapter=adapter, base=base_noun(tag="own-form")))
     (line,) = (line for line in receipt.lines if line.startswith("own-form: Ollama "))

@@ -46,13 +46,14 @@ def make_base(path: Path, *, name: str = "tiny", seed: int = 1, chat: str = "") 
     return path
 
 
-def make_header(path: Path, arch: str, **numbers: int) -> Path:
-    """Write a model that is a header and one tensor, enough to be recognised; `numbers` are its metadata."""
+def make_header(path: Path, arch: str, *, whole: bool = False, **numbers: int) -> Path:
+    """Write a model that is a header and one tensor, or all; `numbers` are its metadata."""
     writer = gguf.GGUFWriter(path, arch)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     for key, number in numbers.items():
         writer.add_uint32(key.replace("__", "."), number)
-    writer.add_tensor("token_embd.weight", np.zeros((4, 4), np.float16))
+    for name, shape in _shapes(4).items() if whole else [("token_embd.weight", (4, 4))]:
+        writer.add_tensor(name, np.zeros(shape, np.float16))
     _finish(writer)
     return path
 

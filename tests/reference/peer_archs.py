@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import record
+from archs_mixtures import MIXED
+from archs_models import TINY
 from kinds_models import Tiny, build_tiny, vocabulary
 from llama_source import ROOT, fetch_llama_source
 from peer_kinds import RIGHT, SAME, Peer
-from record_archs import OUT, TINY
+from record_archs import OUT
 
 
 def judge(model: Tiny, vocab: int, llama_cpp: Path, scratch: Path) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def main() -> None:
     """Record all rows."""
     llama_cpp, vocab = fetch_llama_source(ROOT / ".cache"), vocabulary()
     found = {}
-    for model in TINY:
+    for model in (*TINY, *MIXED):
         with tempfile.TemporaryDirectory() as scratch:
             found[model.name] = judge(model, vocab, llama_cpp, Path(scratch))
     (OUT / "peer.json").write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", "utf-8")

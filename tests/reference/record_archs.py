@@ -11,16 +11,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import peft
 import record
 import torch
+import transformers
 from archs_mixtures import ATTENTION_MLA, GATED, MIXED, MIXTURES
 from archs_models import TINY
 from kinds_models import Tiny, build_tiny, tiny_tokens, vocabulary
-from llama_source import ROOT, fetch_llama_source
+from llama_source import ROOT, fetch_llama_source, pinned_version
 
 OUT = ROOT / "tests" / "goldens" / "archs-reference"
 CONVERTER = Path(__file__).with_name("convert_base.py")
@@ -127,6 +129,13 @@ def ask_alone(trained: peft.PeftModel, kind: str, tokens: torch.Tensor) -> recor
     return found
 
 
+def write_class(folder: Path, name: str, **versions: str) -> None:
+    """Write which class a record is of, when it was made, and with what; llama.cpp is that of the tests."""
+    facts = {"class": name, "recorded": datetime.now(UTC).date().isoformat(), **versions}
+    facts["llama-cpp-python"] = pinned_version()
+    (folder / "class.json").write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
+
+
 def record_row(model: Tiny, vocab: int, llama_cpp: Path) -> None:
     """Record the base, the adapter and the logits of one row."""
     folder, tokens = OUT / model.name, tiny_tokens(vocab)
@@ -137,7 +146,7 @@ def record_row(model: Tiny, vocab: int, llama_cpp: Path) -> None:
     trained.save_pretrained(folder, save_embedding_layers=False)
     (folder / "README.md").unlink()
     record._sort_targets(folder / "adapter_config.json")
-    (folder / "class.json").write_text(json.dumps({"class": model.model.__name__}) + "\n", "utf-8")
+    write_class(folder, model.model.__name__, peft=peft.__version__, transformers=transformers.__version__)
     found = {kind: ask_alone(trained, kind, tokens) for kind in kinds}
     if model.name in MIXTURES:
         routed = adapt_experts(model, vocab)

@@ -20,7 +20,7 @@ from foreign_models import models
 from foreign_parts import Foreign
 from kinds_models import vocabulary
 from llama_source import ROOT, fetch_llama_source
-from record_archs import CONVERTER
+from record_archs import CONVERTER, write_class
 from safetensors.torch import save_file
 
 OUT = ROOT / "tests" / "goldens" / "archs-foreign"
@@ -50,13 +50,14 @@ def record_class(model: Foreign, llama_cpp: Path) -> None:
         (checkpoint / "tokenizer.model").write_bytes(record.tokenizer_model())
         config = {"architectures": [model.model], "torch_dtype": "float32", **model.config}
         (checkpoint / "config.json").write_text(json.dumps(config), "utf-8")
+        (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
         command = [sys.executable, str(CONVERTER), str(llama_cpp), str(checkpoint)]
         subprocess.run([*command, "--outtype", "f16", "--outfile", str(folder / "base.gguf")], check=True)
     linear = {
         name: weight.half() for name, weight in weights.items() if weight.ndim > 1 and "bias" not in name
     }
     save_file(linear, folder / "weights.safetensors")
-    (folder / "class.json").write_text(json.dumps({"class": model.model}) + "\n", "utf-8")
+    write_class(folder, model.model)
 
 
 def main() -> None:

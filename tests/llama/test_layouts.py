@@ -1,0 +1,117 @@
+"""Bases that keep weights in one tensor, or apart, where llama.cpp's converter does otherwise by default.
+
+The file is that of the records with tensors joined, as ``--fuse-qkv`` and ``--fuse-gate-up-exps`` of the
+converter join them, or taken apart; llama.cpp must answer as PEFT does all the same.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+
+from ollama_pack.adapters import read_adapter
+from ollama_pack.bases.gguf_file import read_base_gguf
+from ollama_pack.gguf_io.read import read_gguf
+from ollama_pack.gguf_io.write import write_lora
+from ollama_pack.mapping import map_adapter
+from ollama_pack.proofs.numbers import prove_numbers
+from ollama_pack.relaying import JOINED
+
+RECORDS = Path(__file__).parent.parent / "goldens" / "archs-reference"
+LIMIT = 0.02
+
+pytestmark = pytest.mark.llama
+
+
+def rewritten(source: Path, target: Path, tensors) -> Path:
+    """Write a model again with other tensors; `tensors` makes them from those of the first."""
+    reader = gguf.GGUFReader(source)
+    writer = gguf.GGUFWriter(target, reader.fields["general.architecture"].contents())
+    for name, field in reader.fields.items():
+        if not name.startswith("GGUF.") and name != "general.architecture":
+            kind = field.types[0]
+            writer.add_key_value(
+                name, field.contents(), kind, field.types[-1] if len(field.types) > 1 else None
+            )
+    for name, numbers in tensors({tensor.name: np.array(tensor.data) for tensor in reader.tensors}).items():
+        writer.add_tensor(name, numbers)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return target
+
+
+def joined(whole: str):
+    """Return a function that puts the parts of a tensor one below the other, weights and biases."""
+
+    def join(found):
+        parts = JOINED[whole]
+        for name in list(found):
+            block, _, kind = name.partition(f".{parts[0]}.")
+            names = [f"{block}.{part}.{kind}" for part in parts]
+            if kind and all(part in found for part in names):
+                axis = -1 if kind == "bias" else -2
+                found[f"{block}.{whole}.{kind}"] = np.concatenate([found.pop(part) for part in names], axis)
+        return found
+
+    return join
+
+
+def apart(whole: str, base):
+    """Return a function that takes a tensor apart: q, k and v by the heads of a base, others in halves."""
+
+    def take(found):
+        for name in list(found):
+            if f".{whole}." in name:
+                numbers = found.pop(name)
+                sizes = np.cumsum([base.heads, base.kv_heads]) * base.head_dim
+                edges = sizes if whole == "attn_qkv" else 2
+                axis = -1 if name.endswith("bias") else -2
+                for part, share in zip(JOINED[whole], np.split(numbers, edges, axis), strict=True):
+                    found[name.replace(whole, part)] = share
+        return found
+
+    return take
+
+
+CASES = [
+    *[("joined", "attn_qkv", row, ".") for row in ("qwen3", "smollm3", "stablelm", "olmo2", "gemma3")],
+    *[("joined", "ffn_gate_up_exps", row, "experts") for row in ("deepseek3", "qwen35moe", "hy_v3")],
+    ("apart", "attn_qkv", "phimini", "."),
+]
+
+
+@pytest.mark.parametrize(("how", "whole", "row", "adapters"), CASES)
+def test_other_layouts(ask_llama, tmp_path, how, whole, row, adapters):
+    """An adapter on a base in another layout computes what PEFT computes; its numbers are proved."""
+    folder = RECORDS / row
+    plain = read_base_gguf(folder / "base.gguf")
+    make = joined(whole) if how == "joined" else apart(whole, plain)
+    other = rewritten(folder / "base.gguf", tmp_path / "base.gguf", make)
+    base, adapter = read_base_gguf(other), read_adapter(folder / adapters)
+    assert base.tensors.keys() != plain.tensors.keys()
+    write_lora(map_adapter(adapter, base), tmp_path / "lora.gguf", "f16")
+    report = prove_numbers(adapter, base, tmp_path / "lora.gguf")
+    assert report.passed, report.summary
+    with np.load(folder / "logits.npz") as records:
+        truth, bare = records["all" if adapters == "." else adapters], records["base"]
+        tokens = records["tokens"]
+    unadapted, found = ask_llama(other, tokens, [None, tmp_path / "lora.gguf"])
+    effect = np.abs(truth - bare).max()
+    assert np.abs(unadapted - bare).max() <= LIMIT / 4 * effect, "the base itself is another"
+    assert found is not None
+    assert np.abs(found - truth).max() <= LIMIT * effect
+    assert {name.rpartition(".lora_")[0] for name in read_gguf(tmp_path / "lora.gguf").shapes} <= set(
+        base.tensors
+    )
+
+
+def test_heads_that_do_not_fit_a_joined_weight(tmp_path):
+    """A joined weight that the header's heads do not explain is not taken apart: the tensor is missing."""
+    folder = RECORDS / "qwen3"
+    base = read_base_gguf(rewritten(folder / "base.gguf", tmp_path / "base.gguf", joined("attn_qkv")))
+    with pytest.raises(Exception, match=r"the base has no blk\.0\.attn_q\.weight"):
+        map_adapter(read_adapter(folder), replace(base, kv_heads=3))
