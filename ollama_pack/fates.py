@@ -109,6 +109,11 @@ RULES: dict[str, Rule] = {
         "how many experts there are is known from its GGUF file or config.json",
         "--base FILE.gguf, or --base with the directory of its config.json",
     ),
+    "states-unknown": _refused(
+        "gated delta nets and Granite hybrids known by name only",
+        "the sizes of their states, or whether they have experts, are known from the GGUF file or config.json",
+        "--base FILE.gguf, or --base with the directory of its config.json",
+    ),
     "multipliers": _refused(
         "Falcon-H1 without its config.json",
         "its weights were multiplied with numbers that stand there and not in a GGUF file",

@@ -129,6 +129,27 @@ REFUSED = {
         replace(TINY, arch="deepseek2"),
         "ignored",
     ),
+    "multipliers nobody knows": (
+        pair("model.layers.0.self_attn.q_proj", (2, 20), (24, 2)), replace(TINY, arch="falcon-h1"), "multipliers",
+    ),
+    "a gated delta net by name": (
+        pair("model.layers.0.linear_attn.in_proj_z", (2, 20), (24, 2)),
+        replace(TINY, arch="qwen35"),
+        "states-unknown",
+    ),
+    "a Granite hybrid by name": (
+        pair("model.layers.0.shared_mlp.output_linear", (2, 20), (20, 2)),
+        replace(TINY, arch="granitehybrid"),
+        "states-unknown",
+    ),
+    "experts with a scale of their own": (
+        pair("model.layers.0.experts.down_proj", (3, 2, 8), (3, 20, 2)),
+        replace(MIXTURE, arch="gemma4"),
+        "scaled-beside",
+    ),
+    "a head its converter alters": (
+        pair("lm_head", (2, 20), (50, 2)), replace(TINY, arch="jais", tied=False), "altered-by-converter",
+    ),
 }  # fmt: skip
 
 

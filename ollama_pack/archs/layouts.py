@@ -160,11 +160,22 @@ def granite_experts(module: str) -> tuple[Weight, ...]:
     )
 
 
-def granite_shared(module: str) -> tuple[Weight, ...]:
-    """Return the weights of Granite's block beside the experts, the only one of a model without experts."""
+def granite_shared(module: str, *, alone: bool = False) -> tuple[Weight, ...]:
+    """Return the weights of Granite's block beside the experts, gate and up in one.
+
+    Args:
+        module: what Hugging Face calls it.
+        alone: whether there are models without experts, of which it is the only block.
+    """
     into, back = ("unknown", "hidden"), ("hidden", "unknown")
     return tuple(
-        Weight(f"{module}.{name}", f"blk.{{i}}.{tensor}_shexp", rows, shape, alone=f"blk.{{i}}.{tensor}")
+        Weight(
+            f"{module}.{name}",
+            f"blk.{{i}}.{tensor}_shexp",
+            rows,
+            shape,
+            alone=f"blk.{{i}}.{tensor}" if alone else "",
+        )
         for name, tensor, rows, shape in (
             ("input_linear", "ffn_gate", first_half, into),
             ("input_linear", "ffn_up", second_half, into),

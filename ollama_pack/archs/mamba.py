@@ -79,7 +79,7 @@ GRANITEHYBRID = Arch(
         *attention(rope_q, rope_k),
         *_mamba2(f"{LAYER}.mamba"),
         # The block beside the experts, or the only one.
-        *granite_shared(f"{LAYER}.shared_mlp"),
+        *granite_shared(f"{LAYER}.shared_mlp", alone=True),
         *granite_experts(f"{LAYER}.block_sparse_moe"),
         *gated(f"{LAYER}.feed_forward"),
         HEAD,

@@ -4,24 +4,28 @@ import pytest
 from terminal import run
 
 from ollama_pack.archs import ARCHS
+from ollama_pack.archs.proved import proofs_of
 
 
 def test_lists_all():
-    """Every row of the table is a line with its classes, and nothing is said on stderr."""
+    """Every row is a line with its proof and its classes, and nothing is said on stderr."""
     ran = run("archs")
     assert (ran.code, ran.stderr) == (0, "")
     assert len(ran.stdout.splitlines()) == len(ARCHS)
     for arch, line in zip(ARCHS, ran.stdout.splitlines(), strict=True):
-        assert line.split() == [arch.name, *", ".join(arch.classes).split()]
+        name, way, date, *classes = line.split()
+        assert [name, *classes] == [arch.name, *", ".join(arch.classes).split()]
+        assert (way, date) in {(proof.way, proof.date) for proof in proofs_of(arch.name)}
 
 
 @pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
 def test_one(arch):
-    """One architecture is shown with a line for each of its modules."""
-    ran = run("archs", arch.name)
-    assert [line.split()[:2] for line in ran.stdout.splitlines()] == [
+    """One architecture is shown with a line for each of its modules, then what was proved of each class."""
+    modules, *proved = run("archs", arch.name).stdout.split("\n\n")
+    assert [line.split()[:2] for line in modules.splitlines()] == [
         [weight.module, weight.tensor] for weight in arch.weights
     ]
+    assert [text.split()[2] for text in proved] == [proof.model for proof in proofs_of(arch.name)]
 
 
 def test_golden(golden):

@@ -1,9 +1,13 @@
 """``ollama-pack bases``: the catalog, listed and searched."""
 
+from dataclasses import replace
+
 import pytest
 from terminal import run
 
+from ollama_pack.archs import ARCHS
 from ollama_pack.bases.catalog import load_catalog
+from ollama_pack.cli.bases_command import builds
 
 
 def test_lists_all():
@@ -17,12 +21,19 @@ def test_lists_all():
 
 @pytest.mark.parametrize(
     ("source_id", "answer"),
-    [("lmsys/vicuna-7b-v1.5", "yes"), ("lmsys/vicuna-7b-v1.3", "gguf"), ("google/gemma-3n-E2B-it", "no")],
+    [("lmsys/vicuna-7b-v1.5", "yes"), ("lmsys/vicuna-7b-v1.3", "gguf"), ("google/gemma-3n-E2B-it", "yes")],
 )
 def test_what_builds(source_id, answer):
-    """By its name, with a GGUF file, or not while its architecture has no row."""
+    """By its name, or with a GGUF file."""
     line = next(line for line in run("bases").stdout.splitlines() if line.endswith(f" {source_id}"))
     assert line.split()[0] == answer
+
+
+def test_an_architecture_without_a_row():
+    """A base whose architecture nobody has added yet does not build; none of the catalog is one."""
+    entries = load_catalog()
+    assert builds(replace(entries[0], arch="clip")) == "no"
+    assert {entry.arch for entry in entries} - {""} <= {arch.name for arch in ARCHS}
 
 
 @pytest.mark.parametrize("search", ["vicuna:7b", "VICUNA-7B", "lmsys/"])

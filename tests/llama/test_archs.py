@@ -4,7 +4,6 @@ The truth is recorded by ``tests/reference/record_archs.py``: one adapter a row,
 modules and for each kind alone, on a base that llama.cpp's own converter wrote.
 """
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from ollama_pack.mapping import map_adapter
 from ollama_pack.parts import Base
 
 RECORDS = Path(__file__).parent.parent / "goldens" / "archs-reference"
-PEERS = RECORDS / "peer.json"
 ROWS = sorted(path.parent.name for path in RECORDS.glob("*/logits.npz"))
 ALL, EXPERTS = "all", "experts"
 LIMIT = 0.02
@@ -126,49 +124,3 @@ def test_a_row_without_an_order_is_seen(answers, ask_llama, tmp_path):
     seen = answers(row)
     (logits,) = ask_llama(RECORDS / row / "base.gguf", seen.truth["tokens"], [tmp_path / "wrong.gguf"])
     assert np.abs(logits - seen.truth[ALL]).max() > 5 * LIMIT * seen.effect(ALL)
-
-
-PAGE = Path(__file__).parents[2] / "docs" / "archs.md"
-HEAD = """# Every architecture, and what was proved
-
-For each row of the table a tiny random model of its class was made with transformers, LoRA put on its linear
-modules by PEFT, and the base brought to GGUF by llama.cpp's own script. *Proved* names the kinds of modules
-whose logits in llama.cpp, with our file, are PEFT's within 2 % of what the adapter changes: each kind by
-itself, and all together; `experts` are the routed ones, in an adapter of their own. What a row has beyond
-them is in `ollama-pack archs NAME`. The last column is llama.cpp's own converter on the adapter of the linear
-modules. `make test` measures our side again and checks this page; `make reference` records all of it anew.
-
-| architecture | class | proved, each by itself | llama.cpp's converter |
-|---|---|---|---|
-"""
-OTHERS = """
-Proved elsewhere: `llama` (Llama, Mistral, Mixtral), `qwen2`, `qwen3moe`, `gpt-oss`, `gpt2` and `deepseek2`,
-experts among them, in `docs/adapters.md`. Classes that are not in transformers have no logits of PEFT's: of
-`minicpm`, `orion`, `exaone`, `qwen`, `mpt`, of ChatGLM's own class, and of InternLM3 and IQuest-Coder, which
-are Llamas, every weight is compared with what llama.cpp's converter of bases made of it.
-"""
-
-
-def told(row: str) -> str:
-    """Return a row of the page."""
-    with np.load(RECORDS / row / "logits.npz") as records:
-        kinds = sorted(set(records) - {"tokens", "base", ALL})
-    config = json.loads((RECORDS / row / "class.json").read_text("utf-8"))
-    peer = json.loads(PEERS.read_text("utf-8")).get(row, {})
-    word = {"wrong": "**wrong**", "ignored": "**ignored**", "crash": "**crashes llama.cpp**"}.get(
-        peer.get("outcome", ""), peer.get("outcome", "not tried")
-    )
-    arch = read_base_gguf(RECORDS / row / "base.gguf").arch
-    return f"| `{arch}` | {config['class']} | {', '.join(kinds)} | {word} |\n"
-
-
-def test_page_golden(request):
-    """docs/archs.md says what is recorded, of every row."""
-    text = HEAD + "".join(told(row) for row in ROWS) + OTHERS
-    if request.config.getoption("--update-goldens"):
-        PAGE.write_text(text, "utf-8", newline="\n")
-    assert text == PAGE.read_text("utf-8")
-    proved = {read_base_gguf(RECORDS / row / "base.gguf").arch for row in ROWS}
-    elsewhere = {"llama", "qwen2", "qwen3moe", "gpt-oss", "gpt2", "deepseek2"}
-    elsewhere |= {"minicpm", "orion", "exaone", "qwen", "mpt"}
-    assert proved | elsewhere == {arch.name for arch in ARCHS}, "a row is not proved"

@@ -84,9 +84,10 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("how", "whole", "row", "adapters"), CASES)
-def test_other_layouts(ask_llama, tmp_path, how, whole, row, adapters):
+@pytest.mark.parametrize("case", CASES, ids=" ".join)
+def test_other_layouts(ask_llama, tmp_path, case):
     """An adapter on a base in another layout computes what PEFT computes; its numbers are proved."""
+    how, whole, row, adapters = case
     folder = RECORDS / row
     plain = read_base_gguf(folder / "base.gguf")
     make = joined(whole) if how == "joined" else apart(whole, plain)

@@ -20,6 +20,7 @@ SPARSE = ["block_sparse_moe.experts.gate_up_proj", "block_sparse_moe.experts.dow
 DEEPSEEK = [*ROUTED, *blocks("mlp", "shared_experts")]
 
 MIXTURES = {
+    **dict.fromkeys(("mixtral", "qwen3moe", "gptoss"), ROUTED),
     "qwen2moe": ROUTED,
     "olmoe": ROUTED,
     "glm4moe": ROUTED,

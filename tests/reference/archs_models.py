@@ -1,10 +1,12 @@
 """The tiny models that stand for the rows of the table, one for each class that transformers has."""
 
+from dataclasses import replace
 from statistics import NormalDist
 from typing import Any
 
 import transformers
 from kinds_models import COMMON, MOST, Tiny, vocabulary
+from kinds_models import TINY as KINDS
 
 DENSE = {**COMMON, "head_dim": 8, "intermediate_size": 36}
 SQUARE = {**COMMON, "intermediate_size": 36}
@@ -66,7 +68,13 @@ def seeing(name: str, stem: str, settings: dict[str, Any], sections: list[int]) 
     )
 
 
+OTHERS = {model.name: model for model in KINDS}
 TINY = (
+    tiny("llama", "Llama", DENSE),
+    tiny("mistral", "Mistral", {**DENSE, "sliding_window": None}),
+    tiny("qwen2", "Qwen2", SQUARE),
+    replace(OTHERS["gpt2"], settings={**OTHERS["gpt2"].settings, "tie_word_embeddings": True}),
+    *(OTHERS[name] for name in ("mixtral", "qwen3moe", "gptoss")),
     tiny("qwen3", "Qwen3", DENSE),
     tiny("gemma", "Gemma", {**DENSE, "tie_word_embeddings": True}),
     tiny("gemma2", "Gemma2", {**DENSE, "tie_word_embeddings": True, "query_pre_attn_scalar": 8}),

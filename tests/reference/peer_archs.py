@@ -3,6 +3,7 @@
 Run by ``make reference`` after ``record_archs.py``. The answers go to ``peer.json`` beside the records.
 """
 
+import argparse
 import json
 import tempfile
 from pathlib import Path
@@ -42,10 +43,13 @@ def judge(model: Tiny, vocab: int, llama_cpp: Path, scratch: Path) -> dict[str, 
 
 
 def main() -> None:
-    """Record all rows."""
+    """Record the rows that are named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="rows to record; all if none is named")
+    names = parser.parse_args().names
     llama_cpp, vocab = fetch_llama_source(ROOT / ".cache"), vocabulary()
-    found = {}
-    for model in (*TINY, *MIXED):
+    found = json.loads((OUT / "peer.json").read_text("utf-8")) if names else {}
+    for model in (each for each in (*TINY, *MIXED) if not names or each.name in names):
         with tempfile.TemporaryDirectory() as scratch:
             found[model.name] = judge(model, vocab, llama_cpp, Path(scratch))
     (OUT / "peer.json").write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", "utf-8")

@@ -57,7 +57,7 @@ def linear_modules(model: torch.nn.Module, *, tied: bool) -> list[str]:
     found = {
         name.rpartition(".")[2]
         for name, each in model.named_modules()
-        if isinstance(each, torch.nn.Linear) and "visual" not in name
+        if isinstance(each, torch.nn.Linear | transformers.pytorch_utils.Conv1D) and "visual" not in name
     }
     return sorted(found - ({"lm_head", "embed_out"} if tied else set()))
 

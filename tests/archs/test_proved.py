@@ -1,0 +1,153 @@
+"""What of each row was proved: the table in the package and the page in the docs, made from the records."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ollama_pack.archs import ARCHS, find_arch, find_targets
+from ollama_pack.archs.proved import CONVERTER, FILE, LOGITS, WAYS, Proof, proofs, proofs_of
+from ollama_pack.bases.gguf_file import read_base_gguf
+from ollama_pack.fates import RULES
+from ollama_pack.safetensors_io import read_safetensors
+
+GOLDENS = Path(__file__).parent.parent / "goldens"
+BY_LOGITS, BY_CONVERTER = GOLDENS / "archs-reference", GOLDENS / "archs-foreign"
+PEERS = BY_LOGITS / "peer.json"
+PAGE = Path(__file__).parents[2] / "docs" / "archs.md"
+TSV = """\
+# What was proved of each class, and when; written by `make goldens` from the records in tests/goldens.
+# architecture, class, how, date of the record, modules
+"""
+HEAD = """# Every architecture, and what was proved
+
+## By PEFT's logits
+
+Of each class a tiny random model was made with transformers, LoRA put on its linear modules by PEFT, and the
+base brought to GGUF by llama.cpp's own script. *Proved* names the kinds of modules whose logits in llama.cpp,
+with our file, are PEFT's within 2 % of what the adapter changes: each kind by itself, and all together;
+`experts` are the routed ones, in an adapter of their own. The last column is llama.cpp's own converter on the
+adapter of the linear modules. `make test` measures our side again and checks this page; `make reference`
+records all of it anew.
+
+| architecture | class | proved, each by itself | recorded | llama.cpp's converter |
+|---|---|---|---|---|
+"""
+FOREIGN = """
+## By what llama.cpp's converter made of every weight
+
+These classes come with their models, not with transformers. A checkpoint of random weights with their names
+and shapes went through llama.cpp's converter of bases; each weight lies in its file where our row puts it.
+
+| architecture | class | compared, each by itself | recorded |
+|---|---|---|---|
+"""
+REFUSED = """
+## Refused by name
+
+| architecture | modules | because |
+|---|---|---|
+"""
+WORDS = {"wrong": "**wrong**", "ignored": "**ignored**", "crash": "**crashes llama.cpp**"}
+
+
+def class_of(folder: Path) -> dict[str, str]:
+    return json.loads((folder / "class.json").read_text("utf-8"))
+
+
+def by_logits(folder: Path) -> Proof:
+    """Return the proof in a record of logits."""
+    with np.load(folder / "logits.npz") as records:
+        kinds = sorted(set(records) - {"tokens", "base", "all"})
+    about = class_of(folder)
+    arch = read_base_gguf(folder / "base.gguf").arch
+    return Proof(arch, about["class"], LOGITS, about["recorded"], tuple(kinds))
+
+
+def by_converter(folder: Path) -> Proof:
+    """Return the proof in a record of weights."""
+    arch, about = find_arch(read_base_gguf(folder / "base.gguf").arch), class_of(folder)
+    names = [name.removesuffix(".weight") for name in read_safetensors(folder / "weights.safetensors")]
+    placed = {
+        name.rpartition(".")[2]
+        for name in names
+        if (targets := find_targets(arch, name)) and not any(each.weight.refused for each in targets)
+    }
+    return Proof(arch.name, about["class"], CONVERTER, about["recorded"], tuple(sorted(placed)))
+
+
+LOGIT_ROWS = sorted(path.parent for path in BY_LOGITS.glob("*/logits.npz"))
+WEIGHT_ROWS = sorted(path.parent for path in BY_CONVERTER.glob("*/weights.safetensors"))
+RECORDED = (*map(by_logits, LOGIT_ROWS), *map(by_converter, WEIGHT_ROWS))
+
+
+def in_order(recorded):
+    """Return proofs in the order of the table of architectures."""
+    places = [arch.name for arch in ARCHS]
+    return sorted(recorded, key=lambda proof: (places.index(proof.arch), proof.way != LOGITS, proof.model))
+
+
+def written() -> str:
+    """Return the table in the package."""
+    rows = [
+        (*(each.arch, each.model, each.way, each.date), ", ".join(each.modules))
+        for each in in_order(RECORDED)
+    ]
+    return TSV + "".join("\t".join(row) + "\n" for row in rows)
+
+
+def page() -> str:
+    """Return the page in the docs."""
+    peers = json.loads(PEERS.read_text("utf-8"))
+    logits = "".join(
+        f"{line(proof)} {peer(peers[folder.name])} |\n"
+        for folder, proof in zip(LOGIT_ROWS, map(by_logits, LOGIT_ROWS), strict=True)
+    )
+    weights = "".join(f"{line(by_converter(folder))}\n" for folder in WEIGHT_ROWS)
+    return HEAD + logits + FOREIGN + weights + REFUSED + refused()
+
+
+def line(proof: Proof) -> str:
+    """Return a row of the page."""
+    return f"| `{proof.arch}` | {proof.model} | {', '.join(proof.modules)} | {proof.date} |"
+
+
+def peer(record) -> str:
+    """Return what became of the adapter in llama.cpp's own converter, and in its runtime after that."""
+    return WORDS.get(record["outcome"], record["outcome"])
+
+
+def refused() -> str:
+    """Return the weights no LoRA can be on, by the rule that says why."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for arch in ARCHS:
+        for weight in arch.weights:
+            if weight.refused:
+                found.setdefault((arch.name, weight.refused), []).append(weight.module.rpartition(".")[2])
+    return "".join(
+        f"| `{arch}` | {', '.join(dict.fromkeys(modules))} | {RULES[rule].reason} |\n"
+        for (arch, rule), modules in found.items()
+    )
+
+
+@pytest.mark.parametrize(("path", "make"), [(FILE, written), (PAGE, page)], ids=["the package", "the docs"])
+def test_golden(request, path, make):
+    """The table and the page say what is recorded, of every row."""
+    if request.config.getoption("--update-goldens"):
+        path.write_text(make(), "utf-8", newline="\n")
+    assert path.read_text("utf-8") == make()
+
+
+@pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
+def test_every_row_is_proved(arch):
+    """No row is in the table without a record, and every record is of one of its classes."""
+    found = proofs_of(arch.name)
+    assert found, f"record {arch.name}: see CONTRIBUTING.md, Add an architecture"
+    assert {proof.model for proof in found} <= set(arch.classes)
+    assert all(proof.way in WAYS and proof.modules for proof in found)
+
+
+def test_the_package_has_what_is_recorded():
+    """The table is read as it was written."""
+    assert list(proofs()) == in_order(RECORDED)
