@@ -111,7 +111,7 @@ RULES: dict[str, Rule] = {
     ),
     "states-unknown": _refused(
         "gated delta nets and Granite hybrids known by name only",
-        "the sizes of their states, or whether they have experts, are known from the GGUF file or config.json",
+        "the sizes of their states, and whether they have experts, are told by the GGUF file or config.json",
         "--base FILE.gguf, or --base with the directory of its config.json",
     ),
     "multipliers": _refused(

@@ -130,7 +130,9 @@ REFUSED = {
         "ignored",
     ),
     "multipliers nobody knows": (
-        pair("model.layers.0.self_attn.q_proj", (2, 20), (24, 2)), replace(TINY, arch="falcon-h1"), "multipliers",
+        pair("model.layers.0.self_attn.q_proj", (2, 20), (24, 2)),
+        replace(TINY, arch="falcon-h1"),
+        "multipliers",
     ),
     "a gated delta net by name": (
         pair("model.layers.0.linear_attn.in_proj_z", (2, 20), (24, 2)),

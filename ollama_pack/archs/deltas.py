@@ -6,9 +6,8 @@ second. (``Qwen3NextModel`` and ``_LinearAttentionVReorderBase`` in llama.cpp's 
 """
 
 import itertools
-from functools import lru_cache
 
-from ollama_pack.archs.orders import sections
+from ollama_pack.archs.orders import dealt, sections
 from ollama_pack.archs.row import Order
 from ollama_pack.parts import Base
 
@@ -37,24 +36,6 @@ def dealt_qkv(base: Base, _rows: int) -> Order:
     """Return queries and keys as they are, and the values below them dealt out to the key heads."""
     above = 2 * base.ssm.groups * base.ssm.state
     return (*range(above), *(above + row for row in dealt_values(base, _rows)))
-
-
-@lru_cache(maxsize=16)
-def dealt(groups: int, heads: int, size: int) -> Order:
-    """Return the order that deals heads out: the first of each group, then the second of each.
-
-    Args:
-        groups: of heads, the key heads.
-        heads: how many there are in all.
-        size: of a head, in rows.
-    """
-    served = heads // max(groups, 1)
-    return tuple(
-        (group * served + head) * size + row
-        for head in range(served)
-        for group in range(groups)
-        for row in range(size)
-    )
 
 
 def _of_key_heads(base: Base) -> tuple[Order, ...]:

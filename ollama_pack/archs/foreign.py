@@ -15,6 +15,7 @@ from ollama_pack.archs.layouts import (
     plain,
 )
 from ollama_pack.archs.orders import (
+    by_key_head,
     first_half,
     grouped_k,
     grouped_q,
@@ -101,6 +102,20 @@ INTERNLM2 = Arch(
         *gated(f"{LAYER}.feed_forward", names=("w1", "w3", "w2")),
         head("output"),
         embedding("model.tok_embeddings"),
+    ),
+)
+_INNER = "model.layers.layers.{i}"
+PLAMO = Arch(
+    name="plamo",
+    classes=("PlamoForCausalLM",),
+    weights=(
+        *(
+            replace(weight, columns=by_key_head) if weight.module.endswith("o_proj") else weight
+            for weight in attention(by_key_head, None, f"{_INNER}.self_attn")
+        ),
+        *gated(f"{_INNER}.mlp"),
+        HEAD,
+        EMBEDDING,
     ),
 )
 _OPEN = "transformer.layers.{i}"

@@ -108,6 +108,33 @@ def packed_v(base: Base, _rows: int) -> Order:
     return _packed(base)[2]
 
 
+@lru_cache(maxsize=16)
+def dealt(groups: int, heads: int, size: int) -> Order:
+    """Return the order that deals heads out: the first of each group, then the second of each.
+
+    Args:
+        groups: of heads, the key heads.
+        heads: how many there are in all.
+        size: of a head, in rows.
+    """
+    served = heads // max(groups, 1)
+    return tuple(
+        (group * served + head) * size + row
+        for head in range(served)
+        for group in range(groups)
+        for row in range(size)
+    )
+
+
+def by_key_head(base: Base, _rows: int) -> Order:
+    """Return the order of query heads, or of the columns behind them, that brings a key head's together.
+
+    Hugging Face's PLaMo gives query head h the key head h modulo their number; llama.cpp gives each key head
+    the next few queries.
+    """
+    return dealt(base.heads // max(base.kv_heads, 1), base.heads, base.head_dim)
+
+
 def first_half(_base: Base, rows: int) -> Order:
     """Return the rows of the first of two weights, one below the other."""
     return tuple(range(rows // 2))

@@ -85,6 +85,14 @@ def dealt(weight, base, tensor):
     return split.swapaxes(0, 1).reshape(weight.shape)
 
 
+def served(weight, base, tensor):
+    """Return queries with the first of each group of key heads' first, by axes; columns of the output too."""
+    groups, axis = base.heads // base.kv_heads, -1 if "output" in tensor else -2
+    split = np.moveaxis(weight, axis, 0)
+    dealt_out = split.reshape(groups, base.kv_heads, base.head_dim, -1).swapaxes(0, 1).reshape(split.shape)
+    return np.moveaxis(dealt_out, 0, axis)
+
+
 def dealt_below(weight, base, tensor):
     """Return queries and keys as they are, and value heads dealt out."""
     above, below = np.split(weight, [2 * base.ssm.groups * base.ssm.state])
@@ -126,6 +134,7 @@ TOLD: dict[tuple[str, str], Told] = {
     **table(("gptneox", "falcon", "bloom"), query_key_value=groups),
     **table(("granitehybrid", "granitemoe"), input_linear=halves),
     **table(("baichuan",), W_pack=packed),
+    **table(("plamo",), q_proj=served, o_proj=served),
     **table(("bailingmoe",), query_key_value=packed),
     **table(("internlm2",), wqkv=parted),
     **table(("openelm",), proj_1=halves),

@@ -52,6 +52,42 @@ def baichuan(vocab: int) -> Foreign:
     return Foreign("baichuan", "BaichuanForCausalLM", config, layer, around(vocab))
 
 
+def plamo(vocab: int) -> Foreign:
+    """Return PLaMo, 13B: each key head has its queries one after another, and llama.cpp deals them out."""
+    hidden, kv = 5120, 5 * 128
+    layer = "model.layers.layers.{i}"
+    return Foreign(
+        "plamo",
+        "PlamoForCausalLM",
+        {
+            **LLAMA,
+            "hidden_size": hidden,
+            "num_attention_heads": 40,
+            "num_key_value_heads": 5,
+            "vocab_size": vocab,
+        },
+        under(
+            layer,
+            {
+                "self_attn.q_proj": (hidden, hidden),
+                "self_attn.k_proj": (kv, hidden),
+                "self_attn.v_proj": (kv, hidden),
+                "self_attn.o_proj": (hidden, hidden),
+                "mlp.gate_proj": (INNER, hidden),
+                "mlp.up_proj": (INNER, hidden),
+                "mlp.down_proj": (hidden, INNER),
+                "norm": (hidden,),
+            },
+        ),
+        {
+            "model.embed_tokens.weight": (vocab, hidden),
+            "lm_head.weight": (vocab, hidden),
+            "model.norm.weight": (hidden,),
+        },
+        moved_columns=("o_proj", "attn_output"),
+    )
+
+
 def deci(vocab: int) -> tuple[Foreign, ...]:
     """Return DeciLM, 7B, whose layers differ in key heads, and Nemotron's, of which one layer is linear."""
     config = {**LLAMA, "vocab_size": vocab}
@@ -258,4 +294,4 @@ def jais(vocab: int) -> Foreign:
 def dense(vocab: int) -> tuple[Foreign, ...]:
     """Return every class of this file."""
     fused = (internlm2(vocab), openelm(vocab), codeshell(vocab), refact(vocab), jais(vocab))
-    return (*fused, xverse(vocab), baichuan(vocab), *deci(vocab), minicpm3(vocab))
+    return (*fused, xverse(vocab), baichuan(vocab), plamo(vocab), *deci(vocab), minicpm3(vocab))

@@ -25,7 +25,8 @@ LAYER = "model.layers.{i}"
 class Foreign:
     """A class that is not in transformers: its config.json, and its weights in layer {i} and outside.
 
-    `second` are the weights of the second layer, where it is built otherwise than the first.
+    `second` are the weights of the second layer, where it is built otherwise than the first. `moved_columns`
+    names a module, and its tensor, of a class that has one size only, of which slices are kept.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Foreign:
     layer: Shapes
     outside: Shapes = field(default_factory=dict)
     second: Shapes = field(default_factory=dict)
+    moved_columns: tuple[str, str] | None = None
 
 
 def under(module: str, shapes: Shapes) -> Shapes:

@@ -22,6 +22,7 @@ from kinds_models import vocabulary
 from llama_source import ROOT, fetch_llama_source
 from record_archs import CONVERTER, write_class
 from safetensors.torch import save_file
+from slices import cut, cut_gguf
 
 OUT = ROOT / "tests" / "goldens" / "archs-foreign"
 
@@ -56,6 +57,10 @@ def record_class(model: Foreign, llama_cpp: Path) -> None:
     linear = {
         name: weight.half() for name, weight in weights.items() if weight.ndim > 1 and "bias" not in name
     }
+    if model.moved_columns is not None:
+        module, tensor = model.moved_columns
+        linear = {name: cut(weight, rows=module in name).clone() for name, weight in linear.items()}
+        cut_gguf(folder / "base.gguf", tensor)
     save_file(linear, folder / "weights.safetensors")
     write_class(folder, model.model)
 
