@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ollama_pack.archs import find_arch, find_class
+from ollama_pack.archs import Arch, find_arch, find_class
 from ollama_pack.archs.scales import MULTIPLIERS
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.files import read_json_object
@@ -24,11 +24,14 @@ _NAMES = {
 }
 """Number of a base → the keys it may have."""
 
+PLAMO_SHARES = 8
+"""How many queries share a key head in the one PLaMo there is; its num_key_value_heads says otherwise."""
+
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 _FEED_FORWARD = ("intermediate_size_mlp", "intermediate_size", "n_inner", "ffn_hidden_size")
 _KV_HEADS = (
     *("num_key_value_heads", "num_kv_heads", "n_head_kv", "kv_n_heads", "multi_query_group_num"),
-    "num_key_value_heads_per_layer",
+    *("num_query_groups", "num_key_value_heads_per_layer"),
 )
 
 _SSM = {
@@ -62,20 +65,11 @@ class HfConfig:
             InputError: it lacks a number.
             UnsupportedError: its class has no row in the table of architectures.
         """
-        classes = self.values.get("architectures") or []
-        names = classes if isinstance(classes, list) else []
-        name = next((name for name in names if isinstance(name, str)), "")
-        arch = find_class(name)
-        if arch is None:
-            raise UnsupportedError(
-                f"Models of the class {name or 'none'} cannot be converted yet.",
-                where=f"{self.where}: architectures",
-                hint="ollama-pack archs  lists those that can; CONTRIBUTING.md shows how to add one",
-            )
-        text, where = self._text(), self.where
-        if arch.mixture:  # transformers writes how many experts there are where none is
-            text = text if _has_experts(text) else {**text, "n_routed_experts": 0}
-            arch = find_arch(arch.mixture) if _has_experts(text) else arch
+        arch, text, where = self._arch(), self._text(), self.where
+        if arch.mixture and not _has_experts(text):
+            text = {**text, "n_routed_experts": 0}  # transformers writes how many there are where none is
+        elif arch.mixture:
+            arch = find_arch(arch.mixture)
         kinds = text.get("layers_block_type")
         absent = {"blocks": len(kinds)} if isinstance(kinds, list) else {}
         absent |= {} if arch.has_heads else {"heads": 0}
@@ -90,7 +84,9 @@ class HfConfig:
             head_dim=_head_dim(text, where, numbers),
             feed_forward=_number(text, _FEED_FORWARD, where, 0),
             experts=_number(text, _EXPERTS, where, 0),
-            expert_feed_forward=_number(text, ("moe_intermediate_size", "intermediate_size"), where, 0),
+            expert_feed_forward=_number(
+                text, ("moe_intermediate_size", "moe_ffn_hidden_size", "intermediate_size"), where, 0
+            ),
             vocab=_number(text, ("vocab_size",), where, 0),
             tied=_tied(text, arch.tied, where),
             origin=self.origin,
@@ -110,6 +106,30 @@ class HfConfig:
         rope = text.get("rope_theta", settings.get("rope_theta") if isinstance(settings, Mapping) else None)
         known = float(rope) if isinstance(rope, int | float) and rope > 1 else 0.0
         return known, _number(text, ("max_position_embeddings", "n_positions"), self.where, 0)
+
+    def _arch(self) -> Arch:
+        """Return the row of its class.
+
+        Raises:
+            UnsupportedError: there is none, or the class tells its heads in a way that is not read here.
+        """
+        classes = self.values.get("architectures") or []
+        names = classes if isinstance(classes, list) else []
+        name = next((name for name in names if isinstance(name, str)), "")
+        arch = find_class(name)
+        if arch is None:
+            raise UnsupportedError(
+                f"Models of the class {name or 'none'} cannot be converted yet.",
+                where=f"{self.where}: architectures",
+                hint="ollama-pack archs  lists those that can; CONTRIBUTING.md shows how to add one",
+            )
+        if "block_configs" in self.values:
+            raise UnsupportedError(
+                "The heads of each block are the outcome of a search, which the GGUF file tells plainly.",
+                where=f"{self.where}: block_configs",
+                hint="--base FILE.gguf",
+            )
+        return arch
 
     def _text(self) -> Mapping[str, Any]:
         """Return the numbers of the text model, some of which may stand in a part of its own."""
@@ -134,8 +154,10 @@ def read_config(directory: Path) -> HfConfig:
 
 
 def _kv_heads(text: Mapping[str, Any], arch: str, where: str, heads: int) -> int:
-    """Return the number of key-value heads; the first Falcons have one, whatever else is said."""
-    if arch == "falcon" and not text.get("new_decoder_architecture"):
+    """Return the number of key-value heads, which some tell in ways of their own."""
+    if arch == "plamo":
+        return heads // _number(text, ("n_shared_head",), where, PLAMO_SHARES)
+    if arch == "refact" or (arch == "falcon" and not text.get("new_decoder_architecture")):
         return 1 if text.get("multi_query", True) else heads
     return _number(text, _KV_HEADS, where, heads)
 

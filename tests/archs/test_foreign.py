@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ollama_pack.archs import ARCHS, Kind, find_arch, find_targets
+from ollama_pack.archs import ARCHS, Kind, dimension, find_arch, find_targets
 from ollama_pack.bases.gguf_file import read_base_gguf
+from ollama_pack.bases.hf_config import read_config
+from ollama_pack.errors import UnsupportedError
 from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.safetensors_io import read_safetensors
 from ollama_pack.weights import Weights
@@ -63,6 +65,28 @@ def test_the_class_is_the_row_s(name):
     """The class that was recorded is one of the row that its base has."""
     model = json.loads((RECORDS / name / "class.json").read_text("utf-8"))["class"]
     assert model in find_arch(read_base_gguf(RECORDS / name / "base.gguf").arch).classes
+
+
+def test_heads_that_were_searched():
+    """A config.json that tells heads as the outcome of a search is refused; the GGUF file tells them."""
+    with pytest.raises(UnsupportedError, match="outcome of a search") as caught:
+        read_config(RECORDS / "deci-nas").base()
+    assert "--base FILE.gguf" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", [name for name in RECORDED if name != "deci-nas"])
+def test_config_and_header_agree(name):
+    """config.json of a model tells the same numbers as the header of its GGUF file, block by block."""
+    header, config = read_base_gguf(RECORDS / name / "base.gguf"), read_config(RECORDS / name).base()
+    sizes = {size for weight in find_arch(header.arch).weights for size in weight.shape}
+    assert (config.arch, config.blocks, config.hidden) == (header.arch, header.blocks, header.hidden)
+    for block in range(header.blocks):
+        told, real = config.of_block(block), header.of_block(block)
+        heads = ("heads", "kv_heads", "head_dim") if find_arch(header.arch).has_heads else ()
+        assert [getattr(told, each) for each in heads] == [getattr(real, each) for each in heads]
+        for size in sizes:
+            numbers = dimension(size, told), dimension(size, real)
+            assert len(set(numbers) - {0}) <= 1, (size, numbers)
 
 
 def test_embeddings_are_kept():

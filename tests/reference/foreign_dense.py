@@ -53,7 +53,7 @@ def baichuan(vocab: int) -> Foreign:
 
 
 def plamo(vocab: int) -> Foreign:
-    """Return PLaMo, 13B: each key head has its queries one after another, and llama.cpp deals them out."""
+    """Return PLaMo, 13B: queries of a key head lie apart, and llama.cpp wants them one after another."""
     hidden, kv = 5120, 5 * 128
     layer = "model.layers.layers.{i}"
     return Foreign(
