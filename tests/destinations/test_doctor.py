@@ -106,7 +106,7 @@ def test_a_healthy_model(models, package):
 def _broken(models: Path, package, tmp_path: Path, case: str) -> None:
     """Put a model into the store that does not run, as `case` says."""
     if case == "own form":
-        add_base(models, make_header(tmp_path / "o.gguf", "gptoss"), tag="other")
+        add_base(models, make_header(tmp_path / "o.gguf", "gptoss", whole=True), tag="other")
         adapter = make_adapter(tmp_path / "own.gguf", arch="gpt-oss")
         store.put(replace(package, adapter=adapter, base=base_noun(tag="other")), models)
         return

@@ -80,7 +80,7 @@ def test_does_not_load(fake, package, prove):
 )
 def test_a_base_this_ollama_does_not_run(models, package, character, says, hint):
     """What this generation of Ollama cannot load is told with the reason, and what would help."""
-    add_base(models, make_header(models / "base.gguf", "gptoss"), tag="other")
+    add_base(models, make_header(models / "base.gguf", "gptoss", whole=True), tag="other")
     adapter = make_adapter(models / "lora.gguf", arch="gpt-oss")
     package = replace(package, adapter=adapter, base=base_noun(tag="other"))
     with fake_daemon.running(models, character) as fake:

@@ -130,7 +130,8 @@ def test_every_rule_is_shown_or_tested_elsewhere():
     shown = {kind.rule for kind in KINDS if kind.rule}
     assert RULES.keys() - shown == {
         "maybe-tied", "no-place", "experts-unknown", "unknown-tensor", "unknown-setting", "unknown-method",
-        "mixture", "mlx-scale", "shape", "kasa", "sum-apart",
+        "mixture", "mlx-scale", "shape", "kasa", "sum-apart", "states-unknown", "multipliers",
+        "scaled-beside", "altered-by-converter",
     }  # fmt: skip
 
 
