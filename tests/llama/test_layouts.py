@@ -7,9 +7,9 @@ converter join them, or taken apart; llama.cpp must answer as PEFT does all the 
 from dataclasses import replace
 from pathlib import Path
 
-import gguf
 import numpy as np
 import pytest
+from rewriting import rewrite
 
 from ollama_pack.adapters import read_adapter
 from ollama_pack.bases.gguf_file import read_base_gguf
@@ -23,25 +23,6 @@ RECORDS = Path(__file__).parent.parent / "goldens" / "archs-reference"
 LIMIT = 0.02
 
 pytestmark = pytest.mark.llama
-
-
-def rewritten(source: Path, target: Path, tensors) -> Path:
-    """Write a model again with other tensors; `tensors` makes them from those of the first."""
-    reader = gguf.GGUFReader(source)
-    writer = gguf.GGUFWriter(target, reader.fields["general.architecture"].contents())
-    for name, field in reader.fields.items():
-        if not name.startswith("GGUF.") and name != "general.architecture":
-            kind = field.types[0]
-            writer.add_key_value(
-                name, field.contents(), kind, field.types[-1] if len(field.types) > 1 else None
-            )
-    for name, numbers in tensors({tensor.name: np.array(tensor.data) for tensor in reader.tensors}).items():
-        writer.add_tensor(name, numbers)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return target
 
 
 def joined(whole: str):
@@ -91,7 +72,7 @@ def test_other_layouts(ask_llama, tmp_path, case):
     folder = RECORDS / row
     plain = read_base_gguf(folder / "base.gguf")
     make = joined(whole) if how == "joined" else apart(whole, plain)
-    other = rewritten(folder / "base.gguf", tmp_path / "base.gguf", make)
+    other = rewrite(folder / "base.gguf", tmp_path / "base.gguf", make)
     base, adapter = read_base_gguf(other), read_adapter(folder / adapters)
     assert base.tensors.keys() != plain.tensors.keys()
     write_lora(map_adapter(adapter, base), tmp_path / "lora.gguf", "f16")
@@ -113,6 +94,6 @@ def test_other_layouts(ask_llama, tmp_path, case):
 def test_heads_that_do_not_fit_a_joined_weight(tmp_path):
     """A joined weight that the header's heads do not explain is not taken apart: the tensor is missing."""
     folder = RECORDS / "qwen3"
-    base = read_base_gguf(rewritten(folder / "base.gguf", tmp_path / "base.gguf", joined("attn_qkv")))
+    base = read_base_gguf(rewrite(folder / "base.gguf", tmp_path / "base.gguf", joined("attn_qkv")))
     with pytest.raises(Exception, match=r"the base has no blk\.0\.attn_q\.weight"):
         map_adapter(read_adapter(folder), replace(base, kv_heads=3))
