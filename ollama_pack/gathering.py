@@ -11,7 +11,7 @@ from ollama_pack.adapters import CONFIG_FILE, read_adapter
 from ollama_pack.adapters.sums import sum_adapters, weigh
 from ollama_pack.adapters.tokenizer import read_tokenizer
 from ollama_pack.agreement import Trained
-from ollama_pack.archs import ARCHS
+from ollama_pack.archs import known_arch
 from ollama_pack.bases.catalog import base_from_entry, find_entry
 from ollama_pack.bases.find import Clues, find_base, nowhere, same_base
 from ollama_pack.bases.hf_cache import find_local
@@ -92,7 +92,7 @@ def _with_multipliers(base: Base, request: Request, base_id: str) -> Base:
         InputError: that is damaged.
         DestinationError: the web does not answer.
     """
-    arch = next((arch for arch in ARCHS if arch.name == base.arch), None)
+    arch = known_arch(base.arch)
     if base.multipliers or arch is None or not any(weight.scale for weight in arch.weights):
         return base
     config = _config_of((base_id,), request)

@@ -22,6 +22,12 @@ from ollama_pack.relaying import Place, as_row, laid_out
 CUTS_COLUMNS = "VeRA"
 """The method whose A is as wide as its widest weight; the others use a part of it."""
 
+MATRIX = 2
+"""Dimensions of a linear weight; that of experts has one more."""
+
+MADE_OF_HEADS = ("heads", "kv_heads", "gated_heads", "qkv", "ssm")
+"""How sizes begin by which orders are made: none is, where one of them is unknown."""
+
 SWAPS_BEFORE = (0, 19)
 """Versions of PEFT before this one took experts stored out × in for in × out."""
 
@@ -166,8 +172,9 @@ def _wanted(aim: _Aim) -> tuple[int, int]:
 def _size(target: Target, base: Base) -> tuple[int, int]:
     """Return out × in of one matrix of a tensor, 0 where it is unknown."""
     out, width = (dimension(size, base) for size in target.weight.shape)
-    if base.tensors is not None and target.tensor in base.tensors:
-        out, width = base.tensors[target.tensor][-2:]
+    shape = (base.tensors or {}).get(target.tensor, ())
+    if len(shape) >= MATRIX:
+        out, width = shape[-2:]
     return (width, out) if target.weight.kind is Kind.EMBEDDING else (out, width)
 
 
@@ -212,6 +219,8 @@ def _misfit(aim: _Aim) -> str:
         return f"the base has {base.blocks} blocks"
     if base.tensors is not None and target.tensor not in base.tensors:
         return f"the base has no {target.tensor}"
+    if base.tensors is not None and len(base.tensors[target.tensor]) < MATRIX:
+        return f"{target.tensor} is no matrix in the base"
     wanted = tuple(size or real for size, real in zip(_wanted(aim), aim.trained, strict=True))
     if aim.trained != wanted:
         return f"{_times(aim.trained)} adapts, {_times(wanted)} is in the base"
@@ -236,19 +245,22 @@ def _misfit_of_order(aim: _Aim) -> str:
     made before its length is known to be right: such a header may tell any number.
     """
     weights = [target.weight for target in aim.beside]
+    scaled = any(weight.scale and weight.kind is not Kind.EMBEDDING for weight in weights)
     sides = (
         ("rows", aim.trained[0], [(weight.rows, weight.shape[0]) for weight in weights]),
         ("columns", aim.trained[1], [(aim.target.weight.columns, aim.target.weight.shape[1])]),
     )
     for side, trained, parts in sides:
-        if all(order is None for order, _ in parts):
+        orders = [order for order, _ in parts if order is not None]
+        if not orders and not (scaled and side == "rows"):
             continue
         sizes = [dimension(name, aim.base) for _, name in parts]
-        if all(sizes) and sum(sizes) != trained:
+        told = all(sizes) or not any(name.startswith(MADE_OF_HEADS) for _, name in parts)
+        if not told or (all(sizes) and sum(sizes) != trained):
             heads = f"{sum(sizes)} {side} in heads of {aim.base.head_dim}"
             return f"{trained} {side} adapt, {heads} are in the base"
-        taken = sorted(row for order, _ in parts if order is not None for row in order(aim.base, trained))
-        if taken != list(range(trained)):
+        taken = sorted(row for order in orders for row in order(aim.base, trained))
+        if orders and taken != list(range(trained)):
             return f"{trained} {side} adapt, which cannot be shared out in heads of {aim.base.head_dim}"
     return ""
 

@@ -6,6 +6,7 @@ are there. Of several pairs for one tensor the ranks are put side by side, each 
 one pair for several tensors each has the same A and its part of B. Both are exact.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -22,6 +23,10 @@ JOINED = {
 """The tensor of several weights, one below the other → the tensors of each."""
 
 WEIGHT = ".weight"
+MATRIX = 2
+
+_IN_BLOCK = re.compile(r"(blk\.(?:0|[1-9][0-9]{0,5}))\.(\w+)\.weight")
+"""The name of a weight in a block: the block, and what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,11 @@ def as_row(base: Base, arch: Arch) -> Base:
     for joined, parts in JOINED.items():
         if (joined in named) == any(part in named for part in parts):
             continue  # the row has blocks of both kinds, or of neither
-        for name in base.tensors:
-            block, _, kind = name.removesuffix(WEIGHT).rpartition(".")
+        for name, shape in base.tensors.items():
+            known = _IN_BLOCK.fullmatch(name)
+            if known is None or len(shape) < MATRIX:
+                continue
+            block, kind = known.groups()
             if kind == joined and joined not in named:
                 found |= _apart(name, [f"{block}.{part}{WEIGHT}" for part in parts], base)
             elif kind == parts[0] and joined in named:
@@ -97,7 +105,7 @@ def _parts_of(block: str, joined: str) -> list[str]:
 def _apart(name: str, parts: Sequence[str], base: Base) -> Mapping[str, tuple[int, ...]]:
     """Return the shapes of the parts of a tensor; none where the heads do not fit it."""
     *front, rows, columns = (base.tensors or {})[name]
-    own = base.of_block(_block_of(name))
+    own = base.of_block(int(name.split(".")[1]))
     sizes = [rows // len(parts)] * len(parts)
     if "attn" in name:
         sizes = [heads * own.head_dim for heads in (own.heads, own.kv_heads, own.kv_heads)]
@@ -110,14 +118,9 @@ def _together(name: str, parts: Sequence[str], base: Base) -> Mapping[str, tuple
     """Return the shape of a tensor whose parts the base has one by one."""
     shapes = [(base.tensors or {}).get(part) for part in parts]
     known = [shape for shape in shapes if shape is not None]
-    if len(known) != len(parts):
+    if len(known) != len(parts) or min(map(len, known)) < MATRIX:
         return {}
     return {name: (*known[0][:-2], sum(shape[-2] for shape in known), known[0][-1])}
-
-
-def _block_of(name: str) -> int:
-    number = name.split(".")[1]
-    return int(number) if number.isdecimal() else -1
 
 
 def _joined_name(tensor: str, there: Mapping[str, tuple[int, ...]]) -> str:

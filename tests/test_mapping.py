@@ -1,6 +1,7 @@
 """From modules to tensors of a file: names, orders, one alpha, what does not fit, and the lineage."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from ollama_pack.adapters import read_adapter
 from ollama_pack.archs import find_arch
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.mapping import map_adapter
+from ollama_pack.parts import Adapter, LoraPair, MadeTensor, StateSpace
 
 Q0 = "model.layers.0.self_attn.q_proj"
 K1 = "model.layers.1.self_attn.k_proj"
@@ -223,3 +225,27 @@ def test_full_names_of_a_recipe():
     """The tests' own adapters name modules of the row."""
     modules = {weight.module.replace("{i}", "0") for weight in find_arch("llama").weights}
     assert set(Recipe(layers=(0,), head=True).names()) <= modules
+
+
+QWEN35 = replace(TINY, arch="qwen35")
+HUGE = {
+    "heads beyond the hidden size": (TINY, {"heads": 2**32 - 1, "kv_heads": 2**32 - 1, "head_dim": 0}),
+    "heads that nothing holds": (TINY, {"heads": 2**39, "head_dim": 2**20}),
+    "a state of nothing": (QWEN35, {"ssm": StateSpace(groups=2**30, heads=2**60, state=2**33, inner=0)}),
+    "heads without a state": (QWEN35, {"ssm": StateSpace(groups=1, heads=2**60, state=0, inner=2**60)}),
+}
+
+
+@pytest.mark.parametrize(("base", "numbers"), HUGE.values(), ids=HUGE)
+def test_a_header_that_tells_huge_numbers(base, numbers):
+    """No order is made of them: the adapter does not fit, at once."""
+    module = "linear_attn.in_proj_z" if base is QWEN35 else "self_attn.q_proj"
+    tensor = "blk.0.attn_gate.weight" if base is QWEN35 else "blk.0.attn_q.weight"
+
+    def made(*shape):
+        return MadeTensor(Path("x"), "x", shape, (), lambda: np.zeros(shape, np.float32))
+
+    pair = LoraPair(f"model.layers.0.{module}", made(2, 20), made(24, 2), 1.0)
+    adapter = Adapter(Path("x"), Path("x"), (pair,), 2, 1.0, "", {})
+    with pytest.raises(InputError, match="are in the base"):
+        map_adapter(adapter, replace(base, tensors={tensor: (24, 20)}, **numbers))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_pack.archs import find_arch
+from ollama_pack.errors import InputError
 from ollama_pack.parts import Adapter, Base, LoraPair, MadeTensor
 from ollama_pack.placing import place_pairs
 from ollama_pack.weights import Weights
@@ -111,5 +112,24 @@ def test_single_experts_of_a_joined_weight():
 def test_a_row_with_blocks_of_both_kinds_is_left_alone():
     """Qwen 3.5 has attn_qkv in some blocks and attn_q in others: neither stands for the other."""
     base = base_of("qwen35", {"attn_qkv": (48, 10)})
-    with pytest.raises(Exception, match=r"the base has no blk\.0\.attn_k\.weight"):
+    with pytest.raises(InputError, match=r"the base has no blk\.0\.attn_k\.weight"):
         deltas([pair(ATTENTION[1], 12, 10)], base)
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        {"blk.0.attn_qkv.weight": (48,)},
+        {"blk.0.attn_q.weight": (24,), "blk.0.attn_k.weight": (12,), "blk.0.attn_v.weight": (12,)},
+        {"attn_qkv": (48, 10)},
+        {f"blk.{'9' * 5000}.attn_qkv.weight": (48, 10)},
+        {"blk.-1.attn_qkv.weight": (48, 10), "blk.0.attn_qkv.weight": ()},
+    ],
+)
+@pytest.mark.parametrize("arch", ["llama", "phi3"])
+def test_a_header_that_lies(shapes, arch):
+    """Names and shapes that no model has are told as what they are: the weight is not there, or no matrix."""
+    module = f"{LAYER}.self_attn.qkv_proj" if arch == "phi3" else ATTENTION[0]
+    base = replace(base_of(arch, {}), tensors=shapes)
+    with pytest.raises(InputError, match=r"the base has no blk\.0|is no matrix in the base"):
+        deltas([pair(module, 48 if arch == "phi3" else 24, 10)], base)

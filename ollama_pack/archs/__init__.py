@@ -99,7 +99,13 @@ __all__ = [
     "find_arch",
     "find_class",
     "find_targets",
+    "known_arch",
 ]
+
+
+def known_arch(name: str) -> Arch | None:
+    """Return the row of a GGUF architecture, None where there is none."""
+    return next((arch for arch in ARCHS if arch.name == name), None)
 
 
 def find_arch(name: str) -> Arch:
@@ -108,16 +114,17 @@ def find_arch(name: str) -> Arch:
     Raises:
         UnsupportedError: there is none.
     """
-    for arch in ARCHS:
-        if arch.name == name:
-            return arch
-    raise UnsupportedError(
-        f"Models of the architecture {name!r} cannot be converted yet; those of "
-        f"{', '.join(arch.name for arch in ARCHS)} can.",
-        hint="ollama-pack archs  lists them with their modules; CONTRIBUTING.md shows how to add one",
-    )
+    arch = known_arch(name)
+    if arch is None:
+        raise UnsupportedError(
+            f"Models of the architecture {name!r} cannot be converted yet; those of "
+            f"{', '.join(arch.name for arch in ARCHS)} can.",
+            hint="ollama-pack archs  lists them with their modules; CONTRIBUTING.md shows how to add one",
+        )
+    return arch
 
 
 def find_class(name: str) -> Arch | None:
-    """Return the row of a Hugging Face class, of two that without experts; None where there is none."""
-    return next((arch for arch in ARCHS if name in arch.classes), None)
+    """Return the row of a Hugging Face class, of several that which names the others; None where none is."""
+    found = [arch for arch in ARCHS if name in arch.classes]
+    return max(found, key=lambda arch: bool(arch.also), default=None)

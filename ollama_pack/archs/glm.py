@@ -6,12 +6,10 @@ from ollama_pack.archs.layouts import (
     LAYER,
     attention,
     embedding,
-    experts,
     fused_attention,
     fused_gate,
-    gated,
     head,
-    router,
+    mixture,
 )
 from ollama_pack.archs.row import Arch, Weight
 
@@ -39,10 +37,7 @@ GLM4MOE = Arch(
     classes=("Glm4MoeForCausalLM",),
     weights=(
         *attention(),
-        *gated(f"{LAYER}.mlp"),
-        router(f"{LAYER}.mlp.gate"),
-        *experts(f"{LAYER}.mlp.experts"),
-        *gated(f"{LAYER}.mlp.shared_experts", "_shexp", "unknown"),
+        *mixture(shared="shared_experts"),
         HEAD,
         EMBEDDING,
     ),

@@ -160,18 +160,20 @@ def granite_experts(module: str) -> tuple[Weight, ...]:
     )
 
 
-def granite_shared(module: str, *, alone: bool = False) -> tuple[Weight, ...]:
+def granite_shared(module: str, suffix: str = "_shexp", *, alone: bool = False) -> tuple[Weight, ...]:
     """Return the weights of Granite's block beside the experts, gate and up in one.
 
     Args:
         module: what Hugging Face calls it.
+        suffix: what llama.cpp puts behind its names; empty where there never are experts.
         alone: whether there are models without experts, of which it is the only block.
     """
-    into, back = ("unknown", "hidden"), ("hidden", "unknown")
+    size = "unknown" if suffix else "feed_forward"
+    into, back = (size, "hidden"), ("hidden", size)
     return tuple(
         Weight(
             f"{module}.{name}",
-            f"blk.{{i}}.{tensor}_shexp",
+            f"blk.{{i}}.{tensor}{suffix}",
             rows,
             shape,
             alone=f"blk.{{i}}.{tensor}" if alone else "",

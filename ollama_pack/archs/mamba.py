@@ -3,6 +3,7 @@
 The weight of the steps (``dt_proj``) is not here: torch uses it without its LoRA, and llama.cpp with it.
 """
 
+from ollama_pack.archs.granite import HYBRID
 from ollama_pack.archs.layouts import (
     EMBEDDING,
     HEAD,
@@ -74,7 +75,8 @@ FALCON_H1 = Arch(
 
 GRANITEHYBRID = Arch(
     name="granitehybrid",
-    classes=("GraniteMoeHybridForCausalLM", "BambaForCausalLM"),
+    classes=(HYBRID, "BambaForCausalLM"),
+    also=("granite", "granitemoe"),
     weights=(
         *attention(rope_q, rope_k),
         *_mamba2(f"{LAYER}.mamba"),
@@ -111,7 +113,7 @@ _AS_PUBLISHED = embedding("backbone.embeddings")
 NEMOTRON_H = Arch(
     name="nemotron_h",
     classes=("NemotronHForCausalLM",),
-    mixture="nemotron_h_moe",
+    also=("nemotron_h_moe",),
     weights=(*_nemotron(f"{LAYER}.mixer"), *_nemotron(_MIXER), HEAD, EMBEDDING, _AS_PUBLISHED),
 )
 NEMOTRON_H_MOE = Arch(

@@ -1,5 +1,6 @@
 """Mixtures of experts of one kind: routed experts, beside them often a block that always acts."""
 
+from ollama_pack.archs.granite import HYBRID
 from ollama_pack.archs.layouts import (
     EMBEDDING,
     HEAD,
@@ -63,7 +64,7 @@ LLAMA4 = Arch(
 )
 GRANITEMOE = Arch(
     name="granitemoe",
-    classes=("GraniteMoeForCausalLM", "GraniteMoeSharedForCausalLM"),
+    classes=("GraniteMoeForCausalLM", "GraniteMoeSharedForCausalLM", HYBRID),
     weights=(
         *attention(rope_q, rope_k),
         *granite_experts(_SPARSE),

@@ -1,6 +1,6 @@
 """OLMo 1 to 3 and OLMoE: only the first rotates neighbours."""
 
-from ollama_pack.archs.layouts import EMBEDDING, HEAD, LAYER, attention, experts, gated_decoder, router
+from ollama_pack.archs.layouts import EMBEDDING, HEAD, attention, gated_decoder, mixture
 from ollama_pack.archs.orders import rope_k, rope_q
 from ollama_pack.archs.row import Arch
 
@@ -11,8 +11,7 @@ OLMOE = Arch(
     classes=("OlmoeForCausalLM",),
     weights=(
         *attention(),
-        router(f"{LAYER}.mlp.gate"),
-        *experts(f"{LAYER}.mlp.experts"),
+        *mixture(block=False),
         HEAD,
         EMBEDDING,
     ),

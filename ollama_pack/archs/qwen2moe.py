@@ -1,6 +1,6 @@
 """Qwen2's mixtures of experts: routed experts, and one that always acts."""
 
-from ollama_pack.archs.layouts import EMBEDDING, HEAD, LAYER, attention, experts, gated, router
+from ollama_pack.archs.layouts import EMBEDDING, HEAD, LAYER, attention, mixture
 from ollama_pack.archs.row import Arch, Weight
 
 QWEN2MOE = Arch(
@@ -8,10 +8,7 @@ QWEN2MOE = Arch(
     classes=("Qwen2MoeForCausalLM",),
     weights=(
         *attention(),
-        *gated(f"{LAYER}.mlp"),
-        router(f"{LAYER}.mlp.gate"),
-        *experts(f"{LAYER}.mlp.experts"),
-        *gated(f"{LAYER}.mlp.shared_expert", "_shexp", "unknown"),
+        *mixture(shared="shared_expert"),
         Weight(f"{LAYER}.mlp.shared_expert_gate", "blk.{i}.ffn_gate_inp_shexp", None, ("unknown", "hidden")),
         HEAD,
         EMBEDDING,

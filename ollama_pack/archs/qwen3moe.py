@@ -1,6 +1,6 @@
 """Qwen3's mixtures of experts: nothing changes its order, gate and up of an expert are stored in one."""
 
-from ollama_pack.archs.layouts import EMBEDDING, HEAD, LAYER, attention, experts, gated, router
+from ollama_pack.archs.layouts import EMBEDDING, HEAD, attention, mixture
 from ollama_pack.archs.row import Arch
 
 QWEN3MOE = Arch(
@@ -8,9 +8,7 @@ QWEN3MOE = Arch(
     classes=("Qwen3MoeForCausalLM",),
     weights=(
         *attention(),
-        *gated(f"{LAYER}.mlp"),
-        router(f"{LAYER}.mlp.gate"),
-        *experts(f"{LAYER}.mlp.experts"),
+        *mixture(),
         HEAD,
         EMBEDDING,
     ),

@@ -1,7 +1,7 @@
 """Qwen3-Next and Qwen 3.5: gated delta nets in most layers, attention with a gate in the others."""
 
 from ollama_pack.archs.deltas import dealt_heads, dealt_qkv, dealt_values, delta_gate, delta_qkv
-from ollama_pack.archs.layouts import EMBEDDING, HEAD, LAYER, experts, gated, router
+from ollama_pack.archs.layouts import EMBEDDING, HEAD, LAYER, gated, mixture
 from ollama_pack.archs.row import Arch, Weight
 
 _LINEAR = f"{LAYER}.linear_attn"
@@ -20,9 +20,7 @@ _DEALT = (
     Weight(f"{_LINEAR}.out_proj", "blk.{i}.ssm_out", None, ("hidden", "ssm_inner"), columns=dealt_values),
 )
 _MIXTURE = (
-    router(f"{LAYER}.mlp.gate"),
-    *experts(f"{LAYER}.mlp.experts"),
-    *gated(f"{LAYER}.mlp.shared_expert", "_shexp", "unknown"),
+    *mixture(shared="shared_expert", block=False),
     Weight(f"{LAYER}.mlp.shared_expert_gate", "blk.{i}.ffn_gate_inp_shexp", None, ("unknown", "hidden")),
 )
 

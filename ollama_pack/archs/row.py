@@ -98,14 +98,14 @@ class Arch:
         weights: every linear weight LoRA can be on.
         tied: whether head and embeddings are one weight where config.json does not say; the default of its
             class in transformers.
-        mixture: the row of its classes where config.json has experts; empty where that makes no difference.
+        also: the rows that its classes may be instead, as config.json says.
     """
 
     name: str
     classes: tuple[str, ...]
     weights: tuple[Weight, ...]
     tied: bool = False
-    mixture: str = ""
+    also: tuple[str, ...] = ()
 
     @property
     def has_heads(self) -> bool:

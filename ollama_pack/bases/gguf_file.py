@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from ollama_pack.archs import ARCHS
+from ollama_pack.archs import known_arch
 from ollama_pack.bases.translated import NOT_RUN, as_loaded
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf_io.layout import FILE_TYPES
@@ -75,7 +75,7 @@ def base_of_header(header: GgufFile) -> Base:
             state=header.whole(f"{arch}.ssm.state_size", 0),
             inner=header.whole(f"{arch}.ssm.inner_size", 0),
         ),
-        each_block=tuple(zip(heads_each or (heads,) * len(kv_each), kv_each or heads_each, strict=False)),
+        each_block=_each_block((heads, heads_each), (kv_heads, kv_each)),
     )
 
 
@@ -101,10 +101,19 @@ def _heads(
     return some, tuple(number or some for number in whole) if len(set(whole) - {0}) > 1 else ()
 
 
+def _each_block(
+    heads: tuple[int, tuple[int, ...]], kv_heads: tuple[int, tuple[int, ...]]
+) -> tuple[tuple[int, int], ...]:
+    """Return heads and key-value heads of each block, where one of them differs from block to block."""
+    blocks = max(len(each) for _, each in (heads, kv_heads))
+    both = [each or (number,) * blocks for number, each in (heads, kv_heads)]
+    return tuple(zip(*both, strict=False))
+
+
 def _is_headless(header: GgufFile) -> bool:
     """Return whether the architecture has no attention."""
-    name = header.text("general.architecture")
-    return any(arch.name == name and not arch.has_heads for arch in ARCHS)
+    arch = known_arch(header.text("general.architecture"))
+    return arch is not None and not arch.has_heads
 
 
 def _feed_forward(header: GgufFile, key: str) -> int:

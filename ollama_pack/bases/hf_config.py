@@ -24,9 +24,14 @@ _NAMES = {
 }
 """Number of a base → the keys it may have."""
 
+LARGEST = 2**40
+"""No size of a model is as large."""
+
 PLAMO_SHARES = 8
 """How many queries share a key head in the one PLaMo there is; its num_key_value_heads says otherwise."""
 
+_IN_PARTS = {"kv_n_heads", "moe_num_experts", "ffn_hidden_size"}
+_STATES = {"mamba", "linear_attention"}
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 _FEED_FORWARD = ("intermediate_size_mlp", "intermediate_size", "n_inner", "ffn_hidden_size")
 _KV_HEADS = (
@@ -66,10 +71,8 @@ class HfConfig:
             UnsupportedError: its class has no row in the table of architectures.
         """
         arch, text, where = self._arch(), self._text(), self.where
-        if arch.mixture and not _has_experts(text):
-            text = {**text, "n_routed_experts": 0}  # transformers writes how many there are where none is
-        elif arch.mixture:
-            arch = find_arch(arch.mixture)
+        if arch.also:
+            arch, text = _row(arch, text)
         kinds = text.get("layers_block_type")
         absent = {"blocks": len(kinds)} if isinstance(kinds, list) else {}
         absent |= {} if arch.has_heads else {"heads": 0}
@@ -135,12 +138,13 @@ class HfConfig:
         """Return the numbers of the text model, some of which may stand in a part of its own."""
         parts = [self.values.get(name) for name in ("attn_config", "ffn_config")]
         nested = self.values.get("text_config")
-        return {
-            key: value
-            for part in (*parts, self.values, nested)
+        sizes = {
+            name: part[name]
+            for part in parts
             if isinstance(part, Mapping)
-            for key, value in part.items()
+            for name in _IN_PARTS & part.keys()
         }
+        return {**sizes, **self.values, **(nested if isinstance(nested, Mapping) else {})}
 
 
 def read_config(directory: Path) -> HfConfig:
@@ -157,7 +161,7 @@ def _kv_heads(text: Mapping[str, Any], arch: str, where: str, heads: int) -> int
     """Return the number of key-value heads, which some tell in ways of their own."""
     if arch == "plamo":
         return heads // _number(text, ("n_shared_head",), where, PLAMO_SHARES)
-    if arch == "refact" or (arch == "falcon" and not text.get("new_decoder_architecture")):
+    if arch in ("refact", "starcoder") or (arch == "falcon" and not text.get("new_decoder_architecture")):
         return 1 if text.get("multi_query", True) else heads
     return _number(text, _KV_HEADS, where, heads)
 
@@ -169,10 +173,23 @@ def _head_dim(text: Mapping[str, Any], where: str, numbers: Mapping[str, int]) -
     return _number(text, ("head_dim",), where, numbers["hidden"] // numbers["heads"])
 
 
-def _has_experts(text: Mapping[str, Any]) -> bool:
-    """Return whether a layer is a mixture."""
+def _row(arch: Arch, text: Mapping[str, Any]) -> tuple[Arch, Mapping[str, Any]]:
+    """Return the row that a class of several is here, and its numbers.
+
+    A Nemotron-H has experts where one of its layers is a mixture; transformers writes how many there are
+    where none is. A Granite 4 without a layer that carries a state is to llama.cpp what Granites were before.
+    (``NemotronHModel`` and ``GraniteHybridModel`` in llama.cpp's conversion.)
+    """
+    layers = text.get("layer_types")
+    stateless = isinstance(layers, list) and not _STATES & set(map(str, layers))
+    if arch.name == "granitehybrid" and stateless:
+        return find_arch("granitemoe" if text.get("num_experts_per_tok") else "granite"), text
+    if arch.name != "nemotron_h":
+        return arch, text
     pattern, kinds = text.get("hybrid_override_pattern"), text.get("layers_block_type")
-    return (isinstance(pattern, str) and "E" in pattern) or (isinstance(kinds, list) and "moe" in kinds)
+    if (isinstance(pattern, str) and "E" in pattern) or (isinstance(kinds, list) and "moe" in kinds):
+        return find_arch("nemotron_h_moe"), text
+    return arch, {**text, "n_routed_experts": 0}
 
 
 def _state_space(text: Mapping[str, Any], inner: tuple[str, ...]) -> StateSpace:
@@ -184,11 +201,15 @@ def _state_space(text: Mapping[str, Any], inner: tuple[str, ...]) -> StateSpace:
     """
     known = {**_SSM, "inner": (*_SSM["inner"], *inner)}
     values = {
-        size: next((text[name] for name in names if type(text.get(name)) is int), 0)
+        size: next((text[name] for name in names if _is_size(text.get(name))), 0)
         for size, names in known.items()
     }
     each = values.pop("each")
     return StateSpace(**{**values, "inner": values["inner"] or values["heads"] * each})
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is int and 0 <= value < LARGEST
 
 
 def _multipliers(text: Mapping[str, Any], where: str) -> dict[str, tuple[float, ...]]:
@@ -201,10 +222,14 @@ def _multipliers(text: Mapping[str, Any], where: str) -> dict[str, tuple[float, 
     for name, count in MULTIPLIERS.items():
         value: Any = text.get(name)
         numbers = value if isinstance(value, list) else [value]
-        if len(numbers) != count or not all(type(number) in (int, float) for number in numbers):
+        if len(numbers) != count or not all(map(_is_factor, numbers)):
             raise InputError(f"The value is {value!r:.60}, not {count} numbers.", where=f"{where}: {name}")
         found[name] = tuple(float(number) for number in numbers)
     return found
+
+
+def _is_factor(value: object) -> bool:
+    return type(value) in (int, float) and abs(value) < LARGEST  # type: ignore[arg-type]
 
 
 def _tied(config: Mapping[str, Any], default: bool, where: str) -> bool:
@@ -221,10 +246,11 @@ def _tied(config: Mapping[str, Any], default: bool, where: str) -> bool:
 
 def _each_block(text: Mapping[str, Any], heads: int, kv_heads: int) -> tuple[tuple[int, int], ...]:
     """Return heads and key-value heads of each block where one of them is told as a list, empty elsewhere."""
-    lists = [
-        next((text[name] for name in names if isinstance(text.get(name), list)), None)
+    told = [
+        next((text[name] for name in names if text.get(name) is not None), None)
         for names in (_NAMES["heads"], _KV_HEADS)
     ]
+    lists = [each if isinstance(each, list) else None for each in told]
     blocks = max((len(each) for each in lists if each is not None), default=0)
     both = [each or [number] * blocks for each, number in zip(lists, (heads, kv_heads), strict=True)]
     return tuple(zip(*both, strict=False))
@@ -239,7 +265,7 @@ def _number(config: Mapping[str, Any], names: tuple[str, ...], where: str, defau
         numbers = value if isinstance(value, list) and value else [value]
         if default == 0 and all(number == 0 for number in numbers):
             return 0
-        if not all(type(number) is int and 0 < number < 2**40 for number in numbers):
+        if not all(type(number) is int and 0 < number < LARGEST for number in numbers):
             raise InputError(f"The value is {value!r:.40}, not a whole number.", where=f"{where}: {name}")
         return int(max(numbers))
     if default is None:

@@ -75,18 +75,15 @@ FORMS: Mapping[str, Marks] = {
 }
 """Architecture, as the file says it, → what marks a file of Ollama's form. Llama 3 has a rule of its own."""
 
-LLAMA_CPP_NAMES: Mapping[str, tuple[str, ...]] = {
-    "deepseekocr": ("deepseek2-ocr",),
-    "gemma3": ("gemma3", "gemma-embedding"),
-    "glm4moelite": ("deepseek2",),
-    "glmocr": ("glm4",),
-    "gptoss": ("gpt-oss",),
-    "nemotron_h_omni": ("nemotron_h", "nemotron_h_moe"),
-    "olmo3": ("olmo2",),
-    "qwen25vl": ("qwen2vl",),
+LLAMA_CPP_NAMES: Mapping[str, str] = {
+    "deepseekocr": "deepseek2-ocr",
+    "glm4moelite": "deepseek2",
+    "glmocr": "glm4",
+    "gptoss": "gpt-oss",
+    "olmo3": "olmo2",
+    "qwen25vl": "qwen2vl",
 }
-"""Architecture as such a file says it → what llama.cpp may take it for, as an adapter must."""
-
+"""Architecture as such a file says it → as llama.cpp does once it is translated; one has a rule below."""
 
 RENAMED: Mapping[str, tuple[tuple[str, str], ...]] = {
     "glmocr": ((".attn_out.", ".attn_output."),),
@@ -99,7 +96,7 @@ RENAMED: Mapping[str, tuple[tuple[str, str], ...]] = {
 }
 """Architecture → parts of the names of linear weights, as such a file and as llama.cpp has them."""
 
-JOINED: Mapping[str, tuple[str, str, str]] = {
+MADE_ONE: Mapping[str, tuple[str, str, str]] = {
     "gemma4": ("ffn_gate_exps.weight", "ffn_up_exps.weight", "ffn_gate_up_exps.weight"),
     "glmocr": ("ffn_gate.weight", "ffn_up.weight", "ffn_up.weight"),
 }
@@ -133,15 +130,14 @@ def as_loaded(
         if key.startswith(f"{arch}.")
     }
     seen = {names[name]: shape for name, shape in shapes.items()}
-    return {**metadata, **told, "general.architecture": known_as}, _joined(seen, JOINED.get(arch))
+    return {**metadata, **told, "general.architecture": known_as}, _made_one(seen, MADE_ONE.get(arch))
 
 
 def _known_as(arch: str, metadata: Mapping[str, Any]) -> str:
     """Return what llama.cpp calls an architecture of Ollama's."""
-    names = LLAMA_CPP_NAMES.get(arch, (arch,))
     if arch == "nemotron_h_omni":
-        return names[bool(metadata.get(f"{arch}.expert_count"))]
-    return names[0]
+        return "nemotron_h_moe" if metadata.get(f"{arch}.expert_count") else "nemotron_h"
+    return LLAMA_CPP_NAMES.get(arch, arch)
 
 
 def _renamed(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
@@ -150,21 +146,31 @@ def _renamed(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
     return name
 
 
-def _joined(
+def _made_one(
     shapes: Mapping[str, tuple[int, ...]], names: tuple[str, str, str] | None
 ) -> Mapping[str, tuple[int, ...]]:
-    """Return shapes with two weights of each block as one."""
+    """Return shapes with two weights of each block as one.
+
+    Ollama leaves them alone where one has scales of its own, where they differ, or where the one is there.
+    """
     if names is None:
         return shapes
-    first, second, joined = names
+    first, second, one = names
     found = dict(shapes)
-    for name in shapes:
+    for name, shape in shapes.items():
         block = name.removesuffix(first)
-        if block != name and block + second in found:
-            *front, rows, columns = found.pop(name)
-            *_, more, _ = found.pop(block + second)
-            found[block + joined] = (*front, rows + more, columns)
+        beside = [f"{block}{each.removesuffix('weight')}" for each in (first, second)]
+        scales = {f"{each}{kind}" for each in beside for kind in ("scale", "input_scale")}
+        there = one in (first, second) or block + one not in shapes
+        if block != name and there and shape == shapes.get(block + second) and not scales & shapes.keys():
+            del found[name], found[block + second]
+            found[block + one] = _doubled(shape)
     return found
+
+
+def _doubled(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of two equal weights, one below the other; what is no matrix stays as it is."""
+    return (*shape[:-2], 2 * shape[-2], shape[-1]) if len(shape) > 1 else shape
 
 
 def is_translated(metadata: Mapping[str, Any], tensors: Collection[str]) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from ollama_pack.agreement import ERROR, NOTE, SPECIAL, WARNING, Disagreement, Seen, Trained, Vocabulary
 from ollama_pack.bases.fit import misfits
-from ollama_pack.bases.translated import as_loaded
+from ollama_pack.bases.translated import as_loaded, is_translated
 from ollama_pack.errors import ProofError
 from ollama_pack.gguf_io.read import GgufFile
 
@@ -102,7 +102,8 @@ def require_base(trained: Trained, found: tuple[Disagreement, ...], seen: Seen) 
 def _agreed(trained: Trained, found: tuple[Disagreement, ...], seen: Seen) -> Iterator[str]:
     """Yield in what a base and an adapter agree, and whether its relatives could be told from it."""
     doubtful = {each.code for each in found}
-    agreed = ["every tensor and shape"] if seen.shapes else ["architecture"]
+    plain = seen.shapes and not is_translated(seen.metadata, seen.shapes)
+    agreed = ["every tensor and shape"] if plain else ["architecture"]
     if trained.numbers is not None and not doubtful & _NUMBERS:
         agreed.append("heads and blocks")
     if trained.vocabulary is not None and seen.vocabulary is not None:

@@ -27,9 +27,10 @@ HEAD = """# Every architecture, and what was proved
 Of each class a tiny random model was made with transformers, LoRA put on its linear modules by PEFT, and the
 base brought to GGUF by llama.cpp's own script. *Proved* names the kinds of modules whose logits in llama.cpp,
 with our file, are PEFT's within 2 % of what the adapter changes: each kind by itself, and all together;
-`experts` are the routed ones, in an adapter of their own. The last column is llama.cpp's own converter on the
-adapter of the linear modules. `make test` measures our side again and checks this page; `make reference`
-records all of it anew.
+`experts` are the routed ones, in an adapter of their own, with the dense blocks where PEFT takes these for
+experts too. What a row has beyond them, as routers and embeddings, is in `ollama-pack archs NAME`. The last
+column is llama.cpp's own converter on the adapter of the linear modules. `make test` measures our side again
+and checks this page; `make reference` records all of it anew.
 
 | architecture | class | proved, each by itself | recorded | llama.cpp's converter |
 |---|---|---|---|---|
@@ -37,11 +38,18 @@ records all of it anew.
 FOREIGN = """
 ## By what llama.cpp's converter made of every weight
 
-These classes come with their models, not with transformers. A checkpoint of random weights with their names
-and shapes went through llama.cpp's converter of bases; each weight lies in its file where our row puts it.
+Most of these classes come with their models, not with transformers. A checkpoint of random weights with their
+names and shapes went through llama.cpp's converter of bases; each weight lies in its file where our row puts
+it. PhiMoE is in transformers, which chooses experts in another way than llama.cpp does (by reading both), so
+its base alone gives other logits and nothing could be judged by them.
 
 | architecture | class | compared, each by itself | recorded |
 |---|---|---|---|
+"""
+UNRECORDED = """
+## Classes that are not recorded
+
+Each is another name, or the whole model, of a class above with the same weights, and has its row: {}.
 """
 REFUSED = """
 ## Refused by name
@@ -105,7 +113,9 @@ def page() -> str:
         for folder, proof in zip(LOGIT_ROWS, map(by_logits, LOGIT_ROWS), strict=True)
     )
     weights = "".join(f"{line(by_converter(folder))}\n" for folder in WEIGHT_ROWS)
-    return HEAD + logits + FOREIGN + weights + REFUSED + refused()
+    recorded = {proof.model for proof in RECORDED}
+    others = dict.fromkeys(name for arch in ARCHS for name in arch.classes if name not in recorded)
+    return HEAD + logits + FOREIGN + weights + UNRECORDED.format(", ".join(others)) + REFUSED + refused()
 
 
 def line(proof: Proof) -> str:
@@ -124,9 +134,10 @@ def refused() -> str:
     for arch in ARCHS:
         for weight in arch.weights:
             if weight.refused:
-                found.setdefault((arch.name, weight.refused), []).append(weight.module.rpartition(".")[2])
+                parts = weight.module.split(".")[-2 if weight.has_experts else -1 :]
+                found.setdefault((arch.name, weight.refused), []).append(".".join(parts))
     return "".join(
-        f"| `{arch}` | {', '.join(dict.fromkeys(modules))} | {RULES[rule].reason} |\n"
+        f"| `{arch}` | {', '.join(dict.fromkeys(modules))} | {RULES[rule].feature}: {RULES[rule].reason} |\n"
         for (arch, rule), modules in found.items()
     )
 

@@ -132,7 +132,7 @@ TOLD: dict[tuple[str, str], Told] = {
         k_proj=turned_k,
     ),
     **table(("gptneox", "falcon", "bloom"), query_key_value=groups),
-    **table(("granitehybrid", "granitemoe"), input_linear=halves),
+    **table(("granite", "granitehybrid", "granitemoe"), input_linear=halves),
     **table(("baichuan",), W_pack=packed),
     **table(("plamo",), q_proj=served, o_proj=served),
     **table(("bailingmoe",), query_key_value=packed),

@@ -133,6 +133,17 @@ def test_other_heads_in_each_layer(read):
     assert [base.of_block(block).kv_heads for block in (-1, 0, 1, 2, 3)] == [4, 4, 4, 2, 4]
 
 
+@pytest.mark.parametrize("kv_heads", [2, [2, 2]])
+def test_other_query_heads_in_each_layer(read, kv_heads):
+    """Where only the query heads differ, each block has the key-value heads of all."""
+
+    def fill(writer):
+        writer.add_head_count([4, 8])
+        writer.add_head_count_kv(kv_heads)
+
+    assert read(fill, leave_out=["attention.head_count"]).each_block == ((4, 2), (8, 2))
+
+
 def test_other_feed_forward_in_each_layer(read):
     """Layers of different inner size leave it unknown: their weights' shapes are checked anyway."""
     assert read(lambda writer: writer.add_array("llama.feed_forward_length", [28, 56])).feed_forward == 0

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from recipes import TINY
 
+from ollama_pack.archs.scales import MULTIPLIERS
 from ollama_pack.bases.find import Clues, find_base, same_base
 from ollama_pack.bases.hf_config import read_config
 from ollama_pack.errors import InputError, UnsupportedError
@@ -151,3 +152,70 @@ def test_other_names(read, model, settings):
     base = read(architectures=[model], **{**own, **heads, "num_key_value_heads": ..., **settings})
     assert (base.blocks, base.heads) == (2, 4)
     assert base.kv_heads == settings.get("multi_query_group_num", 4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "row", "experts"),
+    [
+        ({"layer_types": ["attention", "mamba"]}, "granitehybrid", 0),
+        ({"layer_types": ["full_attention", "linear_attention"]}, "granitehybrid", 0),
+        ({"layer_types": ["attention", "attention"], "num_local_experts": 0}, "granite", 0),
+        (
+            {"layer_types": ["attention"] * 2, "num_local_experts": 4, "num_experts_per_tok": 2},
+            "granitemoe",
+            4,
+        ),
+    ],
+)
+def test_granite_4(read, changes, row, experts):
+    """A Granite 4 without Mamba layers is, to llama.cpp, what Granites were before."""
+    base = read(architectures=["GraniteMoeHybridForCausalLM"], **changes)
+    assert (base.arch, base.experts) == (row, experts)
+
+
+@pytest.mark.parametrize(("multi_query", "heads"), [(True, 1), (False, 4), (..., 1)])
+def test_heads_of_starcoder(read, multi_query, heads):
+    """The first StarCoder has one key head, unless it says otherwise."""
+    changes = {"num_key_value_heads": ..., "multi_query": multi_query}
+    assert read(architectures=["GPTBigCodeForCausalLM"], **changes).kv_heads == heads
+
+
+def test_a_list_under_a_second_name(read):
+    """Only the key that counts is read: a list under another of its names means nothing."""
+    base = read(n_head=["x", "y"], num_kv_heads=[None, None])
+    assert (base.heads, base.kv_heads, base.each_block) == (4, 2, ())
+
+
+@pytest.mark.parametrize("heads", [[4, "8"], [4, True], [4, 0], []])
+def test_lists_of_heads_that_are_none(read, heads):
+    """A list of heads is of whole numbers above 0."""
+    with pytest.raises(InputError, match="not a whole number"):
+        read(num_attention_heads=heads)
+
+
+def test_heads_of_each_block(read):
+    """Lists of heads are those of the blocks."""
+    base = read(num_attention_heads=[4, 8], num_key_value_heads=[2, 4])
+    assert base.each_block == ((4, 2), (8, 4))
+    assert (base.heads, base.kv_heads) == (8, 4)
+
+
+FALCON_H1 = {
+    "architectures": ["FalconH1ForCausalLM"], "mamba_n_groups": 1, "mamba_n_heads": 2, "mamba_d_state": 4,
+    "mamba_d_ssm": 8, **{name: 1.0 if count == 1 else [1.0] * count for name, count in MULTIPLIERS.items()},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400, "1", True, None, [], [1.0, "2"]])
+@pytest.mark.parametrize("name", ["key_multiplier", "mlp_multipliers"])
+def test_multipliers_that_are_none(read, name, value):
+    """Numbers that no model has are told with their key."""
+    with pytest.raises(InputError, match="numbers") as caught:
+        read(**{**FALCON_H1, name: value})
+    assert caught.value.where.endswith(f": {name}")
+
+
+@pytest.mark.parametrize("value", [-1, 2**41, "auto", True, 1.5, None])
+def test_sizes_of_states_that_are_none(read, value):
+    """They are unknown, as a word in their place is."""
+    assert read(**{**FALCON_H1, "mamba_d_state": value}).ssm.state == 0

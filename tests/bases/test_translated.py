@@ -104,6 +104,30 @@ LOADED = {
 }
 
 
+GEMMA4 = {"general.architecture": "gemma4", "tokenizer.ggml.model": "llama"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"blk.0.ffn_up_exps.scale": (2,)},
+        {"blk.0.ffn_gate_exps.input_scale": (2,)},
+        {"blk.0.ffn_gate_up_exps.weight": (2, 10, 4)},
+        {"blk.0.ffn_up_exps.weight": (2, 6, 4)},
+    ],
+)
+def test_experts_that_ollama_leaves_apart(more):
+    """With scales of their own, of other shapes, or where the joined weight is there already."""
+    shapes = {"blk.0.ffn_gate_exps.weight": (2, 5, 4), "blk.0.ffn_up_exps.weight": (2, 5, 4)} | more
+    assert as_loaded(GEMMA4, shapes)[1] == shapes
+
+
+def test_experts_that_are_no_matrix():
+    """Shapes that no model has are no reason to stop here."""
+    shapes = {"blk.0.ffn_gate_exps.weight": (5,), "blk.0.ffn_up_exps.weight": (5,)}
+    assert as_loaded(GEMMA4, shapes)[1] == {"blk.0.ffn_gate_up_exps.weight": (5,)}
+
+
 @pytest.mark.parametrize(("metadata", "shapes", "keys", "tensors"), LOADED.values(), ids=LOADED)
 def test_as_loaded(metadata, shapes, keys, tensors):
     """Names and sizes are those that llama.cpp has after Ollama's translation, which is done once only."""
