@@ -1,6 +1,7 @@
 """What of each row was proved: the table in the package and the page in the docs, made from the records."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +149,18 @@ def test_golden(request, path, make):
     if request.config.getoption("--update-goldens"):
         path.write_text(make(), "utf-8", newline="\n")
     assert path.read_text("utf-8") == make()
+
+
+def test_readme_counts():
+    """README counts what became of the recorded adapters in llama.cpp's converter as the records do."""
+    readme = " ".join((PAGE.parents[1] / "README.md").read_text("utf-8").split())
+    outcomes = Counter(record["outcome"] for record in json.loads(PEERS.read_text("utf-8")).values())
+    assert f"Of the {len(LOGIT_ROWS)} adapters recorded there llama.cpp's own converter gets" in readme
+    told = (
+        "gets {right} right; {convert error} it cannot convert, {load error} give a file that does not load"
+    )
+    assert f"{told.format(**outcomes)}, and {outcomes['wrong']} are wrong without a word." in readme
+    assert sum(outcomes.values()) == len(LOGIT_ROWS)
 
 
 @pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)

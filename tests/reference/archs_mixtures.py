@@ -44,7 +44,6 @@ MIXTURES = {
     "qwen35moe": ROUTED,
     "nemotron_h_moe": ["mixer.experts.up_proj", "mixer.experts.down_proj"],
     "granitehybrid-moe": SPARSE,
-    "granite4-moe": SPARSE,
     "gemma4moe": ["experts.gate_up_proj"],
 }
 """Row → the parameters of its adapter of experts."""

@@ -197,11 +197,6 @@ TINY = (
         **GRANITE4, "num_local_experts": 0, "num_experts_per_tok": 0, "shared_intermediate_size": 36,
         "layer_types": ["full_attention"] * 2, "position_embedding_type": "rope",
     }, written={"layer_types": ["attention"] * 2}),
-    tiny("granite4-moe", "GraniteMoeHybrid", {
-        **GRANITE4, "num_local_experts": 4, "num_experts_per_tok": 2, "intermediate_size": 20,
-        "shared_intermediate_size": 28, "layer_types": ["full_attention"] * 2,
-        "position_embedding_type": "rope",
-    }, written={"layer_types": ["attention"] * 2}),
     tiny("bamba", "Bamba", {
         **SQUARE, **HEADS, "hidden_size": 32, "mamba_n_heads": 8, "attn_layer_indices": [1],
         "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 1.0},

@@ -1,6 +1,6 @@
-"""Cut a recorded base down to two rows or columns a weight, where its class has one size only, a large one.
+"""Cut a recorded base down to one row or column a weight, where its class has one size only, a large one.
 
-The order of rows is seen in two columns, that of columns in two rows.
+The order of rows is seen in one column, that of columns in one row.
 """
 
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from rewriting import Tensors, rewrite
 
-KEPT = 2
+KEPT = 1
 
 
 def cut(weight: np.ndarray, *, rows: bool) -> np.ndarray:
