@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from ollama_pack.destinations.base_model import digest_in, why_base_fails
 from ollama_pack.destinations.daemon import Daemon
+from ollama_pack.destinations.generations import why_aborts
 from ollama_pack.destinations.history import version_name
 from ollama_pack.destinations.layers import without_adapter
 from ollama_pack.destinations.learning import learn
@@ -108,7 +109,9 @@ def _why(package: Package, daemon: Daemon) -> str:
     if shown is None:
         return ""
     spoilt = spoilt_adapter(shown.modelfile)
-    return spoilt or why_base_fails(daemon.version(), shown.metadata, shown.shapes)
+    version, written = daemon.version(), read_gguf(package.adapter.path)
+    aborts = why_aborts(version, written.text("general.architecture"), written.shapes)
+    return spoilt or why_base_fails(version, shown.metadata, shown.shapes) or aborts
 
 
 def _does_not_load(package: Package, error: DestinationError, why: str) -> ProofError:

@@ -8,7 +8,7 @@ from ollama_pack.agreement import Seen
 from ollama_pack.bases.seen import see_file, vocabulary_of
 from ollama_pack.bases.translated import is_translated
 from ollama_pack.destinations.daemon import Daemon
-from ollama_pack.destinations.generations import why_not_run
+from ollama_pack.destinations.generations import why_aborts, why_not_run
 from ollama_pack.destinations.layers import check_kind, stacked
 from ollama_pack.destinations.package import Package, Plan
 from ollama_pack.errors import DestinationError, InputError
@@ -65,10 +65,12 @@ def look_at_file(package: Package, gguf: Path, version: str = "") -> list[str]:
 
 
 def _look(package: Package, version: str, seen: Seen) -> list[str]:
-    found = prove_base(package.trained, read_gguf(package.adapter.path), seen)
+    written = read_gguf(package.adapter.path)
+    found = prove_base(package.trained, written, seen)
     told = require_base(package.trained, found, seen)
     why = why_base_fails(version, seen.metadata, seen.shapes)
-    return [*([f"{seen.name}: {why}"] if why else []), *told]
+    aborts = why_aborts(version, written.text("general.architecture"), written.shapes)
+    return [*(f"{seen.name}: {each}" for each in (why, aborts) if each), *told]
 
 
 def why_base_fails(version: str, metadata: Mapping[str, Any], tensors: Collection[str]) -> str:

@@ -4,7 +4,7 @@ One table for whoever asks: the way that is chosen, the warnings, `doctor`, and 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -83,6 +83,34 @@ def generation_of(text: str) -> Generation | None:
     if version is None:
         return None
     return next((each for each in reversed(GENERATIONS) if version >= each.first), None)
+
+
+ABORTING = frozenset({"glm4", "glm4moe", "jais2"})
+ABORTED = (".attn_output.", ".ffn_down.", ".ffn_down_shexp.")
+"""Architectures, and weights, of which the llama.cpp of Ollama 0.33 (b10488) aborts when they have LoRA.
+
+It sets a precision on what it takes for the product of the weight, and is the sum with the LoRA; later ones
+do not (``ggml_mul_mat_set_prec`` in ``build_attn`` and ``build_ffn``). Tried with its llama-server.
+"""
+
+
+def why_aborts(text: str, arch: str, tensors: Collection[str]) -> str:
+    """Return why an Ollama's runner ends when it runs an adapter, empty where nothing is known.
+
+    Args:
+        text: the version of Ollama; where that is unknown it may be one of those.
+        arch: as llama.cpp says it.
+        tensors: names of the adapter's tensors.
+    """
+    version = parse_version(text)
+    new = version is not None and version >= NO_TRANSLATION_FROM
+    old = version is not None and version < LLAMA_SERVER_FROM
+    if new or old or arch not in ABORTING or not any(part in name for part in ABORTED for name in tensors):
+        return ""
+    return (
+        f"the llama.cpp of Ollama 0.33 aborts on LoRA on attn_output and ffn_down of {arch}; an adapter "
+        "trained without o_proj and down_proj runs"
+    )
 
 
 def why_not_run(text: str, arch: str, *, translated: bool) -> str:

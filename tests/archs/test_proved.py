@@ -31,7 +31,8 @@ with our file, are PEFT's within 2 % of what the adapter changes: each kind by i
 `experts` are the routed ones, in an adapter of their own, with the dense blocks where PEFT takes these for
 experts too. What a row has beyond them, as routers and embeddings, is in `ollama-pack archs NAME`. The last
 column is llama.cpp's own converter on the adapter of the linear modules. `make test` measures our side again
-and checks this page; `make reference` records all of it anew.
+and checks this page; `make live` asks the llama.cpp of an installed Ollama too; `make reference` records all
+of it anew.
 
 | architecture | class | proved, each by itself | recorded | llama.cpp's converter |
 |---|---|---|---|---|

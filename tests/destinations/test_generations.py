@@ -12,6 +12,7 @@ from ollama_pack.destinations.generations import (
     GENERATIONS,
     generation_of,
     parse_version,
+    why_aborts,
     why_not_run,
 )
 from ollama_pack.destinations.places import Places
@@ -72,6 +73,24 @@ def test_why_not_run(version, arch, translated, says):
     """The reason names the version where it is this one, and the later one where it is not."""
     why = why_not_run(version, arch, translated=translated)
     assert (says in why) if says else not why
+
+
+@pytest.mark.parametrize(
+    ("version", "arch", "tensor", "aborts"),
+    [
+        ("0.33.0", "glm4", "blk.0.attn_output.weight.lora_a", True),
+        ("0.0.0", "glm4moe", "blk.0.ffn_down.weight.lora_b", True),
+        ("", "jais2", "blk.0.attn_output.weight.lora_b", True),
+        ("0.33.0", "glm4", "blk.0.attn_q.weight.lora_a", False),
+        ("0.33.0", "llama", "blk.0.attn_output.weight.lora_a", False),
+        ("0.40.1", "glm4", "blk.0.attn_output.weight.lora_a", False),
+        ("0.12.10", "glm4", "blk.0.attn_output.weight.lora_a", False),
+    ],
+)
+def test_why_aborts(version, arch, tensor, aborts):
+    """The weights that end the runner are told, of the architectures and the versions where they do."""
+    why = why_aborts(version, arch, ["blk.1.attn_v.weight.lora_a", tensor])
+    assert ("without o_proj and down_proj" in why) is aborts
 
 
 def test_versions_are_in_order():
