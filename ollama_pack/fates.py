@@ -91,6 +91,10 @@ RULES: dict[str, Rule] = {
         "weights that llama.cpp multiplies without LoRA",
         "on this architecture llama.cpp loads the LoRA of these weights and never applies it",
     ),
+    "one-sided": _refused(
+        "weights whose LoRA only llama.cpp applies",
+        "torch takes the weight itself, so training never saw the LoRA that llama.cpp would add",
+    ),
     "scaled-beside": _refused(
         "experts whose output has a scale",
         "llama.cpp scales what these experts give and adds their LoRA beside it, unscaled",

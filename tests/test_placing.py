@@ -144,6 +144,9 @@ REFUSED = {
         replace(TINY, arch="granitehybrid"),
         "states-unknown",
     ),
+    "the steps of a Mamba": (
+        pair("backbone.layers.0.mixer.dt_proj", (2, 20), (24, 2)), replace(TINY, arch="mamba"), "one-sided",
+    ),
     "experts with a scale of their own": (
         pair("model.layers.0.experts.down_proj", (3, 2, 8), (3, 20, 2)),
         replace(MIXTURE, arch="gemma4"),

@@ -1,5 +1,7 @@
 """The table of architectures: one small file a family, one row a GGUF architecture."""
 
+import difflib
+
 from ollama_pack.archs.cohere import COHERE2, COMMAND_R
 from ollama_pack.archs.deepseek2 import DEEPSEEK2, MINICPM3
 from ollama_pack.archs.falcon import BLOOM, FALCON
@@ -116,10 +118,12 @@ def find_arch(name: str) -> Arch:
     """
     arch = known_arch(name)
     if arch is None:
+        near = [
+            f" ({each} can)" for each in difflib.get_close_matches(name, [arch.name for arch in ARCHS], 1)
+        ]
         raise UnsupportedError(
-            f"Models of the architecture {name!r} cannot be converted yet; those of "
-            f"{', '.join(arch.name for arch in ARCHS)} can.",
-            hint="ollama-pack archs  lists them with their modules; CONTRIBUTING.md shows how to add one",
+            f"Models of the architecture {name!r} cannot be converted yet{''.join(near)}.",
+            hint=f"ollama-pack archs  lists the {len(ARCHS)} that can; CONTRIBUTING.md shows how to add one",
         )
     return arch
 

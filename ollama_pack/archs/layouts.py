@@ -186,6 +186,11 @@ def granite_shared(module: str, suffix: str = "_shexp", *, alone: bool = False) 
     )
 
 
+def steps(module: str) -> Weight:
+    """Return the weight of a first Mamba's steps: torch uses it without its LoRA, llama.cpp with it."""
+    return Weight(f"{module}.dt_proj", "blk.{i}.ssm_dt", None, ("unknown", "unknown"), refused="one-sided")
+
+
 def unsized(weights: Sequence[Weight]) -> tuple[Weight, ...]:
     """Return weights of an attention whose heads differ by layer in ways that no number of a base tells."""
     sized = ("heads", "kv_heads")

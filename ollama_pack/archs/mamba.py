@@ -1,7 +1,4 @@
-"""Mamba 1 and 2, and what has Mamba layers beside attention: Falcon-H1, Granite 4, Bamba, Nemotron-H.
-
-The weight of the steps (``dt_proj``) is not here: torch uses it without its LoRA, and llama.cpp with it.
-"""
+"""Mamba 1 and 2, and what has Mamba layers beside attention: Falcon-H1, Granite 4, Bamba, Nemotron-H."""
 
 from ollama_pack.archs.granite import HYBRID
 from ollama_pack.archs.layouts import (
@@ -17,6 +14,7 @@ from ollama_pack.archs.layouts import (
     plain_experts,
     router,
     scaled,
+    steps,
 )
 from ollama_pack.archs.orders import rope_k, rope_q
 from ollama_pack.archs.row import IGNORED, Arch, Weight
@@ -40,6 +38,7 @@ MAMBA = Arch(
         Weight(f"{_MIXER}.in_proj", "blk.{i}.ssm_in", None, ("unknown", "hidden")),
         Weight(f"{_MIXER}.x_proj", "blk.{i}.ssm_x", None, ("unknown", "ssm_inner")),
         Weight(f"{_MIXER}.out_proj", "blk.{i}.ssm_out", None, ("hidden", "ssm_inner")),
+        steps(_MIXER),
         HEAD,
         embedding("backbone.embeddings"),
     ),

@@ -13,6 +13,7 @@ from ollama_pack.archs.layouts import (
     granite_shared,
     mixture,
     router,
+    steps,
 )
 from ollama_pack.archs.lfm2 import LFM2
 from ollama_pack.archs.orders import first_half, rope_k, rope_q, second_half
@@ -24,8 +25,8 @@ _ENDS = (HEAD, EMBEDDING)
 
 
 def _usual(name: str, *classes: str, shared: str = "shared_experts", tied: bool = False) -> Arch:
-    """Return a row with the usual attention and the usual mixture."""
-    return Arch(name, classes, (*attention(), *mixture(shared=shared), *_ENDS), tied)
+    """Return a row with the usual attention and the usual mixture, in all layers where nothing is shared."""
+    return Arch(name, classes, (*attention(), *mixture(shared=shared, block=bool(shared)), *_ENDS), tied)
 
 
 QWEN3VLMOE = _usual("qwen3vlmoe", "Qwen3VLMoeForConditionalGeneration", shared="")
@@ -91,6 +92,7 @@ JAMBA = Arch(
         Weight(f"{LAYER}.mamba.in_proj", "blk.{i}.ssm_in", None, ("unknown", "hidden")),
         Weight(f"{LAYER}.mamba.x_proj", "blk.{i}.ssm_x", None, ("unknown", "unknown")),
         Weight(f"{LAYER}.mamba.out_proj", "blk.{i}.ssm_out", None, ("hidden", "unknown")),
+        steps(f"{LAYER}.mamba"),
         *_ENDS,
     ),
 )

@@ -8,7 +8,7 @@ QWEN2MOE = Arch(
     classes=("Qwen2MoeForCausalLM",),
     weights=(
         *attention(),
-        *mixture(shared="shared_expert"),
+        *mixture(shared="shared_expert", block=False),
         Weight(f"{LAYER}.mlp.shared_expert_gate", "blk.{i}.ffn_gate_inp_shexp", None, ("unknown", "hidden")),
         HEAD,
         EMBEDDING,

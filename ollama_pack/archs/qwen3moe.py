@@ -8,7 +8,7 @@ QWEN3MOE = Arch(
     classes=("Qwen3MoeForCausalLM",),
     weights=(
         *attention(),
-        *mixture(),
+        *mixture(block=False),
         HEAD,
         EMBEDDING,
     ),

@@ -1,6 +1,7 @@
 """``ollama-pack archs``."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import click
@@ -18,15 +19,19 @@ from ollama_pack.fates import RULES
 def command(*, name: str, as_json: bool) -> None:
     """List the architectures that can be converted, or the modules of one, with what was proved and when.
 
+    NAME is an architecture of llama.cpp, a class of Hugging Face, or its model_type. A module was proved by
+    PEFT's logits, by what llama.cpp's converter made of its weight, or stands in the row unmeasured (-).
+
     \b
     Example:
       ollama-pack archs llama
+      ollama-pack archs Qwen3MoeForCausalLM
     """
-    rows = (find_arch(arch_called(name)),) if name else ARCHS
+    rows = rows_called(name) if name else ARCHS
     if as_json:
         print_json("archs", {"archs": [facts(arch) for arch in rows]})
         return
-    for line in details(rows[0]) if name else summaries():
+    for line in chain(*map(details, rows)) if name else summaries():
         click.echo(line)
 
 
@@ -43,6 +48,7 @@ def facts(arch: Arch) -> dict[str, Any]:
                 "columns": order_name(weight.columns),
                 "scaled": weight.scale is not None,
                 "adaptable": not weight.refused,
+                "proved": standing(weight, arch.name),
             }
             for weight in arch.weights
         ],
@@ -64,31 +70,57 @@ def summaries() -> Iterator[str]:
 def details(arch: Arch) -> Iterator[str]:
     """Yield a line a module of a row, then what was proved of each class."""
     width = max(len(weight.module) for weight in arch.weights)
+    wide = max(len(weight.tensor) for weight in arch.weights)
+    yield f"{arch.name}: {', '.join(arch.classes)}"
+    yield ""
     for weight in arch.weights:
-        yield f"{weight.module:<{width}}  {weight.tensor:<22}  {note(weight)}".rstrip()
+        proved = "refused" if weight.refused else standing(weight, arch.name) or "-"
+        yield f"{weight.module:<{width}}  {weight.tensor:<{wide}}  {proved:<9}  {note(weight)}".rstrip()
     for proof in proofs_of(arch.name):
         yield ""
         yield f"proved of {proof.model} on {proof.date}: {WAYS[proof.way]}"
         yield f"  {', '.join(proof.modules)}"
+    yield ""
+
+
+def standing(weight: Weight, arch: str) -> str:
+    """Return how a module was proved, of any class of its row; empty where it was not."""
+    called = {weight.module.rpartition(".")[2]} | ({"experts"} if weight.has_experts else set())
+    ways = {proof.way for proof in proofs_of(arch) if called & set(proof.modules)}
+    return "" if weight.refused else next((way for way in WAYS if way in ways), "")
 
 
 def note(weight: Weight) -> str:
     """Return what happens to a weight, or why no LoRA can be on it; empty where nothing does."""
     if weight.refused:
-        return f"refused: {RULES[weight.refused].reason}"
+        rule = RULES[weight.refused]
+        return f"{rule.feature}: {rule.reason}"
     rows, columns = order_name(weight.rows), order_name(weight.columns)
     scaled = "multiplied with numbers of config.json" if weight.scale else ""
     return "; ".join(filter(None, (rows and f"rows: {rows}", columns and f"columns: {columns}", scaled)))
 
 
-def arch_called(name: str) -> str:
-    """Return the architecture a user means by its name, a class of it, or what a class begins with."""
-    wanted = name.lower()
-    for arch in ARCHS:
-        classes = [known.lower() for known in arch.classes]
-        if wanted in (arch.name, *classes, *(known.removesuffix("forcausallm") for known in classes)):
-            return arch.name
-    return name
+def rows_called(name: str) -> tuple[Arch, ...]:
+    """Return the rows a user means by the name of one, a class of theirs, or its model_type.
+
+    Raises:
+        UnsupportedError: there is none.
+    """
+    wanted = _letters(name)
+    named = tuple(arch for arch in ARCHS if _letters(arch.name) == wanted)
+    classes = tuple(arch for arch in ARCHS if any(wanted in _short(known) for known in arch.classes))
+    return named or classes or (find_arch(name),)
+
+
+def _short(known: str) -> tuple[str, ...]:
+    """Return what a class may be called: itself, and without what all classes end with."""
+    whole = _letters(known)
+    stem = whole.removesuffix("forcausallm").removesuffix("forconditionalgeneration")
+    return whole, stem, f"{stem}text"
+
+
+def _letters(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def order_name(order: object) -> str:

@@ -1,6 +1,7 @@
 """What of each row was proved: the table in the package and the page in the docs, made from the records."""
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ollama_pack.archs import ARCHS, find_arch, find_targets
 from ollama_pack.archs.proved import CONVERTER, FILE, LOGITS, WAYS, Proof, proofs, proofs_of
 from ollama_pack.bases.gguf_file import read_base_gguf
 from ollama_pack.fates import RULES
+from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.safetensors_io import read_safetensors
 
 GOLDENS = Path(__file__).parent.parent / "goldens"
@@ -66,6 +68,12 @@ def class_of(folder: Path) -> dict[str, str]:
     return json.loads((folder / "class.json").read_text("utf-8"))
 
 
+def place(folder: Path) -> tuple[int, str]:
+    """Return where a record stands on the page: its row, then its name."""
+    names = [arch.name for arch in ARCHS]
+    return names.index(read_base_gguf(folder / "base.gguf").arch), folder.name
+
+
 def by_logits(folder: Path) -> Proof:
     """Return the proof in a record of logits."""
     with np.load(folder / "logits.npz") as records:
@@ -87,8 +95,9 @@ def by_converter(folder: Path) -> Proof:
     return Proof(arch.name, about["class"], CONVERTER, about["recorded"], tuple(sorted(placed)))
 
 
-LOGIT_ROWS = sorted(path.parent for path in BY_LOGITS.glob("*/logits.npz"))
-WEIGHT_ROWS = sorted(path.parent for path in BY_CONVERTER.glob("*/weights.safetensors"))
+NO_PEER = {"outcome": "not tried"}
+LOGIT_ROWS = sorted((path.parent for path in BY_LOGITS.glob("*/logits.npz")), key=place)
+WEIGHT_ROWS = sorted((path.parent for path in BY_CONVERTER.glob("*/weights.safetensors")), key=place)
 RECORDED = (*map(by_logits, LOGIT_ROWS), *map(by_converter, WEIGHT_ROWS))
 
 
@@ -111,7 +120,7 @@ def page() -> str:
     """Return the page in the docs."""
     peers = json.loads(PEERS.read_text("utf-8"))
     logits = "".join(
-        f"{line(proof)} {peer(peers[folder.name])} |\n"
+        f"{line(proof)} {peer(peers.get(folder.name, NO_PEER))} |\n"
         for folder, proof in zip(LOGIT_ROWS, map(by_logits, LOGIT_ROWS), strict=True)
     )
     weights = "".join(f"{line(by_converter(folder))}\n" for folder in WEIGHT_ROWS)
@@ -161,7 +170,7 @@ def test_readme_counts():
         "gets {right} right; {convert error} it cannot convert, {load error} give a file that does not load"
     )
     assert f"{told.format(**outcomes)}, and {outcomes['wrong']} are wrong without a word." in readme
-    assert sum(outcomes.values()) == len(LOGIT_ROWS)
+    assert sum(outcomes.values()) == len(LOGIT_ROWS), "run tests/reference/peer_archs.py for what is missing"
 
 
 @pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
@@ -171,6 +180,56 @@ def test_every_row_is_proved(arch):
     assert found, f"record {arch.name}: see CONTRIBUTING.md, Add an architecture"
     assert {proof.model for proof in found} <= set(arch.classes)
     assert all(proof.way in WAYS and proof.modules for proof in found)
+
+
+NOT_LINEAR = {
+    *("ssm_conv1d", "ssm_a", "ssm_d", "shortconv.conv", "position_embd", "rope_freqs", "attn_sinks"),
+    *("altup_proj", "altup_unembd_proj", "per_layer_token_embd", "token_types"),
+}
+"""Tensors of two dimensions or more that no linear module has, or that only a stack of numbered ones has."""
+
+
+def kinds_of(folder: Path) -> set[str]:
+    """Return what the weights of a recorded base are, without their blocks."""
+    shapes = read_gguf(folder / "base.gguf").shapes
+    names = {
+        name.removesuffix(".weight")
+        for name, shape in shapes.items()
+        if len(shape) > 1 and not name.endswith(".bias")
+    }
+    return {re.sub(r"^blk\.\d+\.", "", name) for name in names if "norm" not in name} - NOT_LINEAR
+
+
+@pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
+def test_every_weight_has_its_line(arch):
+    """Each weight of the recorded bases is in the row, and each tensor of the row is in one of them."""
+    recorded = {
+        kind
+        for folder in (*LOGIT_ROWS, *WEIGHT_ROWS)
+        if read_base_gguf(folder / "base.gguf").arch == arch.name
+        for kind in kinds_of(folder)
+    }
+    lines = {weight.tensor.removeprefix("blk.{i}.") for weight in arch.weights if not weight.refused}
+    lines |= {weight.alone.removeprefix("blk.{i}.") for weight in arch.weights if weight.alone}
+    refused = {weight.tensor.removeprefix("blk.{i}.") for weight in arch.weights if weight.refused}
+    missing = recorded - lines - refused - SPLIT_BY_CONVERTER - UNTRAINABLE.get(arch.name, set())
+    assert not missing, f"{arch.name} has no line for {missing}"
+    strange = lines - recorded - TIED - UNRECORDED_LINES.get(arch.name, set())
+    assert not strange, f"no recorded base of {arch.name} has {strange}: misspelt, or record one that has"
+
+
+TIED = {"output"}
+UNTRAINABLE = {"dbrx": {"ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"}}
+"""Row → weights that PEFT cannot train."""
+
+SPLIT_BY_CONVERTER = {"attn_k_b", "attn_v_b"}
+"""What the converter makes of DeepSeek's kv_b_proj, which is refused."""
+
+UNRECORDED_LINES = {
+    "hy_v3": {"ffn_gate", "ffn_up", "ffn_down"},
+    "nemotron_h_moe": {"ffn_up", "ffn_down"},
+}
+"""Row → tensors of its lines that only other models of its classes have: with some layers dense."""
 
 
 def test_the_package_has_what_is_recorded():

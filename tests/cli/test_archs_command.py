@@ -21,11 +21,31 @@ def test_lists_all():
 @pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
 def test_one(arch):
     """One architecture is shown with a line for each of its modules, then what was proved of each class."""
-    modules, *proved = run("archs", arch.name).stdout.split("\n\n")
+    heading, modules, *proved = run("archs", arch.name).stdout.rstrip("\n").split("\n\n")
+    assert heading.split() == [f"{arch.name}:", *", ".join(arch.classes).split()]
     assert [line.split()[:2] for line in modules.splitlines()] == [
         [weight.module, weight.tensor] for weight in arch.weights
     ]
     assert [text.split()[2] for text in proved] == [proof.model for proof in proofs_of(arch.name)]
+
+
+@pytest.mark.parametrize(
+    ("module", "standing"),
+    [("out_proj", "-"), ("in_proj", "logits"), ("q_proj", "logits"), ("embed_tokens", "-")],
+)
+def test_standing(module, standing):
+    """Each module says whether it was proved, and how; what was not recorded says so."""
+    lines = run("archs", "falcon-h1").stdout.splitlines()
+    (line,) = (line for line in lines if line.split()[:1] and line.split()[0].endswith(f".{module}"))
+    assert line.split()[2] == standing
+
+
+def test_standing_of_the_refused():
+    """A module that is refused says why."""
+    lines = run("archs", "gemma4").stdout.splitlines()
+    (line,) = (line for line in lines if ".experts.down_proj" in line)
+    assert "refused" in line
+    assert "unscaled" in line
 
 
 def test_golden(golden):
@@ -53,7 +73,28 @@ def test_unknown():
     assert "ollama-pack archs" in ran.stderr
 
 
-@pytest.mark.parametrize("called", ["Llama", "mistral", "MistralForCausalLM"])
-def test_an_architecture_by_other_names(called):
-    """The name of a class, or what it begins with, means its architecture."""
-    assert run("archs", called).stdout == run("archs", "llama").stdout
+def test_unknown_but_near():
+    """A name that nearly is one is told."""
+    assert "(qwen3next can)" in run("archs", "qwen3nxt").stderr
+
+
+@pytest.mark.parametrize(
+    ("called", "name"),
+    [
+        ("Llama", "llama"), ("mistral", "llama"), ("MistralForCausalLM", "llama"), ("qwen3_moe", "qwen3moe"),
+        ("gpt_oss", "gpt-oss"), ("deepseek_v3", "deepseek2"), ("gemma3_text", "gemma3"),
+        ("falcon_h1", "falcon-h1"), ("qwen3_5_moe", "qwen35moe"), ("gpt_bigcode", "starcoder"),
+        ("Command-R", "command-r"),
+    ],
+)  # fmt: skip
+def test_an_architecture_by_other_names(called, name):
+    """The name of a class, what it begins with, or a model_type means its architecture."""
+    assert run("archs", called).stdout == run("archs", name).stdout
+
+
+def test_a_class_of_several_rows():
+    """All rows that a class may be are shown."""
+    shown = run("archs", "GraniteMoeHybridForCausalLM").stdout
+    assert [f"\n{name}: " in f"\n{shown}" for name in ("granite", "granitemoe", "granitehybrid")] == [
+        True
+    ] * 3

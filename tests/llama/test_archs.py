@@ -107,6 +107,17 @@ def test_config_and_header_agree(row):
         assert told == dimension(size, header) or 0 in (told, dimension(size, header)), size
 
 
+@pytest.mark.parametrize("row", ROWS)
+def test_config_is_enough(row):
+    """From config.json alone the adapter has the same plan as from the header: its sizes are right."""
+    header, config = read_base(row), read_config(RECORDS / row).base()
+    for adapter in (read_adapter(RECORDS / row), *map(read_adapter, (RECORDS / row).glob(EXPERTS))):
+        planned, told = map_adapter(adapter, header), map_adapter(adapter, config)
+        assert [(tensor.name, tensor.order, tensor.factor) for tensor in told.tensors] == [
+            (tensor.name, tensor.order, tensor.factor) for tensor in planned.tensors
+        ]
+
+
 def test_what_is_recorded():
     """Every record is of a row of the table."""
     names = {read_base_gguf(RECORDS / row / "base.gguf").arch for row in ROWS}
