@@ -1,8 +1,8 @@
 """LAY OUT  places by the tensors of a base that keeps weights in one, or apart, where its row does otherwise.
 
-llama.cpp takes q, k and v as three tensors or as one in every architecture, and gate and up of routed
-experts too (``--fuse-qkv`` and ``--fuse-gate-up-exps`` of its converter). A LoRA has to name the tensors that
-are there. Of several pairs for one tensor the ranks are put side by side, each B at the rows of its part; of
+llama.cpp takes q, k and v as three tensors or as one in most architectures, and gate and up of routed experts
+in some (``--fuse-qkv`` and ``--fuse-gate-up-exps`` of its converter). A LoRA has to name the tensors that are
+there. Of several pairs for one tensor the ranks are put side by side, each B at the rows of its part; of
 one pair for several tensors each has the same A and its part of B. Both are exact.
 """
 
@@ -66,11 +66,9 @@ def as_row(base: Base, arch: Arch) -> Base:
                 continue
             block, kind = known.groups()
             if kind == joined and joined not in named:
-                found |= _apart(name, [f"{block}.{part}{WEIGHT}" for part in parts], base)
+                found |= _apart(name, _parts_of(block, joined), base)
             elif kind == parts[0] and joined in named:
-                found |= _together(
-                    f"{block}.{joined}{WEIGHT}", [f"{block}.{part}{WEIGHT}" for part in parts], base
-                )
+                found |= _together(f"{block}.{joined}{WEIGHT}", _parts_of(block, joined), base)
     return base if found.keys() == base.tensors.keys() else replace(base, tensors=found)
 
 
