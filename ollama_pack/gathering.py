@@ -82,21 +82,34 @@ def base_of(request: Request, adapter: Adapter) -> Base:
     )
     online = partial(find_online, environment=os.environ) if request.online else nowhere
     base = find_base(clues, partial(base_of_installed, request.places), online)
-    return _with_multipliers(base, request, adapter.base_id)
+    return _completed(base, request, adapter.base_id)
 
 
-def _with_multipliers(base: Base, request: Request, base_id: str) -> Base:
-    """Return a base with what its weights were multiplied with, which only config.json says.
+def _completed(base: Base, request: Request, base_id: str) -> Base:
+    """Return a base with what neither its name tells (states, experts) nor its GGUF file (multipliers).
+
+    An installed model of that name tells the first, config.json of the base both.
 
     Raises:
-        InputError: that is damaged.
+        InputError: config.json is damaged.
         DestinationError: the web does not answer.
     """
+    from ollama_pack.destinations.installed import base_of_installed
+
     arch = known_arch(base.arch)
-    if base.multipliers or arch is None or not any(weight.scale for weight in arch.weights):
+    if arch is None:
         return base
-    config = _config_of((base_id,), request)
-    return base if config is None else replace(base, multipliers=config.base().multipliers)
+    scaled = not base.multipliers and any(weight.scale for weight in arch.weights)
+    stateless = arch.needs_states and not base.ssm.heads and base.tensors is None
+    if stateless and base.tag and (there := base_of_installed(request.places, base.tag)) is not None:
+        return replace(there, source_id=base.source_id, notes=base.notes)
+    config = _config_of((base_id, base.source_id), request) if scaled or stateless else None
+    if config is None:
+        return base
+    told = config.base()
+    if stateless:
+        base = replace(base, ssm=told.ssm, experts=told.experts, each_block=told.each_block)
+    return replace(base, multipliers=told.multipliers)
 
 
 def trained_on(request: Request, base_id: str, blocks: int = 0) -> Trained:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ollama_pack.archs import Arch, Kind, Target, Weight, dimension, find_targets
+from ollama_pack.archs import Arch, Kind, Target, dimension, find_targets
 from ollama_pack.errors import InputError, listing
 from ollama_pack.factors import columns_taken, rows_scaled
 from ollama_pack.fates import Findings
@@ -139,7 +139,7 @@ def _why_not(target: Target, base: Base) -> str:
         return target.weight.refused
     if target.weight.scale is not None and not base.multipliers:
         return "multipliers"
-    if _needs_states(target.weight) and not base.ssm.heads:
+    if target.weight.needs_states and not base.ssm.heads:
         return "states-unknown"
     if target.weight.optional:
         tied = base.tied if base.tensors is None else "output.weight" not in base.tensors
@@ -148,12 +148,6 @@ def _why_not(target: Target, base: Base) -> str:
     if target.expert >= 0 and not _experts(target, base):
         return "experts-unknown"
     return ""
-
-
-def _needs_states(weight: Weight) -> bool:
-    """Return whether sizes of a block that carries a state, which a name alone does not tell, are needed."""
-    ordered = weight.rows is not None or weight.columns is not None
-    return weight.alone != "" or (ordered and any(size.startswith("ssm") for size in weight.shape))
 
 
 def _experts(target: Target, base: Base) -> int:

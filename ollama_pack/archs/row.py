@@ -83,6 +83,12 @@ class Weight:
         return self.tensor if mixture or not self.alone else self.alone
 
     @property
+    def needs_states(self) -> bool:
+        """Return whether it needs sizes of blocks that carry a state, which a model's name does not tell."""
+        ordered = self.rows is not None or self.columns is not None
+        return self.alone != "" or (ordered and any(size.startswith("ssm") for size in self.shape))
+
+    @property
     def has_experts(self) -> bool:
         """Return whether its tensor holds a matrix for every expert."""
         return self.kind in (Kind.EXPERTS, Kind.EXPERTS_IN_OUT, Kind.EXPERTS_TURNED)
@@ -106,6 +112,11 @@ class Arch:
     weights: tuple[Weight, ...]
     tied: bool = False
     also: tuple[str, ...] = ()
+
+    @property
+    def needs_states(self) -> bool:
+        """Return whether one of its weights needs sizes that a model's name does not tell."""
+        return any(weight.needs_states for weight in self.weights)
 
     @property
     def has_heads(self) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ollama_pack.archs import ARCHS
+from ollama_pack.archs import known_arch
 from ollama_pack.cli import options
 from ollama_pack.cli.speech import print_json
 
@@ -69,9 +69,10 @@ def is_here(entry: "CatalogEntry", here: Collection[str]) -> bool:
 
 def builds(entry: "CatalogEntry") -> str:
     """Return whether an adapter of this base can be built: ``yes``, ``gguf`` or ``no``."""
-    if entry.arch and entry.arch not in {arch.name for arch in ARCHS}:
+    arch = known_arch(entry.arch)
+    if entry.arch and arch is None:
         return "no"
-    return "yes" if entry.arch and entry.tag else "gguf"
+    return "yes" if arch is not None and entry.tag and not arch.needs_states else "gguf"
 
 
 def entry_facts(entry: "CatalogEntry") -> dict[str, Any]:

@@ -21,7 +21,12 @@ def test_lists_all():
 
 @pytest.mark.parametrize(
     ("source_id", "answer"),
-    [("lmsys/vicuna-7b-v1.5", "yes"), ("lmsys/vicuna-7b-v1.3", "gguf"), ("google/gemma-3n-E2B-it", "yes")],
+    [
+        ("lmsys/vicuna-7b-v1.5", "yes"),
+        ("lmsys/vicuna-7b-v1.3", "gguf"),
+        ("google/gemma-3n-E2B-it", "yes"),
+        ("Qwen/Qwen3.5-9B", "gguf"),
+    ],
 )
 def test_what_builds(source_id, answer):
     """By its name, or with a GGUF file."""
