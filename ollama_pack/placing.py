@@ -17,13 +17,10 @@ from ollama_pack.factors import columns_taken, rows_scaled
 from ollama_pack.fates import Findings
 from ollama_pack.pairs import flipped, narrowed, stack_pairs
 from ollama_pack.parts import Adapter, Base, LoraPair
-from ollama_pack.relaying import Place, as_row, laid_out
+from ollama_pack.relaying import MATRIX, Place, as_row, laid_out
 
 CUTS_COLUMNS = "VeRA"
 """The method whose A is as wide as its widest weight; the others use a part of it."""
-
-MATRIX = 2
-"""Dimensions of a linear weight; that of experts has one more."""
 
 MADE_OF_HEADS = ("heads", "kv_heads", "gated_heads", "qkv", "ssm")
 """How sizes begin by which orders are made: none is, where one of them is unknown."""

@@ -24,6 +24,7 @@ JOINED = {
 
 WEIGHT = ".weight"
 MATRIX = 2
+"""Dimensions of a linear weight; that of experts has one more."""
 
 _IN_BLOCK = re.compile(r"(blk\.(?:0|[1-9][0-9]{0,5}))\.(\w+)\.weight")
 """The name of a weight in a block: the block, and what it is."""

@@ -9,16 +9,17 @@ from ollama_pack.archs.layouts import (
     attention,
     embedding,
     experts,
+    fused_attention,
     gated,
     mixture,
+    parted_attention,
     router,
 )
-from ollama_pack.archs.orders import packed_k, packed_q, packed_v, rope_k, rope_q
-from ollama_pack.archs.row import Arch, Weight
+from ollama_pack.archs.orders import PACKED, rope_k, rope_q
+from ollama_pack.archs.row import Arch
 
 _SPARSE = f"{LAYER}.block_sparse_moe"
-_QKV = f"{LAYER}.attention.query_key_value"
-_DENSE = Weight(f"{LAYER}.attention.dense", "blk.{i}.attn_output", None, ("hidden", "heads"))
+_QKV, _DENSE = f"{LAYER}.attention.query_key_value", f"{LAYER}.attention.dense"
 _WORDS = embedding("model.word_embeddings")
 
 DEEPSEEK = Arch(
@@ -31,10 +32,7 @@ BAILINGMOE = Arch(
     name="bailingmoe",
     classes=("BailingMoeForCausalLM",),
     weights=(
-        Weight(_QKV, "blk.{i}.attn_q", packed_q, ("heads", "hidden")),
-        Weight(_QKV, "blk.{i}.attn_k", packed_k, ("kv_heads", "hidden")),
-        Weight(_QKV, "blk.{i}.attn_v", packed_v, ("kv_heads", "hidden")),
-        _DENSE,
+        *parted_attention(_QKV, _DENSE, PACKED),
         *mixture(shared="shared_experts", block=False),
         replace(HEAD, refused="altered-by-converter"),
         _WORDS,
@@ -44,8 +42,7 @@ BAILINGMOE2 = Arch(
     name="bailingmoe2",
     classes=("BailingMoeV2ForCausalLM",),
     weights=(
-        Weight(_QKV, "blk.{i}.attn_qkv", None, ("qkv", "hidden")),
-        _DENSE,
+        *fused_attention(f"{LAYER}.attention", "query_key_value", "dense"),
         *mixture(shared="shared_experts"),
         HEAD,
         _WORDS,
@@ -80,8 +77,7 @@ DBRX = Arch(
     name="dbrx",
     classes=("DbrxForCausalLM",),
     weights=(
-        Weight(f"{_BLOCK}.norm_attn_norm.attn.Wqkv", "blk.{i}.attn_qkv", None, ("qkv", "hidden")),
-        Weight(f"{_BLOCK}.norm_attn_norm.attn.out_proj", "blk.{i}.attn_output", None, ("hidden", "heads")),
+        *fused_attention(f"{_BLOCK}.norm_attn_norm.attn", "Wqkv", "out_proj"),
         router(f"{_BLOCK}.ffn.router.layer"),
         HEAD,
         embedding("transformer.wte"),

@@ -90,6 +90,23 @@ def fused_attention(module: str, qkv: str, output: str, rows: Rows = None) -> tu
     )
 
 
+def parted_attention(qkv: str, output: str, orders: tuple[Arrange, Arrange, Arrange]) -> tuple[Weight, ...]:
+    """Return the weights of an attention whose q, k and v are one, and apart in llama.cpp.
+
+    Args:
+        qkv: the weight of all three.
+        output: the weight behind it.
+        orders: which of its rows are queries, keys and values.
+    """
+    q_rows, k_rows, v_rows = orders
+    return (
+        Weight(qkv, "blk.{i}.attn_q", q_rows, ("heads", "hidden")),
+        Weight(qkv, "blk.{i}.attn_k", k_rows, ("kv_heads", "hidden")),
+        Weight(qkv, "blk.{i}.attn_v", v_rows, ("kv_heads", "hidden")),
+        Weight(output, "blk.{i}.attn_output", None, ("hidden", "heads")),
+    )
+
+
 def experts(
     module: str, gate: str = "gate_proj", up: str = "up_proj", down: str = "down_proj"
 ) -> tuple[Weight, ...]:

@@ -135,6 +135,11 @@ def by_key_head(base: Base, _rows: int) -> Order:
     return dealt(base.heads // max(base.kv_heads, 1), base.heads, base.head_dim)
 
 
+GROUPED = (grouped_q, grouped_k, grouped_v)
+PACKED = (packed_q, packed_k, packed_v)
+"""Queries, keys and values of a weight that has them in groups, or one below the other."""
+
+
 def first_half(_base: Base, rows: int) -> Order:
     """Return the rows of the first of two weights, one below the other."""
     return tuple(range(rows // 2))

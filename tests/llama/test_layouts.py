@@ -13,6 +13,7 @@ from rewriting import rewrite
 
 from ollama_pack.adapters import read_adapter
 from ollama_pack.bases.gguf_file import read_base_gguf
+from ollama_pack.errors import InputError
 from ollama_pack.gguf_io.read import read_gguf
 from ollama_pack.gguf_io.write import write_lora
 from ollama_pack.mapping import map_adapter
@@ -95,5 +96,5 @@ def test_heads_that_do_not_fit_a_joined_weight(tmp_path):
     """A joined weight that the header's heads do not explain is not taken apart: the tensor is missing."""
     folder = RECORDS / "qwen3"
     base = read_base_gguf(rewrite(folder / "base.gguf", tmp_path / "base.gguf", joined("attn_qkv")))
-    with pytest.raises(Exception, match=r"the base has no blk\.0\.attn_q\.weight"):
+    with pytest.raises(InputError, match=r"the base has no blk\.0\.attn_q\.weight"):
         map_adapter(read_adapter(folder), replace(base, kv_heads=3))

@@ -17,19 +17,8 @@ import transformers
 
 Model = transformers.PreTrainedModel
 
-VOCABULARY = """
-import runpy, sys
-tree = sys.argv[1]
-sys.path.insert(0, tree)
-from conversion.base import TextModel
-TextModel._set_vocab_gpt2 = TextModel._set_vocab_sentencepiece
-sys.argv = sys.argv[1:]
-runpy.run_path(tree + "/convert_hf_to_gguf.py", run_name="__main__")
-"""
-"""llama.cpp's converter, told to take the sentencepiece model for every architecture.
-
-It knows byte-pair tokenizers only by their hash; the words play no part in the numbers.
-"""
+CONVERTER = Path(__file__).with_name("convert_base.py")
+"""llama.cpp's converter, told to take the sentencepiece model for every architecture."""
 
 
 @dataclass(frozen=True)
@@ -205,5 +194,5 @@ def write_base_gguf(base: Base, llama_cpp: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         checkpoint = Path(scratch) / f"tiny-{base.name}"
         write_checkpoint(base, checkpoint)
-        command = [sys.executable, "-c", VOCABULARY, str(llama_cpp), str(checkpoint)]
+        command = [sys.executable, str(CONVERTER), str(llama_cpp), str(checkpoint)]
         subprocess.run([*command, "--outtype", "f32", "--outfile", str(target)], check=True)

@@ -21,11 +21,10 @@ import torch
 import transformers
 from archs_mixtures import ATTENTION_MLA, GATED, MIXED, MIXTURES
 from archs_models import TINY
-from kinds_models import Tiny, build_tiny, tiny_tokens, vocabulary
+from kinds_models import CONVERTER, Tiny, build_tiny, tiny_tokens, vocabulary
 from llama_source import ROOT, fetch_llama_source, pinned_version
 
 OUT = ROOT / "tests" / "goldens" / "archs-reference"
-CONVERTER = Path(__file__).with_name("convert_base.py")
 EYES = r".*visual.*"
 RANK, ALPHA, NOISE = 3, 6, 0.3
 

@@ -18,9 +18,9 @@ import record
 import torch
 from foreign_models import models
 from foreign_parts import Foreign
-from kinds_models import vocabulary
+from kinds_models import CONVERTER, vocabulary
 from llama_source import ROOT, fetch_llama_source
-from record_archs import CONVERTER, write_class
+from record_archs import write_class
 from safetensors.torch import save_file
 from slices import cut, cut_gguf
 
