@@ -37,7 +37,7 @@ bench: $(VENV)/.core ## measure speed and memory; writes bench/RESULTS.md
 	$(BIN)/python bench/run.py
 
 delivery: $(VENV)/.dev ## measure what each way in moves, with an installed ollama; writes bench/DELIVERY.md
-	PYTHONPATH=tests/destinations $(BIN)/python bench/delivery.py
+	PYTHONPATH=tests/deliver $(BIN)/python bench/delivery.py
 
 goldens: $(VENV)/.dev ## write the golden files anew; read the diff
 	$(BIN)/python -m pytest -q --update-goldens -k golden

@@ -22,13 +22,14 @@ import numpy as np
 import real_daemon
 from scratch_store import add_blob
 
-from ollama_pack.destinations import choose
-from ollama_pack.destinations.daemon import Daemon
-from ollama_pack.destinations.gojson import encode
-from ollama_pack.destinations.package import Package
-from ollama_pack.destinations.places import Places
-from ollama_pack.names import parse_name
-from ollama_pack.parts import Base, LoraFile
+from ollama_pack.arch.hparams import Base
+from ollama_pack.deliver import choose
+from ollama_pack.deliver.package import Package
+from ollama_pack.lora.plan import LoraFile
+from ollama_pack.ollama.daemon import Daemon
+from ollama_pack.ollama.go_json import encode_go_json
+from ollama_pack.ollama.locations import OllamaLocations
+from ollama_pack.ollama.names import parse_name
 
 ROOT = Path(__file__).parents[1]
 BLOCKS, HIDDEN, FEED_FORWARD, RANK, ROUNDS = 10, 4096, 11008, 51, 7
@@ -105,7 +106,7 @@ def add_sparse_base(store: Path) -> int:
         "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
         "config": {
             "mediaType": "application/vnd.docker.container.image.v1+json",
-            **add_blob(store, encode(config)),
+            **add_blob(store, encode_go_json(config)),
         },
         "layers": [
             {"mediaType": f"{IMAGE}.model", "digest": f"sha256:{'0' * 64}", "size": blob.stat().st_size}
@@ -113,7 +114,7 @@ def add_sparse_base(store: Path) -> int:
     }
     path = store / "manifests" / "registry.ollama.ai" / "library" / "sparse" / "latest"
     path.parent.mkdir(parents=True)
-    path.write_bytes(encode(manifest))
+    path.write_bytes(encode_go_json(manifest))
     return blob.stat().st_size
 
 
@@ -143,12 +144,12 @@ def run(folder: Path) -> tuple[int, int, str, dict[str, Measured]]:
             for via, measured in results.items():
                 adapter = new_adapter(folder / "adapter.gguf")
                 package = Package(name=parse_name(f"{via}-{number}"), adapter=adapter, base=base)
-                places = Places(daemon.address, (daemon.store,))
+                places = OllamaLocations(daemon.address, (daemon.store,))
                 before, start = on_disk(daemon.store), time.perf_counter()
-                receipt = choose.put(package, places, via=via)
+                receipt = choose.deliver(package, places, via=via)
                 seconds, grown = time.perf_counter() - start, on_disk(daemon.store) - before
                 start = time.perf_counter()
-                choose.put(package, places, via=via)
+                choose.deliver(package, places, via=via)
                 if number:  # the first round warms up
                     measured.seconds.append(seconds)
                     measured.again.append(time.perf_counter() - start)

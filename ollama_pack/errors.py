@@ -18,9 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 SHOWN_AT_MOST = 10
-
-_NUMBER = re.compile(r"(?<=\.)(?:0|[1-9][0-9]{0,5})(?=\.)")
-_RANGE = re.compile(r"\{[0-9,-]+\}")
+_INDEX_IN_NAME = re.compile(r"(?<=\.)(?:0|[1-9][0-9]{0,5})(?=\.)")
+_INDEX_RANGE = re.compile(r"\{[0-9,-]+\}")
 
 
 class PackError(Exception):
@@ -93,7 +92,7 @@ class RefusedError(PackError):
     exit_code = 7
 
 
-def listing(headline: str, problems: Sequence[str]) -> str:
+def bullet_list(headline: str, problems: Sequence[str]) -> str:
     """Return `headline` followed by the sorted problems, at most ten and a count of the rest."""
     ordered = sorted(set(problems), key=natural_key)
     lines = [headline, *(f"  - {problem}" for problem in ordered[:SHOWN_AT_MOST])]
@@ -102,20 +101,20 @@ def listing(headline: str, problems: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def collapse(names: Iterable[str]) -> list[str]:
+def fold_numbered_names(names: Iterable[str]) -> list[str]:
     """Return names, those that differ in their numbers as one: ``layers.{0-29}.experts.{0-7}.down_proj``.
 
     Every name can be told from the result. Numbers are those that stand alone between two dots. Where a
     name has such ranges of its own, all stay as they are.
     """
     names = list(dict.fromkeys(names))
-    if any(_RANGE.search(name) for name in names):
+    if any(_INDEX_RANGE.search(name) for name in names):
         return names
     braced = [name for name in names if "{" in name or "}" in name]
     names = [name for name in names if name not in set(braced)]
     blocks: dict[tuple[str, tuple[str, ...]], list[int]] = {}
     for name in names:
-        pattern, numbers = _NUMBER.sub("{}", name), _NUMBER.findall(name)
+        pattern, numbers = _INDEX_IN_NAME.sub("{}", name), _INDEX_IN_NAME.findall(name)
         first = [int(number) for number in numbers[:1]]
         blocks.setdefault((pattern, tuple(numbers[1:])), []).extend(first)
     experts: dict[tuple[str, str, tuple[str, ...]], list[int]] = {}

@@ -8,14 +8,19 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 from ollama_pack.errors import DestinationError, InputError
-from ollama_pack.parts import Progress
 
-CHUNK = 1 << 20
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with what is being moved, the bytes done and the bytes there are (0 where nobody knows)."""
+
+Note: TypeAlias = Callable[[str, object], None]
+"""Called with the name of a stage and the value it made, when it is done."""
+
+CHUNK_BYTES = 1 << 20
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EROFS)
 
@@ -34,7 +39,7 @@ STALE_SECONDS = 3600.0
 """The age from which a draft is nobody's any more."""
 
 
-def tidy(directory: Path) -> None:
+def remove_stale_drafts(directory: Path) -> None:
     """Remove drafts that a killed run left in a directory."""
     with contextlib.suppress(OSError):
         for draft in directory.glob(f"{DRAFT}*"):
@@ -44,7 +49,7 @@ def tidy(directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
+def os_errors_as_destination_error(path: Path) -> Iterator[None]:
     """Turn what the operating system says about `path` into a DestinationError.
 
     Raises:
@@ -77,7 +82,7 @@ def whole_file(target: Path, *, temporary_in: Path | None = None) -> Iterator[Bi
         DestinationError: it cannot be written.
     """
     temporary: Path | None = None
-    with explained(target):
+    with os_errors_as_destination_error(target):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             number, text = tempfile.mkstemp(prefix=DRAFT, dir=temporary_in or target.parent)
@@ -110,7 +115,7 @@ def read_small(path: Path, most: int = SMALL) -> bytes:
     return path.read_bytes()
 
 
-def digest_of(path: Path, progress: Progress | None = None) -> str:
+def sha256_of_file(path: Path, progress: Progress | None = None) -> str:
     """Return ``sha256:…`` of a file.
 
     Raises:
@@ -118,7 +123,7 @@ def digest_of(path: Path, progress: Progress | None = None) -> str:
     """
     try:
         with path.open("rb") as source:
-            return pump(source, None, f"reading {path.name}", progress)
+            return copy_hashing(source, None, f"reading {path.name}", progress)
     except OSError as error:
         raise DestinationError(f"This cannot be read: {error.strerror or error}.", where=path) from error
 
@@ -131,15 +136,15 @@ def copy_whole(source: Path, target: Path, progress: Progress | None = None) -> 
     """
     if target.exists() and source.samefile(target):
         return 0
-    with explained(target), source.open("rb") as reader, whole_file(target) as writer:
-        pump(reader, writer, f"copying {source.name}", progress)
+    with os_errors_as_destination_error(target), source.open("rb") as reader, whole_file(target) as writer:
+        copy_hashing(reader, writer, f"copying {source.name}", progress)
     return target.stat().st_size
 
 
-def pump(reader: BinaryIO, writer: BinaryIO | None, label: str, progress: Progress | None) -> str:
+def copy_hashing(reader: BinaryIO, writer: BinaryIO | None, label: str, progress: Progress | None) -> str:
     """Read to the end, write what is read, and return its digest."""
     total, done, sha = os.fstat(reader.fileno()).st_size, 0, hashlib.sha256()
-    while chunk := reader.read(CHUNK):
+    while chunk := reader.read(CHUNK_BYTES):
         sha.update(chunk)
         if writer is not None:
             writer.write(chunk)
@@ -149,7 +154,7 @@ def pump(reader: BinaryIO, writer: BinaryIO | None, label: str, progress: Progre
     return f"sha256:{sha.hexdigest()}"
 
 
-def way_to(path: Path, folder: Path) -> str:
+def relative_path(path: Path, folder: Path) -> str:
     """Return the way from a folder to a file as a Modelfile needs it: forward slashes, ``./`` in front."""
     try:
         way = Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from recipes import TINY, tensors_of, write_adapter, write_model
 
-from ollama_pack.parts import Base
+from ollama_pack.arch.hparams import Base
 
 # A busy machine is no broken law; and CI judges a change, it does not explore.
 settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ollama_pack.parts import Base
+from ollama_pack.arch.hparams import Base
 
 Array = npt.NDArray[Any]
 Texts = Iterable[tuple[str, str]]

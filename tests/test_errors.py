@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_pack import errors
-from ollama_pack.errors import SHOWN_AT_MOST, PackError, collapse, listing, natural_key, printable
+from ollama_pack.errors import (
+    SHOWN_AT_MOST,
+    PackError,
+    bullet_list,
+    fold_numbered_names,
+    natural_key,
+    printable,
+)
 
 CODES = {"InputError": 3, "UnsupportedError": 4, "ProofError": 5, "DestinationError": 6, "RefusedError": 7}
 
@@ -46,12 +53,12 @@ def test_where_may_be_a_path(tmp_path):
 
 def test_listing_sorts_and_merges():
     """Problems are sorted, and told once."""
-    assert listing("Two:", ["b", "a", "b"]) == "Two:\n  - a\n  - b"
+    assert bullet_list("Two:", ["b", "a", "b"]) == "Two:\n  - a\n  - b"
 
 
 def test_listing_stops_at_ten():
     """Of many problems ten are told, and the rest are counted."""
-    lines = listing("Many:", [f"{number:03}" for number in range(SHOWN_AT_MOST + 7)]).splitlines()
+    lines = bullet_list("Many:", [f"{number:03}" for number in range(SHOWN_AT_MOST + 7)]).splitlines()
     assert len(lines) == 1 + SHOWN_AT_MOST + 1
     assert lines[-1] == "  … and 7 more"
 
@@ -74,7 +81,7 @@ def test_natural_order(ordered):
 
 def test_listing_is_in_natural_order():
     """In a list of problems block 2 stands before block 10."""
-    assert listing("Two:", ["blk.10", "blk.2"]) == "Two:\n  - blk.2\n  - blk.10"
+    assert bullet_list("Two:", ["blk.10", "blk.2"]) == "Two:\n  - blk.2\n  - blk.10"
 
 
 def test_printable_escapes_what_a_terminal_acts_on():
@@ -93,7 +100,7 @@ NAMES = st.lists(
 
 
 def told(line: str) -> set[str]:
-    """Return the names that a line of `collapse` stands for, told without its code."""
+    """Return the names that a line of `fold_numbered_names` stands for, told without its code."""
     match = re.search(r"(?<!\{)\{([0-9,-]+)\}", line)
     if match is None:
         return {line}
@@ -104,8 +111,8 @@ def told(line: str) -> set[str]:
 
 @given(NAMES)
 def test_collapse_tells_every_name(names):
-    """Each name stands in what `collapse` says, once, and no other."""
-    lines = collapse(names)
+    """Each name stands in what `fold_numbered_names` says, once, and no other."""
+    lines = fold_numbered_names(names)
     assert set().union(*map(told, lines)) == set(names)
     assert sum(len(told(line)) for line in lines) == len(set(names))
     assert len(lines) <= len(set(names))
@@ -125,10 +132,10 @@ def test_collapse_tells_every_name(names):
 )
 def test_collapse(names, lines):
     """Names that differ in their block and expert become one line; others stay."""
-    assert collapse(names) == lines
+    assert fold_numbered_names(names) == lines
 
 
 def test_collapse_of_a_name_with_ranges():
     """A name that looks like a range of others is told apart from them."""
     names = ["layers.0.q", "layers.1.q", "layers.{0-1}.q"]
-    assert collapse(names) == names
+    assert fold_numbered_names(names) == names

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ollama_pack.adapters import read_adapter
-from ollama_pack.packing import read_author
+from ollama_pack.lora.peft.load import read_adapter
+from ollama_pack.modelfile.file import read_modelfile
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 ADA = EXAMPLES / "ada-lovelace-lora"
@@ -26,7 +26,7 @@ def test_the_adapter_is_what_it_says():
 
 def test_the_author_left_the_adapter_line_to_us():
     """Modelfile.txt names the base, and has no ADAPTER yet."""
-    author = read_author(ADA)
+    author = read_modelfile(ADA)
     assert author is not None
     assert (author.value("FROM"), author.values("ADAPTER")) == ("smollm2:135m", ())
 

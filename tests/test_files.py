@@ -36,7 +36,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
 )
 def test_the_operating_system_is_translated(tmp_path, code, says, tries):
     """Each fault is told in words, with the path and a way out."""
-    with pytest.raises(DestinationError) as caught, files.explained(tmp_path):
+    with pytest.raises(DestinationError) as caught, files.os_errors_as_destination_error(tmp_path):
         raise OSError(code, os.strerror(code))
     assert says in caught.value.what
     assert tries in caught.value.hint
@@ -46,7 +46,7 @@ def test_the_operating_system_is_translated(tmp_path, code, says, tries):
 def test_a_file_that_is_not_there_is_told(tmp_path):
     """Reading what is missing is an error with its path."""
     with pytest.raises(DestinationError) as caught:
-        files.digest_of(tmp_path / "none.gguf")
+        files.sha256_of_file(tmp_path / "none.gguf")
     assert caught.value.where == str(tmp_path / "none.gguf")
 
 

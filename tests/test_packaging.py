@@ -56,7 +56,7 @@ def test_wheel_has_the_package(wheel):
     templates = {f"ollama_pack/{name}" for name in shipped("templates", ".Modelfile")}
     names = listing(wheel)
     assert {name for name in names if ".dist-info/" not in name} == code | templates
-    assert {"ollama_pack/py.typed", "ollama_pack/bases/catalog.tsv"} <= names
+    assert {"ollama_pack/py.typed", "ollama_pack/base/catalog.tsv"} <= names
     assert templates
 
 
@@ -76,8 +76,8 @@ def test_wheel_works(wheel, tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
     code = (
-        "import ollama_pack; from ollama_pack.templating import template_names, find_template;"
-        "from ollama_pack.bases.catalog import load_catalog;"
+        "import ollama_pack; from ollama_pack.modelfile.template import template_names, find_template;"
+        "from ollama_pack.base.catalog import load_catalog;"
         "print(ollama_pack.__file__, len(load_catalog()), *template_names(), sep='\\n');"
         "assert find_template('inherit').text"
     )

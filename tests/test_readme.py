@@ -10,12 +10,11 @@ import pytest
 from recipes import write_adapter
 
 from ollama_pack import errors
-from ollama_pack.archs import ARCHS
-from ollama_pack.bases.catalog import load_catalog, read_base_by_name
-from ollama_pack.cli import main
-from ollama_pack.cli.group import COMMANDS
-from ollama_pack.destinations.choose import WAYS
-from ollama_pack.templating import Fields, template_names
+from ollama_pack.arch.table import ARCHS
+from ollama_pack.base.catalog import load_catalog, read_base_by_name
+from ollama_pack.cli.app import COMMAND_GROUPS, main
+from ollama_pack.deliver.choose import DELIVERIES
+from ollama_pack.modelfile.template import TemplateFields, template_names
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -36,7 +35,7 @@ def options_of(name):
     return {spelling for option in command.params for spelling in (*option.opts, *option.secondary_opts)}
 
 
-ALL_OPTIONS = set().union(*(options_of(name) for name in COMMANDS)) | ELSEWHERE
+ALL_OPTIONS = set().union(*(options_of(name) for name in COMMAND_GROUPS)) | ELSEWHERE
 
 
 def code_of(text):
@@ -71,13 +70,15 @@ def test_what_is_shown_is_printed(words, monkeypatch):
 def test_commands_exist():
     """Every `ollama-pack X` is a command or an option of the group."""
     called = {words[0] for words in calls() if words}
-    assert called - COMMANDS.keys() - ELSEWHERE == set(), "README.md calls a command that does not exist"
+    assert called - COMMAND_GROUPS.keys() - ELSEWHERE == set(), (
+        "README.md calls a command that does not exist"
+    )
 
 
 def test_commands_are_told():
     """Every command stands in the README."""
     called = {words[0] for words in calls() if words}
-    assert COMMANDS.keys() - called == set(), "README.md leaves a command out: show `ollama-pack NAME`"
+    assert COMMAND_GROUPS.keys() - called == set(), "README.md leaves a command out: show `ollama-pack NAME`"
 
 
 def test_options_of_calls_exist():
@@ -131,9 +132,11 @@ def test_architectures():
 
 def test_ways_in():
     """Every value of --via is explained, and none that does not exist."""
-    assert {way for way in WAYS if f"`{way}`" in README} == set(WAYS), "README.md leaves a way in out"
+    assert {way for way in DELIVERIES if f"`{way}`" in README} == set(DELIVERIES), (
+        "README.md leaves a way in out"
+    )
     shown = {words[words.index("--via") + 1] for words in calls() if "--via" in words[:-1]}
-    assert shown <= set(WAYS), "README.md shows a --via that does not exist"
+    assert shown <= set(DELIVERIES), "README.md shows a --via that does not exist"
 
 
 def test_exit_codes():
@@ -148,7 +151,7 @@ def test_exit_codes():
 
 def test_templates():
     """Every template is named, and every field of one."""
-    for name in (*template_names(), *Fields.__dataclass_fields__):
+    for name in (*template_names(), *TemplateFields.__dataclass_fields__):
         assert re.search(rf"\b{name}\b", README), f"README.md leaves {name} out of its part on templates"
 
 
@@ -228,7 +231,7 @@ def test_python_example(tmp_path, monkeypatch):
     assert (tmp_path / directory[1] / "adapter_model.gguf").exists()
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", COMMAND_GROUPS)
 def test_usage_is_the_commands_own(command):
     """Where the table shows arguments, they are the ones the command takes."""
     cell = re.search(rf"^\| `ollama-pack {command}([^`]*)` \|", README, re.M)

@@ -6,17 +6,18 @@ from typing import Any
 
 import click
 
-from ollama_pack.archs import ARCHS, Arch, Weight, find_arch
-from ollama_pack.archs.proved import LOGITS, WAYS, proofs_of
+from ollama_pack.arch.evidence import EVIDENCE_KINDS, LOGITS, evidence_of
+from ollama_pack.arch.spec import Arch, Weight
+from ollama_pack.arch.table import ARCHS, require_arch
 from ollama_pack.cli import options
-from ollama_pack.cli.speech import print_json
-from ollama_pack.fates import RULES
+from ollama_pack.cli.output import print_json
+from ollama_pack.lora.rules import RULES
 
 
 @click.command("archs")
 @click.argument("name", required=False, default="")
 @options.as_json
-def command(*, name: str, as_json: bool) -> None:
+def archs_command(*, name: str, as_json: bool) -> None:
     """List the architectures that can be converted, or the modules of one, with what was proved and when.
 
     NAME is an architecture of llama.cpp, a class of Hugging Face, or its model_type. A module was proved by
@@ -54,7 +55,7 @@ def facts(arch: Arch) -> dict[str, Any]:
         ],
         "proved": [
             {"class": proof.model, "by": proof.way, "date": proof.date, "modules": list(proof.modules)}
-            for proof in proofs_of(arch.name)
+            for proof in evidence_of(arch.name)
         ],
     }
 
@@ -63,7 +64,7 @@ def summaries() -> Iterator[str]:
     """Yield a line a row: its name, its strongest and latest proof, its classes."""
     width = max(len(arch.name) for arch in ARCHS)
     for arch in ARCHS:
-        proof = max(proofs_of(arch.name), key=lambda proof: (proof.way == LOGITS, proof.date))
+        proof = max(evidence_of(arch.name), key=lambda proof: (proof.way == LOGITS, proof.date))
         yield f"{arch.name:<{width}}  {proof.way:<9} {proof.date}  {', '.join(arch.classes)}"
 
 
@@ -76,9 +77,9 @@ def details(arch: Arch) -> Iterator[str]:
     for weight in arch.weights:
         proved = "refused" if weight.refused else standing(weight, arch.name) or "-"
         yield f"{weight.module:<{width}}  {weight.tensor:<{wide}}  {proved:<9}  {note(weight)}".rstrip()
-    for proof in proofs_of(arch.name):
+    for proof in evidence_of(arch.name):
         yield ""
-        yield f"proved of {proof.model} on {proof.date}: {WAYS[proof.way]}"
+        yield f"proved of {proof.model} on {proof.date}: {EVIDENCE_KINDS[proof.way]}"
         yield f"  {', '.join(proof.modules)}"
     yield ""
 
@@ -86,8 +87,8 @@ def details(arch: Arch) -> Iterator[str]:
 def standing(weight: Weight, arch: str) -> str:
     """Return how a module was proved, of any class of its row; empty where it was not."""
     called = {weight.module.rpartition(".")[2]} | ({"experts"} if weight.has_experts else set())
-    ways = {proof.way for proof in proofs_of(arch) if called & set(proof.modules)}
-    return "" if weight.refused else next((way for way in WAYS if way in ways), "")
+    ways = {proof.way for proof in evidence_of(arch) if called & set(proof.modules)}
+    return "" if weight.refused else next((way for way in EVIDENCE_KINDS if way in ways), "")
 
 
 def note(weight: Weight) -> str:
@@ -108,11 +109,11 @@ def rows_called(name: str) -> tuple[Arch, ...]:
     """
     wanted = _letters(name)
     named = tuple(arch for arch in ARCHS if _letters(arch.name) == wanted)
-    classes = tuple(arch for arch in ARCHS if any(wanted in _short(known) for known in arch.classes))
-    return named or classes or (find_arch(name),)
+    classes = tuple(arch for arch in ARCHS if any(wanted in _short_names(known) for known in arch.classes))
+    return named or classes or (require_arch(name),)
 
 
-def _short(known: str) -> tuple[str, ...]:
+def _short_names(known: str) -> tuple[str, ...]:
     """Return what a class may be called: itself, and without what all classes end with."""
     whole = _letters(known)
     stem = whole.removesuffix("forcausallm").removesuffix("forconditionalgeneration")

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ollama_pack.cli.speech import print_json
+from ollama_pack.cli.output import print_json
 from ollama_pack.errors import DestinationError, InputError, printable
 
 if TYPE_CHECKING:
-    from ollama_pack.agreement import Seen
+    from ollama_pack.gguf.model_info import ModelInfo
 
-WIDTH = 14
-_NUMBERS = {
+
+LABEL_WIDTH = 14
+_SHOWN_NUMBERS = {
     "blocks": "{}.block_count",
     "hidden": "{}.embedding_length",
     "heads": "{}.attention.head_count",
@@ -22,6 +23,7 @@ _NUMBERS = {
     "rope_base": "{}.rope.freq_base",
     "context": "{}.context_length",
 }
+
 _TEXTS = {
     "name": "general.name",
     "finetune": "general.finetune",
@@ -44,16 +46,16 @@ def show_base(path: Path, store: Path | None, *, as_json: bool) -> None:
     """
     facts: dict[str, Any]
     if path.is_file():
-        from ollama_pack.bases.seen import see_file
+        from ollama_pack.gguf.model_info import read_model_info
 
-        facts = {"where": path.as_posix(), **seen_facts(see_file(path))}
+        facts = {"where": path.as_posix(), **seen_facts(read_model_info(path))}
     else:
-        from ollama_pack.destinations.installed import look_up
-        from ollama_pack.destinations.places import places_from
-        from ollama_pack.names import parse_name
+        from ollama_pack.base.installed import look_up
+        from ollama_pack.ollama.locations import locations_from
+        from ollama_pack.ollama.names import parse_name
 
         try:
-            found = look_up(places_from(os.environ, store=store), parse_name(str(path)))
+            found = look_up(locations_from(os.environ, store=store), parse_name(str(path)))
         except (InputError, DestinationError) as error:
             raise InputError(
                 f"There is neither a directory nor a file {path}, nor such a model: {error.clause}.",
@@ -68,15 +70,15 @@ def show_base(path: Path, store: Path | None, *, as_json: bool) -> None:
     for key, value in facts.items():
         text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
         if value not in ("", None, False, {}):
-            click.echo(f"{key.replace('_', ' '):<{WIDTH}}{printable(text)}")
+            click.echo(f"{key.replace('_', ' '):<{LABEL_WIDTH}}{printable(text)}")
 
 
-def seen_facts(seen: "Seen") -> dict[str, Any]:
+def seen_facts(seen: "ModelInfo") -> dict[str, Any]:
     """Return what the base proof compares."""
     arch = str(seen.metadata.get("general.architecture", ""))
     facts: dict[str, Any] = {"model": seen.name, "architecture": arch}
     facts |= {name: seen.metadata.get(key) for name, key in _TEXTS.items()}
-    facts |= {name: seen.metadata.get(key.format(arch)) for name, key in _NUMBERS.items()}
+    facts |= {name: seen.metadata.get(key.format(arch)) for name, key in _SHOWN_NUMBERS.items()}
     facts["tensors"] = len(seen.shapes)
     tokens = seen.vocabulary.tokens if seen.vocabulary else {}
     special = seen.vocabulary.special if seen.vocabulary else {}

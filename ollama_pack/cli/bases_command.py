@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ollama_pack.archs import known_arch
+from ollama_pack.arch.table import get_arch
 from ollama_pack.cli import options
-from ollama_pack.cli.speech import print_json
+from ollama_pack.cli.output import print_json
 
 if TYPE_CHECKING:
-    from ollama_pack.bases.catalog import CatalogEntry
+    from ollama_pack.base.catalog import CatalogEntry
 
 
 @click.command("bases")
 @click.argument("search", required=False, default="")
 @options.model_store
 @options.as_json
-def command(*, search: str, store: Path | None, as_json: bool) -> None:
+def bases_command(*, search: str, store: Path | None, as_json: bool) -> None:
     """List the bases that are known by name, or those that contain SEARCH.
 
     The first column says whether an adapter of it builds: "yes" by its name alone, "gguf" with
@@ -29,11 +29,11 @@ def command(*, search: str, store: Path | None, as_json: bool) -> None:
     Example:
       ollama-pack bases vicuna
     """
-    from ollama_pack.bases.catalog import load_catalog
-    from ollama_pack.destinations.installed import installed_names
-    from ollama_pack.destinations.places import places_from
+    from ollama_pack.base.catalog import load_catalog
+    from ollama_pack.base.installed import installed_names
+    from ollama_pack.ollama.locations import locations_from
 
-    here = {name.display.lower() for name in installed_names(places_from(os.environ, store=store))}
+    here = {name.display.lower() for name in installed_names(locations_from(os.environ, store=store))}
     wanted = search.lower()
     found = [
         entry
@@ -41,7 +41,7 @@ def command(*, search: str, store: Path | None, as_json: bool) -> None:
         if wanted in " ".join((entry.source_id, entry.tag, *entry.aliases)).lower()
     ]
     if as_json:
-        rows = [{**entry_facts(entry), "installed": is_here(entry, here)} for entry in found]
+        rows = [{**catalog_entry_json(entry), "installed": is_here(entry, here)} for entry in found]
         print_json("bases", {"bases": rows, "installed": sorted(here)})
         return
     if found:
@@ -69,13 +69,13 @@ def is_here(entry: "CatalogEntry", here: Collection[str]) -> bool:
 
 def builds(entry: "CatalogEntry") -> str:
     """Return whether an adapter of this base can be built: ``yes``, ``gguf`` or ``no``."""
-    arch = known_arch(entry.arch)
+    arch = get_arch(entry.arch)
     if entry.arch and arch is None:
         return "no"
     return "yes" if arch is not None and entry.tag and not arch.needs_states else "gguf"
 
 
-def entry_facts(entry: "CatalogEntry") -> dict[str, Any]:
+def catalog_entry_json(entry: "CatalogEntry") -> dict[str, Any]:
     """Return a row of the catalog."""
     return {
         "source_id": entry.source_id,

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ollama_pack.cli import options
-from ollama_pack.cli.documents import outcome_facts, plan_facts
-from ollama_pack.cli.speech import Speaker, print_json
+from ollama_pack.cli import arguments, options
+from ollama_pack.cli.json_output import outcome_facts, plan_facts
+from ollama_pack.cli.output import Console, print_json
+from ollama_pack.deliver.package import Receipt
 from ollama_pack.files import megabytes
-from ollama_pack.parts import Receipt
 
 if TYPE_CHECKING:
-    from ollama_pack.pipeline import Request
+    from ollama_pack.pipeline.request import Request
+
 
 SPARE = "127.0.0.1:11435"
 
@@ -34,7 +35,7 @@ SPARE = "127.0.0.1:11435"
 @click.option("--merge", is_flag=True, help="Bake the adapter into its base (not there yet).")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
 @options.speech
-def command(**chosen: Any) -> None:
+def build_command(**chosen: Any) -> None:
     """Make a model Ollama runs out of the adapter directory DIR.
 
     Reads the adapter, finds its base, writes a GGUF LoRA and proves its numbers, renders
@@ -50,16 +51,16 @@ def command(**chosen: Any) -> None:
       ollama-pack build ada-lovelace-lora/ --checkpoint best
       ollama-pack build ada-lora/ style-lora/ --weight 0.7 --weight 0.3
     """
-    from ollama_pack.gathering import requests_for
-    from ollama_pack.pipeline import settle
-    from ollama_pack.runs.checkpoints import ALL
+    from ollama_pack.pipeline.build import prepare
+    from ollama_pack.pipeline.inputs import requests_for
+    from ollama_pack.run.checkpoints import ALL
 
-    speaker = Speaker.of(chosen)
-    request, which = options.request_from(chosen), chosen["checkpoint"]
+    speaker = Console.of(chosen)
+    request, which = arguments.request_from(chosen), chosen["checkpoint"]
     requests = requests_for(request, which) if which else (request,)
     if which == ALL:
         for each in requests:  # none is made unless all can be
-            settle(each)
+            prepare(each)
     kind, make = ("plan", plan_one) if chosen["dry_run"] else ("build", build_one)
     facts = [make(each, speaker, quiet=chosen["as_json"]) for each in requests]
     if chosen["as_json"] and which == ALL:
@@ -68,11 +69,11 @@ def command(**chosen: Any) -> None:
         print_json(kind, facts[0])
 
 
-def build_one(request: "Request", speaker: Speaker, *, quiet: bool) -> dict[str, Any]:
+def build_one(request: "Request", speaker: Console, *, quiet: bool) -> dict[str, Any]:
     """Make a model, and return what there is to tell of it; with `quiet` nothing is printed."""
-    from ollama_pack import pipeline
+    from ollama_pack.pipeline import build
 
-    outcome = pipeline.build(request, speaker.note, speaker.progress)
+    outcome = build.build(request, speaker.note, speaker.progress)
     if not quiet:
         for line in next_commands(outcome.receipt):
             speaker.note("run", line)
@@ -80,11 +81,11 @@ def build_one(request: "Request", speaker: Speaker, *, quiet: bool) -> dict[str,
     return outcome_facts(outcome)
 
 
-def plan_one(request: "Request", speaker: Speaker, *, quiet: bool) -> dict[str, Any]:
+def plan_one(request: "Request", speaker: Console, *, quiet: bool) -> dict[str, Any]:
     """Say what would be done, and return it; with `quiet` nothing is printed."""
-    from ollama_pack import pipeline
+    from ollama_pack.pipeline import build
 
-    work, planned = pipeline.plan(request, speaker.note)
+    work, planned = build.plan_build(request, speaker.note)
     if not quiet:
         reason = f": {planned.reason}" if planned.reason else ""
         speaker.note("plan", f"via {planned.via}{reason}")

@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING
 import click
 
 from ollama_pack.cli import options
-from ollama_pack.cli.documents import checkpoint_facts
-from ollama_pack.cli.speech import print_json
+from ollama_pack.cli.json_output import checkpoint_facts
+from ollama_pack.cli.output import print_json
 from ollama_pack.errors import printable
 from ollama_pack.files import megabytes
 
 if TYPE_CHECKING:
-    from ollama_pack.runs.checkpoints import Checkpoint
+    from ollama_pack.run.checkpoints import Checkpoint
 
-COLUMNS = "{:>8}  {:>7}  {:>8}  {:>9}  {:>9}  {:>10}  {:<9}  {:<12}  {}"
+
+TABLE_FORMAT = "{:>8}  {:>7}  {:>8}  {:>9}  {:>9}  {:>10}  {:<9}  {:<12}  {}"
 
 
 @click.command("checkpoints")
 @options.directory
 @options.as_json
-def command(*, directory: Path, as_json: bool) -> None:
+def checkpoints_command(*, directory: Path, as_json: bool) -> None:
     """List the checkpoints of the training run DIR, and what was measured at each.
 
     "resumable" says whether training can go on from it: its optimizer, scheduler and log are there.
@@ -31,10 +32,10 @@ def command(*, directory: Path, as_json: bool) -> None:
       ollama-pack checkpoints ada-lovelace-lora/
       ollama-pack build ada-lovelace-lora/ --checkpoint best
     """
-    from ollama_pack.runs.checkpoints import list_checkpoints, twin_of, weights_in
+    from ollama_pack.run.checkpoints import list_checkpoints, same_weights_as, weights_in
 
     found = list_checkpoints(directory)
-    twin = twin_of(weights_in(directory), found)
+    twin = same_weights_as(weights_in(directory), found)
     if as_json:
         rows = [{**checkpoint_facts(each, is_root=each is twin), "digest": each.digest()} for each in found]
         print_json("checkpoints", {"directory": directory.as_posix(), "checkpoints": rows})
@@ -43,12 +44,12 @@ def command(*, directory: Path, as_json: bool) -> None:
         click.echo(f"There are no checkpoints in {printable(str(directory))}.", err=True)
         return
     click.echo(
-        COLUMNS.format(
+        TABLE_FORMAT.format(
             *("step", "epoch", "loss", "eval loss", "rate", "size", "resumable", "weights", "")
         ).rstrip()
     )
     for each in found:
-        click.echo(COLUMNS.format(*cells(each), ", ".join(remarks(each, is_root=each is twin))).rstrip())
+        click.echo(TABLE_FORMAT.format(*cells(each), ", ".join(remarks(each, is_root=each is twin))).rstrip())
 
 
 def cells(each: "Checkpoint") -> tuple[object, ...]:

@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from ollama_pack.cli import options
-from ollama_pack.cli.documents import base_facts, lora_facts, report_facts
-from ollama_pack.cli.speech import Speaker, print_json
+from ollama_pack.cli import arguments, options
+from ollama_pack.cli.json_output import base_facts, lora_facts, report_facts
+from ollama_pack.cli.output import Console, print_json
 
 
 @click.command("convert")
@@ -21,7 +21,7 @@ from ollama_pack.cli.speech import Speaker, print_json
     "--out", type=options.PATH, default=None, metavar="FILE", help="The GGUF file; in DIR if absent."
 )
 @options.speech
-def command(*, out: Path | None, weights: tuple[float, ...], **chosen: Any) -> None:
+def convert_command(*, out: Path | None, weights: tuple[float, ...], **chosen: Any) -> None:
     """Write the GGUF LoRA file of the adapter in DIR, and prove its numbers.
 
     \b
@@ -29,10 +29,11 @@ def command(*, out: Path | None, weights: tuple[float, ...], **chosen: Any) -> N
       ollama-pack convert ada-lovelace-lora/ --base vicuna:7b --out ada.gguf
       ollama-pack convert ada-lora/ style-lora/ --weight 0.7 --weight 0.3 --out both.gguf
     """
-    from ollama_pack.pipeline import GGUF_NAME, Request, convert, settle
+    from ollama_pack.pipeline.build import GGUF_NAME, convert, prepare
+    from ollama_pack.pipeline.request import Request
 
-    speaker = Speaker.of(chosen)
-    directories, more = options.split_sources(chosen["directories"], weights)
+    speaker = Console.of(chosen)
+    directories, more = arguments.split_sources(chosen["directories"], weights)
     if more:
         raise click.UsageError(f"Too many arguments: {more}.")
     request = Request(
@@ -41,7 +42,7 @@ def command(*, out: Path | None, weights: tuple[float, ...], **chosen: Any) -> N
         weights=weights,
         **{key: chosen[key] for key in (*options.PROOF, "adapter", "scale", "allow_noop", "base", "outtype")},
     )
-    work = settle(request, speaker.note)
+    work = prepare(request, speaker.note)
     lora, report = convert(work, out or request.folder / GGUF_NAME, request.outtype, speaker.note)
     if chosen["as_json"]:
         facts = {"base": base_facts(work.base), "lora": lora_facts(lora), "proofs": [report_facts(report)]}

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ollama_pack.cli import options
-from ollama_pack.cli.speech import print_json
+from ollama_pack.cli.output import print_json
 from ollama_pack.errors import one_line
 
 if TYPE_CHECKING:
-    from ollama_pack.comparing import Change, Difference
-    from ollama_pack.spectra import Spectrum
+    from ollama_pack.lora.diff import AdapterDiff, Change
+    from ollama_pack.lora.spectrum import Spectrum
+
 
 MOST_SHOWN = 20
 
@@ -23,7 +24,7 @@ MOST_SHOWN = 20
 @click.argument("second", metavar="B", type=options.PATH)
 @click.option("-v", "--verbose", is_flag=True, help="Show every module, not one line for each kind.")
 @options.as_json
-def command(*, first: Path, second: Path, verbose: bool, as_json: bool) -> None:
+def diff_command(*, first: Path, second: Path, verbose: bool, as_json: bool) -> None:
     """Compare two adapters, or two checkpoints: A before, B after.
 
     For each weight: the cosine between the two ΔW (1: the same direction), how large each is, and how many
@@ -34,13 +35,13 @@ def command(*, first: Path, second: Path, verbose: bool, as_json: bool) -> None:
     Example:
       ollama-pack diff ada-lovelace-lora/checkpoint-10 ada-lovelace-lora/checkpoint-20
     """
-    from ollama_pack.adapters import read_adapter
-    from ollama_pack.adapters.locate import home_of
-    from ollama_pack.adapters.tokenizer import read_tokenizer
-    from ollama_pack.comparing import compare
+    from ollama_pack.lora.diff import compare
+    from ollama_pack.lora.peft.directory import adapter_home
+    from ollama_pack.lora.peft.load import read_adapter
+    from ollama_pack.lora.peft.tokenizer import read_tokenizer
 
     adapters = [read_adapter(each, allow_noop=True) for each in (first, second)]
-    words = [read_tokenizer(home_of(each))[0] for each in (first, second)]
+    words = [read_tokenizer(adapter_home(each))[0] for each in (first, second)]
     found = compare(adapters[0], adapters[1], *words)
     if as_json:
         print_json("diff", facts_of(found))
@@ -49,11 +50,11 @@ def command(*, first: Path, second: Path, verbose: bool, as_json: bool) -> None:
         click.echo("The two are the same adapter.")
         return
     lines = _modules(found) if verbose else _kinds(found)
-    for line in (*lines, *_settings(found), *_tokens(found)):
+    for line in (*lines, *_changed_settings(found), *_changed_tokens(found)):
         click.echo(line)
 
 
-def _kinds(found: "Difference") -> Iterator[str]:
+def _kinds(found: "AdapterDiff") -> Iterator[str]:
     """Yield a line for each kind of module: the least, the middle and the largest cosine, and the sizes."""
     yield f"{'module':<14} {'weights':>7}  {'cosine':<20}  {'‖ΔW‖ A → B':<22}  {'directions A → B'}"
     kinds: dict[str, list[Change]] = {}
@@ -62,13 +63,15 @@ def _kinds(found: "Difference") -> Iterator[str]:
     for kind, changes in kinds.items():
         cosines = sorted(each.cosine for each in changes if each.cosine is not None)
         angle = f"{cosines[0]:.4f}…{cosines[-1]:.4f}" if cosines else "-"
-        sizes = [_middle([getattr(each, side) for each in changes]) for side in ("before", "after")]
+        sizes = [
+            _median_size_and_rank([getattr(each, side) for each in changes]) for side in ("before", "after")
+        ]
         norms = f"{sizes[0][0]} → {sizes[1][0]}"
         used = f"{sizes[0][1]} → {sizes[1][1]}"
         yield f"{one_line(kind):<14} {len(changes):>7}  {angle:<20}  {norms:<22}  {used}"
 
 
-def _middle(spectra: "list[Spectrum | None]") -> tuple[str, str]:
+def _median_size_and_rank(spectra: "list[Spectrum | None]") -> tuple[str, str]:
     """Return the median size, and the median number of directions; a dash where there is none."""
     there = [each for each in spectra if each is not None]
     if not there:
@@ -77,7 +80,7 @@ def _middle(spectra: "list[Spectrum | None]") -> tuple[str, str]:
     return f"{norms[len(norms) // 2]:.4g}", str(used[len(used) // 2])
 
 
-def _modules(found: "Difference") -> Iterator[str]:
+def _modules(found: "AdapterDiff") -> Iterator[str]:
     yield f"{'cosine':>8}  {'‖ΔW‖ A':>9}  {'‖ΔW‖ B':>9}  {'directions':>10}  module"
     for change in found.changes:
         angle = "-" if change.cosine is None else f"{change.cosine:.5f}"
@@ -87,19 +90,19 @@ def _modules(found: "Difference") -> Iterator[str]:
         yield f"{angle:>8}  {norms[0]:>9}  {norms[1]:>9}  {used:>10}  {one_line(change.module)}{shapes}"
 
 
-def _settings(found: "Difference") -> Iterator[str]:
+def _changed_settings(found: "AdapterDiff") -> Iterator[str]:
     if found.settings:
         yield ""
     for key, (before, after) in found.settings.items():
-        yield f"{one_line(key)}: {_short(before)} → {_short(after)}"
+        yield f"{one_line(key)}: {_short_value(before)} → {_short_value(after)}"
 
 
-def _short(value: Any) -> str:
+def _short_value(value: Any) -> str:
     text = one_line(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _tokens(found: "Difference") -> Iterator[str]:
+def _changed_tokens(found: "AdapterDiff") -> Iterator[str]:
     if found.tokens or found.special:
         yield ""
     for kind, (before, after) in found.special.items():
@@ -110,7 +113,7 @@ def _tokens(found: "Difference") -> Iterator[str]:
         yield f"and {len(found.tokens) - MOST_SHOWN} more tokens"
 
 
-def facts_of(found: "Difference") -> dict[str, Any]:
+def facts_of(found: "AdapterDiff") -> dict[str, Any]:
     """Return what differs."""
     return {
         "same": found.same,

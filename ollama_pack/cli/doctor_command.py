@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ollama_pack.cli import options
-from ollama_pack.cli.speech import STAGE_WIDTH, color, print_json
+from ollama_pack.cli.output import STAGE_WIDTH, color, print_json
 from ollama_pack.errors import DestinationError, printable
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @options.model_store
 @options.as_json
 @click.pass_context
-def command(ctx: click.Context, /, *, store: Path | None, as_json: bool) -> None:
+def doctor_command(ctx: click.Context, /, *, store: Path | None, as_json: bool) -> None:
     """Look at Ollama: which ways in are open, and which models with an adapter would not run.
 
     Nothing is changed and nothing is loaded. The exit code is 6 where no way in is open.
@@ -27,10 +27,10 @@ def command(ctx: click.Context, /, *, store: Path | None, as_json: bool) -> None
     Example:
       ollama-pack doctor
     """
-    from ollama_pack.destinations.places import places_from
     from ollama_pack.doctor.examine import examine
+    from ollama_pack.ollama.locations import locations_from
 
-    seen = examine(places_from(os.environ, store=store))
+    seen = examine(locations_from(os.environ, store=store))
     if as_json:
         print_json("doctor", checkup_facts(seen))
     else:

@@ -7,8 +7,8 @@ import click
 
 from ollama_pack.cli import options
 from ollama_pack.cli.base_view import is_base, show_base
-from ollama_pack.cli.run_view import explain, facts_of_run, show_run
-from ollama_pack.cli.speech import error_facts, print_json
+from ollama_pack.cli.inspect_view import explain, facts_of_run, show_run
+from ollama_pack.cli.output import error_facts, print_json
 
 
 @click.command("inspect")
@@ -25,7 +25,7 @@ from ollama_pack.cli.speech import error_facts, print_json
 @click.option("-v", "--verbose", is_flag=True, help="Show every file of every directory, and every module.")
 @options.as_json
 @click.pass_context
-def command(ctx: click.Context, /, *, directory: Path, **chosen: Any) -> None:
+def inspect_command(ctx: click.Context, /, *, directory: Path, **chosen: Any) -> None:
     """Show what the directory DIR holds, and whether it can be built; or what a base is.
 
     Every file is listed with what it is for, and whether a build uses it. Of pickles it is said what they
@@ -50,12 +50,12 @@ def command(ctx: click.Context, /, *, directory: Path, **chosen: Any) -> None:
     if is_base(directory):
         show_base(directory, store, as_json=as_json)
         return
-    from ollama_pack.pipeline import Request
-    from ollama_pack.surveying import survey
+    from ollama_pack.pipeline.request import Request
+    from ollama_pack.report.run import report_on_run
 
-    seen = survey(Request(directory=directory, **chosen))
+    seen = report_on_run(Request(directory=directory, **chosen))
     if report is not None:
-        from ollama_pack.reporting.page import write_report
+        from ollama_pack.report.html import write_report
 
         write_report(seen, report)
     if as_json:

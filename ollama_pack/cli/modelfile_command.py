@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ollama_pack.cli import options
-from ollama_pack.cli.speech import Speaker
+from ollama_pack.cli.output import Console
 
 
 @click.command("modelfile")
@@ -23,7 +23,9 @@ from ollama_pack.cli.speech import Speaker
     "--out", type=options.PATH, default=None, metavar="FILE", help="Write it there instead of printing it."
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
-def command(*, directory: Path, adapter_file: str, out: Path | None, quiet: bool, **chosen: Any) -> None:
+def modelfile_command(
+    *, directory: Path, adapter_file: str, out: Path | None, quiet: bool, **chosen: Any
+) -> None:
     """Print the Modelfile of the adapter in DIR.
 
     What its author wrote in DIR/Modelfile.txt is kept; FROM, ADAPTER and what the options
@@ -33,13 +35,18 @@ def command(*, directory: Path, adapter_file: str, out: Path | None, quiet: bool
     Example:
       ollama-pack modelfile ada-lovelace-lora/ --template chatml --system "You are Ada."
     """
-    from ollama_pack.modelfile import FILE_NAME, print_modelfile
-    from ollama_pack.pipeline import Request, render, settle, write_modelfile
+    from ollama_pack.modelfile import MODELFILE_NAME
+    from ollama_pack.modelfile.file import write_modelfile
+    from ollama_pack.modelfile.syntax import print_modelfile
+    from ollama_pack.pipeline.build import prepare, render_modelfile
+    from ollama_pack.pipeline.request import Request
 
     request = Request(directory=directory, out=out.parent if out else None, **chosen)
-    work = settle(request)
-    modelfile = render(request, work, adapter_file) if adapter_file else render(request, work)
+    work = prepare(request)
+    modelfile = (
+        render_modelfile(request, work, adapter_file) if adapter_file else render_modelfile(request, work)
+    )
     if out is None:
         click.echo(print_modelfile(modelfile), nl=False)
     else:
-        write_modelfile(modelfile, out, Speaker(quiet=quiet).note, author=request.home / FILE_NAME)
+        write_modelfile(modelfile, out, Console(quiet=quiet).note, author=request.home / MODELFILE_NAME)

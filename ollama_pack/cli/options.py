@@ -1,19 +1,19 @@
 """Options that several commands share, each named once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ollama_pack.errors import InputError
-from ollama_pack.request import MISMATCHES, MOST, OUTTYPES, WAYS
+from ollama_pack.pipeline.request import ACCEPTABLE_MISMATCHES, LARGEST_WEIGHT, OUTTYPES, VIA_CHOICES
 
 if TYPE_CHECKING:
-    from ollama_pack.names import ModelName
-    from ollama_pack.pipeline import Request
+    from ollama_pack.ollama.names import ModelName
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+
+CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
 
 
 class AnyPath(click.Path):
@@ -43,8 +43,8 @@ def split_pairs(
 def bounded(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
     """Return a number, or several, none of which is too large to multiply with, or no number at all."""
     for number in value if isinstance(value, tuple) else (value,):
-        if not abs(number) <= MOST:
-            raise click.BadParameter(f"{number:g} is no weight; {MOST:g} is the most, either way")
+        if not abs(number) <= LARGEST_WEIGHT:
+            raise click.BadParameter(f"{number:g} is no weight; {LARGEST_WEIGHT:g} is the most, either way")
     return value
 
 
@@ -55,10 +55,10 @@ def only_one(_ctx: click.Context, _param: click.Parameter, texts: Sequence[str])
     return texts[0] if texts else ""
 
 
-def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+def combine(*options: Callable[[Any], Any]) -> Callable[[CommandFunction], CommandFunction]:
     """Return one decorator that adds several options, in this order."""
 
-    def decorate(function: Command) -> Command:
+    def decorate(function: CommandFunction) -> CommandFunction:
         for option in reversed(options):
             function = option(function)
         return function
@@ -68,7 +68,7 @@ def together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
 
 def known_name(_ctx: click.Context, _param: click.Parameter, text: str) -> "ModelName":
     """Return the name of a model that should be there: no legal one is made up for it."""
-    from ollama_pack.names import parse_name
+    from ollama_pack.ollama.names import parse_name
 
     try:
         return parse_name(text)
@@ -88,7 +88,8 @@ sources = click.argument("arguments", metavar="DIR... [NAME]", nargs=-1, require
 name_option = click.option(
     "--name", "name_option", default="", help="What to call the model; from the directory if absent."
 )
-name = together(click.argument("name", metavar="[NAME]", required=False, default=""), name_option)
+
+name = combine(click.argument("name", metavar="[NAME]", required=False, default=""), name_option)
 adapter = click.option(
     "--adapter",
     multiple=True,
@@ -96,6 +97,7 @@ adapter = click.option(
     metavar="NAME",
     help="Which of several adapters in DIR; if absent the one at its top, or the only one.",
 )
+
 checkpoint = click.option(
     "--checkpoint",
     default=None,
@@ -103,14 +105,16 @@ checkpoint = click.option(
     metavar="N|latest|best|all",
     help="Build a checkpoint of DIR, as the tag checkpoint-N; all: each of them.",
 )
+
 load = click.option(
     "--load/--no-load",
     default=True,
     show_default=True,
     help="Have the daemon load the model, and compare its answers with its base's.",
 )
+
 allow_noop = click.option("--allow-noop", is_flag=True, help="Take an adapter that changes nothing.")
-scaling = together(
+scaling = combine(
     click.option(
         "--weight",
         "weights",
@@ -130,6 +134,7 @@ scaling = together(
     ),
     allow_noop,
 )
+
 base = click.option(
     "--base",
     default="",
@@ -138,14 +143,15 @@ base = click.option(
     "config.json. "
     "If absent: FROM in Modelfile.txt, else base_model_name_or_path.",
 )
+
 PROOF = ("strict", "base_mismatch_ok", "online")
 """What `proof` adds to what a command is given."""
 
-proof = together(
+proof = combine(
     click.option("--strict", is_flag=True, help="Refuse a base that may be another one than was trained on."),
     click.option(
         "--base-mismatch-ok",
-        type=click.Choice(MISMATCHES),
+        type=click.Choice(ACCEPTABLE_MISMATCHES),
         multiple=True,
         metavar="CODE",
         help="Take a base in spite of one disagreement, by its code; may be repeated.",
@@ -156,6 +162,7 @@ proof = together(
         help="Ask Hugging Face or Ollama's registry about a base that nothing here knows.",
     ),
 )
+
 outtype = click.option(
     "--outtype",
     type=click.Choice(OUTTYPES),
@@ -164,7 +171,8 @@ outtype = click.option(
     help="Type of the GGUF tensors; auto: the smallest that loses nothing; q8_0: f16 where rows are no "
     "multiple of 32.",
 )
-prompt = together(
+
+prompt = combine(
     click.option(
         "--template", default="", metavar="NAME|FILE", help="Prompt template; if absent the base's own."
     ),
@@ -191,12 +199,15 @@ def via(ways: Sequence[str], help_text: str) -> Callable[[Any], Any]:
 
 
 into = store_option("The Ollama model store; OLLAMA_MODELS if absent, else the user's own.")
-delivery = together(
-    via(WAYS, "How it gets in: created or pulled by the daemon, into the model store, or files only."), into
+delivery = combine(
+    via(VIA_CHOICES, "How it gets in: created or pulled by the daemon, into the model store, or files only."),
+    into,
 )
-registration = together(
-    via(WAYS[:-1], "How it gets in: created or pulled by the daemon, or into the model store."), into
+
+registration = combine(
+    via(VIA_CHOICES[:-1], "How it gets in: created or pulled by the daemon, or into the model store."), into
 )
+
 out = click.option(
     "--out",
     type=PATH,
@@ -204,94 +215,13 @@ out = click.option(
     metavar="DIR",
     help="Where the GGUF file and Modelfile.txt go; DIR itself if absent.",
 )
+
 model_store = store_option("An Ollama model store; the daemon's models if absent, where one answers.")
 model = click.argument("model", metavar="NAME", callback=known_name)
 quiet = click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
-speech = together(
+speech = combine(
     as_json,
     click.option("-v", "--verbose", is_flag=True, help="Say more."),
     quiet,
 )
-
-
-def require_store_is_used(via: str, store: Path | None) -> None:
-    """Require that the way in goes into a store, where one is named.
-
-    Raises:
-        click.UsageError: the daemon would put the model elsewhere, without a word.
-    """
-    if store is not None and via in ("create", "pull"):
-        raise click.UsageError(f"--via {via} goes into the daemon's own store; --store needs --via store.")
-
-
-def one_name(argument: str, option: str) -> str:
-    """Return the name that is given as an argument or as an option.
-
-    Raises:
-        click.UsageError: both are given, and differ.
-    """
-    if argument and option and argument != option:
-        raise click.UsageError(f"Two names are given: {argument} and --name {option}.")
-    return argument or option
-
-
-def split_sources(arguments: Sequence[str], weights: Sequence[float]) -> tuple[Sequence[Path], str]:
-    """Return the directories, one for each weight and one at least, and the name behind them.
-
-    Raises:
-        click.UsageError: there are too few directories for the weights, or too many arguments.
-    """
-    count = max(1, len(weights))
-    if len(arguments) < count:
-        raise click.UsageError(f"{count} weights need {count} directories; {len(arguments)} is given.")
-    directories, rest = [Path(each) for each in arguments[:count]], arguments[count:]
-    first = Path(rest[0]) if rest else Path()
-    if rest and first.is_dir() and (len(rest) > 1 or len(first.parts) > 1 or is_adapter(first)):
-        raise click.UsageError(
-            f"To build the sum of several adapters, give each its weight: --weight 1 for {rest[0]} as it is."
-        )
-    if len(rest) > 1:
-        raise click.UsageError(f"Too many arguments: {', '.join(map(str, rest[1:]))}.")
-    return directories, rest[0] if rest else ""
-
-
-def is_adapter(directory: Path) -> bool:
-    """Return whether an adapter lies at the top of a directory."""
-    from ollama_pack.adapters import CONFIG_FILE
-
-    return (directory / CONFIG_FILE).is_file()
-
-
-def request_from(chosen: Mapping[str, Any]) -> "Request":
-    """Return what the pipeline is asked for, from the options of `build`.
-
-    Raises:
-        click.UsageError: what is given does not go together.
-    """
-    from ollama_pack.pipeline import Request
-
-    if chosen.get("checkpoint") and chosen["weights"]:
-        raise click.UsageError("--checkpoint is of one run; name the directories of checkpoints to sum them.")
-    directories, name = split_sources(chosen["arguments"], chosen["weights"])
-    require_store_is_used(chosen["via"], chosen["store"])
-    return Request(
-        directory=directories[0],
-        others=tuple(directories[1:]),
-        weights=chosen["weights"],
-        scale=chosen["scale"],
-        adapter=chosen["adapter"],
-        allow_noop=chosen["allow_noop"],
-        load=chosen["load"],
-        merge=chosen["merge"],
-        name=one_name(name, chosen["name_option"]),
-        base=chosen["base"],
-        via=chosen["via"],
-        template=chosen["template"],
-        system=chosen["system"],
-        parameters=chosen["parameters"],
-        outtype=chosen["outtype"],
-        out=chosen["out"],
-        store=chosen["store"],
-        **{key: chosen[key] for key in PROOF},
-    )

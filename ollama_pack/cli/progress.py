@@ -10,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+
 SHORTEST = 10_000_000
 """Steps of fewer bytes are over before anybody wonders."""
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from ollama_pack.cli import options
+from ollama_pack.cli import arguments, options
 from ollama_pack.cli.build_command import next_commands
-from ollama_pack.cli.documents import receipt_facts
-from ollama_pack.cli.speech import Speaker, print_json
+from ollama_pack.cli.json_output import receipt_facts
+from ollama_pack.cli.output import Console, print_json
 
 REGISTER = ("via", "store", "load", "allow_noop")
 
@@ -21,7 +21,7 @@ REGISTER = ("via", "store", "load", "allow_noop")
 @options.proof
 @options.allow_noop
 @options.speech
-def command(*, directory: Path, name: str, name_option: str, **chosen: Any) -> None:
+def register_command(*, directory: Path, name: str, name_option: str, **chosen: Any) -> None:
     """Put what a build left in the folder DIR into Ollama.
 
     DIR holds Modelfile.txt and the GGUF LoRA file its ADAPTER line names. Nothing is
@@ -32,13 +32,14 @@ def command(*, directory: Path, name: str, name_option: str, **chosen: Any) -> N
       ollama-pack build ada-lovelace-lora/ --via folder --out release/
       ollama-pack register release/ ada-lovelace
     """
-    from ollama_pack.pipeline import Request, register
+    from ollama_pack.pipeline.build import register
+    from ollama_pack.pipeline.request import Request
 
-    options.require_store_is_used(chosen["via"], chosen["store"])
-    speaker = Speaker.of(chosen)
+    arguments.require_store_is_used(chosen["via"], chosen["store"])
+    speaker = Console.of(chosen)
     request = Request(
         directory=directory,
-        name=options.one_name(name, name_option),
+        name=arguments.one_name(name, name_option),
         **{key: chosen[key] for key in (*REGISTER, *options.PROOF)},
     )
     receipt = register(request, speaker.note, speaker.progress)

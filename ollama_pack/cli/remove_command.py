@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from ollama_pack.cli import options
-from ollama_pack.cli.speech import Speaker, print_json
+from ollama_pack.cli.output import Console, print_json
 
 if TYPE_CHECKING:
-    from ollama_pack.names import ModelName
+    from ollama_pack.ollama.names import ModelName
 
 
 @click.command("remove")
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @options.model_store
 @options.as_json
 @options.quiet
-def command(*, model: "ModelName", store: Path | None, as_json: bool, quiet: bool) -> None:
+def remove_command(*, model: "ModelName", store: Path | None, as_json: bool, quiet: bool) -> None:
     """Remove the model NAME and its earlier versions; its base stays.
 
     A model without an adapter was not made by ollama-pack, and is refused.
@@ -27,16 +27,16 @@ def command(*, model: "ModelName", store: Path | None, as_json: bool, quiet: boo
     Example:
       ollama-pack remove ada-lovelace
     """
-    from ollama_pack.destinations.history import remove
-    from ollama_pack.destinations.models import models_at
-    from ollama_pack.destinations.places import places_from
+    from ollama_pack.deliver.history import remove_model
+    from ollama_pack.ollama.locations import locations_from
+    from ollama_pack.ollama.models import models_at
 
-    with models_at(places_from(os.environ, store=store), model) as models:
-        gone, left = remove(models, model)
+    with models_at(locations_from(os.environ, store=store), model) as models:
+        gone, left = remove_model(models, model)
     if as_json:
         print_json("remove", {"removed": list(map(str, gone)), "left": list(map(str, left))})
         return
-    speaker = Speaker(quiet=quiet)
+    speaker = Console(quiet=quiet)
     for each in gone:
         click.echo(each)
     for each in left:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from ollama_pack.cli import options
-from ollama_pack.cli.speech import Speaker, print_json
-from ollama_pack.cli.versions_command import entry_facts
+from ollama_pack.cli.output import Console, print_json
+from ollama_pack.cli.versions_command import version_json
 
 if TYPE_CHECKING:
-    from ollama_pack.names import ModelName
+    from ollama_pack.ollama.names import ModelName
 
 
 @click.command("rollback")
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 @options.model_store
 @options.as_json
 @options.quiet
-def command(*, model: "ModelName", version: str, store: Path | None, as_json: bool, quiet: bool) -> None:
+def rollback_command(
+    *, model: "ModelName", version: str, store: Path | None, as_json: bool, quiet: bool
+) -> None:
     """Give the model NAME back to an earlier version, the latest if none is named.
 
     VERSION is the beginning of its digest, as `ollama-pack versions` shows it. The model as
@@ -31,17 +33,17 @@ def command(*, model: "ModelName", version: str, store: Path | None, as_json: bo
       ollama-pack rollback ada-lovelace
       ollama-pack rollback ada-lovelace 1a2b3c4d
     """
-    from ollama_pack.destinations.history import roll_back
-    from ollama_pack.destinations.models import models_at
-    from ollama_pack.destinations.places import places_from
+    from ollama_pack.deliver.history import rollback
+    from ollama_pack.ollama.locations import locations_from
+    from ollama_pack.ollama.models import models_at
 
-    with models_at(places_from(os.environ, store=store), model) as models:
-        current, earlier = roll_back(models, model, version)
+    with models_at(locations_from(os.environ, store=store), model) as models:
+        current, earlier = rollback(models, model, version)
     if as_json:
-        kept = [entry_facts("kept", earlier)] if earlier else []
-        print_json("rollback", {"versions": [entry_facts("current", current), *kept]})
+        kept = [version_json("kept", earlier)] if earlier else []
+        print_json("rollback", {"versions": [version_json("current", current), *kept]})
         return
-    speaker = Speaker(quiet=quiet)
+    speaker = Console(quiet=quiet)
     speaker.note("rollback", f"{current.name} is {current.digest[:12]} again")
     if earlier:
         speaker.note("kept", f"{earlier.digest[:12]} as {earlier.name}")

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ollama_pack.cli import options
-from ollama_pack.cli.speech import Speaker, print_json
+from ollama_pack.cli.output import Console, print_json
 
 if TYPE_CHECKING:
-    from ollama_pack.destinations.history import Entry
-    from ollama_pack.names import ModelName
+    from ollama_pack.ollama.models import InstalledModel
+    from ollama_pack.ollama.names import ModelName
 
 
 @click.command("versions")
 @options.model
 @options.model_store
 @options.as_json
-def command(*, model: "ModelName", store: Path | None, as_json: bool) -> None:
+def versions_command(*, model: "ModelName", store: Path | None, as_json: bool) -> None:
     """List the model NAME and its earlier versions, the latest first.
 
     A build that replaces a model keeps the one that was there, three at most. Each is a
@@ -29,27 +29,27 @@ def command(*, model: "ModelName", store: Path | None, as_json: bool) -> None:
       ollama-pack versions ada-lovelace
       ollama-pack rollback ada-lovelace
     """
-    from ollama_pack.destinations.history import no_model, past
-    from ollama_pack.destinations.models import models_at
-    from ollama_pack.destinations.places import places_from
+    from ollama_pack.deliver.history import current_and_versions
+    from ollama_pack.ollama.locations import locations_from
+    from ollama_pack.ollama.models import models_at, no_such_model
 
-    with models_at(places_from(os.environ, store=store), model) as models:
-        current, earlier = past(models, model)
+    with models_at(locations_from(os.environ, store=store), model) as models:
+        current, earlier = current_and_versions(models, model)
         if current is None and not earlier:
-            raise no_model(models, model)
+            raise no_such_model(models, model)
     rows = [*([("current", current)] if current else []), *(("kept", entry) for entry in earlier)]
     if as_json:
-        print_json("versions", {"versions": [entry_facts(state, entry) for state, entry in rows]})
+        print_json("versions", {"versions": [version_json(state, entry) for state, entry in rows]})
         return
     for state, entry in rows:
         when = entry.changed.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         click.echo(f"{state:<8}  {entry.digest[:12]}  {when}  {entry.name}")
     if current is None:
         back = f"ollama-pack rollback {model}{models.option}"
-        Speaker().note("note", f"{model} itself is gone: {back}  brings the latest back")
+        Console().note("note", f"{model} itself is gone: {back}  brings the latest back")
 
 
-def entry_facts(state: str, entry: "Entry") -> dict[str, Any]:
+def version_json(state: str, entry: "InstalledModel") -> dict[str, Any]:
     """Return what a version is; `state` is ``current`` or ``kept``."""
     return {
         "name": str(entry.name),

@@ -1,1 +1,1 @@
-"""LOOK  An Ollama → what it can take, and what is wrong with it."""
+"""What ``doctor`` knows about an Ollama: which deliveries work, and which models would not run."""

@@ -6,15 +6,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ollama_pack.destinations.address import is_near, may_answer
-from ollama_pack.destinations.create import surely_refuses
-from ollama_pack.destinations.daemon import Daemon
-from ollama_pack.destinations.generations import GENERATIONS, LLAMA_SERVER_FROM, parse_version
-from ollama_pack.destinations.manifests import is_closed, is_store
-from ollama_pack.destinations.places import Places, as_owner, can_take, store_of
-from ollama_pack.doctor.findings import PROBLEM, WARNING, Checkup, Finding, WayIn
-from ollama_pack.doctor.store import look_into
+from ollama_pack.deliver.create import surely_refuses
+from ollama_pack.doctor.findings import MINOR, PROBLEM, Checkup, Finding, WayIn
+from ollama_pack.doctor.store_scan import look_into
 from ollama_pack.errors import DestinationError
+from ollama_pack.ollama.address import is_near, may_answer
+from ollama_pack.ollama.daemon import Daemon
+from ollama_pack.ollama.locations import OllamaLocations, is_writable, store_of, sudo_prefix
+from ollama_pack.ollama.store_layout import is_closed, is_store
+from ollama_pack.ollama.versions import GENERATIONS, LLAMA_SERVER_FROM, parse_version
 
 LITTLE_ROOM = 1_000_000_000
 """Bytes of free disk below which a build may not find room."""
@@ -22,7 +22,7 @@ LITTLE_ROOM = 1_000_000_000
 RESTART = "its log says why; ollama serve anew may help"
 
 
-def examine(places: Places) -> Checkup:
+def examine(places: OllamaLocations) -> Checkup:
     """Look at the daemon and the stores of this machine."""
     seen = Checkup(places.address, runner=find_runner())
     own: Path | None = None
@@ -39,13 +39,13 @@ def examine(places: Places) -> Checkup:
                 seen.findings.append(Finding(PROBLEM, f"Ollama {seen.version}", error.clause, RESTART))
     for path in dict.fromkeys([*([own] if own else []), *places.stores]):
         if is_closed(path) and path != own:
-            level = PROBLEM if places.named else WARNING
+            level = PROBLEM if places.named else MINOR
             seen.findings.append(
                 Finding(
                     level,
                     str(path),
                     "it may not be read by you",
-                    f"{as_owner(path)} ollama-pack doctor; ollama serve reads it",
+                    f"{sudo_prefix(path)} ollama-pack doctor; ollama serve reads it",
                 )
             )
         elif is_store(path):
@@ -53,7 +53,7 @@ def examine(places: Places) -> Checkup:
             store, findings = look_into(path, seen.version, named)
             seen.stores.append(store)
             seen.findings += findings
-    seen.ways = list(_ways(seen, places, refuses=refuses))
+    seen.ways = list(_delivery_checks(seen, places, refuses=refuses))
     seen.findings += _around(seen, own)
     seen.findings.sort(key=lambda finding: finding.level != PROBLEM)
     return seen
@@ -74,7 +74,7 @@ def find_runner(program: str = "") -> Path | None:
     return next((path for place in places if (path := (place / name).resolve()).is_file()), None)
 
 
-def _ways(seen: Checkup, places: Places, *, refuses: bool) -> Iterator[WayIn]:
+def _delivery_checks(seen: Checkup, places: OllamaLocations, *, refuses: bool) -> Iterator[WayIn]:
     near = is_near(seen.address)
     if not seen.version:
         yield WayIn("create", open=False, why=seen.trouble)
@@ -87,7 +87,7 @@ def _ways(seen: Checkup, places: Places, *, refuses: bool) -> Iterator[WayIn]:
             "pull", near, "the daemon is on this machine" if near else "the daemon is on another machine"
         )
     there = next((store.path for store in seen.stores if store.writable), None)
-    new = next((path for path in places.stores if can_take(path)), None)
+    new = next((path for path in places.stores if is_writable(path)), None)
     if there:
         yield WayIn("store", open=True, why=f"{there} can be written")
     elif new and not new.is_dir():
@@ -100,7 +100,7 @@ def _around(seen: Checkup, own: Path | None) -> Iterator[Finding]:
     """Yield what is wrong around the models: daemon, disk, runner."""
     version = parse_version(seen.version)
     if not seen.version:
-        yield Finding(WARNING, seen.address, seen.trouble, "ollama serve, or OLLAMA_HOST=HOST:PORT")
+        yield Finding(MINOR, seen.address, seen.trouble, "ollama serve, or OLLAMA_HOST=HOST:PORT")
     elif version is not None and version < GENERATIONS[0].first:
         yield Finding(PROBLEM, f"Ollama {seen.version}", "it knows no adapters in GGUF", "update Ollama")
     if not any(way.open for way in seen.ways):
@@ -108,10 +108,10 @@ def _around(seen: Checkup, own: Path | None) -> Iterator[Finding]:
     for store in seen.stores:
         if store.free < LITTLE_ROOM:
             room = f"{store.free / 1e6:.0f} MB are free on its disk"
-            yield Finding(WARNING, str(store.path), room, "free some space, or OLLAMA_MODELS on another disk")
+            yield Finding(MINOR, str(store.path), room, "free some space, or OLLAMA_MODELS on another disk")
         if not store.writable and store.path != own:
             yield Finding(
-                WARNING,
+                MINOR,
                 str(store.path),
                 "it cannot be written",
                 "with ollama serve, --via create or --via pull lets the daemon write",

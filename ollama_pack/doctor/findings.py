@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PROBLEM, WARNING = "problem", "warning"
+PROBLEM, MINOR = "problem", "warning"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,30 +10,5 @@ comment only ever starts a line, a value ends with its line unless quoted, quote
 end, nothing is escaped, and characters that cannot be printed are dropped.
 """
 
-from ollama_pack.modelfile.editing import with_command, without_command, without_comment
-from ollama_pack.modelfile.parameters import ParameterValue, fault, misfit
-from ollama_pack.modelfile.quoting import decode, quoted
-from ollama_pack.modelfile.reading import parameters, parse, warnings
-from ollama_pack.modelfile.syntax import Command, Entry, Modelfile, print_modelfile
-
-FILE_NAME = "Modelfile.txt"
+MODELFILE_NAME = "Modelfile.txt"
 """What the file is called in an adapter directory and in the folder of a build."""
-
-__all__ = [
-    "FILE_NAME",
-    "Command",
-    "Entry",
-    "Modelfile",
-    "ParameterValue",
-    "decode",
-    "fault",
-    "misfit",
-    "parameters",
-    "parse",
-    "print_modelfile",
-    "quoted",
-    "warnings",
-    "with_command",
-    "without_command",
-    "without_comment",
-]

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from ollama_pack.errors import InputError
+from ollama_pack.modelfile.parser import command_fault, parse
 from ollama_pack.modelfile.quoting import quoted
-from ollama_pack.modelfile.reading import command_fault, parse
-from ollama_pack.modelfile.syntax import COMMANDS, ROLES, Command, Entry, Modelfile, print_modelfile
+from ollama_pack.modelfile.syntax import MODELFILE_COMMANDS, ROLES, Command, Line, Modelfile, print_modelfile
 
 
 def with_command(modelfile: Modelfile, name: str, value: str, *, key: str = "") -> Modelfile:
@@ -13,7 +13,7 @@ def with_command(modelfile: Modelfile, name: str, value: str, *, key: str = "") 
 
     A command that counts once replaces the last one of its kind where it stands, and the earlier ones
     go. LICENSE, MESSAGE and ``PARAMETER stop`` accumulate: they are added unless they are there. A new
-    command goes behind the last one that `COMMANDS` puts before it, so ADAPTER follows FROM.
+    command goes behind the last one that `MODELFILE_COMMANDS` puts before it, so ADAPTER follows FROM.
 
     Args:
         modelfile: what to change.
@@ -33,9 +33,9 @@ def with_command(modelfile: Modelfile, name: str, value: str, *, key: str = "") 
     if name in ("LICENSE", "MESSAGE") or (name, key) == ("PARAMETER", "stop"):
         if value in modelfile.values(name, key):
             return modelfile
-        return _inserted(modelfile, name, Entry(f"{label} ", body, ""))
+        return _inserted(modelfile, name, Line(f"{label} ", body, ""))
     if not found:
-        return _inserted(modelfile, name, Entry(f"{label} ", body, ""))
+        return _inserted(modelfile, name, Line(f"{label} ", body, ""))
     if modelfile.value(name, key) != value:
         entries[found[-1]] = replace(entries[found[-1]], body=body)
     return _joined(modelfile, [entry for place, entry in enumerate(entries) if place not in found[:-1]])
@@ -57,8 +57,8 @@ def without_comment(modelfile: Modelfile, line: str) -> Modelfile:
 
 
 def _check(command: Command, label: str) -> None:
-    if command.name not in COMMANDS:
-        raise InputError(f"There is no command {command.name}; there are {', '.join(COMMANDS)}.")
+    if command.name not in MODELFILE_COMMANDS:
+        raise InputError(f"There is no command {command.name}; there are {', '.join(MODELFILE_COMMANDS)}.")
     if command.name == "MESSAGE" and command.key not in ROLES:
         raise InputError(f"There is no role {command.key!r}; there are {', '.join(ROLES)}.", where=label)
     if what := command_fault(command):
@@ -73,7 +73,7 @@ def _places(modelfile: Modelfile, name: str, key: str) -> list[int]:
     ]
 
 
-def _inserted(modelfile: Modelfile, name: str, new: Entry) -> Modelfile:
+def _inserted(modelfile: Modelfile, name: str, new: Line) -> Modelfile:
     entries = list(modelfile.entries)
     newline = next((entry.end for entry in entries if entry.end), "\n")
     place = _place_for(entries, name)
@@ -85,8 +85,8 @@ def _inserted(modelfile: Modelfile, name: str, new: Entry) -> Modelfile:
     return _joined(modelfile, entries)
 
 
-def _place_for(entries: list[Entry], name: str) -> int:
-    before = COMMANDS[: COMMANDS.index(name) + 1]
+def _place_for(entries: list[Line], name: str) -> int:
+    before = MODELFILE_COMMANDS[: MODELFILE_COMMANDS.index(name) + 1]
     commands = [place for place, entry in enumerate(entries) if entry.command]
     behind = [place for place in commands if (found := entries[place].command) and found.name in before]
     if behind:
@@ -99,7 +99,7 @@ def _place_for(entries: list[Entry], name: str) -> int:
     return place
 
 
-def _joined(modelfile: Modelfile, entries: list[Entry]) -> Modelfile:
+def _joined(modelfile: Modelfile, entries: list[Line]) -> Modelfile:
     if tuple(entries) == modelfile.entries:
         return modelfile
     return parse(print_modelfile(replace(modelfile, entries=tuple(entries))), where=modelfile.where)

@@ -12,9 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 ParameterValue = int | float | bool | str | list[str]
-
 INTEGER, FLOAT, BOOLEAN, TEXTS, IGNORED = "integer", "number", "boolean", "text", "ignored"
-
 PARAMETERS: Mapping[str, str] = MappingProxyType(
     {
         "num_keep": INTEGER,
@@ -58,10 +56,10 @@ _LARGEST = 2**63 - 1
 _DIGITS_OF_INT64 = 19
 
 
-def fault(key: str, text: str) -> str:
+def text_error(key: str, text: str) -> str:
     """Return what is wrong with ``PARAMETER key text``, or an empty string."""
     if key not in PARAMETERS:
-        return f"unknown parameter {key!r}{_meant(key)}"
+        return f"unknown parameter {key!r}{_did_you_mean(key)}"
     kind = PARAMETERS[key]
     if kind == INTEGER and _integer(text) is None:
         return f"{key} wants a whole number, not {text!r}"
@@ -75,7 +73,7 @@ def fault(key: str, text: str) -> str:
 def typed(key: str, text: str) -> int | float | bool | str:
     """Return the value as Ollama stores it; a number is the shortest one with the same float32.
 
-    `fault` must have found nothing in it.
+    `text_error` must have found nothing in it.
     """
     kind = PARAMETERS[key]
     number = _integer(text) if kind == INTEGER else _float32(text) if kind == FLOAT else None
@@ -84,13 +82,13 @@ def typed(key: str, text: str) -> int | float | bool | str:
     return text in _TRUE if kind == BOOLEAN else text
 
 
-def misfit(key: str, value: object) -> str:
+def value_error(key: str, value: object) -> str:
     """Return what is wrong with a parameter as the API takes it, or an empty string.
 
     A daemon checks none of them when a model is made, and answers every request with an error afterwards.
     """
     if key not in PARAMETERS:
-        return f"unknown parameter {key!r}{_meant(key)}"
+        return f"unknown parameter {key!r}{_did_you_mean(key)}"
     whole = isinstance(value, int) and not isinstance(value, bool)
     fits = {
         INTEGER: whole and isinstance(value, int) and -_LARGEST - 1 <= value <= _LARGEST,
@@ -104,7 +102,7 @@ def misfit(key: str, value: object) -> str:
     return "" if fits[kind] else f"{key} wants {wants[kind]}, not {value!r}"
 
 
-def _meant(key: str) -> str:
+def _did_you_mean(key: str) -> str:
     near = difflib.get_close_matches(key.lower(), PARAMETERS, n=1)
     if not near:
         return f" (there are {', '.join(name for name, kind in PARAMETERS.items() if kind != IGNORED)})"

@@ -4,12 +4,11 @@ import codecs
 import re
 import unicodedata
 
-from ollama_pack.errors import InputError, UnsupportedError, listing
+from ollama_pack.errors import InputError, UnsupportedError, bullet_list
 
 BLANKS = " \t\r\n"
 TRIPLE, SINGLE = '"""', '"'
-LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
-
+LINE_PATTERN = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
@@ -86,11 +85,11 @@ def quoted(value: str, where: str = "") -> str:
     several = "\n" in value or "\r" in value
     for quote in ("", TRIPLE, SINGLE) if several else ("", SINGLE, TRIPLE):
         spelling = f"{quote}{value}{quote}"
-        lines = LINE.findall(spelling)
+        lines = LINE_PATTERN.findall(spelling)
         if read_value(lines, 0, 0) == (spelling, value, len(lines)):
             return spelling
     raise UnsupportedError(
-        listing("A Modelfile cannot carry this text:", _obstacles(value)),
+        bullet_list("A Modelfile cannot carry this text:", _obstacles(value)),
         where=where,
         hint="remove these characters from the text; Ollama has no way to escape them",
     )
@@ -112,7 +111,7 @@ def _survives(character: str) -> bool:
 
 def _obstacles(value: str) -> list[str]:
     problems = []
-    for number, line in enumerate(LINE.findall(value), start=1):
+    for number, line in enumerate(LINE_PATTERN.findall(value), start=1):
         problems += [f"line {number}: Ollama drops {name_of(character)}" for character in dropped(line)]
         if line.rstrip(BLANKS).endswith(TRIPLE):
             problems.append(f'line {number}: it ends with """, which would end the text there')

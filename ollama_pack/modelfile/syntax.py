@@ -5,9 +5,9 @@ import re
 from dataclasses import dataclass
 
 from ollama_pack.errors import InputError
-from ollama_pack.modelfile.quoting import LINE, kept, read_value
+from ollama_pack.modelfile.quoting import LINE_PATTERN, kept, read_value
 
-COMMANDS = (
+MODELFILE_COMMANDS = (
     "FROM",
     "ADAPTER",
     "DRAFT",
@@ -23,9 +23,8 @@ COMMANDS = (
 """All there are, in the order this package writes them."""
 
 ROLES = ("system", "user", "assistant")
-
 _NAME = re.compile(r"[ \t]*([^ \t][A-Za-z]*)([ \t]?)")
-_KEYS = {"PARAMETER": re.compile(r"([A-Za-z0-9_]*)[ \t]"), "MESSAGE": re.compile(r"([A-Za-z]*)[ \t]")}
+_KEY_PATTERNS = {"PARAMETER": re.compile(r"([A-Za-z0-9_]*)[ \t]"), "MESSAGE": re.compile(r"([A-Za-z]*)[ \t]")}
 _BLANK = re.compile(r"[ \t]*")
 
 
@@ -47,7 +46,7 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Line:
     """A command as it is written, or one blank or comment line.
 
     Attributes:
@@ -77,7 +76,7 @@ class Modelfile:
         where: what error messages call it.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[Line, ...]
     where: str
 
     @property
@@ -107,36 +106,36 @@ def print_modelfile(modelfile: Modelfile) -> str:
     return "".join(entry.text for entry in modelfile.entries)
 
 
-def read_entries(text: str, where: str) -> tuple[Entry, ...]:
+def read_entries(text: str, where: str) -> tuple[Line, ...]:
     """Cut `text` into entries whose texts, joined, are `text`.
 
     Raises:
         InputError: it is no Modelfile; the message names the line.
     """
-    lines = LINE.findall(text)
-    entries: list[Entry] = []
+    lines = LINE_PATTERN.findall(text)
+    entries: list[Line] = []
     at = 0
     while at < len(lines):
         content = lines[at].rstrip("\r\n")
         if content.strip(" \t") and not content.lstrip(" \t").startswith("#"):
             entry, used = _read_command(lines, at, f"{where}, line {at + 1}")
         else:
-            entry, used = Entry(content, "", lines[at][len(content) :]), 1
+            entry, used = Line(content, "", lines[at][len(content) :]), 1
         entries.append(entry)
         at += used
     return tuple(entries)
 
 
-def nearest(word: str, names: tuple[str, ...]) -> str:
+def closest_word(word: str, names: tuple[str, ...]) -> str:
     """Return the name most like `word`, or an empty string."""
     return next(iter(difflib.get_close_matches(word, names, n=1, cutoff=0.5)), "")
 
 
-def _read_command(lines: list[str], at: int, where: str) -> tuple[Entry, int]:
+def _read_command(lines: list[str], at: int, where: str) -> tuple[Line, int]:
     content = lines[at].rstrip("\r\n")
     name, after = _read_name(content, where)
     key = ""
-    if name in _KEYS:
+    if name in _KEY_PATTERNS:
         key, after = _read_key(name, content, after, where)
     blanks = _BLANK.match(content, after)
     start = blanks.end() if blanks else after
@@ -150,33 +149,33 @@ def _read_command(lines: list[str], at: int, where: str) -> tuple[Entry, int]:
     body, read, used = value
     last = lines[at + used - 1]
     end = last[len(last.rstrip("\r\n")) :]
-    return Entry(content[:start], body, end, Command(name, key, read, at + 1)), used
+    return Line(content[:start], body, end, Command(name, key, read, at + 1)), used
 
 
 def _read_name(content: str, where: str) -> tuple[str, int]:
     found = _NAME.match(content)
     word = kept(found[1]) if found else ""
     name = word.upper()
-    if found and found[2] and word.isascii() and name in COMMANDS:
+    if found and found[2] and word.isascii() and name in MODELFILE_COMMANDS:
         return name, found.end()
-    if found and name in COMMANDS and found.end() == len(content):
+    if found and name in MODELFILE_COMMANDS and found.end() == len(content):
         raise InputError(
             f"{name} has no value on its line.", where=where, hint=f"{name} and a space, then the value"
         )
     shown = content.strip(" \t").partition(" ")[0]
-    near = nearest(shown.upper(), COMMANDS)
+    near = closest_word(shown.upper(), MODELFILE_COMMANDS)
     raise InputError(
-        f"{shown[:40]!r} is no command; a line starts with {', '.join(COMMANDS)} or #.",
+        f"{shown[:40]!r} is no command; a line starts with {', '.join(MODELFILE_COMMANDS)} or #.",
         where=where,
         hint=f"did you mean {near}?" if near else 'put """ around a text of several lines',
     )
 
 
 def _read_key(name: str, content: str, after: int, where: str) -> tuple[str, int]:
-    found = _KEYS[name].match(content, after)
+    found = _KEY_PATTERNS[name].match(content, after)
     key = found[1] if found else content[after:].strip(" \t")
     if name == "MESSAGE" and (found is None or key not in ROLES):
-        near = nearest(key.lower(), ROLES)
+        near = closest_word(key.lower(), ROLES)
         raise InputError(
             f"{key[:40]!r} is no role; a MESSAGE is from {', '.join(ROLES)}, in lower case after one space.",
             where=where,

@@ -6,7 +6,7 @@ import pytest
 from recipes import write_adapter
 from terminal import NOBODY
 
-from ollama_pack.bases.catalog import read_base_by_name
+from ollama_pack.base.catalog import read_base_by_name
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from typing import Any
 from click.testing import CliRunner
 
 import ollama_pack
-from ollama_pack.cli import main
+from ollama_pack.cli.app import main
 
 # Before click 8.2 the two streams were one unless asked.
 RUNNER = CliRunner(**({"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}))

@@ -3,8 +3,8 @@
 import pytest
 from terminal import run
 
-from ollama_pack.archs import ARCHS
-from ollama_pack.archs.proved import proofs_of
+from ollama_pack.arch.evidence import evidence_of
+from ollama_pack.arch.table import ARCHS
 
 
 def test_lists_all():
@@ -15,7 +15,7 @@ def test_lists_all():
     for arch, line in zip(ARCHS, ran.stdout.splitlines(), strict=True):
         name, way, date, *classes = line.split()
         assert [name, *classes] == [arch.name, *", ".join(arch.classes).split()]
-        assert (way, date) in {(proof.way, proof.date) for proof in proofs_of(arch.name)}
+        assert (way, date) in {(proof.way, proof.date) for proof in evidence_of(arch.name)}
 
 
 @pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
@@ -26,7 +26,7 @@ def test_one(arch):
     assert [line.split()[:2] for line in modules.splitlines()] == [
         [weight.module, weight.tensor] for weight in arch.weights
     ]
-    assert [text.split()[2] for text in proved] == [proof.model for proof in proofs_of(arch.name)]
+    assert [text.split()[2] for text in proved] == [proof.model for proof in evidence_of(arch.name)]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from terminal import run
 
-from ollama_pack.archs import ARCHS
-from ollama_pack.bases.catalog import load_catalog
+from ollama_pack.arch.table import ARCHS
+from ollama_pack.base.catalog import load_catalog
 from ollama_pack.cli.bases_command import builds
 
 

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 from terminal import add_base, blob_in, layers_of, model_in, run, spawn
-from test_pickles import Exploit
+from test_pickle_scan import Exploit
 from training_run import STATE, write_run
 
 

@@ -4,7 +4,7 @@ import pytest
 from recipes import read_numbers
 from terminal import run, tree
 
-from ollama_pack.gguf_io.read import read_gguf
+from ollama_pack.gguf.reader import read_gguf
 
 
 def test_into_the_directory(ada, tiny_gguf, models):

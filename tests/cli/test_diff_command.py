@@ -7,7 +7,7 @@ import pytest
 from terminal import run
 from training_run import write_run
 
-from ollama_pack.safetensors_io import read_safetensors
+from ollama_pack.lora.peft.safetensors_header import read_safetensors
 
 
 @pytest.fixture

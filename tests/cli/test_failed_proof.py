@@ -2,12 +2,12 @@
 
 from terminal import run, tree
 
-from ollama_pack.gguf_io import write
+from ollama_pack.lora import export
 
 
 def test_failed_proof(ada, tiny_gguf, tmp_path, monkeypatch):
     """A file whose numbers are not the adapter's is told with figure and limit, and never appears."""
-    honest = write.cast_tensor
+    honest = export.cast_tensor
 
     def corrupt(file, tensor, outtype):
         numbers = honest(file, tensor, outtype).copy()
@@ -15,7 +15,7 @@ def test_failed_proof(ada, tiny_gguf, tmp_path, monkeypatch):
             numbers[-1, -1] += 0.01
         return numbers
 
-    monkeypatch.setattr(write, "cast_tensor", corrupt)
+    monkeypatch.setattr(export, "cast_tensor", corrupt)
     before = tree(tmp_path)
     ran = run("build", ada, "--base", tiny_gguf)
     assert (ran.code, ran.stdout) == (5, "")
@@ -28,7 +28,7 @@ def test_failed_proof_keeps_the_last_good_file(ada, tiny_gguf, monkeypatch):
     """Where an earlier build left a file, a failed proof leaves that file."""
     assert run("convert", ada, "--base", tiny_gguf).code == 0
     before = tree(ada)
-    honest = write.cast_tensor
-    monkeypatch.setattr(write, "cast_tensor", lambda *given: honest(*given) * 2)
+    honest = export.cast_tensor
+    monkeypatch.setattr(export, "cast_tensor", lambda *given: honest(*given) * 2)
     assert run("convert", ada, "--base", tiny_gguf).code == 5
     assert tree(ada) == before

@@ -7,7 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from terminal import run
 
-from ollama_pack.names import manifest_path, parse_name
+from ollama_pack.ollama.names import parse_name
+from ollama_pack.ollama.store_layout import manifest_path
 
 
 @pytest.fixture

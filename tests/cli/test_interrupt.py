@@ -55,7 +55,7 @@ def test_while_converting(ada, tiny_gguf, tmp_path):
     """Between two tensors: no file, no draft, no store."""
     before = tree(tmp_path)
     code, stdout, stderr = interrupted(
-        "ollama_pack.gguf_io.write:cast_tensor:2", "build", ada, "--base", tiny_gguf
+        "ollama_pack.lora.export:cast_tensor:2", "build", ada, "--base", tiny_gguf
     )
     assert (code, stdout) == (130, ""), stderr
     assert stderr.splitlines()[-1] == "Interrupted; nothing is left half-written."
@@ -67,7 +67,7 @@ def test_while_proving(ada, tiny_gguf, tmp_path):
     """In the proof, when the file is whole but has not its name yet: the draft goes."""
     before = tree(tmp_path)
     code, _, stderr = interrupted(
-        "ollama_pack.proofs.numbers:prove_numbers:1", "build", ada, "--base", tiny_gguf
+        "ollama_pack.verify.numbers:prove_numbers:1", "build", ada, "--base", tiny_gguf
     )
     assert code == 130, stderr
     assert tree(tmp_path) == before
@@ -75,7 +75,7 @@ def test_while_proving(ada, tiny_gguf, tmp_path):
 
 def test_before_the_manifest(ada, tiny_gguf, models):
     """With all blobs in the store but no manifest: the blobs are taken back, the user's files are whole."""
-    point = "ollama_pack.destinations.shelf:Shelf.publish:1"
+    point = "ollama_pack.ollama.blob_store:StoreTransaction.publish:1"
     code, stdout, stderr = interrupted(point, "build", ada, "--base", tiny_gguf, "--via", "store")
     assert (code, stdout) == (130, ""), stderr
     assert [path for path in models.rglob("*") if path.is_file()] == []

@@ -3,7 +3,7 @@
 import pytest
 from terminal import run, tree
 
-from ollama_pack.modelfile import parse
+from ollama_pack.modelfile.parser import parse
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ import pytest
 from gguf import GGUFWriter
 from terminal import NOBODY, add_base, run
 
-from ollama_pack.bases.seen import see_file
+from ollama_pack.gguf.model_info import read_model_info
 
 
 @pytest.fixture
 def tokenizer(ada, tiny_gguf):
     """Return what saves a tokenizer beside the adapter: the own one of the base, but for what is changed."""
-    seen = see_file(tiny_gguf).vocabulary
+    seen = read_model_info(tiny_gguf).vocabulary
 
     def save(renamed: str = "", eos: int = 2) -> None:
         vocabulary = {f"{token}{renamed}": number for number, token in seen.tokens.items()}

@@ -1,19 +1,16 @@
 """Fixtures for the fault campaign: a store with models that must outlive whatever happens."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "destinations"))  # stand-in and tiny models live there
 from scratch_store import BASE_TAG, add_base, upgrade
 from tiny_model import base_noun, make_adapter, make_base
 
-from ollama_pack.destinations import store
-from ollama_pack.destinations.package import Package
-from ollama_pack.names import parse_name
-from ollama_pack.parts import LoraFile
+from ollama_pack.deliver import store
+from ollama_pack.deliver.package import Package
+from ollama_pack.lora.plan import LoraFile
+from ollama_pack.ollama.names import parse_name
 
 
 @pytest.fixture(scope="session")
@@ -57,11 +54,11 @@ def new_store(tmp_path: Path, gguf_base: Path, earlier: Package):
         if (newer, taken) not in patterns:
             models = patterns[newer, taken] = tmp_path / f"pattern-{newer}-{taken}"
             add_base(models, gguf_base)
-            store.put(
+            store.write_to_store(
                 Package(name=parse_name("bystander"), adapter=earlier.adapter, base=earlier.base), models
             )
             if taken:
-                store.put(earlier, models)
+                store.write_to_store(earlier, models)
             if newer:
                 upgrade(models)
         target = tmp_path / f"models-{next(made)}"

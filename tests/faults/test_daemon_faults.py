@@ -6,9 +6,9 @@ import fake_daemon
 import pytest
 from soundness import LOOPBACK, lasting, models, require_sound
 
-from ollama_pack.destinations import choose
-from ollama_pack.destinations.places import Places
+from ollama_pack.deliver import choose
 from ollama_pack.errors import DestinationError
+from ollama_pack.ollama.locations import OllamaLocations
 
 NAME = "ada:latest"
 WAYS = [("create", "0.33"), ("pull", "0.34.1"), ("pull", "0.40")]
@@ -20,7 +20,7 @@ def put(package, store, way, dies_at=0):
     with fake_daemon.running(store, character) as fake:
         fake.dies_at = dies_at
         try:
-            choose.put(package, Places(fake.address, ()), via=via)
+            choose.deliver(package, OllamaLocations(fake.address, ()), via=via)
         except DestinationError:
             assert dies_at
         return not dies_at or fake.steps < dies_at
@@ -61,10 +61,10 @@ def test_two_builds_at_once(way, new_store, package, earlier, record_property):
         receipts = []
 
         def build(each, places, receipts=receipts):
-            receipts.append(choose.put(each, places, via=via))
+            receipts.append(choose.deliver(each, places, via=via))
 
         with fake_daemon.running(store, character) as fake:
-            places = Places(fake.address, ())
+            places = OllamaLocations(fake.address, ())
             both = [threading.Thread(target=build, args=(each, places)) for each in (package, earlier)]
             for thread in both:
                 thread.start()

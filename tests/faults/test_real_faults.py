@@ -1,7 +1,6 @@
 """A real daemon that is killed after each of its answers, and at any moment; its models run afterwards."""
 
 import contextlib
-import sys
 import threading
 import time
 from pathlib import Path
@@ -9,14 +8,12 @@ from pathlib import Path
 import httpx
 import pytest
 import real_daemon
+from proxy import before
 from soundness import LOOPBACK, models, require_sound
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "live"))  # the proxy lives there
-from proxy import before
-
-from ollama_pack.destinations import choose
-from ollama_pack.destinations.places import Places
+from ollama_pack.deliver import choose
 from ollama_pack.errors import DestinationError
+from ollama_pack.ollama.locations import OllamaLocations
 
 pytestmark = pytest.mark.live
 NAME = "ada:latest"
@@ -26,7 +23,7 @@ MOMENTS = 12
 def put(package, address, via):
     """Put a package through a daemon; return whether that succeeded."""
     with contextlib.suppress(DestinationError):
-        choose.put(package, Places(address, ()), via=via)
+        choose.deliver(package, OllamaLocations(address, ()), via=via)
         return True
     return False
 

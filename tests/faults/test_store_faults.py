@@ -12,10 +12,10 @@ import pytest
 from soundness import lasting, models, require_sound
 from ways import NOBODY
 
-from ollama_pack.destinations import choose
-from ollama_pack.destinations.package import Package
-from ollama_pack.destinations.places import Places
+from ollama_pack.deliver import choose
+from ollama_pack.deliver.package import Package
 from ollama_pack.errors import DestinationError
+from ollama_pack.ollama.locations import OllamaLocations
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="NOT TESTED: this system has no fork")
 
@@ -29,8 +29,8 @@ CREATING = {"os.mkdir", "os.rename", "os.link", "os.symlink", "tempfile.mkstemp"
 
 def put(package: Package, store: Path, step: Callable[[], None]) -> None:
     """Put a package into a store; every byte that is moved is a step too."""
-    places = Places(NOBODY, (store,), named=True)
-    choose.put(package, places, progress=lambda *_: step())
+    places = OllamaLocations(NOBODY, (store,), named=True)
+    choose.deliver(package, places, progress=lambda *_: step())
 
 
 def child(package: Package, store: Path, at: int, fail: Callable[[], None], kinds: set[str] | None) -> int:

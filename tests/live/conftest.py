@@ -1,7 +1,6 @@
 """Fixtures for tests against a real Ollama daemon with its llama-server."""
 
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -10,19 +9,16 @@ from typing import Any
 
 import httpx
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "destinations"))  # the makers of tiny models live there
-
 import real_daemon
 from scratch_store import BASE_TAG, add_base
 from tiny_model import adapter_for, base_noun, make_base
 
-from ollama_pack.destinations import create
-from ollama_pack.destinations.daemon import Daemon
-from ollama_pack.destinations.package import Package
+from ollama_pack.deliver import create
+from ollama_pack.deliver.package import Package, Receipt
 from ollama_pack.errors import DestinationError
-from ollama_pack.names import parse_name
-from ollama_pack.parts import LoraFile, Receipt
+from ollama_pack.lora.plan import LoraFile
+from ollama_pack.ollama.daemon import Daemon
+from ollama_pack.ollama.names import parse_name
 
 _NUMBERS = count()
 
@@ -47,7 +43,7 @@ class Live:
     def create(self, package: Package) -> Receipt:
         """Have the daemon make a package from a GGUF file."""
         try:
-            return create.put(package, self.daemon)
+            return create.create_model(package, self.daemon)
         except DestinationError as error:
             if "llama-quantize unavailable" in error.what:
                 pytest.skip("NOT TESTED by creating from a file: this Ollama has no llama-quantize")

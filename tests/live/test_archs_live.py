@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 import real_daemon
 
-from ollama_pack.adapters import read_adapter
-from ollama_pack.bases.gguf_file import read_base_gguf
-from ollama_pack.bases.hf_config import read_config
-from ollama_pack.destinations.generations import ABORTING
-from ollama_pack.gguf_io.write import write_lora
-from ollama_pack.mapping import map_adapter
+from ollama_pack.base.gguf_header import read_base_gguf
+from ollama_pack.base.hf_config import read_config
+from ollama_pack.lora.export import write_lora
+from ollama_pack.lora.peft.load import read_adapter
+from ollama_pack.lora.planner import plan_lora
+from ollama_pack.ollama.versions import ABORTING
 
 RECORDS = Path(__file__).parent.parent / "goldens" / "archs-reference"
 ROWS = sorted(path.parent.name for path in RECORDS.glob("*/logits.npz"))
@@ -118,7 +118,7 @@ def test_the_next_token_is_peft_s(row, tmp_path):
             chosen = [pair for pair in adapter.pairs if pair.module.endswith(kind)]
             adapter = replace(adapter, pairs=tuple(chosen))
         loras.append(tmp_path / f"{kind}.gguf")
-        write_lora(map_adapter(adapter, base), loras[-1], "f16")
+        write_lora(plan_lora(adapter, base), loras[-1], "f16")
     with np.load(folder / "logits.npz") as records:
         truth = {kind: log_softmax(records[kind][-1]) for kind in ("base", *kinds)}
         tokens = records["tokens"].tolist()

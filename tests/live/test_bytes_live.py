@@ -6,8 +6,9 @@ import pytest
 from scratch_store import BASE_TAG, blob, kinds_of, manifest_of
 from tiny_model import base_noun, details_of
 
-from ollama_pack.destinations import create, store
-from ollama_pack.names import manifest_path, parse_name
+from ollama_pack.deliver import create, store
+from ollama_pack.ollama.names import parse_name
+from ollama_pack.ollama.store_layout import manifest_path
 
 pytestmark = pytest.mark.live
 
@@ -39,8 +40,8 @@ def test_manifest_and_configuration_are_the_daemons(live, package, fields):
     """For a base by name, every byte of both is what Ollama itself writes."""
     mine = replace(package, **fields)
     theirs = replace(mine, name=parse_name(f"{package.name}-created"))
-    written = store.put(mine, live.store)
-    created = create.put(theirs, live.daemon)
+    written = store.write_to_store(mine, live.store)
+    created = create.create_model(theirs, live.daemon)
     assert _fields(live, mine) == _fields(live, theirs)
     assert manifest_path(live.store, mine.name).read_bytes() == (
         manifest_path(live.store, theirs.name).read_bytes()
@@ -50,10 +51,12 @@ def test_manifest_and_configuration_are_the_daemons(live, package, fields):
 
 def test_a_model_on_an_adapted_model_is_the_daemons(live, package):
     """Two adapters, and two generations of inherited layers, agree too."""
-    store.put(replace(package, system="One."), live.store)
+    store.write_to_store(replace(package, system="One."), live.store)
     stacked = replace(package, base=base_noun(tag=str(package.name)), name=parse_name(f"{package.name}-s"))
     created = replace(stacked, name=parse_name(f"{package.name}-c"))
-    assert store.put(stacked, live.store).digest == create.put(created, live.daemon).digest
+    assert (
+        store.write_to_store(stacked, live.store).digest == create.create_model(created, live.daemon).digest
+    )
 
 
 def test_the_daemon_writes_the_base_file_anew(live, package, base_file):
@@ -61,7 +64,7 @@ def test_the_daemon_writes_the_base_file_anew(live, package, base_file):
     base = replace(base_noun(gguf_file=base_file), details=details_of(base_file))
     mine = replace(package, base=base, system="S")
     theirs = replace(mine, name=parse_name(f"{package.name}-created"))
-    store.put(mine, live.store)
+    store.write_to_store(mine, live.store)
     live.create(theirs)
     ours, daemons = (manifest_of(live.store, p.name.model) for p in (mine, theirs))
     assert [kind for kind in kinds_of(daemons) if kind in kinds_of(ours)] == kinds_of(ours)

@@ -12,12 +12,12 @@ from rewriting import rewrite
 from scratch_store import add_base
 from tiny_model import base_noun
 
-from ollama_pack.adapters import read_adapter
-from ollama_pack.bases.gguf_file import read_base_gguf
-from ollama_pack.destinations import store
-from ollama_pack.gguf_io.write import write_lora
-from ollama_pack.mapping import map_adapter
-from ollama_pack.names import parse_name
+from ollama_pack.base.gguf_header import read_base_gguf
+from ollama_pack.deliver import store
+from ollama_pack.lora.export import write_lora
+from ollama_pack.lora.peft.load import read_adapter
+from ollama_pack.lora.planner import plan_lora
+from ollama_pack.ollama.names import parse_name
 
 RECORDS = Path(__file__).parent.parent / "goldens" / "archs-reference"
 FORMS = {
@@ -55,10 +55,10 @@ def test_both_forms_answer_alike(live, package, tmp_path, row):
         tag = f"{row}-{form}"
         add_base(live.store, path, tag=tag)
         lora = write_lora(
-            map_adapter(read_adapter(RECORDS / row), read_base_gguf(path)), tmp_path / f"{form}.lora", "f16"
+            plan_lora(read_adapter(RECORDS / row), read_base_gguf(path)), tmp_path / f"{form}.lora", "f16"
         )
         name = parse_name(f"{package.name}-{tag}")
-        store.put(replace(package, name=name, adapter=lora, base=base_noun(tag=tag)), live.store)
+        store.write_to_store(replace(package, name=name, adapter=lora, base=base_noun(tag=tag)), live.store)
         answers[form] = live.say(tag), live.say(str(name))
     assert answers["own"] == answers["plain"]
     assert answers["own"][0] != answers["own"][1]

@@ -6,19 +6,20 @@ import pytest
 from proxy import before
 from scratch_store import BASE_TAG, manifest_of
 
-from ollama_pack.destinations import choose, create, pull, store
-from ollama_pack.destinations.daemon import Daemon
-from ollama_pack.destinations.learning import learn
-from ollama_pack.destinations.package import UNCHANGED
-from ollama_pack.destinations.places import Places
-from ollama_pack.names import parse_name
+from ollama_pack.deliver import choose, create, pull, store
+from ollama_pack.deliver.package import UNCHANGED
+from ollama_pack.ollama.daemon import Daemon
+from ollama_pack.ollama.locations import OllamaLocations
+from ollama_pack.ollama.manifest_probe import probe_manifest
+from ollama_pack.ollama.names import parse_name
+from ollama_pack.ollama.store import image_in_store
 
 pytestmark = pytest.mark.live
 
 
 def test_a_real_daemon_tells_its_base(live):
     """What the daemon pushes is what its store has, and nothing of it stays."""
-    assert learn(live.daemon, BASE_TAG) == store.image_in_store(live.store, BASE_TAG)
+    assert probe_manifest(live.daemon, BASE_TAG) == image_in_store(live.store, BASE_TAG)
     assert not any(model.name.startswith("127.0.0.1") for model in live.daemon.models())
 
 
@@ -28,9 +29,9 @@ def test_three_ways_one_model(live, package):
         way: replace(package, name=parse_name(f"{package.name}-{way.VIA}")) for way in (create, pull, store)
     }
     receipts = {
-        "create": create.put(names[create], live.daemon),
-        "pull": pull.put(names[pull], live.daemon),
-        "store": store.put(names[store], live.store),
+        "create": create.create_model(names[create], live.daemon),
+        "pull": pull.pull_model(names[pull], live.daemon),
+        "store": store.write_to_store(names[store], live.store),
     }
     digests = {way: receipt.digest for way, receipt in receipts.items()}
     assert digests["pull"] == digests["store"] == digests["create"]
@@ -43,10 +44,10 @@ def test_three_ways_one_model(live, package):
 def test_a_daemon_that_creates_no_adapters(live, package):
     """With a refusal as 0.34.1 gives it in between, auto still ends in a model that runs."""
     with before(live.address, refuses=True) as address:
-        receipt = choose.put(package, Places(address, ()))
+        receipt = choose.deliver(package, OllamaLocations(address, ()))
         assert (receipt.via, receipt.served) == ("pull", True)
-        asked = choose.put(
-            replace(package, name=parse_name(f"{package.name}-2")), Places(address, ()), via="pull"
+        asked = choose.deliver(
+            replace(package, name=parse_name(f"{package.name}-2")), OllamaLocations(address, ()), via="pull"
         )
     assert live.say(receipt.name) == live.say(asked.name) != live.say(BASE_TAG)
     assert manifest_of(live.store, package.name.model)["layers"][-1]["mediaType"].endswith(
@@ -57,6 +58,6 @@ def test_a_daemon_that_creates_no_adapters(live, package):
 def test_the_very_same_again(live, package):
     """A second pull of the same model moves nothing, and says so."""
     with Daemon(live.address) as daemon:
-        first, second = pull.put(package, daemon), pull.put(package, daemon)
+        first, second = pull.pull_model(package, daemon), pull.pull_model(package, daemon)
     assert (second.digest, second.bytes_written) == (first.digest, 0)
     assert (UNCHANGED in first.lines, UNCHANGED in second.lines) == (False, True)

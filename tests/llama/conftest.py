@@ -14,10 +14,11 @@ from judging import GOLDENS, OUTTYPES, RECORDS, TORCH, Judge, request_of
 from kinds import KINDS, RIGHT, Kind
 from smollm2 import write_f32
 
-from ollama_pack.bases.gguf_file import read_base_gguf
-from ollama_pack.gguf_io.write import write_lora
-from ollama_pack.mapping import map_adapter
-from ollama_pack.pipeline import Work, read_adapters
+from ollama_pack.base.gguf_header import read_base_gguf
+from ollama_pack.lora.export import write_lora
+from ollama_pack.lora.planner import plan_lora
+from ollama_pack.pipeline.build import BuildPlan
+from ollama_pack.pipeline.inputs import read_all_adapters
 
 CHILD = Path(__file__).parent / "child.py"
 SECONDS = 120
@@ -71,12 +72,12 @@ def base_file(tmp_path_factory) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def settled(base_file) -> Callable[[Kind], Work]:
+def settled(base_file) -> Callable[[Kind], BuildPlan]:
     """Return kind → what is to be written for it."""
 
-    def settle(kind: Kind) -> Work:
-        adapter, base = read_adapters(request_of(kind)), read_base_gguf(base_file(kind.model))
-        return Work(adapter, base, map_adapter(adapter, base))
+    def settle(kind: Kind) -> BuildPlan:
+        adapter, base = read_all_adapters(request_of(kind)), read_base_gguf(base_file(kind.model))
+        return BuildPlan(adapter, base, plan_lora(adapter, base))
 
     return settle
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from kinds import Kind
 
-from ollama_pack.request import Request
+from ollama_pack.pipeline.request import Request
 
 GOLDENS = Path(__file__).parent.parent / "goldens"
 RECORDS = GOLDENS / "kinds"

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ollama_pack.adapters import read_adapter
-from ollama_pack.archs import ARCHS, dimension, find_arch
-from ollama_pack.bases.gguf_file import read_base_gguf
-from ollama_pack.bases.hf_config import read_config
-from ollama_pack.gguf_io.write import write_lora
-from ollama_pack.mapping import map_adapter
-from ollama_pack.parts import Base
+from ollama_pack.arch.hparams import Base
+from ollama_pack.arch.spec import dimension
+from ollama_pack.arch.table import ARCHS, require_arch
+from ollama_pack.base.gguf_header import read_base_gguf
+from ollama_pack.base.hf_config import read_config
+from ollama_pack.lora.export import write_lora
+from ollama_pack.lora.peft.load import read_adapter
+from ollama_pack.lora.planner import plan_lora
 
 RECORDS = Path(__file__).parent.parent / "goldens" / "archs-reference"
 ROWS = sorted(path.parent.name for path in RECORDS.glob("*/logits.npz"))
@@ -67,7 +68,7 @@ def answers(ask_llama, tmp_path_factory):
             for kind in kinds:
                 pairs = [pair for pair in adapter.pairs if kind in (ALL, pair.module.rpartition(".")[2])]
                 mine = replace(adapter, pairs=tuple(pairs))
-                plan = map_adapter(read_adapter(folder / EXPERTS) if kind == EXPERTS else mine, base)
+                plan = plan_lora(read_adapter(folder / EXPERTS) if kind == EXPERTS else mine, base)
                 write_lora(plan, scratch / f"{kind}.gguf", "f16")
             with np.load(folder / "logits.npz") as records:
                 truth = dict(records)
@@ -99,10 +100,10 @@ def test_each_module_computes_what_peft_computes(answers, row, kind):
 def test_config_and_header_agree(row):
     """config.json of a model tells the same numbers as the header of its GGUF file."""
     header, config = read_base(row), read_config(RECORDS / row).base()
-    heads = ("heads", "kv_heads", "head_dim") if find_arch(header.arch).has_heads else ()
+    heads = ("heads", "kv_heads", "head_dim") if require_arch(header.arch).has_heads else ()
     for name in ("arch", "blocks", "hidden", "vocab", "experts", "tied", *heads):
         assert getattr(config, name) == getattr(header, name), name
-    for size in {size for weight in find_arch(header.arch).weights for size in weight.shape}:
+    for size in {size for weight in require_arch(header.arch).weights for size in weight.shape}:
         told = dimension(size, config)
         assert told == dimension(size, header) or 0 in (told, dimension(size, header)), size
 
@@ -112,7 +113,7 @@ def test_config_is_enough(row):
     """From config.json alone the adapter has the same plan as from the header: its sizes are right."""
     header, config = read_base(row), read_config(RECORDS / row).base()
     for adapter in (read_adapter(RECORDS / row), *map(read_adapter, (RECORDS / row).glob(EXPERTS))):
-        planned, told = map_adapter(adapter, header), map_adapter(adapter, config)
+        planned, told = plan_lora(adapter, header), plan_lora(adapter, config)
         assert [(tensor.name, tensor.order, tensor.factor) for tensor in told.tensors] == [
             (tensor.name, tensor.order, tensor.factor) for tensor in planned.tensors
         ]
@@ -129,7 +130,7 @@ def test_a_row_without_an_order_is_seen(answers, ask_llama, tmp_path):
     """With q, k and v as Hugging Face has them the answer is far from PEFT's: the test would fail."""
     row = "falcon"
     adapter, base = read_adapter(RECORDS / row), read_base_gguf(RECORDS / row / "base.gguf")
-    plan = map_adapter(adapter, base)
+    plan = plan_lora(adapter, base)
     wrong = replace(plan, tensors=tuple(replace(tensor, order=None) for tensor in plan.tensors))
     write_lora(wrong, tmp_path / "wrong.gguf", "f16")
     seen = answers(row)

@@ -9,14 +9,14 @@ from gguf import GGUFReader, GGUFValueType
 from judging import OUTTYPES, RECORDS, TORCH
 from kinds import DAMAGED, KINDS, REFUSED, RIGHT
 
-from ollama_pack.adapters import read_adapter
-from ollama_pack.bases.hf_config import read_config
+from ollama_pack.base.hf_config import read_config
 from ollama_pack.errors import InputError, UnsupportedError
-from ollama_pack.fates import RULES, Fate
-from ollama_pack.gguf_io.write import write_lora
-from ollama_pack.mapping import map_adapter
-from ollama_pack.parts import LoraPlan, LoraTensor
-from ollama_pack.proofs.numbers import prove_numbers
+from ollama_pack.lora.export import write_lora
+from ollama_pack.lora.peft.load import read_adapter
+from ollama_pack.lora.plan import LoraPlan, LoraTensor
+from ollama_pack.lora.planner import plan_lora
+from ollama_pack.lora.rules import RULES, Severity
+from ollama_pack.verify.numbers import prove_numbers
 
 LIMITS = {"f32": 0.002, "f16": 0.02}
 """Largest difference from PEFT's logits, in units of what the adapter changes."""
@@ -68,7 +68,7 @@ def test_refused(settled, kind):
     rule = RULES[kind.rule]
     with pytest.raises(UnsupportedError) as caught:
         settled(kind)
-    assert rule.fate is Fate.REFUSED
+    assert rule.fate is Severity.REFUSED
     assert f"{rule.feature}: {rule.reason}" in caught.value.what
     assert rule.way_out in caught.value.hint
     assert len(caught.value.what.splitlines()) > 2
@@ -80,7 +80,7 @@ def test_damaged(settled, kind):
     with pytest.raises(InputError) as caught:
         settled(kind)
     if kind.rule:
-        assert RULES[kind.rule].fate is Fate.DAMAGED
+        assert RULES[kind.rule].fate is Severity.DAMAGED
         assert RULES[kind.rule].feature in caught.value.what
     assert str(RECORDS / kind.model / kind.case) in caught.value.where
 
@@ -99,7 +99,7 @@ def test_base_in_few_bits(settled, tmp_path, method):
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "tie_word_embeddings": False}
     config = {"architectures": ["LlamaForCausalLM"], "quantization_config": {"quant_method": method}}
     (tmp_path / "config.json").write_text(json.dumps({**config, **sizes, **heads}), "utf-8")
-    plan = map_adapter(work.adapter, read_config(tmp_path).base())
+    plan = plan_lora(work.adapter, read_config(tmp_path).base())
     files = [write_lora(each, tmp_path / "x.gguf", "f16") for each in (work.plan, plan)]
     assert files[0].digest == files[1].digest
 
@@ -129,7 +129,7 @@ def test_a_wrong_fold_would_be_seen(settled, ask_llama, base_file, judge_kinds, 
     kind = next(kind for kind in KINDS if kind.case == "lokr")
     work, judged = settled(kind), judge_kinds("llama")
     adapter = replace(work.adapter, pairs=tuple(replace(p, alpha=p.alpha * 1.03) for p in work.adapter.pairs))
-    write_lora(map_adapter(adapter, work.base), tmp_path / "x.gguf", "f32")
+    write_lora(plan_lora(adapter, work.base), tmp_path / "x.gguf", "f32")
     (logits,) = ask_llama(base_file("llama"), judged.truth["tokens"], [tmp_path / "x.gguf"])
     assert np.abs(logits - judged.truth["lokr"]).max() / judged.effect("lokr") > 4 * LIMITS["f32"]
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from rewriting import rewrite
 
-from ollama_pack.adapters import read_adapter
-from ollama_pack.bases.gguf_file import read_base_gguf
+from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.errors import InputError
-from ollama_pack.gguf_io.read import read_gguf
-from ollama_pack.gguf_io.write import write_lora
-from ollama_pack.mapping import map_adapter
-from ollama_pack.proofs.numbers import prove_numbers
-from ollama_pack.relaying import JOINED
+from ollama_pack.gguf.reader import read_gguf
+from ollama_pack.lora.export import write_lora
+from ollama_pack.lora.fused_tensors import FUSED_TENSORS
+from ollama_pack.lora.peft.load import read_adapter
+from ollama_pack.lora.planner import plan_lora
+from ollama_pack.verify.numbers import prove_numbers
 
 RECORDS = Path(__file__).parent.parent / "goldens" / "archs-reference"
 LIMIT = 0.02
@@ -30,7 +30,7 @@ def joined(whole: str):
     """Return a function that puts the parts of a tensor one below the other, weights and biases."""
 
     def join(found):
-        parts = JOINED[whole]
+        parts = FUSED_TENSORS[whole]
         for name in list(found):
             block, _, kind = name.partition(f".{parts[0]}.")
             names = [f"{block}.{part}.{kind}" for part in parts]
@@ -52,7 +52,7 @@ def apart(whole: str, base):
                 sizes = np.cumsum([base.heads, base.kv_heads]) * base.head_dim
                 edges = sizes if whole == "attn_qkv" else 2
                 axis = -1 if name.endswith("bias") else -2
-                for part, share in zip(JOINED[whole], np.split(numbers, edges, axis), strict=True):
+                for part, share in zip(FUSED_TENSORS[whole], np.split(numbers, edges, axis), strict=True):
                     found[name.replace(whole, part)] = share
         return found
 
@@ -76,7 +76,7 @@ def test_other_layouts(ask_llama, tmp_path, case):
     other = rewrite(folder / "base.gguf", tmp_path / "base.gguf", make)
     base, adapter = read_base_gguf(other), read_adapter(folder / adapters)
     assert base.tensors.keys() != plain.tensors.keys()
-    write_lora(map_adapter(adapter, base), tmp_path / "lora.gguf", "f16")
+    write_lora(plan_lora(adapter, base), tmp_path / "lora.gguf", "f16")
     report = prove_numbers(adapter, base, tmp_path / "lora.gguf")
     assert report.passed, report.summary
     with np.load(folder / "logits.npz") as records:
@@ -97,4 +97,4 @@ def test_heads_that_do_not_fit_a_joined_weight(tmp_path):
     folder = RECORDS / "qwen3"
     base = read_base_gguf(rewrite(folder / "base.gguf", tmp_path / "base.gguf", joined("attn_qkv")))
     with pytest.raises(InputError, match=r"the base has no blk\.0\.attn_q\.weight"):
-        map_adapter(read_adapter(folder), replace(base, kv_heads=3))
+        plan_lora(read_adapter(folder), replace(base, kv_heads=3))

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ollama_pack.adapters import read_adapter
-from ollama_pack.bases.gguf_file import read_base_gguf
-from ollama_pack.gguf_io.write import write_lora
-from ollama_pack.mapping import map_adapter
-from ollama_pack.parts import LoraPlan, LoraTensor
-from ollama_pack.proofs.numbers import prove_numbers
+from ollama_pack.base.gguf_header import read_base_gguf
+from ollama_pack.lora.export import write_lora
+from ollama_pack.lora.peft.load import read_adapter
+from ollama_pack.lora.plan import LoraPlan, LoraTensor
+from ollama_pack.lora.planner import plan_lora
+from ollama_pack.verify.numbers import prove_numbers
 
 REFERENCE = Path(__file__).parent.parent / "goldens" / "reference"
 MODELS = sorted(folder.name for folder in REFERENCE.iterdir() if folder.is_dir())
@@ -55,7 +55,7 @@ class Judged:
 def plan_of(model: str, case: str) -> LoraPlan:
     """Return what a converted file must hold."""
     folder = REFERENCE / model
-    return map_adapter(read_adapter(folder / "adapters" / case), read_base_gguf(folder / "base.gguf"))
+    return plan_lora(read_adapter(folder / "adapters" / case), read_base_gguf(folder / "base.gguf"))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from kinds import DAMAGED, KINDS, REFUSED, RIGHT, Kind
 
-from ollama_pack.fates import INSTEAD, MERGE, RULES
+from ollama_pack.lora.rules import MERGE, MERGE_HINT, RULES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "adapters.md"
 PEER = json.loads((Path(__file__).parents[1] / "goldens" / "kinds" / "peer.json").read_text("utf-8"))
@@ -104,7 +104,7 @@ def page(judge) -> str:
         "| adapter | why | way out | llama.cpp's own converter |\n|---|---|---|---|",
         *stopped_rows(REFUSED),
         "",
-        f"¹ `--merge` is not there yet; until then {INSTEAD}.",
+        f"¹ `--merge` is not there yet; until then {MERGE_HINT}.",
         "",
         "## Damaged",
         "",

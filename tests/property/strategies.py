@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as numbers
 from recipes import ALL_LINEAR, TINY, Recipe, write_adapter
 
-from ollama_pack.adapters import read_adapter
+from ollama_pack.lora.peft.load import read_adapter
 
 dtypes = st.sampled_from(["F32", "F16", "BF16"])
 outtypes = st.sampled_from(["f16", "f32"])

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from recipes import TINY, Recipe, factors, safetensors, write_adapter
 from strategies import alphas, dtypes, recipes
 
-from ollama_pack.adapters import read_adapter
-from ollama_pack.adapters.sums import sum_adapters
 from ollama_pack.errors import InputError, UnsupportedError
-from ollama_pack.gguf_io.write import write_lora
-from ollama_pack.mapping import map_adapter
-from ollama_pack.weights import Weights
+from ollama_pack.gguf.tensor_data import TensorReader
+from ollama_pack.lora.combine import sum_adapters
+from ollama_pack.lora.export import write_lora
+from ollama_pack.lora.peft.load import read_adapter
+from ollama_pack.lora.planner import plan_lora
 
 pytestmark = pytest.mark.property
 some = settings(max_examples=40)
@@ -36,7 +36,7 @@ def test_order_of_tensors_never_matters(recipe, random):
                 random.shuffle(tensors)
                 content = safetensors(dict(tensors), recipe.dtype)
                 (directory / "adapter_model.safetensors").write_bytes(content)
-            plan = map_adapter(read_adapter(directory), recipe.base)
+            plan = plan_lora(read_adapter(directory), recipe.base)
             digests.append(write_lora(plan, Path(room) / f"{shuffle}.gguf", "f32").digest)
     assert digests[0] == digests[1]
 
@@ -60,7 +60,7 @@ terms = st.lists(
 
 
 def deltas(adapter, weight=1.0):
-    with Weights() as weights:
+    with TensorReader() as weights:
         return {
             pair.module: weight * pair.scale * (
                 weights.float32(pair.b).astype(np.float64) @ weights.float32(pair.a).astype(np.float64)
@@ -95,7 +95,7 @@ def damaged(spoil, name):
         content = bytearray(path.read_bytes())
         path.write_bytes(spoil(content))
         try:
-            map_adapter(read_adapter(directory), replace(TINY, tied=True))
+            plan_lora(read_adapter(directory), replace(TINY, tied=True))
         except (InputError, UnsupportedError) as error:
             return error
     return None

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from recipes import safetensors
 from strategies import dtypes, matrices, outtypes
 
-from ollama_pack.gguf_io.cast import CASTS, bf16_to_f16, cast_tensor
-from ollama_pack.parts import LoraTensor
-from ollama_pack.safetensors_io import read_safetensors
-from ollama_pack.weights import BLOCK, Weights, widened
+from ollama_pack.gguf.quants import CASTS, bf16_to_f16
+from ollama_pack.gguf.tensor_data import CHUNK_ELEMENTS, TensorReader, to_float32
+from ollama_pack.lora.export_tensor import cast_tensor
+from ollama_pack.lora.peft.safetensors_header import read_safetensors
+from ollama_pack.lora.plan import LoraTensor
 
 pytestmark = pytest.mark.property
 
@@ -22,14 +23,14 @@ def test_all_bfloat16():
     """For each of the 65536 bfloat16, integer arithmetic gives what the road through float32 gives."""
     bits = np.arange(65536, dtype=np.uint16)
     with np.errstate(over="ignore", invalid="ignore"):
-        expected = widened(bits, "BF16").astype(np.float16)
+        expected = to_float32(bits, "BF16").astype(np.float16)
     found = bf16_to_f16(bits)
     numbers = ~np.isnan(expected)
     assert np.array_equal(found.view(np.uint16)[numbers], expected.view(np.uint16)[numbers])
     assert np.isnan(found[~numbers]).all()
 
 
-@given(st.integers(1, 3 * BLOCK))
+@given(st.integers(1, 3 * CHUNK_ELEMENTS))
 def test_blocks_have_no_seam(size):
     """However many bfloat16 there are, each is cast as it would be alone."""
     bits = np.arange(size, dtype=np.uint32).astype(np.uint16) & np.uint16(0x3FFF)
@@ -46,7 +47,7 @@ def test_order_factor_cast(matrix, dtype, outtype, data):
         path = Path(directory) / "x.safetensors"
         path.write_bytes(safetensors({"x": matrix}, dtype))
         tensor = read_safetensors(path)["x"]
-        with Weights() as weights:
+        with TensorReader() as weights:
             numbers = weights.float32(tensor)
             found = cast_tensor(weights, LoraTensor("x", tensor, order, factor), outtype)
     rows = numbers if order is None else numbers[list(order)]
@@ -57,4 +58,4 @@ def test_order_factor_cast(matrix, dtype, outtype, data):
 def test_bfloat16_is_half_a_float32(matrix):
     """A float32 whose lower half is empty survives as bfloat16."""
     bits = matrix.view(np.uint32) >> 16
-    assert np.array_equal(widened(bits.astype(np.uint16), "BF16").view(np.uint32), bits << 16)
+    assert np.array_equal(to_float32(bits.astype(np.uint16), "BF16").view(np.uint32), bits << 16)

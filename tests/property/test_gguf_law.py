@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import outtypes, recipes, written
 
-from ollama_pack.bases.gguf_file import read_base_gguf
+from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.errors import InputError, PackError
-from ollama_pack.gguf_io.read import read_gguf
-from ollama_pack.gguf_io.write import planned_size, write_lora
-from ollama_pack.mapping import map_adapter
+from ollama_pack.gguf.reader import read_gguf
+from ollama_pack.lora.export import planned_size, write_lora
+from ollama_pack.lora.planner import plan_lora
 
 pytestmark = pytest.mark.property
 few = settings(max_examples=25)
@@ -27,7 +27,7 @@ def convert(recipe, outtype, check=None):
     """Return what a recipe's file is on disk: the noun and the bytes."""
     with written(recipe) as (directory, adapter):
         path = directory / "lora.gguf"
-        made = write_lora(map_adapter(adapter, recipe.base), path, outtype, check)
+        made = write_lora(plan_lora(adapter, recipe.base), path, outtype, check)
         return replace(made, path=Path("lora.gguf")), path.read_bytes()
 
 
@@ -58,7 +58,7 @@ def test_order_of_the_configuration_does_not_matter(recipe, outtype, random):
             items = list(json.loads((directory / "ada/adapter_config.json").read_text()).items())
             random.shuffle(items)
             shuffled = replace(adapter, config=dict(items))
-            plan = map_adapter(shuffled, recipe.base)
+            plan = plan_lora(shuffled, recipe.base)
             digests.add(write_lora(plan, directory / "x.gguf", outtype).digest)
     assert len(digests) == 1
 
@@ -68,7 +68,7 @@ def test_order_of_the_configuration_does_not_matter(recipe, outtype, random):
 def test_gguf_reads_every_file(recipe, outtype):
     """gguf-py and this reader find the same tensors, in the same places."""
     with written(recipe) as (directory, adapter):
-        plan = map_adapter(adapter, recipe.base)
+        plan = plan_lora(adapter, recipe.base)
         path = directory / "lora.gguf"
         assert write_lora(plan, path, outtype).size == planned_size(plan, outtype)
         witness, found = GGUFReader(path), read_gguf(path)
@@ -82,9 +82,9 @@ def test_gguf_reads_every_file(recipe, outtype):
 def test_interruptions(recipe, failure, data):
     """Whatever stops the writing, at whichever tensor, leaves no file behind."""
     with written(recipe) as (directory, adapter), pytest.MonkeyPatch.context() as patch:
-        plan = map_adapter(adapter, recipe.base)
+        plan = plan_lora(adapter, recipe.base)
         left = data.draw(st.integers(0, len(plan.tensors) - 1))
-        patch.setattr("ollama_pack.gguf_io.write.cast_tensor", failing_after(left, failure))
+        patch.setattr("ollama_pack.lora.export.cast_tensor", failing_after(left, failure))
         before = sorted(directory.iterdir())
         with pytest.raises(failure):
             write_lora(plan, directory / "lora.gguf", "f16")
@@ -93,7 +93,7 @@ def test_interruptions(recipe, failure, data):
 
 def failing_after(left, failure):
     """Return cast_tensor that raises after so many tensors."""
-    from ollama_pack.gguf_io.cast import cast_tensor
+    from ollama_pack.lora.export_tensor import cast_tensor
 
     remaining = iter(range(left))
 

@@ -6,11 +6,12 @@ from datetime import datetime, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_pack.agreement import Seen
-from ollama_pack.destinations import history
-from ollama_pack.destinations.history import KEPT, Entry, version_name
-from ollama_pack.names import ModelName, parse_name
-from ollama_pack.parts import Receipt
+from ollama_pack.deliver import history
+from ollama_pack.deliver.history import KEPT_VERSIONS, version_name
+from ollama_pack.deliver.package import Receipt
+from ollama_pack.gguf.model_info import ModelInfo
+from ollama_pack.ollama.models import InstalledModel, find_model
+from ollama_pack.ollama.names import ModelName, parse_name
 
 
 class Shelf:
@@ -22,10 +23,10 @@ class Shelf:
         self.there: dict[str, tuple[str, int]] = {}
         self.clock = 0
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[InstalledModel]:
         """Return all of them."""
         return [
-            Entry(parse_name(name), digest, datetime.fromtimestamp(when, timezone.utc))
+            InstalledModel(parse_name(name), digest, datetime.fromtimestamp(when, timezone.utc))
             for name, (digest, when) in self.there.items()
         ]
 
@@ -53,9 +54,9 @@ class Shelf:
         """Return that nobody knows."""
         return ""
 
-    def see(self, _name: ModelName) -> Seen:
+    def see(self, _name: ModelName) -> ModelInfo:
         """Return nothing: there are no headers here."""
-        return Seen("", {}, {})
+        return ModelInfo("", {}, {})
 
     def why_broken(self, _name: ModelName) -> str:
         """Return that nothing is wrong."""
@@ -90,19 +91,19 @@ def test_the_law_of_versions(text, deeds):
     """Whatever is built and rolled back: no version is the current model, and at most KEPT + 1 stay."""
     models, name = Shelf(), parse_name(text)
     for deed in deeds:
-        before = history.find(models, name)
+        before = find_model(models, name)
         if deed == "back":
             known = history.versions(models, name)
             if known:
-                history.roll_back(models, name)
-                assert history.find(models, name).digest == known[0].digest
+                history.rollback(models, name)
+                assert find_model(models, name).digest == known[0].digest
         else:
             digest = f"{deed}".zfill(8) * 8
-            history.replacing(models, name, _builds(models, name, digest))
-            assert history.find(models, name).digest == digest
-        after = history.find(models, name)
+            history.replace_keeping_version(models, name, _builds(models, name, digest))
+            assert find_model(models, name).digest == digest
+        after = find_model(models, name)
         kept = [entry.digest for entry in history.versions(models, name)]
-        assert len(kept) == len(set(kept)) <= KEPT + 1
+        assert len(kept) == len(set(kept)) <= KEPT_VERSIONS + 1
         assert after is None or after.digest not in kept
         assert before is None or before.digest in (after.digest, *kept)
 

@@ -5,15 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_pack.errors import InputError, UnsupportedError
-from ollama_pack.modelfile import (
-    Modelfile,
-    decode,
-    parse,
-    print_modelfile,
-    quoted,
-    with_command,
-    without_command,
-)
+from ollama_pack.modelfile.editing import with_command, without_command
+from ollama_pack.modelfile.parser import parse
+from ollama_pack.modelfile.quoting import decode, quoted
+from ollama_pack.modelfile.syntax import Modelfile, print_modelfile
 
 pytestmark = pytest.mark.property
 

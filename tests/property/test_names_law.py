@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_pack.errors import InputError
-from ollama_pack.names import ModelName, name_from_directory, parse_name
+from ollama_pack.ollama.names import ModelName, parse_name
+from ollama_pack.pipeline.naming import name_from_directory
 
 pytestmark = pytest.mark.property
 

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import outtypes, recipes, written
 
-from ollama_pack.gguf_io.write import write_lora
-from ollama_pack.mapping import map_adapter
-from ollama_pack.proofs.numbers import LIMITS, ROUNDING, prove_numbers
-from ollama_pack.weights import Weights
+from ollama_pack.gguf.tensor_data import TensorReader
+from ollama_pack.lora.export import write_lora
+from ollama_pack.lora.planner import plan_lora
+from ollama_pack.verify.numbers import LIMITS, ROUNDING, prove_numbers
 
 pytestmark = pytest.mark.property
 some = settings(max_examples=40)
@@ -21,8 +21,8 @@ some = settings(max_examples=40)
 def test_folding_leaves_delta_alone(recipe):
     """The plan's alpha / rank · B · A is the adapter's scale · B · A, within a few float32 roundings."""
     with written(recipe) as (_, adapter):
-        plan = map_adapter(adapter, recipe.base)
-        with Weights() as weights:
+        plan = plan_lora(adapter, recipe.base)
+        with TensorReader() as weights:
             for pair, b in zip(adapter.pairs, plan.tensors[1::2], strict=True):
                 exact = weights.float32(pair.b).astype(np.float64)
                 rows = exact if b.order is None else exact[list(b.order)]
@@ -35,7 +35,7 @@ def test_folding_leaves_delta_alone(recipe):
 def test_most_tensors_are_untouched(recipe):
     """The alpha that is written leaves at least as many B alone as any other would."""
     with written(recipe) as (_, adapter):
-        plan = map_adapter(adapter, recipe.base)
+        plan = plan_lora(adapter, recipe.base)
         untouched = sum(tensor.factor == 1.0 for tensor in plan.tensors[1::2])
         alphas = [pair.alpha for pair in adapter.pairs]
         assert untouched >= max(alphas.count(alpha) for alpha in alphas)
@@ -49,7 +49,7 @@ def worst_case(adapter, plan, dtype):
     """
     relative, absolute = ROUNDING[dtype]
     found = []
-    with Weights() as weights:
+    with TensorReader() as weights:
         for pair, planned in zip(adapter.pairs, plan.tensors[1::2], strict=True):
             a, b = (weights.float32(tensor).astype(np.float64) for tensor in (pair.a, pair.b))
             off_a, off_b = relative * np.abs(a) + absolute, relative * np.abs(b) + absolute / planned.factor
@@ -63,7 +63,7 @@ def worst_case(adapter, plan, dtype):
 def test_right_files_pass(recipe, outtype):
     """What was converted passes its proof; only where B·A cancels may rounding itself be too coarse."""
     with written(recipe) as (directory, adapter):
-        path, plan = directory / "lora.gguf", map_adapter(adapter, recipe.base)
+        path, plan = directory / "lora.gguf", plan_lora(adapter, recipe.base)
         write_lora(plan, path, outtype)
         report = prove_numbers(adapter, recipe.base, path)
         bound = worst_case(adapter, plan, outtype.upper())
@@ -77,7 +77,7 @@ def test_any_wrong_number_fails(recipe, outtype, data):
     """Any number of any tensor, changed by more than rounding allows, is caught."""
     with written(recipe) as (directory, adapter):
         path = directory / "lora.gguf"
-        write_lora(map_adapter(adapter, recipe.base), path, outtype)
+        write_lora(plan_lora(adapter, recipe.base), path, outtype)
         tensor = data.draw(st.sampled_from(GGUFReader(path, "r+").tensors), "tensor")
         place = data.draw(st.integers(0, tensor.data.size - 1), "place")
         number = tensor.data.reshape(-1)[place]

@@ -11,7 +11,7 @@ from recipes import safetensors, with_header
 from safetensors.numpy import save
 
 from ollama_pack.errors import InputError, PackError
-from ollama_pack.safetensors_io import read_safetensors
+from ollama_pack.lora.peft.safetensors_header import read_safetensors
 
 pytestmark = pytest.mark.property
 

@@ -1,0 +1,16 @@
+"""Baichuan: q, k and v in one weight, one below the other; llama.cpp wants them apart."""
+
+from ollama_pack.arch.blocks import EMBEDDING, HEAD, LAYER, SELF_ATTENTION, gated_mlp, split_attention
+from ollama_pack.arch.permutations import PACKED
+from ollama_pack.arch.spec import Arch
+
+BAICHUAN = Arch(
+    name="baichuan",
+    classes=("BaichuanForCausalLM", "BaiChuanForCausalLM"),
+    weights=(
+        *split_attention(f"{SELF_ATTENTION}.W_pack", f"{SELF_ATTENTION}.o_proj", PACKED),
+        *gated_mlp(f"{LAYER}.mlp"),
+        HEAD,
+        EMBEDDING,
+    ),
+)

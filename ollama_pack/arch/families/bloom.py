@@ -1,0 +1,6 @@
+"""BLOOM: the weights of Falcon under another name."""
+
+from ollama_pack.arch.families.falcon import FALCON_WEIGHTS
+from ollama_pack.arch.spec import Arch
+
+BLOOM = Arch(name="bloom", classes=("BloomForCausalLM",), tied=True, weights=FALCON_WEIGHTS)

@@ -1,0 +1,25 @@
+"""EXAONE 3 and 4, and EXAONE's mixture of experts."""
+
+from ollama_pack.arch.blocks import (
+    GPT_EMBEDDING,
+    GPT_LAYER,
+    HEAD,
+    attention,
+    gated_decoder,
+    gated_mlp,
+    moe_decoder,
+)
+from ollama_pack.arch.spec import Arch
+
+EXAONE4 = Arch(name="exaone4", classes=("Exaone4ForCausalLM",), weights=gated_decoder())
+EXAONE = Arch(
+    name="exaone",
+    classes=("ExaoneForCausalLM",),
+    weights=(
+        *attention(module=f"{GPT_LAYER}.attn.attention", output="out_proj"),
+        *gated_mlp(f"{GPT_LAYER}.mlp", names=("c_fc_0", "c_fc_1", "c_proj")),
+        HEAD,
+        GPT_EMBEDDING,
+    ),
+)
+EXAONE_MOE = moe_decoder("exaone-moe", "ExaoneMoeForCausalLM")

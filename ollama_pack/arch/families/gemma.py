@@ -1,0 +1,78 @@
+"""Gemma 1 to 4: nothing changes its order; the head is the embeddings."""
+
+from ollama_pack.arch.blocks import (
+    EMBEDDING,
+    HEAD,
+    LAYER,
+    attention,
+    gated_decoder,
+    gated_mlp,
+    router,
+    without_head_sizes,
+)
+from ollama_pack.arch.spec import NOT_APPLIED, Arch, Kind, Weight
+
+GEMMA = Arch(name="gemma", classes=("GemmaForCausalLM",), weights=gated_decoder(), tied=True)
+GEMMA2 = Arch(name="gemma2", classes=("Gemma2ForCausalLM",), weights=gated_decoder(), tied=True)
+GEMMA3 = Arch(
+    name="gemma3",
+    classes=("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"),
+    weights=gated_decoder(),
+    tied=True,
+)
+
+# What each token has of its own in every layer, beside what runs through the layers.
+_PER_LAYER = (
+    Weight(f"{LAYER}.per_layer_input_gate", "blk.{i}.inp_gate", None, ("unknown", "hidden")),
+    Weight(f"{LAYER}.per_layer_projection", "blk.{i}.proj", None, ("hidden", "unknown")),
+    Weight(
+        "model.per_layer_model_projection",
+        "per_layer_model_proj",
+        None,
+        ("unknown", "hidden"),
+        refused=NOT_APPLIED,
+    ),
+)
+
+
+def _altup(name: str, tensor: str, refused: str = "") -> Weight:
+    return Weight(f"{LAYER}.{name}", f"blk.{{i}}.{tensor}", None, ("unknown", "unknown"), refused=refused)
+
+
+GEMMA3N = Arch(
+    name="gemma3n",
+    classes=("Gemma3nForCausalLM", "Gemma3nForConditionalGeneration"),
+    tied=True,
+    weights=(
+        *gated_decoder(),
+        *_PER_LAYER,
+        _altup("laurel.linear_left", "laurel_l"),
+        _altup("laurel.linear_right", "laurel_r"),
+        _altup("altup.prediction_coefs", "altup_predict_coef"),
+        _altup("altup.correction_coefs", "altup_correct_coef"),
+        _altup("altup.modality_router", "altup_router", NOT_APPLIED),
+    ),
+)
+_INTO, _BACK = ("unknown", "hidden"), ("hidden", "unknown")
+GEMMA4 = Arch(
+    name="gemma4",
+    classes=("Gemma4ForCausalLM", "Gemma4ForConditionalGeneration"),
+    tied=True,
+    weights=(
+        *without_head_sizes(attention()),
+        *gated_mlp(f"{LAYER}.mlp", size="unknown"),
+        router(f"{LAYER}.router.proj"),
+        Weight(f"{LAYER}.experts.gate_up_proj", "blk.{i}.ffn_gate_up_exps", None, _INTO, kind=Kind.EXPERTS),
+        Weight(
+            f"{LAYER}.experts.down_proj",
+            "blk.{i}.ffn_down_exps",
+            None,
+            _BACK,
+            kind=Kind.EXPERTS,
+            refused="scaled-beside",
+        ),
+        *_PER_LAYER,
+        HEAD,
+        EMBEDDING,
+    ),
+)

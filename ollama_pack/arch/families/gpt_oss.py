@@ -1,0 +1,17 @@
+"""gpt-oss: rows of gate and up take turns, and experts are stored in × out."""
+
+from ollama_pack.arch.blocks import EMBEDDING, HEAD, LAYER, attention, fused_experts, router
+from ollama_pack.arch.permutations import even_rows, odd_rows
+from ollama_pack.arch.spec import Arch, Kind
+
+GPT_OSS = Arch(
+    name="gpt-oss",
+    classes=("GptOssForCausalLM",),
+    weights=(
+        *attention(),
+        router(f"{LAYER}.mlp.router"),
+        *fused_experts(f"{LAYER}.mlp.experts", Kind.EXPERTS_IN_OUT, even_rows, odd_rows),
+        HEAD,
+        EMBEDDING,
+    ),
+)

@@ -1,0 +1,16 @@
+"""InternLM 2: q, k and v of each key-value head lie together in one weight; llama.cpp wants them apart."""
+
+from ollama_pack.arch.blocks import LAYER, embedding, gated_mlp, head, split_attention
+from ollama_pack.arch.permutations import GROUPED
+from ollama_pack.arch.spec import Arch
+
+INTERNLM2 = Arch(
+    name="internlm2",
+    classes=("InternLM2ForCausalLM",),
+    weights=(
+        *split_attention(f"{LAYER}.attention.wqkv", f"{LAYER}.attention.wo", GROUPED),
+        *gated_mlp(f"{LAYER}.feed_forward", names=("w1", "w3", "w2")),
+        head("output"),
+        embedding("model.tok_embeddings"),
+    ),
+)

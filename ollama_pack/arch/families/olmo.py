@@ -1,0 +1,18 @@
+"""OLMo 1 to 3 and OLMoE: only the first rotates neighbours."""
+
+from ollama_pack.arch.blocks import EMBEDDING, HEAD, attention, gated_decoder, moe
+from ollama_pack.arch.permutations import rope_k, rope_q
+from ollama_pack.arch.spec import Arch
+
+OLMO = Arch(name="olmo", classes=("OlmoForCausalLM",), weights=gated_decoder(rope_q, rope_k))
+OLMO2 = Arch(name="olmo2", classes=("Olmo2ForCausalLM", "Olmo3ForCausalLM"), weights=gated_decoder())
+OLMOE = Arch(
+    name="olmoe",
+    classes=("OlmoeForCausalLM",),
+    weights=(
+        *attention(),
+        *moe(block=False),
+        HEAD,
+        EMBEDDING,
+    ),
+)

@@ -1,0 +1,9 @@
+"""SmolLM3: a dense decoder with Llama's row order of q and k."""
+
+from ollama_pack.arch.blocks import gated_decoder
+from ollama_pack.arch.permutations import rope_k, rope_q
+from ollama_pack.arch.spec import Arch
+
+SMOLLM3 = Arch(
+    name="smollm3", classes=("SmolLM3ForCausalLM",), weights=gated_decoder(rope_q, rope_k), tied=True
+)

@@ -1,7 +1,0 @@
-"""Cohere's Command R and R7B: nothing changes its order; the head is the embeddings."""
-
-from ollama_pack.archs.layouts import gated_decoder
-from ollama_pack.archs.row import Arch
-
-COMMAND_R = Arch(name="command-r", classes=("CohereForCausalLM",), weights=gated_decoder(), tied=True)
-COHERE2 = Arch(name="cohere2", classes=("Cohere2ForCausalLM",), weights=gated_decoder(), tied=True)

@@ -1,0 +1,165 @@
+"""READ  a GGUF model file → Base. Only its header is read."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+from ollama_pack.arch.hparams import Base, StateSpace
+from ollama_pack.arch.table import get_arch
+from ollama_pack.errors import InputError, UnsupportedError
+from ollama_pack.gguf.constants import FILE_TYPES
+from ollama_pack.gguf.reader import GgufFile, LongArray
+from ollama_pack.gguf.split import read_model
+from ollama_pack.ollama.compat import NOT_RUN, translate_header
+
+
+def read_base_gguf(path: Path, *, tag: str = "") -> Base:
+    """Return what a conversion needs to know of a base, from its GGUF file.
+
+    Args:
+        path: the file.
+        tag: the Ollama model the file belongs to, where it belongs to one.
+
+    Raises:
+        InputError: the file is missing, damaged, or no model.
+    """
+    if path.is_dir():
+        raise InputError("This is a directory; name the GGUF file.", where=path, hint="--base FILE.gguf")
+    header = read_model(path)
+    kind = header.text("general.type", "model")
+    if kind != "model":
+        raise InputError(
+            f"The file is a GGUF of type {kind!r}, not a model.", where=path, hint="--base MODEL.gguf"
+        )
+    return replace(base_of_header(header), origin=f"header of {path.name}", tag=tag, gguf=path)
+
+
+def base_of_header(header: GgufFile) -> Base:
+    """Return the base that a header describes; what a daemon shows of a model serves as one.
+
+    A base in a form of Ollama's own is described as llama.cpp sees it, after Ollama has translated it.
+
+    Raises:
+        InputError: a number is missing, or is none.
+        UnsupportedError: nothing runs it any more.
+    """
+    own = header.text("general.architecture")
+    if not own:
+        raise InputError("The key is missing.", where=f"{header.path}: general.architecture")
+    if own in NOT_RUN:
+        raise UnsupportedError(f"The base is {NOT_RUN[own]}.", where=f"{header.path}: general.architecture")
+    metadata, shapes = translate_header(header.metadata, header.shapes)
+    header = replace(header, metadata=metadata, shapes=shapes)
+    arch = header.text("general.architecture")
+    blocks, hidden = header.whole(f"{arch}.block_count"), header.whole(f"{arch}.embedding_length")
+    heads, heads_each = _head_counts(header, f"{arch}.attention.head_count")
+    kv_heads, kv_each = _head_counts(header, f"{arch}.attention.head_count_kv", (heads, heads_each))
+    return Base(
+        arch=arch,
+        blocks=blocks,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=header.whole(f"{arch}.attention.key_length", hidden // max(heads, 1)),
+        hidden=hidden,
+        feed_forward=_feed_forward(header, f"{arch}.feed_forward_length"),
+        experts=header.whole(f"{arch}.expert_count", 0),
+        expert_feed_forward=_feed_forward(header, f"{arch}.expert_feed_forward_length"),
+        vocab=_vocabulary(header),
+        tied="output.weight" not in header.shapes,
+        source_id=_source_id(header),
+        tensors=header.shapes,
+        details=_details(header, own),
+        ssm=StateSpace(
+            groups=header.whole(f"{arch}.ssm.group_count", 0),
+            heads=header.whole(f"{arch}.ssm.time_step_rank", 0),
+            state=header.whole(f"{arch}.ssm.state_size", 0),
+            inner=header.whole(f"{arch}.ssm.inner_size", 0),
+        ),
+        each_block=_heads_of_each_layer((heads, heads_each), (kv_heads, kv_each)),
+    )
+
+
+def _head_counts(
+    header: GgufFile, key: str, default: tuple[int, tuple[int, ...]] | None = None
+) -> tuple[int, tuple[int, ...]]:
+    """Return the number of heads, and those of each block where they differ; a block without has the others'.
+
+    Raises:
+        InputError: the key is missing, or it is 0 for an architecture that has heads.
+    """
+    value = header.metadata.get(key)
+    if value is None and default is not None:
+        return default
+    numbers = value if isinstance(value, tuple) else (value,)
+    whole = [number for number in numbers if type(number) is int and number >= 0]
+    some = max(whole, default=0)
+    if len(whole) != len(numbers) or not (some or _is_headless(header)):
+        raise InputError(
+            "The key is missing." if value is None else f"The value is {value!r:.60}, not a number of heads.",
+            where=f"{header.path}: {key}",
+        )
+    return some, tuple(number or some for number in whole) if len(set(whole) - {0}) > 1 else ()
+
+
+def _heads_of_each_layer(
+    heads: tuple[int, tuple[int, ...]], kv_heads: tuple[int, tuple[int, ...]]
+) -> tuple[tuple[int, int], ...]:
+    """Return heads and key-value heads of each block, where one of them differs from block to block."""
+    blocks = max(len(each) for _, each in (heads, kv_heads))
+    both = [each or (number,) * blocks for number, each in (heads, kv_heads)]
+    return tuple(zip(*both, strict=False))
+
+
+def _is_headless(header: GgufFile) -> bool:
+    """Return whether the architecture has no attention."""
+    arch = get_arch(header.text("general.architecture"))
+    return arch is not None and not arch.has_heads
+
+
+def _feed_forward(header: GgufFile, key: str) -> int:
+    """Return the inner size, 0 where layers differ in it (the tensors' shapes are checked anyway)."""
+    return header.whole(key, 0) if isinstance(header.metadata.get(key, 0), int) else 0
+
+
+def _vocabulary(header: GgufFile) -> int:
+    tokens = header.metadata.get("tokenizer.ggml.tokens")
+    if isinstance(tokens, LongArray):
+        return tokens.length
+    if isinstance(tokens, tuple):
+        return len(tokens)
+    return header.shapes.get("token_embd.weight", (0,))[0]
+
+
+def _source_id(header: GgufFile) -> str:
+    """Return the Hugging Face id the file says it was made from, empty where it does not say."""
+    for key in ("general.source.repo_url", "general.repo_url", "general.source.huggingface.repository"):
+        value = header.text(key).removeprefix("https://huggingface.co/")
+        if value.count("/") == 1:
+            return value
+    return ""
+
+
+def _details(header: GgufFile, arch: str) -> dict[str, str]:
+    parameters = header.whole(
+        "general.parameter_count", sum(math.prod(shape) for shape in header.shapes.values())
+    )
+    return {
+        "model_family": arch,
+        "model_type": human_count(parameters),
+        "file_type": _file_type(header.whole("general.file_type", 0)),
+    }
+
+
+def _file_type(number: int) -> str:
+    """Return the quantisation; like Ollama, 0 (all F32) is not told from a missing key."""
+    return FILE_TYPES.get(number, "unknown") if number else "unknown"
+
+
+def human_count(number: int) -> str:
+    """Return a number of parameters as Ollama writes it: 134.52M, 7B, 6.7B, 120K."""
+    for unit, letter, decimals in ((10**9, "B", 1), (10**6, "M", 2)):
+        if number >= unit:
+            return (
+                f"{number // unit}{letter}" if number % unit == 0 else f"{number / unit:.{decimals}f}{letter}"
+            )
+    return f"{number / 1000:.0f}K" if number >= 1000 else str(number)

@@ -1,0 +1,134 @@
+"""READ  a base that is not on this machine → Base, from the web: little of it, and only with ``--online``.
+
+A model of Hugging Face has a config.json (``HF_ENDPOINT`` and ``HF_TOKEN`` mean what they mean to
+``huggingface_hub``). A model of an Ollama registry has a manifest, and one of its layers is a GGUF file: of
+that the header is fetched, and no weight.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ollama_pack.arch.hparams import Base
+from ollama_pack.base.gguf_header import base_of_header
+from ollama_pack.base.hf_cache import is_hub_id
+from ollama_pack.base.hf_config import HfConfig
+from ollama_pack.errors import InputError
+from ollama_pack.fetch import is_loopback, read_document, read_range
+from ollama_pack.gguf.constants import MAGIC
+from ollama_pack.gguf.reader import GgufFile, read_gguf
+from ollama_pack.ollama.names import ModelName, parse_name
+
+HUB = "https://huggingface.co"
+MODEL_TYPE = "application/vnd.ollama.image.model"
+MANIFEST_TYPES = (
+    "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
+)
+
+FIRST_READ, LARGEST_HEADER = 1 << 20, 64 << 20
+"""Bytes of a header that are fetched at first, and at most; the largest vocabularies take 16 MB."""
+
+LARGEST_MODEL = 1 << 42
+
+
+def find_online(text: str, environment: Mapping[str, str]) -> Base | None:
+    """Return the base of a Hugging Face id, else of an Ollama model; None where neither is known.
+
+    Raises:
+        InputError: it is damaged.
+        UnsupportedError: its architecture has no row.
+        DestinationError: nobody answers.
+    """
+    config = hub_config(text, environment)
+    return registry_base(text) if config is None else replace(config.base(), source_id=text)
+
+
+def hub_config(source_id: str, environment: Mapping[str, str]) -> HfConfig | None:
+    """Return config.json of a model of Hugging Face, None where there is no such model.
+
+    Raises:
+        InputError: what comes is no config.json.
+        DestinationError: nobody answers, or it is not open to everybody.
+    """
+    if not is_hub_id(source_id):
+        return None
+    hub = (environment.get("HF_ENDPOINT") or HUB).rstrip("/")
+    url = f"{hub}/{source_id}/resolve/main/config.json"
+    token = environment.get("HF_TOKEN", "")
+    values = read_document(url, {"Authorization": f"Bearer {token}"} if token else {})
+    return HfConfig(values, url, f"config.json of {source_id} at {hub}") if values is not None else None
+
+
+def registry_base(text: str) -> Base | None:
+    """Return the base that a model of an Ollama registry is, None where there is no such model.
+
+    Raises:
+        InputError: it has no GGUF file, or a damaged one.
+        UnsupportedError: its heads differ by layer.
+        DestinationError: nobody answers.
+    """
+    try:
+        name = parse_name(text)
+    except InputError:
+        return None
+    address = f"{'http' if is_loopback(name.host.partition(':')[0]) else 'https'}://{name.host}"
+    place = f"{address}/v2/{name.namespace}/{name.model}"
+    manifest = read_document(f"{place}/manifests/{name.tag}", {"Accept": MANIFEST_TYPES})
+    if manifest is None:
+        return None
+    digest, size = _weights(manifest, name)
+    header = _fetch_header(f"{place}/blobs/{digest}", size, name)
+    return replace(
+        base_of_header(header), tag=name.display, origin=f"header of {name.display} at {name.host}"
+    )
+
+
+def _weights(manifest: Mapping[str, Any], name: ModelName) -> tuple[str, int]:
+    """Return the digest and the size of a model's GGUF file.
+
+    Raises:
+        InputError: it has none.
+    """
+    layers = manifest.get("layers")
+    for layer in layers if isinstance(layers, list) else ():
+        if isinstance(layer, Mapping) and layer.get("mediaType") == MODEL_TYPE:
+            digest, size = layer.get("digest"), layer.get("size")
+            if isinstance(digest, str) and type(size) is int and 0 < size < LARGEST_MODEL:
+                return digest, size
+    raise InputError(f"{name} is not a GGUF model.", where=f"its manifest at {name.host}")
+
+
+def _fetch_header(url: str, size: int, name: ModelName) -> GgufFile:
+    """Return the header of a file in a registry; more of it is fetched until the header is whole.
+
+    Raises:
+        InputError: it is damaged, or not there.
+        DestinationError: nobody answers.
+    """
+    with tempfile.TemporaryDirectory(prefix="ollama-pack-") as folder:
+        path = Path(folder) / "header.gguf"
+        path.touch()
+        have, wanted = 0, min(FIRST_READ, size)
+        while True:
+            piece = read_range(url, wanted - have, {}, start=have)
+            if piece is None or len(piece) < wanted - have:
+                raise InputError("The registry has less of this file than it promised.", where=url)
+            if not have and piece[:4] != MAGIC:
+                raise InputError("The file is not GGUF.", where=url)
+            with path.open("r+b") as file:
+                file.seek(have)
+                file.write(piece)
+                file.truncate(size)  # the reader looks whether all tensors are inside
+            have = wanted
+            try:
+                header = read_gguf(path)
+                if have >= min((size, *header.offsets.values())):
+                    return replace(header, path=Path(name.display))
+            except InputError as error:
+                if have == size:
+                    raise InputError(error.what, where=url) from error
+            if have in (size, LARGEST_HEADER):
+                raise InputError(f"The header does not end within {have} bytes.", where=url)
+            wanted = min(2 * wanted, LARGEST_HEADER, size)

@@ -1,1 +1,0 @@
-"""READ the base model: from the catalog, a GGUF file, a configuration, a store or a daemon."""

@@ -1,0 +1,136 @@
+"""The content of the JSON documents: plain objects, stable keys, sizes in bytes, paths as they were given."""
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from ollama_pack.arch.hparams import Base
+from ollama_pack.deliver.package import DeliveryPlan, Receipt
+from ollama_pack.lora.adapter import Adapter, dtypes_of, trained_tensors
+from ollama_pack.lora.plan import LoraFile
+from ollama_pack.verify.result import ProofResult
+
+if TYPE_CHECKING:
+    from ollama_pack.pipeline.build import BuildPlan, Outcome
+    from ollama_pack.run.checkpoints import Checkpoint
+
+
+def adapter_facts(adapter: Adapter) -> dict[str, Any]:
+    """Return what an adapter is."""
+    return {
+        "directory": adapter.directory.as_posix(),
+        "method": adapter.method,
+        "rank": adapter.rank,
+        "alpha": adapter.alpha,
+        "scales": sorted({pair.scale for pair in adapter.pairs}),
+        "dtypes": list(dtypes_of(adapter)),
+        "weights": len(adapter.pairs),
+        "parameters": sum(math.prod(leaf.shape) for leaf in trained_tensors(adapter)),
+        "modules": dict(sorted(Counter(pair.module.rsplit(".", 1)[-1] for pair in adapter.pairs).items())),
+        "base_model_name_or_path": adapter.base_id,
+        "peft_version": str(adapter.config.get("peft_version") or ""),
+        "invocation_tokens": list(adapter.invocation),
+        "notes": list(adapter.notes),
+    }
+
+
+def base_facts(base: Base) -> dict[str, Any]:
+    """Return what a base is."""
+    return {
+        "tag": base.tag,
+        "gguf": base.gguf.as_posix() if base.gguf else "",
+        "source_id": base.source_id,
+        "architecture": base.arch,
+        "blocks": base.blocks,
+        "heads": base.heads,
+        "kv_heads": base.kv_heads,
+        "head_dim": base.head_dim,
+        "hidden": base.hidden,
+        "vocabulary": base.vocab,
+        "origin": base.origin,
+        "notes": list(base.notes),
+    }
+
+
+def lora_facts(lora: LoraFile) -> dict[str, Any]:
+    """Return what a GGUF LoRA file is."""
+    return {"path": lora.path.as_posix(), "digest": lora.digest, "size": lora.size, "outtype": lora.outtype}
+
+
+def report_facts(report: ProofResult) -> dict[str, Any]:
+    """Return what a proof found."""
+    return {
+        "proof": report.proof,
+        "passed": report.passed,
+        "figure": report.figure,
+        "limit": report.limit,
+        "worst": report.worst,
+        "summary": report.summary,
+    }
+
+
+def receipt_facts(receipt: Receipt) -> dict[str, Any]:
+    """Return what a destination did."""
+    return {
+        "via": receipt.via,
+        "where": receipt.where,
+        "digest": f"sha256:{receipt.digest}" if receipt.digest else "",
+        "bytes_written": receipt.bytes_written,
+        "base": {
+            "manifest": f"sha256:{receipt.base_manifest}" if receipt.base_manifest else "",
+            "blob": receipt.base_blob,
+        },
+        "lines": list(receipt.lines),
+        "tried": list(receipt.tried),
+    }
+
+
+def outcome_facts(outcome: "Outcome") -> dict[str, Any]:
+    """Return what a build did."""
+    return {
+        "name": outcome.receipt.name,
+        "adapter": adapter_facts(outcome.work.adapter),
+        "base": base_facts(outcome.work.base),
+        "lora": lora_facts(outcome.lora),
+        "proofs": [report_facts(report) for report in (outcome.report, outcome.load) if report],
+        "modelfile": outcome.modelfile.as_posix(),
+        "lock": outcome.lock.as_posix(),
+        "delivery": receipt_facts(outcome.receipt),
+    }
+
+
+def plan_facts(work: "BuildPlan", plan: DeliveryPlan) -> dict[str, Any]:
+    """Return what a build would do."""
+    return {
+        "name": plan.name,
+        "adapter": adapter_facts(work.adapter),
+        "base": base_facts(work.base),
+        "delivery": {
+            "via": plan.via,
+            "reason": plan.reason,
+            "where": plan.where,
+            "replaces": plan.replaces,
+            "items": [{"what": item, "bytes": size} for item, size in plan.items],
+            "bytes": plan.total,
+        },
+    }
+
+
+def checkpoint_facts(each: "Checkpoint", *, is_root: bool) -> dict[str, Any]:
+    """Return what there is to know of a checkpoint without reading its weights."""
+    log = each.log
+    return {
+        "name": each.name,
+        "step": each.step,
+        "epoch": log.epoch if log else None,
+        "loss": log.last("loss") if log else None,
+        "eval_loss": log.last("eval_loss") if log else None,
+        "learning_rate": log.last("learning_rate") if log else None,
+        "best": each.is_best,
+        "best_metric": log.best_metric if log else None,
+        "is_root": is_root,
+        "resumable": each.resumable,
+        "states": list(each.states),
+        "size": each.size,
+        "note": each.note,
+    }

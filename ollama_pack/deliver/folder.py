@@ -1,0 +1,97 @@
+"""Everything into a folder, for a machine that has no Ollama yet.
+
+The folder holds the GGUF LoRA file, ``Modelfile.txt`` for ``ollama create -f``, and, where the base's layers
+are known, ``ollama-config.json`` and ``ollama-manifest.json`` with the bytes a store would hold.
+"""
+
+from pathlib import Path
+
+from ollama_pack.deliver import store as store_destination
+from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt
+from ollama_pack.files import Progress, copy_whole, os_errors_as_destination_error, whole_file
+from ollama_pack.modelfile import MODELFILE_NAME
+from ollama_pack.ollama.manifest import Image
+
+FOLDER = "folder"
+CONFIG = "ollama-config.json"
+MANIFEST = "ollama-manifest.json"
+
+
+def write_folder(
+    package: Package, folder: Path, *, store: Path | None = None, progress: Progress | None = None
+) -> Receipt:
+    """Write `package` into `folder`, the manifest last; files of these names are replaced.
+
+    Args:
+        package: the model.
+        folder: made if it is not there.
+        store: asked for the base's layers; without one (or without the base in it) there is no manifest.
+        progress: told about the bytes moved.
+
+    Raises:
+        DestinationError: the folder cannot be written.
+    """
+    image = _image(package, store, progress)
+    with os_errors_as_destination_error(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if image is None:
+        _clear(folder)
+    written = copy_whole(package.adapter.path, folder / package.adapter.path.name, progress)
+    for name, content in _texts(package, image):
+        written += _write(folder / name, content)
+    left_out = f"without {MANIFEST}: the layers of {package.base.tag} are not known here"
+    return Receipt(
+        via=FOLDER,
+        name=str(package.name),
+        digest=image.digest if image else "",
+        where=str(folder),
+        bytes_written=written,
+        lines=(f"wrote {package.name} to {folder}", *(() if image else (left_out,))),
+    )
+
+
+def plan_folder(package: Package, folder: Path, *, store: Path | None = None) -> DeliveryPlan:
+    """Return what `write_folder` would write.
+
+    The size of the manifest is counted only if the base need not be read for it.
+
+    Raises:
+        DestinationError: the base in `store` is damaged.
+    """
+    image = None if package.base.gguf else _image(package, store, None)
+    adapter = folder / package.adapter.path.name
+    items = [(adapter.name, 0 if adapter.exists() else package.adapter.size)]
+    items += [(name, len(content)) for name, content in _texts(package, image)]
+    return DeliveryPlan(
+        FOLDER, str(package.name), str(folder), tuple(items), (folder / MODELFILE_NAME).exists()
+    )
+
+
+def _image(package: Package, store: Path | None, progress: Progress | None) -> Image | None:
+    known = package.base.gguf is not None or (
+        store is not None and store_destination.has_base(store, package.base)
+    )
+    return store_destination.make_image(package, store, progress) if known else None
+
+
+def _texts(package: Package, image: Image | None) -> list[tuple[str, bytes]]:
+    texts = [(MODELFILE_NAME, package.modelfile_text.encode())] if package.modelfile_text else []
+    if image is not None:
+        texts += [(CONFIG, image.config.content or b""), (MANIFEST, image.manifest)]
+    return texts
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier build left that would describe another base than this one's."""
+    for name in (MANIFEST, CONFIG):
+        with os_errors_as_destination_error(folder / name):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _write(path: Path, content: bytes) -> int:
+    with os_errors_as_destination_error(path):
+        if path.is_file() and path.read_bytes() == content:
+            return 0
+    with whole_file(path) as file:
+        file.write(content)
+    return len(content)

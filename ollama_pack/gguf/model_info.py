@@ -1,0 +1,72 @@
+"""READ  a base that is there → Seen: its header, its tensors and its tokens."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ollama_pack.gguf.split import read_model
+
+SPECIAL = ("bos", "eos", "pad")
+"""Tokens with a meaning of their own: begin of text, end of text, padding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Tokens by their ids.
+
+    Attributes:
+        tokens: id → token; a space may stand as ``▁``.
+        special: ``bos``, ``eos`` or ``pad`` → id, of those that are known.
+        origin: where this was read.
+    """
+
+    tokens: Mapping[int, str]
+    special: Mapping[str, int] = field(default_factory=dict)
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A base as it is, from its header or as a daemon shows it.
+
+    Attributes:
+        name: what the user calls it.
+        metadata: of its header; ``model_info`` of ``/api/show`` serves too.
+        shapes: name → shape, rows first, of its tensors; empty where they are not told.
+        vocabulary: None where it was not told.
+    """
+
+    name: str
+    metadata: Mapping[str, Any]
+    shapes: Mapping[str, tuple[int, ...]]
+    vocabulary: Vocabulary | None = None
+
+
+TOKENS_KEY = "tokenizer.ggml.tokens"
+_SPECIAL = {"bos": "bos", "eos": "eos", "pad": "padding"}
+
+
+def read_model_info(path: Path, name: str = "") -> ModelInfo:
+    """Return a base that is a GGUF file; only its header is read.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    header = read_model(path, (TOKENS_KEY,))
+    return ModelInfo(
+        name or path.name, header.metadata, header.shapes, vocabulary_of(header.metadata, path.name)
+    )
+
+
+def vocabulary_of(metadata: Mapping[str, Any], origin: str) -> Vocabulary | None:
+    """Return the tokens in a header, or as ``/api/show`` tells them; None where it does not."""
+    tokens = metadata.get(TOKENS_KEY)
+    if not isinstance(tokens, list | tuple) or not tokens:
+        return None
+    special = {kind: metadata.get(f"tokenizer.ggml.{name}_token_id") for kind, name in _SPECIAL.items()}
+    return Vocabulary(
+        {number: str(token) for number, token in enumerate(tokens)},
+        {kind: number for kind, number in special.items() if type(number) is int},
+        origin,
+    )

@@ -1,0 +1,270 @@
+"""READ  a GGUF file → its metadata and where each tensor lies.
+
+Nothing the file claims is believed before it is checked: a header that lies about a count or a
+length raises an error, and never makes us ask for more memory than the file is long.
+"""
+
+import math
+import mmap
+import struct
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ollama_pack.errors import InputError
+from ollama_pack.gguf.constants import (
+    ALIGNMENT,
+    ARRAY,
+    BLOCKS,
+    MAGIC,
+    READABLE_VERSIONS,
+    SCALARS,
+    STRING,
+    TENSOR_TYPES,
+)
+from ollama_pack.gguf.tensors import StoredTensor
+
+MOST_KEYS, MOST_TENSORS, LONGEST_ARRAY, MOST_TEXT = 1 << 16, 1 << 20, 1 << 24, 1 << 22
+"""More than any model has, and little enough to be read in moments: a sparse file may promise anything.
+
+Text is counted in bytes, of all names and texts that are kept.
+"""
+
+MOST_KEPT = 1 << 24
+"""Bytes of an array of text that is kept because it was asked for; large vocabularies have 3 million."""
+
+LONGEST_KEPT = 1024
+"""Arrays with more elements are not kept (token lists): only their length is."""
+
+Value = str | int | float | bool | tuple[str | int | float | bool, ...]
+
+
+_AGAIN = "download or copy the file again, and compare its size"
+
+
+@dataclass(frozen=True, slots=True)
+class LongArray:
+    """An array that was walked over, not kept.
+
+    Attributes:
+        length: number of elements.
+    """
+
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class GgufFile:
+    """What the header of a GGUF file says.
+
+    Attributes:
+        path: the file.
+        metadata: key → value; arrays of more than `LONGEST_KEPT` elements as `LongArray`.
+        shapes: name → shape, rows first, of every tensor.
+        types: name → ggml type number of every tensor.
+        offsets: name → offset in the file of every tensor.
+    """
+
+    path: Path
+    metadata: Mapping[str, Value | LongArray]
+    shapes: Mapping[str, tuple[int, ...]]
+    types: Mapping[str, int]
+    offsets: Mapping[str, int]
+
+    def text(self, key: str, default: str = "") -> str:
+        """Return a text of the metadata.
+
+        Raises:
+            InputError: the value is not a text.
+        """
+        value = self.metadata.get(key, default)
+        if not isinstance(value, str):
+            raise InputError(f"The value is {value!r}, not a text.", where=f"{self.path}: {key}")
+        return value
+
+    def whole(self, key: str, default: int | None = None) -> int:
+        """Return a whole number of the metadata, not below 0.
+
+        Raises:
+            InputError: the key is missing and has no default, or its value is not such a number.
+        """
+        value = self.metadata.get(key, default)
+        if value is None:
+            raise InputError("The key is missing.", where=f"{self.path}: {key}")
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise InputError(f"The value is {value!r}, not a whole number.", where=f"{self.path}: {key}")
+        return value
+
+    def stored(self, name: str) -> StoredTensor:
+        """Return an F32, F16, BF16 or Q8_0 tensor.
+
+        Raises:
+            InputError: there is none of this name, or it is of another type.
+        """
+        where = f"{self.path}: {name}"
+        if name not in self.shapes:
+            raise InputError("The tensor is not in the file.", where=where)
+        dtype = TENSOR_TYPES.get(self.types[name])
+        if dtype is None:
+            raise InputError("The tensor is quantised; F32, F16, BF16 or Q8_0 is expected.", where=where)
+        elements, nbytes = BLOCKS[self.types[name]]
+        if self.shapes[name][-1] % elements:
+            raise InputError(f"Its rows are no multiple of {elements} long.", where=where)
+        nbytes *= math.prod(self.shapes[name]) // elements
+        return StoredTensor(self.path, name, dtype, self.shapes[name], self.offsets[name], nbytes)
+
+
+def read_gguf(path: Path, keep: Collection[str] = ()) -> GgufFile:
+    """Return what the header of a GGUF file says; tensor data is not touched.
+
+    Args:
+        path: the file.
+        keep: keys whose arrays of text are kept, however long, up to `MOST_KEPT` bytes.
+
+    Raises:
+        InputError: the file is missing, not GGUF, of an unknown version or byte order, or cut short.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != MAGIC:
+                raise InputError(
+                    "The file is not GGUF.", where=path, hint="--base with a GGUF file or an Ollama model"
+                )
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return _Cursor(data, path, keep).header()
+    except OSError as error:
+        raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
+
+
+class _Cursor:
+    """A position in a mapped file that never leaves it."""
+
+    def __init__(self, data: mmap.mmap, path: Path, keep: Collection[str] = ()) -> None:
+        self.data, self.path, self.position, self.part = data, path, 4, "the header"
+        self.text_left, self.kept = MOST_TEXT, keep
+
+    def header(self) -> GgufFile:
+        version = self.number("I")
+        if version not in READABLE_VERSIONS:
+            raise InputError(f"GGUF version {version} is unknown; 2 and 3 are read.", where=self.path)
+        tensor_count = self.count("tensors", MOST_TENSORS)
+        key_count = self.count("metadata keys", MOST_KEYS)
+        metadata: dict[str, Value | LongArray] = {}
+        for index in range(key_count):
+            self.part = f"metadata key {index + 1} of {key_count}"
+            key = self.string()
+            self.part = key
+            if key in metadata:
+                raise InputError("The key is there twice.", where=f"{self.path}: {key}")
+            metadata[key] = self.value(self.number("I"))
+        infos = {}
+        for index in range(tensor_count):
+            self.part = f"tensor {index + 1} of {tensor_count}"
+            name = self.string()
+            if name in infos:
+                raise InputError("The tensor is there twice.", where=f"{self.path}: {name}")
+            dimensions = self.number("I")
+            if not 0 < dimensions <= 4:
+                raise InputError(f"The tensor has {dimensions} dimensions.", where=f"{self.path}: {name}")
+            shape = tuple(reversed([self.number("Q") for _ in range(dimensions)]))
+            infos[name] = (shape, self.number("I"), self.number("Q"))
+        alignment = metadata.get("general.alignment", ALIGNMENT)
+        if not isinstance(alignment, int) or alignment <= 0:
+            raise InputError(
+                f"The alignment {alignment!r} is not one.", where=f"{self.path}: general.alignment"
+            )
+        start = -(-self.position // alignment) * alignment
+        for name, (shape, kind, offset) in infos.items():
+            elements, nbytes = BLOCKS.get(kind, (1, 0))  # of an unknown type, at least its start is there
+            if start + offset + math.prod(shape) // elements * nbytes > len(self.data):
+                raise InputError(
+                    "The file is cut short: it ends before the tensor does.",
+                    where=f"{self.path}: {name}",
+                    hint=_AGAIN,
+                )
+        return GgufFile(
+            path=self.path,
+            metadata=metadata,
+            shapes={name: info[0] for name, info in infos.items()},
+            types={name: info[1] for name, info in infos.items()},
+            offsets={name: start + info[2] for name, info in infos.items()},
+        )
+
+    def number(self, code: str) -> int:
+        value: int = struct.unpack("<" + code, self.take(struct.calcsize("<" + code)))[0]
+        return value
+
+    def count(self, what: str, most: int) -> int:
+        number = self.number("Q")
+        if number > most:
+            raise InputError(
+                f"The header promises {number} {what}; {most} is the most that is read here.",
+                where=f"{self.path}: {self.part}",
+                hint=_AGAIN,
+            )
+        return int(number)
+
+    def string(self) -> str:
+        length = self.count("bytes of text", self.text_left)
+        self.text_left -= length
+        return self.take(length).decode("utf-8", "replace")
+
+    def take(self, count: int) -> bytes:
+        start = self.position
+        self.skip(count)
+        return self.data[start : self.position]
+
+    def skip(self, count: int) -> None:
+        if self.position + count > len(self.data):
+            raise InputError(
+                "The file is cut short, or its header lies about a length.",
+                where=f"{self.path}: {self.part}",
+                hint=_AGAIN,
+            )
+        self.position += count
+
+    def value(self, kind: int) -> Value | LongArray:
+        if kind == STRING:
+            return self.string()
+        if kind in SCALARS:
+            scalar: int | float | bool = struct.unpack(
+                "<" + SCALARS[kind], self.take(struct.calcsize(SCALARS[kind]))
+            )[0]
+            return scalar
+        if kind == ARRAY:
+            return self.array(self.number("I"), self.count("elements", LONGEST_ARRAY))
+        raise InputError(f"The value type {kind} is unknown.", where=f"{self.path}: {self.part}")
+
+    def array(self, kind: int, length: int) -> Value | LongArray:
+        if kind == STRING:
+            return self.strings(length)
+        if kind not in SCALARS:
+            raise InputError(f"An array of value type {kind} is unknown.", where=f"{self.path}: {self.part}")
+        size = length * struct.calcsize("<" + SCALARS[kind])
+        if length > LONGEST_KEPT:
+            self.skip(size)
+            return LongArray(length)
+        return struct.unpack(f"<{length}{SCALARS[kind]}", self.take(size))
+
+    def strings(self, length: int) -> Value | LongArray:
+        if length <= LONGEST_KEPT:
+            return tuple(self.string() for _ in range(length))
+        if self.part in self.kept:
+            left, self.text_left = self.text_left, MOST_KEPT
+            texts = tuple(self.string() for _ in range(length))
+            self.text_left = left
+            return texts
+        unpack, data, position, size = (
+            struct.Struct("<Q").unpack_from,
+            self.data,
+            self.position,
+            len(self.data),
+        )
+        for _ in range(length):
+            if position + 8 > size:
+                position = size + 1
+                break
+            position += 8 + unpack(data, position)[0]
+        self.position = position
+        self.skip(0)
+        return LongArray(length)

@@ -1,0 +1,70 @@
+"""READ  a GGUF model that may lie in several files → one header.
+
+llama.cpp's ``llama-gguf-split`` names the parts ``NAME-00001-of-00003.gguf``: the first has the metadata,
+each has some of the tensors.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+from ollama_pack.errors import InputError, UnsupportedError
+from ollama_pack.gguf.reader import GgufFile, read_gguf
+
+COUNT, TENSORS = "split.count", "split.tensors.count"
+MOST_PARTS = 1000
+_PART = re.compile(r"(.+)-([0-9]{5})-of-([0-9]{5})\.gguf")
+
+
+def read_model(path: Path, keep: Collection[str] = ()) -> GgufFile:
+    """Return the header of a model; of one in several parts the metadata of the first, and all tensors.
+
+    Args:
+        path: the file, or any of its parts.
+        keep: as `read_gguf` takes it.
+
+    Raises:
+        InputError: a part is missing, damaged, named otherwise than parts are, or of another model.
+    """
+    header = read_gguf(path, keep)
+    count = header.whole(COUNT, 1)
+    if count <= 1:
+        return header
+    match = _PART.fullmatch(path.name)
+    if match is None or int(match[3]) != count or count > MOST_PARTS:
+        raise InputError(
+            f"The model is split over {count} files, and this one is not named as a part of them.",
+            where=path,
+            hint=f"NAME-00001-of-{min(count, 99999):05}.gguf is what llama-gguf-split calls the first",
+        )
+    first, *others = (
+        read_gguf(path.with_name(f"{match[1]}-{number:05}-of-{match[3]}.gguf"), keep if number == 1 else ())
+        for number in range(1, count + 1)
+    )
+    shapes, types = dict(first.shapes), dict(first.types)
+    for part in others:
+        if part.whole(COUNT, 1) != count or shapes.keys() & part.shapes.keys():
+            raise InputError("This is a part of another model.", where=part.path)
+        shapes.update(part.shapes)
+        types.update(part.types)
+    promised = first.whole(TENSORS, len(shapes))
+    if len(shapes) != promised:
+        raise InputError(
+            f"The parts have {len(shapes)} tensors, and {promised} are promised.", where=first.path
+        )
+    return replace(first, path=path, shapes=shapes, types=types)
+
+
+def require_whole(path: Path) -> None:
+    """Require a model in one file, as Ollama takes it.
+
+    Raises:
+        UnsupportedError: it is split.
+    """
+    if read_gguf(path).whole(COUNT, 1) > 1:
+        raise UnsupportedError(
+            "The model is split over several GGUF files, and Ollama takes one.",
+            where=path,
+            hint="join the parts with llama.cpp's llama-gguf-split --merge",
+        )

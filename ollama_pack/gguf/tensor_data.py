@@ -1,0 +1,186 @@
+"""Numbers of a tensor, read in one bounded piece and brought to float32.
+
+bfloat16 has no numpy dtype: it is the upper half of a float32, so reading it is a shift. Q8_0 is
+llama.cpp's: 32 numbers of a row share a float16 scale and are signed bytes in its units.
+"""
+
+from functools import lru_cache
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ollama_pack.errors import InputError
+from ollama_pack.gguf.tensors import StoredTensor, Tensor
+
+Float32 = npt.NDArray[np.float32]
+Stored = npt.NDArray[Any]
+"""Numbers as they lie in a file: float32, float16, or bfloat16 as uint16; of Q8_0 as float32."""
+
+Q8_BLOCK = 32
+"""Numbers of a row that share a scale in Q8_0."""
+
+Q8_STORAGE = np.dtype([("scale", "<f2"), ("quants", "i1", (Q8_BLOCK,))])
+STORAGE: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+"""How each dtype is held in memory before it is widened."""
+
+CHUNK_ELEMENTS = 1 << 17
+"""Elements handled at a time where several steps follow each other: they stay in the cache."""
+
+
+def keep_freed_memory() -> None:
+    """Let arrays of up to 30 MiB be made again from memory that others have left.
+
+    glibc gives a freed block of this size back to the system, and having it again costs a page
+    fault every 4 KiB: a fifth of a conversion. It raises that threshold to the size of the largest
+    block it has seen freed. The block is not touched, so it takes no memory.
+    """
+    np.empty(30 << 20, np.uint8)
+
+
+class TensorReader:
+    """Files of weights, each opened when it is first read; for one thread at a time."""
+
+    def __init__(self) -> None:
+        self._files: dict[Path, FileIO] = {}
+
+    def __enter__(self) -> "TensorReader":
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+    def stored(self, tensor: Tensor) -> tuple[Stored, str]:
+        """Return a tensor's numbers as they lie in their file, and their dtype; F32 where it is made.
+
+        Raises:
+            InputError: a file ends inside the tensor, or cannot be read.
+        """
+        if isinstance(tensor, StoredTensor):
+            if tensor.path not in self._files:
+                self._files[tensor.path] = open_weights(tensor.path)
+            return read_stored(self._files[tensor.path], tensor), tensor.dtype
+        made = tensor.make(*(self.float32(part) for part in tensor.parts))
+        return np.asarray(made, np.float32).reshape(tensor.shape), "F32"
+
+    def float32(self, tensor: Tensor) -> Float32:
+        """Return a tensor's numbers as float32, in its shape; exact for every dtype.
+
+        Raises:
+            InputError: a file ends inside the tensor, or cannot be read.
+        """
+        return to_float32(*self.stored(tensor))
+
+
+def open_weights(path: Path) -> FileIO:
+    """Return a file of weights, open for unbuffered reading.
+
+    Raises:
+        InputError: the file cannot be opened.
+    """
+    try:
+        return FileIO(path, "rb")
+    except OSError as error:
+        raise InputError(f"Cannot read the weights: {error.strerror}.", where=path) from error
+
+
+def read_stored(file: FileIO, tensor: StoredTensor) -> Stored:
+    """Return a tensor as it is stored (bfloat16 as uint16, Q8_0 as float32), in its shape.
+
+    Raises:
+        InputError: the file ends inside the tensor, or cannot be read.
+    """
+    if tensor.dtype == "Q8_0":
+        blocks = np.empty(tensor.nbytes // Q8_STORAGE.itemsize, Q8_STORAGE)
+        _fill(file, tensor, blocks)
+        return from_q8(blocks).reshape(tensor.shape)
+    array = np.empty(tensor.shape, STORAGE[tensor.dtype])
+    _fill(file, tensor, array)
+    return array
+
+
+def _fill(file: FileIO, tensor: StoredTensor, array: Stored) -> None:
+    view = array.reshape(-1).view(np.uint8).data
+    done = 0
+    try:
+        file.seek(tensor.offset)
+        while done < tensor.nbytes:
+            got = file.readinto(view[done:])
+            if not got:
+                raise InputError(
+                    "The file became shorter while it was read.", where=f"{tensor.path}: {tensor.name}"
+                )
+            done += got
+    except OSError as error:
+        raise InputError(f"Cannot read: {error.strerror}.", where=f"{tensor.path}: {tensor.name}") from error
+
+
+def from_q8(blocks: npt.NDArray[Any]) -> Float32:
+    """Return the numbers of Q8_0 blocks (dtype `Q8_STORAGE`), flat; exact."""
+    scales = blocks["scale"].astype(np.float32)[..., None]
+    return (blocks["quants"] * scales).astype(np.float32, copy=False).reshape(-1)
+
+
+def to_float32(stored: Stored, dtype: str) -> Float32:
+    """Return stored numbers as float32; exact for every dtype."""
+    if dtype in ("F32", "Q8_0"):
+        return stored.astype(np.float32, copy=False)
+    wide = np.empty(stored.shape, np.float32)
+    into, numbers = wide.reshape(-1), stored.reshape(-1)
+    widen = _widen_bf16 if dtype == "BF16" else _widen_f16
+    for start in range(0, numbers.size, CHUNK_ELEMENTS):
+        widen(numbers[start : start + CHUNK_ELEMENTS], into[start : start + CHUNK_ELEMENTS])
+    return wide
+
+
+def _widen_bf16(stored: Stored, into: Float32) -> None:
+    bits = into.view(np.uint32)
+    np.copyto(bits, stored)
+    bits <<= np.uint32(16)
+
+
+def _widen_f16(stored: Stored, into: Float32) -> None:
+    """Bring float16 to float32 by its bits, twice as fast as numpy's cast.
+
+    Sign and fields go to their places in float32; what is missing is the difference of the
+    exponents' biases, a factor of 2¹¹², which is exact and brings subnormals along.
+    """
+    signed = stored.view(np.int16)
+    if not all_finite(stored):
+        into[:] = stored
+        return
+    bits = into.view(np.int32)
+    np.copyto(bits, signed)  # the sign fills the upper half
+    bits <<= np.int32(13)
+    bits &= np.int32(-0x70000001)  # of the copies of the sign, the topmost stays
+    into *= np.float32(2.0**112)
+
+
+def all_finite(numbers: Stored) -> bool:
+    """Return whether all float16, bfloat16 (as uint16) or float32 numbers are finite.
+
+    Seen as integers, infinity and NaN are the largest: of the signed ones when they are positive,
+    of the unsigned ones when they are negative. Two reductions, and no array between.
+    """
+    signed, unsigned = (np.int16, np.uint16) if numbers.itemsize == 2 else (np.int32, np.uint32)
+    infinity = 0x7F80 if numbers.dtype == np.uint16 else 0x7C00 if numbers.itemsize == 2 else 0x7F800000
+    sign = 1 << (8 * numbers.itemsize - 1)
+    return bool(
+        numbers.view(signed).max(initial=0) < infinity
+        and numbers.view(unsigned).max(initial=0) < infinity + sign
+    )
+
+
+@lru_cache(maxsize=8)
+def as_index(order: tuple[int, ...]) -> npt.NDArray[np.intp]:
+    """Return a row order as numpy indexes with it; an order is that of many tensors."""
+    index = np.array(order, np.intp)
+    index.setflags(write=False)
+    return index

@@ -1,1 +1,0 @@
-"""GGUF files: `read` the header of any, `write` a LoRA, with `cast` and the format's numbers in `layout`."""

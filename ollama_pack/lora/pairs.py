@@ -1,0 +1,76 @@
+"""Pairs made from pairs: several summed, one an expert stacked, one the other way round.
+
+What is joined may have different scales. The one most of them have stays the pair's, so that their
+numbers are untouched; the others get the difference on B.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ollama_pack.lora.adapter import LoraPair
+from ollama_pack.lora.algebra import concatenate, first_rows_columns, scale_by, stack_padded, transpose
+
+if TYPE_CHECKING:
+    from ollama_pack.gguf.tensors import Tensor
+
+
+def scale_pair(pair: LoraPair, weight: float) -> LoraPair:
+    """Return a pair whose ΔW is that of another times a number."""
+    return LoraPair(pair.module, pair.a, pair.b, pair.alpha * weight)
+
+
+def sum_pairs(pairs: Sequence[LoraPair]) -> LoraPair:
+    """Return one pair with the sum of all ΔW of one module, exactly: ranks are put side by side."""
+    if len(pairs) == 1:
+        return pairs[0]
+    rank = sum(pair.rank for pair in pairs)
+    scale, factors = _shared_scale(pairs)
+    a = concatenate([pair.a for pair in pairs], -2)
+    b = concatenate([scale_by(pair.b, factor) for pair, factor in zip(pairs, factors, strict=True)], -1)
+    return LoraPair(pairs[0].module, a, b, scale * rank)
+
+
+def stack_pairs(pairs: Mapping[int, LoraPair], experts: int) -> LoraPair:
+    """Return one pair for a stack of experts from those of some or all of them, by their number.
+
+    Smaller ranks are filled up with zeros, and so are experts without a pair.
+    """
+    given = list(pairs.values())
+    rank = max(pair.rank for pair in given)
+    scale, factors = _shared_scale(given)
+    out, width = given[0].b.shape[0], given[0].a.shape[1]
+    sides: dict[int, tuple[Tensor, Tensor]] = {
+        expert: (pair.a, scale_by(pair.b, factor))
+        for (expert, pair), factor in zip(pairs.items(), factors, strict=True)
+    }
+    a = stack_padded(
+        [sides[expert][0] if expert in sides else None for expert in range(experts)], (rank, width)
+    )
+    b = stack_padded(
+        [sides[expert][1] if expert in sides else None for expert in range(experts)], (out, rank)
+    )
+    alpha = next((pair.alpha for pair in given if pair.rank == rank and pair.scale == scale), scale * rank)
+    return LoraPair(given[0].module, a, b, alpha)
+
+
+def transpose_pair(pair: LoraPair) -> LoraPair:
+    """Return the pair of the transposed ΔW."""
+    return LoraPair(pair.module, transpose(pair.b), transpose(pair.a), pair.alpha)
+
+
+def slice_columns(pair: LoraPair, width: int) -> LoraPair:
+    """Return a pair of the first `width` columns of ΔW."""
+    return LoraPair(pair.module, first_rows_columns(pair.a, pair.rank, width), pair.b, pair.alpha)
+
+
+def _shared_scale(pairs: Sequence[LoraPair]) -> tuple[float, list[float]]:
+    """Return the scale most pairs have, and what each B is multiplied with.
+
+    Of equals it is the largest, so that no B grows beyond its type.
+    """
+    counts = Counter(pair.scale for pair in pairs if pair.scale != 0.0)
+    if not counts:
+        return 0.0, [1.0] * len(pairs)
+    scale = max(counts, key=lambda value: (counts[value], abs(value), value))
+    return scale, [pair.scale / scale for pair in pairs]

@@ -1,0 +1,1 @@
+"""Reads the adapters that PEFT, mlx-lm and torchtune write."""

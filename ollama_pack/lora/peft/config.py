@@ -1,0 +1,179 @@
+"""CHECK  adapter_config.json: which settings change what the weights mean, and what then follows.
+
+Every key that PEFT writes stands in one of three tables. A key in none of them is unknown: it is
+refused unless its value is neutral, because a setting nobody has read may change what the adapter does.
+"""
+
+import json
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ollama_pack.errors import InputError
+from ollama_pack.lora.peft.methods import METHODS, OTHER_METHODS, Method
+from ollama_pack.lora.rules import RuleViolations
+
+HARMLESS = frozenset(
+    {
+        "auto_mapping", "base_model_class", "base_model_name_or_path", "corda_config", "ensure_weight_tying",
+        "eva_config", "exclude_modules", "fan_in_fan_out", "inference_mode", "layers_pattern",
+        "layers_to_transform", "loftq_config", "lora_dropout", "lora_ga_config", "megatron_config",
+        "megatron_core", "nvfp4_merge_aware", "parent_library", "peft_type", "peft_version",
+        "qalora_group_size", "revision", "runtime_config", "target_modules", "task_type", "unsloth_fixed",
+        "velora_config",
+        # what a file holds is seen in the file
+        "bias", "modules_to_save",
+        # how AdaLoRA, VeRA, LoHa and LoKr were trained
+        "target_r", "tinit", "tfinal", "deltaT", "beta1", "beta2", "orth_reg_weight", "total_step",
+        "vera_dropout", "d_initial", "projection_prng_key", "save_projection", "init_weights",
+        "rank_dropout", "module_dropout", "rank_dropout_scale", "use_effective_conv2d", "decompose_both",
+        "decompose_factor",
+    }
+)  # fmt: skip
+"""Keys that decide where, how or with what the adapter was trained, not what its weights mean."""
+
+USED_KEYS = frozenset(
+    {
+        "r", "init_r", "lora_alpha", "alpha", "use_rslora", "rank_pattern", "alpha_pattern",
+        "init_lora_weights", "target_parameters", "alora_invocation_tokens",
+    }
+)  # fmt: skip
+"""Keys that are read: those of the scale by `ollama_pack.lora.peft.scaling`."""
+
+REFUSED = {
+    "use_dora": "dora",
+    "lora_bias": "lora-bias",
+    "trainable_token_indices": "trained-tokens",
+    "layer_replication": "replication",
+    "use_qalora": "variant",
+    "use_bdlora": "variant",
+    "arrow_config": "mixture",
+    "kasa_config": "kasa",
+    "monteclora_config": "variant",
+    "invocation_string": "variant",
+}
+"""Keys that change the meaning of A and B → the rule."""
+
+HARMLESS_INITS = frozenset(("true", "false", "none", "gaussian", "eva", "orthogonal", "mica"))
+"""``init_lora_weights`` that choose the start of A and B, and leave the base alone."""
+
+BASE_ALTERING_INITS = ("pissa", "olora", "corda", "loftq", "lora_ga")
+"""``init_lora_weights`` that subtract the start of A and B from the base, by prefix."""
+
+SMALLEST_RANK, LARGEST_NUMBER = 1, 1e9
+"""Bounds of a rank and of an alpha's size; no training comes near, and products stay in float32."""
+
+
+def check_method(config: Mapping[str, Any], path: Path) -> Method | str:
+    """Return the method's row, or the rule that refuses a method without one.
+
+    Raises:
+        InputError: the configuration names no method.
+    """
+    kind = config.get("peft_type")
+    if kind is None:
+        raise InputError(
+            "peft_type is missing: this is not an adapter configuration.", where=f"{path}: peft_type"
+        )
+    method = str(kind).upper()
+    if method in METHODS:
+        return METHODS[method]
+    known = (code for code, methods in OTHER_METHODS.items() if method in methods)
+    return next(known, "unknown-method")
+
+
+def check_settings(config: Mapping[str, Any], findings: RuleViolations) -> None:
+    """Find settings that change what A and B mean in a way a GGUF LoRA cannot carry."""
+    for key, value in config.items():
+        if neutral(value):
+            continue
+        if key in REFUSED:
+            findings.add(REFUSED[key], f"{key} = {_shortened(value)}")
+        elif key not in HARMLESS and key not in USED_KEYS:
+            findings.add("unknown-setting", f"{key} = {_shortened(value)}")
+    start = str(config.get("init_lora_weights", True)).lower()
+    if start.startswith(BASE_ALTERING_INITS):
+        findings.add("altered-base", f"init_lora_weights = {start}")
+    elif start not in HARMLESS_INITS:
+        findings.add("unknown-setting", f"init_lora_weights = {_shortened(config['init_lora_weights'])}")
+
+
+def check_numbers(config: Mapping[str, Any], path: Path) -> None:
+    """Require rank, alpha and patterns to be numbers that a scale can be made of.
+
+    Raises:
+        InputError: one is missing, or its value is not such a number.
+    """
+    method = str(config.get("peft_type")).upper()
+    require_number(config, "init_r" if method == "ADALORA" else "r", path, whole=True)
+    if method != "VERA":
+        require_number(config, "alpha" if method in ("LOHA", "LOKR") else "lora_alpha", path)
+    for key in ("rank_pattern", "alpha_pattern"):
+        where = Path(f"{path}: {key}")
+        if not neutral(config.get(key)) and not isinstance(config[key], Mapping):
+            raise InputError("The pattern is not an object of name → number.", where=where)
+        if not (key == "rank_pattern" and method == "ADALORA"):  # which lists a true or false for each rank
+            _check_pattern(config.get(key) or {}, where, whole=key == "rank_pattern")
+
+
+def require_number(config: Mapping[str, Any], key: str, path: Path, *, whole: bool = False) -> float:
+    """Return a number of the configuration; a rank is whole and at least 1, an alpha is any size.
+
+    Raises:
+        InputError: the key is missing, or its value is not such a number.
+    """
+    value: Any = config.get(key)
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    if (
+        not numeric
+        or not -LARGEST_NUMBER <= value <= LARGEST_NUMBER
+        or (whole and (value < SMALLEST_RANK or value % 1))
+    ):
+        found = "missing" if key not in config else f"{value!r:.40}"
+        kind = (
+            f"a whole number, 1 to {LARGEST_NUMBER:g}"
+            if whole
+            else f"a number, of size {LARGEST_NUMBER:g} at most"
+        )
+        raise InputError(f"{key} is {found}; it must be {kind}.", where=f"{path}: {key}")
+    return float(value)
+
+
+def invocation_of(config: Mapping[str, Any], path: Path) -> tuple[int, ...]:
+    """Return the tokens after which an aLoRA is active, empty for every other adapter.
+
+    Raises:
+        InputError: they are no token ids.
+    """
+    tokens = config.get("alora_invocation_tokens")
+    if neutral(tokens):
+        return ()
+    if not isinstance(tokens, list) or not all(type(token) is int and 0 <= token < 2**31 for token in tokens):
+        raise InputError(
+            f"The invocation tokens are {_shortened(tokens)}, not token ids.",
+            where=f"{path}: alora_invocation_tokens",
+        )
+    return tuple(tokens)
+
+
+def neutral(value: Any) -> bool:  # noqa: ANN401 — unchecked JSON
+    """Return whether a setting has the value of one that is not set."""
+    return value is None or value is False or value in ("", [], {})
+
+
+def _check_pattern(pattern: Mapping[str, Any], where: Path, *, whole: bool) -> None:
+    for key in pattern:
+        require_number(pattern, key, where, whole=whole)
+        try:
+            with warnings.catch_warnings():  # of what may mean something else one day
+                warnings.simplefilter("ignore")
+                re.compile(rf"(.*\.)?({key})$")
+        except (re.error, OverflowError, RecursionError) as error:
+            raise InputError(f"{key!r} is not a regular expression ({error}).", where=where) from error
+
+
+def _shortened(value: Any) -> str:  # noqa: ANN401 — JSON
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,154 @@
+"""READ  adapter directory → Adapter.
+
+What PEFT writes is documented in its checkpoint format guide. Headers are read first, then every number
+once. Whatever A and B cannot express exactly is told by name, all of it at once, before anything is written.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ollama_pack.errors import natural_key
+from ollama_pack.gguf.tensors import Tensor
+from ollama_pack.lora.adapter import Adapter, LoraPair
+from ollama_pack.lora.peft.config import check_method, check_numbers, check_settings, invocation_of, neutral
+from ollama_pack.lora.peft.directory import CONFIG_FILE, AdapterSource, find_adapter
+from ollama_pack.lora.peft.extra_tensors import classify_extra_tensor
+from ollama_pack.lora.peft.finite_check import check_finite
+from ollama_pack.lora.peft.keys import TensorKey, is_tower, parse_key
+from ollama_pack.lora.peft.methods import FactorError, Method
+from ollama_pack.lora.peft.scaling import pair_alpha, trained_rank
+from ollama_pack.lora.peft.target_parameters import AdaptedParameter, parameter_of, split_experts
+from ollama_pack.lora.rules import RuleViolations
+
+Config = Mapping[str, Any]
+Modules = Mapping[AdaptedParameter, Mapping[str, Tensor]]
+WHOLE = frozenset({"norm", "whole-weight", "whole-embedding", "resized"})
+"""Rules for what ``modules_to_save`` leaves in a file."""
+
+ALPHA_KEYS = {"LoHa": "alpha", "LoKr": "alpha"}
+"""Method → what its configuration calls alpha, where that is not ``lora_alpha``."""
+
+EVERY_TENSOR = frozenset({"altered-base", "kasa", "replication", "variant", "mixture"})
+"""Rules of settings that concern all there is."""
+
+MEANING = frozenset({"variant", "mixture"})
+"""Rules under which A and B mean something else, so that their shapes tell nothing."""
+
+
+def read_adapter(directory: Path, *, adapter: str = "", allow_noop: bool = False) -> Adapter:
+    """Return the adapter in a directory that its trainer saved.
+
+    Args:
+        directory: what PEFT's ``save_pretrained``, the Trainer, mlx-lm or torchtune left.
+        adapter: which of several adapters in the directory; empty for the one at its top.
+        allow_noop: take an adapter whose ΔW is zero everywhere.
+
+    Raises:
+        InputError: a file is missing or damaged, or configuration and weights disagree.
+        UnsupportedError: the adapter is not what A and B can express; every tensor is named.
+    """
+    found = find_adapter(directory, adapter)
+    config, findings = found.config, RuleViolations(found.weights, found.instead)
+    method = check_method(config, found.directory / CONFIG_FILE)
+    tensors = found.read()
+    if isinstance(method, str):
+        raise findings.error(method, f"peft_type = {config['peft_type']}", *tensors)
+    check_settings(config, findings)
+    for rule in EVERY_TENSOR.intersection(findings.codes):
+        findings.add(rule, *tensors)
+    if MEANING.intersection(findings.codes):
+        findings.require_none()
+    check_numbers(config, found.directory / CONFIG_FILE)
+    if not tensors:
+        findings.add("empty")
+    factors, strangers = _group_factors(tensors, method, config, findings)
+    _check_extra_tensors(strangers, factors, config, findings)
+    pairs = tuple(_fold(factors, method, config, findings))
+    check_finite(pairs, findings, allow_noop=allow_noop)
+    findings.require_none()
+    return _to_adapter(found, method, pairs)
+
+
+def _to_adapter(found: AdapterSource, method: Method, pairs: tuple[LoraPair, ...]) -> Adapter:
+    config = found.config
+    return Adapter(
+        directory=found.directory,
+        weights=found.weights,
+        pairs=pairs,
+        rank=int(config["init_r" if method.label == "AdaLoRA" else "r"]),
+        alpha=1.0 if method.label == "VeRA" else float(config[ALPHA_KEYS.get(method.label, "lora_alpha")]),
+        base_id=str(config.get("base_model_name_or_path") or ""),
+        config=config,
+        method=method.label,
+        invocation=invocation_of(config, found.directory / CONFIG_FILE),
+        notes=found.notes,
+    )
+
+
+def _group_factors(
+    tensors: Mapping[str, Tensor], method: Method, config: Config, findings: RuleViolations
+) -> tuple[Modules, Mapping[str, TensorKey]]:
+    """Return the factors by what they adapt, and all other tensors by name; shared ones have no owner."""
+    factors: dict[AdaptedParameter, dict[str, Tensor]] = {}
+    owners: dict[str, AdaptedParameter] = {}
+    strangers: dict[str, TensorKey] = {}
+    for name, tensor in tensors.items():
+        spelled = parse_key(name, method.parts)
+        if spelled.part not in method.parts or spelled.bias:
+            strangers[name] = spelled
+        elif is_tower(spelled.module):
+            findings.add("vision", name)
+        else:
+            shared = spelled.part in method.shared
+            owner = AdaptedParameter("", "") if shared else parameter_of(spelled, config)
+            sides = factors.setdefault(owners.setdefault(owner.module, owner), {})
+            if spelled.part in sides:
+                findings.add("twice", f"{name} and {sides[spelled.part].name}")
+            sides[spelled.part] = tensor
+    return factors, strangers
+
+
+def _check_extra_tensors(
+    strangers: Mapping[str, TensorKey], factors: Modules, config: Config, findings: RuleViolations
+) -> None:
+    """Find against every tensor that is no factor and would be missed."""
+    modules = {owner.module for owner in factors}
+    for name, spelled in strangers.items():
+        rule = classify_extra_tensor(name, spelled, modules, config)
+        if rule is not None:
+            findings.add(rule, name)
+    if not neutral(config.get("modules_to_save")) and not WHOLE.intersection(findings.codes):
+        findings.add("whole-weight", f"modules_to_save = {config['modules_to_save']}, and none of it is here")
+
+
+def _fold(factors: Modules, method: Method, config: Config, findings: RuleViolations) -> Iterator[LoraPair]:
+    """Yield one pair for each weight, by name; what cannot be one is found against."""
+    shared = factors.get(AdaptedParameter("", ""), {})
+    owners = sorted((owner for owner in factors if owner.module), key=lambda owner: natural_key(owner.module))
+    if method.shared - shared.keys():
+        findings.add("no-projection", *(part.name for owner in owners for part in factors[owner].values()))
+        return
+    for owner in owners:
+        parts = factors[owner]
+        try:
+            _require_whole(parts, method)
+            rank = trained_rank(owner.key, config)
+            if rank:  # AdaLoRA may have pruned all of them
+                a, b = method.fold(owner.module, {**shared, **split_experts(owner, parts, rank)}, rank)
+                yield LoraPair(owner.module, a, b, pair_alpha(owner.key, config, a.shape[-2]))
+        except FactorError as misfit:
+            findings.add(misfit.code, misfit.text)
+
+
+def _require_whole(parts: Mapping[str, Tensor], method: Method) -> None:
+    """Require the parts to make one weight.
+
+    Raises:
+        MisfitError: some are missing.
+    """
+    if parts.keys() in method.layouts:
+        return
+    nearest = max(method.layouts, key=lambda layout: (len(layout & parts.keys()), -len(layout)))
+    present = next(iter(parts.values())).name
+    raise FactorError("half", f"{present}: has no {', '.join(sorted(nearest - parts.keys()))} beside it")

@@ -1,0 +1,102 @@
+"""READ  what mlx-lm wrote, in PEFT's words.
+
+mlx-lm keeps the factors of a linear weight transposed, ``lora_a`` in × rank and ``lora_b`` rank × out, and
+those of a stack of experts as PEFT would, experts × rank × in and experts × out × rank. The output is
+y + scale · (x · lora_a) · lora_b. (``mlx_lm/tuner/lora.py``.)
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ollama_pack.errors import InputError
+from ollama_pack.gguf.tensors import Tensor
+from ollama_pack.lora.algebra import reshape, transpose
+from ollama_pack.lora.peft.config import require_number
+from ollama_pack.lora.rules import RuleViolations
+
+MLX_MERGE_HINT = "mlx_lm.fuse, and the fused model as a GGUF file"
+"""How mlx-lm merges an adapter into its base."""
+
+_FACTOR = re.compile(r"(?P<module>.+)\.lora_(?P<side>[ab])(\.weight)?")
+_EXPERT_MODULES = (
+    ("block_sparse_moe.switch_mlp.gate_proj", "block_sparse_moe.experts.w1"),
+    ("block_sparse_moe.switch_mlp.down_proj", "block_sparse_moe.experts.w2"),
+    ("block_sparse_moe.switch_mlp.up_proj", "block_sparse_moe.experts.w3"),
+    ("mlp.switch_mlp.", "mlp.experts."),
+)
+
+_EMBEDDING_MODULE = re.compile(r"(^|\.)(embed_tokens|wte)$")
+
+
+def is_mlx(config: Mapping[str, Any]) -> bool:
+    """Return whether adapter_config.json was written by mlx-lm: only it has these keys."""
+    return "lora_parameters" in config or "fine_tune_type" in config or "lora_layers" in config
+
+
+def to_peft(config: Mapping[str, Any], path: Path, findings: RuleViolations) -> dict[str, Any]:
+    """Return rank, scale and base of mlx-lm's configuration as PEFT would say them.
+
+    Early versions multiplied the scale with alpha / rank, later ones ignore alpha but went on writing
+    it. Those that write ``num_layers`` or ``fine_tune_type`` ignore it; those that write ``lora_layers``
+    without ``use_dora`` used it; between them lie both.
+
+    Raises:
+        InputError: a number is missing.
+    """
+    parameters = config.get("lora_parameters")
+    if parameters is None and config.get("fine_tune_type") == "full":
+        parameters = {"rank": 1, "scale": 1.0}  # its tensors are whole weights, and refused by name
+    if not isinstance(parameters, Mapping):
+        raise InputError("lora_parameters is missing.", where=f"{path}: lora_parameters")
+    rank = require_number(parameters, "rank", path, whole=True)
+    scale = require_number(parameters, "scale", path)
+    if (
+        "alpha" in parameters
+        and "lora_layers" in config
+        and not {"num_layers", "fine_tune_type"} & config.keys()
+    ):
+        alpha = require_number(parameters, "alpha", path)
+        if "use_dora" not in config:
+            scale *= alpha / rank
+        elif alpha != rank:
+            findings.add("mlx-scale", f"lora_parameters: scale {scale:g}, alpha {alpha:g}, rank {rank:g}")
+    saved = {"modules_to_save": ["lm_head", "embed_tokens"]} if config.get("fine_tune_type") == "full" else {}
+    return {
+        **saved,
+        "peft_type": "LORA",
+        "r": int(rank),
+        "lora_alpha": scale * rank,
+        "base_model_name_or_path": config.get("base_model_name_or_path") or config.get("model"),
+    }
+
+
+def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors under PEFT's names and in PEFT's layout; what is no factor stays as it is."""
+    renamed: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        match = _FACTOR.fullmatch(name)
+        if match is None:
+            renamed[name] = tensor
+            continue
+        module, side = match["module"], match["side"]
+        for spelled, usual in _EXPERT_MODULES:
+            module = module.replace(spelled, usual)
+        part = f"lora_{side.upper()}.weight"
+        if _EMBEDDING_MODULE.search(module):
+            part = f"lora_embedding_{side.upper()}"
+        other = tensors.get(f"{match['module']}.lora_b{match[3] or ''}")
+        renamed[f"{module}.{part}"] = _in_peft_layout(tensor, other)
+    return renamed
+
+
+def _in_peft_layout(tensor: Tensor, b: Tensor | None) -> Tensor:
+    if len(tensor.shape) == 3:
+        return tensor
+    if b is not None and len(b.shape) == 3 and len(tensor.shape) == 2:
+        # Until October 2025 the A of experts were one matrix, (experts · rank) × in.
+        experts = b.shape[0]
+        if experts and tensor.shape[0] % experts == 0:
+            return reshape(tensor, (experts, tensor.shape[0] // experts, tensor.shape[1]))
+    return transpose(tensor) if len(tensor.shape) == 2 else tensor

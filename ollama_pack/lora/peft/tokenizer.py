@@ -1,0 +1,127 @@
+"""READ  the tokenizer files that were saved with an adapter → Vocabulary.
+
+``tokenizer.json`` has every token; where it is not there, ``tokenizer.model`` does, which the library
+`sentencepiece` reads. Where both are, they are compared. Which token ends a text is said in
+``tokenizer_config.json``, before in ``special_tokens_map.json``.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ollama_pack.errors import InputError
+from ollama_pack.files import read_json_object
+from ollama_pack.gguf.model_info import SPECIAL, Vocabulary
+from ollama_pack.lora.peft.run_directory import run_of
+
+FAST, SENTENCEPIECE = "tokenizer.json", "tokenizer.model"
+SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")
+ADDED = "added_tokens.json"
+MOST_TOKENS = 1 << 22
+
+
+def read_tokenizer(directory: Path) -> tuple[Vocabulary | None, tuple[str, ...]]:
+    """Return the vocabulary of the tokenizer in a directory, None where there is none, and notes.
+
+    A checkpoint without one has that of its run. Nothing but the proof of the base needs it: what is damaged,
+    or of two minds, is a note.
+    """
+    run = run_of(directory)
+    try:
+        found, notes = _read_directory(directory)
+        if found is None and run is not None:
+            found, more = _read_directory(run)
+            notes = (*notes, *more, *(("the tokenizer of its run is taken",) if found else ()))
+        return found, notes
+    except InputError as error:
+        return None, (f"the tokenizer is not compared with the base's: {error.where}: {error.clause}",)
+
+
+def _read_directory(directory: Path) -> tuple[Vocabulary | None, tuple[str, ...]]:
+    notes: list[str] = []
+    tokens = dict(_of_json(directory / FAST)) if (directory / FAST).is_file() else {}
+    model = directory / SENTENCEPIECE
+    if model.is_file():
+        pieces = _of_sentencepiece(model)
+        if pieces is None:
+            notes.append(f"{SENTENCEPIECE} is not compared: pip install 'ollama-pack[tokenizer]' reads it")
+        elif not tokens:
+            tokens = pieces
+        else:
+            _require_same(pieces, tokens, model)
+    if not tokens:
+        return None, tuple(notes)
+    tokens |= _added(directory)
+    origin = FAST if (directory / FAST).is_file() else SENTENCEPIECE
+    return Vocabulary(tokens, _special_tokens(directory, tokens), origin), tuple(notes)
+
+
+def _of_json(path: Path) -> Iterator[tuple[int, str]]:
+    document = read_json_object(path)
+    model = document.get("model")
+    vocabulary = model.get("vocab") if isinstance(model, Mapping) else None
+    if isinstance(vocabulary, Mapping):
+        pairs = [(token, number) for token, number in vocabulary.items()]
+    elif isinstance(vocabulary, list):  # Unigram: each with its score
+        pairs = [(entry[0], at) for at, entry in enumerate(vocabulary) if isinstance(entry, list) and entry]
+    else:
+        raise InputError("There is no vocabulary.", where=f"{path}: model.vocab")
+    for added in document.get("added_tokens") or ():
+        if isinstance(added, Mapping):
+            pairs.append((added.get("content"), added.get("id")))
+    for token, number in pairs:
+        yield _token(token, number, path)
+
+
+def _token(token: object, number: object, path: Path) -> tuple[int, str]:
+    if not isinstance(token, str) or type(number) is not int or not 0 <= number < MOST_TOKENS:
+        raise InputError(f"{token!r:.40} has the id {number!r:.40}, which is none.", where=path)
+    return number, token
+
+
+def _of_sentencepiece(path: Path) -> dict[int, str] | None:
+    """Return the pieces of a SentencePiece model; None where the library is not installed."""
+    try:
+        import sentencepiece
+    except ImportError:
+        return None
+    try:
+        processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+        return {number: processor.IdToPiece(number) for number in range(processor.GetPieceSize())}
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError("The file is no SentencePiece model.", where=path) from error
+
+
+def _require_same(pieces: Mapping[int, str], tokens: Mapping[int, str], path: Path) -> None:
+    """Require that both files name the same tokens; one that was added may have a piece's place."""
+    other = [number for number, piece in pieces.items() if tokens.get(number, piece) != piece]
+    if len(other) > max(len(pieces) // 100, 8):
+        first = other[0]
+        raise InputError(
+            f"{SENTENCEPIECE} and {FAST} disagree on {len(other)} tokens: {first} is {pieces[first]!r} "
+            f"and {tokens[first]!r}.",
+            where=path,
+            hint="save the tokenizer that was trained with, or move the other file away",
+        )
+
+
+def _added(directory: Path) -> dict[int, str]:
+    path = directory / ADDED
+    if not path.is_file():
+        return {}
+    return dict(_token(token, number, path) for token, number in read_json_object(path).items())
+
+
+def _special_tokens(directory: Path, tokens: Mapping[int, str]) -> dict[str, int]:
+    """Return the special tokens and their ids; one that is named and is no token has none."""
+    numbers = {token: number for number, token in tokens.items()}
+    found: dict[str, int] = {}
+    for name in SETTINGS:
+        if not (directory / name).is_file():
+            continue
+        settings = read_json_object(directory / name)
+        for kind in SPECIAL:
+            value = settings.get(f"{kind}_token")
+            text = value.get("content") if isinstance(value, Mapping) else value
+            if isinstance(text, str) and text in numbers:
+                found.setdefault(kind, numbers[text])
+    return found

@@ -1,0 +1,85 @@
+"""Plans a GGUF LoRA file from an adapter and its base. Touches no disk."""
+
+import struct
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from ollama_pack.arch.hparams import Base
+from ollama_pack.arch.table import require_arch
+from ollama_pack.base.hf_cache import is_hub_id
+from ollama_pack.errors import InputError
+from ollama_pack.gguf.constants import INVOCATION_TOKENS
+from ollama_pack.lora.adapter import Adapter
+from ollama_pack.lora.fused_tensors import TensorSlot
+from ollama_pack.lora.plan import LoraPlan, LoraTensor
+from ollama_pack.lora.tensor_mapping import map_pairs_to_tensors
+
+FLOAT32_EPSILON = 2.0**-23
+LARGEST_FACTOR = 3.4e38
+"""No alpha is larger: it is a float32 in the file."""
+
+ALPHA_IF_UNUSED = 1.0
+"""What is written where every alpha is 0, or is in float32: llama.cpp takes 0 for a scale of 1."""
+
+
+def plan_lora(adapter: Adapter, base: Base) -> LoraPlan:
+    """Return what a GGUF LoRA file for this base must hold.
+
+    A file has one alpha, and llama.cpp multiplies B·A with alpha / rank of the tensor. The alpha
+    most places have is written; for the others the difference is folded into B.
+
+    Raises:
+        UnsupportedError: the architecture has no row, or a pair has no place in the file.
+        InputError: shapes or block numbers disagree with the base.
+    """
+    arch = require_arch(base.arch)
+    places = map_pairs_to_tensors(adapter, base, arch)
+    alpha = _common_alpha([place.pair.alpha for place in places])
+    tensors = tuple(tensor for place in places for tensor in _lora_tensors(place, alpha))
+    return LoraPlan(arch=arch.name, alpha=alpha, tensors=tensors, metadata=_metadata(adapter, base))
+
+
+def _lora_tensors(place: TensorSlot, alpha: float) -> Iterator[LoraTensor]:
+    yield LoraTensor(f"{place.tensor}.lora_a", place.a)
+    factor = _factor(place.pair.alpha, alpha)
+    yield LoraTensor(f"{place.tensor}.lora_b", place.pair.b, order=place.order, factor=factor)
+
+
+def _common_alpha(alphas: Sequence[float]) -> float:
+    """Return the alpha most places have (the smallest of equals), rounded to the float32 of the file."""
+    counts = Counter(alpha for alpha in alphas if alpha != 0.0) or Counter([ALPHA_IF_UNUSED])
+    alpha = min(counts, key=lambda value: (-counts[value], value))
+    if abs(alpha) > LARGEST_FACTOR:
+        raise InputError(
+            f"An alpha of {alpha:g} is beyond float32, in which a file holds it.", hint="--scale"
+        )
+    rounded: float = struct.unpack("<f", struct.pack("<f", alpha))[0]
+    return rounded or ALPHA_IF_UNUSED
+
+
+def _factor(wanted: float, written: float) -> float:
+    """Return what B is multiplied with; rounding alpha to float32 alone is no reason to touch B."""
+    factor = wanted / written
+    return 1.0 if abs(factor - 1.0) <= FLOAT32_EPSILON else factor
+
+
+def _metadata(adapter: Adapter, base: Base) -> dict[str, str | int | tuple[int, ...]]:
+    """Return what a file says beside its tensors: where it comes from, and when an aLoRA acts."""
+    invocation = {INVOCATION_TOKENS: adapter.invocation} if adapter.invocation else {}
+    return {**_lineage(adapter, base), **invocation}
+
+
+def _lineage(adapter: Adapter, base: Base) -> dict[str, str | int]:
+    """Return the lineage for ``general.*``: ids only, never a path."""
+    source = adapter.base_id if is_hub_id(adapter.base_id) else base.source_id
+    if not source:
+        return {}
+    organisation, _, name = source.rpartition("/")
+    if not organisation:
+        return {"general.base_model.count": 1, "general.base_model.0.name": name}
+    return {
+        "general.base_model.count": 1,
+        "general.base_model.0.name": name,
+        "general.base_model.0.organization": organisation,
+        "general.base_model.0.repo_url": f"https://huggingface.co/{source}",
+    }

@@ -1,0 +1,78 @@
+"""Where a daemon is: what ``OLLAMA_HOST`` means."""
+
+import contextlib
+import ipaddress
+import socket
+from urllib.parse import urlsplit
+
+from ollama_pack.errors import InputError
+from ollama_pack.fetch import is_loopback
+
+DEFAULT_PORT = 11434
+KNOCK_SECONDS = 0.5
+_PORTS = {"http": 80, "https": 443}
+
+
+def parse_host(text: str) -> str:
+    """Return the address ``OLLAMA_HOST`` means to a client: ``http://127.0.0.1:11434`` for an empty one.
+
+    Accepts what Ollama accepts: ``host``, ``host:port``, ``:port``, ``[::1]:port``, ``scheme://host:port/path``;
+    an address to listen on everywhere (``0.0.0.0``, ``::``) means this machine.
+
+    Raises:
+        InputError: a port that is none, a scheme that is not http or https, or a user.
+    """
+    plain = text.strip().strip("\"'").strip()
+    scheme, separator, rest = plain.partition("://")
+    if not separator:
+        scheme, rest = ("https", "ollama.com:443") if plain == "ollama.com" else ("http", plain)
+    if scheme not in ("http", "https"):
+        raise InputError(f"OLLAMA_HOST={text!r}: {scheme!r} is not http or https.")
+    default = _PORTS[scheme] if separator else DEFAULT_PORT
+    hostport, _, path = rest.partition("/")
+    if "@" in hostport:  # not repeated here: it may be in a log
+        raise InputError(
+            "OLLAMA_HOST has a user or password, which Ollama does not take.", hint="HOST:PORT alone"
+        )
+    host, port = _host_and_port(hostport, text)
+    path = f"/{path.strip('/')}" if path.strip("/") else ""
+    return f"{scheme}://{_dialable(host)}:{port or default}{path}"
+
+
+def _host_and_port(hostport: str, text: str) -> tuple[str, int]:
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(hostport.strip("[]"))), 0
+    host, colon, port = hostport.rpartition(":")
+    if not colon:
+        return hostport, 0
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise InputError(f"OLLAMA_HOST={text!r}: {port!r} is not a port.", hint="OLLAMA_HOST=127.0.0.1:11434")
+    return host.strip("[]"), int(port)
+
+
+def _dialable(host: str) -> str:
+    if not host:
+        return "127.0.0.1"
+    with contextlib.suppress(ValueError):
+        address = ipaddress.ip_address(host)
+        if address.is_unspecified:
+            return "127.0.0.1" if address.version == 4 else "[::1]"
+        return str(address) if address.version == 4 else f"[{address}]"
+    return host
+
+
+def is_near(address: str) -> bool:
+    """Return whether a daemon's address is this machine's own loopback."""
+    return is_loopback(urlsplit(address).hostname or "")
+
+
+def may_answer(address: str) -> bool:
+    """Return False where surely nothing listens; told at once for this machine, unknown (True) for others."""
+    target = urlsplit(address)
+    if not is_loopback(target.hostname or ""):
+        return True
+    try:
+        with socket.create_connection((target.hostname, target.port), timeout=KNOCK_SECONDS):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,1 @@
+"""The use cases: build, plan, convert and register, from an adapter directory to a model in Ollama."""

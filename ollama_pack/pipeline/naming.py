@@ -1,0 +1,51 @@
+"""The name of a model, derived from the directory of its adapter."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ollama_pack.lora.peft.run_directory import step_of
+from ollama_pack.ollama.names import (
+    DEFAULT_HOST,
+    DEFAULT_NAMESPACE,
+    DEFAULT_TAG,
+    FALLBACK_MODEL,
+    ModelName,
+    is_cloud_tag,
+    legal_part,
+)
+
+_ADAPTER_SUFFIX = re.compile(r"(?<=.)[-_.](q?lora|adapter)$", re.IGNORECASE)
+
+
+def name_from_directories(paths: Sequence[Path], adapter: str = "") -> ModelName:
+    """Return the name a model gets from the directories of its adapters, and from the adapter's own.
+
+    ``ada-lora/`` and ``babbage-lora/`` → ``ada-babbage``; with the adapter ``style`` → ``ada-babbage:style``.
+    """
+    name = name_from_directory(paths[0])
+    models = [name.model, *(name_from_directory(path).model for path in paths[1:])]
+    tag = legal_part("tag", adapter).lower() if adapter and adapter != "default" else name.tag
+    joined = legal_part("model", "-".join(models))
+    return ModelName(name.host, name.namespace, joined, name.tag if is_cloud_tag(tag) or not tag else tag)
+
+
+def name_from_directory(path: Path) -> ModelName:
+    """Return the name a model gets from the directory its adapter lies in.
+
+    ``ada-lovelace-lora/`` → ``ada-lovelace``; ``checkpoint-3/`` in it → ``ada-lovelace:checkpoint-3``.
+    Names are lower case, accents are dropped, whatever Ollama refuses becomes ``-``.
+    """
+    named = path if path.name not in ("", "..") else path.resolve()
+    if step_of(named) is not None:
+        run = named.absolute().parent
+        if run.name and run.name != "..":
+            return ModelName(DEFAULT_HOST, DEFAULT_NAMESPACE, _model_from(run.name), named.name.lower())
+    return ModelName(DEFAULT_HOST, DEFAULT_NAMESPACE, _model_from(named.name), DEFAULT_TAG)
+
+
+def _model_from(directory: str) -> str:
+    shorter = _ADAPTER_SUFFIX.sub("", directory)
+    while shorter != directory:
+        directory, shorter = shorter, _ADAPTER_SUFFIX.sub("", shorter)
+    return legal_part("model", directory).lower() or FALLBACK_MODEL

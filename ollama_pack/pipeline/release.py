@@ -1,0 +1,83 @@
+"""PACK  Modelfile × GGUF LoRA × Base → Package; or read all three from the folder a build left."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from ollama_pack.arch.hparams import Base
+from ollama_pack.base.find import is_path
+from ollama_pack.base.gguf_header import read_base_gguf
+from ollama_pack.deliver.package import Package, make_package
+from ollama_pack.errors import InputError
+from ollama_pack.files import sha256_of_file
+from ollama_pack.gguf.constants import TENSOR_TYPES
+from ollama_pack.gguf.reader import read_gguf
+from ollama_pack.gguf.split import require_whole
+from ollama_pack.lora.plan import LoraFile
+from ollama_pack.modelfile import MODELFILE_NAME
+from ollama_pack.modelfile.file import read_modelfile
+from ollama_pack.ollama.names import ModelName
+from ollama_pack.pipeline.inputs import expected_base
+from ollama_pack.pipeline.request import Request
+
+
+def read_release(request: Request) -> Package:
+    """Return what a build left in a folder, with what is known of the base it was trained on.
+
+    Raises:
+        InputError: Modelfile.txt or the GGUF LoRA it names is missing or damaged.
+    """
+    package = read_package(request.directory, request.model)
+    header = read_gguf(package.adapter.path)
+    parts = [header.text(f"general.base_model.0.{part}") for part in ("organization", "name")]
+    return replace(package, trained=expected_base(request, "/".join(filter(None, parts))))
+
+
+def read_package(folder: Path, name: ModelName) -> Package:
+    """Return what a build left in a folder: Modelfile.txt and the GGUF LoRA its ADAPTER names.
+
+    Raises:
+        InputError: one of them is missing or damaged, or ADAPTER names something else.
+    """
+    if not folder.is_dir():
+        raise InputError("There is no such directory.", where=folder)
+    said = read_modelfile(folder)
+    if said is None:
+        raise InputError(
+            f"There is no {MODELFILE_NAME} here.",
+            where=folder,
+            hint="ollama-pack build DIR --via folder --out FOLDER  makes such a folder",
+        )
+    if not said.value("ADAPTER"):
+        raise InputError("There is no ADAPTER line.", where=said.where, hint="ollama-pack build DIR  sets it")
+    lora = read_lora(folder / said.value("ADAPTER"))
+    source = said.value("FROM")
+    path = folder / Path(source).expanduser()
+    if is_path(source, path):
+        require_whole(path)
+        return make_package(name, said, lora, read_base_gguf(path))
+    arch = read_gguf(lora.path).text("general.architecture")
+    base = Base(
+        arch=arch, blocks=0, heads=0, kv_heads=0, head_dim=0, hidden=0, tag=source, origin=MODELFILE_NAME
+    )
+    return make_package(name, said, lora, base)
+
+
+def read_lora(path: Path) -> LoraFile:
+    """Return a GGUF LoRA file that exists; it is read through for its digest.
+
+    Raises:
+        InputError: it is missing, damaged, or something else.
+    """
+    header = read_gguf(path)
+    if header.text("general.type") != "adapter":
+        raise InputError(
+            "The file is not a GGUF LoRA.",
+            where=f"{path}: general.type",
+            hint="ADAPTER must name a GGUF LoRA file",
+        )
+    for name, kind in header.types.items():
+        if kind in TENSOR_TYPES:
+            header.stored(name)  # says so where the file ends too early
+    types = {TENSOR_TYPES.get(kind, "other").lower() for kind in header.types.values()}
+    outtype = types.pop() if len(types) == 1 else "mixed"
+    return LoraFile(path=path, digest=sha256_of_file(path), size=path.stat().st_size, outtype=outtype)

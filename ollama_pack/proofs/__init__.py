@@ -1,1 +1,0 @@
-"""PROVE  that what was written is what was trained; one file a proof."""

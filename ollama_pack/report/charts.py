@@ -1,0 +1,197 @@
+"""DRAW  a run's curves, the sizes of its ΔW and their singular values, as SVG. Needs the extra ``report``.
+
+Colours are variables of the page, so that one drawing serves light and dark; texts stay texts.
+"""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ollama_pack.errors import UnsupportedError, natural_key, one_line
+from ollama_pack.lora.adapter import layer_of
+from ollama_pack.lora.spectrum import Spectrum
+from ollama_pack.run.trainer_log import Curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+INK_COLOUR, LINE_COLOUR = "#010203", "#010204"
+SERIES = ("#010211", "#010212", "#010213", "#010214", "#010215", "#010216", "#010217", "#010218")
+_VARIABLES = {
+    INK_COLOUR: "--ink",
+    LINE_COLOUR: "--line",
+    **{hue: f"--series-{n}" for n, hue in enumerate(SERIES, 1)},
+}
+
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "ollama-pack",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "text.parse_math": False,
+    "text.color": INK_COLOUR,
+    "axes.edgecolor": LINE_COLOUR,
+    "axes.labelcolor": INK_COLOUR,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK_COLOUR,
+    "ytick.color": INK_COLOUR,
+    "grid.color": LINE_COLOUR,
+    "grid.linewidth": 0.5,
+    "legend.frameon": False,
+}
+
+FIGURE_WIDTH = 9.0
+
+
+def require_library() -> None:
+    """Require what draws.
+
+    Raises:
+        UnsupportedError: it is not installed.
+    """
+    try:
+        import matplotlib  # noqa: F401 — only whether it is there
+    except ImportError as error:
+        raise UnsupportedError(
+            "A report has charts, and what draws them is not installed.",
+            hint="pip install 'ollama-pack[report]'",
+        ) from error
+
+
+def draw_training(curves: Mapping[str, Curve], checkpoints: Sequence[tuple[int, bool]]) -> str:
+    """Return losses and learning rate over the steps, with the checkpoints marked.
+
+    Args:
+        curves: of the log.
+        checkpoints: step of each, and whether it is the best.
+    """
+    rate = curves.get("learning_rate", ())
+    with _style():
+        figure = _figure(4.4 if rate else 3.2)
+        axes = figure.subplots(2 if rate else 1, 1, sharex=True, squeeze=False,
+                               gridspec_kw={"height_ratios": [3, 1][: 2 if rate else 1]})[:, 0]  # fmt: skip
+        for name, label, hue in (("loss", "training loss", 0), ("eval_loss", "eval loss", 1)):
+            if curve := curves.get(name, ()):
+                marker = {"marker": "o", "markersize": 3} if len(curve) < 50 else {}
+                _draw_curve(axes[0], curve, label=label, color=SERIES[hue], **marker)
+        for step, best in checkpoints:
+            shade, wide = (SERIES[2], 1.8) if best else (SERIES[7], 0.9)
+            for each in axes:
+                each.axvline(step, color=shade, linewidth=wide, linestyle=":")
+        if checkpoints:
+            axes[0].plot([], [], color=SERIES[7], linestyle=":", label="checkpoint")
+        if any(best for _, best in checkpoints):
+            axes[0].plot([], [], color=SERIES[2], linestyle=":", label="the best")
+        axes[0].set_ylabel("loss")
+        axes[0].legend(loc="upper right")
+        if rate:
+            _draw_curve(axes[1], rate, color=SERIES[3])
+            axes[1].set_ylabel("learning rate")
+        axes[-1].set_xlabel("step")
+        return _svg(figure)
+
+
+def draw_sizes(spectra: Sequence[Spectrum]) -> str:
+    """Return how large ΔW is: a row for each kind of module, a column for each layer, darker where larger."""
+    from matplotlib.patches import Rectangle
+
+    cells = {(module_kind(each), spectrum_layer(each)): each.norm for each in spectra}
+    kinds = sorted({kind for kind, _ in cells}, key=natural_key)
+    layers = sorted({layer for _, layer in cells})
+    most = max(cells.values(), default=0.0) or 1.0
+    with _style():
+        figure = _figure(1.1 + 0.34 * len(kinds))
+        axes = figure.subplots()
+        for (kind, layer), norm in cells.items():
+            corner = (layers.index(layer), kinds.index(kind))
+            axes.add_patch(Rectangle(corner, 0.94, 0.9, facecolor=SERIES[0], alpha=0.06 + 0.94 * norm / most))
+        axes.set_xlim(0, len(layers))
+        axes.set_ylim(len(kinds), 0)
+        axes.set_yticks([index + 0.45 for index in range(len(kinds))], [one_line(kind) for kind in kinds])
+        every = max(1, len(layers) // 16)
+        shown = list(range(0, len(layers), every))
+        axes.set_xticks([index + 0.47 for index in shown], [_layer_name(layers[index]) for index in shown])
+        axes.set_xlabel("layer")
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        return _svg(figure)
+
+
+def draw_spectra(spectra: Sequence[Spectrum]) -> str:
+    """Return the singular values of each kind of module, relative to the largest: medians over the layers."""
+    kinds: dict[str, list[Spectrum]] = {}
+    for each in spectra:
+        kinds.setdefault(module_kind(each), []).append(each)
+    with _style():
+        figure = _figure(3.2)
+        axes = figure.subplots()
+        for number, kind in enumerate(sorted(kinds, key=natural_key)):
+            values = [each.values for each in kinds[kind] if each.values and each.values[0]]
+            longest = max(map(len, values), default=0)
+            medians = [_median([v[at] / v[0] for v in values if at < len(v)]) for at in range(longest)]
+            style = ("-", "--", "-.", ":")[number // len(SERIES) % 4]
+            how: Any = {
+                "color": SERIES[number % len(SERIES)],
+                "marker": "o" if longest < 40 else None,
+                "markersize": 3,
+            }
+            axes.plot(range(1, longest + 1), medians, style, label=one_line(kind), **how)
+        axes.set_xlabel("direction")
+        axes.set_ylabel("singular value / the largest")
+        axes.set_ylim(0, 1.05)
+        axes.legend(loc="upper right", ncols=2)
+        return _svg(figure)
+
+
+def module_kind(each: Spectrum) -> str:
+    """Return the last part of a module's name."""
+    return each.module.rpartition(".")[2]
+
+
+def spectrum_layer(each: Spectrum) -> int:
+    """Return the number of the layer a module is in, −1 where it is in none."""
+    block = layer_of(each.module)
+    return -1 if block is None else block
+
+
+def _layer_name(layer: int) -> str:
+    return "none" if layer < 0 else str(layer)
+
+
+def _median(values: Sequence[float]) -> float:
+    return sorted(values)[len(values) // 2] if values else 0.0
+
+
+def _draw_curve(axes: "Axes", curve: Curve, **how: Any) -> None:  # noqa: ANN401 — matplotlib's own words
+    axes.plot([step for step, _ in curve], [value for _, value in curve], **how)
+    axes.grid(axis="y")
+
+
+def _style() -> Any:  # noqa: ANN401 — a context of matplotlib
+    from matplotlib import rc_context
+
+    return rc_context(_STYLE)
+
+
+def _figure(height: float) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(FIGURE_WIDTH, height), layout="constrained")
+
+
+def _svg(figure: "Figure") -> str:
+    """Return a drawing without what only a file needs, in the colours of the page."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    drawing = file.getvalue()
+    drawing = drawing[drawing.index("<svg") :]
+    drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
+    drawing = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", drawing, count=1)
+    drawing = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", drawing, count=1)
+    for hue, name in _VARIABLES.items():
+        drawing = drawing.replace(hue, f"var({name})")
+    return drawing

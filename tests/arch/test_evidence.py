@@ -1,0 +1,248 @@
+"""What of each row was proved: the table in the package and the page in the docs, made from the records."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ollama_pack.arch.evidence import (
+    CONVERTER,
+    EVIDENCE_FILE,
+    EVIDENCE_KINDS,
+    LOGITS,
+    Evidence,
+    all_evidence,
+    evidence_of,
+)
+from ollama_pack.arch.spec import find_targets
+from ollama_pack.arch.table import ARCHS, require_arch
+from ollama_pack.base.gguf_header import read_base_gguf
+from ollama_pack.gguf.reader import read_gguf
+from ollama_pack.lora.peft.safetensors_header import read_safetensors
+from ollama_pack.lora.rules import RULES
+
+GOLDENS = Path(__file__).parent.parent / "goldens"
+BY_LOGITS, BY_CONVERTER = GOLDENS / "archs-reference", GOLDENS / "archs-foreign"
+PEERS = BY_LOGITS / "peer.json"
+PAGE = Path(__file__).parents[2] / "docs" / "archs.md"
+TSV = """\
+# What was proved of each class, and when; written by `make goldens` from the records in tests/goldens.
+# architecture, class, how, date of the record, modules
+"""
+HEAD = """# Every architecture, and what was proved
+
+## By PEFT's logits
+
+Of each class a tiny random model was made with transformers, LoRA put on its linear modules by PEFT, and the
+base brought to GGUF by llama.cpp's own script. *Proved* names the kinds of modules whose logits in llama.cpp,
+with our file, are PEFT's within 2 % of what the adapter changes: each kind by itself, and all together;
+`experts` are the routed ones, in an adapter of their own, with the dense blocks where PEFT takes these for
+experts too. What a row has beyond them, as routers and embeddings, is in `ollama-pack archs NAME`. The last
+column is llama.cpp's own converter on the adapter of the linear modules. `make test` measures our side again
+and checks this page; `make live` asks the llama.cpp of an installed Ollama too; `make reference` records all
+of it anew.
+
+| architecture | class | proved, each by itself | recorded | llama.cpp's converter |
+|---|---|---|---|---|
+"""
+FOREIGN = """
+## By what llama.cpp's converter made of every weight
+
+Most of these classes come with their models, not with transformers. A checkpoint of random weights with their
+names and shapes went through llama.cpp's converter of bases; each weight lies in its file where our row puts
+it. PhiMoE is in transformers, which chooses experts in another way than llama.cpp does (by reading both), so
+its base alone gives other logits and nothing could be judged by them.
+
+| architecture | class | compared, each by itself | recorded |
+|---|---|---|---|
+"""
+UNRECORDED = """
+## Classes that are not recorded
+
+Each is another name, or the whole model, of a class above with the same weights, and has its row: {}.
+"""
+REFUSED = """
+## Refused by name
+
+| architecture | modules | because |
+|---|---|---|
+"""
+WORDS = {"wrong": "**wrong**", "ignored": "**ignored**", "crash": "**crashes llama.cpp**"}
+
+
+def class_of(folder: Path) -> dict[str, str]:
+    return json.loads((folder / "class.json").read_text("utf-8"))
+
+
+def place(folder: Path) -> tuple[int, str]:
+    """Return where a record stands on the page: its row, then its name."""
+    names = [arch.name for arch in ARCHS]
+    return names.index(read_base_gguf(folder / "base.gguf").arch), folder.name
+
+
+def by_logits(folder: Path) -> Evidence:
+    """Return the proof in a record of logits."""
+    with np.load(folder / "logits.npz") as records:
+        kinds = sorted(set(records) - {"tokens", "base", "all"})
+    about = class_of(folder)
+    arch = read_base_gguf(folder / "base.gguf").arch
+    return Evidence(arch, about["class"], LOGITS, about["recorded"], tuple(kinds))
+
+
+def by_converter(folder: Path) -> Evidence:
+    """Return the proof in a record of weights."""
+    arch, about = require_arch(read_base_gguf(folder / "base.gguf").arch), class_of(folder)
+    names = [name.removesuffix(".weight") for name in read_safetensors(folder / "weights.safetensors")]
+    placed = {
+        name.rpartition(".")[2]
+        for name in names
+        if (targets := find_targets(arch, name)) and not any(each.weight.refused for each in targets)
+    }
+    return Evidence(arch.name, about["class"], CONVERTER, about["recorded"], tuple(sorted(placed)))
+
+
+NO_PEER = {"outcome": "not tried"}
+LOGIT_ROWS = sorted((path.parent for path in BY_LOGITS.glob("*/logits.npz")), key=place)
+WEIGHT_ROWS = sorted((path.parent for path in BY_CONVERTER.glob("*/weights.safetensors")), key=place)
+RECORDED = (*map(by_logits, LOGIT_ROWS), *map(by_converter, WEIGHT_ROWS))
+
+
+def in_order(recorded):
+    """Return proofs in the order of the table of architectures."""
+    places = [arch.name for arch in ARCHS]
+    return sorted(recorded, key=lambda proof: (places.index(proof.arch), proof.way != LOGITS, proof.model))
+
+
+def written() -> str:
+    """Return the table in the package."""
+    rows = [
+        (*(each.arch, each.model, each.way, each.date), ", ".join(each.modules))
+        for each in in_order(RECORDED)
+    ]
+    return TSV + "".join("\t".join(row) + "\n" for row in rows)
+
+
+def page() -> str:
+    """Return the page in the docs."""
+    peers = json.loads(PEERS.read_text("utf-8"))
+    logits = "".join(
+        f"{line(proof)} {peer(peers.get(folder.name, NO_PEER))} |\n"
+        for folder, proof in zip(LOGIT_ROWS, map(by_logits, LOGIT_ROWS), strict=True)
+    )
+    weights = "".join(f"{line(by_converter(folder))}\n" for folder in WEIGHT_ROWS)
+    recorded = {proof.model for proof in RECORDED}
+    others = dict.fromkeys(name for arch in ARCHS for name in arch.classes if name not in recorded)
+    return HEAD + logits + FOREIGN + weights + UNRECORDED.format(", ".join(others)) + REFUSED + refused()
+
+
+def line(proof: Evidence) -> str:
+    """Return a row of the page."""
+    return f"| `{proof.arch}` | {proof.model} | {', '.join(proof.modules)} | {proof.date} |"
+
+
+def peer(record) -> str:
+    """Return what became of the adapter in llama.cpp's own converter, and in its runtime after that."""
+    return WORDS.get(record["outcome"], record["outcome"])
+
+
+def refused() -> str:
+    """Return the weights no LoRA can be on, by the rule that says why."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for arch in ARCHS:
+        for weight in arch.weights:
+            if weight.refused:
+                parts = weight.module.split(".")[-2 if weight.has_experts else -1 :]
+                found.setdefault((arch.name, weight.refused), []).append(".".join(parts))
+    return "".join(
+        f"| `{arch}` | {', '.join(dict.fromkeys(modules))} | {RULES[rule].feature}: {RULES[rule].reason} |\n"
+        for (arch, rule), modules in found.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "make"), [(EVIDENCE_FILE, written), (PAGE, page)], ids=["the package", "the docs"]
+)
+def test_golden(request, path, make):
+    """The table and the page say what is recorded, of every row."""
+    if request.config.getoption("--update-goldens"):
+        path.write_text(make(), "utf-8", newline="\n")
+    assert path.read_text("utf-8") == make()
+
+
+def test_readme_counts():
+    """README counts what became of the recorded adapters in llama.cpp's converter as the records do."""
+    readme = " ".join((PAGE.parents[1] / "README.md").read_text("utf-8").split())
+    outcomes = Counter(record["outcome"] for record in json.loads(PEERS.read_text("utf-8")).values())
+    assert f"Of the {len(LOGIT_ROWS)} adapters recorded there llama.cpp's own converter gets" in readme
+    told = (
+        "gets {right} right; {convert error} it cannot convert, {load error} give a file that does not load"
+    )
+    assert f"{told.format(**outcomes)}, and {outcomes['wrong']} are wrong without a word." in readme
+    assert sum(outcomes.values()) == len(LOGIT_ROWS), "run tests/reference/peer_archs.py for what is missing"
+
+
+@pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
+def test_every_row_is_proved(arch):
+    """No row is in the table without a record, and every record is of one of its classes."""
+    found = evidence_of(arch.name)
+    assert found, f"record {arch.name}: see CONTRIBUTING.md, Add an architecture"
+    assert {proof.model for proof in found} <= set(arch.classes)
+    assert all(proof.way in EVIDENCE_KINDS and proof.modules for proof in found)
+
+
+NOT_LINEAR = {
+    *("ssm_conv1d", "ssm_a", "ssm_d", "shortconv.conv", "position_embd", "rope_freqs", "attn_sinks"),
+    *("altup_proj", "altup_unembd_proj", "per_layer_token_embd", "token_types"),
+}
+"""Tensors of two dimensions or more that no linear module has, or that only a stack of numbered ones has."""
+
+
+def kinds_of(folder: Path) -> set[str]:
+    """Return what the weights of a recorded base are, without their blocks."""
+    shapes = read_gguf(folder / "base.gguf").shapes
+    names = {
+        name.removesuffix(".weight")
+        for name, shape in shapes.items()
+        if len(shape) > 1 and not name.endswith(".bias")
+    }
+    return {re.sub(r"^blk\.\d+\.", "", name) for name in names if "norm" not in name} - NOT_LINEAR
+
+
+@pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
+def test_every_weight_has_its_line(arch):
+    """Each weight of the recorded bases is in the row, and each tensor of the row is in one of them."""
+    recorded = {
+        kind
+        for folder in (*LOGIT_ROWS, *WEIGHT_ROWS)
+        if read_base_gguf(folder / "base.gguf").arch == arch.name
+        for kind in kinds_of(folder)
+    }
+    lines = {weight.tensor.removeprefix("blk.{i}.") for weight in arch.weights if not weight.refused}
+    lines |= {weight.alone.removeprefix("blk.{i}.") for weight in arch.weights if weight.alone}
+    refused = {weight.tensor.removeprefix("blk.{i}.") for weight in arch.weights if weight.refused}
+    missing = recorded - lines - refused - SPLIT_BY_CONVERTER - UNTRAINABLE.get(arch.name, set())
+    assert not missing, f"{arch.name} has no line for {missing}"
+    strange = lines - recorded - TIED - UNRECORDED_LINES.get(arch.name, set())
+    assert not strange, f"no recorded base of {arch.name} has {strange}: misspelt, or record one that has"
+
+
+TIED = {"output"}
+UNTRAINABLE = {"dbrx": {"ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"}}
+"""Row → weights that PEFT cannot train."""
+
+SPLIT_BY_CONVERTER = {"attn_k_b", "attn_v_b"}
+"""What the converter makes of DeepSeek's kv_b_proj, which is refused."""
+
+UNRECORDED_LINES = {
+    "hy_v3": {"ffn_gate", "ffn_up", "ffn_down"},
+    "nemotron_h_moe": {"ffn_up", "ffn_down"},
+}
+"""Row → tensors of its lines that only other models of its classes have: with some layers dense."""
+
+
+def test_the_package_has_what_is_recorded():
+    """The table is read as it was written."""
+    assert list(all_evidence()) == in_order(RECORDED)

@@ -1,0 +1,264 @@
+"""What holds for every row of the table; a new row is under test before its author writes a line."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gguf import MODEL_ARCH_NAMES, GGUFReader
+from hypothesis import given
+from hypothesis import strategies as st
+from told import told
+
+from ollama_pack.arch.hparams import Base, StateSpace
+from ollama_pack.arch.multipliers import MULTIPLIERS
+from ollama_pack.arch.spec import EXPERT_INDEX, LAYER_INDEX, Kind, dimension, find_targets
+from ollama_pack.arch.table import ARCHS, arch_of_hf_class, require_arch
+from ollama_pack.errors import UnsupportedError
+from ollama_pack.gguf.tensors import LazyTensor
+from ollama_pack.lora.adapter import Adapter, LoraPair
+from ollama_pack.lora.export import write_lora
+from ollama_pack.lora.planner import plan_lora
+from ollama_pack.lora.rules import RULES, Severity
+
+every_row = pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
+
+
+STATES = StateSpace(groups=2, heads=6, state=8, inner=24)
+"""Three heads a group: with two, heads dealt out would be their own inverse."""
+
+FACTORS = {
+    name: tuple(2.0 ** (number - 4 + 2 * place) for place in range(count))
+    for number, (name, count) in enumerate(MULTIPLIERS.items())
+}
+"""Powers of two, so that products with them are exact."""
+
+
+@pytest.fixture
+def base(arch, tiny_base) -> Base:
+    """Return the tiny base as this architecture: untied, three experts, every weight of the row."""
+    sized = replace(tiny_base, arch=arch.name, experts=3, expert_feed_forward=8, tied=False)
+    sized = replace(sized, ssm=STATES, multipliers=FACTORS)
+    head = {"output.weight": (sized.vocab, sized.hidden)}
+    return replace(sized, tensors=head | {target.tensor: shape_of(target, sized) for target in targets(arch)})
+
+
+def named(weight, block=0, expert=1) -> str:
+    return weight.module.replace(LAYER_INDEX, str(block)).replace(EXPERT_INDEX, str(expert))
+
+
+def targets(arch):
+    """Return every weight that can be adapted, in two blocks and with one expert."""
+    modules = dict.fromkeys(named(weight, block) for weight in arch.weights for block in (0, 1))
+    found = [target for module in modules for target in find_targets(arch, module)]
+    return [target for target in found if not target.weight.refused]
+
+
+def matrix(target, base) -> tuple[int, int]:
+    """Return rows and columns of one matrix; sizes that a base does not tell are made up."""
+    return tuple(dimension(size, base) or 10 for size in target.weight.shape)
+
+
+def shape_of(target, base) -> tuple[int, ...]:
+    return (base.experts,) * target.weight.has_experts + matrix(target, base)
+
+
+@pytest.fixture
+def trained(arch, base):
+    """Return module → A and B as PEFT would have them, for every weight of the row."""
+    random = np.random.default_rng(5)
+    factors = {}
+    for target in targets(arch):
+        module = named(target.weight, max(target.block, 0), max(target.expert, 0))
+        rows, columns = matrix(target, base)
+        if target.weight.kind is not Kind.EMBEDDING:
+            rows = total([each.weight for each in find_targets(arch, module)], base)
+        if target.weight.kind in (Kind.EMBEDDING, Kind.EXPERTS_TURNED):
+            rows, columns = columns, rows
+        stack = (base.experts,) if target.weight.has_experts and target.expert < 0 else ()
+        factors[module] = (
+            random.normal(0, 0.1, (*stack, 2, columns)).astype(np.float32),
+            random.normal(0, 0.1, (*stack, rows, 2)).astype(np.float32),
+        )
+    return factors
+
+
+def in_turn(arch, trained):
+    """Return groups of modules in which no two are the same weight under two names."""
+    groups: list[tuple[set[str], dict]] = []
+    for module, pair in trained.items():
+        tensors = {target.tensor for target in find_targets(arch, module)}
+        for taken, group in groups:
+            if not taken & tensors:
+                taken |= tensors
+                group[module] = pair
+                break
+        else:
+            groups.append((tensors, {module: pair}))
+    return [group for _, group in groups]
+
+
+@pytest.fixture
+def converted(arch, base, trained, tmp_path):
+    """Return module → its tensors in a GGUF file, as float64: A then B of each."""
+    found = {}
+    for number, group in enumerate(in_turn(arch, trained)):
+        pairs = tuple(
+            LoraPair(module, loaded(a, module), loaded(b, module), 0.3) for module, (a, b) in group.items()
+        )
+        adapter = Adapter(tmp_path, tmp_path / "x", pairs, 2, 0.3, "", {})
+        path = tmp_path / f"{number}.gguf"
+        write_lora(plan_lora(adapter, base), path, "f32")
+        written = {tensor.name: tensor for tensor in GGUFReader(path).tensors}
+        for module in group:
+            for target in find_targets(arch, module):
+                found[module, target.tensor] = tuple(
+                    written[f"{target.tensor}.lora_{side}"].data.astype(np.float64) for side in "ab"
+                )
+    return found
+
+
+def loaded(numbers, module) -> LazyTensor:
+    return LazyTensor(Path("x"), module, numbers.shape, (), lambda: numbers)
+
+
+@every_row
+@pytest.mark.property
+@given(kv_heads=st.integers(1, 40), served=st.integers(1, 12), half=st.integers(1, 80))
+def test_orders_are_bijections(arch, kv_heads, served, half):
+    """The tensors of a module take each of its rows once, for any heads; and so its columns."""
+    sizes = {"heads": kv_heads * served, "kv_heads": kv_heads, "head_dim": 2 * half}
+    states = StateSpace(groups=kv_heads, heads=kv_heads * served, state=half, inner=2 * kv_heads * served)
+    known = {"hidden": 8, "feed_forward": half, "expert_feed_forward": half, "ssm": states}
+    base = Base(arch=arch.name, blocks=1, **sizes, **known)
+    for weights in modules_of(arch).values():
+        for side, orders in ((0, [w.rows for w in weights]), (1, [weights[0].columns])):
+            if any(orders):
+                shares = [order(base, total(weights, base, side)) for order in orders]
+                assert sorted(row for share in shares for row in share) == list(range(sum(map(len, shares))))
+                assert sum(map(len, shares)) == total(weights, base, side)
+
+
+def modules_of(arch):
+    """Return module → the weights it becomes."""
+    found = {}
+    for weight in arch.weights:
+        found.setdefault(weight.module, []).append(weight)
+    return found
+
+
+def total(weights, base, side=0):
+    """Return how many rows (or columns) a module has; even where a base does not tell."""
+    sizes = [dimension(weight.shape[side], base) or 10 for weight in weights]
+    return sum(sizes) if side == 0 else sizes[0]
+
+
+TOO_NEW = ("hy_v3", "mellum")
+"""Architectures that gguf-py on PyPI does not know yet, and llama.cpp does; test_archs.py proves them."""
+
+
+@every_row
+def test_names_agree_with_gguf(arch):
+    """gguf-py calls every tensor by the same name, where it knows the module; it shares none out."""
+    whole = [weights[0] for weights in modules_of(arch).values() if len(weights) == 1]
+    modules = {named(weight, 2, 1): weight.tensor.replace(LAYER_INDEX, "2") for weight in whole}
+    if arch.name in TOO_NEW:
+        assert arch.name not in MODEL_ARCH_NAMES.values(), "gguf-py knows it now"
+        return
+    command = [sys.executable, Path(__file__).with_name("ask_gguf.py"), arch.name, json.dumps(list(modules))]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True)
+    known = {module: name for module, name in json.loads(answer.stdout).items() if name}
+    assert known == {module: modules[module] for module in known}
+    assert len(known) >= 3
+
+
+@every_row
+def test_map_then_multiply(arch, base, trained, converted):
+    """ΔW of the file is ΔW of the adapter with its rows moved: the order of steps does not matter."""
+    for (module, tensor), (a, b) in converted.items():
+        target = next(target for target in find_targets(arch, module) if target.tensor == tensor)
+        first, second = (side.astype(np.float64) for side in trained[module])
+        if target.weight.kind is Kind.EMBEDDING:
+            looked_up = told(arch.name, module, tensor, base, (second @ first).T)
+            np.testing.assert_allclose(a @ b.T, looked_up, rtol=1e-9, atol=1e-12)
+            continue
+        turned = target.weight.kind is Kind.EXPERTS_TURNED
+        trained_as = np.swapaxes(second @ first, -1, -2) if turned else second @ first
+        wanted = told(arch.name, module, tensor, base, trained_as)
+        found = b @ a
+        if target.expert >= 0:
+            assert not np.delete(found, target.expert, axis=0).any(), "an expert without LoRA has some"
+            found = found[target.expert]
+        np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12, err_msg=module)
+
+
+@every_row
+def test_rows_without_an_order_are_the_same_bytes(arch, trained, converted):
+    """Every A, and every B whose rows stay, has in the file the numbers it was trained with."""
+    for (module, tensor), (a, b) in converted.items():
+        target = next(target for target in find_targets(arch, module) if target.tensor == tensor)
+        if target.expert < 0 and target.weight.kind is not Kind.EMBEDDING:
+            if target.weight.kind is Kind.EXPERTS_TURNED:
+                continue
+            if target.weight.columns is None:
+                assert np.array_equal(a, trained[module][0])
+            if target.weight.rows is None and target.weight.scale is None:
+                assert np.array_equal(b, trained[module][1])
+
+
+@every_row
+def test_golden(arch, base, golden):
+    """The whole row, one line a module, is what a person has read and kept."""
+    golden(f"archs/{arch.name}.txt", "".join(line(arch, weight, base) for weight in arch.weights))
+
+
+def line(arch, weight, base):
+    rows = "as is"
+    if weight.refused:
+        assert RULES[weight.refused].fate is Severity.REFUSED
+        rows = f"refused: {weight.refused}"
+    elif weight.rows is not None:
+        order = weight.rows(base, total(modules_of(arch)[weight.module], base))
+        rows = f"{' '.join(map(str, order[: base.head_dim + 2]))} … ({len(order)})"
+    names = named(weight, 1, EXPERT_INDEX), weight.tensor.replace(LAYER_INDEX, "1") + ".weight"
+    shape = " × ".join(weight.shape)
+    kind = "" if weight.kind is Kind.LINEAR else f"; {weight.kind.value}"
+    return f"{names[0]:<46}  {names[1]:<26}  {shape:<28}  rows {rows}{kind}\n"
+
+
+@every_row
+def test_modules_are_unique(arch):
+    """No module stands in a row twice but as parts of one, and blocks are numbered on both sides."""
+    for weights in modules_of(arch).values():
+        assert len(weights) == 1 or all(weight.rows for weight in weights)
+    assert len({(weight.module, weight.tensor) for weight in arch.weights}) == len(arch.weights)
+    assert all((LAYER_INDEX in weight.module) == (LAYER_INDEX in weight.tensor) for weight in arch.weights)
+    assert all(weight.has_experts for weight in arch.weights if EXPERT_INDEX in weight.module)
+
+
+@every_row
+def test_row_is_found(arch):
+    """A row is found by its name, and its classes name Hugging Face's causal models."""
+    assert require_arch(arch.name) is arch
+    for found in map(arch_of_hf_class, arch.classes):
+        assert found is not None
+        assert arch.name in (found.name, *found.also)
+    ends = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ChatGLMModel")
+    assert all(name.endswith(ends) for name in arch.classes)
+
+
+def test_names_are_unique():
+    """Two rows have neither a name nor a class in common, but for rows of one class."""
+    names = [arch.name for arch in ARCHS]
+    names += [name for arch in ARCHS for name in arch.classes if arch_of_hf_class(name) is arch]
+    assert len(names) == len(set(names))
+
+
+def test_unknown_row():
+    """Asking for a row that is not there says how to see those that are."""
+    with pytest.raises(UnsupportedError, match="'foo'") as caught:
+        require_arch("foo")
+    assert "ollama-pack archs" in caught.value.hint

@@ -1,0 +1,144 @@
+"""The tokenizer that was saved with an adapter: every layout of its files, and what is damaged in them."""
+
+import io
+import json
+import sys
+
+import pytest
+
+from ollama_pack.lora.peft.tokenizer import read_tokenizer
+
+WORDS = "ada wrote notes on the engine that babbage drew and nobody built in her time"
+VOCABULARY = {"<unk>": 0, "<s>": 1, "</s>": 2, "\u2581ada": 3, "\u2581babbage": 4}
+ADDED = [{"id": 5, "content": "<tool>", "special": True}, {"id": 1, "content": "<s>", "special": True}]
+
+
+def save(directory, name, document) -> None:
+    """Write one of the files."""
+    text = document if isinstance(document, str) else json.dumps(document)
+    (directory / name).write_text(text, "utf-8", "surrogatepass")
+
+
+@pytest.fixture(scope="session")
+def pieces(tmp_path_factory):
+    """Return a SentencePiece model that was trained here, and its pieces."""
+    sentencepiece = pytest.importorskip("sentencepiece", reason="NOT TESTED: sentencepiece is not installed")
+    words = WORDS.split()
+    sentences = (" ".join(words[at % len(words) :] + words[: at % 7]) for at in range(400))
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=sentences, model_writer=model, vocab_size=35, minloglevel=2
+    )
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    names = [processor.IdToPiece(number) for number in range(processor.GetPieceSize())]
+    return model.getvalue(), names
+
+
+def test_no_tokenizer(tmp_path):
+    """Nothing is known, and nothing is said of it."""
+    assert read_tokenizer(tmp_path) == (None, ())
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"type": "BPE", "vocab": VOCABULARY, "merges": []},
+        {"type": "Unigram", "vocab": [[token, -1.0] for token in VOCABULARY]},
+        {"type": "WordPiece", "vocab": VOCABULARY},
+    ],
+    ids=lambda model: model["type"],
+)
+def test_fast_tokenizers(model, tmp_path):
+    """Tokens and added tokens, by their ids; the settings say which are special."""
+    save(tmp_path, "tokenizer.json", {"model": model, "added_tokens": ADDED})
+    save(
+        tmp_path,
+        "tokenizer_config.json",
+        {"bos_token": "<s>", "eos_token": {"content": "</s>"}, "pad_token": None},
+    )
+    found, notes = read_tokenizer(tmp_path)
+    assert found.tokens == {**{number: token for token, number in VOCABULARY.items()}, 5: "<tool>"}
+    assert found.special == {"bos": 1, "eos": 2}
+    assert (found.origin, notes) == ("tokenizer.json", ())
+
+
+def test_older_settings(tmp_path):
+    """special_tokens_map.json serves where the newer file says nothing, and added_tokens.json adds."""
+    save(tmp_path, "tokenizer.json", {"model": {"vocab": VOCABULARY}})
+    save(tmp_path, "added_tokens.json", {"<extra>": 6})
+    save(tmp_path, "tokenizer_config.json", {"eos_token": "<extra>"})
+    special = {"eos_token": "</s>", "bos_token": {"content": "<s>"}, "pad_token": "<nowhere>"}
+    save(tmp_path, "special_tokens_map.json", special)
+    found, _ = read_tokenizer(tmp_path)
+    assert found.special == {"eos": 6, "bos": 1}
+    assert found.tokens[6] == "<extra>"
+
+
+def test_sentencepiece_alone(pieces, tmp_path):
+    """tokenizer.model has the tokens where no other file has."""
+    content, names = pieces
+    (tmp_path / "tokenizer.model").write_bytes(content)
+    found, notes = read_tokenizer(tmp_path)
+    assert list(found.tokens.values()) == names
+    assert (found.origin, notes) == ("tokenizer.model", ())
+
+
+def test_both_files(pieces, tmp_path):
+    """Where both are, they must be one tokenizer; tokens that were added later do not matter."""
+    content, names = pieces
+    (tmp_path / "tokenizer.model").write_bytes(content)
+    vocabulary = {name: number for number, name in enumerate([*names, "<new>"])}
+    save(tmp_path, "tokenizer.json", {"model": {"vocab": vocabulary}})
+    found, notes = read_tokenizer(tmp_path)
+    assert (len(found.tokens), notes) == (len(names) + 1, ())
+    save(tmp_path, "tokenizer.json", {"model": {"vocab": {f"{name}!": n for n, name in enumerate(names)}}})
+    found, (note,) = read_tokenizer(tmp_path)
+    assert found is None
+    assert f"tokenizer.model and tokenizer.json disagree on {len(names)} tokens" in note
+
+
+def test_without_sentencepiece(pieces, tmp_path, monkeypatch):
+    """Where the library is not installed, what would install it is told, and the other file serves."""
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
+    (tmp_path / "tokenizer.model").write_bytes(pieces[0])
+    found, (note,) = read_tokenizer(tmp_path)
+    assert found is None
+    assert "pip install 'ollama-pack[tokenizer]'" in note
+    save(tmp_path, "tokenizer.json", {"model": {"vocab": VOCABULARY}})
+    assert read_tokenizer(tmp_path)[0].tokens[3] == "\u2581ada"
+
+
+DAMAGED = {
+    "no JSON": "{",
+    "deep": "[" * 100_000,
+    "a list": [],
+    "no model": {},
+    "no vocabulary": {"model": {}},
+    "vocabulary of another kind": {"model": {"vocab": 3}},
+    "a token that is a number": {"model": {"vocab": [[3, 1.0]]}},
+    "an id that is text": {"model": {"vocab": {"a": "1"}}},
+    "an id that is true": {"model": {"vocab": {"a": True}}},
+    "an id below 0": {"model": {"vocab": {"a": -1}}},
+    "an id beyond all": {"model": {"vocab": {"a": 1 << 40}}},
+    "an added token without an id": {"model": {"vocab": {}}, "added_tokens": [{"content": "x"}]},
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_damage_is_a_note(case, tmp_path):
+    """Nothing but the proof needs it: it is told with its file, and nothing is compared."""
+    save(tmp_path, "tokenizer.json", DAMAGED[case])
+    found, (note,) = read_tokenizer(tmp_path)
+    assert found is None
+    assert "the tokenizer is not compared with the base's" in note
+    assert "tokenizer.json" in note
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 100, b"not a model at all"])
+def test_a_damaged_sentencepiece_model(content, tmp_path):
+    """It is told as no model."""
+    pytest.importorskip("sentencepiece", reason="NOT TESTED: sentencepiece is not installed")
+    (tmp_path / "tokenizer.model").write_bytes(content)
+    found, notes = read_tokenizer(tmp_path)
+    assert found is None
+    assert any("SentencePiece" in note for note in notes) or content == b""

@@ -1,0 +1,78 @@
+"""The table of reasons, and how what is found is told."""
+
+import pytest
+
+from ollama_pack.errors import InputError, UnsupportedError
+from ollama_pack.lora.rules import MERGE, MOST_LINES, RULES, RuleViolations, Severity
+
+
+def test_nothing_found():
+    """Where nothing was found everything goes on."""
+    findings = RuleViolations("x")
+    findings.require_none()
+    assert findings.codes == ()
+
+
+@pytest.mark.parametrize("code", RULES)
+def test_every_rule(code):
+    """Each rule raises the error of its fate, with its reason, its subjects, the file and its way out."""
+    findings, rule = RuleViolations("adapter.safetensors"), RULES[code]
+    findings.add(code, "some.tensor")
+    with pytest.raises((InputError, UnsupportedError)) as caught:
+        findings.require_none()
+    assert caught.value.exit_code == {Severity.DAMAGED: 3, Severity.REFUSED: 4}[rule.fate]
+    assert f"{rule.feature}: {rule.reason}\n      some.tensor" in caught.value.what
+    assert (caught.value.where, caught.value.hint) == ("adapter.safetensors", rule.way_out)
+
+
+@pytest.mark.parametrize("code", RULES)
+def test_every_rule_is_written_out(code):
+    """A rule has a feature, a reason and a way out, none of them a sentence with a full stop."""
+    rule = RULES[code]
+    assert all(text and not text.endswith(".") for text in (rule.feature, rule.reason, rule.way_out))
+
+
+def test_what_can_be_merged_says_so():
+    """What baking into the base would carry names --merge; prompts and damage do not."""
+    merged = ("dora", "norm", "whole-embedding", "multiplicative", "tied")
+    assert all(RULES[code].way_out == MERGE for code in merged)
+    others = ("prompt", "vision", "half", "not-finite", "noop")
+    assert all("--merge" not in RULES[code].way_out for code in others)
+
+
+def test_all_rules_at_once():
+    """Several rules are told in one error, each with what it is about, and each way out once."""
+    findings = RuleViolations("x")
+    findings.add("norm", "a.1.norm", "a.0.norm")
+    findings.add("dora", "b")
+    error = None
+    try:
+        findings.require_none()
+    except UnsupportedError as caught:
+        error = caught
+    assert error is not None
+    assert error.what.splitlines()[2::2] == ["      b", "      a.{0-1}.norm"]
+    assert error.hint == MERGE
+
+
+def test_damage_comes_first():
+    """What is damaged is told before what is refused: it has to be mended in any case."""
+    findings = RuleViolations("x")
+    findings.add("dora", "b")
+    findings.add("half", "a")
+    with pytest.raises(InputError) as caught:
+        findings.require_none()
+    assert RULES["dora"].feature not in caught.value.what
+
+
+def test_many_subjects():
+    """Names without end are shortened to a count."""
+    findings = RuleViolations("x")
+    findings.add("unknown-tensor", *(f"tensor{number}" for number in range(100)))
+    error = findings.error("unknown-tensor", "last")
+    lines = [line for line in error.what.splitlines() if line.startswith("      ")]
+    assert error.found == {RULES["unknown-tensor"].feature: [*(f"tensor{n}" for n in range(100)), "last"]}
+    assert (len(lines), lines[-1].strip()) == (
+        MOST_LINES + 1,
+        f"… and {101 - MOST_LINES} more; --json has them all",
+    )

@@ -1,0 +1,126 @@
+"""What llama.cpp refuses to load is named from the two headers alone; what it loads is not."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import gguf
+import numpy as np
+import pytest
+from tiny_model import BLOCKS, make_adapter, make_base
+
+from ollama_pack.gguf.reader import read_gguf
+from ollama_pack.verify.llama_load import load_errors, scrambled_by_ollama
+
+Q = "blk.0.attn_q.weight"
+A, B = np.zeros((4, 32), np.float32), np.zeros((32, 4), np.float32)
+
+LOAD = """
+import os, sys, llama_cpp
+llama_cpp.llama_backend_init()
+model = llama_cpp.llama_model_load_from_file(sys.argv[1].encode(), llama_cpp.llama_model_default_params())
+os._exit(9 if not llama_cpp.llama_adapter_lora_init(model, sys.argv[2].encode()) else 0)
+"""
+LOADED, REFUSED, ABORTED = 0, 9, -6
+
+
+def write(path, tensors, *, arch="llama", kind="adapter", method="lora", alpha=8.0):
+    """Write an adapter as it is told."""
+    writer = gguf.GGUFWriter(path, arch)
+    writer.add_type(kind)
+    writer.add_string("adapter.type", method)
+    (writer.add_float32 if isinstance(alpha, float) else writer.add_uint32)("adapter.lora.alpha", alpha)
+    for name, array in tensors.items():
+        writer.add_tensor(name, array)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+PAIR = {f"{Q}.lora_a": A, f"{Q}.lora_b": B}
+EMBEDDING = {
+    "token_embd.weight.lora_a": np.zeros((313, 4), np.float32),
+    "token_embd.weight.lora_b": np.zeros((32, 4), np.float32),
+}
+CASES = {
+    "fits": (PAIR, {}, ""),
+    "embedding": (EMBEDDING, {}, ""),
+    "a norm is passed over": (PAIR | {"blk.0.attn_norm.weight": np.ones(32, np.float32)}, {}, ""),
+    "another architecture": (PAIR, {"arch": "qwen2"}, "it was made for qwen2, and the base is llama"),
+    "no adapter": (PAIR, {"kind": "model"}, "general.type is 'model'"),
+    "another method": (PAIR, {"method": "ia3"}, "adapter.type is 'ia3'"),
+    "alpha is whole": (PAIR, {"alpha": 8}, "is not a float32"),
+    "one layer too many": (
+        {f"blk.{BLOCKS}.attn_q.weight.lora_a": A, f"blk.{BLOCKS}.attn_q.weight.lora_b": B},
+        {},
+        f"the base has no blk.{BLOCKS}.attn_q.weight",
+    ),
+    "a alone": ({f"{Q}.lora_a": A}, {}, "has .lora_a alone"),
+    "b alone": ({f"{Q}.lora_b": B}, {}, "has .lora_b alone"),
+    "another ending": (PAIR | {f"{Q}.lora_magnitude": np.zeros((32, 1), np.float32)}, {}, "is neither"),
+    "too wide": (
+        PAIR | {f"{Q}.lora_a": np.zeros((4, 64), np.float32)},
+        {},
+        "32 × 32 in the base, and 32 × 64",
+    ),
+    "too high": (
+        PAIR | {f"{Q}.lora_b": np.zeros((64, 4), np.float32)},
+        {},
+        "32 × 32 in the base, and 64 × 32",
+    ),
+    "two ranks": (PAIR | {f"{Q}.lora_b": np.zeros((32, 8), np.float32)}, {}, "has the ranks 4 and 8"),
+    "embedding too wide": (
+        EMBEDDING | {"token_embd.weight.lora_b": np.zeros((64, 4), np.float32)},
+        {},
+        "in the base, and 313 × 64",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return make_base(tmp_path_factory.mktemp("fit") / "base.gguf")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_misfits(case, base, tmp_path):
+    """The reason is named, once; and llama.cpp loads what has none, and nothing else."""
+    tensors, settings, says = CASES[case]
+    path = write(tmp_path / "lora.gguf", tensors, **settings)
+    header = read_gguf(base)
+    found = load_errors(read_gguf(path), header.metadata, header.shapes)
+    assert len(found) == bool(says)
+    assert all(says in why for why in found)
+    child = subprocess.run(
+        [sys.executable, "-c", LOAD, base, path], capture_output=True, timeout=120, check=False
+    )
+    expected = ABORTED if case == "alpha is whole" else REFUSED if found else LOADED
+    assert child.returncode == expected, child.stderr.decode()[-2000:]
+
+
+def test_a_translated_base(base, tmp_path):
+    """A base in a form of Ollama's own is called otherwise by llama.cpp, and so are some of its tensors."""
+    adapter = read_gguf(write(tmp_path / "lora.gguf", PAIR, arch="gpt-oss"))
+    header = replace(read_gguf(base), metadata={"general.architecture": "gptoss"})
+    assert load_errors(adapter, header.metadata, {}) == []
+    assert load_errors(read_gguf(make_adapter(tmp_path / "l.gguf").path), header.metadata, {})
+
+
+@pytest.mark.parametrize(
+    ("version", "heads", "tensors", "scrambled"),
+    [
+        (True, True, PAIR, True),
+        (False, True, PAIR, False),
+        (True, False, PAIR, False),
+        (True, True, {"blk.0.attn_v.weight.lora_a": A, "blk.0.attn_v.weight.lora_b": B}, False),
+    ],
+)
+def test_scrambled_by_ollama(tmp_path, version, heads, tensors, scrambled):
+    """What Ollama's own converter made of a Llama's q and k is known by what it writes beside."""
+    path = write(tmp_path / "lora.gguf", tensors)
+    metadata = dict(read_gguf(path).metadata)
+    metadata |= {"general.version": "v0.2"} if version else {}
+    metadata |= {"llama.attention.head_count": 4} if heads else {}
+    assert scrambled_by_ollama(replace(read_gguf(path), metadata=metadata)) is scrambled
