@@ -29,7 +29,7 @@ class PackError(Exception):
         what: the fault in the user's words, one sentence or a short list.
         where: the file, then the tensor or key inside it.
         hint: a command or option that exists and helps.
-        found: what it is about → every tensor, module or setting concerned; `what` shows the first of them.
+        subjects: topic → every tensor, module or setting concerned; `what` shows the first of them.
     """
 
     exit_code: ClassVar[int] = 1
@@ -40,13 +40,13 @@ class PackError(Exception):
         *,
         where: object = "",
         hint: str = "",
-        found: Mapping[str, Sequence[str]] | None = None,
+        subjects: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         super().__init__(what)
         self.what = what
         self.where = str(where)
         self.hint = hint
-        self.found = {about: list(subjects) for about, subjects in (found or {}).items()}
+        self.subjects = {about: list(subjects) for about, subjects in (subjects or {}).items()}
 
     @property
     def clause(self) -> str:

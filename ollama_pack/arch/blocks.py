@@ -171,7 +171,9 @@ def ungated_experts(module: str) -> tuple[Weight, ...]:
 
 def mamba_dt_proj(module: str) -> Weight:
     """Return the weight of a first Mamba's steps: torch uses it without its LoRA, llama.cpp with it."""
-    return Weight(f"{module}.dt_proj", "blk.{i}.ssm_dt", None, ("unknown", "unknown"), refused="one-sided")
+    return Weight(
+        f"{module}.dt_proj", "blk.{i}.ssm_dt", None, ("unknown", "unknown"), unsupported="one-sided"
+    )
 
 
 def without_head_sizes(weights: Sequence[Weight]) -> tuple[Weight, ...]:

@@ -47,7 +47,7 @@ class Base:
         notes: what the user should know about this base.
         ssm: sizes of blocks that carry a state along.
         multipliers: name in config.json → numbers that its weights were multiplied with; empty where unknown.
-        each_block: heads and key-value heads of each block, where they differ; empty where they do not.
+        heads_per_layer: heads and key-value heads of each block, where they differ; empty where they do not.
     """
 
     arch: str
@@ -70,11 +70,11 @@ class Base:
     notes: tuple[str, ...] = ()
     ssm: StateSpace = StateSpace()
     multipliers: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    each_block: tuple[tuple[int, int], ...] = ()
+    heads_per_layer: tuple[tuple[int, int], ...] = ()
 
-    def of_block(self, block: int) -> "Base":
+    def at_layer(self, block: int) -> "Base":
         """Return the base with the heads that one of its blocks has; outside the blocks as it is."""
-        if not 0 <= block < len(self.each_block):
+        if not 0 <= block < len(self.heads_per_layer):
             return self
-        heads, kv_heads = self.each_block[block]
+        heads, kv_heads = self.heads_per_layer[block]
         return replace(self, heads=heads, kv_heads=kv_heads)

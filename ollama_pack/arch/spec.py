@@ -41,7 +41,7 @@ class Kind(Enum):
     EXPERTS_IN_OUT = "experts, stored in × out"
     """The same; transformers keeps W the other way round, and PEFT knows (``is_transposed``)."""
 
-    EXPERTS_TURNED = "experts, stored in × out unknown to PEFT"
+    EXPERTS_TRANSPOSED = "experts, stored in × out unknown to PEFT"
     """The same; PEFT takes in for out, so its A and B are those of the transposed ΔW."""
 
 
@@ -61,10 +61,10 @@ class Weight:
         shape: names of the sizes of the tensor, rows first, as `dimension` resolves them; of one expert.
         optional: whether a base may lack it (an output head tied to the embeddings).
         kind: how its LoRA is held.
-        refused: the rule of ``fates.py`` that keeps LoRA from it; empty where none does.
+        unsupported: the rule of ``fates.py`` that keeps LoRA from it; empty where none does.
         columns: the column order of W, which acts on A; None where both agree.
         scale: what the rows of W are multiplied with, before they are moved; None where they are not.
-        alone: the tensor's name in a base without experts, where that is another.
+        dense_tensor: the tensor's name in a base without experts, where that is another.
     """
 
     module: str
@@ -73,25 +73,25 @@ class Weight:
     shape: tuple[str, str]
     optional: bool = False
     kind: Kind = Kind.LINEAR
-    refused: str = ""
+    unsupported: str = ""
     columns: PermutationFn | None = None
     scale: RowScaleFn | None = None
-    alone: str = ""
+    dense_tensor: str = ""
 
-    def called(self, mixture: bool) -> str:
+    def tensor_name(self, mixture: bool) -> str:
         """Return the tensor's name in a base with experts, or without."""
-        return self.tensor if mixture or not self.alone else self.alone
+        return self.tensor if mixture or not self.dense_tensor else self.dense_tensor
 
     @property
-    def needs_states(self) -> bool:
+    def needs_ssm_sizes(self) -> bool:
         """Return whether it needs sizes of blocks that carry a state, which a model's name does not tell."""
         ordered = self.rows is not None or self.columns is not None
-        return self.alone != "" or (ordered and any(size.startswith("ssm") for size in self.shape))
+        return self.dense_tensor != "" or (ordered and any(size.startswith("ssm") for size in self.shape))
 
     @property
     def has_experts(self) -> bool:
         """Return whether its tensor holds a matrix for every expert."""
-        return self.kind in (Kind.EXPERTS, Kind.EXPERTS_IN_OUT, Kind.EXPERTS_TURNED)
+        return self.kind in (Kind.EXPERTS, Kind.EXPERTS_IN_OUT, Kind.EXPERTS_TRANSPOSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,23 +100,23 @@ class Arch:
 
     Attributes:
         name: ``general.architecture``.
-        classes: the Hugging Face classes that become it.
+        hf_classes: the Hugging Face classes that become it.
         weights: every linear weight LoRA can be on.
         tied: whether head and embeddings are one weight where config.json does not say; the default of its
             class in transformers.
-        also: the rows that its classes may be instead, as config.json says.
+        alternatives: the rows that its classes may be instead, as config.json says.
     """
 
     name: str
-    classes: tuple[str, ...]
+    hf_classes: tuple[str, ...]
     weights: tuple[Weight, ...]
     tied: bool = False
-    also: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()
 
     @property
-    def needs_states(self) -> bool:
+    def needs_ssm_sizes(self) -> bool:
         """Return whether one of its weights needs sizes that a model's name does not tell."""
-        return any(weight.needs_states for weight in self.weights)
+        return any(weight.needs_ssm_sizes for weight in self.weights)
 
     @property
     def has_heads(self) -> bool:
@@ -156,7 +156,9 @@ def find_targets(arch: Arch, module: str, *, mixture: bool = True) -> tuple[Targ
     pattern = _INDEX.sub(lambda match: next(places, match.group()), module)
     block, expert = (*numbers, -1, -1)[:2]
     return tuple(
-        Target(weight, f"{weight.called(mixture).replace(LAYER_INDEX, str(block))}.weight", block, expert)
+        Target(
+            weight, f"{weight.tensor_name(mixture).replace(LAYER_INDEX, str(block))}.weight", block, expert
+        )
         for weight in arch.weights
         if weight.module == pattern
     )

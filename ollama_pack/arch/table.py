@@ -121,5 +121,5 @@ def require_arch(name: str) -> Arch:
 
 def arch_of_hf_class(name: str) -> Arch | None:
     """Return the row of a Hugging Face class, of several that which names the others; None where none is."""
-    found = [arch for arch in ARCHS if name in arch.classes]
-    return max(found, key=lambda arch: bool(arch.also), default=None)
+    found = [arch for arch in ARCHS if name in arch.hf_classes]
+    return max(found, key=lambda arch: bool(arch.alternatives), default=None)

@@ -228,7 +228,7 @@ def _doubts(entry: CatalogEntry) -> Iterable[str]:
 def _row_named(text: str) -> CatalogEntry | None:
     """Return the row with this id or alias."""
     lowered = text.lower()
-    return _by_name().get(lowered) or _by_name().get(_QUANTISED.sub("", lowered))
+    return _index_by_name().get(lowered) or _index_by_name().get(_QUANTISED.sub("", lowered))
 
 
 def _ending_in(text: str) -> CatalogEntry | None:
@@ -243,7 +243,7 @@ def _last(text: str) -> str:
 
 
 @cache
-def _by_name() -> dict[str, CatalogEntry]:
+def _index_by_name() -> dict[str, CatalogEntry]:
     return {name.lower(): entry for entry in load_catalog() for name in entry.names}
 
 

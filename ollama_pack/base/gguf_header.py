@@ -51,7 +51,7 @@ def base_of_header(header: GgufFile) -> Base:
     metadata, shapes = translate_header(header.metadata, header.shapes)
     header = replace(header, metadata=metadata, shapes=shapes)
     arch = header.text("general.architecture")
-    blocks, hidden = header.whole(f"{arch}.block_count"), header.whole(f"{arch}.embedding_length")
+    blocks, hidden = header.integer(f"{arch}.block_count"), header.integer(f"{arch}.embedding_length")
     heads, heads_each = _head_counts(header, f"{arch}.attention.head_count")
     kv_heads, kv_each = _head_counts(header, f"{arch}.attention.head_count_kv", (heads, heads_each))
     return Base(
@@ -59,10 +59,10 @@ def base_of_header(header: GgufFile) -> Base:
         blocks=blocks,
         heads=heads,
         kv_heads=kv_heads,
-        head_dim=header.whole(f"{arch}.attention.key_length", hidden // max(heads, 1)),
+        head_dim=header.integer(f"{arch}.attention.key_length", hidden // max(heads, 1)),
         hidden=hidden,
         feed_forward=_feed_forward(header, f"{arch}.feed_forward_length"),
-        experts=header.whole(f"{arch}.expert_count", 0),
+        experts=header.integer(f"{arch}.expert_count", 0),
         expert_feed_forward=_feed_forward(header, f"{arch}.expert_feed_forward_length"),
         vocab=_vocabulary(header),
         tied="output.weight" not in header.shapes,
@@ -70,12 +70,12 @@ def base_of_header(header: GgufFile) -> Base:
         tensors=header.shapes,
         details=_details(header, own),
         ssm=StateSpace(
-            groups=header.whole(f"{arch}.ssm.group_count", 0),
-            heads=header.whole(f"{arch}.ssm.time_step_rank", 0),
-            state=header.whole(f"{arch}.ssm.state_size", 0),
-            inner=header.whole(f"{arch}.ssm.inner_size", 0),
+            groups=header.integer(f"{arch}.ssm.group_count", 0),
+            heads=header.integer(f"{arch}.ssm.time_step_rank", 0),
+            state=header.integer(f"{arch}.ssm.state_size", 0),
+            inner=header.integer(f"{arch}.ssm.inner_size", 0),
         ),
-        each_block=_heads_of_each_layer((heads, heads_each), (kv_heads, kv_each)),
+        heads_per_layer=_heads_of_each_layer((heads, heads_each), (kv_heads, kv_each)),
     )
 
 
@@ -118,7 +118,7 @@ def _is_headless(header: GgufFile) -> bool:
 
 def _feed_forward(header: GgufFile, key: str) -> int:
     """Return the inner size, 0 where layers differ in it (the tensors' shapes are checked anyway)."""
-    return header.whole(key, 0) if isinstance(header.metadata.get(key, 0), int) else 0
+    return header.integer(key, 0) if isinstance(header.metadata.get(key, 0), int) else 0
 
 
 def _vocabulary(header: GgufFile) -> int:
@@ -140,13 +140,13 @@ def _source_id(header: GgufFile) -> str:
 
 
 def _details(header: GgufFile, arch: str) -> dict[str, str]:
-    parameters = header.whole(
+    parameters = header.integer(
         "general.parameter_count", sum(math.prod(shape) for shape in header.shapes.values())
     )
     return {
         "model_family": arch,
         "model_type": human_count(parameters),
-        "file_type": _file_type(header.whole("general.file_type", 0)),
+        "file_type": _file_type(header.integer("general.file_type", 0)),
     }
 
 

@@ -71,7 +71,7 @@ class HfConfig:
             UnsupportedError: its class has no row in the table of architectures.
         """
         arch, text, where = self._arch(), self._text(), self.where
-        if arch.also:
+        if arch.alternatives:
             arch, text = _row(arch, text)
         kinds = text.get("layers_block_type")
         absent = {"blocks": len(kinds)} if isinstance(kinds, list) else {}
@@ -93,7 +93,7 @@ class HfConfig:
             vocab=_whole_number(text, ("vocab_size",), where, 0),
             tied=_tied(text, arch.tied, where),
             origin=self.origin,
-            each_block=_heads_per_layer(text, numbers["heads"], kv_heads),
+            heads_per_layer=_heads_per_layer(text, numbers["heads"], kv_heads),
             ssm=_state_space(text, () if arch.has_heads else ("intermediate_size",)),
             multipliers=_multipliers(text, where) if any(weight.scale for weight in arch.weights) else {},
         )

@@ -19,10 +19,10 @@ from ollama_pack.errors import InputError
 from ollama_pack.fetch import is_loopback, read_document, read_range
 from ollama_pack.gguf.constants import MAGIC
 from ollama_pack.gguf.reader import GgufFile, read_gguf
+from ollama_pack.ollama.manifest import MODEL_TYPE
 from ollama_pack.ollama.names import ModelName, parse_name
 
 HUB = "https://huggingface.co"
-MODEL_TYPE = "application/vnd.ollama.image.model"
 MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
 )

@@ -40,7 +40,7 @@ def facts(arch: Arch) -> dict[str, Any]:
     """Return all about a row."""
     return {
         "name": arch.name,
-        "classes": list(arch.classes),
+        "classes": list(arch.hf_classes),
         "weights": [
             {
                 "module": weight.module,
@@ -48,7 +48,7 @@ def facts(arch: Arch) -> dict[str, Any]:
                 "rows": order_name(weight.rows),
                 "columns": order_name(weight.columns),
                 "scaled": weight.scale is not None,
-                "adaptable": not weight.refused,
+                "adaptable": not weight.unsupported,
                 "proved": standing(weight, arch.name),
             }
             for weight in arch.weights
@@ -65,17 +65,17 @@ def summaries() -> Iterator[str]:
     width = max(len(arch.name) for arch in ARCHS)
     for arch in ARCHS:
         proof = max(evidence_of(arch.name), key=lambda proof: (proof.way == LOGITS, proof.date))
-        yield f"{arch.name:<{width}}  {proof.way:<9} {proof.date}  {', '.join(arch.classes)}"
+        yield f"{arch.name:<{width}}  {proof.way:<9} {proof.date}  {', '.join(arch.hf_classes)}"
 
 
 def details(arch: Arch) -> Iterator[str]:
     """Yield a line a module of a row, then what was proved of each class."""
     width = max(len(weight.module) for weight in arch.weights)
     wide = max(len(weight.tensor) for weight in arch.weights)
-    yield f"{arch.name}: {', '.join(arch.classes)}"
+    yield f"{arch.name}: {', '.join(arch.hf_classes)}"
     yield ""
     for weight in arch.weights:
-        proved = "refused" if weight.refused else standing(weight, arch.name) or "-"
+        proved = "refused" if weight.unsupported else standing(weight, arch.name) or "-"
         yield f"{weight.module:<{width}}  {weight.tensor:<{wide}}  {proved:<9}  {note(weight)}".rstrip()
     for proof in evidence_of(arch.name):
         yield ""
@@ -88,13 +88,13 @@ def standing(weight: Weight, arch: str) -> str:
     """Return how a module was proved, of any class of its row; empty where it was not."""
     called = {weight.module.rpartition(".")[2]} | ({"experts"} if weight.has_experts else set())
     ways = {proof.way for proof in evidence_of(arch) if called & set(proof.modules)}
-    return "" if weight.refused else next((way for way in EVIDENCE_KINDS if way in ways), "")
+    return "" if weight.unsupported else next((way for way in EVIDENCE_KINDS if way in ways), "")
 
 
 def note(weight: Weight) -> str:
     """Return what happens to a weight, or why no LoRA can be on it; empty where nothing does."""
-    if weight.refused:
-        rule = RULES[weight.refused]
+    if weight.unsupported:
+        rule = RULES[weight.unsupported]
         return f"{rule.feature}: {rule.reason}"
     rows, columns = order_name(weight.rows), order_name(weight.columns)
     scaled = "multiplied with numbers of config.json" if weight.scale else ""
@@ -109,7 +109,7 @@ def rows_called(name: str) -> tuple[Arch, ...]:
     """
     wanted = _letters(name)
     named = tuple(arch for arch in ARCHS if _letters(arch.name) == wanted)
-    classes = tuple(arch for arch in ARCHS if any(wanted in _short_names(known) for known in arch.classes))
+    classes = tuple(arch for arch in ARCHS if any(wanted in _short_names(known) for known in arch.hf_classes))
     return named or classes or (require_arch(name),)
 
 

@@ -72,7 +72,7 @@ def builds(entry: "CatalogEntry") -> str:
     arch = get_arch(entry.arch)
     if entry.arch and arch is None:
         return "no"
-    return "yes" if arch is not None and entry.tag and not arch.needs_states else "gguf"
+    return "yes" if arch is not None and entry.tag and not arch.needs_ssm_sizes else "gguf"
 
 
 def catalog_entry_json(entry: "CatalogEntry") -> dict[str, Any]:

@@ -73,10 +73,10 @@ def build_one(request: "Request", speaker: Console, *, quiet: bool) -> dict[str,
     """Make a model, and return what there is to tell of it; with `quiet` nothing is printed."""
     from ollama_pack.pipeline import build
 
-    outcome = build.build(request, speaker.note, speaker.progress)
+    outcome = build.build(request, speaker.stage_done, speaker.progress)
     if not quiet:
         for line in next_commands(outcome.receipt):
-            speaker.note("run", line)
+            speaker.stage_done("run", line)
         click.echo(outcome.receipt.name)
     return outcome_facts(outcome)
 
@@ -85,10 +85,10 @@ def plan_one(request: "Request", speaker: Console, *, quiet: bool) -> dict[str, 
     """Say what would be done, and return it; with `quiet` nothing is printed."""
     from ollama_pack.pipeline import build
 
-    work, planned = build.plan_build(request, speaker.note)
+    work, planned = build.plan_build(request, speaker.stage_done)
     if not quiet:
         reason = f": {planned.reason}" if planned.reason else ""
-        speaker.note("plan", f"via {planned.via}{reason}")
+        speaker.stage_done("plan", f"via {planned.via}{reason}")
         for item, size in planned.items:
             click.echo(f"{megabytes(size):>12}  {item}" if size else f"{'there':>12}  {item}")
         verb = "replace" if planned.replaces else "make"

@@ -42,8 +42,8 @@ def convert_command(*, out: Path | None, weights: tuple[float, ...], **chosen: A
         weights=weights,
         **{key: chosen[key] for key in (*options.PROOF, "adapter", "scale", "allow_noop", "base", "outtype")},
     )
-    work = prepare(request, speaker.note)
-    lora, report = convert(work, out or request.folder / GGUF_NAME, request.outtype, speaker.note)
+    work = prepare(request, speaker.stage_done)
+    lora, report = convert(work, out or request.folder / GGUF_NAME, request.outtype, speaker.stage_done)
     if chosen["as_json"]:
         facts = {"base": base_facts(work.base), "lora": lora_facts(lora), "proofs": [report_facts(report)]}
         print_json("convert", facts)

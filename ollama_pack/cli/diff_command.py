@@ -76,7 +76,7 @@ def _median_size_and_rank(spectra: "list[Spectrum | None]") -> tuple[str, str]:
     there = [each for each in spectra if each is not None]
     if not there:
         return "-", "-"
-    norms, used = sorted(each.norm for each in there), sorted(each.used for each in there)
+    norms, used = sorted(each.norm for each in there), sorted(each.effective_rank for each in there)
     return f"{norms[len(norms) // 2]:.4g}", str(used[len(used) // 2])
 
 
@@ -85,7 +85,7 @@ def _modules(found: "AdapterDiff") -> Iterator[str]:
     for change in found.changes:
         angle = "-" if change.cosine is None else f"{change.cosine:.5f}"
         norms = [f"{each.norm:.4g}" if each else "-" for each in (change.before, change.after)]
-        used = "→".join(str(each.used) if each else "-" for each in (change.before, change.after))
+        used = "→".join(str(each.effective_rank) if each else "-" for each in (change.before, change.after))
         shapes = f"  shapes {change.shapes[0]} and {change.shapes[1]}" if change.shapes else ""
         yield f"{angle:>8}  {norms[0]:>9}  {norms[1]:>9}  {used:>10}  {one_line(change.module)}{shapes}"
 
@@ -127,7 +127,7 @@ def facts_of(found: "AdapterDiff") -> dict[str, Any]:
 
 def _change_facts(change: "Change") -> dict[str, Any]:
     sides = {
-        name: {"norm": each.norm, "rank": each.rank, "used": each.used} if each else None
+        name: {"norm": each.norm, "rank": each.rank, "used": each.effective_rank} if each else None
         for name, each in (("before", change.before), ("after", change.after))
     }
     return {"module": change.module, "cosine": change.cosine, "growth": change.growth, **sides}

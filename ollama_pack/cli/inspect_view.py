@@ -102,13 +102,13 @@ def _sizes(spectra: Sequence["Spectrum"], *, verbose: bool) -> Iterator[str]:
     """Yield how large ΔW is, for each kind of module; with `verbose` for each module."""
     if verbose:
         for each in spectra:
-            yield f"‖ΔW‖ {each.norm:.4g}, {each.used} of {each.rank} directions: {each.module}"
+            yield f"‖ΔW‖ {each.norm:.4g}, {each.effective_rank} of {each.rank} directions: {each.module}"
         return
     kinds: dict[str, list[Spectrum]] = {}
     for each in spectra:
         kinds.setdefault(each.module.rpartition(".")[2], []).append(each)
     for kind, found in kinds.items():
-        norms, used = [each.norm for each in found], [each.used for each in found]
+        norms, used = [each.norm for each in found], [each.effective_rank for each in found]
         span = f"{min(norms):.3g}–{max(norms):.3g}" if len(found) > 1 else f"{norms[0]:.3g}"
         ranks = "/".join(map(str, sorted({each.rank for each in found})))
         yield f"{kind}: ‖ΔW‖ {span}, 99 % of it in {_typical(used)} of {ranks} directions"
@@ -186,7 +186,7 @@ def _pickle_facts(pickle: Any) -> dict[str, Any]:
 
 
 def _spectrum_facts(each: "Spectrum") -> dict[str, Any]:
-    return {"module": each.module, "norm": each.norm, "rank": each.rank, "used": each.used}
+    return {"module": each.module, "norm": each.norm, "rank": each.rank, "used": each.effective_rank}
 
 
 def _log_facts(log: "TrainerLog") -> dict[str, Any]:

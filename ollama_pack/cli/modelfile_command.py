@@ -49,4 +49,4 @@ def modelfile_command(
     if out is None:
         click.echo(print_modelfile(modelfile), nl=False)
     else:
-        write_modelfile(modelfile, out, Console(quiet=quiet).note, author=request.home / MODELFILE_NAME)
+        write_modelfile(modelfile, out, Console(quiet=quiet).stage_done, author=request.home / MODELFILE_NAME)

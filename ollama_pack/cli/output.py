@@ -40,7 +40,7 @@ class Console:
         """Return the speaker that ``-v`` and ``-q`` ask for."""
         return cls(verbose=chosen["verbose"], quiet=chosen["quiet"])
 
-    def note(self, stage: str, value: object) -> None:
+    def stage_done(self, stage: str, value: object) -> None:
         """Say a finished stage: one line, and with `verbose` its details."""
         if self.quiet:
             return
@@ -64,7 +64,7 @@ def color() -> bool | None:
 
 def error_facts(error: PackError) -> dict[str, Any]:
     """Return an error, with everything that it concerns."""
-    return {"what": error.what, "where": error.where, "try": error.hint, "found": error.found}
+    return {"what": error.what, "where": error.where, "try": error.hint, "found": error.subjects}
 
 
 def print_json(kind: str, content: Mapping[str, Any]) -> None:
@@ -78,13 +78,13 @@ class Lines(NamedTuple):
 
     Attributes:
         line: always.
-        told: what must not be missed, always.
-        more: details, for who asks for them.
+        always: what must not be missed, always.
+        verbose: details, for who asks for them.
     """
 
     line: str
-    told: tuple[str, ...] = ()
-    more: tuple[str, ...] = ()
+    always: tuple[str, ...] = ()
+    verbose: tuple[str, ...] = ()
 
 
 def lines_of(value: object) -> Lines:
@@ -95,10 +95,10 @@ def lines_of(value: object) -> Lines:
         case Base():
             lines = _base(value)
         case LoraFile():
-            lines = Lines(f"{value.path}  {megabytes(value.size)} {value.outtype}", more=(value.digest,))
+            lines = Lines(f"{value.path}  {megabytes(value.size)} {value.outtype}", verbose=(value.digest,))
         case ProofResult():
             lines = Lines(
-                f"{value.proof}: {value.summary}", more=(f"worst at {value.worst}",) if value.worst else ()
+                f"{value.proof}: {value.summary}", verbose=(f"worst at {value.worst}",) if value.worst else ()
             )
         case Modelfile():
             lines = Lines(f"FROM {value.value('FROM')}, ADAPTER {value.value('ADAPTER')}")
@@ -123,8 +123,8 @@ def _adapter_lines(adapter: Adapter) -> Lines:
         notes += (f"acts after the tokens {tokens} in Ollama from 0.30 on; elsewhere it acts on every token",)
     return Lines(
         f"{adapter.directory}  {method} on {len(adapter.pairs)} weights, {numbers}",
-        told=tuple(f"note: {note}" for note in notes),
-        more=(
+        always=tuple(f"note: {note}" for note in notes),
+        verbose=(
             "modules: " + ", ".join(f"{module} ×{count}" for module, count in modules.items()),
             _extent(adapter),
             f"trained on: {adapter.base_id or 'not said'}{_trainer(adapter)}",
@@ -148,8 +148,8 @@ def _base(base: Base) -> Lines:
     heads = f"{base.heads} heads ({base.kv_heads} KV) of {base.head_dim}"
     return Lines(
         f"{named}  {base.arch}, {base.blocks} blocks, {heads}",
-        told=tuple(f"note: {text}" for text in base.notes),
-        more=(f"numbers from: {base.origin}",),
+        always=tuple(f"note: {text}" for text in base.notes),
+        verbose=(f"numbers from: {base.origin}",),
     )
 
 

@@ -42,10 +42,10 @@ def register_command(*, directory: Path, name: str, name_option: str, **chosen: 
         name=arguments.one_name(name, name_option),
         **{key: chosen[key] for key in (*REGISTER, *options.PROOF)},
     )
-    receipt = register(request, speaker.note, speaker.progress)
+    receipt = register(request, speaker.stage_done, speaker.progress)
     if chosen["as_json"]:
         print_json("register", {"name": receipt.name, "delivery": receipt_facts(receipt)})
     else:
         for line in next_commands(receipt):
-            speaker.note("run", line)
+            speaker.stage_done("run", line)
         click.echo(receipt.name)

@@ -40,6 +40,8 @@ def remove_command(*, model: "ModelName", store: Path | None, as_json: bool, qui
     for each in gone:
         click.echo(each)
     for each in left:
-        speaker.note("left", f"{each}, which has no adapter and was there before")
+        speaker.stage_done("left", f"{each}, which has no adapter and was there before")
     if models.option:
-        speaker.note("left", f"blobs in {models.place} that no model names now; Ollama tidies when it starts")
+        speaker.stage_done(
+            "left", f"blobs in {models.place} that no model names now; Ollama tidies when it starts"
+        )

@@ -44,7 +44,7 @@ def rollback_command(
         print_json("rollback", {"versions": [version_json("current", current), *kept]})
         return
     speaker = Console(quiet=quiet)
-    speaker.note("rollback", f"{current.name} is {current.digest[:12]} again")
+    speaker.stage_done("rollback", f"{current.name} is {current.digest[:12]} again")
     if earlier:
-        speaker.note("kept", f"{earlier.digest[:12]} as {earlier.name}")
+        speaker.stage_done("kept", f"{earlier.digest[:12]} as {earlier.name}")
     click.echo(current.name)

@@ -46,7 +46,7 @@ def versions_command(*, model: "ModelName", store: Path | None, as_json: bool) -
         click.echo(f"{state:<8}  {entry.digest[:12]}  {when}  {entry.name}")
     if current is None:
         back = f"ollama-pack rollback {model}{models.option}"
-        Console().note("note", f"{model} itself is gone: {back}  brings the latest back")
+        Console().stage_done("note", f"{model} itself is gone: {back}  brings the latest back")
 
 
 def version_json(state: str, entry: "InstalledModel") -> dict[str, Any]:

@@ -48,8 +48,8 @@ def write_to_store(package: Package, store: Path, progress: Progress | None = No
                 shelf.add(layer)
         for layer in image.layers:
             if layer.media_type == MODEL_TYPE:
-                shelf.adopt(layer)
-        shelf.publish(package.name, image.manifest, (*image.layers, image.config))
+                shelf.import_file(layer)
+        shelf.write_manifest(package.name, image.manifest, (*image.layers, image.config))
     return Receipt(
         via=STORE,
         name=str(package.name),

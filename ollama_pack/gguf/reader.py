@@ -82,7 +82,7 @@ class GgufFile:
             raise InputError(f"The value is {value!r}, not a text.", where=f"{self.path}: {key}")
         return value
 
-    def whole(self, key: str, default: int | None = None) -> int:
+    def integer(self, key: str, default: int | None = None) -> int:
         """Return a whole number of the metadata, not below 0.
 
         Raises:

@@ -28,7 +28,7 @@ def read_model(path: Path, keep: Collection[str] = ()) -> GgufFile:
         InputError: a part is missing, damaged, named otherwise than parts are, or of another model.
     """
     header = read_gguf(path, keep)
-    count = header.whole(COUNT, 1)
+    count = header.integer(COUNT, 1)
     if count <= 1:
         return header
     match = _PART.fullmatch(path.name)
@@ -44,11 +44,11 @@ def read_model(path: Path, keep: Collection[str] = ()) -> GgufFile:
     )
     shapes, types = dict(first.shapes), dict(first.types)
     for part in others:
-        if part.whole(COUNT, 1) != count or shapes.keys() & part.shapes.keys():
+        if part.integer(COUNT, 1) != count or shapes.keys() & part.shapes.keys():
             raise InputError("This is a part of another model.", where=part.path)
         shapes.update(part.shapes)
         types.update(part.types)
-    promised = first.whole(TENSORS, len(shapes))
+    promised = first.integer(TENSORS, len(shapes))
     if len(shapes) != promised:
         raise InputError(
             f"The parts have {len(shapes)} tensors, and {promised} are promised.", where=first.path
@@ -62,7 +62,7 @@ def require_whole(path: Path) -> None:
     Raises:
         UnsupportedError: it is split.
     """
-    if read_gguf(path).whole(COUNT, 1) > 1:
+    if read_gguf(path).integer(COUNT, 1) > 1:
         raise UnsupportedError(
             "The model is split over several GGUF files, and Ollama takes one.",
             where=path,

@@ -57,7 +57,7 @@ class TensorReader:
             file.close()
         self._files.clear()
 
-    def stored(self, tensor: Tensor) -> tuple[Stored, str]:
+    def read_raw(self, tensor: Tensor) -> tuple[Stored, str]:
         """Return a tensor's numbers as they lie in their file, and their dtype; F32 where it is made.
 
         Raises:
@@ -67,7 +67,7 @@ class TensorReader:
             if tensor.path not in self._files:
                 self._files[tensor.path] = open_weights(tensor.path)
             return read_stored(self._files[tensor.path], tensor), tensor.dtype
-        made = tensor.make(*(self.float32(part) for part in tensor.parts))
+        made = tensor.compute(*(self.float32(part) for part in tensor.inputs))
         return np.asarray(made, np.float32).reshape(tensor.shape), "F32"
 
     def float32(self, tensor: Tensor) -> Float32:
@@ -76,7 +76,7 @@ class TensorReader:
         Raises:
             InputError: a file ends inside the tensor, or cannot be read.
         """
-        return to_float32(*self.stored(tensor))
+        return to_float32(*self.read_raw(tensor))
 
 
 def open_weights(path: Path) -> FileIO:

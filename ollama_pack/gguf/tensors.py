@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+MATRIX_NDIM = 2
+"""Dimensions of a linear weight; that of experts has one more."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
@@ -35,15 +38,15 @@ class LazyTensor:
         path: the file its numbers come from, the first one where there are several.
         name: of the tensor it is made from, the first one where there are several.
         shape: rows first.
-        parts: what it is made from; empty where `make` has the numbers itself.
-        make: called with the numbers of each part, float32 in its shape; returns float32 in `shape`.
+        inputs: what it is made from; empty where `make` has the numbers itself.
+        compute: called with the numbers of each part, float32 in its shape; returns float32 in `shape`.
     """
 
     path: Path
     name: str
     shape: tuple[int, ...]
-    parts: "tuple[Tensor, ...]"
-    make: Callable[..., Any]
+    inputs: "tuple[Tensor, ...]"
+    compute: Callable[..., Any]
 
 
 Tensor: TypeAlias = StoredTensor | LazyTensor
@@ -52,8 +55,8 @@ Tensor: TypeAlias = StoredTensor | LazyTensor
 
 def leaves(tensor: Tensor) -> Iterator[Tensor]:
     """Yield the tensors another one is made from, itself where it is made from none."""
-    if isinstance(tensor, StoredTensor) or not tensor.parts:
+    if isinstance(tensor, StoredTensor) or not tensor.inputs:
         yield tensor
     else:
-        for part in tensor.parts:
+        for part in tensor.inputs:
             yield from leaves(part)

@@ -23,9 +23,9 @@ def cast_tensor(weights: TensorReader, tensor: LoraTensor, kind: str) -> Stored:
         InputError: a weight is NaN or infinite, or the file ends inside the tensor.
         UnsupportedError: a weight is too large for the type.
     """
-    stored, dtype = weights.stored(tensor.source)
-    if tensor.order is not None:
-        stored = stored[..., as_index(tensor.order), :]
+    stored, dtype = weights.read_raw(tensor.source)
+    if tensor.rows is not None:
+        stored = stored[..., as_index(tensor.rows), :]
     if tensor.factor == 1.0 and dtype == "BF16" and kind == "f16":
         cast: Stored = bf16_to_f16(stored.view(np.uint16))
     elif tensor.factor == 1.0 and dtype.lower() == kind:

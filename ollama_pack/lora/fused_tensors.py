@@ -13,7 +13,7 @@ from itertools import accumulate
 
 from ollama_pack.arch.hparams import Base
 from ollama_pack.arch.spec import Arch, Kind
-from ollama_pack.gguf.tensors import Tensor
+from ollama_pack.gguf.tensors import MATRIX_NDIM, Tensor
 from ollama_pack.lora.adapter import LoraPair
 from ollama_pack.lora.algebra import embed_rows, transpose
 from ollama_pack.lora.pairs import sum_pairs
@@ -25,8 +25,6 @@ FUSED_TENSORS = {
 """The tensor of several weights, one below the other → the tensors of each."""
 
 WEIGHT = ".weight"
-MATRIX_NDIM = 2
-"""Dimensions of a linear weight; that of experts has one more."""
 
 _IN_BLOCK = re.compile(r"(blk\.(?:0|[1-9][0-9]{0,5}))\.(\w+)\.weight")
 """The name of a weight in a block: the block, and what it is."""
@@ -39,13 +37,13 @@ class TensorSlot:
     Attributes:
         tensor: the GGUF name of the weight, ``blk.0.attn_q.weight``.
         pair: as it fits there.
-        order: row i of B in the file is row ``order[i]`` of the pair's; None keeps them.
+        rows: row i of B in the file is row ``order[i]`` of the pair's; None keeps them.
         kind: how the file holds the pair.
     """
 
     tensor: str
     pair: LoraPair
-    order: tuple[int, ...] | None
+    rows: tuple[int, ...] | None
     kind: Kind
 
     @property
@@ -58,7 +56,7 @@ def as_table_names(base: Base, arch: Arch) -> Base:
     """Return a base with its tensors as the row of its architecture names them; itself where it does."""
     if base.tensors is None:
         return base
-    named = {weight.called(base.experts > 0).rpartition(".")[2] for weight in arch.weights}
+    named = {weight.tensor_name(base.experts > 0).rpartition(".")[2] for weight in arch.weights}
     found = dict(base.tensors)
     for joined, parts in FUSED_TENSORS.items():
         if (joined in named) == any(part in named for part in parts):
@@ -106,7 +104,7 @@ def _parts_of(block: str, joined: str) -> list[str]:
 def _unfuse_shapes(name: str, parts: Sequence[str], base: Base) -> Mapping[str, tuple[int, ...]]:
     """Return the shapes of the parts of a tensor; none where the heads do not fit it."""
     *front, rows, columns = (base.tensors or {})[name]
-    own = base.of_block(int(name.split(".")[1]))
+    own = base.at_layer(int(name.split(".")[1]))
     sizes = [rows // len(parts)] * len(parts)
     if "attn" in name:
         sizes = [heads * own.head_dim for heads in (own.heads, own.kv_heads, own.kv_heads)]
@@ -140,7 +138,7 @@ def _join(name: str, places: Sequence[TensorSlot], seen: Base) -> TensorSlot:
     pairs = [
         replace(
             place.pair,
-            b=embed_rows(place.pair.b, place.order, starts[parts.index(place.tensor)], starts[-1]),
+            b=embed_rows(place.pair.b, place.rows, starts[parts.index(place.tensor)], starts[-1]),
         )
         for place in places
     ]
@@ -150,9 +148,9 @@ def _join(name: str, places: Sequence[TensorSlot], seen: Base) -> TensorSlot:
 def _split_slot(place: TensorSlot, there: Mapping[str, tuple[int, ...]]) -> Iterator[TensorSlot]:
     """Yield a place for each part of a tensor that the base has one by one."""
     block, _, kind = place.tensor.removesuffix(WEIGHT).rpartition(".")
-    order = place.order or range(place.pair.b.shape[-2])
+    order = place.rows or range(place.pair.b.shape[-2])
     start = 0
     for name in _parts_of(block, kind):
         end = start + there[name][-2]
-        yield replace(place, tensor=name, order=tuple(order[start:end]))
+        yield replace(place, tensor=name, rows=tuple(order[start:end]))
         start = end

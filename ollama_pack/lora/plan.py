@@ -14,21 +14,21 @@ class LoraTensor:
     Attributes:
         name: in the file, ``blk.0.attn_q.weight.lora_b``.
         source: the tensor it is made from.
-        order: row i of the new tensor is row ``order[i]`` of the source, in each expert; None keeps
+        rows: row i of the new tensor is row ``order[i]`` of the source, in each expert; None keeps
             them. It may take a part of the rows.
         factor: multiplied in float32 before the cast; 1.0 leaves the numbers alone.
     """
 
     name: str
     source: Tensor
-    order: tuple[int, ...] | None = None
+    rows: tuple[int, ...] | None = None
     factor: float = 1.0
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Return its shape, rows first."""
         shape = self.source.shape
-        return shape if self.order is None else (*shape[:-2], len(self.order), shape[-1])
+        return shape if self.rows is None else (*shape[:-2], len(self.rows), shape[-1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def plan_lora(adapter: Adapter, base: Base) -> LoraPlan:
 def _lora_tensors(place: TensorSlot, alpha: float) -> Iterator[LoraTensor]:
     yield LoraTensor(f"{place.tensor}.lora_a", place.a)
     factor = _factor(place.pair.alpha, alpha)
-    yield LoraTensor(f"{place.tensor}.lora_b", place.pair.b, order=place.order, factor=factor)
+    yield LoraTensor(f"{place.tensor}.lora_b", place.pair.b, rows=place.rows, factor=factor)
 
 
 def _common_alpha(alphas: Sequence[float]) -> float:

@@ -31,16 +31,16 @@ class Rule:
     """One reason why an adapter is not written.
 
     Attributes:
-        fate: damaged (exit 3) or refused (exit 4).
+        severity: damaged (exit 3) or refused (exit 4).
         feature: what it is about, as a table of features would call it.
         reason: why it cannot be, or what is wrong with it.
-        way_out: a command, an option or a call that exists.
+        remedy: a command, an option or a call that exists.
     """
 
-    fate: Severity
+    severity: Severity
     feature: str
     reason: str
-    way_out: str
+    remedy: str
 
 
 def _refused(feature: str, reason: str, way_out: str = MERGE) -> Rule:
@@ -209,7 +209,7 @@ class RuleViolations:
         """Return the codes of the rules that were found to hold, in the order of the table."""
         return tuple(code for code in RULES if code in self._found)
 
-    def require_none(self) -> None:
+    def raise_if_any(self) -> None:
         """Go on if nothing was found.
 
         Raises:
@@ -217,15 +217,15 @@ class RuleViolations:
             UnsupportedError: it is not, but it cannot be expressed exactly.
         """
         for fate, kind in ((Severity.DAMAGED, InputError), (Severity.REFUSED, UnsupportedError)):
-            codes = [code for code in self.codes if RULES[code].fate is fate]
+            codes = [code for code in self.codes if RULES[code].severity is fate]
             if codes:
                 raise self._error(kind, fate, codes)
 
-    def error(self, code: str, *subjects: str) -> PackError:
+    def fatal(self, code: str, *subjects: str) -> PackError:
         """Note something that makes looking further pointless, and return what to raise."""
         self.add(code, *subjects)
         try:
-            self.require_none()
+            self.raise_if_any()
         except PackError as error:
             return error
         raise AssertionError("a rule always stops")
@@ -235,19 +235,19 @@ class RuleViolations:
         for code in codes:
             rule = RULES[code]
             lines.append(f"  - {rule.feature}: {rule.reason}")
-            lines += [f"      {line}" for line in _shortened(self._found[code])]
-            way_out = rule.way_out.replace(MERGE_HINT, self._instead)
+            lines += [f"      {line}" for line in _one_of_many(self._found[code])]
+            way_out = rule.remedy.replace(MERGE_HINT, self._instead)
             if way_out not in hints:
                 hints.append(way_out)
         return kind(
             "\n".join(lines),
             where=self.where,
             hint="\n       ".join(hints),
-            found={RULES[code].feature: self._found[code] for code in codes},
+            subjects={RULES[code].feature: self._found[code] for code in codes},
         )
 
 
-def _shortened(subjects: Iterable[str]) -> list[str]:
+def _one_of_many(subjects: Iterable[str]) -> list[str]:
     lines = sorted(fold_numbered_names(subjects), key=natural_key)
     if len(lines) > MOST_LINES:
         lines[MOST_LINES:] = [f"… and {len(lines) - MOST_LINES} more; --json has them all"]

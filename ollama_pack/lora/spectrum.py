@@ -35,7 +35,7 @@ class Spectrum:
     norm: float
 
     @property
-    def used(self) -> int:
+    def effective_rank(self) -> int:
         """Return how many directions have `ENERGY` of it; 0 where it is zero."""
         total = sum(value**2 for value in self.values)
         kept = 0.0

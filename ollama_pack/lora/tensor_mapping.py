@@ -14,9 +14,10 @@ from typing import Any
 from ollama_pack.arch.hparams import Base
 from ollama_pack.arch.spec import Arch, Kind, Target, dimension, find_targets
 from ollama_pack.errors import InputError, bullet_list
+from ollama_pack.gguf.tensors import MATRIX_NDIM
 from ollama_pack.lora.adapter import Adapter, LoraPair
 from ollama_pack.lora.algebra import scale_rows, take_columns
-from ollama_pack.lora.fused_tensors import MATRIX_NDIM, TensorSlot, as_table_names, to_base_layout
+from ollama_pack.lora.fused_tensors import TensorSlot, as_table_names, to_base_layout
 from ollama_pack.lora.pairs import slice_columns, stack_pairs, transpose_pair
 from ollama_pack.lora.rules import RuleViolations
 
@@ -37,17 +38,17 @@ class _Candidate:
     Attributes:
         pair: the way round that the base has its weight.
         target: where it goes.
-        beside: every target of its module, itself among them; a fused module has several.
+        module_targets: every target of its module, itself among them; a fused module has several.
         base: as the target's block has it.
     """
 
     pair: LoraPair
     target: Target
-    beside: tuple[Target, ...]
+    module_targets: tuple[Target, ...]
     base: Base
 
     @property
-    def trained(self) -> tuple[int, int]:
+    def shape(self) -> tuple[int, int]:
         """Return out × in of ΔW; of one expert."""
         return self.pair.b.shape[-2], self.pair.a.shape[-1]
 
@@ -62,7 +63,7 @@ def map_pairs_to_tensors(adapter: Adapter, base: Base, arch: Arch) -> tuple[Tens
     findings = RuleViolations(adapter.weights)
     seen = as_table_names(base, arch)
     aims = [_orient(aim, adapter) for aim in _candidates(adapter, seen, arch, findings)]
-    findings.require_none()
+    findings.raise_if_any()
     misfits: list[str] = []
     _find_duplicate_targets(aims, findings)
     for aim in aims:
@@ -70,7 +71,7 @@ def map_pairs_to_tensors(adapter: Adapter, base: Base, arch: Arch) -> tuple[Tens
             findings.add("resized", resized)
         elif misfit := _shape_error(aim):
             misfits.append(f"{aim.pair.module}: {misfit}")
-    findings.require_none()
+    findings.raise_if_any()
     misfits += _uneven_stacks(aims)
     if misfits:
         raise InputError(
@@ -84,7 +85,7 @@ def map_pairs_to_tensors(adapter: Adapter, base: Base, arch: Arch) -> tuple[Tens
 
 def _slot(aim: _Candidate) -> TensorSlot:
     weight, pair = aim.target.weight, aim.pair
-    rows, columns = aim.trained
+    rows, columns = aim.shape
     a, b = pair.a, pair.b
     if weight.columns is not None:
         a = take_columns(a, weight.columns(aim.base, columns))
@@ -98,9 +99,9 @@ def _uneven_stacks(aims: Sequence[_Candidate]) -> Iterator[str]:
     """Yield which single experts of one weight differ in their size, which a base may not tell."""
     sizes: dict[str, tuple[int, int]] = {}
     for aim in aims:
-        size = sizes.setdefault(aim.target.tensor, aim.trained)
-        if aim.target.expert >= 0 and size != aim.trained:
-            shapes = f"{_shape_text(aim.trained)} adapts, {_shape_text(size)} in another expert"
+        size = sizes.setdefault(aim.target.tensor, aim.shape)
+        if aim.target.expert >= 0 and size != aim.shape:
+            shapes = f"{_shape_text(aim.shape)} adapts, {_shape_text(size)} in another expert"
             yield f"{aim.pair.module}: {shapes}"
 
 
@@ -124,7 +125,7 @@ def _candidates(adapter: Adapter, base: Base, arch: Arch, findings: RuleViolatio
         if not targets:
             findings.add("no-place", pair.module)
         for target in targets:
-            own = base.of_block(target.block)
+            own = base.at_layer(target.block)
             rule = _unsupported_rule(target, own)
             if rule:
                 findings.add(rule, pair.module)
@@ -134,11 +135,11 @@ def _candidates(adapter: Adapter, base: Base, arch: Arch, findings: RuleViolatio
 
 def _unsupported_rule(target: Target, base: Base) -> str:
     """Return the rule that keeps LoRA from a weight of this base, empty where none does."""
-    if target.weight.refused:
-        return target.weight.refused
+    if target.weight.unsupported:
+        return target.weight.unsupported
     if target.weight.scale is not None and not base.multipliers:
         return "multipliers"
-    if target.weight.needs_states and not base.ssm.heads:
+    if target.weight.needs_ssm_sizes and not base.ssm.heads:
         return "states-unknown"
     if target.weight.optional:
         tied = base.tied if base.tensors is None else "output.weight" not in base.tensors
@@ -157,7 +158,7 @@ def _experts(target: Target, base: Base) -> int:
 
 def _expected_shape(aim: _Candidate) -> tuple[int, int]:
     """Return out × in of one matrix that B·A must have, 0 where it is unknown."""
-    sizes = [_matrix_shape(target, aim.base) for target in aim.beside]
+    sizes = [_matrix_shape(target, aim.base) for target in aim.module_targets]
     out, width = sum(out for out, _ in sizes), sizes[0][1]
     return (out if all(out for out, _ in sizes) else 0), width
 
@@ -174,12 +175,12 @@ def _matrix_shape(target: Target, base: Base) -> tuple[int, int]:
 def _orient(aim: _Candidate, adapter: Adapter) -> _Candidate:
     """Return a pair the way round that the base has its weight, and no wider."""
     out, width = _expected_shape(aim)
-    kind, trained = aim.target.weight.kind, aim.trained
+    kind, trained = aim.target.weight.kind, aim.shape
     if adapter.method == SHARED_A_METHOD and 0 < width < trained[1]:
         return replace(aim, pair=slice_columns(aim.pair, width))
     if kind is Kind.LINEAR or aim.target.expert >= 0 or trained[::-1] != (out, width):
         return aim
-    turned = kind is Kind.EXPERTS_TURNED or (kind is Kind.EXPERTS and _swaps(adapter.config))
+    turned = kind is Kind.EXPERTS_TRANSPOSED or (kind is Kind.EXPERTS and _swaps(adapter.config))
     if trained == (out, width) and not turned:  # square
         return aim
     return replace(aim, pair=transpose_pair(aim.pair))
@@ -198,7 +199,7 @@ def _vocabulary_error(aim: _Candidate) -> str:
     if not aim.target.weight.optional:
         return ""
     embedding = aim.target.weight.kind is Kind.EMBEDDING
-    rest, tokens = aim.trained[:: 1 if embedding else -1]
+    rest, tokens = aim.shape[:: 1 if embedding else -1]
     wanted_rest, wanted_tokens = _expected_shape(aim)[:: 1 if embedding else -1]
     if rest != wanted_rest or wanted_tokens in (0, tokens):
         return ""
@@ -214,9 +215,9 @@ def _shape_error(aim: _Candidate) -> str:
         return f"the base has no {target.tensor}"
     if base.tensors is not None and len(base.tensors[target.tensor]) < MATRIX_NDIM:
         return f"{target.tensor} is no matrix in the base"
-    wanted = tuple(size or real for size, real in zip(_expected_shape(aim), aim.trained, strict=True))
-    if aim.trained != wanted:
-        return f"{_shape_text(aim.trained)} adapts, {_shape_text(wanted)} is in the base"
+    wanted = tuple(size or real for size, real in zip(_expected_shape(aim), aim.shape, strict=True))
+    if aim.shape != wanted:
+        return f"{_shape_text(aim.shape)} adapts, {_shape_text(wanted)} is in the base"
     return _expert_count_error(aim) or _permutation_error(aim)
 
 
@@ -237,11 +238,11 @@ def _permutation_error(aim: _Candidate) -> str:
     A header that lies about its heads would make an order that does not take each row once. No order is
     made before its length is known to be right: such a header may tell any number.
     """
-    weights = [target.weight for target in aim.beside]
+    weights = [target.weight for target in aim.module_targets]
     scaled = any(weight.scale and weight.kind is not Kind.EMBEDDING for weight in weights)
     sides = (
-        ("rows", aim.trained[0], [(weight.rows, weight.shape[0]) for weight in weights]),
-        ("columns", aim.trained[1], [(aim.target.weight.columns, aim.target.weight.shape[1])]),
+        ("rows", aim.shape[0], [(weight.rows, weight.shape[0]) for weight in weights]),
+        ("columns", aim.shape[1], [(aim.target.weight.columns, aim.target.weight.shape[1])]),
     )
     for side, trained, parts in sides:
         orders = [order for order, _ in parts if order is not None]

@@ -97,7 +97,7 @@ class StoreTransaction:
                 hint="rm that file, and ollama pull the base again" if there else "",
             )
 
-    def adopt(self, layer: Layer) -> None:
+    def import_file(self, layer: Layer) -> None:
         """Put the bytes of a large file into the store: cloned, else linked, else copied.
 
         Raises:
@@ -122,7 +122,7 @@ class StoreTransaction:
             raise DestinationError("The base was changed while it was read.", where=layer.file)
         return None
 
-    def publish(self, name: ModelName, manifest: bytes, layers: tuple[Layer, ...]) -> Path:
+    def write_manifest(self, name: ModelName, manifest: bytes, layers: tuple[Layer, ...]) -> Path:
         """Write the manifest: from here on the model exists.
 
         Raises:

@@ -189,7 +189,7 @@ class StoreModels:
             raise DestinationError(f"There is no model {source}.", where=self.store)
         self._require_writable()
         with StoreTransaction(self.store) as shelf:
-            shelf.publish(target, content, ())
+            shelf.write_manifest(target, content, ())
 
     def delete(self, name: ModelName) -> None:
         """Remove a manifest, in both layouts."""

@@ -88,7 +88,7 @@ def _fill_missing_hparams(base: Base, request: Request, base_id: str) -> Base:
     if arch is None:
         return base
     scaled = not base.multipliers and any(weight.scale for weight in arch.weights)
-    stateless = arch.needs_states and not base.ssm.heads and base.tensors is None
+    stateless = arch.needs_ssm_sizes and not base.ssm.heads and base.tensors is None
     if stateless and base.tag and (there := base_of_installed(request.places, base.tag)) is not None:
         return replace(there, source_id=base.source_id, notes=base.notes)
     config = _config_of((base_id, base.source_id), request) if scaled or stateless else None
@@ -96,7 +96,7 @@ def _fill_missing_hparams(base: Base, request: Request, base_id: str) -> Base:
         return base
     told = config.base()
     if stateless:
-        base = replace(base, ssm=told.ssm, experts=told.experts, each_block=told.each_block)
+        base = replace(base, ssm=told.ssm, experts=told.experts, heads_per_layer=told.heads_per_layer)
     return replace(base, multipliers=told.multipliers)
 
 

@@ -64,7 +64,7 @@ def render_report(seen: RunReport) -> str:
             {
                 "module": one_line(each.module),
                 "norm": f"{each.norm:.4g}",
-                "used": each.used,
+                "used": each.effective_rank,
                 "rank": each.rank,
             }
             for each in seen.spectra

@@ -91,11 +91,11 @@ def require_no_mismatch(trained: ExpectedBase, found: tuple[BaseMismatch, ...], 
     """
     stops = [each for each in found if _stops(each, trained)]
     if stops:
-        lines = [f"  - {each}\n    try: {each.advice.format(code=each.code)}" for each in stops]
+        lines = [f"  - {each}\n    try: {each.hint.format(code=each.code)}" for each in stops]
         is_not = "is not" if any(each.level == ERROR for each in stops) else "may not be"
         raise ProofError(
             "\n".join([f"{seen.name} {is_not} the base this adapter was trained on.", *lines]),
-            found={each.code: [each.expected, each.found] for each in stops},
+            subjects={each.code: [each.expected, each.found] for each in stops},
         )
     told = [_mismatch_line(each, trained) for each in found if each.level != NOTE]
     return [*_agreed(trained, found, seen), *told, *trained.notes]
@@ -122,7 +122,7 @@ def _agreed(trained: ExpectedBase, found: tuple[BaseMismatch, ...], seen: ModelI
 def _mismatch_line(found: BaseMismatch, trained: ExpectedBase) -> str:
     if found.code in trained.accepted:
         return f"{found} (accepted)"
-    return f"{found}; {found.advice.format(code=found.code)}"
+    return f"{found}; {found.hint.format(code=found.code)}"
 
 
 def _stops(found: BaseMismatch, trained: ExpectedBase) -> bool:

@@ -15,14 +15,14 @@ class BaseMismatch:
             ``note``: it does no harm, or cannot be told.
         expected: what the adapter was trained with; empty where `found` says it all.
         found: what the base has.
-        advice: what to do.
+        hint: what to do.
     """
 
     code: str
     level: str
     expected: str
     found: str
-    advice: str
+    hint: str
 
     def __str__(self) -> str:
         """Return it as one line."""

@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 
 from ollama_pack.gguf.constants import ALPHA
 from ollama_pack.gguf.reader import GgufFile
+from ollama_pack.gguf.tensors import MATRIX_NDIM
 from ollama_pack.ollama.compat import translate_header
 
 Shape: TypeAlias = tuple[int, ...]
 _A, _B = ".lora_a", ".lora_b"
-MATRIX_NDIM = 2
 _EMBEDDING_TENSOR = "token_embd.weight"
 
 

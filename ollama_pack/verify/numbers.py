@@ -77,7 +77,7 @@ class TensorError:
     dtype: str
 
     @property
-    def load(self) -> float:
+    def share_of_limit(self) -> float:
         """Return how much of what is allowed is used; above 1 the proof fails."""
         return max(self.relative / LIMITS[self.dtype], self.element)
 
@@ -140,9 +140,9 @@ def _compare(place: TensorSlot, written: GgufFile) -> TensorError:
     stored_a, stored_b = _stored(place, written)
     with TensorReader() as source:
         a, b = source.float32(place.a), source.float32(place.pair.b)
-        if place.order is not None:
-            b = b[..., as_index(place.order), :]
-        found_a, found_b = source.stored(stored_a)[0], source.stored(stored_b)[0]
+        if place.rows is not None:
+            b = b[..., as_index(place.rows), :]
+        found_a, found_b = source.read_raw(stored_a)[0], source.read_raw(stored_b)[0]
     scale = _file_scale(written, stored_b.shape[-1])
     if place.pair.scale == 0.0:
         b, ratio = np.zeros_like(b), 1.0
@@ -173,7 +173,7 @@ def _stored(place: TensorSlot, written: GgufFile) -> tuple[StoredTensor, StoredT
             )
     stored_a, stored_b = (written.stored(f"{place.tensor}.{side}") for side in ("lora_a", "lora_b"))
     shape = place.pair.b.shape
-    wanted_b = shape if place.order is None else (*shape[:-2], len(place.order), shape[-1])
+    wanted_b = shape if place.rows is None else (*shape[:-2], len(place.rows), shape[-1])
     if (stored_a.shape, stored_b.shape) != (place.a.shape, wanted_b):
         raise ProofError(
             f"A is {stored_a.shape}, B {stored_b.shape}; the adapter has {place.a.shape} and {wanted_b}.",
@@ -272,9 +272,9 @@ def _nan_is_worst(value: float) -> float:
 
 
 def _report(differences: list[TensorError]) -> ProofResult:
-    worst = max(differences, key=lambda difference: difference.load)
+    worst = max(differences, key=lambda difference: difference.share_of_limit)
     limit = LIMITS[worst.dtype]
-    passed = worst.load <= 1.0
+    passed = worst.share_of_limit <= 1.0
     figure = max(difference.relative for difference in differences)
     if passed:
         summary = (

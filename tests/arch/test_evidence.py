@@ -99,7 +99,7 @@ def by_converter(folder: Path) -> Evidence:
     placed = {
         name.rpartition(".")[2]
         for name in names
-        if (targets := find_targets(arch, name)) and not any(each.weight.refused for each in targets)
+        if (targets := find_targets(arch, name)) and not any(each.weight.unsupported for each in targets)
     }
     return Evidence(arch.name, about["class"], CONVERTER, about["recorded"], tuple(sorted(placed)))
 
@@ -134,7 +134,7 @@ def page() -> str:
     )
     weights = "".join(f"{line(by_converter(folder))}\n" for folder in WEIGHT_ROWS)
     recorded = {proof.model for proof in RECORDED}
-    others = dict.fromkeys(name for arch in ARCHS for name in arch.classes if name not in recorded)
+    others = dict.fromkeys(name for arch in ARCHS for name in arch.hf_classes if name not in recorded)
     return HEAD + logits + FOREIGN + weights + UNRECORDED.format(", ".join(others)) + REFUSED + refused()
 
 
@@ -153,9 +153,9 @@ def refused() -> str:
     found: dict[tuple[str, str], list[str]] = {}
     for arch in ARCHS:
         for weight in arch.weights:
-            if weight.refused:
+            if weight.unsupported:
                 parts = weight.module.split(".")[-2 if weight.has_experts else -1 :]
-                found.setdefault((arch.name, weight.refused), []).append(".".join(parts))
+                found.setdefault((arch.name, weight.unsupported), []).append(".".join(parts))
     return "".join(
         f"| `{arch}` | {', '.join(dict.fromkeys(modules))} | {RULES[rule].feature}: {RULES[rule].reason} |\n"
         for (arch, rule), modules in found.items()
@@ -189,7 +189,7 @@ def test_every_row_is_proved(arch):
     """No row is in the table without a record, and every record is of one of its classes."""
     found = evidence_of(arch.name)
     assert found, f"record {arch.name}: see CONTRIBUTING.md, Add an architecture"
-    assert {proof.model for proof in found} <= set(arch.classes)
+    assert {proof.model for proof in found} <= set(arch.hf_classes)
     assert all(proof.way in EVIDENCE_KINDS and proof.modules for proof in found)
 
 
@@ -220,9 +220,9 @@ def test_every_weight_has_its_line(arch):
         if read_base_gguf(folder / "base.gguf").arch == arch.name
         for kind in kinds_of(folder)
     }
-    lines = {weight.tensor.removeprefix("blk.{i}.") for weight in arch.weights if not weight.refused}
-    lines |= {weight.alone.removeprefix("blk.{i}.") for weight in arch.weights if weight.alone}
-    refused = {weight.tensor.removeprefix("blk.{i}.") for weight in arch.weights if weight.refused}
+    lines = {weight.tensor.removeprefix("blk.{i}.") for weight in arch.weights if not weight.unsupported}
+    lines |= {weight.dense_tensor.removeprefix("blk.{i}.") for weight in arch.weights if weight.dense_tensor}
+    refused = {weight.tensor.removeprefix("blk.{i}.") for weight in arch.weights if weight.unsupported}
     missing = recorded - lines - refused - SPLIT_BY_CONVERTER - UNTRAINABLE.get(arch.name, set())
     assert not missing, f"{arch.name} has no line for {missing}"
     strange = lines - recorded - TIED - UNRECORDED_LINES.get(arch.name, set())

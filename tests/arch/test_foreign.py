@@ -32,7 +32,7 @@ TRANSPOSED = ("jais",)
 
 def as_peft_sees(weight: np.ndarray, target, base) -> np.ndarray:
     """Return a weight the way round that its A and B have."""
-    turned = target.weight.kind is Kind.EXPERTS_TURNED
+    turned = target.weight.kind is Kind.EXPERTS_TRANSPOSED
     turned |= base.arch in TRANSPOSED and target.weight.kind is Kind.LINEAR
     return np.swapaxes(weight, -1, -2) if turned else weight
 
@@ -48,9 +48,9 @@ def test_each_weight_lies_where_the_converter_put_it(name):
             module = tensor.removesuffix(".weight")
             targets = find_targets(arch, module)
             assert bool(targets) is not module.endswith(PLACELESS), f"{tensor} has no place, or one"
-            for target in (target for target in targets if not target.weight.refused):
+            for target in (target for target in targets if not target.weight.unsupported):
                 numbers, rows = as_peft_sees(source.float32(stored), target, base), target.weight.rows
-                own, ordered = base.of_block(target.block), ordered or rows is not None
+                own, ordered = base.at_layer(target.block), ordered or rows is not None
                 order = slice(None) if rows is None else list(rows(own, numbers.shape[-2]))
                 across = target.weight.columns
                 columns = slice(None) if across is None else list(across(own, numbers.shape[-1]))
@@ -65,7 +65,7 @@ def test_each_weight_lies_where_the_converter_put_it(name):
 def test_the_class_is_the_row_s(name):
     """The class that was recorded is one of the row that its base has."""
     model = json.loads((RECORDS / name / "class.json").read_text("utf-8"))["class"]
-    assert model in require_arch(read_base_gguf(RECORDS / name / "base.gguf").arch).classes
+    assert model in require_arch(read_base_gguf(RECORDS / name / "base.gguf").arch).hf_classes
 
 
 def test_heads_that_were_searched():
@@ -82,7 +82,7 @@ def test_config_and_header_agree(name):
     sizes = {size for weight in require_arch(header.arch).weights for size in weight.shape}
     assert (config.arch, config.blocks, config.hidden) == (header.arch, header.blocks, header.hidden)
     for block in range(header.blocks):
-        told, real = config.of_block(block), header.of_block(block)
+        told, real = config.at_layer(block), header.at_layer(block)
         heads = ("heads", "kv_heads", "head_dim") if require_arch(header.arch).has_heads else ()
         assert [getattr(told, each) for each in heads] == [getattr(real, each) for each in heads]
         for size in sizes:

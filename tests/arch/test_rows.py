@@ -54,7 +54,7 @@ def targets(arch):
     """Return every weight that can be adapted, in two blocks and with one expert."""
     modules = dict.fromkeys(named(weight, block) for weight in arch.weights for block in (0, 1))
     found = [target for module in modules for target in find_targets(arch, module)]
-    return [target for target in found if not target.weight.refused]
+    return [target for target in found if not target.weight.unsupported]
 
 
 def matrix(target, base) -> tuple[int, int]:
@@ -76,7 +76,7 @@ def trained(arch, base):
         rows, columns = matrix(target, base)
         if target.weight.kind is not Kind.EMBEDDING:
             rows = total([each.weight for each in find_targets(arch, module)], base)
-        if target.weight.kind in (Kind.EMBEDDING, Kind.EXPERTS_TURNED):
+        if target.weight.kind in (Kind.EMBEDDING, Kind.EXPERTS_TRANSPOSED):
             rows, columns = columns, rows
         stack = (base.experts,) if target.weight.has_experts and target.expert < 0 else ()
         factors[module] = (
@@ -185,7 +185,7 @@ def test_map_then_multiply(arch, base, trained, converted):
             looked_up = told(arch.name, module, tensor, base, (second @ first).T)
             np.testing.assert_allclose(a @ b.T, looked_up, rtol=1e-9, atol=1e-12)
             continue
-        turned = target.weight.kind is Kind.EXPERTS_TURNED
+        turned = target.weight.kind is Kind.EXPERTS_TRANSPOSED
         trained_as = np.swapaxes(second @ first, -1, -2) if turned else second @ first
         wanted = told(arch.name, module, tensor, base, trained_as)
         found = b @ a
@@ -201,7 +201,7 @@ def test_rows_without_an_order_are_the_same_bytes(arch, trained, converted):
     for (module, tensor), (a, b) in converted.items():
         target = next(target for target in find_targets(arch, module) if target.tensor == tensor)
         if target.expert < 0 and target.weight.kind is not Kind.EMBEDDING:
-            if target.weight.kind is Kind.EXPERTS_TURNED:
+            if target.weight.kind is Kind.EXPERTS_TRANSPOSED:
                 continue
             if target.weight.columns is None:
                 assert np.array_equal(a, trained[module][0])
@@ -217,9 +217,9 @@ def test_golden(arch, base, golden):
 
 def line(arch, weight, base):
     rows = "as is"
-    if weight.refused:
-        assert RULES[weight.refused].fate is Severity.REFUSED
-        rows = f"refused: {weight.refused}"
+    if weight.unsupported:
+        assert RULES[weight.unsupported].severity is Severity.REFUSED
+        rows = f"refused: {weight.unsupported}"
     elif weight.rows is not None:
         order = weight.rows(base, total(modules_of(arch)[weight.module], base))
         rows = f"{' '.join(map(str, order[: base.head_dim + 2]))} … ({len(order)})"
@@ -243,17 +243,17 @@ def test_modules_are_unique(arch):
 def test_row_is_found(arch):
     """A row is found by its name, and its classes name Hugging Face's causal models."""
     assert require_arch(arch.name) is arch
-    for found in map(arch_of_hf_class, arch.classes):
+    for found in map(arch_of_hf_class, arch.hf_classes):
         assert found is not None
-        assert arch.name in (found.name, *found.also)
+        assert arch.name in (found.name, *found.alternatives)
     ends = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ChatGLMModel")
-    assert all(name.endswith(ends) for name in arch.classes)
+    assert all(name.endswith(ends) for name in arch.hf_classes)
 
 
 def test_names_are_unique():
     """Two rows have neither a name nor a class in common, but for rows of one class."""
     names = [arch.name for arch in ARCHS]
-    names += [name for arch in ARCHS for name in arch.classes if arch_of_hf_class(name) is arch]
+    names += [name for arch in ARCHS for name in arch.hf_classes if arch_of_hf_class(name) is arch]
     assert len(names) == len(set(names))
 
 

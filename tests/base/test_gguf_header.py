@@ -129,8 +129,8 @@ def test_wrong_heads(read, value):
 def test_other_heads_in_each_layer(read):
     """Blocks of different heads have their own; one without attention has the most there are."""
     base = read(lambda writer: writer.add_array("llama.attention.head_count_kv", [4, 0, 2]))
-    assert (base.kv_heads, base.each_block) == (4, ((4, 4), (4, 4), (4, 2)))
-    assert [base.of_block(block).kv_heads for block in (-1, 0, 1, 2, 3)] == [4, 4, 4, 2, 4]
+    assert (base.kv_heads, base.heads_per_layer) == (4, ((4, 4), (4, 4), (4, 2)))
+    assert [base.at_layer(block).kv_heads for block in (-1, 0, 1, 2, 3)] == [4, 4, 4, 2, 4]
 
 
 @pytest.mark.parametrize("kv_heads", [2, [2, 2]])
@@ -141,7 +141,7 @@ def test_other_query_heads_in_each_layer(read, kv_heads):
         writer.add_head_count([4, 8])
         writer.add_head_count_kv(kv_heads)
 
-    assert read(fill, leave_out=["attention.head_count"]).each_block == ((4, 2), (8, 2))
+    assert read(fill, leave_out=["attention.head_count"]).heads_per_layer == ((4, 2), (8, 2))
 
 
 def test_other_feed_forward_in_each_layer(read):

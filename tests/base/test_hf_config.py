@@ -183,7 +183,7 @@ def test_heads_of_starcoder(read, multi_query, heads):
 def test_a_list_under_a_second_name(read):
     """Only the key that counts is read: a list under another of its names means nothing."""
     base = read(n_head=["x", "y"], num_kv_heads=[None, None])
-    assert (base.heads, base.kv_heads, base.each_block) == (4, 2, ())
+    assert (base.heads, base.kv_heads, base.heads_per_layer) == (4, 2, ())
 
 
 @pytest.mark.parametrize("heads", [[4, "8"], [4, True], [4, 0], []])
@@ -196,7 +196,7 @@ def test_lists_of_heads_that_are_none(read, heads):
 def test_heads_of_each_block(read):
     """Lists of heads are those of the blocks."""
     base = read(num_attention_heads=[4, 8], num_key_value_heads=[2, 4])
-    assert base.each_block == ((4, 2), (8, 4))
+    assert base.heads_per_layer == ((4, 2), (8, 4))
     assert (base.heads, base.kv_heads) == (8, 4)
 
 

@@ -14,7 +14,7 @@ def test_lists_all():
     assert len(ran.stdout.splitlines()) == len(ARCHS)
     for arch, line in zip(ARCHS, ran.stdout.splitlines(), strict=True):
         name, way, date, *classes = line.split()
-        assert [name, *classes] == [arch.name, *", ".join(arch.classes).split()]
+        assert [name, *classes] == [arch.name, *", ".join(arch.hf_classes).split()]
         assert (way, date) in {(proof.way, proof.date) for proof in evidence_of(arch.name)}
 
 
@@ -22,7 +22,7 @@ def test_lists_all():
 def test_one(arch):
     """One architecture is shown with a line for each of its modules, then what was proved of each class."""
     heading, modules, *proved = run("archs", arch.name).stdout.rstrip("\n").split("\n\n")
-    assert heading.split() == [f"{arch.name}:", *", ".join(arch.classes).split()]
+    assert heading.split() == [f"{arch.name}:", *", ".join(arch.hf_classes).split()]
     assert [line.split()[:2] for line in modules.splitlines()] == [
         [weight.module, weight.tensor] for weight in arch.weights
     ]

@@ -75,7 +75,7 @@ def test_while_proving(ada, tiny_gguf, tmp_path):
 
 def test_before_the_manifest(ada, tiny_gguf, models):
     """With all blobs in the store but no manifest: the blobs are taken back, the user's files are whole."""
-    point = "ollama_pack.ollama.blob_store:StoreTransaction.publish:1"
+    point = "ollama_pack.ollama.blob_store:StoreTransaction.write_manifest:1"
     code, stdout, stderr = interrupted(point, "build", ada, "--base", tiny_gguf, "--via", "store")
     assert (code, stdout) == (130, ""), stderr
     assert [path for path in models.rglob("*") if path.is_file()] == []

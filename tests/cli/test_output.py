@@ -54,13 +54,13 @@ def test_no_color(ada, tiny_gguf, value):
 def test_verbose_and_notes(capsys, tiny_base):
     """Notes about a base are always told; other details only with -v; nothing with -q."""
     base = replace(tiny_base, notes=("look out",))
-    Console().note("base", base)
+    Console().stage_done("base", base)
     plain = capsys.readouterr().err
     assert "note: look out" in plain
     assert "numbers from" not in plain
-    Console(verbose=True).note("base", base)
+    Console(verbose=True).stage_done("base", base)
     assert "numbers from: the tests" in capsys.readouterr().err
-    Console(quiet=True, verbose=True).note("base", base)
+    Console(quiet=True, verbose=True).stage_done("base", base)
     assert capsys.readouterr().err == ""
 
 
@@ -68,7 +68,7 @@ def test_activated_lora_is_warned_of(make_adapter):
     """Without ``-v`` too it is told when an aLoRA acts, and where it would act always."""
     lines = lines_of(read_adapter(make_adapter(config={"alora_invocation_tokens": [5, 9]})))
     assert "activated LoRA" in lines.line
-    assert lines.told == (
+    assert lines.always == (
         "note: acts after the tokens 5, 9 in Ollama from 0.30 on; elsewhere it acts on every token",
     )
 

@@ -68,7 +68,7 @@ def test_a_damaged_blob_is_mended(newer, models, package, monkeypatch):
     assert file.read_bytes() == kept
     file.write_bytes(bytes(len(kept)))
     with monkeypatch.context() as patch:
-        patch.setattr(StoreTransaction, "publish", fail)
+        patch.setattr(StoreTransaction, "write_manifest", fail)
         with pytest.raises(DestinationError, match="no more"):
             store.write_to_store(package, models)
     assert file.read_bytes() == kept

@@ -97,13 +97,13 @@ def test_a_failed_replacement_keeps_the_old_model(package, models, monkeypatch):
 
 def test_a_blob_somebody_else_came_to_need_is_kept(package, models, monkeypatch):
     """What a manifest names by now is not taken back when our own manifest fails."""
-    publish = blob_store.StoreTransaction.publish
+    publish = blob_store.StoreTransaction.write_manifest
 
     def other_first(self, name, manifest, layers):
         publish(self, parse_name("other"), manifest, layers)
         raise DestinationError("no")
 
-    monkeypatch.setattr(blob_store.StoreTransaction, "publish", other_first)
+    monkeypatch.setattr(blob_store.StoreTransaction, "write_manifest", other_first)
     with pytest.raises(DestinationError, match="no"):
         store.write_to_store(package, models)
     for layer in manifest_of(models, "other")["layers"]:

@@ -201,17 +201,17 @@ def test_typed_values(read):
     """A value is given as what it is, or as the default where it is missing."""
     found = read(gguf(KEYS))
     assert (found.text("name"), found.text("none"), found.text("none", "x")) == ("ada", "", "x")
-    assert (found.whole("n"), found.whole("none", 3)) == (7, 3)
+    assert (found.integer("n"), found.integer("none", 3)) == (7, 3)
 
 
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
         pytest.param(lambda found: found.text("n"), "7, not a text", id="a number for a text"),
-        pytest.param(lambda found: found.whole("name"), "not a whole number", id="a text for a number"),
-        pytest.param(lambda found: found.whole("minus"), "-1, not a whole", id="a negative number"),
-        pytest.param(lambda found: found.whole("yes"), "True, not a whole", id="true for a number"),
-        pytest.param(lambda found: found.whole("none"), "key is missing", id="a missing number"),
+        pytest.param(lambda found: found.integer("name"), "not a whole number", id="a text for a number"),
+        pytest.param(lambda found: found.integer("minus"), "-1, not a whole", id="a negative number"),
+        pytest.param(lambda found: found.integer("yes"), "True, not a whole", id="true for a number"),
+        pytest.param(lambda found: found.integer("none"), "key is missing", id="a missing number"),
         pytest.param(lambda found: found.stored("none"), "not in the file", id="a missing tensor"),
         pytest.param(lambda found: found.stored("q"), "quantised", id="a quantised tensor"),
     ],

@@ -114,8 +114,8 @@ def test_config_is_enough(row):
     header, config = read_base(row), read_config(RECORDS / row).base()
     for adapter in (read_adapter(RECORDS / row), *map(read_adapter, (RECORDS / row).glob(EXPERTS))):
         planned, told = plan_lora(adapter, header), plan_lora(adapter, config)
-        assert [(tensor.name, tensor.order, tensor.factor) for tensor in told.tensors] == [
-            (tensor.name, tensor.order, tensor.factor) for tensor in planned.tensors
+        assert [(tensor.name, tensor.rows, tensor.factor) for tensor in told.tensors] == [
+            (tensor.name, tensor.rows, tensor.factor) for tensor in planned.tensors
         ]
 
 
@@ -131,7 +131,7 @@ def test_a_row_without_an_order_is_seen(answers, ask_llama, tmp_path):
     row = "falcon"
     adapter, base = read_adapter(RECORDS / row), read_base_gguf(RECORDS / row / "base.gguf")
     plan = plan_lora(adapter, base)
-    wrong = replace(plan, tensors=tuple(replace(tensor, order=None) for tensor in plan.tensors))
+    wrong = replace(plan, tensors=tuple(replace(tensor, rows=None) for tensor in plan.tensors))
     write_lora(wrong, tmp_path / "wrong.gguf", "f16")
     seen = answers(row)
     (logits,) = ask_llama(RECORDS / row / "base.gguf", seen.truth["tokens"], [tmp_path / "wrong.gguf"])

@@ -68,9 +68,9 @@ def test_refused(settled, kind):
     rule = RULES[kind.rule]
     with pytest.raises(UnsupportedError) as caught:
         settled(kind)
-    assert rule.fate is Severity.REFUSED
+    assert rule.severity is Severity.REFUSED
     assert f"{rule.feature}: {rule.reason}" in caught.value.what
-    assert rule.way_out in caught.value.hint
+    assert rule.remedy in caught.value.hint
     assert len(caught.value.what.splitlines()) > 2
 
 
@@ -80,7 +80,7 @@ def test_damaged(settled, kind):
     with pytest.raises(InputError) as caught:
         settled(kind)
     if kind.rule:
-        assert RULES[kind.rule].fate is Severity.DAMAGED
+        assert RULES[kind.rule].severity is Severity.DAMAGED
         assert RULES[kind.rule].feature in caught.value.what
     assert str(RECORDS / kind.model / kind.case) in caught.value.where
 

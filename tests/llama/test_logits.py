@@ -111,13 +111,13 @@ def test_the_numbers_proof_agrees(tmp_path, model, case):
 
 def unordered(tensor: LoraTensor) -> LoraTensor:
     """Leave the rows as Hugging Face has them."""
-    return replace(tensor, order=None)
+    return replace(tensor, rows=None)
 
 
 def backwards(tensor: LoraTensor) -> LoraTensor:
     """Order the rows the other way round."""
-    order = tensor.order
-    return tensor if order is None else replace(tensor, order=tuple(int(row) for row in np.argsort(order)))
+    order = tensor.rows
+    return tensor if order is None else replace(tensor, rows=tuple(int(row) for row in np.argsort(order)))
 
 
 def halved(tensor: LoraTensor) -> LoraTensor:

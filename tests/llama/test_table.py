@@ -86,7 +86,7 @@ def stopped_rows(verdict: str) -> list[str]:
     for feature, kinds in features(verdict).items():
         rules = [RULES[rule] for rule in dict.fromkeys(kind.rule for kind in kinds) if rule]
         reasons = "; ".join(rule.reason for rule in rules) or "both shapes, or where it ends"
-        ways = "; ".join("`--merge` ¹" if rule.way_out == MERGE else rule.way_out for rule in rules)
+        ways = "; ".join("`--merge` ¹" if rule.remedy == MERGE else rule.remedy for rule in rules)
         rows.append(f"| {feature} | {reasons} | {ways} | {peer(kinds)} |")
     return rows
 

@@ -25,7 +25,7 @@ def exact(each):
     with TensorReader() as weights:
         numbers = weights.float32(each)
     assert isinstance(each, LazyTensor)
-    made = each.make(*(exact(part).astype(np.float32) for part in each.parts))
+    made = each.compute(*(exact(part).astype(np.float32) for part in each.inputs))
     assert np.asarray(made).shape == tuple(each.shape)
     return numbers.astype(np.float64)
 
@@ -42,7 +42,7 @@ def test_made_tensors_know_their_origin():
     """A made tensor says which file and tensor its first part is, and what it is made from."""
     one, two = tensor(2, 3, name="one"), tensor(2, name="two")
     found = algebra.scale_rows_by_tensor(one, two)
-    assert (found.path, found.name, found.shape, found.parts) == (Path("file"), "one", (2, 3), (one, two))
+    assert (found.path, found.name, found.shape, found.inputs) == (Path("file"), "one", (2, 3), (one, two))
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (4, 2, 3)], ids=["a matrix", "a stack of experts"])

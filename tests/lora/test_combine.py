@@ -69,7 +69,7 @@ def test_equal_scales_touch_no_number(tmp_path):
     summed = sum_adapters([read_adapter(path) for path in paths], (1, 1))
     assert all(part in (a.b, b.b) for pair, a, b in zip(
         summed.pairs, *(read_adapter(path).pairs for path in paths), strict=True
-    ) for part in pair.b.parts)  # fmt: skip
+    ) for part in pair.b.inputs)  # fmt: skip
 
 
 def test_shapes_that_differ(tmp_path):

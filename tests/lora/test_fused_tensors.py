@@ -41,7 +41,7 @@ def deltas(pairs, base):
     with TensorReader() as source:
         for place in map_pairs_to_tensors(adapter, base, require_arch(base.arch)):
             b = source.float32(place.pair.b)
-            b = b if place.order is None else b[..., list(place.order), :]
+            b = b if place.rows is None else b[..., list(place.rows), :]
             found[place.tensor] = place.pair.scale * b @ source.float32(place.a)
     return found
 

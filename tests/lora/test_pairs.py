@@ -75,8 +75,8 @@ def test_most_common_scale_stays():
     often, twice, once = pair(2, 4.0), pair(1, 2.0), pair(1, 9.0)
     found = pairs.sum_pairs([once, often, twice])
     assert found.scale == 2.0
-    assert found.b.parts[1:] == (often.b, twice.b)
-    assert found.b.parts[0] is not once.b
+    assert found.b.inputs[1:] == (often.b, twice.b)
+    assert found.b.inputs[0] is not once.b
     assert pairs.sum_pairs([once, twice]).scale == 9.0
 
 

@@ -46,13 +46,13 @@ def test_names_in_pairs(planned, base):
 
 def test_only_query_and_key_rows_move(planned):
     """In llama the rows of B are ordered anew for q and k, and nowhere else; A never is."""
-    moved = {tensor.name for tensor in planned().tensors if tensor.order is not None}
+    moved = {tensor.name for tensor in planned().tensors if tensor.rows is not None}
     assert moved == {f"blk.{block}.attn_{side}.weight.lora_b" for block in (0, 1) for side in "qk"}
 
 
 def test_nothing_moves_in_qwen2(planned):
     """Qwen2 keeps every row where it is."""
-    assert all(tensor.order is None for tensor in planned(QWEN).tensors)
+    assert all(tensor.rows is None for tensor in planned(QWEN).tensors)
 
 
 def test_plain_plan(planned):

@@ -9,7 +9,7 @@ from ollama_pack.lora.rules import MERGE, MOST_LINES, RULES, RuleViolations, Sev
 def test_nothing_found():
     """Where nothing was found everything goes on."""
     findings = RuleViolations("x")
-    findings.require_none()
+    findings.raise_if_any()
     assert findings.codes == ()
 
 
@@ -19,25 +19,25 @@ def test_every_rule(code):
     findings, rule = RuleViolations("adapter.safetensors"), RULES[code]
     findings.add(code, "some.tensor")
     with pytest.raises((InputError, UnsupportedError)) as caught:
-        findings.require_none()
-    assert caught.value.exit_code == {Severity.DAMAGED: 3, Severity.REFUSED: 4}[rule.fate]
+        findings.raise_if_any()
+    assert caught.value.exit_code == {Severity.DAMAGED: 3, Severity.REFUSED: 4}[rule.severity]
     assert f"{rule.feature}: {rule.reason}\n      some.tensor" in caught.value.what
-    assert (caught.value.where, caught.value.hint) == ("adapter.safetensors", rule.way_out)
+    assert (caught.value.where, caught.value.hint) == ("adapter.safetensors", rule.remedy)
 
 
 @pytest.mark.parametrize("code", RULES)
 def test_every_rule_is_written_out(code):
     """A rule has a feature, a reason and a way out, none of them a sentence with a full stop."""
     rule = RULES[code]
-    assert all(text and not text.endswith(".") for text in (rule.feature, rule.reason, rule.way_out))
+    assert all(text and not text.endswith(".") for text in (rule.feature, rule.reason, rule.remedy))
 
 
 def test_what_can_be_merged_says_so():
     """What baking into the base would carry names --merge; prompts and damage do not."""
     merged = ("dora", "norm", "whole-embedding", "multiplicative", "tied")
-    assert all(RULES[code].way_out == MERGE for code in merged)
+    assert all(RULES[code].remedy == MERGE for code in merged)
     others = ("prompt", "vision", "half", "not-finite", "noop")
-    assert all("--merge" not in RULES[code].way_out for code in others)
+    assert all("--merge" not in RULES[code].remedy for code in others)
 
 
 def test_all_rules_at_once():
@@ -47,7 +47,7 @@ def test_all_rules_at_once():
     findings.add("dora", "b")
     error = None
     try:
-        findings.require_none()
+        findings.raise_if_any()
     except UnsupportedError as caught:
         error = caught
     assert error is not None
@@ -61,7 +61,7 @@ def test_damage_comes_first():
     findings.add("dora", "b")
     findings.add("half", "a")
     with pytest.raises(InputError) as caught:
-        findings.require_none()
+        findings.raise_if_any()
     assert RULES["dora"].feature not in caught.value.what
 
 
@@ -69,9 +69,9 @@ def test_many_subjects():
     """Names without end are shortened to a count."""
     findings = RuleViolations("x")
     findings.add("unknown-tensor", *(f"tensor{number}" for number in range(100)))
-    error = findings.error("unknown-tensor", "last")
+    error = findings.fatal("unknown-tensor", "last")
     lines = [line for line in error.what.splitlines() if line.startswith("      ")]
-    assert error.found == {RULES["unknown-tensor"].feature: [*(f"tensor{n}" for n in range(100)), "last"]}
+    assert error.subjects == {RULES["unknown-tensor"].feature: [*(f"tensor{n}" for n in range(100)), "last"]}
     assert (len(lines), lines[-1].strip()) == (
         MOST_LINES + 1,
         f"… and {101 - MOST_LINES} more; --json has them all",

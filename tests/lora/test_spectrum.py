@@ -30,7 +30,7 @@ def pair(
 
 def delta(each: LoraPair) -> np.ndarray:
     """Return ΔW."""
-    return each.scale * (each.b.make().astype(np.float64) @ each.a.make().astype(np.float64))
+    return each.scale * (each.b.compute().astype(np.float64) @ each.a.compute().astype(np.float64))
 
 
 SHAPES = [{}, {"rank": 1}, {"rank": 9}, {"out": 2}, {"into": 1}, {"alpha": -0.5}]
@@ -63,9 +63,9 @@ def test_directions():
     a = np.eye(4, 6, dtype=np.float32)
     b = np.eye(5, 4, dtype=np.float32) * np.array([10, 9, 0.1, 0], np.float32)
     (found,) = measure((LoraPair("m", tensor(a), tensor(b), 4.0),))
-    assert (found.used, found.rank) == (2, 4)
+    assert (found.effective_rank, found.rank) == (2, 4)
     (nothing,) = measure((LoraPair("m", tensor(a), tensor(b * 0), 4.0),))
-    assert (nothing.used, nothing.norm) == (0, 0.0)
+    assert (nothing.effective_rank, nothing.norm) == (0, 0.0)
 
 
 @pytest.mark.property

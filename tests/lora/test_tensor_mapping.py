@@ -44,7 +44,7 @@ def test_fused_experts():
     """gate_up_proj goes into two tensors, each with half of the rows of B, and one A."""
     gate, up = place(pair(f"{EXPERTS}.gate_up_proj", (3, 2, 20), (3, 16, 2)))
     assert (gate.tensor, up.tensor) == ("blk.0.ffn_gate_exps.weight", "blk.0.ffn_up_exps.weight")
-    assert (gate.order, up.order) == (tuple(range(8)), tuple(range(8, 16)))
+    assert (gate.rows, up.rows) == (tuple(range(8)), tuple(range(8, 16)))
     assert gate.pair == up.pair
 
 
@@ -88,7 +88,7 @@ def test_interleaved_rows():
     """gpt-oss has the rows of gate and up by turns."""
     base = replace(MIXTURE, arch="gpt-oss")
     gate, up = place(pair(f"{EXPERTS}.gate_up_proj", (3, 2, 20), (3, 16, 2)), base=base)
-    assert (gate.order, up.order) == (tuple(range(0, 16, 2)), tuple(range(1, 16, 2)))
+    assert (gate.rows, up.rows) == (tuple(range(0, 16, 2)), tuple(range(1, 16, 2)))
 
 
 def test_vera_is_cut():

@@ -25,7 +25,7 @@ def test_folding_leaves_delta_alone(recipe):
         with TensorReader() as weights:
             for pair, b in zip(adapter.pairs, plan.tensors[1::2], strict=True):
                 exact = weights.float32(pair.b).astype(np.float64)
-                rows = exact if b.order is None else exact[list(b.order)]
+                rows = exact if b.rows is None else exact[list(b.rows)]
                 planned = plan.alpha / pair.rank * b.factor * rows
                 np.testing.assert_allclose(planned, pair.scale * rows, rtol=2.0**-22)
 
@@ -39,7 +39,7 @@ def test_most_tensors_are_untouched(recipe):
         untouched = sum(tensor.factor == 1.0 for tensor in plan.tensors[1::2])
         alphas = [pair.alpha for pair in adapter.pairs]
         assert untouched >= max(alphas.count(alpha) for alpha in alphas)
-        assert all(tensor.factor == 1.0 and tensor.order is None for tensor in plan.tensors[::2])
+        assert all(tensor.factor == 1.0 and tensor.rows is None for tensor in plan.tensors[::2])
 
 
 def worst_case(adapter, plan, dtype):

@@ -5,7 +5,7 @@ from ollama_pack.arch.spec import Arch, Weight
 
 AFMOE = Arch(
     name="afmoe",
-    classes=("AfmoeForCausalLM",),
+    hf_classes=("AfmoeForCausalLM",),
     weights=(
         *attention(),
         Weight(f"{LAYER}.self_attn.gate_proj", "blk.{i}.attn_gate", None, ("heads", "hidden")),

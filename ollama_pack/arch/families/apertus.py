@@ -5,6 +5,6 @@ from ollama_pack.arch.spec import Arch
 
 APERTUS = Arch(
     name="apertus",
-    classes=("ApertusForCausalLM",),
+    hf_classes=("ApertusForCausalLM",),
     weights=(*attention(), *mlp(f"{LAYER}.mlp"), HEAD, EMBEDDING),
 )

@@ -6,6 +6,6 @@ from ollama_pack.arch.spec import Arch
 
 ARCEE = Arch(
     name="arcee",
-    classes=("ArceeForCausalLM",),
+    hf_classes=("ArceeForCausalLM",),
     weights=(*attention(rope_q, rope_k), *mlp(f"{LAYER}.mlp"), HEAD, EMBEDDING),
 )

@@ -6,7 +6,7 @@ from ollama_pack.arch.spec import Arch
 
 ARCTIC = Arch(
     name="arctic",
-    classes=("ArcticForCausalLM",),
+    hf_classes=("ArcticForCausalLM",),
     weights=(
         *attention(rope_q, rope_k),
         router(f"{SPARSE_MOE}.gate"),

@@ -6,7 +6,7 @@ from ollama_pack.arch.spec import Arch
 
 BAICHUAN = Arch(
     name="baichuan",
-    classes=("BaichuanForCausalLM", "BaiChuanForCausalLM"),
+    hf_classes=("BaichuanForCausalLM", "BaiChuanForCausalLM"),
     weights=(
         *split_attention(f"{SELF_ATTENTION}.W_pack", f"{SELF_ATTENTION}.o_proj", PACKED),
         *gated_mlp(f"{LAYER}.mlp"),

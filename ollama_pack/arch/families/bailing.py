@@ -12,17 +12,17 @@ _BAILING_EMBEDDING = embedding("model.word_embeddings")
 # Its converter may divide each column of the head by its norm, which no ΔW follows: the head is not here.
 BAILINGMOE = Arch(
     name="bailingmoe",
-    classes=("BailingMoeForCausalLM",),
+    hf_classes=("BailingMoeForCausalLM",),
     weights=(
         *split_attention(_BAILING_QKV, _BAILING_OUTPUT, PACKED),
         *moe(shared="shared_experts", block=False),
-        replace(HEAD, refused="altered-by-converter"),
+        replace(HEAD, unsupported="altered-by-converter"),
         _BAILING_EMBEDDING,
     ),
 )
 BAILINGMOE2 = Arch(
     name="bailingmoe2",
-    classes=("BailingMoeV2ForCausalLM",),
+    hf_classes=("BailingMoeV2ForCausalLM",),
     weights=(
         *fused_attention(f"{LAYER}.attention", "query_key_value", "dense"),
         *moe(shared="shared_experts"),

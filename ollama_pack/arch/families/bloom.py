@@ -3,4 +3,4 @@
 from ollama_pack.arch.families.falcon import FALCON_WEIGHTS
 from ollama_pack.arch.spec import Arch
 
-BLOOM = Arch(name="bloom", classes=("BloomForCausalLM",), tied=True, weights=FALCON_WEIGHTS)
+BLOOM = Arch(name="bloom", hf_classes=("BloomForCausalLM",), tied=True, weights=FALCON_WEIGHTS)

@@ -5,7 +5,7 @@ from ollama_pack.arch.spec import Arch
 
 CODESHELL = Arch(
     name="codeshell",
-    classes=("CodeShellForCausalLM",),
+    hf_classes=("CodeShellForCausalLM",),
     weights=(
         *fused_attention(f"{GPT_LAYER}.attn", "c_attn", "c_proj"),
         *mlp(f"{GPT_LAYER}.mlp", "c_fc", "c_proj"),

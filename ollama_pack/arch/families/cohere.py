@@ -3,5 +3,5 @@
 from ollama_pack.arch.blocks import gated_decoder
 from ollama_pack.arch.spec import Arch
 
-COMMAND_R = Arch(name="command-r", classes=("CohereForCausalLM",), weights=gated_decoder(), tied=True)
-COHERE2 = Arch(name="cohere2", classes=("Cohere2ForCausalLM",), weights=gated_decoder(), tied=True)
+COMMAND_R = Arch(name="command-r", hf_classes=("CohereForCausalLM",), weights=gated_decoder(), tied=True)
+COHERE2 = Arch(name="cohere2", hf_classes=("Cohere2ForCausalLM",), weights=gated_decoder(), tied=True)

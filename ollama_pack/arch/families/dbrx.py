@@ -8,7 +8,7 @@ _DBRX_LAYER = "transformer.blocks.{i}"
 # Its experts are one matrix, cut into rows; PEFT cannot train them.
 DBRX = Arch(
     name="dbrx",
-    classes=("DbrxForCausalLM",),
+    hf_classes=("DbrxForCausalLM",),
     weights=(
         *fused_attention(f"{_DBRX_LAYER}.norm_attn_norm.attn", "Wqkv", "out_proj"),
         router(f"{_DBRX_LAYER}.ffn.router.layer"),

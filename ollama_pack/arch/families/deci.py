@@ -6,7 +6,7 @@ from ollama_pack.arch.spec import Arch, Weight
 
 DECI = Arch(
     name="deci",
-    classes=("DeciLMForCausalLM",),
+    hf_classes=("DeciLMForCausalLM",),
     weights=(
         *gated_decoder(rope_q, rope_k),
         # What some layers have in the place of attention.

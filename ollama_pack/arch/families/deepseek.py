@@ -12,7 +12,7 @@ from ollama_pack.arch.spec import NOT_APPLIED, Arch, Weight
 
 def not_applied(module: str, tensor: str) -> Weight:
     """Return a weight whose LoRA llama.cpp would load and never apply."""
-    return Weight(module, tensor, None, ("unknown", "unknown"), refused=NOT_APPLIED)
+    return Weight(module, tensor, None, ("unknown", "unknown"), unsupported=NOT_APPLIED)
 
 
 MLA_ATTENTION = (
@@ -26,11 +26,11 @@ MLA_ATTENTION = (
 
 DEEPSEEK2 = Arch(
     name="deepseek2",
-    classes=("DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM", "Glm4MoeLiteForCausalLM"),
+    hf_classes=("DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM", "Glm4MoeLiteForCausalLM"),
     weights=(*MLA_ATTENTION, *moe(shared="shared_experts"), not_applied("lm_head", "output"), EMBEDDING),
 )
 DEEPSEEK = Arch(
     name="deepseek",
-    classes=("DeepseekForCausalLM",),
+    hf_classes=("DeepseekForCausalLM",),
     weights=(*attention(rope_q, rope_k), *moe(shared="shared_experts"), HEAD, EMBEDDING),
 )

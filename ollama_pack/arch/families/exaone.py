@@ -11,10 +11,10 @@ from ollama_pack.arch.blocks import (
 )
 from ollama_pack.arch.spec import Arch
 
-EXAONE4 = Arch(name="exaone4", classes=("Exaone4ForCausalLM",), weights=gated_decoder())
+EXAONE4 = Arch(name="exaone4", hf_classes=("Exaone4ForCausalLM",), weights=gated_decoder())
 EXAONE = Arch(
     name="exaone",
-    classes=("ExaoneForCausalLM",),
+    hf_classes=("ExaoneForCausalLM",),
     weights=(
         *attention(module=f"{GPT_LAYER}.attn.attention", output="out_proj"),
         *gated_mlp(f"{GPT_LAYER}.mlp", names=("c_fc_0", "c_fc_1", "c_proj")),

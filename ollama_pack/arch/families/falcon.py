@@ -25,11 +25,11 @@ FALCON_WEIGHTS = (
 )
 
 FALCON = Arch(
-    name="falcon", classes=("FalconForCausalLM", "RWForCausalLM"), tied=True, weights=FALCON_WEIGHTS
+    name="falcon", hf_classes=("FalconForCausalLM", "RWForCausalLM"), tied=True, weights=FALCON_WEIGHTS
 )
 FALCON_H1 = Arch(
     name="falcon-h1",
-    classes=("FalconH1ForCausalLM",),
+    hf_classes=("FalconH1ForCausalLM",),
     weights=with_multipliers(
         (
             *(*attention(), *gated_mlp(f"{LAYER}.feed_forward")),

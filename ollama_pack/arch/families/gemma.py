@@ -12,11 +12,11 @@ from ollama_pack.arch.blocks import (
 )
 from ollama_pack.arch.spec import NOT_APPLIED, Arch, Kind, Weight
 
-GEMMA = Arch(name="gemma", classes=("GemmaForCausalLM",), weights=gated_decoder(), tied=True)
-GEMMA2 = Arch(name="gemma2", classes=("Gemma2ForCausalLM",), weights=gated_decoder(), tied=True)
+GEMMA = Arch(name="gemma", hf_classes=("GemmaForCausalLM",), weights=gated_decoder(), tied=True)
+GEMMA2 = Arch(name="gemma2", hf_classes=("Gemma2ForCausalLM",), weights=gated_decoder(), tied=True)
 GEMMA3 = Arch(
     name="gemma3",
-    classes=("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"),
+    hf_classes=("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"),
     weights=gated_decoder(),
     tied=True,
 )
@@ -30,18 +30,18 @@ _PER_LAYER = (
         "per_layer_model_proj",
         None,
         ("unknown", "hidden"),
-        refused=NOT_APPLIED,
+        unsupported=NOT_APPLIED,
     ),
 )
 
 
 def _altup(name: str, tensor: str, refused: str = "") -> Weight:
-    return Weight(f"{LAYER}.{name}", f"blk.{{i}}.{tensor}", None, ("unknown", "unknown"), refused=refused)
+    return Weight(f"{LAYER}.{name}", f"blk.{{i}}.{tensor}", None, ("unknown", "unknown"), unsupported=refused)
 
 
 GEMMA3N = Arch(
     name="gemma3n",
-    classes=("Gemma3nForCausalLM", "Gemma3nForConditionalGeneration"),
+    hf_classes=("Gemma3nForCausalLM", "Gemma3nForConditionalGeneration"),
     tied=True,
     weights=(
         *gated_decoder(),
@@ -56,7 +56,7 @@ GEMMA3N = Arch(
 _INTO, _BACK = ("unknown", "hidden"), ("hidden", "unknown")
 GEMMA4 = Arch(
     name="gemma4",
-    classes=("Gemma4ForCausalLM", "Gemma4ForConditionalGeneration"),
+    hf_classes=("Gemma4ForCausalLM", "Gemma4ForConditionalGeneration"),
     tied=True,
     weights=(
         *without_head_sizes(attention()),
@@ -69,7 +69,7 @@ GEMMA4 = Arch(
             None,
             _BACK,
             kind=Kind.EXPERTS,
-            refused="scaled-beside",
+            unsupported="scaled-beside",
         ),
         *_PER_LAYER,
         HEAD,

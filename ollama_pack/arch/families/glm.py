@@ -16,12 +16,12 @@ from ollama_pack.arch.spec import Arch, Weight
 _ENCODER = "transformer.encoder.layers.{i}"
 GLM4 = Arch(
     name="glm4",
-    classes=("Glm4ForCausalLM",),
+    hf_classes=("Glm4ForCausalLM",),
     weights=(*attention(), *fused_gate(f"{LAYER}.mlp"), HEAD, EMBEDDING),
 )
 CHATGLM = Arch(
     name="chatglm",
-    classes=("GlmForCausalLM", "ChatGLMModel", "ChatGLMForConditionalGeneration"),
+    hf_classes=("GlmForCausalLM", "ChatGLMModel", "ChatGLMForConditionalGeneration"),
     weights=(
         *GLM4.weights,
         *fused_attention(f"{_ENCODER}.self_attention", "query_key_value", "dense"),
@@ -33,7 +33,7 @@ CHATGLM = Arch(
 )
 GLM4MOE = Arch(
     name="glm4moe",
-    classes=("Glm4MoeForCausalLM",),
+    hf_classes=("Glm4MoeForCausalLM",),
     weights=(
         *attention(),
         *moe(shared="shared_experts"),

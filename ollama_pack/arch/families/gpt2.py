@@ -5,7 +5,7 @@ from ollama_pack.arch.spec import Arch, Weight
 
 GPT2 = Arch(
     name="gpt2",
-    classes=("GPT2LMHeadModel",),
+    hf_classes=("GPT2LMHeadModel",),
     tied=True,
     weights=(
         Weight(f"{GPT_LAYER}.attn.c_attn", "blk.{i}.attn_qkv", None, ("unknown", "hidden")),

@@ -6,7 +6,7 @@ from ollama_pack.arch.spec import Arch, Kind
 
 GPT_OSS = Arch(
     name="gpt-oss",
-    classes=("GptOssForCausalLM",),
+    hf_classes=("GptOssForCausalLM",),
     weights=(
         *attention(),
         router(f"{LAYER}.mlp.router"),

@@ -7,7 +7,7 @@ from ollama_pack.arch.spec import Arch
 _LAYER = "gpt_neox.layers.{i}"
 GPTNEOX = Arch(
     name="gptneox",
-    classes=("GPTNeoXForCausalLM",),
+    hf_classes=("GPTNeoXForCausalLM",),
     weights=(
         *fused_attention(f"{_LAYER}.attention", "query_key_value", "dense", grouped_qkv),
         *mlp(f"{_LAYER}.mlp", "dense_h_to_4h", "dense_4h_to_h"),

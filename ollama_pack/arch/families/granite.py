@@ -45,7 +45,7 @@ def granite_shared(module: str, suffix: str = "_shexp", *, alone: bool = False) 
             f"blk.{{i}}.{tensor}{suffix}",
             rows,
             shape,
-            alone=f"blk.{{i}}.{tensor}" if alone else "",
+            dense_tensor=f"blk.{{i}}.{tensor}" if alone else "",
         )
         for name, tensor, rows, shape in (
             ("input_linear", "ffn_gate", first_half, into),
@@ -60,13 +60,13 @@ GRANITE_4_CLASS = "GraniteMoeHybridForCausalLM"
 
 GRANITE = Arch(
     name="granite",
-    classes=("GraniteForCausalLM", GRANITE_4_CLASS),
+    hf_classes=("GraniteForCausalLM", GRANITE_4_CLASS),
     weights=(*gated_decoder(rope_q, rope_k), *granite_shared(f"{LAYER}.shared_mlp", "")),
 )
 GRANITEHYBRID = Arch(
     name="granitehybrid",
-    classes=(GRANITE_4_CLASS, "BambaForCausalLM"),
-    also=("granite", "granitemoe"),
+    hf_classes=(GRANITE_4_CLASS, "BambaForCausalLM"),
+    alternatives=("granite", "granitemoe"),
     weights=(
         *attention(rope_q, rope_k),
         *mamba2_mixer(f"{LAYER}.mamba"),
@@ -80,7 +80,7 @@ GRANITEHYBRID = Arch(
 )
 GRANITEMOE = Arch(
     name="granitemoe",
-    classes=("GraniteMoeForCausalLM", "GraniteMoeSharedForCausalLM", GRANITE_4_CLASS),
+    hf_classes=("GraniteMoeForCausalLM", "GraniteMoeSharedForCausalLM", GRANITE_4_CLASS),
     weights=(
         *attention(rope_q, rope_k),
         *granite_experts(SPARSE_MOE),

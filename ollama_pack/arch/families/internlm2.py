@@ -6,7 +6,7 @@ from ollama_pack.arch.spec import Arch
 
 INTERNLM2 = Arch(
     name="internlm2",
-    classes=("InternLM2ForCausalLM",),
+    hf_classes=("InternLM2ForCausalLM",),
     weights=(
         *split_attention(f"{LAYER}.attention.wqkv", f"{LAYER}.attention.wo", GROUPED),
         *gated_mlp(f"{LAYER}.feed_forward", names=("w1", "w3", "w2")),

@@ -7,20 +7,20 @@ from ollama_pack.arch.spec import Arch, Weight
 
 JAIS2 = Arch(
     name="jais2",
-    classes=("Jais2ForCausalLM",),
+    hf_classes=("Jais2ForCausalLM",),
     weights=(*attention(), *mlp(f"{LAYER}.mlp"), HEAD, EMBEDDING),
 )
 _SCALED_BY_CONVERTER = "altered-by-converter"
 JAIS = Arch(
     name="jais",
-    classes=("JAISLMHeadModel",),
+    hf_classes=("JAISLMHeadModel",),
     weights=(
         Weight(f"{GPT_LAYER}.attn.c_attn", "blk.{i}.attn_qkv", None, ("unknown", "hidden")),
         Weight(f"{GPT_LAYER}.attn.c_proj", "blk.{i}.attn_output", None, ("hidden", "hidden")),
         Weight(f"{GPT_LAYER}.mlp.c_fc", "blk.{i}.ffn_up", None, ("unknown", "hidden")),
         Weight(f"{GPT_LAYER}.mlp.c_fc2", "blk.{i}.ffn_gate", None, ("unknown", "hidden")),
         Weight(f"{GPT_LAYER}.mlp.c_proj", "blk.{i}.ffn_down", None, ("hidden", "unknown")),
-        replace(HEAD, refused=_SCALED_BY_CONVERTER),
-        replace(GPT_EMBEDDING, refused=_SCALED_BY_CONVERTER),
+        replace(HEAD, unsupported=_SCALED_BY_CONVERTER),
+        replace(GPT_EMBEDDING, unsupported=_SCALED_BY_CONVERTER),
     ),
 )

@@ -5,7 +5,7 @@ from ollama_pack.arch.spec import Arch, Weight
 
 JAMBA = Arch(
     name="jamba",
-    classes=("JambaForCausalLM",),
+    hf_classes=("JambaForCausalLM",),
     weights=(
         *attention(),
         *moe(FEED_FORWARD, gate="router"),

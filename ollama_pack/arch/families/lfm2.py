@@ -14,7 +14,7 @@ from ollama_pack.arch.spec import Arch, Weight
 
 LFM2 = Arch(
     name="lfm2",
-    classes=("Lfm2ForCausalLM",),
+    hf_classes=("Lfm2ForCausalLM",),
     tied=True,
     weights=(
         *attention(output="out_proj"),
@@ -27,7 +27,7 @@ LFM2 = Arch(
 )
 LFM2MOE = Arch(
     name="lfm2moe",
-    classes=("Lfm2MoeForCausalLM",),
+    hf_classes=("Lfm2MoeForCausalLM",),
     tied=True,
     weights=(
         *LFM2.weights,

@@ -16,7 +16,7 @@ from ollama_pack.arch.spec import Arch, Kind
 
 LLAMA = Arch(
     name="llama",
-    classes=(
+    hf_classes=(
         *("LlamaForCausalLM", "MistralForCausalLM", "MixtralForCausalLM"),
         *("InternLM3ForCausalLM", "IQuestCoderForCausalLM"),
     ),
@@ -31,13 +31,13 @@ LLAMA = Arch(
 )
 LLAMA4 = Arch(
     name="llama4",
-    classes=("Llama4ForCausalLM", "Llama4ForConditionalGeneration"),
+    hf_classes=("Llama4ForCausalLM", "Llama4ForConditionalGeneration"),
     weights=(
         *attention(),
         *gated_mlp(FEED_FORWARD),
         router(f"{FEED_FORWARD}.router"),
         *gated_mlp(f"{FEED_FORWARD}.shared_expert", "_shexp", "unknown"),
-        *fused_experts(f"{FEED_FORWARD}.experts", Kind.EXPERTS_TURNED, first_half, second_half),
+        *fused_experts(f"{FEED_FORWARD}.experts", Kind.EXPERTS_TRANSPOSED, first_half, second_half),
         *HEAD_AND_EMBEDDING,
     ),
 )

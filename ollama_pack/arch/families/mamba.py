@@ -5,7 +5,7 @@ from ollama_pack.arch.spec import Arch, Weight
 
 MAMBA = Arch(
     name="mamba",
-    classes=("MambaForCausalLM", "FalconMambaForCausalLM"),
+    hf_classes=("MambaForCausalLM", "FalconMambaForCausalLM"),
     tied=True,
     weights=(
         Weight(f"{MAMBA_MIXER}.in_proj", "blk.{i}.ssm_in", None, ("unknown", "hidden")),
@@ -18,6 +18,6 @@ MAMBA = Arch(
 )
 MAMBA2 = Arch(
     name="mamba2",
-    classes=("Mamba2ForCausalLM",),
+    hf_classes=("Mamba2ForCausalLM",),
     weights=(*mamba2_mixer(MAMBA_MIXER), HEAD, embedding("backbone.embeddings")),
 )

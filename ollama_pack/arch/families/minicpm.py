@@ -5,9 +5,9 @@ from ollama_pack.arch.families.deepseek import MLA_ATTENTION
 from ollama_pack.arch.permutations import rope_k, rope_q
 from ollama_pack.arch.spec import Arch
 
-MINICPM = Arch(name="minicpm", classes=("MiniCPMForCausalLM",), weights=gated_decoder(rope_q, rope_k))
+MINICPM = Arch(name="minicpm", hf_classes=("MiniCPMForCausalLM",), weights=gated_decoder(rope_q, rope_k))
 MINICPM3 = Arch(
     name="minicpm3",
-    classes=("MiniCPM3ForCausalLM",),
+    hf_classes=("MiniCPM3ForCausalLM",),
     weights=(*MLA_ATTENTION, *gated_mlp(f"{LAYER}.mlp"), HEAD, EMBEDDING),
 )

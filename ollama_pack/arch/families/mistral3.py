@@ -6,6 +6,6 @@ from ollama_pack.arch.spec import Arch
 
 MISTRAL3 = Arch(
     name="mistral3",
-    classes=("Mistral3ForConditionalGeneration", "Ministral3ForCausalLM"),
+    hf_classes=("Mistral3ForConditionalGeneration", "Ministral3ForCausalLM"),
     weights=gated_decoder(rope_q, rope_k),
 )

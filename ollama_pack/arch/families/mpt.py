@@ -5,7 +5,7 @@ from ollama_pack.arch.spec import Arch
 
 MPT = Arch(
     name="mpt",
-    classes=("MPTForCausalLM",),
+    hf_classes=("MPTForCausalLM",),
     tied=True,
     weights=(
         *fused_attention("transformer.blocks.{i}.attn", "Wqkv", "out_proj"),

@@ -17,7 +17,7 @@ from ollama_pack.arch.spec import NOT_APPLIED, Arch, Weight
 
 NEMOTRON = Arch(
     name="nemotron",
-    classes=("NemotronForCausalLM",),
+    hf_classes=("NemotronForCausalLM",),
     weights=(*attention(), *mlp(f"{LAYER}.mlp"), HEAD, EMBEDDING),
 )
 
@@ -35,8 +35,8 @@ def _nemotron_experts(module: str) -> tuple[Weight, ...]:
         *ungated_experts(f"{module}.experts"),
         Weight(f"{module}.shared_experts.up_proj", "blk.{i}.ffn_up_shexp", None, size),
         Weight(f"{module}.shared_experts.down_proj", "blk.{i}.ffn_down_shexp", None, size[::-1]),
-        Weight(f"{module}.fc1_latent_proj", "blk.{i}.ffn_latent_down", None, around, refused=NOT_APPLIED),
-        Weight(f"{module}.fc2_latent_proj", "blk.{i}.ffn_latent_up", None, around, refused=NOT_APPLIED),
+        Weight(f"{module}.fc1_latent_proj", "blk.{i}.ffn_latent_down", None, around, unsupported=NOT_APPLIED),
+        Weight(f"{module}.fc2_latent_proj", "blk.{i}.ffn_latent_up", None, around, unsupported=NOT_APPLIED),
     )
 
 
@@ -44,13 +44,13 @@ def _nemotron_experts(module: str) -> tuple[Weight, ...]:
 _AS_PUBLISHED = embedding("backbone.embeddings")
 NEMOTRON_H = Arch(
     name="nemotron_h",
-    classes=("NemotronHForCausalLM",),
-    also=("nemotron_h_moe",),
+    hf_classes=("NemotronHForCausalLM",),
+    alternatives=("nemotron_h_moe",),
     weights=(*_nemotron(f"{LAYER}.mixer"), *_nemotron(MAMBA_MIXER), HEAD, EMBEDDING, _AS_PUBLISHED),
 )
 NEMOTRON_H_MOE = Arch(
     name="nemotron_h_moe",
-    classes=NEMOTRON_H.classes,
+    hf_classes=NEMOTRON_H.hf_classes,
     weights=(
         *NEMOTRON_H.weights,
         *_nemotron_experts(f"{LAYER}.mixer"),

@@ -4,11 +4,11 @@ from ollama_pack.arch.blocks import EMBEDDING, HEAD, attention, gated_decoder, m
 from ollama_pack.arch.permutations import rope_k, rope_q
 from ollama_pack.arch.spec import Arch
 
-OLMO = Arch(name="olmo", classes=("OlmoForCausalLM",), weights=gated_decoder(rope_q, rope_k))
-OLMO2 = Arch(name="olmo2", classes=("Olmo2ForCausalLM", "Olmo3ForCausalLM"), weights=gated_decoder())
+OLMO = Arch(name="olmo", hf_classes=("OlmoForCausalLM",), weights=gated_decoder(rope_q, rope_k))
+OLMO2 = Arch(name="olmo2", hf_classes=("Olmo2ForCausalLM", "Olmo3ForCausalLM"), weights=gated_decoder())
 OLMOE = Arch(
     name="olmoe",
-    classes=("OlmoeForCausalLM",),
+    hf_classes=("OlmoeForCausalLM",),
     weights=(
         *attention(),
         *moe(block=False),

@@ -7,7 +7,7 @@ from ollama_pack.arch.spec import Arch, Weight
 _OPENELM_LAYER = "transformer.layers.{i}"
 OPENELM = Arch(
     name="openelm",
-    classes=("OpenELMForCausalLM",),
+    hf_classes=("OpenELMForCausalLM",),
     tied=True,
     weights=(
         *fused_attention(f"{_OPENELM_LAYER}.attn", "qkv_proj", "out_proj"),

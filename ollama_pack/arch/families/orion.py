@@ -3,4 +3,4 @@
 from ollama_pack.arch.blocks import gated_decoder
 from ollama_pack.arch.spec import Arch
 
-ORION = Arch(name="orion", classes=("OrionForCausalLM",), weights=gated_decoder())
+ORION = Arch(name="orion", hf_classes=("OrionForCausalLM",), weights=gated_decoder())

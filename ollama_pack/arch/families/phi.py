@@ -19,7 +19,7 @@ from ollama_pack.arch.spec import Arch, Kind
 
 PHI2 = Arch(
     name="phi2",
-    classes=("PhiForCausalLM",),
+    hf_classes=("PhiForCausalLM",),
     weights=(
         *attention(output="dense"),
         *mlp(f"{LAYER}.mlp", "fc1", "fc2"),
@@ -29,7 +29,7 @@ PHI2 = Arch(
 )
 PHI3 = Arch(
     name="phi3",
-    classes=("Phi3ForCausalLM",),
+    hf_classes=("Phi3ForCausalLM",),
     weights=(
         *fused_attention(f"{LAYER}.self_attn", "qkv_proj", "o_proj"),
         *fused_gate(f"{LAYER}.mlp"),
@@ -39,7 +39,7 @@ PHI3 = Arch(
 )
 PHIMOE = Arch(
     name="phimoe",
-    classes=("PhiMoEForCausalLM", "PhimoeForCausalLM"),
+    hf_classes=("PhiMoEForCausalLM", "PhimoeForCausalLM"),
     weights=(
         *attention(),
         *(router(f"{SPARSE_MOE}.gate"), router(f"{LAYER}.mlp.router")),

@@ -9,7 +9,7 @@ from ollama_pack.arch.spec import Arch
 _PLAMO_LAYER = "model.layers.layers.{i}"
 PLAMO = Arch(
     name="plamo",
-    classes=("PlamoForCausalLM",),
+    hf_classes=("PlamoForCausalLM",),
     weights=(
         *(
             replace(weight, columns=by_key_head) if weight.module.endswith("o_proj") else weight

@@ -26,11 +26,11 @@ from ollama_pack.arch.delta_net import (
 )
 from ollama_pack.arch.spec import Arch, Weight
 
-QWEN2 = Arch(name="qwen2", classes=("Qwen2ForCausalLM",), weights=gated_decoder())
-QWEN3 = Arch(name="qwen3", classes=("Qwen3ForCausalLM",), weights=gated_decoder())
+QWEN2 = Arch(name="qwen2", hf_classes=("Qwen2ForCausalLM",), weights=gated_decoder())
+QWEN3 = Arch(name="qwen3", hf_classes=("Qwen3ForCausalLM",), weights=gated_decoder())
 QWEN2MOE = Arch(
     name="qwen2moe",
-    classes=("Qwen2MoeForCausalLM",),
+    hf_classes=("Qwen2MoeForCausalLM",),
     weights=(
         *attention(),
         *moe(shared="shared_expert", block=False),
@@ -41,7 +41,7 @@ QWEN2MOE = Arch(
 )
 QWEN3MOE = Arch(
     name="qwen3moe",
-    classes=("Qwen3MoeForCausalLM",),
+    hf_classes=("Qwen3MoeForCausalLM",),
     weights=(
         *attention(),
         *moe(block=False),
@@ -51,13 +51,13 @@ QWEN3MOE = Arch(
 )
 QWEN2VL = Arch(
     name="qwen2vl",
-    classes=("Qwen2VLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration"),
+    hf_classes=("Qwen2VLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration"),
     weights=gated_decoder(),
 )
-QWEN3VL = Arch(name="qwen3vl", classes=("Qwen3VLForConditionalGeneration",), weights=gated_decoder())
+QWEN3VL = Arch(name="qwen3vl", hf_classes=("Qwen3VLForConditionalGeneration",), weights=gated_decoder())
 QWEN = Arch(
     name="qwen",
-    classes=("QWenLMHeadModel",),
+    hf_classes=("QWenLMHeadModel",),
     weights=(
         *fused_attention(f"{GPT_LAYER}.attn", "c_attn", "c_proj"),
         Weight(f"{GPT_LAYER}.mlp.w1", "blk.{i}.ffn_up", None, ("unknown", "hidden")),
@@ -96,7 +96,7 @@ _SHARED_EXPERT_MOE = (
 
 QWEN3NEXT = Arch(
     name="qwen3next",
-    classes=("Qwen3NextForCausalLM",),
+    hf_classes=("Qwen3NextForCausalLM",),
     weights=(
         Weight(f"{_DELTA_NET}.in_proj_qkvz", "blk.{i}.attn_qkv", delta_qkv, ("ssm_qkv", "hidden")),
         Weight(f"{_DELTA_NET}.in_proj_qkvz", "blk.{i}.attn_gate", delta_gate, ("ssm_inner", "hidden")),
@@ -107,11 +107,11 @@ QWEN3NEXT = Arch(
 )
 QWEN35 = Arch(
     name="qwen35",
-    classes=("Qwen3_5ForCausalLM", "Qwen3_5ForConditionalGeneration"),
+    hf_classes=("Qwen3_5ForCausalLM", "Qwen3_5ForConditionalGeneration"),
     weights=(*_INTERLEAVED_DELTA_NET, *_GATED_ATTENTION, *gated_mlp(f"{LAYER}.mlp"), HEAD, EMBEDDING),
 )
 QWEN35MOE = Arch(
     name="qwen35moe",
-    classes=("Qwen3_5MoeForCausalLM", "Qwen3_5MoeForConditionalGeneration"),
+    hf_classes=("Qwen3_5MoeForCausalLM", "Qwen3_5MoeForConditionalGeneration"),
     weights=(*_INTERLEAVED_DELTA_NET, *_GATED_ATTENTION, *_SHARED_EXPERT_MOE, HEAD, EMBEDDING),
 )

@@ -6,7 +6,7 @@ from ollama_pack.arch.spec import Arch, Weight
 
 REFACT = Arch(
     name="refact",
-    classes=("GPTRefactForCausalLM",),
+    hf_classes=("GPTRefactForCausalLM",),
     weights=(
         Weight(f"{GPT_LAYER}.attn.q", "blk.{i}.attn_q", None, ("heads", "hidden")),
         Weight(f"{GPT_LAYER}.attn.kv", "blk.{i}.attn_k", first_half, ("kv_heads", "hidden")),

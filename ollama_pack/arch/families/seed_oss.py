@@ -3,4 +3,4 @@
 from ollama_pack.arch.blocks import gated_decoder
 from ollama_pack.arch.spec import Arch
 
-SEED_OSS = Arch(name="seed_oss", classes=("SeedOssForCausalLM",), weights=gated_decoder())
+SEED_OSS = Arch(name="seed_oss", hf_classes=("SeedOssForCausalLM",), weights=gated_decoder())

@@ -5,7 +5,7 @@ from ollama_pack.arch.spec import Arch
 
 SMALLTHINKER = Arch(
     name="smallthinker",
-    classes=("SmallThinkerForCausalLM",),
+    hf_classes=("SmallThinkerForCausalLM",),
     weights=(
         *attention(),
         router(f"{SPARSE_MOE}.primary_router"),

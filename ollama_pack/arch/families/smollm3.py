@@ -5,5 +5,5 @@ from ollama_pack.arch.permutations import rope_k, rope_q
 from ollama_pack.arch.spec import Arch
 
 SMOLLM3 = Arch(
-    name="smollm3", classes=("SmolLM3ForCausalLM",), weights=gated_decoder(rope_q, rope_k), tied=True
+    name="smollm3", hf_classes=("SmolLM3ForCausalLM",), weights=gated_decoder(rope_q, rope_k), tied=True
 )

@@ -3,4 +3,4 @@
 from ollama_pack.arch.blocks import gated_decoder
 from ollama_pack.arch.spec import Arch
 
-STABLELM = Arch(name="stablelm", classes=("StableLmForCausalLM",), weights=gated_decoder())
+STABLELM = Arch(name="stablelm", hf_classes=("StableLmForCausalLM",), weights=gated_decoder())

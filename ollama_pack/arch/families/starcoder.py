@@ -14,7 +14,7 @@ from ollama_pack.arch.spec import Arch
 
 STARCODER = Arch(
     name="starcoder",
-    classes=("GPTBigCodeForCausalLM",),
+    hf_classes=("GPTBigCodeForCausalLM",),
     tied=True,
     weights=(
         *fused_attention(f"{GPT_LAYER}.attn", "c_attn", "c_proj"),
@@ -25,7 +25,7 @@ STARCODER = Arch(
 )
 STARCODER2 = Arch(
     name="starcoder2",
-    classes=("Starcoder2ForCausalLM",),
+    hf_classes=("Starcoder2ForCausalLM",),
     tied=True,
     weights=(*attention(), *mlp(f"{LAYER}.mlp", "c_fc", "c_proj"), HEAD, EMBEDDING),
 )

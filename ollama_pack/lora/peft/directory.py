@@ -38,7 +38,7 @@ class AdapterSource:
         config: adapter_config.json in PEFT's words.
         read: reads the weights: name → tensor, in PEFT's words.
         notes: what the user should know about the choice.
-        instead: how its trainer merges an adapter into the base.
+        merge_hint: how its trainer merges an adapter into the base.
     """
 
     directory: Path
@@ -46,7 +46,7 @@ class AdapterSource:
     config: Mapping[str, Any]
     read: Callable[[], Tensors]
     notes: tuple[str, ...] = ()
-    instead: str = MERGE_HINT
+    merge_hint: str = MERGE_HINT
 
 
 def find_adapter(directory: Path, adapter: str = "") -> AdapterSource:
@@ -97,7 +97,7 @@ def _mlx_source(home: Path, config: Mapping[str, Any], notes: tuple[str, ...]) -
     """Return an adapter of mlx-lm, with its configuration and its tensor names in PEFT's terms."""
     weights, violations = home / MLX_FILE, RuleViolations(home / CONFIG_FILE)
     translated = mlx.to_peft(config, home / CONFIG_FILE, violations)
-    violations.require_none()
+    violations.raise_if_any()
     return AdapterSource(
         home, weights, translated, lambda: mlx.rename(read_safetensors(weights)), notes, mlx.MLX_MERGE_HINT
     )

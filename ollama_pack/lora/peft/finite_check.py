@@ -62,7 +62,7 @@ def _any_of(pair: LoraPair, zero: set[tuple[Path, str]]) -> bool:
 
 def _look_at(tensors: Iterable[Tensor]) -> list[TensorStats]:
     with TensorReader() as weights:
-        return [_tensor_stats(tensor, *weights.stored(tensor)) for tensor in tensors]
+        return [_tensor_stats(tensor, *weights.read_raw(tensor)) for tensor in tensors]
 
 
 def _tensor_stats(tensor: Tensor, numbers: Stored, dtype: str) -> TensorStats:

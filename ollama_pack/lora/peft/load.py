@@ -49,16 +49,16 @@ def read_adapter(directory: Path, *, adapter: str = "", allow_noop: bool = False
         UnsupportedError: the adapter is not what A and B can express; every tensor is named.
     """
     found = find_adapter(directory, adapter)
-    config, findings = found.config, RuleViolations(found.weights, found.instead)
+    config, findings = found.config, RuleViolations(found.weights, found.merge_hint)
     method = check_method(config, found.directory / CONFIG_FILE)
     tensors = found.read()
     if isinstance(method, str):
-        raise findings.error(method, f"peft_type = {config['peft_type']}", *tensors)
+        raise findings.fatal(method, f"peft_type = {config['peft_type']}", *tensors)
     check_settings(config, findings)
     for rule in EVERY_TENSOR.intersection(findings.codes):
         findings.add(rule, *tensors)
     if MEANING.intersection(findings.codes):
-        findings.require_none()
+        findings.raise_if_any()
     check_numbers(config, found.directory / CONFIG_FILE)
     if not tensors:
         findings.add("empty")
@@ -66,7 +66,7 @@ def read_adapter(directory: Path, *, adapter: str = "", allow_noop: bool = False
     _check_extra_tensors(strangers, factors, config, findings)
     pairs = tuple(_fold(factors, method, config, findings))
     check_finite(pairs, findings, allow_noop=allow_noop)
-    findings.require_none()
+    findings.raise_if_any()
     return _to_adapter(found, method, pairs)
 
 

@@ -24,7 +24,7 @@ OTHER_DTYPES = frozenset(
 )  # fmt: skip
 """What the format also knows; no LoRA is stored in these."""
 
-LARGEST_HEADER = 100_000_000
+LARGEST_SAFETENSORS_HEADER = 100_000_000
 """The bound of the reference implementation, in bytes."""
 
 MOST_DIMENSIONS = 8
@@ -57,7 +57,7 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
                     where=path,
                     hint="git lfs pull, in the clone",
                 )
-            if length > min(size - 8, LARGEST_HEADER):
+            if length > min(size - 8, LARGEST_SAFETENSORS_HEADER):
                 raise InputError(
                     f"The header claims {length} bytes of {size}: the file is cut short, or not safetensors.",
                     where=path,

@@ -110,7 +110,7 @@ def test_zeros_inside_a_fold():
 def test_one_tensor_of_many_pairs():
     """A tensor that all weights share is looked at once, and told once."""
     shared, b = tensor([[np.nan]], "vera_A"), tensor([[1.0]], "b")
-    error = look(LoraPair("m", shared, b, 1.0), LoraPair("n", shared, b, 1.0)).error("not-finite")
+    error = look(LoraPair("m", shared, b, 1.0), LoraPair("n", shared, b, 1.0)).fatal("not-finite")
     assert error.what.count("vera_A: 1 of 1 numbers") == 1
 
 

@@ -60,7 +60,7 @@ def test_tensors_alone(torch, tmp_path):
     tensors = read_pickle(tmp_path / "adapter_model.bin")
     assert torch.calls == [(tmp_path / "adapter_model.bin", {"map_location": "cpu", "weights_only": True})]
     assert (tensors["x"].name, tensors["x"].shape) == ("x", (2, 2))
-    assert (tensors["x"].make().dtype, tensors["x"].make().tolist()) == (np.float32, [[1, 2], [3, 4]])
+    assert (tensors["x"].compute().dtype, tensors["x"].compute().tolist()) == (np.float32, [[1, 2], [3, 4]])
 
 
 @pytest.mark.parametrize("version", ["2.5.1", "2.0.0+cu118", "1.13.0"])
@@ -124,7 +124,7 @@ def test_other_dtypes(torch, tmp_path, dtype):
 def test_dtypes_of_lora(torch, tmp_path, dtype):
     """What float32 holds exactly is read."""
     torch.answer = {"x": Tensor([1], f"torch.{dtype}")}
-    assert read_pickle(tmp_path / "x.bin")["x"].make().tolist() == [1.0]
+    assert read_pickle(tmp_path / "x.bin")["x"].compute().tolist() == [1.0]
 
 
 def test_missing_file(torch, tmp_path):
@@ -158,7 +158,7 @@ def test_real_torch(tmp_path):
     """Torch itself reads the recorded file, and refuses a pickle that is a program without running it."""
     tensors = read_pickle(RECORDED)
     assert len(tensors) == 12
-    assert all(".lora_" in name and each.make().shape == each.shape for name, each in tensors.items())
+    assert all(".lora_" in name and each.compute().shape == each.shape for name, each in tensors.items())
     import torch
 
     exploit = {"x": Exploit(tmp_path / "ran")}
