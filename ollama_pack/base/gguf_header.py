@@ -9,6 +9,7 @@ from ollama_pack.arch.table import get_arch
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf.constants import FILE_TYPES
+from ollama_pack.gguf.model_info import TOKENS_KEY, model_info_of
 from ollama_pack.gguf.reader import GgufFile, LongArray
 from ollama_pack.gguf.split import read_model
 from ollama_pack.ollama.compat import NOT_RUN, translate_header
@@ -26,13 +27,14 @@ def read_base_gguf(path: Path, *, tag: str = "") -> BaseModel:
     """
     if path.is_dir():
         raise InputError("This is a directory; name the GGUF file.", where=path, hint="--base FILE.gguf")
-    header = read_model(path)
+    header = read_model(path, (TOKENS_KEY,))
     kind = header.text("general.type", "model")
     if kind != "model":
         raise InputError(
             f"The file is a GGUF of type {kind!r}, not a model.", where=path, hint="--base MODEL.gguf"
         )
-    return replace(base_of_header(header), origin=f"header of {path.name}", tag=tag, gguf=path)
+    info = model_info_of(header, tag)
+    return replace(base_of_header(header), origin=f"header of {path.name}", tag=tag, gguf=path, info=info)
 
 
 def base_of_header(header: GgufFile) -> BaseModel:

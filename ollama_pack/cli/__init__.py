@@ -1,1 +1,5 @@
-"""The command line: turns words into values, values into words, and errors into exit codes."""
+"""The command line: turns arguments into values, values into text, and errors into exit codes."""
+
+from ollama_pack.cli.app import main
+
+__all__ = ["main"]

@@ -51,8 +51,8 @@ def build_command(**chosen: Any) -> None:
       ollama-pack build ada-lovelace-lora/ --checkpoint best
       ollama-pack build ada-lora/ style-lora/ --weight 0.7 --weight 0.3
     """
-    from ollama_pack.pipeline.build import prepare
-    from ollama_pack.pipeline.inputs import requests_for
+    from ollama_pack.pipeline.inputs import requests_for, resolve_inputs
+    from ollama_pack.pipeline.prepare import prepare
     from ollama_pack.run.checkpoints import ALL
 
     speaker = Console.of(chosen)
@@ -60,7 +60,7 @@ def build_command(**chosen: Any) -> None:
     requests = requests_for(request, which) if which else (request,)
     if which == ALL:
         for each in requests:  # none is made unless all can be
-            prepare(each)
+            prepare(resolve_inputs(each))
     kind, make = ("plan", plan_one) if chosen["dry_run"] else ("build", build_one)
     facts = [make(each, speaker, quiet=chosen["as_json"]) for each in requests]
     if chosen["as_json"] and which == ALL:

@@ -29,7 +29,9 @@ def convert_command(*, out: Path | None, weights: tuple[float, ...], **chosen: A
       ollama-pack convert ada-lovelace-lora/ --base vicuna:7b --out ada.gguf
       ollama-pack convert ada-lora/ style-lora/ --weight 0.7 --weight 0.3 --out both.gguf
     """
-    from ollama_pack.pipeline.build import GGUF_NAME, convert, prepare
+    from ollama_pack.pipeline.build import convert
+    from ollama_pack.pipeline.inputs import resolve_inputs
+    from ollama_pack.pipeline.prepare import GGUF_NAME, prepare
     from ollama_pack.pipeline.request import Request
 
     speaker = Console.of(chosen)
@@ -42,8 +44,9 @@ def convert_command(*, out: Path | None, weights: tuple[float, ...], **chosen: A
         weights=weights,
         **{key: chosen[key] for key in (*options.PROOF, "adapter", "scale", "allow_noop", "base", "outtype")},
     )
-    work = prepare(request, speaker.stage_done)
-    lora, report = convert(work, out or request.folder / GGUF_NAME, request.outtype, speaker.stage_done)
+    inputs = resolve_inputs(request)
+    work = prepare(inputs, speaker.stage_done)
+    lora, report = convert(work, out or inputs.output_dir / GGUF_NAME, request.outtype, speaker.stage_done)
     if chosen["as_json"]:
         facts = {"base": base_facts(work.base), "lora": lora_facts(lora), "proofs": [report_facts(report)]}
         print_json("convert", facts)

@@ -36,13 +36,14 @@ def diff_command(*, first: Path, second: Path, verbose: bool, as_json: bool) -> 
       ollama-pack diff ada-lovelace-lora/checkpoint-10 ada-lovelace-lora/checkpoint-20
     """
     from ollama_pack.lora.diff import compare
-    from ollama_pack.lora.peft.directory import adapter_home
-    from ollama_pack.lora.peft.load import read_adapter
+    from ollama_pack.lora.peft.directory import resolve_directory
+    from ollama_pack.lora.peft.load import load_adapter
     from ollama_pack.lora.peft.tokenizer import read_tokenizer
 
-    adapters = [read_adapter(each, allow_noop=True) for each in (first, second)]
-    words = [read_tokenizer(adapter_home(each))[0] for each in (first, second)]
-    found = compare(adapters[0], adapters[1], *words)
+    directories = [resolve_directory(each) for each in (first, second)]
+    adapters = [load_adapter(each, allow_noop=True) for each in directories]
+    vocabularies = [read_tokenizer(each.home)[0] for each in directories]
+    found = compare(adapters[0], adapters[1], *vocabularies)
     if as_json:
         print_json("diff", facts_of(found))
         return

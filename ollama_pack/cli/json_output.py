@@ -11,7 +11,8 @@ from ollama_pack.lora.plan import LoraFile
 from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:
-    from ollama_pack.pipeline.build import BuildPlan, Outcome
+    from ollama_pack.pipeline.build import Outcome
+    from ollama_pack.pipeline.prepare import BuildPlan
     from ollama_pack.run.checkpoints import Checkpoint
 
 

@@ -38,15 +38,17 @@ def modelfile_command(
     from ollama_pack.modelfile import MODELFILE_NAME
     from ollama_pack.modelfile.file import write_modelfile
     from ollama_pack.modelfile.syntax import print_modelfile
-    from ollama_pack.pipeline.build import prepare, render_modelfile
+    from ollama_pack.pipeline.inputs import resolve_inputs
+    from ollama_pack.pipeline.prepare import prepare, render_modelfile
     from ollama_pack.pipeline.request import Request
 
     request = Request(directory=directory, out=out.parent if out else None, **chosen)
-    work = prepare(request)
+    inputs = resolve_inputs(request)
+    work = prepare(inputs)
     modelfile = (
-        render_modelfile(request, work, adapter_file) if adapter_file else render_modelfile(request, work)
+        render_modelfile(inputs, work, adapter_file) if adapter_file else render_modelfile(inputs, work)
     )
     if out is None:
         click.echo(print_modelfile(modelfile), nl=False)
     else:
-        write_modelfile(modelfile, out, Console(quiet=quiet).stage_done, author=request.home / MODELFILE_NAME)
+        write_modelfile(modelfile, out, Console(quiet=quiet).stage_done, author=inputs.home / MODELFILE_NAME)

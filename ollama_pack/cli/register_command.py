@@ -32,7 +32,7 @@ def register_command(*, directory: Path, name: str, name_option: str, **chosen: 
       ollama-pack build ada-lovelace-lora/ --via folder --out release/
       ollama-pack register release/ ada-lovelace
     """
-    from ollama_pack.pipeline.build import register
+    from ollama_pack.pipeline.register import register
     from ollama_pack.pipeline.request import Request
 
     arguments.require_store_is_used(chosen["via"], chosen["store"])

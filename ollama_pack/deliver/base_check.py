@@ -45,31 +45,38 @@ def ensure_base(package: Package, daemon: Daemon, progress: Progress | None) -> 
 
 
 def check_base_file(package: Package, gguf: Path, version: str = "") -> list[str]:
-    """Require that the adapter fits its base, and return what to tell the user of that.
+    """Require that the adapter fits a base that is a file, and return what to tell the user of it.
+
+    A base that the build has read and checked already is neither read nor checked a second time.
 
     Args:
-        package: with the adapter.
-        gguf: the base.
-        version: of Ollama; empty where it is not known.
+        package: the model that is delivered.
+        gguf: the GGUF file of its base.
+        version: the version of Ollama, or empty if it is unknown.
 
     Raises:
         ProofError: it is not the base the adapter was trained on.
         InputError: the adapter is damaged.
     """
-    try:
-        seen = read_model_info(gguf, package.base.tag)
-    except InputError:  # of an age that this reader does not know; Ollama may
-        return []
-    return _check_base_info(package, version, seen)
+    info = package.base.info if gguf == package.base.gguf else None
+    if info is None:
+        try:
+            info = read_model_info(gguf, package.base.tag)
+        except InputError:  # a format that this reader does not know yet; Ollama may
+            return []
+    return _check_base_info(package, version, info)
 
 
-def _check_base_info(package: Package, version: str, seen: ModelInfo) -> list[str]:
+def _check_base_info(package: Package, version: str, info: ModelInfo) -> list[str]:
+    """Return what to tell of a base: whether this Ollama runs it with an adapter, and how it was proved."""
     written = read_gguf(package.adapter.path)
-    found = compare_base(package.trained, written, seen)
-    told = require_no_mismatch(package.trained, found, seen)
-    why = why_base_fails(version, seen.metadata, seen.shapes)
-    aborts = known_crash(version, written.text("general.architecture"), written.shapes)
-    return [*(f"{seen.name}: {each}" for each in (why, aborts) if each), *told]
+    lines = package.base_check
+    if lines is None or info is not package.base.info:
+        mismatches = compare_base(package.trained, written, info)
+        lines = tuple(require_no_mismatch(package.trained, mismatches, info))
+    why = why_base_fails(version, info.metadata, info.shapes)
+    crash = known_crash(version, written.text("general.architecture"), written.shapes)
+    return [*(f"{info.name}: {each}" for each in (why, crash) if each), *lines]
 
 
 def why_base_fails(version: str, metadata: Mapping[str, Any], tensors: Collection[str]) -> str:

@@ -63,6 +63,7 @@ class Package:
         requires: the least version of Ollama, without ``v``.
         modelfile_text: the Modelfile that says the same, for the folder.
         trained: what is known of the base that the adapter was trained on.
+        base_check: what the check of a GGUF base found, or None if it has not been checked yet.
     """
 
     name: ModelName
@@ -78,6 +79,7 @@ class Package:
     requires: str = ""
     modelfile_text: str = ""
     trained: ExpectedBase = field(default_factory=ExpectedBase)
+    base_check: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
-"""READ  what a request names: the adapter, of one directory or several, and the author's Modelfile.txt."""
+"""Resolves a request once: its adapter directories, its names, the base, and what the author wrote."""
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,33 +14,94 @@ from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.find import BaseReferences, find_base, no_source, same_base
 from ollama_pack.base.hf_cache import find_local
 from ollama_pack.base.hf_config import HfConfig, read_config
+from ollama_pack.base.installed import base_of_installed
 from ollama_pack.base.model import BaseModel
 from ollama_pack.base.online import find_online, hub_config
 from ollama_pack.errors import DestinationError, InputError, UnsupportedError
 from ollama_pack.lora.adapter import Adapter, layer_of
 from ollama_pack.lora.combine import scale_adapter, sum_adapters
-from ollama_pack.lora.peft.directory import CONFIG_FILE
-from ollama_pack.lora.peft.load import read_adapter
-from ollama_pack.lora.peft.run_directory import run_of
+from ollama_pack.lora.peft.directory import CONFIG_FILE, AdapterDirectory, resolve_directory
+from ollama_pack.lora.peft.load import load_adapter
 from ollama_pack.lora.peft.tokenizer import read_tokenizer
 from ollama_pack.modelfile.file import read_modelfile
 from ollama_pack.modelfile.syntax import Modelfile
-from ollama_pack.ollama.names import DEFAULT_TAG
+from ollama_pack.ollama.locations import OllamaLocations, locations_from
+from ollama_pack.ollama.names import DEFAULT_TAG, ModelName
+from ollama_pack.pipeline.naming import model_name, name_from_directories
 from ollama_pack.pipeline.request import Request
 from ollama_pack.run.checkpoints import ALL, choose
 
 
-def read_all_adapters(request: Request) -> Adapter:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildInputs:
+    """A request with everything resolved that depends on the disk or the environment.
+
+    Attributes:
+        request: what the user asked for.
+        directories: where the files of each adapter lie.
+        name: what the model will be called.
+        output_dir: where the GGUF file, Modelfile.txt and the lock go.
+        locations: the daemon's address and the stores that the model may be registered in.
+        environment: the environment variables of the process.
+    """
+
+    request: Request
+    directories: tuple[AdapterDirectory, ...]
+    name: ModelName
+    output_dir: Path
+    locations: OllamaLocations
+    environment: Mapping[str, str]
+
+    @property
+    def home(self) -> Path:
+        """Return the directory that holds the files of the first adapter."""
+        return self.directories[0].home
+
+
+def resolve_inputs(request: Request, environment: Mapping[str, str] | None = None) -> BuildInputs:
+    """Return a request with its directories, its name and its locations resolved; no file is read yet.
+
+    Args:
+        request: what the user asked for.
+        environment: the environment variables; None for those of the process.
+
+    Raises:
+        InputError: there is no such adapter, Ollama refuses the name, or OLLAMA_HOST is no address.
+    """
+    environment = os.environ if environment is None else environment
+    name = model_name(request)
+    directories = tuple(resolve_directory(path, request.adapter) for path in request.directories)
+    output_dir = _output_dir(request, directories[0].home)
+    locations = locations_from(environment, output_dir, request.store)
+    return BuildInputs(
+        request=request,
+        directories=directories,
+        name=name,
+        output_dir=output_dir,
+        locations=locations,
+        environment=environment,
+    )
+
+
+def _output_dir(request: Request, home: Path) -> Path:
+    """Return where the files of a build go."""
+    if request.out is not None:
+        return request.out
+    if request.others:
+        name = name_from_directories(request.directories, request.adapter)
+        return request.directory.absolute().parent / name.model
+    return home
+
+
+def read_all_adapters(inputs: BuildInputs) -> Adapter:
     """Return the adapter that is asked for: one, or the weighted sum of several.
 
     Raises:
         InputError: one is damaged, or they were trained on different bases.
         UnsupportedError: one cannot be expressed exactly.
     """
-    adapters = [
-        read_adapter(path, adapter=request.adapter, allow_noop=request.allow_noop)
-        for path in request.directories
-    ]
+    request = inputs.request
+    adapters = [load_adapter(each, allow_noop=request.allow_noop) for each in inputs.directories]
     for other in adapters[1:]:
         if not request.base and not same_base(adapters[0].base_id, other.base_id):
             raise InputError(
@@ -52,79 +113,79 @@ def read_all_adapters(request: Request) -> Adapter:
     return scale_adapter(sum_adapters(adapters, weights), request.scale)
 
 
-def resolve_base(request: Request, adapter: Adapter) -> BaseModel:
-    """Return the base that is asked for; the web is asked about it only where the user said so.
+def resolve_base(inputs: BuildInputs, adapter: Adapter, author: Modelfile | None = None) -> BaseModel:
+    """Return the base that is asked for; the web is asked about it only if the user said so.
+
+    Args:
+        inputs: the resolved request.
+        adapter: the adapter, which may name its base.
+        author: the author's Modelfile.txt, whose FROM may name the base.
 
     Raises:
         InputError: nothing names a base, it is unknown, or its file is damaged.
-        UnsupportedError: it is known, but not the numbers a conversion needs.
+        UnsupportedError: it is known, but not the sizes a conversion needs.
         DestinationError: the web does not answer.
     """
-    from ollama_pack.base.installed import base_of_installed
-
-    author = author_modelfile(request)
-    clues = BaseReferences(
+    request = inputs.request
+    references = BaseReferences(
         option=request.base,
         modelfile_from=author.value("FROM") if author else "",
         directory=Path(author.where).parent if author else request.directory,
         adapter_base=adapter.base_id,
     )
-    online = partial(find_online, environment=os.environ) if request.online else no_source
-    base = find_base(clues, partial(base_of_installed, request.places), online)
-    return _fill_missing_hparams(base, request, adapter.base_id)
+    online = partial(find_online, environment=inputs.environment) if request.online else no_source
+    base = find_base(references, partial(base_of_installed, inputs.locations), online)
+    return _fill_missing_hparams(base, adapter.base_id, inputs)
 
 
-def _fill_missing_hparams(base: BaseModel, request: Request, base_id: str) -> BaseModel:
-    """Return a base with what neither its name tells (states, experts) nor its GGUF file (multipliers).
+def _fill_missing_hparams(base: BaseModel, base_id: str, inputs: BuildInputs) -> BaseModel:
+    """Return a base with the sizes that its name (states, experts) or its header (multipliers) does not tell.
 
-    An installed model of that name tells the first, config.json of the base both.
+    An installed model of that name tells the former, config.json of the base tells both.
 
     Raises:
         InputError: config.json is damaged.
         DestinationError: the web does not answer.
     """
-    from ollama_pack.base.installed import base_of_installed
-
     arch = get_arch(base.hparams.arch)
     if arch is None:
         return base
     scaled = not base.hparams.multipliers and any(weight.scale for weight in arch.weights)
     stateless = arch.needs_ssm_sizes and not base.hparams.ssm.heads and base.tensors is None
-    if stateless and base.tag and (there := base_of_installed(request.places, base.tag)) is not None:
+    if stateless and base.tag and (there := base_of_installed(inputs.locations, base.tag)) is not None:
         return replace(there, source_id=base.source_id, notes=base.notes)
-    config = _config_of((base_id, base.source_id), request) if scaled or stateless else None
+    if not (scaled or stateless):
+        return base
+    names = (base_id, base.source_id)
+    config = _config_of(names, inputs.environment, online=inputs.request.online)
     if config is None:
         return base
-    told = config.base()
+    told, hparams = config.base().hparams, base.hparams
     if stateless:
-        base = replace(
-            base,
-            hparams=replace(
-                base.hparams,
-                ssm=told.hparams.ssm,
-                experts=told.hparams.experts,
-                heads_per_layer=told.hparams.heads_per_layer,
-            ),
-        )
-    return replace(base, hparams=replace(base.hparams, multipliers=told.hparams.multipliers))
+        hparams = replace(hparams, ssm=told.ssm, experts=told.experts, heads_per_layer=told.heads_per_layer)
+    return replace(base, hparams=replace(hparams, multipliers=told.multipliers))
 
 
-def expected_base(request: Request, base_id: str, blocks: int = 0) -> ExpectedBase:
+def expected_base(
+    home: Path, base_id: str, request: Request, environment: Mapping[str, str], blocks: int = 0
+) -> ExpectedBase:
     """Return what is known of the base that an adapter was trained on, from what lies beside it and its id.
 
     Args:
-        request: whose home has the tokenizer.
-        base_id: what the adapter calls its base, empty where it does not.
-        blocks: how many blocks that base has, by what the adapter changes; 0 where that tells nothing.
+        home: the directory that holds the tokenizer files.
+        base_id: what the adapter calls its base; empty if it does not name one.
+        request: whether the web may be asked, and which mismatches are accepted.
+        environment: the environment variables, which say where Hugging Face's cache is.
+        blocks: the number of layers that the base has as far as the adapter tells, or 0.
     """
-    vocabulary, notes = read_tokenizer(request.home)
+    vocabulary, notes = read_tokenizer(home)
     entry = find_entry(base_id) if base_id else None
     source_id = entry.source_id if entry is not None else base_id
     hparams, rope_base, context = None, 0.0, 0
-    with contextlib.suppress(UnsupportedError):  # a row without numbers
+    with contextlib.suppress(UnsupportedError):  # a row of the catalog without sizes
         hparams = base_from_entry(entry).hparams if entry is not None else None
     try:
-        config = _config_of((base_id, source_id), request)
+        config = _config_of((base_id, source_id), environment, online=request.online)
         if config is not None:
             rope_base, context = config.positions()
             catalog, hparams = hparams, config.base().hparams
@@ -146,17 +207,17 @@ def expected_base(request: Request, base_id: str, blocks: int = 0) -> ExpectedBa
     )
 
 
-def _config_of(names: Sequence[str], request: Request) -> HfConfig | None:
-    """Return config.json of a base: of a copy on this machine, else from the web, where that may be asked.
+def _config_of(names: Sequence[str], environment: Mapping[str, str], *, online: bool) -> HfConfig | None:
+    """Return config.json of a base, from a copy on this machine, else from the web if that may be asked.
 
     Raises:
         InputError: it is damaged.
         DestinationError: the web does not answer.
     """
     for name in names:
-        if (local := find_local(name, os.environ)) is not None:
+        if (local := find_local(name, environment)) is not None:
             return read_config(local)
-    return hub_config(names[-1], os.environ) if request.online else None
+    return hub_config(names[-1], environment) if online else None
 
 
 def _source_differences(catalog: HParams | None, config: HParams, origin: str) -> Iterator[str]:
@@ -175,15 +236,14 @@ def layer_count(adapter: Adapter) -> int:
     return len(numbers) if numbers == set(range(len(numbers))) else 0
 
 
-def author_modelfile(request: Request) -> Modelfile | None:
-    """Return the author's Modelfile.txt: beside the adapter, else in the directory named, else in its run.
+def author_modelfile(directory: AdapterDirectory) -> Modelfile | None:
+    """Return the author's Modelfile.txt: beside the adapter, else in the named directory, else in its run.
 
     Raises:
         InputError: it cannot be read, or is no Modelfile.
     """
-    run = run_of(request.home)
-    author = read_modelfile(request.home) or read_modelfile(request.directory)
-    return author or (read_modelfile(run) if run is not None else None)
+    candidates = dict.fromkeys((directory.home, directory.path, directory.run or directory.home))
+    return next(filter(None, map(read_modelfile, candidates)), None)
 
 
 def requests_for(request: Request, which: str) -> tuple[Request, ...]:
@@ -197,7 +257,7 @@ def requests_for(request: Request, which: str) -> tuple[Request, ...]:
         InputError: there is no such checkpoint, or the name has a tag.
     """
     chosen = choose(request.directory, which)
-    name = request.model
+    name = model_name(request)
     if name.tag != DEFAULT_TAG:
         raise InputError(
             f"The name {name} has a tag, and each checkpoint is a tag of its own.",

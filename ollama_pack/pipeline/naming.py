@@ -13,9 +13,22 @@ from ollama_pack.ollama.names import (
     ModelName,
     is_cloud_tag,
     legal_part,
+    parse_name,
 )
+from ollama_pack.pipeline.request import Request
 
 _ADAPTER_SUFFIX = re.compile(r"(?<=.)[-_.](q?lora|adapter)$", re.IGNORECASE)
+
+
+def model_name(request: Request) -> ModelName:
+    """Return what a model will be called: the name that was asked for, else one derived from its directories.
+
+    Raises:
+        InputError: Ollama would refuse the name.
+    """
+    if request.name:
+        return parse_name(request.name)
+    return name_from_directories(request.directories, request.adapter)
 
 
 def name_from_directories(paths: Sequence[Path], adapter: str = "") -> ModelName:

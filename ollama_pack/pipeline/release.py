@@ -1,5 +1,6 @@
 """PACK  Modelfile × GGUF LoRA × BaseModel → Package; or read all three from the folder a build left."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from ollama_pack.errors import InputError
 from ollama_pack.files import sha256_of_file
 from ollama_pack.gguf.constants import TENSOR_TYPES
 from ollama_pack.gguf.reader import read_gguf
-from ollama_pack.gguf.split import require_whole
+from ollama_pack.gguf.split import require_one_file
 from ollama_pack.lora.plan import LoraFile
 from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.modelfile.file import read_modelfile
 from ollama_pack.ollama.names import ModelName
 from ollama_pack.pipeline.inputs import expected_base
+from ollama_pack.pipeline.naming import model_name
 from ollama_pack.pipeline.request import Request
 
 
@@ -27,10 +29,11 @@ def read_release(request: Request) -> Package:
     Raises:
         InputError: Modelfile.txt or the GGUF LoRA it names is missing or damaged.
     """
-    package = read_package(request.directory, request.model)
+    package = read_package(request.directory, model_name(request))
     header = read_gguf(package.adapter.path)
     parts = [header.text(f"general.base_model.0.{part}") for part in ("organization", "name")]
-    return replace(package, trained=expected_base(request, "/".join(filter(None, parts))))
+    base_id = "/".join(filter(None, parts))
+    return replace(package, trained=expected_base(request.directory, base_id, request, os.environ))
 
 
 def read_package(folder: Path, name: ModelName) -> Package:
@@ -54,8 +57,9 @@ def read_package(folder: Path, name: ModelName) -> Package:
     source = said.value("FROM")
     path = folder / Path(source).expanduser()
     if is_path(source, path):
-        require_whole(path)
-        return make_package(name, said, lora, read_base_gguf(path))
+        base = read_base_gguf(path)
+        require_one_file(path, base.info.metadata if base.info else {})
+        return make_package(name, said, lora, base)
     arch = read_gguf(lora.path).text("general.architecture")
     base = BaseModel(
         hparams=HParams(arch=arch, blocks=0, heads=0, kv_heads=0, head_dim=0, hidden=0),

@@ -1,17 +1,9 @@
-"""What a user asks for, decided at the door: from the command line, or from Python."""
+"""What a user asks for, from the command line or from Python."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ollama_pack.errors import InputError
-from ollama_pack.ollama.names import ModelName, parse_name
-from ollama_pack.pipeline.naming import name_from_directories
-
-if TYPE_CHECKING:
-    from ollama_pack.ollama.locations import OllamaLocations
-
 
 VIA_CHOICES = ("auto", "create", "pull", "store", "folder")
 LARGEST_WEIGHT = 1e9
@@ -28,30 +20,30 @@ OUTTYPES = ("f16", "f32", "bf16", "q8_0", "auto")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a user asks for. Only the directory is needed.
+    """What a user asks for: plain values, nothing of which touches a disk. Only the directory is needed.
 
     Attributes:
         directory: the adapter directory.
-        others: directories of further adapters, to be summed with the first.
-        weights: what each adapter is multiplied with, as many as there are adapters; empty: 1 each.
-        scale: what all of it is multiplied with.
-        adapter: which of several adapters in a directory; the one at its top where empty.
-        allow_noop: take an adapter that changes nothing.
-        load: have the daemon load what it was given.
-        merge: bake the adapter into its base.
-        name: of the model; from the directory where empty.
-        base: an Ollama model, a Hugging Face id or a GGUF file; from Modelfile.txt, else from
-            adapter_config.json where empty.
-        via: how it gets in: ``auto``, ``create``, ``pull``, ``store`` or ``folder``.
-        template: a template's name or file; the author's Modelfile.txt, else ``inherit``, where empty.
-        system: the system prompt; the author's, else the base's where empty.
-        parameters: key and value of PARAMETERs to set.
+        others: the directories of further adapters, which are summed with the first.
+        weights: the factor of each adapter, as many as there are adapters; empty means 1 for each.
+        scale: the factor of the whole adapter.
+        adapter: the name of one of several adapters in a directory; empty for the one at its top.
+        allow_noop: whether an adapter is accepted that changes nothing.
+        load: whether the daemon loads the model and answers with it, once it is registered.
+        merge: whether the adapter is baked into its base.
+        name: the name of the model; empty to derive it from the directory.
+        base: an Ollama model, a Hugging Face id or a GGUF file; empty to take it from Modelfile.txt, else
+            from adapter_config.json.
+        via: the delivery: ``auto``, ``create``, ``pull``, ``store`` or ``folder``.
+        template: the name or the file of a template; empty for the author's Modelfile.txt, else ``inherit``.
+        system: the system prompt; empty for the author's, else that of the base.
+        parameters: the PARAMETERs to set, key and value.
         outtype: ``f16``, ``f32``, ``bf16``, ``q8_0`` or ``auto``.
-        out: where GGUF and Modelfile.txt go; where None the adapter's own directory, for a sum of
-            several one beside the first, called like the model.
-        store: the Ollama model store; OLLAMA_MODELS, else the user's where None.
-        strict: whether a base that may not be the one that was trained on is refused.
-        base_mismatch_ok: codes of disagreements with the base that are taken.
+        out: the output directory; None for the adapter's own, or for a sum one beside the first that is
+            called like the model.
+        store: the Ollama model store; None for OLLAMA_MODELS, else the user's.
+        strict: whether a base is refused that may not be the one the adapter was trained on.
+        base_mismatch_ok: the codes of mismatches with the base that are accepted.
         online: whether Hugging Face or Ollama's registry may be asked about a base.
     """
 
@@ -77,10 +69,10 @@ class Request:
     online: bool = False
 
     def __post_init__(self) -> None:
-        """Take paths as text too, and know the ways in by name.
+        """Accept paths as text too, and check every choice.
 
         Raises:
-            InputError: there is no such way, or no such type, or weights that are none.
+            InputError: there is no such delivery or type, or a weight is not a usable number.
         """
         object.__setattr__(self, "others", tuple(Path(other) for other in self.others))
         if self.weights and len(self.weights) != 1 + len(self.others):
@@ -105,36 +97,3 @@ class Request:
     def directories(self) -> tuple[Path, ...]:
         """Return the directories of all adapters."""
         return (self.directory, *self.others)
-
-    @property
-    def home(self) -> Path:
-        """Return where the files of the first adapter lie: its directory, or one below."""
-        from ollama_pack.lora.peft.directory import adapter_home
-
-        return adapter_home(self.directory, self.adapter)
-
-    @property
-    def folder(self) -> Path:
-        """Return where the files go."""
-        if self.out is not None:
-            return self.out
-        if self.others:
-            name = name_from_directories(self.directories, self.adapter)
-            return self.directory.absolute().parent / name.model
-        return self.home
-
-    @property
-    def places(self) -> "OllamaLocations":
-        """Return where the model may be put: what the environment says, unless the store is named."""
-        from ollama_pack.ollama.locations import locations_from
-
-        return locations_from(os.environ, self.folder, self.store)
-
-    @property
-    def model(self) -> ModelName:
-        """Return what the model will be called.
-
-        Raises:
-            InputError: Ollama would refuse the name.
-        """
-        return parse_name(self.name) if self.name else name_from_directories(self.directories, self.adapter)

@@ -10,7 +10,8 @@ from ollama_pack.gguf.model_info import Vocabulary
 from ollama_pack.lora.adapter import Adapter
 from ollama_pack.lora.peft.tokenizer import read_tokenizer
 from ollama_pack.lora.spectrum import Spectrum, measure
-from ollama_pack.pipeline.build import prepare, render_modelfile
+from ollama_pack.pipeline.inputs import resolve_inputs
+from ollama_pack.pipeline.prepare import prepare, render_modelfile
 from ollama_pack.pipeline.request import Request
 from ollama_pack.run.checkpoints import Checkpoint, list_checkpoints, same_weights_as, weights_in
 from ollama_pack.run.listing import File, Tree, list_files
@@ -80,17 +81,20 @@ def report_on_run(request: Request) -> RunReport:
     latest = (each.log for each in reversed(seen.checkpoints) if each.log is not None)
     seen.log = seen.log or next(latest, None)
     trained: ExpectedBase | None = None
+    home = request.directory
     try:
-        work = prepare(request, lambda stage, value: _keep(seen, stage, value))
+        inputs = resolve_inputs(request)
+        home = inputs.home
+        work = prepare(inputs, lambda stage, value: _keep(seen, stage, value))
         trained = work.trained
-        render_modelfile(request, work)
-        seen.name = str(request.model)
+        render_modelfile(inputs, work)
+        seen.name = str(inputs.name)
     except PackError as error:
         seen.problem = error
     if trained is not None:
         seen.vocabulary, notes = trained.vocabulary, trained.notes
     else:
-        seen.vocabulary, notes = read_tokenizer(request.home)
+        seen.vocabulary, notes = read_tokenizer(home)
     seen.notes += notes
     if seen.adapter is not None:
         try:

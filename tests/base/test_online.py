@@ -190,11 +190,11 @@ def test_a_registry_without_ranges(web, tiny_gguf, monkeypatch):
         registry_base(f"{web.host}/me/tiny")
 
 
-def test_only_when_asked(mine, make_adapter):
+def test_only_when_asked(mine, tmp_path):
     """Nobody is asked without --online; with it the base is found, and nobody is asked about a known one."""
     with pytest.raises(InputError, match="No base is known"):
         find_base(BaseReferences(adapter_base="me/mine"))
-    expected_base(Request(directory=make_adapter()), "me/mine")
+    expected_base(tmp_path, "me/mine", Request(directory=tmp_path), os.environ)
     assert mine.asked == []
     for clues in (
         BaseReferences(adapter_base="me/mine"),
@@ -213,10 +213,10 @@ def test_only_when_asked(mine, make_adapter):
 def test_the_proof_has_its_numbers(mine, make_adapter):
     """What config.json says of the base counts in the proof: heads, positions; a silent web is a note."""
     request = Request(directory=make_adapter(), online=True)
-    known = expected_base(request, "me/mine")
+    known = expected_base(request.directory, "me/mine", request, os.environ)
     assert (known.hparams.heads, known.rope_base, known.context) == (4, 500000.0, 8192)
     mine.answers[MINE] = (503, {})
-    known = expected_base(request, "me/mine")
+    known = expected_base(request.directory, "me/mine", request, os.environ)
     assert known.hparams is None
     assert any("not compared" in note and "503" in note for note in known.notes)
 

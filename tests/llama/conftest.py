@@ -17,8 +17,8 @@ from smollm2 import write_f32
 from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.lora.export import write_lora
 from ollama_pack.lora.planner import plan_lora
-from ollama_pack.pipeline.build import BuildPlan
-from ollama_pack.pipeline.inputs import read_all_adapters
+from ollama_pack.pipeline.inputs import read_all_adapters, resolve_inputs
+from ollama_pack.pipeline.prepare import BuildPlan
 
 CHILD = Path(__file__).parent / "child.py"
 SECONDS = 120
@@ -76,7 +76,10 @@ def settled(base_file) -> Callable[[Kind], BuildPlan]:
     """Return kind → what is to be written for it."""
 
     def settle(kind: Kind) -> BuildPlan:
-        adapter, base = read_all_adapters(request_of(kind)), read_base_gguf(base_file(kind.model))
+        adapter, base = (
+            read_all_adapters(resolve_inputs(request_of(kind))),
+            read_base_gguf(base_file(kind.model)),
+        )
         return BuildPlan(adapter, base, plan_lora(adapter, base))
 
     return settle

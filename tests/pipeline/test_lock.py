@@ -70,7 +70,7 @@ def test_a_modelfile_nobody_edited_is_not_kept(request_, tmp_path):
 )
 def test_a_damaged_lock_is_written_anew(request_, content):
     """It costs nothing but a message."""
-    (request_.folder / LOCK_NAME).write_text(content)
+    (request_.directory / LOCK_NAME).write_text(content)
     assert json.loads(build.build(request_).lock.read_text())["model"] == "ada"
 
 
@@ -101,4 +101,4 @@ def test_another_file_as_the_base_is_told(request_, tiny_gguf, tmp_path):
     )
     assert ran.code == 0
     assert "the base has moved since the last build: its blob was" in ran.stderr
-    assert read_lock(request_.folder)["base"]["blob"] not in ran.stderr
+    assert read_lock(request_.directory)["base"]["blob"] not in ran.stderr

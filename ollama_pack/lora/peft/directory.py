@@ -1,5 +1,6 @@
-"""READ  which adapter of a directory is meant, in which files it lies, and who wrote them."""
+"""Finds which adapter of a directory is meant, in which files it lies, and which trainer wrote them."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,14 +30,33 @@ Tensors = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class AdapterSource:
-    """An adapter, found but not read.
+class AdapterDirectory:
+    """Where the files of one adapter lie. It is resolved once, and nobody scans a directory afterwards.
 
     Attributes:
-        directory: where its files lie.
+        path: the directory that the user named.
+        home: the directory that holds the adapter: `path`, or a directory below it.
+        run: the training run whose files a checkpoint borrows, or None if `home` is no checkpoint.
+        config_file: the adapter_config.json that applies: that of `home`, or the borrowed one of `run`.
+        notes: what the user should know about the choice.
+    """
+
+    path: Path
+    home: Path
+    run: Path | None
+    config_file: Path
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSource:
+    """An adapter whose configuration is read and whose weights are not.
+
+    Attributes:
+        directory: the directory that holds its files.
         weights: its file of weights.
-        config: adapter_config.json in PEFT's words.
-        read: reads the weights: name → tensor, in PEFT's words.
+        config: adapter_config.json in PEFT's terms.
+        read: reads the weights: name → tensor, in PEFT's terms.
         notes: what the user should know about the choice.
         merge_hint: how its trainer merges an adapter into the base.
     """
@@ -49,26 +69,37 @@ class AdapterSource:
     merge_hint: str = MERGE_HINT
 
 
-def find_adapter(directory: Path, adapter: str = "") -> AdapterSource:
-    """Return the adapter of a directory: the one at its top, the only one below, or the one named.
+def resolve_directory(path: Path, adapter: str = "") -> AdapterDirectory:
+    """Return where the adapter that is meant lies: at the top, as the only one below, or under its name.
+
+    Args:
+        path: the directory that the user named.
+        adapter: the name of one of several adapters in it; empty for the one at its top, or the only one.
 
     Raises:
-        InputError: there is no such adapter, several could be meant, or a file is missing.
-        UnsupportedError: the weights are a pickle, and torch is not installed.
+        InputError: there is no such directory or adapter, or several could be meant.
     """
-    if not directory.is_dir():
+    if not path.is_dir():
         raise InputError(
-            "There is no such directory."
-            if not directory.exists()
-            else "This is a file; name its directory.",
-            where=directory,
+            "There is no such directory." if not path.exists() else "This is a file; name its directory.",
+            where=path,
             hint="ollama-pack inspect DIR, with the directory that holds adapter_config.json",
         )
-    home, notes = _choose(directory, adapter)
-    settings = _settings_of(home)
-    if settings.parent != home:
+    home, notes = _choose(path, adapter)
+    run, config_file = run_of(home), _config_file_of(home)
+    if config_file.parent != home:
         notes = (*notes, f"it has no {CONFIG_FILE}: that of its run is taken")
-    config = read_json_object(settings)
+    return AdapterDirectory(path, home, run, config_file, notes)
+
+
+def open_adapter(found: AdapterDirectory) -> AdapterSource:
+    """Return the adapter of a directory, with its configuration read.
+
+    Raises:
+        InputError: a file is missing or damaged.
+        UnsupportedError: the weights are a pickle, and torch is not installed.
+    """
+    home, notes, config = found.home, found.notes, read_json_object(found.config_file)
     if (home / MLX_FILE).exists() and mlx.is_mlx(config):
         return _mlx_source(home, config, notes)
     if (home / WEIGHTS_FILE).exists():
@@ -89,7 +120,7 @@ def find_adapter(directory: Path, adapter: str = "") -> AdapterSource:
             hint="save the adapter in PEFT's format, or with mlx-lm, as one file of safetensors",
         )
     raise InputError(
-        f"There is no {WEIGHTS_FILE} here.", where=home, hint=_elsewhere(directory, WEIGHTS_FILE)
+        f"There is no {WEIGHTS_FILE} here.", where=home, hint=_elsewhere(found.path, WEIGHTS_FILE)
     )
 
 
@@ -103,30 +134,32 @@ def _mlx_source(home: Path, config: Mapping[str, Any], notes: tuple[str, ...]) -
     )
 
 
-def adapter_home(directory: Path, adapter: str = "") -> Path:
-    """Return the directory in which the files of the adapter that is meant lie, itself where none can be."""
-    try:
-        return _choose(directory, adapter)[0]
-    except InputError:  # `locate` tells, when it is read
-        return directory
-
-
 def adapters_in(directory: Path) -> dict[str, Path]:
-    """Return name → directory of each adapter that PEFT saved below another; checkpoints are none.
+    """Return name → directory of each adapter that PEFT saved one or two levels below a directory.
 
-    Where two directories have one name, each is called by its way from above.
+    Checkpoints and hidden directories are left out. If two directories have one name, each is called by its
+    path from `directory`.
     """
-    found = [
-        path.parent.relative_to(directory)
-        for path in sorted((*directory.glob(f"*/{CONFIG_FILE}"), *directory.glob(f"*/*/{CONFIG_FILE}")))
-    ]
-    found = [way for way in found if not any(part.startswith(("checkpoint-", ".")) for part in way.parts)]
-    names = Counter(way.name for way in found)
-    return {way.name if names[way.name] == 1 else way.as_posix(): directory / way for way in found}
+    near = _subdirectories(directory)
+    below = [*near, *(deeper for each in near for deeper in _subdirectories(each))]
+    found = sorted(each.relative_to(directory) for each in below if (each / CONFIG_FILE).exists())
+    names = Counter(path.name for path in found)
+    return {path.name if names[path.name] == 1 else path.as_posix(): directory / path for path in found}
+
+
+def _subdirectories(directory: Path) -> list[Path]:
+    """Return the directories in a directory that may hold an adapter, or none if it cannot be read."""
+    try:
+        with os.scandir(directory) as entries:
+            names = [entry.name for entry in entries if entry.is_dir()]
+    except OSError:  # whoever reads the adapter will say so
+        return []
+    return [directory / name for name in names if not name.startswith(("checkpoint-", "."))]
 
 
 def _choose(directory: Path, adapter: str) -> tuple[Path, tuple[str, ...]]:
-    below, top = adapters_in(directory), _settings_of(directory).exists()
+    """Return the directory of the adapter that is meant, and what to tell of the others."""
+    below, top = adapters_in(directory), _config_file_of(directory).exists()
     names = [*([TOP] if top else []), *sorted(below, key=natural_key)]
     if adapter:
         if adapter in below:
@@ -155,8 +188,8 @@ def _choose(directory: Path, adapter: str) -> tuple[Path, tuple[str, ...]]:
     )
 
 
-def _settings_of(home: Path) -> Path:
-    """Return the adapter_config.json of a directory; a checkpoint without one has that of its run."""
+def _config_file_of(home: Path) -> Path:
+    """Return the adapter_config.json of a directory; a checkpoint without one borrows that of its run."""
     run = run_of(home)
     if run is None or (home / CONFIG_FILE).exists() or not (run / CONFIG_FILE).exists():
         return home / CONFIG_FILE
