@@ -1,4 +1,4 @@
-"""docs/decisions.md: each decision has a date, a title and a status, and what it names exists while it holds."""
+"""docs/decisions.md: each decision has a date, a title and a status, and what it names exists."""
 
 import re
 from datetime import date
