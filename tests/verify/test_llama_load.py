@@ -84,6 +84,7 @@ def base(tmp_path_factory):
     return make_base(tmp_path_factory.mktemp("fit") / "base.gguf")
 
 
+@pytest.mark.llama
 @pytest.mark.parametrize("case", CASES)
 def test_misfits(case, base, tmp_path):
     """The reason is named, once; and llama.cpp loads what has none, and nothing else."""
