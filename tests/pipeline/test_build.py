@@ -242,10 +242,7 @@ def test_what_somebody_edited_is_not_lost(asked, tmp_path):
 def test_drafts_of_a_killed_build_are_tidied(asked):
     """What a killed run left in the output goes after an hour; a younger one may be of another run."""
     request = asked(via="folder")
-    old, young = (
-        request.out / ".ollama-pack-old",
-        request.out / ".ollama-pack-young",
-    )
+    old, young = (request.directory / f".ollama-pack-{age}" for age in ("old", "young"))
     for draft in (old, young):
         draft.touch()
     os.utime(old, (0, 0))
