@@ -1,4 +1,4 @@
-"""What the record scripts write is what the tests read."""
+"""What the record scripts write is what the tests read; and nothing in the repository is kept twice."""
 
 import os
 import subprocess
@@ -28,6 +28,8 @@ RUN = {
     "ada-lora/checkpoint-2/adapter_model.safetensors": b"two",
     "ada-lora/checkpoint-2/scaler.pt": b"scale",
 }
+BUILT = ("adapter_model.gguf", "ollama-pack.lock")
+"""What a build leaves beside an adapter, if somebody has tried the commands of the README."""
 
 
 def write(folder: Path, files: dict[str, bytes]) -> Path:
@@ -140,3 +142,14 @@ def test_the_program_unpacks_everything(tmp_path):
         found = sorted(path.parent.name for path in (tmp_path / "out" / kind).glob("*/base.gguf"))
         assert found == [name for name in archive.names_of(kind) if name != "smollm2"]
     assert len(list((tmp_path / "out" / "run").glob("*/checkpoint-*/tokenizer.json"))) == 4
+
+
+def test_nothing_is_kept_twice():
+    """No two files of the goldens and of the example have the same bytes."""
+    folders = (archive.GOLDENS, ROOT / "examples")
+    paths = [path for folder in folders for path in folder.rglob("*") if "__pycache__" not in path.parts]
+    contents: dict[bytes, list[str]] = {}
+    for path in paths:
+        if path.is_file() and not path.is_symlink() and path.name not in BUILT:
+            contents.setdefault(path.read_bytes(), []).append(path.relative_to(ROOT).as_posix())
+    assert [names for names in contents.values() if len(names) > 1] == []
