@@ -22,7 +22,8 @@ import numpy as np
 import real_daemon
 from scratch_store import add_blob
 
-from ollama_pack.arch.hparams import Base
+from ollama_pack.arch.hparams import HParams
+from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver import choose
 from ollama_pack.deliver.package import Package
 from ollama_pack.lora.plan import LoraFile
@@ -127,13 +128,8 @@ def run(folder: Path) -> tuple[int, int, str, dict[str, Measured]]:
     """Return sizes of base and adapter, the daemon's version, and what each way took."""
     results = {via: Measured() for via in ("create", "pull", "store")}
     base_size = add_sparse_base(folder / "models")
-    base = Base(
-        arch="llama",
-        blocks=BLOCKS,
-        heads=32,
-        kv_heads=32,
-        head_dim=128,
-        hidden=HIDDEN,
+    base = BaseModel(
+        hparams=HParams(arch="llama", blocks=BLOCKS, heads=32, kv_heads=32, head_dim=128, hidden=HIDDEN),
         tag="sparse",
         origin="",
     )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from recipes import TINY, tensors_of, write_adapter, write_model
 
-from ollama_pack.arch.hparams import Base
+from ollama_pack.base.model import BaseModel
 
 # A busy machine is no broken law; and CI judges a change, it does not explore.
 settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
@@ -39,7 +39,7 @@ def make_adapter(tmp_path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def tiny_base() -> Base:
+def tiny_base() -> BaseModel:
     """Return a base known by its configuration only: no tensors."""
     return TINY
 

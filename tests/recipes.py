@@ -10,25 +10,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ollama_pack.arch.hparams import Base
+from ollama_pack.arch.hparams import HParams
+from ollama_pack.base.model import BaseModel
 
 Array = npt.NDArray[Any]
 Texts = Iterable[tuple[str, str]]
 
-TINY = Base(
-    arch="llama",
-    blocks=2,
-    heads=4,
-    kv_heads=2,
-    head_dim=6,
-    hidden=20,
-    feed_forward=28,
-    vocab=50,
+TINY = BaseModel(
+    hparams=HParams(
+        arch="llama", blocks=2, heads=4, kv_heads=2, head_dim=6, hidden=20, feed_forward=28, vocab=50
+    ),
     origin="the tests",
     tag="tiny:latest",
     source_id="tests/tiny",
 )
 """Nothing in it is square by accident, and a rope order is not its own inverse (head_dim above 4)."""
+
+
+def resized(base: BaseModel, **sizes: Any) -> BaseModel:
+    """Return a base with other hyperparameters."""
+    return replace(base, hparams=replace(base.hparams, **sizes))
+
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 ALL_LINEAR = (*ATTENTION, "gate_proj", "up_proj", "down_proj")
@@ -60,7 +62,7 @@ class Recipe:
     rank: int = 3
     alpha: float = 6
     dtype: str = "F32"
-    base: Base = TINY
+    base: BaseModel = TINY
     seed: int = 0
     prefix: str = "base_model.model."
     infix: str = ""
@@ -82,18 +84,18 @@ def folder_of(name: str) -> str:
     return "self_attn" if name in ATTENTION else "mlp"
 
 
-def shape_of(module: str, base: Base = TINY) -> tuple[int, int]:
+def shape_of(module: str, base: BaseModel = TINY) -> tuple[int, int]:
     """Return out × in of a module of a llama-like base."""
-    queries, keys = base.heads * base.head_dim, base.kv_heads * base.head_dim
+    queries, keys = base.hparams.heads * base.hparams.head_dim, base.hparams.kv_heads * base.hparams.head_dim
     return {
-        "q_proj": (queries, base.hidden),
-        "k_proj": (keys, base.hidden),
-        "v_proj": (keys, base.hidden),
-        "o_proj": (base.hidden, queries),
-        "gate_proj": (base.feed_forward, base.hidden),
-        "up_proj": (base.feed_forward, base.hidden),
-        "down_proj": (base.hidden, base.feed_forward),
-        "lm_head": (base.vocab, base.hidden),
+        "q_proj": (queries, base.hparams.hidden),
+        "k_proj": (keys, base.hparams.hidden),
+        "v_proj": (keys, base.hparams.hidden),
+        "o_proj": (base.hparams.hidden, queries),
+        "gate_proj": (base.hparams.feed_forward, base.hparams.hidden),
+        "up_proj": (base.hparams.feed_forward, base.hparams.hidden),
+        "down_proj": (base.hparams.hidden, base.hparams.feed_forward),
+        "lm_head": (base.hparams.vocab, base.hparams.hidden),
     }[module.rpartition(".")[2]]
 
 
@@ -191,46 +193,48 @@ def delta_weights(directory: Path, scales: Mapping[str, float]) -> dict[str, npt
     }
 
 
-def tensors_of(base: Base, *, tied: bool = True) -> dict[str, tuple[int, ...]]:
+def tensors_of(base: BaseModel, *, tied: bool = True) -> dict[str, tuple[int, ...]]:
     """Return name → shape (rows first) of every weight a llama-like GGUF base has."""
     shapes: dict[str, tuple[int, ...]] = {
-        "token_embd.weight": (base.vocab, base.hidden),
-        "output_norm.weight": (base.hidden,),
+        "token_embd.weight": (base.hparams.vocab, base.hparams.hidden),
+        "output_norm.weight": (base.hparams.hidden,),
     }
     if not tied:
-        shapes["output.weight"] = (base.vocab, base.hidden)
+        shapes["output.weight"] = (base.hparams.vocab, base.hparams.hidden)
     names = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
-    for block in range(base.blocks):
-        shapes[f"blk.{block}.attn_norm.weight"] = shapes[f"blk.{block}.ffn_norm.weight"] = (base.hidden,)
+    for block in range(base.hparams.blocks):
+        shapes[f"blk.{block}.attn_norm.weight"] = shapes[f"blk.{block}.ffn_norm.weight"] = (
+            base.hparams.hidden,
+        )
         for name, module in zip(names, ALL_LINEAR, strict=True):
             shapes[f"blk.{block}.{name}.weight"] = shape_of(module, base)
     return shapes
 
 
 def write_model(
-    path: Path, base: Base = TINY, *, tied: bool = True, keys: Iterable[tuple[str, str]] = ()
+    path: Path, base: BaseModel = TINY, *, tied: bool = True, keys: Iterable[tuple[str, str]] = ()
 ) -> Path:
     """Write a whole, tiny, random model with gguf-py, and return its path."""
     from gguf import GGUFWriter, TokenType
 
-    writer = GGUFWriter(path, base.arch)
+    writer = GGUFWriter(path, base.hparams.arch)
     writer.add_name("tiny")
     writer.add_context_length(64)
-    writer.add_block_count(base.blocks)
-    writer.add_embedding_length(base.hidden)
-    writer.add_feed_forward_length(base.feed_forward)
-    writer.add_head_count(base.heads)
-    writer.add_head_count_kv(base.kv_heads)
-    writer.add_key_length(base.head_dim)
-    writer.add_value_length(base.head_dim)
-    writer.add_rope_dimension_count(base.head_dim)
+    writer.add_block_count(base.hparams.blocks)
+    writer.add_embedding_length(base.hparams.hidden)
+    writer.add_feed_forward_length(base.hparams.feed_forward)
+    writer.add_head_count(base.hparams.heads)
+    writer.add_head_count_kv(base.hparams.kv_heads)
+    writer.add_key_length(base.hparams.head_dim)
+    writer.add_value_length(base.hparams.head_dim)
+    writer.add_rope_dimension_count(base.hparams.head_dim)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_tokenizer_model("llama")
     special = ["<unk>", "<s>", "</s>"]
-    pieces = special + [f"▁{chr(97 + number)}" for number in range(base.vocab - len(special))]
-    writer.add_token_list(pieces[: base.vocab])
-    writer.add_token_scores([-float(number) for number in range(base.vocab)])
-    writer.add_token_types([TokenType.CONTROL] * 3 + [TokenType.NORMAL] * (base.vocab - 3))
+    pieces = special + [f"▁{chr(97 + number)}" for number in range(base.hparams.vocab - len(special))]
+    writer.add_token_list(pieces[: base.hparams.vocab])
+    writer.add_token_scores([-float(number) for number in range(base.hparams.vocab)])
+    writer.add_token_types([TokenType.CONTROL] * 3 + [TokenType.NORMAL] * (base.hparams.vocab - 3))
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     for key, text in keys:

@@ -1,19 +1,18 @@
-"""The model an adapter was trained on."""
+"""The hyperparameters of a model: the sizes that shapes and row orders follow from (llama.cpp: hparams)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateSpace:
-    """Sizes of blocks that carry a state along (Mamba, gated delta nets); 0 where there are none.
+    """Sizes of layers that carry a state along: Mamba and gated delta nets. They are 0 without such layers.
 
     Attributes:
-        groups: that share what they read and write; the key heads of a gated delta net.
-        heads: that have a step of their own; the value heads of a gated delta net.
-        state: numbers of one state; the size of a key head.
-        inner: numbers of all heads together.
+        groups: number of groups that share what they read and write; the key heads of a gated delta net.
+        heads: number of heads with a time step of their own; the value heads of a gated delta net.
+        state: size of one state; the size of a key head of a gated delta net.
+        inner: size of all heads together.
     """
 
     groups: int = 0
@@ -23,31 +22,25 @@ class StateSpace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Base:
-    """The model an adapter was trained on, as far as a conversion needs to know it.
+class HParams:
+    """The sizes of one model, as far as a conversion needs to know them.
 
     Attributes:
         arch: llama.cpp's name of the architecture (``general.architecture``).
-        blocks: number of transformer blocks.
+        blocks: number of transformer layers.
         heads: number of attention heads.
         kv_heads: number of key and value heads.
         head_dim: size of one head.
         hidden: size of the residual stream.
-        feed_forward: inner size of the feed-forward block, 0 where unknown.
-        experts: number of experts of a mixture, 0 without or where unknown.
-        expert_feed_forward: inner size of one expert, 0 without or where unknown.
-        vocab: number of tokens, 0 where unknown.
-        tied: whether the output reuses the embeddings, None where unknown.
-        origin: where these numbers come from, in words.
-        tag: the Ollama model to build FROM, empty for a GGUF file without one.
-        source_id: the Hugging Face id, empty where unknown.
-        gguf: the GGUF file, where the base is one.
-        tensors: name → shape (rows first) of every weight, where they are known.
-        details: ``model_type``, ``file_type`` and the like, as Ollama's configuration spells them.
-        notes: what the user should know about this base.
-        ssm: sizes of blocks that carry a state along.
-        multipliers: name in config.json → numbers that its weights were multiplied with; empty where unknown.
-        heads_per_layer: heads and key-value heads of each block, where they differ; empty where they do not.
+        feed_forward: inner size of the feed-forward block, or 0 if it is unknown.
+        experts: number of routed experts, or 0 if there are none or the number is unknown.
+        expert_feed_forward: inner size of one expert, or 0 if there are none or the size is unknown.
+        vocab: number of tokens, or 0 if it is unknown.
+        tied: whether the output head is the embedding, or None if that is unknown.
+        ssm: sizes of layers that carry a state along.
+        multipliers: name in config.json → numbers that the converter multiplied the weights with. It is empty
+            if they are unknown.
+        heads_per_layer: heads and key-value heads of each layer, if they differ by layer; else empty.
     """
 
     arch: str
@@ -61,20 +54,13 @@ class Base:
     expert_feed_forward: int = 0
     vocab: int = 0
     tied: bool | None = None
-    origin: str = ""
-    tag: str = ""
-    source_id: str = ""
-    gguf: Path | None = None
-    tensors: Mapping[str, tuple[int, ...]] | None = None
-    details: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
     ssm: StateSpace = StateSpace()
     multipliers: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     heads_per_layer: tuple[tuple[int, int], ...] = ()
 
-    def at_layer(self, block: int) -> "Base":
-        """Return the base with the heads that one of its blocks has; outside the blocks as it is."""
-        if not 0 <= block < len(self.heads_per_layer):
+    def at_layer(self, layer: int) -> "HParams":
+        """Return these sizes with the heads of one layer; unchanged outside the layers (-1)."""
+        if not 0 <= layer < len(self.heads_per_layer):
             return self
-        heads, kv_heads = self.heads_per_layer[block]
+        heads, kv_heads = self.heads_per_layer[layer]
         return replace(self, heads=heads, kv_heads=kv_heads)

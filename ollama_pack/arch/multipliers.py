@@ -7,7 +7,7 @@ of the weight is the same. (``FalconH1Model`` in llama.cpp's conversion.)
 import math
 from functools import partial
 
-from ollama_pack.arch.hparams import Base
+from ollama_pack.arch.hparams import HParams
 from ollama_pack.arch.spec import RowScaleFn
 
 MULTIPLIERS = {
@@ -30,13 +30,13 @@ def uniform(*names: str, place: int = 0) -> RowScaleFn:
     return partial(_uniform, names, place)
 
 
-def _uniform(names: tuple[str, ...], place: int, base: Base, rows: int) -> tuple[float, ...]:
-    return (math.prod(base.multipliers[name][place] for name in names),) * rows
+def _uniform(names: tuple[str, ...], place: int, hparams: HParams, rows: int) -> tuple[float, ...]:
+    return (math.prod(hparams.multipliers[name][place] for name in names),) * rows
 
 
-def state_space_inputs(base: Base, _rows: int) -> tuple[float, ...]:
+def state_space_inputs(hparams: HParams, _rows: int) -> tuple[float, ...]:
     """Return the multipliers of gates, values, B, C and steps, which are one weight, one below the other."""
-    keys = base.ssm.groups * base.ssm.state
-    sizes = (base.ssm.inner, base.ssm.inner, keys, keys, base.ssm.heads)
-    (common,), each = base.multipliers["ssm_in_multiplier"], base.multipliers["ssm_multipliers"]
+    keys = hparams.ssm.groups * hparams.ssm.state
+    sizes = (hparams.ssm.inner, hparams.ssm.inner, keys, keys, hparams.ssm.heads)
+    (common,), each = hparams.multipliers["ssm_in_multiplier"], hparams.multipliers["ssm_multipliers"]
     return tuple(common * by for by, size in zip(each, sizes, strict=True) for _ in range(size))

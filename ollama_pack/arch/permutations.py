@@ -7,18 +7,18 @@ Each takes the base, and the number of rows that the module has.
 import itertools
 from functools import lru_cache
 
-from ollama_pack.arch.hparams import Base
+from ollama_pack.arch.hparams import HParams
 from ollama_pack.arch.spec import Permutation
 
 
-def rope_q(base: Base, _rows: int) -> Permutation:
+def rope_q(hparams: HParams, _rows: int) -> Permutation:
     """Return the order of query rows for architectures with interleaved rotary pairs."""
-    return rope_permutation(base.heads, base.head_dim)
+    return rope_permutation(hparams.heads, hparams.head_dim)
 
 
-def rope_k(base: Base, _rows: int) -> Permutation:
+def rope_k(hparams: HParams, _rows: int) -> Permutation:
     """Return the order of key rows; there are as many heads as key-value heads."""
-    return rope_permutation(base.kv_heads, base.head_dim)
+    return rope_permutation(hparams.kv_heads, hparams.head_dim)
 
 
 @lru_cache(maxsize=8)
@@ -58,56 +58,56 @@ def compose(first: Permutation, then: Permutation) -> Permutation:
     return tuple(first[row] for row in then) if len(first) == len(then) else ()
 
 
-def _grouped_qkv_rows(base: Base) -> tuple[Permutation, ...]:
+def _grouped_qkv_rows(hparams: HParams) -> tuple[Permutation, ...]:
     """Return queries, keys and values of a weight that has those of each key-value head together."""
-    served = base.heads // max(base.kv_heads, 1)
-    return split_groups(base.kv_heads, (served * base.head_dim, base.head_dim, base.head_dim))
+    served = hparams.heads // max(hparams.kv_heads, 1)
+    return split_groups(hparams.kv_heads, (served * hparams.head_dim, hparams.head_dim, hparams.head_dim))
 
 
-def grouped_qkv(base: Base, _rows: int) -> Permutation:
+def grouped_qkv(hparams: HParams, _rows: int) -> Permutation:
     """Return the order of a weight that has q, k and v of each group of heads together.
 
     Hugging Face keeps, for each key-value head, the query heads it serves, then its key and its value;
     llama.cpp wants all q, all k, all v. (GPT-NeoX, Bloom, Falcon.)
     """
-    return tuple(itertools.chain(*_grouped_qkv_rows(base)))
+    return tuple(itertools.chain(*_grouped_qkv_rows(hparams)))
 
 
-def grouped_q(base: Base, _rows: int) -> Permutation:
+def grouped_q(hparams: HParams, _rows: int) -> Permutation:
     """Return the queries of a weight in groups, the halves of each head side by side (InternLM2)."""
-    return compose(_grouped_qkv_rows(base)[0], rope_permutation(base.heads, base.head_dim))
+    return compose(_grouped_qkv_rows(hparams)[0], rope_permutation(hparams.heads, hparams.head_dim))
 
 
-def grouped_k(base: Base, _rows: int) -> Permutation:
+def grouped_k(hparams: HParams, _rows: int) -> Permutation:
     """Return the keys of a weight in groups, the halves of each head side by side."""
-    return compose(_grouped_qkv_rows(base)[1], rope_permutation(base.kv_heads, base.head_dim))
+    return compose(_grouped_qkv_rows(hparams)[1], rope_permutation(hparams.kv_heads, hparams.head_dim))
 
 
-def grouped_v(base: Base, _rows: int) -> Permutation:
+def grouped_v(hparams: HParams, _rows: int) -> Permutation:
     """Return the values of a weight in groups."""
-    return _grouped_qkv_rows(base)[2]
+    return _grouped_qkv_rows(hparams)[2]
 
 
-def _packed_qkv_rows(base: Base) -> tuple[Permutation, ...]:
+def _packed_qkv_rows(hparams: HParams) -> tuple[Permutation, ...]:
     """Return queries, keys and values of a weight that has them one below the other."""
     return split_groups(
-        1, tuple(heads * base.head_dim for heads in (base.heads, base.kv_heads, base.kv_heads))
+        1, tuple(heads * hparams.head_dim for heads in (hparams.heads, hparams.kv_heads, hparams.kv_heads))
     )
 
 
-def packed_q(base: Base, _rows: int) -> Permutation:
+def packed_q(hparams: HParams, _rows: int) -> Permutation:
     """Return the queries at the top of a weight, the halves of each head side by side (Baichuan)."""
-    return compose(_packed_qkv_rows(base)[0], rope_permutation(base.heads, base.head_dim))
+    return compose(_packed_qkv_rows(hparams)[0], rope_permutation(hparams.heads, hparams.head_dim))
 
 
-def packed_k(base: Base, _rows: int) -> Permutation:
+def packed_k(hparams: HParams, _rows: int) -> Permutation:
     """Return the keys in the middle of a weight, the halves of each head side by side."""
-    return compose(_packed_qkv_rows(base)[1], rope_permutation(base.kv_heads, base.head_dim))
+    return compose(_packed_qkv_rows(hparams)[1], rope_permutation(hparams.kv_heads, hparams.head_dim))
 
 
-def packed_v(base: Base, _rows: int) -> Permutation:
+def packed_v(hparams: HParams, _rows: int) -> Permutation:
     """Return the values at the bottom of a weight."""
-    return _packed_qkv_rows(base)[2]
+    return _packed_qkv_rows(hparams)[2]
 
 
 @lru_cache(maxsize=16)
@@ -128,13 +128,13 @@ def interleave_groups(groups: int, heads: int, size: int) -> Permutation:
     )
 
 
-def by_key_head(base: Base, _rows: int) -> Permutation:
+def by_key_head(hparams: HParams, _rows: int) -> Permutation:
     """Return the order of query heads, or of the columns behind them, that brings a key head's together.
 
     Hugging Face's PLaMo gives query head h the key head h modulo their number; llama.cpp gives each key head
     the next few queries.
     """
-    return interleave_groups(base.heads // max(base.kv_heads, 1), base.heads, base.head_dim)
+    return interleave_groups(hparams.heads // max(hparams.kv_heads, 1), hparams.heads, hparams.head_dim)
 
 
 GROUPED = (grouped_q, grouped_k, grouped_v)
@@ -142,21 +142,21 @@ PACKED = (packed_q, packed_k, packed_v)
 """Queries, keys and values of a weight that has them in groups, or one below the other."""
 
 
-def first_half(_base: Base, rows: int) -> Permutation:
+def first_half(_hparams: HParams, rows: int) -> Permutation:
     """Return the rows of the first of two weights, one below the other."""
     return tuple(range(rows // 2))
 
 
-def second_half(_base: Base, rows: int) -> Permutation:
+def second_half(_hparams: HParams, rows: int) -> Permutation:
     """Return the rows of the second of two weights, one below the other."""
     return tuple(range(rows // 2, rows // 2 * 2))
 
 
-def even_rows(_base: Base, rows: int) -> Permutation:
+def even_rows(_hparams: HParams, rows: int) -> Permutation:
     """Return the rows of the first of two weights whose rows take turns."""
     return tuple(range(0, rows, 2))
 
 
-def odd_rows(_base: Base, rows: int) -> Permutation:
+def odd_rows(_hparams: HParams, rows: int) -> Permutation:
     """Return the rows of the second of two weights whose rows take turns."""
     return tuple(range(1, rows, 2))

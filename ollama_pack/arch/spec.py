@@ -5,19 +5,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from ollama_pack.arch.hparams import Base
+from ollama_pack.arch.hparams import HParams
 
 Permutation = tuple[int, ...]
 """Row i of the GGUF weight is row ``order[i]`` of the Hugging Face weight, or the same of columns."""
 
-PermutationFn = Callable[[Base, int], Permutation]
+PermutationFn = Callable[[HParams, int], Permutation]
 """A base, and how many rows (or columns) a module has → those that a tensor takes, in its order.
 
 It is a permutation, or the tensors of the module share its rows out: each row goes into one of them. Where
 the number is not what the base's sizes make, no order is one, and whoever asks must look.
 """
 
-RowScaleFn = Callable[[Base, int], tuple[float, ...]]
+RowScaleFn = Callable[[HParams, int], tuple[float, ...]]
 """A base, and how many rows a module has → what each of them is multiplied with."""
 
 LAYER_INDEX, EXPERT_INDEX = "{i}", "{e}"
@@ -164,26 +164,26 @@ def find_targets(arch: Arch, module: str, *, mixture: bool = True) -> tuple[Targ
     )
 
 
-def dimension(name: str, base: Base) -> int:
+def dimension(name: str, hparams: HParams) -> int:
     """Return a named size of a base, 0 where it is unknown.
 
     Raises:
         KeyError: the row names a size that does not exist.
     """
-    keys = base.ssm.groups * base.ssm.state
+    keys = hparams.ssm.groups * hparams.ssm.state
     return {
-        "hidden": base.hidden,
-        "heads": base.heads * base.head_dim,
-        "kv_heads": base.kv_heads * base.head_dim,
-        "qkv": (base.heads + 2 * base.kv_heads) * base.head_dim,
-        "feed_forward": base.feed_forward,
-        "expert_feed_forward": base.expert_feed_forward,
-        "experts": base.experts,
-        "vocab": base.vocab,
-        "gated_heads": 2 * base.heads * base.head_dim,
-        "ssm_heads": base.ssm.heads,
-        "ssm_inner": base.ssm.inner,
-        "ssm_qkv": 2 * keys + base.ssm.inner if keys else 0,
-        "ssm_in": 2 * base.ssm.inner + 2 * keys + base.ssm.heads if keys else 0,
+        "hidden": hparams.hidden,
+        "heads": hparams.heads * hparams.head_dim,
+        "kv_heads": hparams.kv_heads * hparams.head_dim,
+        "qkv": (hparams.heads + 2 * hparams.kv_heads) * hparams.head_dim,
+        "feed_forward": hparams.feed_forward,
+        "expert_feed_forward": hparams.expert_feed_forward,
+        "experts": hparams.experts,
+        "vocab": hparams.vocab,
+        "gated_heads": 2 * hparams.heads * hparams.head_dim,
+        "ssm_heads": hparams.ssm.heads,
+        "ssm_inner": hparams.ssm.inner,
+        "ssm_qkv": 2 * keys + hparams.ssm.inner if keys else 0,
+        "ssm_in": 2 * hparams.ssm.inner + 2 * keys + hparams.ssm.heads if keys else 0,
         "unknown": 0,
     }[name]

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from ollama_pack.arch.hparams import Base
+from ollama_pack.arch.hparams import HParams
+from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.ollama.names import parse_name
 
@@ -143,7 +144,7 @@ def similar_ids(source_id: str, n: int = 3) -> tuple[str, ...]:
     return tuple(shown for _, shown in similar[:n])
 
 
-def base_from_entry(entry: CatalogEntry) -> Base:
+def base_from_entry(entry: CatalogEntry) -> BaseModel:
     """Return the base that a row of the catalog describes.
 
     Raises:
@@ -158,15 +159,17 @@ def base_from_entry(entry: CatalogEntry) -> Base:
             where=f"{TABLE.name}, row {entry.source_id}",
             hint=f"{WAY_OUT}  takes them from the model's GGUF file.",
         )
-    return Base(
-        arch=entry.arch,
-        blocks=blocks,
-        heads=heads,
-        kv_heads=kv_heads,
-        head_dim=head_dim,
-        hidden=hidden,
-        feed_forward=entry.feed_forward or 0,
-        vocab=entry.vocab or 0,
+    return BaseModel(
+        hparams=HParams(
+            arch=entry.arch,
+            blocks=blocks,
+            heads=heads,
+            kv_heads=kv_heads,
+            head_dim=head_dim,
+            hidden=hidden,
+            feed_forward=entry.feed_forward or 0,
+            vocab=entry.vocab or 0,
+        ),
         origin="catalog",
         tag=entry.tag,
         source_id=entry.source_id,
@@ -175,7 +178,7 @@ def base_from_entry(entry: CatalogEntry) -> Base:
     )
 
 
-def read_base_by_name(text: str) -> Base:
+def read_base_by_name(text: str) -> BaseModel:
     """Return the base a Hugging Face id, the path of a local copy, or an Ollama tag means.
 
     A base found by its tag keeps that tag, so that nothing else has to be pulled.

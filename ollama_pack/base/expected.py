@@ -1,30 +1,29 @@
-"""The nouns of the base proof: what an adapter was trained with, what a base has, and where they disagree."""
+"""What is known of the base that an adapter was trained on, without having that base."""
 
 from dataclasses import dataclass
 
-from ollama_pack.arch.hparams import Base
+from ollama_pack.arch.hparams import HParams
 from ollama_pack.gguf.model_info import Vocabulary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedBase:
-    """What is known of the base that an adapter was trained on, without having it.
+    """What an adapter expects of its base. A found base is compared with it before anything is registered.
 
     Attributes:
-        base_id: ``base_model_name_or_path``; empty where the adapter does not say.
-        numbers: of that base, from the catalog or its config.json; None where they are not known.
-        rope_base: the base of its rotary embeddings, 0 where unknown.
-        context: how many tokens it was made for, 0 where unknown.
-        vocabulary: of the tokenizer that was saved with the adapter; None where none was.
-        blocks: of the base, as far as the adapter tells: one more than the last it changes, where it changes
-            all below; 0 where it tells nothing.
+        base_id: the ``base_model_name_or_path`` of the adapter, or empty if it has none.
+        hparams: the sizes of that base, from its config.json or the catalog, or None if they are unknown.
+        rope_base: the base frequency of its rotary embeddings, or 0 if it is unknown.
+        context: the number of tokens it was made for, or 0 if it is unknown.
+        vocabulary: the tokenizer that was saved with the adapter, or None if there was none.
+        blocks: the number of layers the adapter covers if it covers a gap-free range from 0, else 0.
         strict: whether warnings are errors.
-        accepted: codes of disagreements that the user takes.
+        accepted: the codes of mismatches that the user accepts.
         notes: what could not be compared, and why.
     """
 
     base_id: str = ""
-    numbers: Base | None = None
+    hparams: HParams | None = None
     rope_base: float = 0.0
     context: int = 0
     vocabulary: Vocabulary | None = None

@@ -1,4 +1,4 @@
-"""READ  whatever names a base → Base.
+"""READ  whatever names a base → BaseModel.
 
 A base is named by ``--base``, else by FROM in Modelfile.txt, else by ``base_model_name_or_path``.
 A text that is a file is read as GGUF, a directory with a config.json by that; every other text is
@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ollama_pack.arch.hparams import Base
 from ollama_pack.base import hf_cache, hf_config
 from ollama_pack.base.catalog import base_from_entry, find_entry, find_tag, read_base_by_name, similar_ids
 from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.base.hf_cache import is_hub_id
+from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.ollama.names import parse_name
 
@@ -37,16 +37,16 @@ class BaseReferences:
     adapter_base: str = ""
 
 
-Source = Callable[[str], Base | None]
+Source = Callable[[str], BaseModel | None]
 """Called with a name; returns the base it means there, None where it is not known."""
 
 
-def no_source(_name: str) -> Base | None:
+def no_source(_name: str) -> BaseModel | None:
     """Know no base."""
     return None
 
 
-def find_base(clues: BaseReferences, installed: Source = no_source, online: Source = no_source) -> Base:
+def find_base(clues: BaseReferences, installed: Source = no_source, online: Source = no_source) -> BaseModel:
     """Return the base, from the strongest clue there is.
 
     A name that no catalog knows is looked up among the models that are installed, those of Hugging Face
@@ -64,7 +64,7 @@ def find_base(clues: BaseReferences, installed: Source = no_source, online: Sour
         DestinationError: what is online does not answer.
     """
 
-    def named(name: str) -> Base:
+    def named(name: str) -> BaseModel:
         return _by_name(name, clues.adapter_base, (installed, online))
 
     if clues.option:
@@ -88,7 +88,9 @@ def find_base(clues: BaseReferences, installed: Source = no_source, online: Sour
     )
 
 
-def _by_name_or_cache(name: str, by_name: Callable[[str], Base], online: Source = no_source) -> Base:
+def _by_name_or_cache(
+    name: str, by_name: Callable[[str], BaseModel], online: Source = no_source
+) -> BaseModel:
     """Return a base by its name, else from a copy of the model on this machine, else online.
 
     Raises:
@@ -113,7 +115,7 @@ def _by_name_or_cache(name: str, by_name: Callable[[str], Base], online: Source 
     return _with_tag(known, name) if find_entry(name) is not None else known
 
 
-def _with_tag(base: Base, adapter_base: str) -> Base:
+def _with_tag(base: BaseModel, adapter_base: str) -> BaseModel:
     """Return a base with the Ollama model that the catalog knows for the id the adapter names."""
     entry = find_entry(adapter_base) if adapter_base else None
     return base if entry is None else replace(base, tag=entry.tag, source_id=entry.source_id)
@@ -140,7 +142,7 @@ def is_path(text: str, path: Path) -> bool:
         return False
 
 
-def _by_name(name: str, adapter_base: str, sources: tuple[Source, ...]) -> Base:
+def _by_name(name: str, adapter_base: str, sources: tuple[Source, ...]) -> BaseModel:
     if find_tag(name) is None and find_entry(name) is None:
         for source in sources:
             if (there := source(name)) is not None:

@@ -1,11 +1,12 @@
-"""READ  a GGUF model file → Base. Only its header is read."""
+"""READ  a GGUF model file → BaseModel. Only its header is read."""
 
 import math
 from dataclasses import replace
 from pathlib import Path
 
-from ollama_pack.arch.hparams import Base, StateSpace
+from ollama_pack.arch.hparams import HParams, StateSpace
 from ollama_pack.arch.table import get_arch
+from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf.constants import FILE_TYPES
 from ollama_pack.gguf.reader import GgufFile, LongArray
@@ -13,7 +14,7 @@ from ollama_pack.gguf.split import read_model
 from ollama_pack.ollama.compat import NOT_RUN, translate_header
 
 
-def read_base_gguf(path: Path, *, tag: str = "") -> Base:
+def read_base_gguf(path: Path, *, tag: str = "") -> BaseModel:
     """Return what a conversion needs to know of a base, from its GGUF file.
 
     Args:
@@ -34,7 +35,7 @@ def read_base_gguf(path: Path, *, tag: str = "") -> Base:
     return replace(base_of_header(header), origin=f"header of {path.name}", tag=tag, gguf=path)
 
 
-def base_of_header(header: GgufFile) -> Base:
+def base_of_header(header: GgufFile) -> BaseModel:
     """Return the base that a header describes; what a daemon shows of a model serves as one.
 
     A base in a form of Ollama's own is described as llama.cpp sees it, after Ollama has translated it.
@@ -54,28 +55,30 @@ def base_of_header(header: GgufFile) -> Base:
     blocks, hidden = header.integer(f"{arch}.block_count"), header.integer(f"{arch}.embedding_length")
     heads, heads_each = _head_counts(header, f"{arch}.attention.head_count")
     kv_heads, kv_each = _head_counts(header, f"{arch}.attention.head_count_kv", (heads, heads_each))
-    return Base(
-        arch=arch,
-        blocks=blocks,
-        heads=heads,
-        kv_heads=kv_heads,
-        head_dim=header.integer(f"{arch}.attention.key_length", hidden // max(heads, 1)),
-        hidden=hidden,
-        feed_forward=_feed_forward(header, f"{arch}.feed_forward_length"),
-        experts=header.integer(f"{arch}.expert_count", 0),
-        expert_feed_forward=_feed_forward(header, f"{arch}.expert_feed_forward_length"),
-        vocab=_vocabulary(header),
-        tied="output.weight" not in header.shapes,
+    return BaseModel(
+        hparams=HParams(
+            arch=arch,
+            blocks=blocks,
+            heads=heads,
+            kv_heads=kv_heads,
+            head_dim=header.integer(f"{arch}.attention.key_length", hidden // max(heads, 1)),
+            hidden=hidden,
+            feed_forward=_feed_forward(header, f"{arch}.feed_forward_length"),
+            experts=header.integer(f"{arch}.expert_count", 0),
+            expert_feed_forward=_feed_forward(header, f"{arch}.expert_feed_forward_length"),
+            vocab=_vocabulary(header),
+            tied="output.weight" not in header.shapes,
+            ssm=StateSpace(
+                groups=header.integer(f"{arch}.ssm.group_count", 0),
+                heads=header.integer(f"{arch}.ssm.time_step_rank", 0),
+                state=header.integer(f"{arch}.ssm.state_size", 0),
+                inner=header.integer(f"{arch}.ssm.inner_size", 0),
+            ),
+            heads_per_layer=_heads_of_each_layer((heads, heads_each), (kv_heads, kv_each)),
+        ),
         source_id=_source_id(header),
         tensors=header.shapes,
         details=_details(header, own),
-        ssm=StateSpace(
-            groups=header.integer(f"{arch}.ssm.group_count", 0),
-            heads=header.integer(f"{arch}.ssm.time_step_rank", 0),
-            state=header.integer(f"{arch}.ssm.state_size", 0),
-            inner=header.integer(f"{arch}.ssm.inner_size", 0),
-        ),
-        heads_per_layer=_heads_of_each_layer((heads, heads_each), (kv_heads, kv_each)),
     )
 
 

@@ -1,4 +1,4 @@
-"""READ  config.json of a model from Hugging Face → Base. No weight is read.
+"""READ  config.json of a model from Hugging Face → BaseModel. No weight is read.
 
 How the weights are stored does not matter here: a LoRA of a base in 4 bits (bitsandbytes, GPTQ, AWQ) is a
 LoRA of the base all the same.
@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ollama_pack.arch.hparams import Base, StateSpace
+from ollama_pack.arch.hparams import HParams, StateSpace
 from ollama_pack.arch.multipliers import MULTIPLIERS
 from ollama_pack.arch.spec import Arch
 from ollama_pack.arch.table import arch_of_hf_class, require_arch
+from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.files import read_json_object
 
@@ -63,7 +64,7 @@ class HfConfig:
     where: str
     origin: str
 
-    def base(self) -> Base:
+    def base(self) -> BaseModel:
         """Return what it says of a base.
 
         Raises:
@@ -78,24 +79,26 @@ class HfConfig:
         absent |= {} if arch.has_heads else {"heads": 0}
         numbers = {key: _whole_number(text, names, where, absent.get(key)) for key, names in _NAMES.items()}
         kv_heads = _kv_heads(text, arch.name, where, numbers["heads"])
-        return Base(
-            arch=arch.name,
-            blocks=numbers["blocks"],
-            heads=numbers["heads"],
-            hidden=numbers["hidden"],
-            kv_heads=kv_heads,
-            head_dim=_head_dim(text, where, numbers),
-            feed_forward=_whole_number(text, _FEED_FORWARD, where, 0),
-            experts=_whole_number(text, _EXPERT_COUNT_KEYS, where, 0),
-            expert_feed_forward=_whole_number(
-                text, ("moe_intermediate_size", "moe_ffn_hidden_size", "intermediate_size"), where, 0
+        return BaseModel(
+            hparams=HParams(
+                arch=arch.name,
+                blocks=numbers["blocks"],
+                heads=numbers["heads"],
+                hidden=numbers["hidden"],
+                kv_heads=kv_heads,
+                head_dim=_head_dim(text, where, numbers),
+                feed_forward=_whole_number(text, _FEED_FORWARD, where, 0),
+                experts=_whole_number(text, _EXPERT_COUNT_KEYS, where, 0),
+                expert_feed_forward=_whole_number(
+                    text, ("moe_intermediate_size", "moe_ffn_hidden_size", "intermediate_size"), where, 0
+                ),
+                vocab=_whole_number(text, ("vocab_size",), where, 0),
+                tied=_tied(text, arch.tied, where),
+                heads_per_layer=_heads_per_layer(text, numbers["heads"], kv_heads),
+                ssm=_state_space(text, () if arch.has_heads else ("intermediate_size",)),
+                multipliers=_multipliers(text, where) if any(weight.scale for weight in arch.weights) else {},
             ),
-            vocab=_whole_number(text, ("vocab_size",), where, 0),
-            tied=_tied(text, arch.tied, where),
             origin=self.origin,
-            heads_per_layer=_heads_per_layer(text, numbers["heads"], kv_heads),
-            ssm=_state_space(text, () if arch.has_heads else ("intermediate_size",)),
-            multipliers=_multipliers(text, where) if any(weight.scale for weight in arch.weights) else {},
         )
 
     def positions(self) -> tuple[float, int]:

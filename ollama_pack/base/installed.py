@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ollama_pack.arch.hparams import Base
 from ollama_pack.base.gguf_header import base_of_header
+from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.gguf.model_info import ModelInfo
 from ollama_pack.gguf.reader import GgufFile
@@ -51,7 +51,7 @@ def look_up(places: OllamaLocations, name: ModelName) -> Installed:
         return Installed(seen, entry.digest, blob, models.place, models.has_adapter(entry.name))
 
 
-def base_of_installed(places: OllamaLocations, text: str) -> Base | None:
+def base_of_installed(places: OllamaLocations, text: str) -> BaseModel | None:
     """Return the base that an installed model is, to build FROM its name; None where none is installed.
 
     Raises:

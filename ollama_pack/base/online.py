@@ -1,4 +1,4 @@
-"""READ  a base that is not on this machine → Base, from the web: little of it, and only with ``--online``.
+"""Reads a base that is not on this machine, from the web: a small part of it, and only with ``--online``.
 
 A model of Hugging Face has a config.json (``HF_ENDPOINT`` and ``HF_TOKEN`` mean what they mean to
 ``huggingface_hub``). A model of an Ollama registry has a manifest, and one of its layers is a GGUF file: of
@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ollama_pack.arch.hparams import Base
 from ollama_pack.base.gguf_header import base_of_header
 from ollama_pack.base.hf_cache import is_hub_id
 from ollama_pack.base.hf_config import HfConfig
+from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import InputError
 from ollama_pack.fetch import is_loopback, read_document, read_range
 from ollama_pack.gguf.constants import MAGIC
@@ -33,7 +33,7 @@ FIRST_READ, LARGEST_HEADER = 1 << 20, 64 << 20
 LARGEST_MODEL = 1 << 42
 
 
-def find_online(text: str, environment: Mapping[str, str]) -> Base | None:
+def find_online(text: str, environment: Mapping[str, str]) -> BaseModel | None:
     """Return the base of a Hugging Face id, else of an Ollama model; None where neither is known.
 
     Raises:
@@ -61,7 +61,7 @@ def hub_config(source_id: str, environment: Mapping[str, str]) -> HfConfig | Non
     return HfConfig(values, url, f"config.json of {source_id} at {hub}") if values is not None else None
 
 
-def registry_base(text: str) -> Base | None:
+def registry_base(text: str) -> BaseModel | None:
     """Return the base that a model of an Ollama registry is, None where there is no such model.
 
     Raises:

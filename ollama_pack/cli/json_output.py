@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from ollama_pack.arch.hparams import Base
+from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import DeliveryPlan, Receipt
 from ollama_pack.lora.adapter import Adapter, dtypes_of, trained_tensors
 from ollama_pack.lora.plan import LoraFile
@@ -34,19 +34,19 @@ def adapter_facts(adapter: Adapter) -> dict[str, Any]:
     }
 
 
-def base_facts(base: Base) -> dict[str, Any]:
+def base_facts(base: BaseModel) -> dict[str, Any]:
     """Return what a base is."""
     return {
         "tag": base.tag,
         "gguf": base.gguf.as_posix() if base.gguf else "",
         "source_id": base.source_id,
-        "architecture": base.arch,
-        "blocks": base.blocks,
-        "heads": base.heads,
-        "kv_heads": base.kv_heads,
-        "head_dim": base.head_dim,
-        "hidden": base.hidden,
-        "vocabulary": base.vocab,
+        "architecture": base.hparams.arch,
+        "blocks": base.hparams.blocks,
+        "heads": base.hparams.heads,
+        "kv_heads": base.hparams.kv_heads,
+        "head_dim": base.hparams.head_dim,
+        "hidden": base.hparams.hidden,
+        "vocabulary": base.hparams.vocab,
         "origin": base.origin,
         "notes": list(base.notes),
     }

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from ollama_pack.arch.hparams import Base
+from ollama_pack.base.model import BaseModel
 from ollama_pack.cli.progress import Bars
 from ollama_pack.deliver.package import Receipt
 from ollama_pack.errors import PackError, printable
@@ -92,7 +92,7 @@ def lines_of(value: object) -> Lines:
     match value:
         case Adapter():
             lines = _adapter_lines(value)
-        case Base():
+        case BaseModel():
             lines = _base(value)
         case LoraFile():
             lines = Lines(f"{value.path}  {megabytes(value.size)} {value.outtype}", verbose=(value.digest,))
@@ -143,11 +143,11 @@ def _trainer(adapter: Adapter) -> str:
     return f", with PEFT {version}" if isinstance(version, str) and version else ""
 
 
-def _base(base: Base) -> Lines:
+def _base(base: BaseModel) -> Lines:
     named = base.tag or (base.gguf.name if base.gguf else "") or base.source_id
-    heads = f"{base.heads} heads ({base.kv_heads} KV) of {base.head_dim}"
+    heads = f"{base.hparams.heads} heads ({base.hparams.kv_heads} KV) of {base.hparams.head_dim}"
     return Lines(
-        f"{named}  {base.arch}, {base.blocks} blocks, {heads}",
+        f"{named}  {base.hparams.arch}, {base.hparams.blocks} blocks, {heads}",
         always=tuple(f"note: {text}" for text in base.notes),
         verbose=(f"numbers from: {base.origin}",),
     )

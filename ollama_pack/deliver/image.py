@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ollama_pack.arch.hparams import Base
+from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Package
 from ollama_pack.errors import UnsupportedError
 from ollama_pack.ollama.go_json import encode_go_json
@@ -41,7 +41,7 @@ _ARCH_DEFAULTS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
 """Architecture → renderer, parser and stop words Ollama sets of itself where nobody else did."""
 
 
-def image_of_gguf(base: Base, digest: str, size: int) -> BaseImage:
+def image_of_gguf(base: BaseModel, digest: str, size: int) -> BaseImage:
     """Return the base image of a GGUF file: one layer, and the configuration Ollama gives it.
 
     ``model_type`` (a parameter count, ``134.52M``) and ``file_type`` (``Q4_1``) are taken from
@@ -49,8 +49,8 @@ def image_of_gguf(base: Base, digest: str, size: int) -> BaseImage:
     """
     config = {
         "model_format": "gguf",
-        "model_family": base.arch,
-        "model_families": [base.arch],
+        "model_family": base.hparams.arch,
+        "model_families": [base.hparams.arch],
         "model_type": base.details.get("model_type", ""),
         "file_type": base.details.get("file_type", ""),
     }
@@ -153,7 +153,7 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
 
 def _config(package: Package, base: BaseImage, renderer: str, parser: str) -> dict[str, Any]:
     inherited, known = base.config, package.base.details
-    family = inherited.get("model_family") or package.base.arch
+    family = inherited.get("model_family") or package.base.hparams.arch
     optional = {
         "renderer": renderer,
         "parser": parser,

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ollama_pack.arch.hparams import Base
 from ollama_pack.base.expected import ExpectedBase
+from ollama_pack.base.model import BaseModel
 from ollama_pack.lora.plan import LoraFile
 from ollama_pack.modelfile.parser import parameters
 from ollama_pack.modelfile.syntax import Modelfile, print_modelfile
@@ -67,7 +67,7 @@ class Package:
 
     name: ModelName
     adapter: LoraFile
-    base: Base
+    base: BaseModel
     template: str = ""
     system: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -112,7 +112,7 @@ def replaced_note(before: str, after: str) -> list[str]:
 
 
 def make_package(
-    name: ModelName, said: Modelfile, lora: LoraFile, base: Base, trained: ExpectedBase | None = None
+    name: ModelName, said: Modelfile, lora: LoraFile, base: BaseModel, trained: ExpectedBase | None = None
 ) -> Package:
     """Return the model a Modelfile describes, ready to be put somewhere.
 

@@ -7,7 +7,7 @@ layouts that Ollama has had are read and written; `ollama_pack.ollama.store_layo
 from dataclasses import replace
 from pathlib import Path
 
-from ollama_pack.arch.hparams import Base
+from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.base_check import check_base_file
 from ollama_pack.deliver.image import base_has_adapter_note, build_image, image_of_gguf
 from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt, replaced_note
@@ -93,7 +93,7 @@ def plan_store(package: Package, store: Path) -> DeliveryPlan:
     )
 
 
-def has_base(store: Path, base: Base) -> bool:
+def has_base(store: Path, base: BaseModel) -> bool:
     """Return whether `write_to_store` would find the base: a GGUF file, or a tag that is in the store."""
     if base.gguf is not None:
         return True

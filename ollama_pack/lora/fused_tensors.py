@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from ollama_pack.arch.hparams import Base
 from ollama_pack.arch.spec import Arch, Kind
+from ollama_pack.base.model import BaseModel
 from ollama_pack.gguf.tensors import MATRIX_NDIM, Tensor
 from ollama_pack.lora.adapter import LoraPair
 from ollama_pack.lora.algebra import embed_rows, transpose
@@ -52,11 +52,11 @@ class TensorSlot:
         return transpose(self.pair.a) if self.kind is Kind.EMBEDDING else self.pair.a
 
 
-def as_table_names(base: Base, arch: Arch) -> Base:
+def as_table_names(base: BaseModel, arch: Arch) -> BaseModel:
     """Return a base with its tensors as the row of its architecture names them; itself where it does."""
     if base.tensors is None:
         return base
-    named = {weight.tensor_name(base.experts > 0).rpartition(".")[2] for weight in arch.weights}
+    named = {weight.tensor_name(base.hparams.experts > 0).rpartition(".")[2] for weight in arch.weights}
     found = dict(base.tensors)
     for joined, parts in FUSED_TENSORS.items():
         if (joined in named) == any(part in named for part in parts):
@@ -73,7 +73,7 @@ def as_table_names(base: Base, arch: Arch) -> Base:
     return base if found.keys() == base.tensors.keys() else replace(base, tensors=found)
 
 
-def to_base_layout(places: Sequence[TensorSlot], base: Base, seen: Base) -> Iterator[TensorSlot]:
+def to_base_layout(places: Sequence[TensorSlot], base: BaseModel, seen: BaseModel) -> Iterator[TensorSlot]:
     """Yield places with the tensors that a base has.
 
     Args:
@@ -101,10 +101,10 @@ def _parts_of(block: str, joined: str) -> list[str]:
     return [f"{block}.{part}{WEIGHT}" for part in FUSED_TENSORS[joined]]
 
 
-def _unfuse_shapes(name: str, parts: Sequence[str], base: Base) -> Mapping[str, tuple[int, ...]]:
+def _unfuse_shapes(name: str, parts: Sequence[str], base: BaseModel) -> Mapping[str, tuple[int, ...]]:
     """Return the shapes of the parts of a tensor; none where the heads do not fit it."""
     *front, rows, columns = (base.tensors or {})[name]
-    own = base.at_layer(int(name.split(".")[1]))
+    own = base.hparams.at_layer(int(name.split(".")[1]))
     sizes = [rows // len(parts)] * len(parts)
     if "attn" in name:
         sizes = [heads * own.head_dim for heads in (own.heads, own.kv_heads, own.kv_heads)]
@@ -113,7 +113,7 @@ def _unfuse_shapes(name: str, parts: Sequence[str], base: Base) -> Mapping[str, 
     return {part: (*front, size, columns) for part, size in zip(parts, sizes, strict=True)}
 
 
-def _fuse_shapes(name: str, parts: Sequence[str], base: Base) -> Mapping[str, tuple[int, ...]]:
+def _fuse_shapes(name: str, parts: Sequence[str], base: BaseModel) -> Mapping[str, tuple[int, ...]]:
     """Return the shape of a tensor whose parts the base has one by one."""
     shapes = [(base.tensors or {}).get(part) for part in parts]
     known = [shape for shape in shapes if shape is not None]
@@ -129,7 +129,7 @@ def _joined_name(tensor: str, there: Mapping[str, tuple[int, ...]]) -> str:
     return "" if tensor in there else next((name for name in names if name in there), "")
 
 
-def _join(name: str, places: Sequence[TensorSlot], seen: Base) -> TensorSlot:
+def _join(name: str, places: Sequence[TensorSlot], seen: BaseModel) -> TensorSlot:
     """Return one place for several parts of a tensor."""
     block, _, kind = name.removesuffix(WEIGHT).rpartition(".")
     parts = _parts_of(block, kind)

@@ -4,9 +4,9 @@ import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from ollama_pack.arch.hparams import Base
 from ollama_pack.arch.table import require_arch
 from ollama_pack.base.hf_cache import is_hub_id
+from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import InputError
 from ollama_pack.gguf.constants import INVOCATION_TOKENS
 from ollama_pack.lora.adapter import Adapter
@@ -22,7 +22,7 @@ ALPHA_IF_UNUSED = 1.0
 """What is written where every alpha is 0, or is in float32: llama.cpp takes 0 for a scale of 1."""
 
 
-def plan_lora(adapter: Adapter, base: Base) -> LoraPlan:
+def plan_lora(adapter: Adapter, base: BaseModel) -> LoraPlan:
     """Return what a GGUF LoRA file for this base must hold.
 
     A file has one alpha, and llama.cpp multiplies B·A with alpha / rank of the tensor. The alpha
@@ -32,7 +32,7 @@ def plan_lora(adapter: Adapter, base: Base) -> LoraPlan:
         UnsupportedError: the architecture has no row, or a pair has no place in the file.
         InputError: shapes or block numbers disagree with the base.
     """
-    arch = require_arch(base.arch)
+    arch = require_arch(base.hparams.arch)
     places = map_pairs_to_tensors(adapter, base, arch)
     alpha = _common_alpha([place.pair.alpha for place in places])
     tensors = tuple(tensor for place in places for tensor in _lora_tensors(place, alpha))
@@ -63,13 +63,13 @@ def _factor(wanted: float, written: float) -> float:
     return 1.0 if abs(factor - 1.0) <= FLOAT32_EPSILON else factor
 
 
-def _metadata(adapter: Adapter, base: Base) -> dict[str, str | int | tuple[int, ...]]:
+def _metadata(adapter: Adapter, base: BaseModel) -> dict[str, str | int | tuple[int, ...]]:
     """Return what a file says beside its tensors: where it comes from, and when an aLoRA acts."""
     invocation = {INVOCATION_TOKENS: adapter.invocation} if adapter.invocation else {}
     return {**_lineage(adapter, base), **invocation}
 
 
-def _lineage(adapter: Adapter, base: Base) -> dict[str, str | int]:
+def _lineage(adapter: Adapter, base: BaseModel) -> dict[str, str | int]:
     """Return the lineage for ``general.*``: ids only, never a path."""
     source = adapter.base_id if is_hub_id(adapter.base_id) else base.source_id
     if not source:

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ollama_pack.arch.hparams import Base
 from ollama_pack.arch.spec import Arch, Kind, Target, dimension, find_targets
+from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import InputError, bullet_list
 from ollama_pack.gguf.tensors import MATRIX_NDIM
 from ollama_pack.lora.adapter import Adapter, LoraPair
@@ -45,7 +45,7 @@ class _Candidate:
     pair: LoraPair
     target: Target
     module_targets: tuple[Target, ...]
-    base: Base
+    base: BaseModel
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -53,7 +53,7 @@ class _Candidate:
         return self.pair.b.shape[-2], self.pair.a.shape[-1]
 
 
-def map_pairs_to_tensors(adapter: Adapter, base: Base, arch: Arch) -> tuple[TensorSlot, ...]:
+def map_pairs_to_tensors(adapter: Adapter, base: BaseModel, arch: Arch) -> tuple[TensorSlot, ...]:
     """Return where every pair of an adapter goes in a file for this base.
 
     Raises:
@@ -88,10 +88,10 @@ def _slot(aim: _Candidate) -> TensorSlot:
     rows, columns = aim.shape
     a, b = pair.a, pair.b
     if weight.columns is not None:
-        a = take_columns(a, weight.columns(aim.base, columns))
+        a = take_columns(a, weight.columns(aim.base.hparams, columns))
     if weight.scale is not None:
-        b = scale_rows(b, weight.scale(aim.base, rows))
-    order = None if weight.rows is None else weight.rows(aim.base, rows)
+        b = scale_rows(b, weight.scale(aim.base.hparams, rows))
+    order = None if weight.rows is None else weight.rows(aim.base.hparams, rows)
     return TensorSlot(aim.target.tensor, replace(pair, a=a, b=b), order, weight.kind)
 
 
@@ -118,10 +118,12 @@ def _find_duplicate_targets(aims: Sequence[_Candidate], findings: RuleViolations
         others[expert] = pair
 
 
-def _candidates(adapter: Adapter, base: Base, arch: Arch, findings: RuleViolations) -> Iterator[_Candidate]:
+def _candidates(
+    adapter: Adapter, base: BaseModel, arch: Arch, findings: RuleViolations
+) -> Iterator[_Candidate]:
     """Yield each pair with each tensor it goes into."""
     for pair in adapter.pairs:
-        targets = find_targets(arch, pair.module, mixture=base.experts > 0)
+        targets = find_targets(arch, pair.module, mixture=base.hparams.experts > 0)
         if not targets:
             findings.add("no-place", pair.module)
         for target in targets:
@@ -133,16 +135,16 @@ def _candidates(adapter: Adapter, base: Base, arch: Arch, findings: RuleViolatio
                 yield _Candidate(pair, target, targets, own)
 
 
-def _unsupported_rule(target: Target, base: Base) -> str:
+def _unsupported_rule(target: Target, base: BaseModel) -> str:
     """Return the rule that keeps LoRA from a weight of this base, empty where none does."""
     if target.weight.unsupported:
         return target.weight.unsupported
-    if target.weight.scale is not None and not base.multipliers:
+    if target.weight.scale is not None and not base.hparams.multipliers:
         return "multipliers"
-    if target.weight.needs_ssm_sizes and not base.ssm.heads:
+    if target.weight.needs_ssm_sizes and not base.hparams.ssm.heads:
         return "states-unknown"
     if target.weight.optional:
-        tied = base.tied if base.tensors is None else "output.weight" not in base.tensors
+        tied = base.hparams.tied if base.tensors is None else "output.weight" not in base.tensors
         if tied or tied is None:
             return "maybe-tied" if tied is None else "tied"
     if target.expert >= 0 and not _experts(target, base):
@@ -150,10 +152,10 @@ def _unsupported_rule(target: Target, base: Base) -> str:
     return ""
 
 
-def _experts(target: Target, base: Base) -> int:
+def _experts(target: Target, base: BaseModel) -> int:
     """Return how many experts a weight of the base has, 0 where that is unknown."""
     shape = (base.tensors or {}).get(target.tensor, ())
-    return shape[0] if len(shape) == 3 else base.experts
+    return shape[0] if len(shape) == 3 else base.hparams.experts
 
 
 def _expected_shape(aim: _Candidate) -> tuple[int, int]:
@@ -163,9 +165,9 @@ def _expected_shape(aim: _Candidate) -> tuple[int, int]:
     return (out if all(out for out, _ in sizes) else 0), width
 
 
-def _matrix_shape(target: Target, base: Base) -> tuple[int, int]:
+def _matrix_shape(target: Target, base: BaseModel) -> tuple[int, int]:
     """Return out × in of one matrix of a tensor, 0 where it is unknown."""
-    out, width = (dimension(size, base) for size in target.weight.shape)
+    out, width = (dimension(size, base.hparams) for size in target.weight.shape)
     shape = (base.tensors or {}).get(target.tensor, ())
     if len(shape) >= MATRIX_NDIM:
         out, width = shape[-2:]
@@ -209,8 +211,8 @@ def _vocabulary_error(aim: _Candidate) -> str:
 def _shape_error(aim: _Candidate) -> str:
     """Return why a pair does not fit its weight in the base, empty where it does."""
     base, target = aim.base, aim.target
-    if base.tensors is None and target.block >= base.blocks:
-        return f"the base has {base.blocks} blocks"
+    if base.tensors is None and target.block >= base.hparams.blocks:
+        return f"the base has {base.hparams.blocks} blocks"
     if base.tensors is not None and target.tensor not in base.tensors:
         return f"the base has no {target.tensor}"
     if base.tensors is not None and len(base.tensors[target.tensor]) < MATRIX_NDIM:
@@ -248,14 +250,16 @@ def _permutation_error(aim: _Candidate) -> str:
         orders = [order for order, _ in parts if order is not None]
         if not orders and not (scaled and side == "rows"):
             continue
-        sizes = [dimension(name, aim.base) for _, name in parts]
+        sizes = [dimension(name, aim.base.hparams) for _, name in parts]
         told = all(sizes) or not any(name.startswith(PERMUTED_DIMENSIONS) for _, name in parts)
         if not told or (all(sizes) and sum(sizes) != trained):
-            heads = f"{sum(sizes)} {side} in heads of {aim.base.head_dim}"
+            heads = f"{sum(sizes)} {side} in heads of {aim.base.hparams.head_dim}"
             return f"{trained} {side} adapt, {heads} are in the base"
-        taken = sorted(row for order in orders for row in order(aim.base, trained))
+        taken = sorted(row for order in orders for row in order(aim.base.hparams, trained))
         if orders and taken != list(range(trained)):
-            return f"{trained} {side} adapt, which cannot be shared out in heads of {aim.base.head_dim}"
+            return (
+                f"{trained} {side} adapt, which cannot be shared out in heads of {aim.base.hparams.head_dim}"
+            )
     return ""
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ollama_pack.arch.hparams import Base
 from ollama_pack.base.expected import ExpectedBase
+from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Receipt, make_package
 from ollama_pack.errors import DestinationError, RefusedError, UnsupportedError
 from ollama_pack.files import Note, Progress, relative_path, remove_stale_drafts
@@ -60,7 +60,7 @@ class BuildPlan:
     """
 
     adapter: Adapter
-    base: Base
+    base: BaseModel
     plan: LoraPlan
     trained: ExpectedBase = field(default_factory=ExpectedBase)
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ollama_pack.arch.hparams import Base
+from ollama_pack.arch.hparams import HParams
 from ollama_pack.arch.table import get_arch
 from ollama_pack.base.catalog import base_from_entry, find_entry
 from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.find import BaseReferences, find_base, no_source, same_base
 from ollama_pack.base.hf_cache import find_local
 from ollama_pack.base.hf_config import HfConfig, read_config
+from ollama_pack.base.model import BaseModel
 from ollama_pack.base.online import find_online, hub_config
 from ollama_pack.errors import DestinationError, InputError, UnsupportedError
 from ollama_pack.lora.adapter import Adapter, layer_of
@@ -51,7 +52,7 @@ def read_all_adapters(request: Request) -> Adapter:
     return scale_adapter(sum_adapters(adapters, weights), request.scale)
 
 
-def resolve_base(request: Request, adapter: Adapter) -> Base:
+def resolve_base(request: Request, adapter: Adapter) -> BaseModel:
     """Return the base that is asked for; the web is asked about it only where the user said so.
 
     Raises:
@@ -73,7 +74,7 @@ def resolve_base(request: Request, adapter: Adapter) -> Base:
     return _fill_missing_hparams(base, request, adapter.base_id)
 
 
-def _fill_missing_hparams(base: Base, request: Request, base_id: str) -> Base:
+def _fill_missing_hparams(base: BaseModel, request: Request, base_id: str) -> BaseModel:
     """Return a base with what neither its name tells (states, experts) nor its GGUF file (multipliers).
 
     An installed model of that name tells the first, config.json of the base both.
@@ -84,11 +85,11 @@ def _fill_missing_hparams(base: Base, request: Request, base_id: str) -> Base:
     """
     from ollama_pack.base.installed import base_of_installed
 
-    arch = get_arch(base.arch)
+    arch = get_arch(base.hparams.arch)
     if arch is None:
         return base
-    scaled = not base.multipliers and any(weight.scale for weight in arch.weights)
-    stateless = arch.needs_ssm_sizes and not base.ssm.heads and base.tensors is None
+    scaled = not base.hparams.multipliers and any(weight.scale for weight in arch.weights)
+    stateless = arch.needs_ssm_sizes and not base.hparams.ssm.heads and base.tensors is None
     if stateless and base.tag and (there := base_of_installed(request.places, base.tag)) is not None:
         return replace(there, source_id=base.source_id, notes=base.notes)
     config = _config_of((base_id, base.source_id), request) if scaled or stateless else None
@@ -96,8 +97,16 @@ def _fill_missing_hparams(base: Base, request: Request, base_id: str) -> Base:
         return base
     told = config.base()
     if stateless:
-        base = replace(base, ssm=told.ssm, experts=told.experts, heads_per_layer=told.heads_per_layer)
-    return replace(base, multipliers=told.multipliers)
+        base = replace(
+            base,
+            hparams=replace(
+                base.hparams,
+                ssm=told.hparams.ssm,
+                experts=told.hparams.experts,
+                heads_per_layer=told.hparams.heads_per_layer,
+            ),
+        )
+    return replace(base, hparams=replace(base.hparams, multipliers=told.hparams.multipliers))
 
 
 def expected_base(request: Request, base_id: str, blocks: int = 0) -> ExpectedBase:
@@ -111,15 +120,15 @@ def expected_base(request: Request, base_id: str, blocks: int = 0) -> ExpectedBa
     vocabulary, notes = read_tokenizer(request.home)
     entry = find_entry(base_id) if base_id else None
     source_id = entry.source_id if entry is not None else base_id
-    numbers, rope_base, context = None, 0.0, 0
+    hparams, rope_base, context = None, 0.0, 0
     with contextlib.suppress(UnsupportedError):  # a row without numbers
-        numbers = base_from_entry(entry) if entry is not None else None
+        hparams = base_from_entry(entry).hparams if entry is not None else None
     try:
         config = _config_of((base_id, source_id), request)
         if config is not None:
             rope_base, context = config.positions()
-            catalog, numbers = numbers, config.base()
-            notes = (*notes, *_source_differences(catalog, numbers))
+            catalog, hparams = hparams, config.base().hparams
+            notes = (*notes, *_source_differences(catalog, hparams, config.origin))
     except (InputError, DestinationError) as error:
         notes = (*notes, f"the base is not compared with {error.where}: {error.clause}")
     except UnsupportedError:  # a class that has no row yet
@@ -128,7 +137,7 @@ def expected_base(request: Request, base_id: str, blocks: int = 0) -> ExpectedBa
         base_id=source_id,
         rope_base=rope_base,
         context=context,
-        numbers=numbers,
+        hparams=hparams,
         vocabulary=vocabulary,
         blocks=blocks,
         strict=request.strict,
@@ -150,12 +159,12 @@ def _config_of(names: Sequence[str], request: Request) -> HfConfig | None:
     return hub_config(names[-1], os.environ) if request.online else None
 
 
-def _source_differences(catalog: Base | None, config: Base) -> Iterator[str]:
+def _source_differences(catalog: HParams | None, config: HParams, origin: str) -> Iterator[str]:
     """Yield in what two sources of one base's numbers differ; config.json counts."""
     for name in ("arch", "blocks", "heads", "kv_heads", "head_dim", "hidden") if catalog else ():
         one, other = getattr(catalog, name), getattr(config, name)
         if one != other:
-            yield f"{config.origin} says {name} = {other}, and the catalog {one}: config.json counts"
+            yield f"{origin} says {name} = {other}, and the catalog {one}: config.json counts"
 
 
 def layer_count(adapter: Adapter) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack import modelfile
-from ollama_pack.arch.hparams import Base
+from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Package, Receipt
 from ollama_pack.errors import InputError
 from ollama_pack.files import read_json_object, sha256_of_file, whole_file
@@ -48,7 +48,7 @@ def write_lock(folder: Path, package: Package, receipt: Receipt) -> Path:
         "manifest": _digest(receipt.digest),
         "adapter": {"gguf": package.adapter.digest, "outtype": package.adapter.outtype},
         "base": {
-            "architecture": base.arch,
+            "architecture": base.hparams.arch,
             "tag": base.tag,
             "source_id": base.source_id,
             "manifest": _digest(receipt.base_manifest),
@@ -64,7 +64,7 @@ def write_lock(folder: Path, package: Package, receipt: Receipt) -> Path:
     return path
 
 
-def describe_base_change(earlier: Mapping[str, Any], base: Base, receipt: Receipt) -> str:
+def describe_base_change(earlier: Mapping[str, Any], base: BaseModel, receipt: Receipt) -> str:
     """Return what to say where the base is another one than at the last build, else nothing."""
     then = earlier.get("base")
     if not isinstance(then, Mapping) or then.get("tag") != base.tag:

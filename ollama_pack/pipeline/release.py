@@ -1,11 +1,12 @@
-"""PACK  Modelfile × GGUF LoRA × Base → Package; or read all three from the folder a build left."""
+"""PACK  Modelfile × GGUF LoRA × BaseModel → Package; or read all three from the folder a build left."""
 
 from dataclasses import replace
 from pathlib import Path
 
-from ollama_pack.arch.hparams import Base
+from ollama_pack.arch.hparams import HParams
 from ollama_pack.base.find import is_path
 from ollama_pack.base.gguf_header import read_base_gguf
+from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Package, make_package
 from ollama_pack.errors import InputError
 from ollama_pack.files import sha256_of_file
@@ -56,8 +57,10 @@ def read_package(folder: Path, name: ModelName) -> Package:
         require_whole(path)
         return make_package(name, said, lora, read_base_gguf(path))
     arch = read_gguf(lora.path).text("general.architecture")
-    base = Base(
-        arch=arch, blocks=0, heads=0, kv_heads=0, head_dim=0, hidden=0, tag=source, origin=MODELFILE_NAME
+    base = BaseModel(
+        hparams=HParams(arch=arch, blocks=0, heads=0, kv_heads=0, head_dim=0, hidden=0),
+        tag=source,
+        origin=MODELFILE_NAME,
     )
     return make_package(name, said, lora, base)
 

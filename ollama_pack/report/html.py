@@ -102,7 +102,12 @@ def _facts(seen: RunReport) -> Iterator[tuple[str, str]]:
             yield "note", one_line(note)
     if base is not None:
         named = base.tag or (base.gguf.name if base.gguf else base.source_id)
-        yield "base", one_line(f"{named}: {base.arch}, {base.blocks} blocks, {base.heads} heads")
+        yield (
+            "base",
+            one_line(
+                f"{named}: {base.hparams.arch}, {base.hparams.blocks} blocks, {base.hparams.heads} heads"
+            ),
+        )
     if seen.vocabulary is not None:
         yield "tokenizer", f"{len(seen.vocabulary.tokens)} tokens"
     if seen.log is not None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ollama_pack.arch.hparams import Base
+from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import PackError
 from ollama_pack.gguf.model_info import Vocabulary
 from ollama_pack.lora.adapter import Adapter
@@ -50,7 +50,7 @@ class RunReport:
     twin: Checkpoint | None = None
     log: TrainerLog | None = None
     adapter: Adapter | None = None
-    base: Base | None = None
+    base: BaseModel | None = None
     spectra: tuple[Spectrum, ...] = ()
     vocabulary: Vocabulary | None = None
     notes: list[str] = field(default_factory=list)
@@ -109,5 +109,5 @@ def pickles_of(directory: Path, tree: Tree) -> dict[str, Pickle]:
 def _keep(seen: RunReport, stage: str, value: object) -> None:
     if stage == "read" and isinstance(value, Adapter):
         seen.adapter = value
-    elif stage == "base" and isinstance(value, Base):
+    elif stage == "base" and isinstance(value, BaseModel):
         seen.base = value

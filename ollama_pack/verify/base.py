@@ -106,7 +106,7 @@ def _agreed(trained: ExpectedBase, found: tuple[BaseMismatch, ...], seen: ModelI
     doubtful = {each.code for each in found}
     plain = seen.shapes and not is_translated(seen.metadata, seen.shapes)
     agreed = ["every tensor and shape"] if plain else ["architecture"]
-    if trained.numbers is not None and not doubtful & _SIZE_CODES:
+    if trained.hparams is not None and not doubtful & _SIZE_CODES:
         agreed.append("heads and blocks")
     if trained.vocabulary is not None and seen.vocabulary is not None:
         if not doubtful & _TOKENS:
@@ -165,7 +165,7 @@ def _number_mismatches(
         there["blocks"] -= extra
     if any(key.format(arch) in metadata for key in _COMPRESSED):
         there.pop("kv_heads", None)
-    known = trained.numbers
+    known = trained.hparams
     if known is None:
         if trained.blocks and trained.blocks < there.get("blocks", 0):
             yield "fewer-blocks", f"{trained.blocks} blocks, and changes each", str(there["blocks"])

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ollama_pack.arch.hparams import Base
 from ollama_pack.arch.spec import Kind
 from ollama_pack.arch.table import require_arch
+from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import ProofError
 from ollama_pack.gguf.constants import ALPHA, INVOCATION_TOKENS
 from ollama_pack.gguf.reader import GgufFile, read_gguf
@@ -82,7 +82,7 @@ class TensorError:
         return max(self.relative / LIMITS[self.dtype], self.element)
 
 
-def prove_numbers(adapter: Adapter, base: Base, path: Path) -> ProofResult:
+def prove_numbers(adapter: Adapter, base: BaseModel, path: Path) -> ProofResult:
     """Return how well a GGUF LoRA file gives the ΔW of an adapter, at its worst weight.
 
     Raises:
@@ -91,7 +91,7 @@ def prove_numbers(adapter: Adapter, base: Base, path: Path) -> ProofResult:
     """
     keep_freed_memory()
     written = read_gguf(path)
-    arch = require_arch(base.arch)
+    arch = require_arch(base.hparams.arch)
     places = map_pairs_to_tensors(adapter, base, arch)
     _check_header(written, arch.name, adapter, len(places))
     with ThreadPoolExecutor(COMPARE_WORKERS, "numbers") as pool:

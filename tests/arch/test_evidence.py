@@ -80,7 +80,7 @@ def class_of(folder: Path) -> dict[str, str]:
 def place(folder: Path) -> tuple[int, str]:
     """Return where a record stands on the page: its row, then its name."""
     names = [arch.name for arch in ARCHS]
-    return names.index(read_base_gguf(folder / "base.gguf").arch), folder.name
+    return names.index(read_base_gguf(folder / "base.gguf").hparams.arch), folder.name
 
 
 def by_logits(folder: Path) -> Evidence:
@@ -88,13 +88,13 @@ def by_logits(folder: Path) -> Evidence:
     with np.load(folder / "logits.npz") as records:
         kinds = sorted(set(records) - {"tokens", "base", "all"})
     about = class_of(folder)
-    arch = read_base_gguf(folder / "base.gguf").arch
+    arch = read_base_gguf(folder / "base.gguf").hparams.arch
     return Evidence(arch, about["class"], LOGITS, about["recorded"], tuple(kinds))
 
 
 def by_converter(folder: Path) -> Evidence:
     """Return the proof in a record of weights."""
-    arch, about = require_arch(read_base_gguf(folder / "base.gguf").arch), class_of(folder)
+    arch, about = require_arch(read_base_gguf(folder / "base.gguf").hparams.arch), class_of(folder)
     names = [name.removesuffix(".weight") for name in read_safetensors(folder / "weights.safetensors")]
     placed = {
         name.rpartition(".")[2]
@@ -218,7 +218,7 @@ def test_every_weight_has_its_line(arch):
     recorded = {
         kind
         for folder in (*LOGIT_ROWS, *WEIGHT_ROWS)
-        if read_base_gguf(folder / "base.gguf").arch == arch.name
+        if read_base_gguf(folder / "base.gguf").hparams.arch == arch.name
         for kind in kinds_of(folder)
     }
     lines = {weight.tensor.removeprefix("blk.{i}.") for weight in arch.weights if not weight.unsupported}

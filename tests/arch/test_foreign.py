@@ -33,7 +33,7 @@ TRANSPOSED = ("jais",)
 def as_peft_sees(weight: np.ndarray, target, base) -> np.ndarray:
     """Return a weight the way round that its A and B have."""
     turned = target.weight.kind is Kind.EXPERTS_TRANSPOSED
-    turned |= base.arch in TRANSPOSED and target.weight.kind is Kind.LINEAR
+    turned |= base.hparams.arch in TRANSPOSED and target.weight.kind is Kind.LINEAR
     return np.swapaxes(weight, -1, -2) if turned else weight
 
 
@@ -43,7 +43,7 @@ def test_each_weight_lies_where_the_converter_put_it(name):
     folder = unpacked(RECORDS, name)
     path = folder / "base.gguf"
     base, written = read_base_gguf(path), read_gguf(path)
-    arch, moved, ordered = require_arch(base.arch), False, False
+    arch, moved, ordered = require_arch(base.hparams.arch), False, False
     with TensorReader() as source:
         for tensor, stored in read_safetensors(folder / "weights.safetensors").items():
             module = tensor.removesuffix(".weight")
@@ -51,7 +51,7 @@ def test_each_weight_lies_where_the_converter_put_it(name):
             assert bool(targets) is not module.endswith(PLACELESS), f"{tensor} has no place, or one"
             for target in (target for target in targets if not target.weight.unsupported):
                 numbers, rows = as_peft_sees(source.float32(stored), target, base), target.weight.rows
-                own, ordered = base.at_layer(target.block), ordered or rows is not None
+                own, ordered = base.hparams.at_layer(target.block), ordered or rows is not None
                 order = slice(None) if rows is None else list(rows(own, numbers.shape[-2]))
                 across = target.weight.columns
                 columns = slice(None) if across is None else list(across(own, numbers.shape[-1]))
@@ -67,7 +67,7 @@ def test_the_class_is_the_row_s(name):
     """The class that was recorded is one of the row that its base has."""
     folder = unpacked(RECORDS, name)
     model = json.loads((folder / "class.json").read_text("utf-8"))["class"]
-    assert model in require_arch(read_base_gguf(folder / "base.gguf").arch).hf_classes
+    assert model in require_arch(read_base_gguf(folder / "base.gguf").hparams.arch).hf_classes
 
 
 def test_heads_that_were_searched():
@@ -82,11 +82,15 @@ def test_config_and_header_agree(name):
     """config.json of a model tells the same numbers as the header of its GGUF file, block by block."""
     folder = unpacked(RECORDS, name)
     header, config = read_base_gguf(folder / "base.gguf"), read_config(folder).base()
-    sizes = {size for weight in require_arch(header.arch).weights for size in weight.shape}
-    assert (config.arch, config.blocks, config.hidden) == (header.arch, header.blocks, header.hidden)
-    for block in range(header.blocks):
-        told, real = config.at_layer(block), header.at_layer(block)
-        heads = ("heads", "kv_heads", "head_dim") if require_arch(header.arch).has_heads else ()
+    sizes = {size for weight in require_arch(header.hparams.arch).weights for size in weight.shape}
+    assert (config.hparams.arch, config.hparams.blocks, config.hparams.hidden) == (
+        header.hparams.arch,
+        header.hparams.blocks,
+        header.hparams.hidden,
+    )
+    for block in range(header.hparams.blocks):
+        told, real = config.hparams.at_layer(block), header.hparams.at_layer(block)
+        heads = ("heads", "kv_heads", "head_dim") if require_arch(header.hparams.arch).has_heads else ()
         assert [getattr(told, each) for each in heads] == [getattr(real, each) for each in heads]
         for size in sizes:
             numbers = dimension(size, told), dimension(size, real)

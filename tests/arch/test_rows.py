@@ -12,13 +12,14 @@ from archive import GOLDENS
 from gguf import MODEL_ARCH_NAMES, GGUFReader
 from hypothesis import given
 from hypothesis import strategies as st
-from recipes import TINY
+from recipes import TINY, resized
 from told import told
 
-from ollama_pack.arch.hparams import Base, StateSpace
+from ollama_pack.arch.hparams import HParams, StateSpace
 from ollama_pack.arch.multipliers import MULTIPLIERS
 from ollama_pack.arch.spec import EXPERT_INDEX, LAYER_INDEX, Kind, dimension, find_targets
 from ollama_pack.arch.table import ARCHS, arch_of_hf_class, require_arch
+from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import UnsupportedError
 from ollama_pack.gguf.tensors import LazyTensor
 from ollama_pack.lora.adapter import Adapter, LoraPair
@@ -40,16 +41,16 @@ FACTORS = {
 
 
 @pytest.fixture
-def base(arch, tiny_base) -> Base:
+def base(arch, tiny_base) -> BaseModel:
     """Return the tiny base as this architecture."""
     return sized_for(arch, tiny_base)
 
 
-def sized_for(arch, tiny_base) -> Base:
+def sized_for(arch, tiny_base) -> BaseModel:
     """Return a base as an architecture: untied, three experts, every weight of the row."""
-    sized = replace(tiny_base, arch=arch.name, experts=3, expert_feed_forward=8, tied=False)
-    sized = replace(sized, ssm=STATES, multipliers=FACTORS)
-    head = {"output.weight": (sized.vocab, sized.hidden)}
+    sized = resized(tiny_base, arch=arch.name, experts=3, expert_feed_forward=8, tied=False)
+    sized = resized(sized, ssm=STATES, multipliers=FACTORS)
+    head = {"output.weight": (sized.hparams.vocab, sized.hparams.hidden)}
     return replace(sized, tensors=head | {target.tensor: shape_of(target, sized) for target in targets(arch)})
 
 
@@ -66,11 +67,11 @@ def targets(arch):
 
 def matrix(target, base) -> tuple[int, int]:
     """Return rows and columns of one matrix; sizes that a base does not tell are made up."""
-    return tuple(dimension(size, base) or 10 for size in target.weight.shape)
+    return tuple(dimension(size, base.hparams) or 10 for size in target.weight.shape)
 
 
 def shape_of(target, base) -> tuple[int, ...]:
-    return (base.experts,) * target.weight.has_experts + matrix(target, base)
+    return (base.hparams.experts,) * target.weight.has_experts + matrix(target, base)
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def trained(arch, base):
             rows = total([each.weight for each in find_targets(arch, module)], base)
         if target.weight.kind in (Kind.EMBEDDING, Kind.EXPERTS_TRANSPOSED):
             rows, columns = columns, rows
-        stack = (base.experts,) if target.weight.has_experts and target.expert < 0 else ()
+        stack = (base.hparams.experts,) if target.weight.has_experts and target.expert < 0 else ()
         factors[module] = (
             random.normal(0, 0.1, (*stack, 2, columns)).astype(np.float32),
             random.normal(0, 0.1, (*stack, rows, 2)).astype(np.float32),
@@ -140,11 +141,11 @@ def test_orders_are_bijections(arch, kv_heads, served, half):
     sizes = {"heads": kv_heads * served, "kv_heads": kv_heads, "head_dim": 2 * half}
     states = StateSpace(groups=kv_heads, heads=kv_heads * served, state=half, inner=2 * kv_heads * served)
     known = {"hidden": 8, "feed_forward": half, "expert_feed_forward": half, "ssm": states}
-    base = Base(arch=arch.name, blocks=1, **sizes, **known)
+    base = BaseModel(hparams=HParams(arch=arch.name, blocks=1, **sizes, **known))
     for weights in modules_of(arch).values():
         for side, orders in ((0, [w.rows for w in weights]), (1, [weights[0].columns])):
             if any(orders):
-                shares = [order(base, total(weights, base, side)) for order in orders]
+                shares = [order(base.hparams, total(weights, base, side)) for order in orders]
                 assert sorted(row for share in shares for row in share) == list(range(sum(map(len, shares))))
                 assert sum(map(len, shares)) == total(weights, base, side)
 
@@ -159,7 +160,7 @@ def modules_of(arch):
 
 def total(weights, base, side=0):
     """Return how many rows (or columns) a module has; even where a base does not tell."""
-    sizes = [dimension(weight.shape[side], base) or 10 for weight in weights]
+    sizes = [dimension(weight.shape[side], base.hparams) or 10 for weight in weights]
     return sum(sizes) if side == 0 else sizes[0]
 
 
@@ -189,12 +190,12 @@ def test_map_then_multiply(arch, base, trained, converted):
         target = next(target for target in find_targets(arch, module) if target.tensor == tensor)
         first, second = (side.astype(np.float64) for side in trained[module])
         if target.weight.kind is Kind.EMBEDDING:
-            looked_up = told(arch.name, module, tensor, base, (second @ first).T)
+            looked_up = told(arch.name, module, tensor, base.hparams, (second @ first).T)
             np.testing.assert_allclose(a @ b.T, looked_up, rtol=1e-9, atol=1e-12)
             continue
         turned = target.weight.kind is Kind.EXPERTS_TRANSPOSED
         trained_as = np.swapaxes(second @ first, -1, -2) if turned else second @ first
-        wanted = told(arch.name, module, tensor, base, trained_as)
+        wanted = told(arch.name, module, tensor, base.hparams, trained_as)
         found = b @ a
         if target.expert >= 0:
             assert not np.delete(found, target.expert, axis=0).any(), "an expert without LoRA has some"
@@ -247,8 +248,8 @@ def line(arch, weight, base):
         assert RULES[weight.unsupported].severity is Severity.REFUSED
         rows = f"refused: {weight.unsupported}"
     elif weight.rows is not None:
-        order = weight.rows(base, total(modules_of(arch)[weight.module], base))
-        rows = f"{' '.join(map(str, order[: base.head_dim + 2]))} … ({len(order)})"
+        order = weight.rows(base.hparams, total(modules_of(arch)[weight.module], base))
+        rows = f"{' '.join(map(str, order[: base.hparams.head_dim + 2]))} … ({len(order)})"
     names = named(weight, 1, EXPERT_INDEX), weight.tensor.replace(LAYER_INDEX, "1") + ".weight"
     shape = " × ".join(weight.shape)
     kind = "" if weight.kind is Kind.LINEAR else f"; {weight.kind.value}"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ollama_pack.arch.hparams import Base
+from ollama_pack.arch.hparams import HParams
 from ollama_pack.arch.spec import dimension, find_targets
 from ollama_pack.arch.table import require_arch
 
@@ -48,4 +48,7 @@ def test_no_target(module):
 def test_unknown_size():
     """A row that names a size that does not exist is a bug, and shows as one."""
     with pytest.raises(KeyError):
-        dimension("width", Base(arch="llama", blocks=1, heads=1, kv_heads=1, head_dim=2, hidden=2))
+        dimension(
+            "width",
+            HParams(arch="llama", blocks=1, heads=1, kv_heads=1, head_dim=2, hidden=2),
+        )

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ollama_pack.arch.hparams import Base
+from ollama_pack.arch.hparams import HParams
 
-Told = Callable[[np.ndarray, Base, str], np.ndarray]
+Told = Callable[[np.ndarray, HParams, str], np.ndarray]
 """A weight (rows × columns, or experts in front), its base, the tensor's last name → the tensor."""
 
 
-def turned(weight: np.ndarray, heads: int, base: Base) -> np.ndarray:
+def turned(weight: np.ndarray, heads: int, base: HParams) -> np.ndarray:
     """Return a weight with the two halves of each head side by side."""
     split = weight.reshape(heads, 2, base.head_dim // 2, -1)
     return split.swapaxes(1, 2).reshape(weight.shape)
@@ -26,7 +26,7 @@ def turned_k(weight, base, tensor):
     return turned(weight, base.kv_heads, base)
 
 
-def ungrouped(weight: np.ndarray, base: Base) -> list[np.ndarray]:
+def ungrouped(weight: np.ndarray, base: HParams) -> list[np.ndarray]:
     """Return queries, keys and values of a weight that has those of each key-value head together."""
     served = base.heads // base.kv_heads
     groups = weight.reshape(base.kv_heads, served + 2, base.head_dim, -1)
@@ -169,7 +169,7 @@ Gate and up of routed experts are halves wherever nothing else is said.
 """
 
 
-def told(arch: str, module: str, tensor: str, base: Base, weight: np.ndarray) -> np.ndarray:
+def told(arch: str, module: str, tensor: str, base: HParams, weight: np.ndarray) -> np.ndarray:
     """Return what a weight of a module is in a tensor."""
     make = TOLD.get((arch, module.rpartition(".")[2]))
     if make is None and module.endswith(".experts.gate_up_proj") and "gate_up" not in tensor:

@@ -230,9 +230,15 @@ def test_typing_errors_are_understood():
 def test_a_base_carries_the_numbers_of_its_row():
     """Everything a conversion needs of vicuna:7b is there."""
     base = base_from_entry(by_id("lmsys/vicuna-7b-v1.5"))
-    assert (base.arch, base.tag, base.origin) == ("llama", "vicuna:7b", "catalog")
-    assert (base.blocks, base.heads, base.kv_heads, base.head_dim, base.hidden) == (32, 32, 32, 128, 4096)
-    assert (base.feed_forward, base.vocab) == (11008, 32000)
+    assert (base.hparams.arch, base.tag, base.origin) == ("llama", "vicuna:7b", "catalog")
+    assert (
+        base.hparams.blocks,
+        base.hparams.heads,
+        base.hparams.kv_heads,
+        base.hparams.head_dim,
+        base.hparams.hidden,
+    ) == (32, 32, 32, 128, 4096)
+    assert (base.hparams.feed_forward, base.hparams.vocab) == (11008, 32000)
     assert base.details == {"file_type": "Q4_0"}
     assert base.notes == ()
 
@@ -246,8 +252,8 @@ def test_a_base_carries_the_warnings_of_its_row():
 
 def test_an_unknown_number_that_may_be_missing_is_zero():
     """The experts' size and the vocabulary are not needed: 0 says unknown."""
-    assert base_from_entry(by_id("Qwen/Qwen3-30B-A3B")).feed_forward == 0
-    assert base_from_entry(by_id("allenai/Llama-3.1-Tulu-3-8B")).vocab == 0
+    assert base_from_entry(by_id("Qwen/Qwen3-30B-A3B")).hparams.feed_forward == 0
+    assert base_from_entry(by_id("allenai/Llama-3.1-Tulu-3-8B")).hparams.vocab == 0
 
 
 def test_a_row_without_numbers_is_refused_by_name():

@@ -26,7 +26,7 @@ def test_modelfile_beats_the_configuration():
 def test_configuration_is_last():
     """Without anything else the configuration names the base, and the catalog its tag."""
     base = find_base(BaseReferences(adapter_base=SEVEN))
-    assert (base.source_id, base.tag, base.blocks) == (SEVEN, "vicuna:7b", 32)
+    assert (base.source_id, base.tag, base.hparams.blocks) == (SEVEN, "vicuna:7b", 32)
 
 
 def test_nothing_names_a_base():
@@ -68,14 +68,14 @@ def test_own_model_borrows_numbers():
         BaseReferences(modelfile_from="my-vicuna:q8", adapter_base=SEVEN),
     ):
         base = find_base(clues)
-        assert (base.tag, base.blocks, base.source_id) == ("my-vicuna:q8", 32, SEVEN)
+        assert (base.tag, base.hparams.blocks, base.source_id) == ("my-vicuna:q8", 32, SEVEN)
         assert any("my-vicuna:q8 is not in the catalog" in note for note in base.notes)
 
 
 def test_known_model_borrows_nothing():
     """A model the catalog knows has its own numbers, whatever the adapter names."""
     base = find_base(BaseReferences(option="vicuna:13b", adapter_base=SEVEN))
-    assert base.blocks == 40
+    assert base.hparams.blocks == 40
     assert not any("not in the catalog" in note for note in base.notes)
 
 

@@ -38,12 +38,12 @@ def test_whole_model(tiny_gguf, tiny_shapes):
     base = read_base_gguf(tiny_gguf, tag="tiny:latest")
     expected = replace(
         TINY,
+        hparams=replace(TINY.hparams, tied=True),
         origin="header of tiny.gguf",
         source_id="",
         gguf=tiny_gguf,
         tensors=tiny_shapes,
         details=base.details,
-        tied=True,
     )
     assert base == expected
 
@@ -82,19 +82,24 @@ def test_unknown_file_type(read):
 def test_derived_sizes(read):
     """What the header leaves out follows from the rest, or is 0: unknown."""
     base = read()
-    assert (base.kv_heads, base.head_dim, base.feed_forward, base.vocab) == (4, 5, 0, 0)
+    assert (base.hparams.kv_heads, base.hparams.head_dim, base.hparams.feed_forward, base.hparams.vocab) == (
+        4,
+        5,
+        0,
+        0,
+    )
 
 
 def test_vocabulary_from_embeddings(read):
     """Without tokens the vocabulary is as long as the embeddings."""
     base = read(lambda writer: writer.add_tensor("token_embd.weight", np.ones((7, 20), np.float32)))
-    assert base.vocab == 7
+    assert base.hparams.vocab == 7
 
 
 @pytest.mark.parametrize("count", [3, 5000])
 def test_vocabulary_from_tokens(read, count):
     """Tokens are counted, in a list short or long."""
-    assert read(lambda writer: writer.add_token_list(["x"] * count)).vocab == count
+    assert read(lambda writer: writer.add_token_list(["x"] * count)).hparams.vocab == count
 
 
 @pytest.mark.parametrize("key", ["block_count", "embedding_length", "attention.head_count"])
@@ -107,7 +112,9 @@ def test_missing_sizes(read, key):
 
 def test_same_heads_in_every_layer(read):
     """A list of equal numbers of heads is that number."""
-    assert read(lambda writer: writer.add_array("llama.attention.head_count_kv", [2, 2])).kv_heads == 2
+    assert (
+        read(lambda writer: writer.add_array("llama.attention.head_count_kv", [2, 2])).hparams.kv_heads == 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,8 +136,8 @@ def test_wrong_heads(read, value):
 def test_other_heads_in_each_layer(read):
     """Blocks of different heads have their own; one without attention has the most there are."""
     base = read(lambda writer: writer.add_array("llama.attention.head_count_kv", [4, 0, 2]))
-    assert (base.kv_heads, base.heads_per_layer) == (4, ((4, 4), (4, 4), (4, 2)))
-    assert [base.at_layer(block).kv_heads for block in (-1, 0, 1, 2, 3)] == [4, 4, 4, 2, 4]
+    assert (base.hparams.kv_heads, base.hparams.heads_per_layer) == (4, ((4, 4), (4, 4), (4, 2)))
+    assert [base.hparams.at_layer(block).kv_heads for block in (-1, 0, 1, 2, 3)] == [4, 4, 4, 2, 4]
 
 
 @pytest.mark.parametrize("kv_heads", [2, [2, 2]])
@@ -141,12 +148,14 @@ def test_other_query_heads_in_each_layer(read, kv_heads):
         writer.add_head_count([4, 8])
         writer.add_head_count_kv(kv_heads)
 
-    assert read(fill, leave_out=["attention.head_count"]).heads_per_layer == ((4, 2), (8, 2))
+    assert read(fill, leave_out=["attention.head_count"]).hparams.heads_per_layer == ((4, 2), (8, 2))
 
 
 def test_other_feed_forward_in_each_layer(read):
     """Layers of different inner size leave it unknown: their weights' shapes are checked anyway."""
-    assert read(lambda writer: writer.add_array("llama.feed_forward_length", [28, 56])).feed_forward == 0
+    assert (
+        read(lambda writer: writer.add_array("llama.feed_forward_length", [28, 56])).hparams.feed_forward == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -179,7 +188,7 @@ def test_split_model(read):
 
 def test_split_in_one_part(read):
     """A split of one part is whole."""
-    assert read(lambda writer: writer.add_uint16("split.count", 1)).blocks == 2
+    assert read(lambda writer: writer.add_uint16("split.count", 1)).hparams.blocks == 2
 
 
 def test_no_architecture(tmp_path):
@@ -220,7 +229,11 @@ def test_a_base_in_a_form_of_ollamas_own(read):
         writer.add_tensor("blk.0.attn_out.weight", np.ones((20, 20), np.float32))
 
     base = read(fill, arch="gptoss")
-    assert (base.arch, base.heads, list(base.tensors)) == ("gpt-oss", 4, ["blk.0.attn_output.weight"])
+    assert (base.hparams.arch, base.hparams.heads, list(base.tensors)) == (
+        "gpt-oss",
+        4,
+        ["blk.0.attn_output.weight"],
+    )
     assert base.details["model_family"] == "gptoss"
 
 

@@ -84,7 +84,12 @@ def test_a_base_no_catalog_knows(tmp_path, monkeypatch):
     snapshot(tmp_path, "me/mine")
     for clues in (BaseReferences(adapter_base="me/mine"), BaseReferences(option="me/mine")):
         base = find_base(clues)
-        assert (base.blocks, base.heads, base.kv_heads, base.hidden) == (2, 4, 2, 64)
+        assert (base.hparams.blocks, base.hparams.heads, base.hparams.kv_heads, base.hparams.hidden) == (
+            2,
+            4,
+            2,
+            64,
+        )
         assert (base.source_id, base.tag) == ("me/mine", "")
         assert base.origin == "config.json of me/mine on this machine"
 
@@ -93,7 +98,7 @@ def test_a_path_is_no_id(tmp_path):
     """A base that was trained from a directory is known by it, and its path is not told on."""
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     base = find_base(BaseReferences(adapter_base=str(tmp_path)))
-    assert (base.blocks, base.source_id) == (2, "")
+    assert (base.hparams.blocks, base.source_id) == (2, "")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +128,7 @@ def test_two_sources_that_disagree(tmp_path, monkeypatch, make_adapter):
     snapshot(tmp_path, "lmsys/vicuna-7b-v1.5")
     directory = make_adapter(config={"base_model_name_or_path": "lmsys/vicuna-7b-v1.5"})
     known = expected_base(Request(directory=directory), read_adapter(directory).base_id)
-    assert known.numbers.heads == 4
+    assert known.hparams.heads == 4
     assert any("heads = 4, and the catalog 32" in note for note in known.notes)
 
 
@@ -136,5 +141,5 @@ def test_it_is_compared_with_the_base(tmp_path, monkeypatch, make_adapter):
     directory = make_adapter(config={"base_model_name_or_path": "me/mine"})
     request = Request(directory=directory, strict=True, base_mismatch_ok=("eos",))
     known = expected_base(request, read_adapter(directory).base_id)
-    assert (known.rope_base, known.context, known.numbers.heads) == (500000.0, 8192, 4)
+    assert (known.rope_base, known.context, known.hparams.heads) == (500000.0, 8192, 4)
     assert (known.strict, known.accepted, known.base_id) == (True, frozenset({"eos"}), "me/mine")

@@ -32,26 +32,26 @@ def test_sizes(read):
     """All sizes are those of the file."""
     base = read()
     names = ("arch", "blocks", "heads", "kv_heads", "head_dim", "hidden", "feed_forward", "vocab")
-    assert [getattr(base, name) for name in names] == [getattr(TINY, name) for name in names]
-    assert (base.tied, base.tensors, base.gguf) == (False, None, None)
+    assert [getattr(base.hparams, name) for name in names] == [getattr(TINY.hparams, name) for name in names]
+    assert (base.hparams.tied, base.tensors, base.gguf) == (False, None, None)
 
 
 def test_defaults(read):
     """What the file leaves out is what transformers takes it for."""
     base = read(num_key_value_heads=..., head_dim=..., tie_word_embeddings=...)
-    assert (base.kv_heads, base.head_dim, base.tied) == (4, 5, False)
+    assert (base.hparams.kv_heads, base.hparams.head_dim, base.hparams.tied) == (4, 5, False)
 
 
 def test_text_model_of_a_larger_one(read):
     """Sizes of a model that sees are those of its text model."""
-    assert read(text_config={"hidden_size": 24}, hidden_size=...).hidden == 24
+    assert read(text_config={"hidden_size": 24}, hidden_size=...).hparams.hidden == 24
 
 
 @pytest.mark.parametrize("key", ["num_experts", "num_local_experts", "n_routed_experts"])
 def test_experts(read, key):
     """The number of experts has many names."""
     base = read(architectures=["Qwen3MoeForCausalLM"], moe_intermediate_size=8, **{key: 3})
-    assert (base.arch, base.experts, base.expert_feed_forward) == ("qwen3moe", 3, 8)
+    assert (base.hparams.arch, base.hparams.experts, base.hparams.expert_feed_forward) == ("qwen3moe", 3, 8)
 
 
 @pytest.mark.parametrize("key", ["num_hidden_layers", "num_attention_heads", "hidden_size"])
@@ -70,7 +70,7 @@ def test_sizes_that_are_none(read, key, value):
 )  # fmt: skip
 def test_tied(read, model, value, tied):
     """Where the file does not say, its class decides whether head and embeddings are one weight."""
-    assert read(architectures=[model], tie_word_embeddings=value).tied is tied
+    assert read(architectures=[model], tie_word_embeddings=value).hparams.tied is tied
 
 
 @pytest.mark.parametrize("value", ["false", 0, []])
@@ -98,7 +98,7 @@ def test_named_as_a_base(read, tmp_path):
     """--base with the directory takes its sizes, and the Ollama model of the id that the adapter names."""
     read()
     base = find_base(BaseReferences(option=str(tmp_path), adapter_base="lmsys/vicuna-7b-v1.5"))
-    assert (base.hidden, base.tag, base.source_id) == (20, "vicuna:7b", "lmsys/vicuna-7b-v1.5")
+    assert (base.hparams.hidden, base.tag, base.source_id) == (20, "vicuna:7b", "lmsys/vicuna-7b-v1.5")
     assert find_base(BaseReferences(option=str(tmp_path), adapter_base="org/unknown")).tag == ""
     assert Path(base.origin.rpartition(" in ")[2]).name == tmp_path.name
 
@@ -133,7 +133,7 @@ FALCON = {"architectures": ["FalconForCausalLM"], "num_key_value_heads": ..., "n
 def test_falcon(read, settings, kv_heads):
     """The first Falcons have one key-value head, whatever num_kv_heads says; the later ones say how many."""
     base = read(**{**FALCON, **settings})
-    assert (base.arch, base.heads, base.kv_heads) == ("falcon", 4, kv_heads)
+    assert (base.hparams.arch, base.hparams.heads, base.hparams.kv_heads) == ("falcon", 4, kv_heads)
 
 
 @pytest.mark.parametrize(
@@ -150,8 +150,8 @@ def test_other_names(read, model, settings):
     own = {"num_hidden_layers": ..., "num_attention_heads": ..., "intermediate_size": ...}
     heads = {} if "n_heads" in settings or "n_head" in settings else {"num_attention_heads": 4}
     base = read(architectures=[model], **{**own, **heads, "num_key_value_heads": ..., **settings})
-    assert (base.blocks, base.heads) == (2, 4)
-    assert base.kv_heads == settings.get("multi_query_group_num", 4)
+    assert (base.hparams.blocks, base.hparams.heads) == (2, 4)
+    assert base.hparams.kv_heads == settings.get("multi_query_group_num", 4)
 
 
 @pytest.mark.parametrize(
@@ -170,20 +170,20 @@ def test_other_names(read, model, settings):
 def test_granite_4(read, changes, row, experts):
     """A Granite 4 without Mamba layers is, to llama.cpp, what Granites were before."""
     base = read(architectures=["GraniteMoeHybridForCausalLM"], **changes)
-    assert (base.arch, base.experts) == (row, experts)
+    assert (base.hparams.arch, base.hparams.experts) == (row, experts)
 
 
 @pytest.mark.parametrize(("multi_query", "heads"), [(True, 1), (False, 4), (..., 1)])
 def test_heads_of_starcoder(read, multi_query, heads):
     """The first StarCoder has one key head, unless it says otherwise."""
     changes = {"num_key_value_heads": ..., "multi_query": multi_query}
-    assert read(architectures=["GPTBigCodeForCausalLM"], **changes).kv_heads == heads
+    assert read(architectures=["GPTBigCodeForCausalLM"], **changes).hparams.kv_heads == heads
 
 
 def test_a_list_under_a_second_name(read):
     """Only the key that counts is read: a list under another of its names means nothing."""
     base = read(n_head=["x", "y"], num_kv_heads=[None, None])
-    assert (base.heads, base.kv_heads, base.heads_per_layer) == (4, 2, ())
+    assert (base.hparams.heads, base.hparams.kv_heads, base.hparams.heads_per_layer) == (4, 2, ())
 
 
 @pytest.mark.parametrize("heads", [[4, "8"], [4, True], [4, 0], []])
@@ -196,8 +196,8 @@ def test_lists_of_heads_that_are_none(read, heads):
 def test_heads_of_each_block(read):
     """Lists of heads are those of the blocks."""
     base = read(num_attention_heads=[4, 8], num_key_value_heads=[2, 4])
-    assert base.heads_per_layer == ((4, 2), (8, 4))
-    assert (base.heads, base.kv_heads) == (8, 4)
+    assert base.hparams.heads_per_layer == ((4, 2), (8, 4))
+    assert (base.hparams.heads, base.hparams.kv_heads) == (8, 4)
 
 
 FALCON_H1 = {
@@ -218,4 +218,4 @@ def test_multipliers_that_are_none(read, name, value):
 @pytest.mark.parametrize("value", [-1, 2**41, "auto", True, 1.5, None])
 def test_sizes_of_states_that_are_none(read, value):
     """They are unknown, as a word in their place is."""
-    assert read(**{**FALCON_H1, "mamba_d_state": value}).ssm.state == 0
+    assert read(**{**FALCON_H1, "mamba_d_state": value}).hparams.ssm.state == 0

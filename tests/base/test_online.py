@@ -25,7 +25,6 @@ from ollama_pack.pipeline.inputs import expected_base
 from ollama_pack.pipeline.request import Request
 
 MINE = "/me/mine/resolve/main/config.json"
-NUMBERS = ("arch", "blocks", "heads", "kv_heads", "head_dim", "hidden", "feed_forward", "vocab", "tensors")
 
 
 @pytest.fixture
@@ -47,7 +46,12 @@ def mine(web):
 def test_a_model_of_hugging_face(mine):
     """Its config.json says all a conversion needs, and where that was read."""
     base = find_online("me/mine", os.environ)
-    assert (base.blocks, base.heads, base.kv_heads, base.hidden) == (2, 4, 2, 64)
+    assert (base.hparams.blocks, base.hparams.heads, base.hparams.kv_heads, base.hparams.hidden) == (
+        2,
+        4,
+        2,
+        64,
+    )
     assert (base.source_id, base.tag) == ("me/mine", "")
     assert base.origin == f"config.json of me/mine at {mine.address}"
 
@@ -111,7 +115,7 @@ def test_a_model_of_a_registry(web, tiny_gguf, monkeypatch, first):
     web.model("me/tiny", tiny_gguf.read_bytes())
     name = f"{web.host}/me/tiny"
     base, file = registry_base(name), read_base_gguf(tiny_gguf)
-    assert {key: getattr(base, key) for key in NUMBERS} == {key: getattr(file, key) for key in NUMBERS}
+    assert base.hparams == file.hparams
     assert (base.tag, base.gguf) == (f"{name}:latest", None)
     assert base.origin == f"header of {name}:latest at {web.host}"
 
@@ -135,7 +139,7 @@ def test_forty_gigabytes(web, tmp_path):
     header = large_header(tmp_path / "header.gguf", 262_144)
     web.model("me/large", header + bytes(8 << 20), size=40 << 30)
     base = registry_base(f"{web.host}/me/large")
-    assert (base.vocab, base.tensors["blk.0.attn_q.weight"]) == (262_144, (1 << 16, 1 << 18))
+    assert (base.hparams.vocab, base.tensors["blk.0.attn_q.weight"]) == (262_144, (1 << 16, 1 << 18))
     assert web.sent < 2 * len(header) < 12 << 20
 
 
@@ -180,7 +184,7 @@ def test_a_registry_without_ranges(web, tiny_gguf, monkeypatch):
     """One that sends the whole in place of a part is told; where the first part is enough, it will do."""
     web.ranges = False
     web.model("me/tiny", tiny_gguf.read_bytes())
-    assert registry_base(f"{web.host}/me/tiny").blocks
+    assert registry_base(f"{web.host}/me/tiny").hparams.blocks
     monkeypatch.setattr(online, "FIRST_READ", 256)
     with pytest.raises(DestinationError, match="the whole came"):
         registry_base(f"{web.host}/me/tiny")
@@ -197,7 +201,7 @@ def test_only_when_asked(mine, make_adapter):
         BaseReferences(option="me/mine"),
         BaseReferences(modelfile_from="me/mine"),
     ):
-        assert find_base(clues, online=lambda name: find_online(name, os.environ)).blocks == 2
+        assert find_base(clues, online=lambda name: find_online(name, os.environ)).hparams.blocks == 2
     asked = len(mine.asked)
     assert (
         find_base(BaseReferences(option="vicuna:7b"), online=lambda _: pytest.fail("asked")).tag
@@ -210,10 +214,10 @@ def test_the_proof_has_its_numbers(mine, make_adapter):
     """What config.json says of the base counts in the proof: heads, positions; a silent web is a note."""
     request = Request(directory=make_adapter(), online=True)
     known = expected_base(request, "me/mine")
-    assert (known.numbers.heads, known.rope_base, known.context) == (4, 500000.0, 8192)
+    assert (known.hparams.heads, known.rope_base, known.context) == (4, 500000.0, 8192)
     mine.answers[MINE] = (503, {})
     known = expected_base(request, "me/mine")
-    assert known.numbers is None
+    assert known.hparams is None
     assert any("not compared" in note and "503" in note for note in known.notes)
 
 

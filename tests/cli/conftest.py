@@ -54,8 +54,8 @@ def smol_gguf(tmp_path) -> Path:
     from gguf import GGUFWriter
 
     base = read_base_by_name("smollm2:135m")
-    writer = GGUFWriter(tmp_path / "smol.gguf", base.arch)
-    writer.add_tensor("blk.0.attn_q.weight", np.zeros((base.hidden, base.hidden), np.float16))
+    writer = GGUFWriter(tmp_path / "smol.gguf", base.hparams.arch)
+    writer.add_tensor("blk.0.attn_q.weight", np.zeros((base.hparams.hidden, base.hparams.hidden), np.float16))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

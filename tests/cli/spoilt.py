@@ -2,11 +2,11 @@
 
 import json
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from recipes import TINY, safetensors, with_header, write_adapter, write_model
+from recipes import TINY, resized, safetensors, with_header, write_adapter, write_model
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -163,7 +163,7 @@ def adapter_of_another_architecture(scene):
 
 @bad(3, "does not fit the base", "24×20 adapts")
 def adapter_of_a_larger_base(scene):
-    scene.base = write_model(scene.ada.parent / "wide.gguf", replace(TINY, hidden=24))
+    scene.base = write_model(scene.ada.parent / "wide.gguf", resized(TINY, hidden=24))
 
 
 @bad(4, "DoRA")
@@ -208,7 +208,7 @@ def base_is_a_directory(scene):
 
 @bad(4, "architecture 'clip' cannot be converted", "ollama-pack archs")
 def base_of_an_unknown_architecture(scene):
-    scene.base = write_model(scene.ada.parent / "clip.gguf", replace(TINY, arch="clip"))
+    scene.base = write_model(scene.ada.parent / "clip.gguf", resized(TINY, arch="clip"))
 
 
 @bad(3, "vicunna:7b", "vicuna:7b")

@@ -20,7 +20,14 @@ ID = "ollama-pack/tiny-qwen35"
 def named():
     """Return the base as a catalog would tell it: by its name, with neither tensors nor states."""
     base = read_base_gguf(RECORD / "base.gguf")
-    return replace(base, tag="tiny-qwen35:latest", tensors=None, ssm=StateSpace(), gguf=None, source_id=ID)
+    return replace(
+        base,
+        hparams=replace(base.hparams, ssm=StateSpace()),
+        tag="tiny-qwen35:latest",
+        tensors=None,
+        gguf=None,
+        source_id=ID,
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +39,7 @@ def test_from_an_installed_model(named, tmp_path):
     """The header of the model in the store tells all."""
     add_base(tmp_path / "models", RECORD / "base.gguf", tag="tiny-qwen35")
     found = _fill_missing_hparams(named, Request(directory=tmp_path, store=tmp_path / "models"), ID)
-    assert (found.ssm.heads, found.ssm.groups, found.tag) == (6, 2, "tiny-qwen35:latest")
+    assert (found.hparams.ssm.heads, found.hparams.ssm.groups, found.tag) == (6, 2, "tiny-qwen35:latest")
     assert found.tensors
 
 
@@ -43,7 +50,7 @@ def test_from_the_cache(named, tmp_path, monkeypatch):
     shutil.copy(RECORD / "config.json", snapshot / "config.json")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     found = _fill_missing_hparams(named, Request(directory=tmp_path, store=tmp_path / "none"), ID)
-    assert found.ssm == read_base_gguf(RECORD / "base.gguf").ssm
+    assert found.hparams.ssm == read_base_gguf(RECORD / "base.gguf").hparams.ssm
     assert (found.tag, found.tensors) == (named.tag, None)
 
 

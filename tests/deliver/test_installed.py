@@ -33,10 +33,19 @@ def places(request):
 def test_its_numbers(places, gguf_base):
     """The same as from its file, whoever tells them."""
     base, of_file = base_of_installed(places, BASE_TAG), read_base_gguf(gguf_base)
-    assert (base.blocks, base.heads, base.kv_heads, base.hidden) == (BLOCKS, HEADS, KV_HEADS, HIDDEN)
-    assert (base.head_dim, base.feed_forward) == (HEAD_DIM, FEED_FORWARD)
+    assert (base.hparams.blocks, base.hparams.heads, base.hparams.kv_heads, base.hparams.hidden) == (
+        BLOCKS,
+        HEADS,
+        KV_HEADS,
+        HIDDEN,
+    )
+    assert (base.hparams.head_dim, base.hparams.feed_forward) == (HEAD_DIM, FEED_FORWARD)
     assert dict(base.tensors) == dict(of_file.tensors)
-    assert (base.vocab, base.tied, base.arch) == (of_file.vocab, of_file.tied, of_file.arch)
+    assert (base.hparams.vocab, base.hparams.tied, base.hparams.arch) == (
+        of_file.hparams.vocab,
+        of_file.hparams.tied,
+        of_file.hparams.arch,
+    )
     assert (base.tag, base.gguf) == (f"{BASE_TAG}:latest", None)
 
 

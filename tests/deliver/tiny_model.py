@@ -6,7 +6,8 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-from ollama_pack.arch.hparams import Base
+from ollama_pack.arch.hparams import HParams
+from ollama_pack.base.model import BaseModel
 from ollama_pack.lora.plan import LoraFile
 
 ARCH, BLOCKS, HEADS, KV_HEADS, HEAD_DIM, FEED_FORWARD, RANK = "llama", 2, 4, 2, 8, 48, 4
@@ -117,15 +118,12 @@ def lora_file(path: Path) -> LoraFile:
     return LoraFile(path, f"sha256:{hashlib.sha256(content).hexdigest()}", len(content), "f32")
 
 
-def base_noun(*, tag: str = "", gguf_file: Path | None = None) -> Base:
+def base_noun(*, tag: str = "", gguf_file: Path | None = None) -> BaseModel:
     """Return the noun for the tiny base."""
-    return Base(
-        arch=ARCH,
-        blocks=BLOCKS,
-        heads=HEADS,
-        kv_heads=KV_HEADS,
-        head_dim=HEAD_DIM,
-        hidden=HIDDEN,
+    return BaseModel(
+        hparams=HParams(
+            arch=ARCH, blocks=BLOCKS, heads=HEADS, kv_heads=KV_HEADS, head_dim=HEAD_DIM, hidden=HIDDEN
+        ),
         tag=tag,
         gguf=gguf_file,
         details={"model_type": "36K", "file_type": "F16"},

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import real_daemon
 from archive import names_of, unpacked
+from recipes import resized
 
 from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.base.hf_config import read_config
@@ -109,8 +110,8 @@ def test_the_next_token_is_peft_s(row, tmp_path):
     """
     folder = unpacked(RECORDS, row)
     base = read_base_gguf(folder / "base.gguf")
-    base = replace(base, multipliers=read_config(folder).base().multipliers)
-    whole = "q_proj" if base.arch in ABORTING else "all"
+    base = resized(base, multipliers=read_config(folder).base().hparams.multipliers)
+    whole = "q_proj" if base.hparams.arch in ABORTING else "all"
     kinds = {whole: folder, **({"experts": folder / "experts"} if (folder / "experts").is_dir() else {})}
     loras = []
     for kind, source in kinds.items():

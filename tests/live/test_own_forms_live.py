@@ -49,7 +49,7 @@ def test_both_forms_answer_alike(live, package, tmp_path, row):
     folder = unpacked("archs-reference", row)
     plain = folder / "base.gguf"
     own = rewrite(plain, tmp_path / "base.gguf", renamed, arch)
-    assert read_base_gguf(own).arch == read_base_gguf(plain).arch
+    assert read_base_gguf(own).hparams.arch == read_base_gguf(plain).hparams.arch
     answers = {}
     for form, path in (("plain", plain), ("own", own)):
         tag = f"{row}-{form}"

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from archive import names_of, unpacked
+from recipes import resized
 
-from ollama_pack.arch.hparams import Base
 from ollama_pack.arch.spec import dimension
 from ollama_pack.arch.table import ARCHS, require_arch
 from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.base.hf_config import read_config
+from ollama_pack.base.model import BaseModel
 from ollama_pack.lora.export import write_lora
 from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.planner import plan_lora
@@ -34,11 +35,11 @@ def kinds_of(row: str) -> list[str]:
         return sorted(set(records) - {"tokens", "base"})
 
 
-def read_base(row: str) -> Base:
+def read_base(row: str) -> BaseModel:
     """Return the base of a row by its header, and what only config.json says."""
     folder = unpacked(RECORDS, row)
     base = read_base_gguf(folder / "base.gguf")
-    return replace(base, multipliers=read_config(folder).base().multipliers)
+    return resized(base, multipliers=read_config(folder).base().hparams.multipliers)
 
 
 CASES = [(row, kind) for row in ROWS for kind in kinds_of(row)]
@@ -101,12 +102,12 @@ def test_each_module_computes_what_peft_computes(answers, row, kind):
 def test_config_and_header_agree(row):
     """config.json of a model tells the same numbers as the header of its GGUF file."""
     header, config = read_base(row), read_config(unpacked(RECORDS, row)).base()
-    heads = ("heads", "kv_heads", "head_dim") if require_arch(header.arch).has_heads else ()
+    heads = ("heads", "kv_heads", "head_dim") if require_arch(header.hparams.arch).has_heads else ()
     for name in ("arch", "blocks", "hidden", "vocab", "experts", "tied", *heads):
-        assert getattr(config, name) == getattr(header, name), name
-    for size in {size for weight in require_arch(header.arch).weights for size in weight.shape}:
-        told = dimension(size, config)
-        assert told == dimension(size, header) or 0 in (told, dimension(size, header)), size
+        assert getattr(config.hparams, name) == getattr(header.hparams, name), name
+    for size in {size for weight in require_arch(header.hparams.arch).weights for size in weight.shape}:
+        told = dimension(size, config.hparams)
+        assert told == dimension(size, header.hparams) or 0 in (told, dimension(size, header.hparams)), size
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -123,7 +124,7 @@ def test_config_is_enough(row):
 
 def test_what_is_recorded():
     """Every record is of a row of the table."""
-    names = {read_base_gguf(unpacked(RECORDS, row) / "base.gguf").arch for row in ROWS}
+    names = {read_base_gguf(unpacked(RECORDS, row) / "base.gguf").hparams.arch for row in ROWS}
     assert names <= {arch.name for arch in ARCHS}
     assert len(names) >= 20
 

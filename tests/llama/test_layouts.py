@@ -4,11 +4,10 @@ The file is that of the records with tensors joined, as ``--fuse-qkv`` and ``--f
 converter join them, or taken apart; llama.cpp must answer as PEFT does all the same.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from archive import unpacked
+from recipes import resized
 from rewriting import rewrite
 
 from ollama_pack.base.gguf_header import read_base_gguf
@@ -49,7 +48,7 @@ def apart(whole: str, base):
         for name in list(found):
             if f".{whole}." in name:
                 numbers = found.pop(name)
-                sizes = np.cumsum([base.heads, base.kv_heads]) * base.head_dim
+                sizes = np.cumsum([base.hparams.heads, base.hparams.kv_heads]) * base.hparams.head_dim
                 edges = sizes if whole == "attn_qkv" else 2
                 axis = -1 if name.endswith("bias") else -2
                 for part, share in zip(FUSED_TENSORS[whole], np.split(numbers, edges, axis), strict=True):
@@ -97,4 +96,4 @@ def test_heads_that_do_not_fit_a_joined_weight(tmp_path):
     folder = unpacked(RECORDS, "qwen3")
     base = read_base_gguf(rewrite(folder / "base.gguf", tmp_path / "base.gguf", joined("attn_qkv")))
     with pytest.raises(InputError, match=r"the base has no blk\.0\.attn_q\.weight"):
-        plan_lora(read_adapter(folder), replace(base, kv_heads=3))
+        plan_lora(read_adapter(folder), resized(base, kv_heads=3))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from recipes import TINY, Recipe, delta_weights, write_adapter
+from recipes import TINY, Recipe, delta_weights, resized, write_adapter
 
 from ollama_pack.errors import InputError, PackError, UnsupportedError
 from ollama_pack.gguf.tensor_data import TensorReader
@@ -75,7 +75,7 @@ def test_equal_scales_touch_no_number(tmp_path):
 def test_shapes_that_differ(tmp_path):
     """Adapters of two bases that are not of one size have no sum."""
     one = write_adapter(tmp_path / "one", modules=("v_proj",))
-    other = write_adapter(tmp_path / "other", modules=("v_proj",), base=replace(TINY, hidden=24))
+    other = write_adapter(tmp_path / "other", modules=("v_proj",), base=resized(TINY, hidden=24))
     with pytest.raises(InputError, match="several shapes"):
         sum_adapters([read_adapter(one), read_adapter(other)], (1, 1))
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_pack.arch.hparams import Base
+from ollama_pack.arch.hparams import HParams
 from ollama_pack.arch.table import require_arch
+from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import InputError
 from ollama_pack.gguf.tensor_data import TensorReader
 from ollama_pack.gguf.tensors import LazyTensor
@@ -39,7 +40,7 @@ def deltas(pairs, base):
     adapter = Adapter(Path("x"), Path("x"), tuple(pairs), 2, 1.0, "", {})
     found = {}
     with TensorReader() as source:
-        for place in map_pairs_to_tensors(adapter, base, require_arch(base.arch)):
+        for place in map_pairs_to_tensors(adapter, base, require_arch(base.hparams.arch)):
             b = source.float32(place.pair.b)
             b = b if place.rows is None else b[..., list(place.rows), :]
             found[place.tensor] = place.pair.scale * b @ source.float32(place.a)
@@ -50,7 +51,7 @@ def base_of(arch, shapes, **more):
     """Return a base with these tensors in its first block."""
     tensors = {f"blk.0.{name}.weight": shape for name, shape in shapes.items()}
     sizes = {"blocks": 1, "heads": 4, "kv_heads": 2, "head_dim": 6, "hidden": 10, **more}
-    return Base(arch=arch, tensors=tensors, origin="the tests", **sizes)
+    return BaseModel(hparams=HParams(arch=arch, **sizes), tensors=tensors, origin="the tests")
 
 
 @pytest.mark.property

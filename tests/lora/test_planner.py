@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recipes import TINY, Recipe, tensors_of
+from recipes import TINY, Recipe, resized, tensors_of
 
 from ollama_pack.arch.hparams import StateSpace
 from ollama_pack.arch.table import require_arch
@@ -17,7 +17,7 @@ from ollama_pack.lora.planner import plan_lora
 
 Q0 = "model.layers.0.self_attn.q_proj"
 K1 = "model.layers.1.self_attn.k_proj"
-QWEN = replace(TINY, arch="qwen2")
+QWEN = resized(TINY, arch="qwen2")
 KNOWN = replace(TINY, tensors=tensors_of(TINY))
 UNTIED = replace(TINY, tensors=tensors_of(TINY, tied=False))
 
@@ -114,26 +114,47 @@ def test_block_numbers_are_plain(planned, number):
 def test_unknown_architecture(planned):
     """An architecture without a row is told by its name."""
     with pytest.raises(UnsupportedError, match="architecture 'clip' cannot be converted"):
-        planned(replace(TINY, arch="clip"))
+        planned(resized(TINY, arch="clip"))
 
 
 MISFITS = {
-    "wider hidden": (replace(TINY, hidden=24), "24×20 adapts, 24×24 is in the base"),
-    "more heads": (replace(TINY, heads=5), "24×20 adapts, 30×20 is in the base"),
-    "more key heads": (replace(TINY, kv_heads=4), "12×20 adapts, 24×20 is in the base"),
-    "wider feed-forward": (replace(TINY, feed_forward=32), "28×20 adapts, 32×20 is in the base"),
-    "too few blocks": (replace(TINY, blocks=1), "layers.1.self_attn.q_proj: the base has 1 blocks"),
+    "wider hidden": (
+        resized(TINY, hidden=24),
+        "24×20 adapts, 24×24 is in the base",
+    ),
+    "more heads": (
+        resized(TINY, heads=5),
+        "24×20 adapts, 30×20 is in the base",
+    ),
+    "more key heads": (
+        resized(TINY, kv_heads=4),
+        "12×20 adapts, 24×20 is in the base",
+    ),
+    "wider feed-forward": (
+        resized(TINY, feed_forward=32),
+        "28×20 adapts, 32×20 is in the base",
+    ),
+    "too few blocks": (
+        resized(TINY, blocks=1),
+        "layers.1.self_attn.q_proj: the base has 1 blocks",
+    ),
     "other tensors": (
-        replace(TINY, tensors=tensors_of(replace(TINY, hidden=24))),
+        replace(TINY, tensors=tensors_of(resized(TINY, hidden=24))),
         "24×20 adapts, 24×24 is in the base",
     ),
     "tensors of too few blocks": (
-        replace(TINY, tensors=tensors_of(replace(TINY, blocks=1))),
+        replace(TINY, tensors=tensors_of(resized(TINY, blocks=1))),
         "base has no blk.1.attn_q.weight",
     ),
-    "a header that lies about its heads": (replace(KNOWN, heads=8), "24 rows adapt, 48 rows in heads of 6"),
-    "a header of 2^62 heads": (replace(KNOWN, heads=2**62), "24 rows adapt"),
-    "heads of an odd size": (replace(KNOWN, heads=8, kv_heads=4, head_dim=3), "in heads of 3"),
+    "a header that lies about its heads": (
+        resized(KNOWN, heads=8),
+        "24 rows adapt, 48 rows in heads of 6",
+    ),
+    "a header of 2^62 heads": (resized(KNOWN, heads=2**62), "24 rows adapt"),
+    "heads of an odd size": (
+        resized(KNOWN, heads=8, kv_heads=4, head_dim=3),
+        "in heads of 3",
+    ),
 }
 
 
@@ -148,7 +169,7 @@ def test_misfits(planned, base, message):
 
 def test_unknown_sizes_are_not_checked(planned):
     """A size the base does not tell is not held against the adapter."""
-    assert planned(replace(TINY, feed_forward=0))
+    assert planned(resized(TINY, feed_forward=0))
 
 
 @pytest.mark.parametrize(
@@ -229,7 +250,7 @@ def test_full_names_of_a_recipe():
     assert set(Recipe(layers=(0,), head=True).names()) <= modules
 
 
-QWEN35 = replace(TINY, arch="qwen35")
+QWEN35 = resized(TINY, arch="qwen35")
 HUGE = {
     "heads beyond the hidden size": (TINY, {"heads": 2**32 - 1, "kv_heads": 2**32 - 1, "head_dim": 0}),
     "heads that nothing holds": (TINY, {"heads": 2**39, "head_dim": 2**20}),
@@ -250,4 +271,4 @@ def test_a_header_that_tells_huge_numbers(base, numbers):
     pair = LoraPair(f"model.layers.0.{module}", made(2, 20), made(24, 2), 1.0)
     adapter = Adapter(Path("x"), Path("x"), (pair,), 2, 1.0, "", {})
     with pytest.raises(InputError, match="are in the base"):
-        plan_lora(adapter, replace(base, tensors={tensor: (24, 20)}, **numbers))
+        plan_lora(adapter, replace(resized(base, **numbers), tensors={tensor: (24, 20)}))

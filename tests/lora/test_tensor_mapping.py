@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recipes import TINY
+from recipes import TINY, resized
 
 from ollama_pack.arch.table import require_arch
 from ollama_pack.errors import InputError, UnsupportedError
@@ -15,7 +15,7 @@ from ollama_pack.lora.adapter import Adapter, LoraPair
 from ollama_pack.lora.rules import RULES
 from ollama_pack.lora.tensor_mapping import map_pairs_to_tensors
 
-MIXTURE = replace(TINY, arch="qwen3moe", experts=3, expert_feed_forward=8, tied=False)
+MIXTURE = resized(TINY, arch="qwen3moe", experts=3, expert_feed_forward=8, tied=False)
 EXPERTS = "model.layers.0.mlp.experts"
 RANDOM = np.random.default_rng(4)
 
@@ -31,7 +31,7 @@ def pair(module, a, b, alpha=1.0):
 
 def place(*pairs, base=MIXTURE, method="LoRA", **config):
     adapter = Adapter(Path("d"), Path("d/weights"), pairs, 2, 1.0, "org/base", config, method=method)
-    return map_pairs_to_tensors(adapter, base, require_arch(base.arch))
+    return map_pairs_to_tensors(adapter, base, require_arch(base.hparams.arch))
 
 
 def delta(each):
@@ -78,7 +78,7 @@ def test_swapped_experts(version):
 )  # fmt: skip
 def test_square_experts(version, arch, turned):
     """Where the shapes do not tell, the version does; weights that are stored in × out were always right."""
-    base = replace(MIXTURE, arch=arch, expert_feed_forward=20)
+    base = resized(MIXTURE, arch=arch, expert_feed_forward=20)
     trained = pair(f"{EXPERTS}.down_proj", (3, 2, 20), (3, 20, 2))
     (found,) = place(trained, base=base, peft_version=version, target_parameters=["experts.down_proj"])
     assert (found.pair != trained) is turned
@@ -86,7 +86,7 @@ def test_square_experts(version, arch, turned):
 
 def test_interleaved_rows():
     """gpt-oss has the rows of gate and up by turns."""
-    base = replace(MIXTURE, arch="gpt-oss")
+    base = resized(MIXTURE, arch="gpt-oss")
     gate, up = place(pair(f"{EXPERTS}.gate_up_proj", (3, 2, 20), (3, 16, 2)), base=base)
     assert (gate.rows, up.rows) == (tuple(range(0, 16, 2)), tuple(range(1, 16, 2)))
 
@@ -100,61 +100,64 @@ def test_vera_is_cut():
 
 def test_embedding_is_transposed():
     """The A of an embedding lies transposed in the file: vocabulary × rank."""
-    (found,) = place(pair("model.embed_tokens", (2, 50), (20, 2)), base=replace(TINY, tied=False))
+    (found,) = place(
+        pair("model.embed_tokens", (2, 50), (20, 2)),
+        base=resized(TINY, tied=False),
+    )
     assert (found.tensor, found.a.shape, found.pair.b.shape) == ("token_embd.weight", (50, 2), (20, 2))
 
 
 def test_embedding_as_a_parameter():
     """LoRA on the bare parameter of an embedding is that of its transpose, and turned."""
     trained = pair("model.embed_tokens", (2, 20), (50, 2))
-    (found,) = place(trained, base=replace(TINY, tied=False))
+    (found,) = place(trained, base=resized(TINY, tied=False))
     np.testing.assert_allclose(delta(found.pair), delta(trained).T, rtol=1e-6)
 
 
 REFUSED = {
     "a module nobody has": (pair("model.layers.0.x_proj", (2, 20), (12, 2)), TINY, "no-place"),
-    "the head of a tied base": (pair("lm_head", (2, 20), (50, 2)), replace(TINY, tied=True), "tied"),
+    "the head of a tied base": (pair("lm_head", (2, 20), (50, 2)), resized(TINY, tied=True), "tied"),
     "the embedding of a tied base": (
-        pair("model.embed_tokens", (2, 50), (20, 2)), replace(TINY, tied=True), "tied",
+        pair("model.embed_tokens", (2, 50), (20, 2)), resized(TINY, tied=True), "tied",
     ),
     "the head of a base known by name": (pair("lm_head", (2, 20), (50, 2)), TINY, "maybe-tied"),
-    "a head of more tokens": (pair("lm_head", (2, 20), (52, 2)), replace(TINY, tied=False), "resized"),
+    "a head of more tokens": (pair("lm_head", (2, 20), (52, 2)), resized(TINY, tied=False), "resized"),
     "an embedding of more tokens": (
-        pair("model.embed_tokens", (2, 52), (20, 2)), replace(TINY, tied=False), "resized",
+        pair("model.embed_tokens", (2, 52), (20, 2)), resized(TINY, tied=False), "resized",
     ),
     "an expert of an unknown number": (
-        pair(f"{EXPERTS}.0.up_proj", (2, 20), (8, 2)), replace(MIXTURE, experts=0), "experts-unknown",
+        pair(f"{EXPERTS}.0.up_proj", (2, 20), (8, 2)), resized(MIXTURE, experts=0), "experts-unknown",
     ),
     "a weight llama.cpp ignores": (
         pair("model.layers.0.self_attn.q_a_proj", (2, 20), (8, 2)),
-        replace(TINY, arch="deepseek2"),
+        resized(TINY, arch="deepseek2"),
         "ignored",
     ),
     "multipliers nobody knows": (
         pair("model.layers.0.self_attn.q_proj", (2, 20), (24, 2)),
-        replace(TINY, arch="falcon-h1"),
+        resized(TINY, arch="falcon-h1"),
         "multipliers",
     ),
     "a gated delta net by name": (
         pair("model.layers.0.linear_attn.in_proj_z", (2, 20), (24, 2)),
-        replace(TINY, arch="qwen35"),
+        resized(TINY, arch="qwen35"),
         "states-unknown",
     ),
     "a Granite hybrid by name": (
         pair("model.layers.0.shared_mlp.output_linear", (2, 20), (20, 2)),
-        replace(TINY, arch="granitehybrid"),
+        resized(TINY, arch="granitehybrid"),
         "states-unknown",
     ),
     "the steps of a Mamba": (
-        pair("backbone.layers.0.mixer.dt_proj", (2, 20), (24, 2)), replace(TINY, arch="mamba"), "one-sided",
+        pair("backbone.layers.0.mixer.dt_proj", (2, 20), (24, 2)), resized(TINY, arch="mamba"), "one-sided",
     ),
     "experts with a scale of their own": (
         pair("model.layers.0.experts.down_proj", (3, 2, 8), (3, 20, 2)),
-        replace(MIXTURE, arch="gemma4"),
+        resized(MIXTURE, arch="gemma4"),
         "scaled-beside",
     ),
     "a head its converter alters": (
-        pair("lm_head", (2, 20), (50, 2)), replace(TINY, arch="jais", tied=False), "altered-by-converter",
+        pair("lm_head", (2, 20), (50, 2)), resized(TINY, arch="jais", tied=False), "altered-by-converter",
     ),
 }  # fmt: skip
 
@@ -216,4 +219,4 @@ def test_experts_that_differ_in_size():
     """Single experts of different sizes are no stack, also where the base does not tell the size."""
     both = (pair(f"{EXPERTS}.0.up_proj", (2, 20), (8, 2)), pair(f"{EXPERTS}.1.up_proj", (2, 20), (9, 2)))
     with pytest.raises(InputError):
-        place(*both, base=replace(MIXTURE, expert_feed_forward=0))
+        place(*both, base=resized(MIXTURE, expert_feed_forward=0))

@@ -7,13 +7,16 @@ from dataclasses import replace
 import pytest
 from terminal import run
 
-from ollama_pack.arch.hparams import Base
+from ollama_pack.arch.hparams import HParams
+from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Receipt
 from ollama_pack.pipeline import build
 from ollama_pack.pipeline.lock import LOCK_NAME, describe_base_change, read_lock
 from ollama_pack.pipeline.request import Request
 
-BASE = Base(arch="llama", blocks=1, heads=1, kv_heads=1, head_dim=1, hidden=1, tag="vicuna:7b")
+BASE = BaseModel(
+    hparams=HParams(arch="llama", blocks=1, heads=1, kv_heads=1, head_dim=1, hidden=1), tag="vicuna:7b"
+)
 RECEIPT = Receipt("store", "ada", "0" * 64, "", 0, base_manifest="a" * 64, base_blob=f"sha256:{'b' * 64}")
 DAMAGED = ["", "{", "[]", '{"base": 3}', '{"base": {"tag": "vicuna:7b", "blob": 7}}']
 

@@ -73,7 +73,7 @@ def test_package_of_a_folder(folder):
     content = (folder / "adapter_model.gguf").read_bytes()
     assert package.adapter.digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
     assert (package.adapter.size, package.adapter.outtype) == (len(content), "f16")
-    assert (package.base.tag, package.base.arch, package.base.gguf) == ("tiny", "llama", None)
+    assert (package.base.tag, package.base.hparams.arch, package.base.gguf) == ("tiny", "llama", None)
     assert package.system == "You are Ada."
 
 
@@ -83,7 +83,7 @@ def test_package_on_a_file(folder, tiny_gguf):
     (folder / MODELFILE_NAME).write_text(WHOLE.replace("FROM tiny", "FROM ./base"), "utf-8")
     package = read_package(folder, NAME)
     assert package.base.gguf == folder / "base"
-    assert package.base.blocks == 2
+    assert package.base.hparams.blocks == 2
 
 
 def test_adapter_elsewhere(folder, tmp_path):

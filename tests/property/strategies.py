@@ -1,14 +1,13 @@
 """What laws are tested on: adapters, bases and numbers of any size that a test can bear."""
 
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as numbers
-from recipes import ALL_LINEAR, TINY, Recipe, write_adapter
+from recipes import ALL_LINEAR, TINY, Recipe, resized, write_adapter
 
 from ollama_pack.lora.peft.load import read_adapter
 
@@ -17,7 +16,7 @@ outtypes = st.sampled_from(["f16", "f32"])
 alphas = st.one_of(st.integers(1, 256), st.floats(0.01, 300))
 
 bases = st.builds(
-    lambda heads, groups, half, hidden, forward, arch: replace(
+    lambda heads, groups, half, hidden, forward, arch: resized(
         TINY,
         arch=arch,
         heads=heads * groups,

@@ -1,7 +1,6 @@
 """Laws of reading: order never matters, sums are exact, and damage is told, never a traceback."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recipes import TINY, Recipe, factors, safetensors, write_adapter
+from recipes import TINY, Recipe, factors, resized, safetensors, write_adapter
 from strategies import alphas, dtypes, recipes
 
 from ollama_pack.errors import InputError, UnsupportedError
@@ -95,7 +94,7 @@ def damaged(spoil, name):
         content = bytearray(path.read_bytes())
         path.write_bytes(spoil(content))
         try:
-            plan_lora(read_adapter(directory), replace(TINY, tied=True))
+            plan_lora(read_adapter(directory), resized(TINY, tied=True))
         except (InputError, UnsupportedError) as error:
             return error
     return None

@@ -6,7 +6,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-from recipes import TINY, read_numbers, write_adapter
+from recipes import TINY, read_numbers, resized, write_adapter
 
 from ollama_pack.errors import InputError, ProofError
 from ollama_pack.lora.adapter import Adapter
@@ -66,9 +66,9 @@ def true_figure(copy: Copy) -> float:
     tensors = [tensor.name for tensor in plan_lora(copy.adapter, TINY).tensors[1::2]]
     for pair, name in zip(copy.adapter.pairs, tensors, strict=True):
         a, b = factors[pair.a.name], factors[pair.b.name]
-        heads = {"q": TINY.heads, "k": TINY.kv_heads}.get(pair.module.rpartition(".")[2][:-5])
+        heads = {"q": TINY.hparams.heads, "k": TINY.hparams.kv_heads}.get(pair.module.rpartition(".")[2][:-5])
         if heads is not None:
-            b = b.reshape(heads, 2, TINY.head_dim // 2, -1).swapaxes(1, 2).reshape(b.shape)
+            b = b.reshape(heads, 2, TINY.hparams.head_dim // 2, -1).swapaxes(1, 2).reshape(b.shape)
         written_b = copy.tensors[name].astype(np.float64)
         written_a = copy.tensors[name.replace("lora_b", "lora_a")].astype(np.float64)
         wanted = pair.scale * (b @ a)
@@ -137,13 +137,13 @@ def test_zeros_that_are_not(copy_of):
 
 def unpermuted(array, heads):
     """Return rows as Hugging Face has them."""
-    return array.reshape(heads, TINY.head_dim // 2, 2, -1).swapaxes(1, 2).reshape(array.shape)
+    return array.reshape(heads, TINY.hparams.head_dim // 2, 2, -1).swapaxes(1, 2).reshape(array.shape)
 
 
 def test_queries_not_permuted(copy_of):
     """A query weight in Hugging Face's order of rows is caught."""
     copy = copy_of()
-    copy.tensors[f"{Q}.lora_b"] = unpermuted(copy.tensors[f"{Q}.lora_b"], TINY.heads)
+    copy.tensors[f"{Q}.lora_b"] = unpermuted(copy.tensors[f"{Q}.lora_b"], TINY.hparams.heads)
     report = copy.prove()
     assert not report.passed
     assert (report.worst, report.figure > 0.1) == (Q, True)
@@ -152,8 +152,8 @@ def test_queries_not_permuted(copy_of):
 def test_keys_permuted_by_query_heads(copy_of):
     """A key weight ordered as if it had as many heads as the queries is caught."""
     copy = copy_of()
-    b = unpermuted(copy.tensors[f"{K}.lora_b"], TINY.kv_heads)
-    wrong = b.reshape(TINY.kv_heads * 3, 2, 1, -1).swapaxes(1, 2).reshape(TINY.heads, -1, 3)
+    b = unpermuted(copy.tensors[f"{K}.lora_b"], TINY.hparams.kv_heads)
+    wrong = b.reshape(TINY.hparams.kv_heads * 3, 2, 1, -1).swapaxes(1, 2).reshape(TINY.hparams.heads, -1, 3)
     copy.tensors[f"{K}.lora_b"] = wrong[:, ::-1].reshape(b.shape)
     report = copy.prove()
     assert not report.passed
@@ -193,7 +193,7 @@ def test_one_number_changed(copy_of, side, outtype, name):
 
 def test_one_number_in_a_large_matrix(copy_of):
     """A single number hides in the norm of a large matrix, but not from the proof."""
-    copy = copy_of(base=replace(TINY, hidden=20), modules=("v_proj",), layers=(0,), rank=3)
+    copy = copy_of(base=resized(TINY, hidden=20), modules=("v_proj",), layers=(0,), rank=3)
     copy.tensors[f"{V}.lora_b"][7, 1] *= 1.002
     report = copy.prove()
     assert report.figure < LIMITS["F16"]

@@ -8,7 +8,11 @@ from recipes import safetensors, with_header
 from safetensors.numpy import save
 
 from ollama_pack.errors import InputError, UnsupportedError
-from ollama_pack.lora.peft.safetensors_header import LARGEST_HEADER, OTHER_DTYPES, read_safetensors
+from ollama_pack.lora.peft.safetensors_header import (
+    LARGEST_SAFETENSORS_HEADER,
+    OTHER_DTYPES,
+    read_safetensors,
+)
 
 
 def entry(begin=0, end=8, dtype="F32", shape=(2,)):
@@ -134,8 +138,8 @@ def test_header_bound(tmp_path):
     """No header above the format's bound is read, even where the file is long enough."""
     path = tmp_path / "sparse.safetensors"
     with path.open("wb") as file:
-        file.write((LARGEST_HEADER + 1).to_bytes(8, "little"))
-        file.truncate(LARGEST_HEADER + 100)
+        file.write((LARGEST_SAFETENSORS_HEADER + 1).to_bytes(8, "little"))
+        file.truncate(LARGEST_SAFETENSORS_HEADER + 100)
     with pytest.raises(InputError, match="claims 100000001 bytes"):
         read_safetensors(path)
 

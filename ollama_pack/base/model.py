@@ -1,0 +1,37 @@
+"""The base model of an adapter: its sizes, and where it comes from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ollama_pack.arch.hparams import HParams
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseModel:
+    """The model an adapter was trained on, as it was found.
+
+    Attributes:
+        hparams: its sizes.
+        origin: where the sizes were read, in words for the user.
+        tag: the Ollama model to build FROM; empty if the base is a GGUF file that belongs to none.
+        source_id: its Hugging Face id, or empty if it is unknown.
+        gguf: its GGUF file, or None if the base is an Ollama model.
+        tensors: name → shape (rows first) of every weight, or None if they are unknown.
+        details: ``model_type``, ``file_type`` and the like, as Ollama's configuration spells them.
+        notes: what the user should know about this base.
+    """
+
+    hparams: HParams
+    origin: str = ""
+    tag: str = ""
+    source_id: str = ""
+    gguf: Path | None = None
+    tensors: Mapping[str, tuple[int, ...]] | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def at_layer(self, layer: int) -> "BaseModel":
+        """Return this base with the heads of one layer; the same value if its layers do not differ."""
+        sizes = self.hparams.at_layer(layer)
+        return self if sizes is self.hparams else replace(self, hparams=sizes)
