@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from archive import GOLDENS, names_of, unpacked
 
 from ollama_pack.arch.evidence import (
     CONVERTER,
@@ -24,9 +25,8 @@ from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.lora.peft.safetensors_header import read_safetensors
 from ollama_pack.lora.rules import RULES
 
-GOLDENS = Path(__file__).parent.parent / "goldens"
-BY_LOGITS, BY_CONVERTER = GOLDENS / "archs-reference", GOLDENS / "archs-foreign"
-PEERS = BY_LOGITS / "peer.json"
+BY_LOGITS, BY_CONVERTER = "archs-reference", "archs-foreign"
+PEERS = GOLDENS / BY_LOGITS / "peer.json"
 PAGE = Path(__file__).parents[2] / "docs" / "archs.md"
 TSV = """\
 # What was proved of each class, and when; written by `make goldens` from the records in tests/goldens.
@@ -105,8 +105,9 @@ def by_converter(folder: Path) -> Evidence:
 
 
 NO_PEER = {"outcome": "not tried"}
-LOGIT_ROWS = sorted((path.parent for path in BY_LOGITS.glob("*/logits.npz")), key=place)
-WEIGHT_ROWS = sorted((path.parent for path in BY_CONVERTER.glob("*/weights.safetensors")), key=place)
+LOGIT_ROWS, WEIGHT_ROWS = (
+    sorted((unpacked(kind, name) for name in names_of(kind)), key=place) for kind in (BY_LOGITS, BY_CONVERTER)
+)
 RECORDED = (*map(by_logits, LOGIT_ROWS), *map(by_converter, WEIGHT_ROWS))
 
 

@@ -3,9 +3,9 @@
 import os
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from archive import unpacked
 from scratch_store import add_base
 
 from ollama_pack.arch.hparams import StateSpace
@@ -16,7 +16,7 @@ from ollama_pack.ollama.names import parse_name
 from ollama_pack.pipeline.inputs import BuildInputs, _fill_missing_hparams
 from ollama_pack.pipeline.request import Request
 
-RECORD = Path(__file__).parent.parent / "goldens" / "archs-reference" / "qwen35"
+RECORD = unpacked("archs-reference", "qwen35")
 ID = "ollama-pack/tiny-qwen35"
 
 

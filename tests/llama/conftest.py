@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from judging import GOLDENS, OUTTYPES, RECORDS, TORCH, Judge, request_of
+from archive import unpacked
+from judging import OUTTYPES, RECORDS, TORCH, Judge, request_of
 from kinds import KINDS, RIGHT, Kind
 from smollm2 import write_f32
 
@@ -65,8 +66,7 @@ def base_file(tmp_path_factory) -> Callable[[str], Path]:
                 made[model] = tmp_path_factory.mktemp("smollm2") / "smollm2.f32.gguf"
                 write_f32(Path(BASE), made[model])
             return made[model]
-        own = RECORDS / model / "base.gguf"
-        return own if own.exists() else GOLDENS / "reference" / model / "base.gguf"
+        return unpacked(RECORDS, model) / "base.gguf"
 
     return find
 
@@ -93,7 +93,7 @@ def judge_kinds(ask_llama, base_file, settled, tmp_path_factory) -> Callable[[st
     def look(model: str) -> Judge:
         if model not in kept:
             scratch = tmp_path_factory.mktemp(model)
-            with np.load(RECORDS / model / "logits.npz") as records:
+            with np.load(unpacked(RECORDS, model) / "logits.npz") as records:
                 truth = dict(records)
             kinds = [kind for kind in KINDS if (kind.model, kind.verdict) == (model, RIGHT)]
             kinds = [kind for kind in kinds if TORCH or kind.case != "bin"]

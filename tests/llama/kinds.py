@@ -1,6 +1,7 @@
 """Every kind of adapter, and what must become of it: the rows that docs/adapters.md prints.
 
-The adapters and PEFT's logits lie in ``tests/goldens/kinds``, made by ``tests/reference/record_kinds.py``.
+The adapters and PEFT's logits are in ``tests/goldens/kinds``, one archive a model, made by
+``tests/reference/record_kinds.py``.
 """
 
 from dataclasses import dataclass, field

@@ -6,12 +6,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from archive import GOLDENS
 from kinds import DAMAGED, KINDS, REFUSED, RIGHT, Kind
 
 from ollama_pack.lora.rules import MERGE, MERGE_HINT, RULES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "adapters.md"
-PEER = json.loads((Path(__file__).parents[1] / "goldens" / "kinds" / "peer.json").read_text("utf-8"))
+PEER = json.loads((GOLDENS / "kinds" / "peer.json").read_text("utf-8"))
 
 HEAD = """# Every kind of adapter, and what becomes of it
 

@@ -1,10 +1,10 @@
 """Adapters as their trainers saved them: read as what they are, or stopped by the rule they are under."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from archive import unpacked
 from recipes import safetensors
 
 from ollama_pack.errors import InputError, UnsupportedError
@@ -13,7 +13,7 @@ from ollama_pack.lora.peft.directory import open_adapter, resolve_directory
 from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.rules import RULES
 
-RECORDS = Path(__file__).parents[2] / "goldens" / "kinds" / "llama"
+RECORDS = unpacked("kinds", "llama")
 
 READ = {
     "plain": ("LoRA", 4 / 3),

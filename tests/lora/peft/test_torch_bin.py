@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from archive import unpacked
 
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.lora.peft.torch_bin import read_pickle
-
-RECORDED = Path(__file__).parents[2] / "goldens" / "kinds" / "llama" / "bin" / "adapter_model.bin"
 
 
 class Tensor:
@@ -156,7 +155,7 @@ class Exploit:
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="NOT TESTED: torch is not installed")
 def test_real_torch(tmp_path):
     """Torch itself reads the recorded file, and refuses a pickle that is a program without running it."""
-    tensors = read_pickle(RECORDED)
+    tensors = read_pickle(unpacked("kinds", "llama") / "bin" / "adapter_model.bin")
     assert len(tensors) == 12
     assert all(".lora_" in name and each.compute().shape == each.shape for name, each in tensors.items())
     import torch
