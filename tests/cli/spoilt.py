@@ -252,7 +252,7 @@ def parameter_is_misspelt(scene):
     scene.more = ("--parameter", "temprature=0.3")
 
 
-@bad(3, "temperature wants a number")
+@bad(3, "temperature must be a number")
 def parameter_is_of_another_type(scene):
     scene.more = ("--parameter", "temperature=cold")
 
