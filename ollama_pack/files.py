@@ -63,13 +63,13 @@ def os_errors_as_destination_error(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         where = error.filename2 or error.filename or path
-        what = f"The file cannot be written: {error.strerror or error}."
+        what = f"This path cannot be written: {error.strerror or error}."
         hint = "--out or OLLAMA_MODELS with another directory"
         if error.errno in FULL:
             what = "The disk is full. No incomplete file is left."
             hint = "free some space, or use another disk with --out or OLLAMA_MODELS"
         elif error.errno in (*FORBIDDEN, errno.EPERM):
-            what = f"You may not write this file: {error.strerror}."
+            what = f"You may not write to this path: {error.strerror}."
             hint = "--out or OLLAMA_MODELS with a directory of yours; --via create lets the daemon write"
         raise DestinationError(what, where=where, hint=hint) from error
 

@@ -22,24 +22,24 @@ LITTLE_ROOM = 1_000_000_000
 RESTART = "read the daemon's log, then restart ollama serve"
 
 
-def examine(places: OllamaLocations) -> Checkup:
+def examine(locations: OllamaLocations) -> Checkup:
     """Examine the daemon and the stores of this machine."""
-    checkup = Checkup(places.address, runner=find_runner())
+    checkup = Checkup(locations.address, runner=find_runner())
     own: Path | None = None
     refuses = False
-    if may_answer(places.address):
+    if may_answer(locations.address):
         try:
-            with Daemon(places.address) as daemon:
+            with Daemon(locations.address) as daemon:
                 checkup.version = daemon.version()
                 refuses = surely_refuses(daemon)
-                own = store_of(daemon, places)
+                own = store_of(daemon, locations)
         except DestinationError as error:
             checkup.trouble = error.clause
             if checkup.version:
                 checkup.findings.append(Finding(PROBLEM, f"Ollama {checkup.version}", error.clause, RESTART))
-    for path in dict.fromkeys([*([own] if own else []), *places.stores]):
+    for path in dict.fromkeys([*([own] if own else []), *locations.stores]):
         if is_closed(path) and path != own:
-            level = PROBLEM if places.named else MINOR
+            level = PROBLEM if locations.named else MINOR
             command = f"{sudo_prefix(path)} ollama-pack doctor; ollama serve reads it"
             checkup.findings.append(Finding(level, str(path), "you may not read this store", command))
         elif is_store(path):
@@ -47,7 +47,7 @@ def examine(places: OllamaLocations) -> Checkup:
             store, findings = scan_store(path, checkup.version, option)
             checkup.stores.append(store)
             checkup.findings += findings
-    checkup.ways = list(_delivery_checks(checkup, places, refuses=refuses))
+    checkup.ways = list(_delivery_checks(checkup, locations, refuses=refuses))
     checkup.findings += _machine_findings(checkup, own)
     checkup.findings.sort(key=lambda finding: finding.level != PROBLEM)
     return checkup
@@ -71,12 +71,14 @@ def find_runner(program: str = "") -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _delivery_checks(checkup: Checkup, places: OllamaLocations, *, refuses: bool) -> Iterator[DeliveryCheck]:
+def _delivery_checks(
+    checkup: Checkup, locations: OllamaLocations, *, refuses: bool
+) -> Iterator[DeliveryCheck]:
     """Yield, for each delivery, whether it would work on this machine, and why.
 
     Args:
         checkup: daemon and stores, examined.
-        places: the daemon and the stores that were searched.
+        locations: the daemon and the stores that were searched.
         refuses: whether the daemon is known to refuse to create adapters.
     """
     near = is_near(checkup.address)
@@ -93,7 +95,7 @@ def _delivery_checks(checkup: Checkup, places: OllamaLocations, *, refuses: bool
         machine = "this machine" if near else "another machine"
         yield DeliveryCheck("pull", near, f"the daemon is on {machine}")
     writable = next((store.path for store in checkup.stores if store.writable), None)
-    new = next((path for path in places.stores if is_writable(path)), None)
+    new = next((path for path in locations.stores if is_writable(path)), None)
     if writable:
         yield DeliveryCheck("store", open=True, why=f"{writable} is writable")
     elif new and not new.is_dir():
