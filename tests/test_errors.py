@@ -46,6 +46,14 @@ def test_text(where, hint, text):
     assert str(PackError("It broke.", where=where, hint=hint)) == text
 
 
+@pytest.mark.parametrize(
+    ("what", "clause"), [("It broke.", "it broke"), ("A GGUF broke.", "a GGUF broke"), ("GGUF 4.", "GGUF 4")]
+)
+def test_clause(what, clause):
+    """Inside a sentence an error starts in lower case, except for an acronym."""
+    assert PackError(what).clause == clause
+
+
 def test_where_may_be_a_path(tmp_path):
     """A path is taken as it is."""
     assert PackError("It broke.", where=tmp_path).where == str(tmp_path)

@@ -87,7 +87,7 @@ def configuration_is_not_utf_8(scene):
     (scene.ada / CONFIG).write_bytes(b'{"peft_type": "LORA\xff"}')
 
 
-@bad(3, "no JSON object")
+@bad(3, "not hold a JSON object")
 def configuration_is_a_list(scene):
     (scene.ada / CONFIG).write_text("[]")
 
@@ -252,7 +252,7 @@ def parameter_is_misspelt(scene):
     scene.more = ("--parameter", "temprature=0.3")
 
 
-@bad(3, "temperature wants a number")
+@bad(3, "temperature must be a number")
 def parameter_is_of_another_type(scene):
     scene.more = ("--parameter", "temperature=cold")
 

@@ -75,7 +75,7 @@ def test_unknown():
 
 def test_unknown_but_near():
     """A name that nearly is one is told."""
-    assert "(qwen3next can)" in run("archs", "qwen3nxt").stderr
+    assert "Did you mean 'qwen3next'?" in run("archs", "qwen3nxt").stderr
 
 
 @pytest.mark.parametrize(

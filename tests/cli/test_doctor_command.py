@@ -36,4 +36,4 @@ def test_closed(tmp_path):
     (tmp_path / "file").touch()
     ran = run("doctor", "--store", tmp_path / "file" / "models")
     assert ran.code == 6
-    assert "every one is closed" in ran.stdout
+    assert "none of create, pull and store works" in ran.stdout

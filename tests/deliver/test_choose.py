@@ -229,7 +229,7 @@ def test_a_guessed_template_is_told(fake, package, gguf_base, mood, told):
 def test_parameters_are_checked_before_anything_is_sent(fake, package, via):
     """What would make the model answer every request with an error is not sent."""
     package = replace(package, parameters={"temperature": "hot", "num_ctx": 4096, "warmth": 1})
-    with pytest.raises(InputError, match="temperature wants a number, not 'hot'") as caught:
+    with pytest.raises(InputError, match="temperature must be a number, not 'hot'") as caught:
         choose.deliver(package, OllamaLocations(fake.address, (fake.store,)), via=via)
     assert "unknown parameter 'warmth'" in caught.value.what
     assert not fake.requests

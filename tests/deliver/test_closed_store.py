@@ -66,7 +66,7 @@ def test_closed(store, package):
     assert "sudo -u" in caught.value.hint
     assert caught.value.where == str(store)
     told = [finding for finding in findings if finding.about == str(store)]
-    assert [(finding.level, finding.what) for finding in told] == [(PROBLEM, "it may not be read by you")]
+    assert [(finding.level, finding.what) for finding in told] == [(PROBLEM, "you may not read this store")]
     assert "sudo -u" in told[0].fix
 
 

@@ -255,7 +255,7 @@ def test_compose_twice(name, text):
         pytest.param(TemplateFields(adapter="a"), "which base model", id="no base anywhere"),
         pytest.param(
             TemplateFields(base="x", parameters=(("seed", "a"), ("Top", "1"))),
-            "seed wants",
+            "seed must be",
             id="a wrong value",
         ),
     ],
