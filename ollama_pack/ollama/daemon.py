@@ -14,7 +14,7 @@ from typing import Any
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.files import Progress
 from ollama_pack.ollama.address import is_near
-from ollama_pack.ollama.api_errors import reason_of, said_no
+from ollama_pack.ollama.api_errors import daemon_error, error_message
 from ollama_pack.ollama.api_types import NEVER, Listed, Shown, read_shown
 
 UPLOAD_CHUNK = 1 << 20
@@ -245,9 +245,9 @@ class Daemon:
         try:
             yield
         except ollama.ResponseError as error:
-            raise said_no(str(error.error), self.address) from error
+            raise daemon_error(str(error.error), self.address) from error
         except httpx.HTTPStatusError as error:
-            raise said_no(reason_of(error.response), self.address) from error
+            raise daemon_error(error_message(error.response), self.address) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
             raise DestinationError(
                 "No Ollama daemon answers.", where=self.address, hint="ollama serve, or OLLAMA_HOST=HOST:PORT"
