@@ -75,7 +75,7 @@ OLLAMA_FORMS: Mapping[str, FormMarks] = {
     "qwen3vl": _QWEN3VL,
     "qwen3vlmoe": _QWEN3VL,
 }
-"""Maps an architecture, as the file names it, to the marks of Ollama's form. Llama 3 has a rule of its own."""
+"""Maps an architecture, as the file names it, to the marks of Ollama's form. Llama 3 has its own rule."""
 
 LLAMA_CPP_NAMES: Mapping[str, str] = {
     "deepseekocr": "deepseek2-ocr",
