@@ -1,1 +1,1 @@
-"""The command line: turns words into values, values into words, and errors into exit codes."""
+"""The command line: parses arguments, calls the library, prints results, and turns errors into exit codes."""

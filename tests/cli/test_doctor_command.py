@@ -11,8 +11,8 @@ def test_one_screen(ada, models, tiny_gguf):
     ran = run("doctor")
     assert (ran.code, ran.stderr) == (0, "")
     labels = [line[:10].strip() for line in ran.stdout.splitlines() if line]
-    assert labels == ["daemon", "way in", "way in", "way in", "store", "runner", "warning", "fix"]
-    assert f"{models}  manifests, of " in ran.stdout
+    assert labels == ["daemon", "delivery", "delivery", "delivery", "store", "runner", "warning", "fix"]
+    assert f"{models}  manifests, owner " in ran.stdout
     assert "1 model, 1 with an adapter" in ran.stdout
     assert "store   open" in ran.stdout
 

@@ -123,9 +123,9 @@ TAIL = """
 - `store` writes the model into the model store. It needs write access to the store, but no daemon.
 - `folder` only writes files. It works with every Ollama, and without one.
 - `auto` asks the daemon for its version, and tries `create` unless that version rejects adapters. A daemon
-  built from source reports 0.0.0, so `auto` tries `create` there. If the daemon rejects the adapter, `auto` uses
-  `pull`. If no daemon answers, it uses `store`. If the base is a GGUF file, it uses `store` or `pull`, because
-  `create` would give the model another prompt template.
+  built from source reports 0.0.0, so `auto` tries `create` there. If the daemon rejects the adapter, `auto`
+  uses `pull`. If no daemon answers, it uses `store`. If the base is a GGUF file, it uses `store` or `pull`,
+  because `create` would give the model another prompt template.
 - After every delivery the daemon loads the model and answers a prompt. If that fails, ollama-pack says why.
 """
 
