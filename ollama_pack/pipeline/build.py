@@ -116,7 +116,7 @@ def build(request: Request, note: Note = silent, progress: Progress | None = Non
         raise DestinationError(error.what, where=error.where, hint=hint) from error
     if told := describe_base_change(earlier, work.base, receipt):
         receipt = replace(receipt, lines=(*receipt.lines, told))
-    note("put", receipt)
+    note("register", receipt)
     lock = write_lock(request.folder, package, receipt)
     load = prove_load_of(package, receipt, request, note)
     return Outcome(work=work, lora=lora, report=report, modelfile=path, lock=lock, receipt=receipt, load=load)
@@ -156,7 +156,7 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
     package = read_release(request)
     note("read", package.adapter)
     receipt = choose.deliver(package, request.places, via=request.via, progress=progress)
-    note("put", receipt)
+    note("register", receipt)
     prove_load_of(package, receipt, request, note)
     return receipt
 
