@@ -1,4 +1,4 @@
-"""The command line: turns arguments into values, values into text, and errors into exit codes."""
+"""The command line: parses arguments, calls the library, prints results, and turns errors into exit codes."""
 
 from ollama_pack.cli.app import main
 

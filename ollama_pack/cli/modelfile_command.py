@@ -1,4 +1,4 @@
-"""``ollama-pack modelfile``."""
+"""The command ``ollama-pack modelfile``."""
 
 from pathlib import Path
 from typing import Any
@@ -17,19 +17,26 @@ from ollama_pack.cli.output import Console
 @options.proof
 @options.prompt
 @click.option(
-    "--adapter-file", default="", metavar="FILE", help="What ADAPTER says.  [default: ./adapter_model.gguf]"
+    "--adapter-file",
+    default="",
+    metavar="FILE",
+    help="The file in the ADAPTER line.  [default: ./adapter_model.gguf]",
 )
 @click.option(
-    "--out", type=options.PATH, default=None, metavar="FILE", help="Write it there instead of printing it."
+    "--out",
+    type=options.PATH,
+    default=None,
+    metavar="FILE",
+    help="Write the Modelfile to FILE instead of printing it.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 def modelfile_command(
     *, directory: Path, adapter_file: str, out: Path | None, quiet: bool, **chosen: Any
 ) -> None:
     """Print the Modelfile of the adapter in DIR.
 
-    What its author wrote in DIR/Modelfile.txt is kept; FROM, ADAPTER and what the options
-    say are set. Without that file a template is filled.
+    The lines of DIR/Modelfile.txt are kept; only FROM, ADAPTER and the lines that the
+    options set are changed. If there is no Modelfile.txt, a template is used.
 
     \b
     Example:

@@ -102,7 +102,7 @@ def test_interrupted():
     """Ctrl-C ends with the exit code of shells and one sentence."""
     ran = raising(KeyboardInterrupt())
     assert (ran.exit_code, ran.stdout) == (130, "")
-    assert ran.stderr == "Interrupted; nothing is left half-written.\n"
+    assert ran.stderr == "Interrupted. No incomplete file is left.\n"
 
 
 @pytest.mark.parametrize(

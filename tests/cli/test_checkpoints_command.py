@@ -95,9 +95,9 @@ def test_what_a_checkpoint_lacks(trained, tiny_gguf, models):
     ("more", "code", "said"),
     [
         (("--checkpoint", "40"), 3, "--checkpoint with one of 10, 20, 30"),
-        (("--checkpoint", ""), 2, "it is empty"),
+        (("--checkpoint", ""), 2, "the value is empty"),
         (("ada:v1", "--checkpoint", "all"), 3, "has a tag"),
-        (("--checkpoint", "20", "--weight", "1"), 2, "--checkpoint is of one run"),
+        (("--checkpoint", "20", "--weight", "1"), 2, "--checkpoint works with one run"),
     ],
 )
 def test_what_does_not_go(trained, tiny_gguf, more, code, said):

@@ -62,7 +62,7 @@ def test_an_empty_version_is_an_unset_variable(twice, models):
     for version in ("", "  "):
         ran = run("rollback", "ada", version, "--store", str(models))
         assert (ran.code, ran.stdout) == (2, "")
-        assert "it is empty" in ran.stderr
+        assert "the value is empty" in ran.stderr
     assert run("versions", "ada", "--store", str(models)).stdout == before
 
 
@@ -121,7 +121,7 @@ def test_what_removing_leaves_is_told(twice, models, tiny_gguf):
     assert ran.stdout == "own\n"
     assert "own:latest-" in ran.stderr
     assert "no adapter" in ran.stderr
-    assert "Ollama tidies when it starts" in ran.stderr
+    assert "Ollama removes them when it starts" in ran.stderr
 
 
 def test_names_that_are_like_it(twice, models):

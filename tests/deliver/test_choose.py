@@ -113,7 +113,7 @@ def test_a_daemon_that_cannot_come_back_is_served_through_its_store(fake, packag
     far(fake)
     receipt = choose.deliver(package, OllamaLocations(fake.address, (fake.store,)))
     assert (receipt.via, receipt.where) == ("store", str(fake.store))
-    assert receipt.tried[0].startswith("pull: The daemon did not come for the model")
+    assert receipt.tried[0].startswith("pull: The daemon did not request the model")
     assert receipt.served
 
 

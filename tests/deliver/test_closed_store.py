@@ -58,9 +58,9 @@ def test_closed(store, package):
     places = OllamaLocations(NOBODY, (store,), named=True)
     with as_other():
         assert is_closed(store)
-        with pytest.raises(DestinationError, match="may not be read by you") as caught:
+        with pytest.raises(DestinationError, match="no permission to read this store") as caught:
             choose.deliver(package, places)
-        with pytest.raises(DestinationError, match="may not be read by you"), models_at(places, package.name):
+        with pytest.raises(DestinationError, match="no permission to read"), models_at(places, package.name):
             pass
         findings = examine(places).findings
     assert "sudo -u" in caught.value.hint
@@ -93,7 +93,7 @@ def test_read_only(store, package):
         with as_other(), models_at(places, package.name) as models:
             assert len(history.versions(models, package.name)) == 1
             for deed in (history.rollback, history.remove_model):
-                with pytest.raises(DestinationError, match="may not be written by you") as caught:
+                with pytest.raises(DestinationError, match="no permission to write to this store") as caught:
                     deed(models, package.name)
                 assert "sudo -u" in caught.value.hint
             assert len(history.versions(models, package.name)) == 1

@@ -76,7 +76,7 @@ def test_something_else_answers(models):
         seen = examine(OllamaLocations(f"http://127.0.0.1:{server.server_port}", (models,)))
         server.shutdown()
         thread.join()
-    assert seen.findings[0].what == "this does not answer like an Ollama daemon"
+    assert seen.findings[0].what == "the program at this address is not an Ollama daemon"
     assert opened(seen) == {"store"}
 
 
@@ -160,7 +160,7 @@ def _exchange(models: Path, package, index: int, file: Path) -> None:
         ("no GGUF", PROBLEM, "its adapter is not a GGUF LoRA"),
         ("another engine", PROBLEM, "Ollama ignores the adapter"),
         ("damaged manifest", PROBLEM, "not the manifest of a model"),
-        ("lost blob", PROBLEM, "is not there"),
+        ("lost blob", PROBLEM, "is missing"),
         ("stacked", MINOR, "it has 2 adapters"),
         ("left behind", MINOR, "a killed build left this model behind"),
     ],
