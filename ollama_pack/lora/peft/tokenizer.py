@@ -5,7 +5,7 @@
 ``tokenizer_config.json``, before in ``special_tokens_map.json``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ollama_pack.errors import InputError
@@ -60,7 +60,7 @@ def _of_json(path: Path) -> Iterator[tuple[int, str]]:
     model = document.get("model")
     vocabulary = model.get("vocab") if isinstance(model, Mapping) else None
     if isinstance(vocabulary, Mapping):
-        pairs = [(token, number) for token, number in vocabulary.items()]
+        pairs = list(vocabulary.items())
     elif isinstance(vocabulary, list):  # Unigram: each with its score
         pairs = [(entry[0], at) for at, entry in enumerate(vocabulary) if isinstance(entry, list) and entry]
     else:
@@ -68,14 +68,20 @@ def _of_json(path: Path) -> Iterator[tuple[int, str]]:
     for added in document.get("added_tokens") or ():
         if isinstance(added, Mapping):
             pairs.append((added.get("content"), added.get("id")))
+    yield from _checked(pairs, path)
+
+
+def _checked(pairs: Iterable[tuple[object, object]], path: Path) -> Iterator[tuple[int, str]]:
+    """Yield id and token of each pair; the loop has no call, since vocabularies are long."""
     for token, number in pairs:
-        yield _token(token, number, path)
+        if type(token) is not str or type(number) is not int or not 0 <= number < MOST_TOKENS:
+            raise _bad_token(token, number, path)
+        yield number, token
 
 
-def _token(token: object, number: object, path: Path) -> tuple[int, str]:
-    if not isinstance(token, str) or type(number) is not int or not 0 <= number < MOST_TOKENS:
-        raise InputError(f"{token!r:.40} has the id {number!r:.40}, which is none.", where=path)
-    return number, token
+def _bad_token(token: object, number: object, path: Path) -> InputError:
+    """Return the error for a token that is no text, or whose id is no number of a token."""
+    return InputError(f"{token!r:.40} has the id {number!r:.40}, which is none.", where=path)
 
 
 def _of_sentencepiece(path: Path) -> dict[int, str] | None:
@@ -108,7 +114,7 @@ def _added(directory: Path) -> dict[int, str]:
     path = directory / ADDED
     if not path.is_file():
         return {}
-    return dict(_token(token, number, path) for token, number in read_json_object(path).items())
+    return dict(_checked(read_json_object(path).items(), path))
 
 
 def _special_tokens(directory: Path, tokens: Mapping[int, str]) -> dict[str, int]:
