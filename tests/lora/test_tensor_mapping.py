@@ -211,7 +211,7 @@ def test_sum_that_holds_experts_in_two_ways():
         pair(f"{EXPERTS}.1.down_proj", (2, 8), (20, 2)),
     )
     alone = replace(alone, a=replace(alone.a, path=Path("y")))
-    with pytest.raises(UnsupportedError, match="a sum of adapters that hold experts in two ways"):
+    with pytest.raises(UnsupportedError, match="a sum of adapters that store experts differently"):
         place(whole, alone)
 
 

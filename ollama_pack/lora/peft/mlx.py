@@ -16,7 +16,7 @@ from ollama_pack.lora.algebra import reshape, transpose
 from ollama_pack.lora.peft.config import require_number
 from ollama_pack.lora.rules import RuleViolations
 
-MLX_MERGE_HINT = "mlx_lm.fuse, and the fused model as a GGUF file"
+MLX_MERGE_HINT = "merge the adapter with mlx_lm.fuse, and convert the merged model to GGUF"
 """How mlx-lm merges an adapter into its base."""
 
 _FACTOR = re.compile(r"(?P<module>.+)\.lora_(?P<side>[ab])(\.weight)?")
