@@ -143,7 +143,7 @@ def test_collapse_of_a_name_with_ranges():
 
 
 def test_the_same_problem_of_many_weights_is_one_line():
-    """A line has the range and the number of the weights, and reasons that differ in a block alone are one."""
+    """A line has the range and the number of the weights; reasons may differ in the number of a block."""
     shapes = [(f"layers.{block}.q_proj", "4×4, not 8×8") for block in range(30)]
     missing = [(f"layers.{block}.k_proj", f"there is no blk.{block}.attn_k.weight") for block in (0, 1)]
     assert fold_by_reason([*shapes, *missing, ("lm_head", "4×4, not 8×8")]) == [

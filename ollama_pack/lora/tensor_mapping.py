@@ -2,8 +2,8 @@
 
 A slot is the destination of one pair, or of all pairs of one stack of experts: the name of the GGUF tensor,
 the pair in the orientation of that tensor, and the order of B's rows. The plan of a file and its proof both
-start from the slots. Everything is checked with the tensor names of the architecture table; the layout of the base
-(fused or split tensors) comes last: docs/decisions.md, "The base's layout comes last".
+start from the slots. Everything is checked with the tensor names of the architecture table; the layout of the
+base (fused or split tensors) comes last: docs/decisions.md, "The base's layout comes last".
 """
 
 import re
@@ -181,7 +181,7 @@ def _matrix_shape(target: Target, base: BaseModel) -> tuple[int, int]:
 
 
 def _orient(aim: _Candidate, adapter: Adapter) -> _Candidate:
-    """Transpose the pair if the base stores its weight transposed; for VeRA, slice A to the weight's width."""
+    """Transpose the pair if the base stores the weight transposed; slice VeRA's A to its width."""
     out, width = _expected_shape(aim)
     kind, trained = aim.target.weight.kind, aim.shape
     if adapter.method == SHARED_A_METHOD and 0 < width < trained[1]:
