@@ -130,6 +130,25 @@ def fold_numbered_names(names: Iterable[str]) -> list[str]:
     ]
 
 
+def fold_by_reason(problems: Iterable[tuple[str, str]]) -> list[str]:
+    """Return one line for the same problem of many weights, ``layers.{0-29}.q_proj (30 weights): …``.
+
+    Args:
+        problems: the name of each weight, and what is wrong with it. Reasons that differ only in the
+            numbers between dots count as the same.
+    """
+    groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for name, reason in problems:
+        key = (_INDEX_IN_NAME.sub("{}", name), _INDEX_IN_NAME.sub("{}", reason))
+        groups.setdefault(key, []).append((name, reason))
+    lines = []
+    for group in groups.values():
+        names, reasons = (", ".join(fold_numbered_names(texts)) for texts in zip(*group, strict=True))
+        count = f" ({len(group)} weights)" if len(group) > 1 else ""
+        lines.append(f"{names}{count}: {reasons}")
+    return lines
+
+
 def _ranges(numbers: Iterable[int]) -> str:
     """Return whole numbers as ranges, ``{0-3,5}``; a single number has no braces."""
     runs: list[list[int]] = []

@@ -1,9 +1,9 @@
-"""MAP  the pairs of an adapter → the tensors of a base, or the rule that keeps one from having a place.
+"""Map the pairs of an adapter to the tensors of a base, or report the rule that a pair violates.
 
-A place is where one pair, or those of one stack of experts, end up: the name of the tensor, the pair as it
-fits there, and the order of B's rows. Both the plan of a file and its proof start from here. Everything is
-checked against the tensors as the row of the architecture names them; only then is it laid out as this base
-has them.
+A slot is the destination of one pair, or of all pairs of one stack of experts: the name of the GGUF tensor,
+the pair in the orientation of that tensor, and the order of B's rows. The plan of a file and its proof both
+start from the slots. Everything is checked with the tensor names of the architecture table; the layout of the
+base (fused or split tensors) comes last: docs/decisions.md, "The base's layout comes last".
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any
 
 from ollama_pack.arch.spec import Arch, Kind, Target, dimension, find_targets
 from ollama_pack.base.model import BaseModel
-from ollama_pack.errors import InputError, bullet_list
+from ollama_pack.errors import InputError, bullet_list, fold_by_reason
 from ollama_pack.gguf.tensors import MATRIX_NDIM
 from ollama_pack.lora.adapter import Adapter, LoraPair
 from ollama_pack.lora.algebra import scale_rows, take_columns
@@ -22,24 +22,24 @@ from ollama_pack.lora.pairs import slice_columns, stack_pairs, transpose_pair
 from ollama_pack.lora.rules import RuleViolations
 
 SHARED_A_METHOD = "VeRA"
-"""The method whose A is as wide as its widest weight; the others use a part of it."""
+"""VeRA shares one A between all weights; a weight narrower than A uses its first columns."""
 
 PERMUTED_DIMENSIONS = ("heads", "kv_heads", "gated_heads", "qkv", "ssm")
-"""How sizes begin by which orders are made: none is, where one of them is unknown."""
+"""Prefixes of the dimensions that row orders depend on. No order is computed while one is unknown."""
 
 PEFT_FIXED_EXPERT_LAYOUT_IN = (0, 19)
-"""Versions of PEFT before this one took experts stored out × in for in × out."""
+"""The first PEFT version that reads expert parameters as out × in; older ones swapped the two dimensions."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A pair on its way to one tensor.
+    """A pair and one tensor that it may go to.
 
     Attributes:
-        pair: the way round that the base has its weight.
-        target: where it goes.
-        module_targets: every target of its module, itself among them; a fused module has several.
-        base: as the target's block has it.
+        pair: the pair, in the orientation of the base's weight after `_orient`.
+        target: the tensor it goes to.
+        module_targets: all targets of the pair's module, including `target`. A fused module has several.
+        base: the base with the sizes of the target's layer.
     """
 
     pair: LoraPair
@@ -49,41 +49,47 @@ class _Candidate:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Return out × in of ΔW; of one expert."""
+        """Return out × in of ΔW, or of one expert's ΔW."""
         return self.pair.b.shape[-2], self.pair.a.shape[-1]
 
 
 def map_pairs_to_tensors(adapter: Adapter, base: BaseModel, arch: Arch) -> tuple[TensorSlot, ...]:
-    """Return where every pair of an adapter goes in a file for this base.
+    """Return the slot of every pair of an adapter in a LoRA file for this base.
+
+    Args:
+        adapter: the pairs, with A rank × in and B out × rank, or a stack of them with experts in front.
+        base: the sizes of the base, and the shapes of its tensors if they are known.
+        arch: the architecture of the base.
 
     Raises:
-        InputError: shapes or block numbers disagree with the base.
-        UnsupportedError: a pair has no place, or llama.cpp would not apply it.
+        InputError: a shape, a layer or a number of experts does not match the base.
+        UnsupportedError: no tensor takes a pair, or llama.cpp would not apply it as PEFT does.
     """
     findings = RuleViolations(adapter.weights)
     seen = as_table_names(base, arch)
     aims = [_orient(aim, adapter) for aim in _candidates(adapter, seen, arch, findings)]
     findings.raise_if_any()
-    misfits: list[str] = []
+    misfits: list[tuple[str, str]] = []
     _find_duplicate_targets(aims, findings)
     for aim in aims:
         if resized := _vocabulary_error(aim):
             findings.add("resized", resized)
         elif misfit := _shape_error(aim):
-            misfits.append(f"{aim.pair.module}: {misfit}")
+            misfits.append((aim.pair.module, misfit))
     findings.raise_if_any()
     misfits += _uneven_stacks(aims)
     if misfits:
         raise InputError(
-            bullet_list(f"The adapter does not fit the base ({base.origin}):", misfits),
+            bullet_list(f"The adapter does not fit the base ({base.origin}):", fold_by_reason(misfits)),
             where=adapter.weights,
-            hint="--base with the model the adapter was trained on; adapter_config.json names "
-            + (adapter.base_id or "none"),
+            hint="--base with the model that the adapter was trained on"
+            + (f", {adapter.base_id}" if adapter.base_id else "; adapter_config.json does not name it"),
         )
     return tuple(to_base_layout([_slot(aim) for aim in _stack_experts(aims)], base, seen))
 
 
 def _slot(aim: _Candidate) -> TensorSlot:
+    """Return the slot of a checked candidate, with the column order and the scale of the table applied."""
     weight, pair = aim.target.weight, aim.pair
     rows, columns = aim.shape
     a, b = pair.a, pair.b
@@ -95,25 +101,25 @@ def _slot(aim: _Candidate) -> TensorSlot:
     return TensorSlot(aim.target.tensor, replace(pair, a=a, b=b), order, weight.kind)
 
 
-def _uneven_stacks(aims: Sequence[_Candidate]) -> Iterator[str]:
-    """Yield which single experts of one weight differ in their size, which a base may not tell."""
+def _uneven_stacks(aims: Sequence[_Candidate]) -> Iterator[tuple[str, str]]:
+    """Yield each expert whose shape differs from that of another expert in its stack."""
     sizes: dict[str, tuple[int, int]] = {}
     for aim in aims:
         size = sizes.setdefault(aim.target.tensor, aim.shape)
         if aim.target.expert >= 0 and size != aim.shape:
-            shapes = f"{_shape_text(aim.shape)} adapts, {_shape_text(size)} in another expert"
-            yield f"{aim.pair.module}: {shapes}"
+            shapes = f"its ΔW is {_shape_text(aim.shape)}, that of another expert is {_shape_text(size)}"
+            yield aim.pair.module, shapes
 
 
 def _find_duplicate_targets(aims: Sequence[_Candidate], findings: RuleViolations) -> None:
-    """Find modules that are one weight under two names; single experts of one weight are none."""
+    """Add a violation for each weight that two modules adapt. Different experts of one weight are allowed."""
     taken: dict[str, dict[int, LoraPair]] = {}
     for aim in aims:
         pair, expert = aim.pair, aim.target.expert
         others = taken.setdefault(aim.target.tensor, {})
         clash = [each for number, each in others.items() if expert in (number, -1) or number == -1]
         if clash:
-            alone = clash[0].a.path == pair.a.path  # the pairs of a sum are of several files
+            alone = clash[0].a.path == pair.a.path  # a sum has pairs of several files
             findings.add("twice" if alone else "sum-apart", f"{clash[0].module} and {pair.module}")
         others[expert] = pair
 
@@ -121,7 +127,7 @@ def _find_duplicate_targets(aims: Sequence[_Candidate], findings: RuleViolations
 def _candidates(
     adapter: Adapter, base: BaseModel, arch: Arch, findings: RuleViolations
 ) -> Iterator[_Candidate]:
-    """Yield each pair with each tensor it goes into."""
+    """Yield each pair with each of its tensors, and add a violation for a pair that cannot have one."""
     for pair in adapter.pairs:
         targets = find_targets(arch, pair.module, mixture=base.hparams.experts > 0)
         if not targets:
@@ -136,7 +142,7 @@ def _candidates(
 
 
 def _unsupported_rule(target: Target, base: BaseModel) -> str:
-    """Return the rule that keeps LoRA from a weight of this base, empty where none does."""
+    """Return the code of the rule that forbids LoRA on a weight of this base, or '' if LoRA is allowed."""
     if target.weight.unsupported:
         return target.weight.unsupported
     if target.weight.scale is not None and not base.hparams.multipliers:
@@ -153,20 +159,20 @@ def _unsupported_rule(target: Target, base: BaseModel) -> str:
 
 
 def _experts(target: Target, base: BaseModel) -> int:
-    """Return how many experts a weight of the base has, 0 where that is unknown."""
+    """Return the number of experts of a weight of the base, or 0 if it is unknown."""
     shape = (base.tensors or {}).get(target.tensor, ())
     return shape[0] if len(shape) == 3 else base.hparams.experts
 
 
 def _expected_shape(aim: _Candidate) -> tuple[int, int]:
-    """Return out × in of one matrix that B·A must have, 0 where it is unknown."""
+    """Return the out × in that B·A of one matrix must have. A size is 0 if it is unknown."""
     sizes = [_matrix_shape(target, aim.base) for target in aim.module_targets]
     out, width = sum(out for out, _ in sizes), sizes[0][1]
     return (out if all(out for out, _ in sizes) else 0), width
 
 
 def _matrix_shape(target: Target, base: BaseModel) -> tuple[int, int]:
-    """Return out × in of one matrix of a tensor, 0 where it is unknown."""
+    """Return out × in of one matrix of a tensor. A size is 0 if it is unknown."""
     out, width = (dimension(size, base.hparams) for size in target.weight.shape)
     shape = (base.tensors or {}).get(target.tensor, ())
     if len(shape) >= MATRIX_NDIM:
@@ -175,7 +181,7 @@ def _matrix_shape(target: Target, base: BaseModel) -> tuple[int, int]:
 
 
 def _orient(aim: _Candidate, adapter: Adapter) -> _Candidate:
-    """Return a pair the way round that the base has its weight, and no wider."""
+    """Transpose the pair if the base stores the weight transposed; slice VeRA's A to its width."""
     out, width = _expected_shape(aim)
     kind, trained = aim.target.weight.kind, aim.shape
     if adapter.method == SHARED_A_METHOD and 0 < width < trained[1]:
@@ -183,13 +189,13 @@ def _orient(aim: _Candidate, adapter: Adapter) -> _Candidate:
     if kind is Kind.LINEAR or aim.target.expert >= 0 or trained[::-1] != (out, width):
         return aim
     turned = kind is Kind.EXPERTS_TRANSPOSED or (kind is Kind.EXPERTS and _swaps(adapter.config))
-    if trained == (out, width) and not turned:  # square
+    if trained == (out, width) and not turned:  # the shape of a square weight does not tell
         return aim
     return replace(aim, pair=transpose_pair(aim.pair))
 
 
 def _swaps(config: Mapping[str, Any]) -> bool:
-    """Return whether the PEFT that saved the adapter took out × in for in × out."""
+    """Return whether the PEFT version that saved the adapter swapped in and out of expert parameters."""
     version = re.match(r"(\d+)\.(\d+)", str(config.get("peft_version") or "0.0"))
     return bool(config.get("target_parameters")) and (
         version is not None and (int(version[1]), int(version[2])) < PEFT_FIXED_EXPERT_LAYOUT_IN
@@ -197,7 +203,7 @@ def _swaps(config: Mapping[str, Any]) -> bool:
 
 
 def _vocabulary_error(aim: _Candidate) -> str:
-    """Return what differs where only the vocabulary does, empty elsewhere."""
+    """Return the mismatch if a head or embedding differs only in its number of tokens, else ''."""
     if not aim.target.weight.optional:
         return ""
     embedding = aim.target.weight.kind is Kind.EMBEDDING
@@ -205,40 +211,44 @@ def _vocabulary_error(aim: _Candidate) -> str:
     wanted_rest, wanted_tokens = _expected_shape(aim)[:: 1 if embedding else -1]
     if rest != wanted_rest or wanted_tokens in (0, tokens):
         return ""
-    return f"{aim.pair.module}: {tokens} tokens adapt, {wanted_tokens} are in the base"
+    return f"{aim.pair.module}: the adapter has {tokens} tokens, the base has {wanted_tokens}"
 
 
 def _shape_error(aim: _Candidate) -> str:
-    """Return why a pair does not fit its weight in the base, empty where it does."""
+    """Return why a pair does not fit its weight in the base, or '' if it fits."""
     base, target = aim.base, aim.target
     if base.tensors is None and target.block >= base.hparams.blocks:
-        return f"the base has {base.hparams.blocks} blocks"
+        return f"the last layer of the base is {base.hparams.blocks - 1}"
     if base.tensors is not None and target.tensor not in base.tensors:
         return f"the base has no {target.tensor}"
     if base.tensors is not None and len(base.tensors[target.tensor]) < MATRIX_NDIM:
-        return f"{target.tensor} is no matrix in the base"
+        return f"{target.tensor} is not a matrix in the base"
     wanted = tuple(size or real for size, real in zip(_expected_shape(aim), aim.shape, strict=True))
     if aim.shape != wanted:
-        return f"{_shape_text(aim.shape)} adapts, {_shape_text(wanted)} is in the base"
+        return f"the adapter expects {_shape_text(aim.shape)}, the base has {_shape_text(wanted)}"
     return _expert_count_error(aim) or _permutation_error(aim)
 
 
 def _expert_count_error(aim: _Candidate) -> str:
-    """Return why there are more or fewer experts than the base has, empty where there are not."""
+    """Return the mismatch between the experts of a pair and of the base, or '' if they match."""
     target, stack = aim.target, aim.pair.a.shape[:-2]
-    if len(stack) != (target.weight.has_experts and target.expert < 0):
-        return f"{len(stack) + 2} dimensions adapt {target.tensor}"
+    stacked = target.weight.has_experts and target.expert < 0
+    if len(stack) != stacked:
+        return f"A and B have {len(stack) + 2} dimensions, {target.tensor} takes {stacked + 2}"
     experts = _experts(target, aim.base)
     if (stack and experts and stack[0] != experts) or target.expert >= experts > 0:
-        return f"{stack[0] if stack else target.expert + 1} experts adapt, {experts} are in the base"
+        return (
+            f"the adapter expects {stack[0] if stack else target.expert + 1} experts, the base has {experts}"
+        )
     return ""
 
 
 def _permutation_error(aim: _Candidate) -> str:
-    """Return why rows or columns cannot be put in order, empty where they can.
+    """Return why rows or columns cannot be reordered, or '' if they can.
 
-    A header that lies about its heads would make an order that does not take each row once. No order is
-    made before its length is known to be right: such a header may tell any number.
+    A wrong head count in the header would give an order that does not take each row exactly once. The count
+    may be any number, so the length is checked before an order is computed: docs/decisions.md, "One kind of
+    function moves rows, and the mapping checks it".
     """
     weights = [target.weight for target in aim.module_targets]
     scaled = any(weight.scale and weight.kind is not Kind.EMBEDDING for weight in weights)
@@ -254,17 +264,15 @@ def _permutation_error(aim: _Candidate) -> str:
         told = all(sizes) or not any(name.startswith(PERMUTED_DIMENSIONS) for _, name in parts)
         if not told or (all(sizes) and sum(sizes) != trained):
             heads = f"{sum(sizes)} {side} in heads of {aim.base.hparams.head_dim}"
-            return f"{trained} {side} adapt, {heads} are in the base"
+            return f"the adapter expects {trained} {side}, the base has {heads}"
         taken = sorted(row for order in orders for row in order(aim.base.hparams, trained))
         if orders and taken != list(range(trained)):
-            return (
-                f"{trained} {side} adapt, which cannot be shared out in heads of {aim.base.hparams.head_dim}"
-            )
+            return f"the {trained} {side} cannot be divided into heads of {aim.base.hparams.head_dim}"
     return ""
 
 
 def _stack_experts(aims: Sequence[_Candidate]) -> Iterator[_Candidate]:
-    """Yield pairs and tensors, those of single experts together as one, where the first of them stood."""
+    """Yield the candidates, with the pairs of single experts stacked at the position of the first one."""
     stacks: dict[str, dict[int, LoraPair]] = {}
     for aim in aims:
         if aim.target.expert >= 0:
@@ -277,4 +285,5 @@ def _stack_experts(aims: Sequence[_Candidate]) -> Iterator[_Candidate]:
 
 
 def _shape_text(shape: Sequence[int]) -> str:
+    """Return a shape as it is written in messages, ``576×576``."""
     return "×".join(map(str, shape))

@@ -161,7 +161,7 @@ def adapter_of_another_architecture(scene):
     scene.weights(safetensors({f"{name}A.weight": np.ones((3, 20)), f"{name}B.weight": np.ones((60, 3))}))
 
 
-@bad(3, "does not fit the base", "24×20 adapts")
+@bad(3, "does not fit the base", "the adapter expects 24×20")
 def adapter_of_a_larger_base(scene):
     scene.base = write_model(scene.ada.parent / "wide.gguf", resized(TINY, hidden=24))
 

@@ -82,7 +82,7 @@ def test_what_a_checkpoint_lacks(trained, tiny_gguf, models):
     where = ("build", trained, "--checkpoint", "20", "--via", "store")
     ran = run(*where)
     assert ran.code == 5
-    assert "it has no adapter_config.json: that of its run is taken" in ran.stderr
+    assert "it has no adapter_config.json, so the one of its training run is used" in ran.stderr
     assert "tokens: the adapter was trained with the tokens 'token 0' (0)" in ran.stderr
     ran = run(*where, "--base-mismatch-ok", "tokens", "--base-mismatch-ok", "vocabulary")
     assert ran.code == 0

@@ -136,7 +136,7 @@ def test_the_one_at_the_top(tree_of_adapters, tiny_gguf):
     """Without --adapter it is the one at the top, and the others are told."""
     ran = run("build", tree_of_adapters, "--base", tiny_gguf, "--via", "folder")
     assert (ran.code, ran.stdout) == (0, "ada\n")
-    assert "not taken: facts, style" in ran.stderr
+    assert "not used: facts, style" in ran.stderr
 
 
 def test_unknown_adapter(tree_of_adapters, tiny_gguf):

@@ -155,7 +155,7 @@ def _exchange(models: Path, package, index: int, file: Path) -> None:
 @pytest.mark.parametrize(
     ("case", "level", "says"),
     [
-        ("another base", PROBLEM, "it was made for llama, and the base is qwen2"),
+        ("another base", PROBLEM, "the adapter is for llama, the base is qwen2"),
         ("own form", MINOR, "does not load it with an adapter"),
         ("no GGUF", PROBLEM, "its adapter is not a GGUF LoRA"),
         ("another engine", PROBLEM, "Ollama ignores the adapter"),

@@ -17,7 +17,7 @@ PEER = json.loads((GOLDENS / "kinds" / "peer.json").read_text("utf-8"))
 HEAD = """# Every kind of adapter, and what becomes of it
 
 What `ollama-pack` does with an adapter is one of three: it is written, and right; it is refused, with every
-tensor or setting concerned, the reason and a way out (exit code 4); or it is damaged, with the place (exit
+tensor or setting concerned, the reason and a remedy (exit code 4); or it is damaged, with the place (exit
 code 3).
 
 Each row was recorded with the trainer itself: an adapter saved by PEFT (by mlx-lm and torchtune where it
@@ -102,14 +102,14 @@ def page(judge) -> str:
         "",
         "## Refused",
         "",
-        "| adapter | why | way out | llama.cpp's own converter |\n|---|---|---|---|",
+        "| adapter | why | remedy | llama.cpp's own converter |\n|---|---|---|---|",
         *stopped_rows(REFUSED),
         "",
-        f"¹ `--merge` is not there yet; until then {MERGE_HINT}.",
+        f"¹ `--merge` is not implemented yet; until then, {MERGE_HINT}.",
         "",
         "## Damaged",
         "",
-        "| adapter | what is said | way out | llama.cpp's own converter |\n|---|---|---|---|",
+        "| adapter | reason | remedy | llama.cpp's own converter |\n|---|---|---|---|",
         *stopped_rows(DAMAGED),
     ]
     return "\n".join(parts) + "\n"

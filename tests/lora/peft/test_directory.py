@@ -27,7 +27,7 @@ def test_the_one_at_the_top(tree):
     """Without a name it is the one at the top; the others are told, checkpoints are none."""
     found = resolve_directory(tree)
     assert (found.home, found.run, found.config_file) == (tree, None, tree / "adapter_config.json")
-    assert found.notes == ("not taken: facts, style (--adapter NAME takes one of these instead)",)
+    assert found.notes == ("not used: facts, style (--adapter NAME selects one of them)",)
     assert adapters_in(tree) == {"style": tree / "style", "facts": tree / "deep" / "facts"}
 
 
@@ -42,13 +42,13 @@ def test_the_only_one_below(tree):
     (tree / "adapter_config.json").unlink()
     shutil.rmtree(tree / "deep")
     found = resolve_directory(tree)
-    assert (found.home, found.notes) == (tree / "style", ("style/ is the only adapter here: style",))
+    assert (found.home, found.notes) == (tree / "style", ("style/ is used, the only adapter here: style",))
 
 
 def test_several_below(tree):
     """Where several could be meant they are told, with the option that chooses."""
     (tree / "adapter_config.json").unlink()
-    with pytest.raises(InputError, match="Several adapters lie here: facts, style") as caught:
+    with pytest.raises(InputError, match="There are several adapters here: facts, style") as caught:
         open_adapter(resolve_directory(tree))
     assert caught.value.hint == "--adapter facts"
 
@@ -93,7 +93,7 @@ def test_index_that_names_no_files(tree, index):
     """An index that does not name files beside it is damaged."""
     (tree / "adapter_model.safetensors").unlink()
     (tree / "adapter_model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(InputError, match=r"names no files|is no file beside"):
+    with pytest.raises(InputError, match=r"does not map tensor names|is not a file in"):
         read_adapter(tree)
 
 
@@ -119,7 +119,7 @@ def test_two_of_one_name(tmp_path):
     """Two adapters whose directories have one name are two: none is taken unasked."""
     for run in ("monday", "tuesday"):
         write_adapter(tmp_path / run / "style")
-    with pytest.raises(InputError, match="Several adapters lie here"):
+    with pytest.raises(InputError, match="There are several adapters here"):
         open_adapter(resolve_directory(tmp_path))
 
 
@@ -130,4 +130,4 @@ def test_weights_under_a_strange_name(tmp_path, name):
     (home / "adapter_model.safetensors").rename(home / name)
     with pytest.raises(InputError, match=re.escape(f"there is {name}")) as caught:
         open_adapter(resolve_directory(home))
-    assert "save the adapter in PEFT's format" in caught.value.hint
+    assert "save the adapter with PEFT" in caught.value.hint
