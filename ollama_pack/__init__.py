@@ -43,7 +43,7 @@ _HOMES = {
     "read_adapter": "lora.peft.load",
     "register": "pipeline.register",
 }
-"""Public name → the module that defines it. It is imported when the name is first used, so that the command line
+"""Public name → the module that defines it. It is imported when the name is first used, so that `--help`
 stays instant."""
 
 __all__ = [
