@@ -195,7 +195,7 @@ def test_the_user_may_choose_a_folder(package, models, tmp_path):
     places = OllamaLocations(NOBODY, (models,), tmp_path / "out")
     assert choose.plan_delivery(package, places, via="folder").via == "folder"
     assert choose.deliver(package, places, via="folder").digest
-    with pytest.raises(DestinationError, match="No folder"):
+    with pytest.raises(DestinationError, match="No output folder"):
         choose.deliver(package, OllamaLocations(NOBODY, (models,)), via="folder")
 
 
@@ -222,7 +222,7 @@ def test_a_guessed_template_is_told(fake, package, gguf_base, mood, told):
     fake.mood = mood
     file_base = replace(package, base=base_noun(gguf_file=gguf_base))
     receipt = choose.deliver(file_base, OllamaLocations(fake.address, ()), via="create")
-    assert any("of its own guess" in line for line in receipt.lines) == told
+    assert any("guessed a prompt template" in line for line in receipt.lines) == told
 
 
 @pytest.mark.parametrize("via", ["auto", "create", "pull", "store"])

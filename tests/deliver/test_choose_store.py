@@ -45,7 +45,7 @@ def test_a_guess_is_told_where_nothing_else_is_open(empty, file_base, monkeypatc
     monkeypatch.setattr(choose, "is_near", lambda _: False)
     receipt = choose.deliver(file_base, OllamaLocations(empty.address, ()))
     assert receipt.via == "create"
-    assert "of its own guess" in receipt.lines[-1]
+    assert "guessed a prompt template" in receipt.lines[-1]
     assert manifest_path(empty.store, file_base.name).exists()
 
 
