@@ -51,8 +51,8 @@ def look_up(locations: OllamaLocations, name: ModelName) -> Installed:
         if entry is None:
             raise no_such_model(models, name)
         blob = models.base_blob(entry.name)
-        seen = models.see(entry.name)
-        return Installed(seen, entry.digest, blob, models.place, models.has_adapter(entry.name))
+        info = models.see(entry.name)
+        return Installed(info, entry.digest, blob, models.place, models.has_adapter(entry.name))
 
 
 def base_of_installed(locations: OllamaLocations, text: str) -> BaseModel | None:

@@ -94,7 +94,7 @@ def build(request: Request, note: Note = silent, progress: Progress | None = Non
         raise DestinationError(error.what, where=error.where, hint=hint) from error
     if change := describe_base_change(earlier, work.base, receipt):
         receipt = replace(receipt, lines=(*receipt.lines, change))
-    note("put", receipt)
+    note("deliver", receipt)
     lock = write_lock(inputs.output_dir, package, receipt)
     load = prove_load_of(package, receipt, request, inputs.locations, note)
     return Outcome(work=work, lora=lora, report=report, modelfile=path, lock=lock, receipt=receipt, load=load)

@@ -36,7 +36,7 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
     note("read", package.adapter)
     locations = locations_from(os.environ, request.out or request.directory, request.store)
     receipt = choose.deliver(package, locations, via=request.via, progress=progress)
-    note("put", receipt)
+    note("deliver", receipt)
     prove_load_of(package, receipt, request, locations, note)
     return receipt
 

@@ -22,7 +22,7 @@ from ollama_pack.pipeline.register import register
 from ollama_pack.pipeline.request import Request
 from ollama_pack.verify.numbers import prove_numbers
 
-STAGES = ["read", "base", "convert", "proof", "modelfile", "put"]
+STAGES = ["read", "base", "convert", "proof", "modelfile", "deliver"]
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ def test_build(asked, tmp_path, stages):
     assert (outcome.lora, outcome.report, outcome.receipt) == (
         values["convert"],
         values["proof"],
-        values["put"],
+        values["deliver"],
     )
     assert outcome.modelfile == request.directory / "Modelfile.txt"
     assert outcome.report.passed
@@ -112,7 +112,7 @@ def test_register(asked, tmp_path, stages):
     build.build(asked(via="folder", out=tmp_path / "release"))
     told, note = stages
     receipt = register(Request(directory=tmp_path / "release", name="bob"), note)
-    assert [stage for stage, _ in told] == ["read", "put"]
+    assert [stage for stage, _ in told] == ["read", "deliver"]
     assert (receipt.name, receipt.via) == ("bob", "store")
 
 
