@@ -32,6 +32,14 @@ class PackError(Exception):
         where: the file, then the tensor or key inside it.
         hint: a command or an option that helps.
         subjects: topic → every tensor, module or setting concerned. `what` may show only the first of them.
+
+    Example:
+        >>> from ollama_pack import PackError, Request, build
+        >>> try:
+        ...     build(Request(directory="not-there"))
+        ... except PackError as error:
+        ...     print(error.exit_code, error.what, error.where)
+        3 There is no such directory. not-there
     """
 
     exit_code: ClassVar[int] = 1
@@ -66,31 +74,73 @@ class PackError(Exception):
 
 
 class InputError(PackError):
-    """The input cannot be read, or is damaged."""
+    """The input cannot be read, or is damaged.
+
+    Example:
+        >>> from ollama_pack import InputError, read_adapter
+        >>> try:
+        ...     read_adapter("not-there")
+        ... except InputError as error:
+        ...     print(error.what)
+        There is no such directory.
+    """
 
     exit_code = 3
 
 
 class UnsupportedError(PackError):
-    """The input is understood, but it cannot be expressed exactly."""
+    """The input is understood, but it cannot be expressed exactly.
+
+    Example:
+        >>> from ollama_pack import Request, UnsupportedError, build
+        >>> try:
+        ...     build(Request(directory="ada-lovelace-lora", merge=True))
+        ... except UnsupportedError as error:
+        ...     print(error.exit_code)
+        4
+    """
 
     exit_code = 4
 
 
 class ProofError(PackError):
-    """A proof failed; the message gives its figure and its limit."""
+    """A proof failed; the message gives its figure and its limit.
+
+    Example:
+        >>> from ollama_pack import ProofError
+        >>> ProofError("ΔW is off by 2.0e-02 (limit 9.8e-04).").exit_code
+        5
+    """
 
     exit_code = 5
 
 
 class DestinationError(PackError):
-    """A daemon, a store or a registry does not answer, or refuses."""
+    """A daemon, a store or a registry does not answer, or refuses.
+
+    Example:
+        >>> from ollama_pack import DestinationError, Request, build
+        >>> try:
+        ...     build(Request(directory="ada-lovelace-lora", base="smollm2:135m", via="create"))
+        ... except DestinationError as error:
+        ...     print(error.what)
+        No Ollama daemon answers.
+    """
 
     exit_code = 6
 
 
 class RefusedError(PackError):
-    """To go on would overwrite, erase or leak something of the user."""
+    """To go on would overwrite, erase or leak something of the user.
+
+    Example:
+        >>> from ollama_pack import RefusedError, Request, build
+        >>> try:
+        ...     build(Request(directory="ada-lovelace-lora", base="smollm2:135m", name="smollm2:135m"))
+        ... except RefusedError as error:
+        ...     print(error.what)
+        smollm2:135m would replace its own base.
+    """
 
     exit_code = 7
 

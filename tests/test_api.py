@@ -33,11 +33,11 @@ def examples_of(name: str) -> list[doctest.Example]:
 def section(name: str) -> str:
     """Return what the page says of a public name: its signature and its docstring."""
     value = getattr(ollama_pack, name)
-    signature = "" if issubclass_of_error(value) else str(inspect.signature(value))
-    return f"\n## {name}\n\n```text\n{name}{signature}\n\n{inspect.getdoc(value)}\n```\n"
+    names = [] if is_error(value) else list(inspect.signature(value).parameters)
+    return f"\n## {name}({', '.join(names)})\n\n```text\n{inspect.getdoc(value)}\n```\n"
 
 
-def issubclass_of_error(value: object) -> bool:
+def is_error(value: object) -> bool:
     """Return whether a value is one of the errors, whose signature they all share."""
     return isinstance(value, type) and issubclass(value, ollama_pack.PackError)
 

@@ -27,6 +27,12 @@ class Receipt:
         tried: the deliveries that ``auto`` tried before this one, each with the reason it failed.
         base_manifest: the digest of the base's manifest, 64 hexadecimal digits; empty if it is unknown.
         base_blob: the digest of the base's weights, ``sha256:…``; empty if it is unknown.
+
+    Example:
+        >>> from ollama_pack import Request, build
+        >>> outcome = build(Request(directory="ada-lovelace-lora", base="smollm2:135m", via="folder"))
+        >>> outcome.receipt.via, outcome.receipt.name
+        ('folder', 'ada-lovelace')
     """
 
     via: str

@@ -53,6 +53,12 @@ class Adapter:
         invocation: the ids of the tokens after which an aLoRA is active. It is empty if the adapter is
             always active.
         notes: what the user should know about this adapter.
+
+    Example:
+        >>> from ollama_pack import read_adapter
+        >>> adapter = read_adapter("ada-lovelace-lora")
+        >>> adapter.method, adapter.base_id, len(adapter.pairs)
+        ('LoRA', 'HuggingFaceTB/SmolLM2-135M-Instruct', 2)
     """
 
     directory: Path

@@ -44,6 +44,12 @@ class Outcome:
         lock: the path of the lock file, which records what the model was made of.
         receipt: the receipt of the delivery.
         load: the result of the load proof, or None if no daemon has the model.
+
+    Example:
+        >>> from ollama_pack import Request, build
+        >>> outcome = build(Request(directory="ada-lovelace-lora", base="smollm2:135m", via="folder"))
+        >>> outcome.lora.path.name, outcome.modelfile.name, outcome.lock.name
+        ('adapter_model.gguf', 'Modelfile.txt', 'ollama-pack.lock')
     """
 
     work: BuildPlan
@@ -107,6 +113,13 @@ def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, Deliv
 
     Raises:
         PackError: `build` would raise it, unless only the conversion of the weights finds the error.
+
+    Example:
+        >>> from ollama_pack import Request, plan_build
+        >>> request = Request(directory="ada-lovelace-lora", base="smollm2:135m", via="folder")
+        >>> decided, delivery = plan_build(request)
+        >>> delivery.name, decided.plan.arch
+        ('ada-lovelace', 'llama')
     """
     from ollama_pack.deliver import choose
     from ollama_pack.lora.export import planned_size, require_replaceable

@@ -29,6 +29,14 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
         InputError: the folder lacks Modelfile.txt or the GGUF LoRA it names, or they are damaged.
         DestinationError: no delivery works.
         ProofError: the model does not load, or answers as its base does.
+
+    Example:
+        >>> from ollama_pack import Request, build, register
+        >>> base, folder = "smollm2:135m", "release"
+        >>> outcome = build(Request(directory="ada-lovelace-lora", base=base, via="folder", out=folder))
+        >>> receipt = register(Request(directory="release", name="ada", via="folder"))
+        >>> receipt.name
+        'ada'
     """
     from ollama_pack.deliver import choose
 

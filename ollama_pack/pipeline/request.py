@@ -45,6 +45,11 @@ class Request:
         strict: whether a base is refused if it may not be the one that the adapter was trained on.
         base_mismatch_ok: the codes of mismatches with the base that are accepted.
         online: whether a base may be looked up at Hugging Face and in Ollama's registry.
+
+    Example:
+        >>> from ollama_pack import Request
+        >>> Request(directory="ada-lovelace-lora", outtype="bf16").outtype
+        'bf16'
     """
 
     directory: Path

@@ -14,6 +14,12 @@ class ProofResult:
         limit: the largest value that passes.
         summary: one line for the user.
         worst: the name of the tensor with the worst value, or '' if the proof is not about tensors.
+
+    Example:
+        >>> from ollama_pack import Request, build
+        >>> outcome = build(Request(directory="ada-lovelace-lora", base="smollm2:135m", via="folder"))
+        >>> outcome.report.proof, outcome.report.passed, outcome.report.figure <= outcome.report.limit
+        ('numbers', True, True)
     """
 
     proof: str

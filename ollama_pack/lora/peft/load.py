@@ -42,7 +42,7 @@ MEANING = frozenset({"variant", "mixture"})
 """Rules under which A and B mean something else, so that their shapes tell nothing."""
 
 
-def read_adapter(directory: Path, *, adapter: str = "", allow_noop: bool = False) -> Adapter:
+def read_adapter(directory: Path | str, *, adapter: str = "", allow_noop: bool = False) -> Adapter:
     """Return the adapter in a directory that its trainer saved.
 
     Args:
@@ -53,8 +53,13 @@ def read_adapter(directory: Path, *, adapter: str = "", allow_noop: bool = False
     Raises:
         InputError: a file is missing or damaged, or configuration and weights disagree.
         UnsupportedError: the adapter is not what A and B can express; every tensor is named.
+
+    Example:
+        >>> from ollama_pack import read_adapter
+        >>> [pair.module for pair in read_adapter("ada-lovelace-lora").pairs]
+        ['model.layers.0.self_attn.q_proj', 'model.layers.0.self_attn.v_proj']
     """
-    return load_adapter(resolve_directory(directory, adapter), allow_noop=allow_noop)
+    return load_adapter(resolve_directory(Path(directory), adapter), allow_noop=allow_noop)
 
 
 def load_adapter(directory: AdapterDirectory, *, allow_noop: bool = False) -> Adapter:
