@@ -1,7 +1,7 @@
 """Turn a PEFT LoRA adapter into a model that runs in Ollama, exactly as it was trained.
 
-These names are the public interface; docs/api.md lists them with their documentation. Everything else may change
-from one version to the next.
+These names are the public interface; docs/api.md lists them with their documentation. Everything else may
+change from one version to the next.
 """
 
 from importlib import import_module
@@ -43,8 +43,8 @@ _HOMES = {
     "read_adapter": "lora.peft.load",
     "register": "pipeline.register",
 }
-"""Public name → the module that defines it, which is imported when the name is first used: the command line stays
-instant."""
+"""Public name → the module that defines it. It is imported when the name is first used, so that `--help`
+stays instant."""
 
 __all__ = [
     "Adapter",

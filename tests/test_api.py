@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 NAMES = [name for name in ollama_pack.__all__ if name != "__version__"]
 HEAD = """# The Python interface
 
-Written from the docstrings by `make goldens`, and checked by `make test`. Every example below is run as it stands.
+Written from the docstrings by `make goldens`, and checked by `make test`. Every example is run as it stands.
 
 ```python
 import ollama_pack

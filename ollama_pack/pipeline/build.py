@@ -1,8 +1,8 @@
-"""The tour of the house: from an adapter directory to a model in Ollama.
+"""Builds a model for Ollama from an adapter directory. Start reading here.
 
 `build` resolves the request, reads the adapter and finds its base, plans the GGUF LoRA file, renders the
-Modelfile, writes the file and proves its numbers, packages it all and delivers it. The other functions are
-its parts.
+Modelfile, writes the GGUF file and proves its numbers, packages everything and delivers it. The other
+functions are its steps.
 """
 
 import shlex
@@ -34,15 +34,15 @@ from ollama_pack.pipeline.register import prove_load_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What `build` did.
+    """The result of `build`.
 
     Attributes:
         work: what was decided before anything was written.
         lora: the GGUF LoRA file.
         report: the result of the proof of its numbers.
         modelfile: the path of Modelfile.txt.
-        lock: the path of the record of what the model was made of.
-        receipt: what the delivery did.
+        lock: the path of the lock file, which records what the model was made of.
+        receipt: the receipt of the delivery.
         load: the result of the load proof, or None if no daemon has the model.
     """
 
@@ -56,15 +56,16 @@ class Outcome:
 
 
 def build(request: Request, note: Note = silent, progress: Progress | None = None) -> Outcome:
-    """Make a model that Ollama runs out of an adapter directory.
+    """Make a model that Ollama runs from an adapter directory, and deliver it.
 
     Args:
         request: what the user asks for.
-        note: called with the name of each stage and the value it made.
-        progress: called while bytes are moved.
+        note: called after each stage, with the name of the stage and the value that it made.
+        progress: called while bytes are read, written or sent.
 
     Raises:
-        PackError: one of its subclasses says what is wrong; the model that had the name before still has it.
+        PackError: one of its subclasses says what is wrong. If the delivery failed, the model that had the
+            name before still has it, or is kept as a version.
 
     Example:
         >>> from ollama_pack import Request, build
@@ -88,7 +89,7 @@ def build(request: Request, note: Note = silent, progress: Progress | None = Non
     try:
         receipt = choose.deliver(package, inputs.locations, via=request.via, progress=progress)
     except DestinationError as error:
-        kept = f"{_register_command(inputs)}  once that is so: the files are kept"
+        kept = f"{_register_command(inputs)}  continues after that; the files are kept"
         hint = f"{error.hint}\n       {kept}" if error.hint else kept
         raise DestinationError(error.what, where=error.where, hint=hint) from error
     if change := describe_base_change(earlier, work.base, receipt):
@@ -105,7 +106,7 @@ def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, Deliv
     The weights are not converted, so the digest of the GGUF file is not known yet.
 
     Raises:
-        PackError: what `build` would raise, except for what only the conversion of the weights shows.
+        PackError: `build` would raise it, unless only the conversion of the weights finds the error.
     """
     from ollama_pack.deliver import choose
     from ollama_pack.lora.export import planned_size, require_replaceable
@@ -122,14 +123,16 @@ def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, Deliv
 
 
 def convert(work: BuildPlan, path: Path, outtype: str, note: Note = silent) -> tuple[LoraFile, ProofResult]:
-    """Write the GGUF LoRA file and prove its numbers; a file that fails does not appear.
+    """Write the GGUF LoRA file and prove its numbers; a file that fails the proof is deleted.
+
+    See "A proof runs before a file gets its name" in docs/decisions.md.
 
     Raises:
         InputError: a weight is NaN or infinite.
         UnsupportedError: a weight is too large for the type.
-        ProofError: the file does not give the adapter's ΔW.
+        ProofError: the ΔW of the file is not that of the adapter.
         DestinationError: the file cannot be written.
-        RefusedError: a file of another kind is in its place.
+        RefusedError: another kind of file has that path.
     """
     from ollama_pack.lora.export import require_replaceable, write_lora
     from ollama_pack.verify.numbers import prove_numbers, require_passed
@@ -147,32 +150,32 @@ def convert(work: BuildPlan, path: Path, outtype: str, note: Note = silent) -> t
 
 
 def require_own_output_dir(inputs: BuildInputs) -> None:
-    """Require that the output does not go where another adapter lives.
+    """Require that the output directory does not hold another adapter.
 
     Raises:
-        RefusedError: it does; its Modelfile.txt and GGUF file would be replaced.
+        RefusedError: it does, and the Modelfile.txt and GGUF file of that adapter would be replaced.
     """
     other, own = inputs.output_dir / CONFIG_FILE, inputs.home / CONFIG_FILE
     try:
-        foreign = not other.samefile(own)
-    except OSError:  # one of them is missing or unreadable: whoever reads or writes there will say so
-        foreign = False
-    if foreign:
+        is_other = not other.samefile(own)
+    except OSError:  # a missing or unreadable file is reported where it is read or written
+        is_other = False
+    if is_other:
         raise RefusedError(
-            "Another adapter lives there; its Modelfile.txt and GGUF file would be replaced.",
+            "The output directory holds another adapter; its Modelfile.txt and GGUF file would be replaced.",
             where=inputs.output_dir,
-            hint="--out with a directory of its own",
+            hint="--out DIR, with a directory of its own",
         )
 
 
 def _package(inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile, lora: LoraFile) -> "Package":
-    """Return the model that is delivered, with what was learned of its base."""
+    """Return the package to deliver, with the result of the check of its base."""
     package = make_package(inputs.name, modelfile, lora, work.base, work.trained)
     return replace(package, base_check=work.base_check)
 
 
 def _register_command(inputs: BuildInputs) -> str:
-    """Return the command that registers the files of a build as it was asked for."""
+    """Return the command that registers the files of this build with the same options."""
     request = inputs.request
     words = ["ollama-pack", "register", str(inputs.output_dir), str(inputs.name)]
     words += ["--via", request.via] if request.via not in ("auto", "folder") else []

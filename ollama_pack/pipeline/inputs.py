@@ -1,4 +1,4 @@
-"""Resolves a request once: its adapter directories, its names, the base, and what the author wrote."""
+"""Resolves a request once: its adapter directories, its name, the base, and the author's Modelfile."""
 
 import contextlib
 import os
@@ -38,10 +38,10 @@ class BuildInputs:
 
     Attributes:
         request: what the user asked for.
-        directories: where the files of each adapter lie.
-        name: what the model will be called.
-        output_dir: where the GGUF file, Modelfile.txt and the lock go.
-        locations: the daemon's address and the stores that the model may be registered in.
+        directories: the directory of each adapter.
+        name: the name the model will have.
+        output_dir: the directory for the GGUF file, Modelfile.txt and the lock.
+        locations: the daemon's address, and the stores on this machine.
         environment: the environment variables of the process.
     """
 
@@ -66,7 +66,7 @@ def resolve_inputs(request: Request, environment: Mapping[str, str] | None = Non
         environment: the environment variables; None for those of the process.
 
     Raises:
-        InputError: there is no such adapter, Ollama refuses the name, or OLLAMA_HOST is no address.
+        InputError: there is no such adapter, Ollama refuses the name, or OLLAMA_HOST is not an address.
     """
     environment = os.environ if environment is None else environment
     name = model_name(request)
@@ -84,7 +84,7 @@ def resolve_inputs(request: Request, environment: Mapping[str, str] | None = Non
 
 
 def _output_dir(request: Request, home: Path) -> Path:
-    """Return where the files of a build go."""
+    """Return the directory for the files of a build."""
     if request.out is not None:
         return request.out
     if request.others:
@@ -94,11 +94,11 @@ def _output_dir(request: Request, home: Path) -> Path:
 
 
 def read_all_adapters(inputs: BuildInputs) -> Adapter:
-    """Return the adapter that is asked for: one, or the weighted sum of several.
+    """Return the adapter of a request: one adapter, or the weighted sum of several.
 
     Raises:
-        InputError: one is damaged, or they were trained on different bases.
-        UnsupportedError: one cannot be expressed exactly.
+        InputError: an adapter is damaged, or the adapters were trained on different bases.
+        UnsupportedError: an adapter cannot be expressed exactly.
     """
     request = inputs.request
     adapters = [load_adapter(each, allow_noop=request.allow_noop) for each in inputs.directories]
@@ -114,7 +114,7 @@ def read_all_adapters(inputs: BuildInputs) -> Adapter:
 
 
 def resolve_base(inputs: BuildInputs, adapter: Adapter, author: Modelfile | None = None) -> BaseModel:
-    """Return the base that is asked for; the web is asked about it only if the user said so.
+    """Return the base of a request; the web is used only if the request allows it.
 
     Args:
         inputs: the resolved request.
@@ -122,9 +122,9 @@ def resolve_base(inputs: BuildInputs, adapter: Adapter, author: Modelfile | None
         author: the author's Modelfile.txt, whose FROM may name the base.
 
     Raises:
-        InputError: nothing names a base, it is unknown, or its file is damaged.
-        UnsupportedError: it is known, but not the sizes a conversion needs.
-        DestinationError: the web does not answer.
+        InputError: nothing names a base, the base is unknown, or its file is damaged.
+        UnsupportedError: the base is known, but not the sizes that a conversion needs.
+        DestinationError: a server does not answer.
     """
     request = inputs.request
     references = BaseReferences(
@@ -139,50 +139,54 @@ def resolve_base(inputs: BuildInputs, adapter: Adapter, author: Modelfile | None
 
 
 def _fill_missing_hparams(base: BaseModel, base_id: str, inputs: BuildInputs) -> BaseModel:
-    """Return a base with the sizes that its name (states, experts) or its header (multipliers) does not tell.
+    """Return a base with the sizes that the catalog or a GGUF header does not have.
 
-    An installed model of that name tells the former, config.json of the base tells both.
+    The catalog lacks the sizes of states and experts; an installed model or config.json has them.
+    A header lacks the multipliers; only config.json has them.
+    See "What config.json alone knows is asked for, not guessed" in docs/decisions.md.
 
     Raises:
         InputError: config.json is damaged.
-        DestinationError: the web does not answer.
+        DestinationError: a server does not answer.
     """
     arch = get_arch(base.hparams.arch)
     if arch is None:
         return base
-    scaled = not base.hparams.multipliers and any(weight.scale for weight in arch.weights)
-    stateless = arch.needs_ssm_sizes and not base.hparams.ssm.heads and base.tensors is None
-    if stateless and base.tag and (there := base_of_installed(inputs.locations, base.tag)) is not None:
-        return replace(there, source_id=base.source_id, notes=base.notes)
-    if not (scaled or stateless):
+    needs_multipliers = not base.hparams.multipliers and any(weight.scale for weight in arch.weights)
+    needs_ssm = arch.needs_ssm_sizes and not base.hparams.ssm.heads and base.tensors is None
+    if needs_ssm and base.tag and (installed := base_of_installed(inputs.locations, base.tag)) is not None:
+        return replace(installed, source_id=base.source_id, notes=base.notes)
+    if not (needs_multipliers or needs_ssm):
         return base
     names = (base_id, base.source_id)
     config = _config_of(names, inputs.environment, online=inputs.request.online)
     if config is None:
         return base
-    told, hparams = config.base().hparams, base.hparams
-    if stateless:
-        hparams = replace(hparams, ssm=told.ssm, experts=told.experts, heads_per_layer=told.heads_per_layer)
-    return replace(base, hparams=replace(hparams, multipliers=told.multipliers))
+    known, hparams = config.base().hparams, base.hparams
+    if needs_ssm:
+        hparams = replace(
+            hparams, ssm=known.ssm, experts=known.experts, heads_per_layer=known.heads_per_layer
+        )
+    return replace(base, hparams=replace(hparams, multipliers=known.multipliers))
 
 
 def expected_base(
     home: Path, base_id: str, request: Request, environment: Mapping[str, str], blocks: int = 0
 ) -> ExpectedBase:
-    """Return what is known of the base that an adapter was trained on, from what lies beside it and its id.
+    """Return what is known of the base that an adapter was trained on, from its tokenizer and its id.
 
     Args:
         home: the directory that holds the tokenizer files.
-        base_id: what the adapter calls its base; empty if it does not name one.
-        request: whether the web may be asked, and which mismatches are accepted.
-        environment: the environment variables, which say where Hugging Face's cache is.
-        blocks: the number of layers that the base has as far as the adapter tells, or 0.
+        base_id: the id of the base that the adapter names; empty if it names none.
+        request: the request, which says whether the web may be used, and which mismatches are accepted.
+        environment: the environment variables, which name the Hugging Face cache.
+        blocks: the number of layers the adapter covers if it covers a gap-free range from 0, else 0.
     """
     vocabulary, notes = read_tokenizer(home)
     entry = find_entry(base_id) if base_id else None
     source_id = entry.source_id if entry is not None else base_id
     hparams, rope_base, context = None, 0.0, 0
-    with contextlib.suppress(UnsupportedError):  # a row of the catalog without sizes
+    with contextlib.suppress(UnsupportedError):  # the row of the catalog has no sizes
         hparams = base_from_entry(entry).hparams if entry is not None else None
     try:
         config = _config_of((base_id, source_id), environment, online=request.online)
@@ -192,7 +196,7 @@ def expected_base(
             notes = (*notes, *_source_differences(catalog, hparams, config.origin))
     except (InputError, DestinationError) as error:
         notes = (*notes, f"the base is not compared with {error.where}: {error.clause}")
-    except UnsupportedError:  # a class that has no row yet
+    except UnsupportedError:  # the class has no row in the table of architectures
         pass
     return ExpectedBase(
         base_id=source_id,
@@ -208,11 +212,11 @@ def expected_base(
 
 
 def _config_of(names: Sequence[str], environment: Mapping[str, str], *, online: bool) -> HfConfig | None:
-    """Return config.json of a base, from a copy on this machine, else from the web if that may be asked.
+    """Return the config.json of a base, from this machine, else from the Hub if `online`, else None.
 
     Raises:
-        InputError: it is damaged.
-        DestinationError: the web does not answer.
+        InputError: config.json is damaged.
+        DestinationError: the Hub does not answer.
     """
     for name in names:
         if (local := find_local(name, environment)) is not None:
@@ -221,15 +225,15 @@ def _config_of(names: Sequence[str], environment: Mapping[str, str], *, online: 
 
 
 def _source_differences(catalog: HParams | None, config: HParams, origin: str) -> Iterator[str]:
-    """Yield in what two sources of one base's numbers differ; config.json counts."""
+    """Yield a message for each number in which the catalog and config.json differ."""
     for name in ("arch", "blocks", "heads", "kv_heads", "head_dim", "hidden") if catalog else ():
         one, other = getattr(catalog, name), getattr(config, name)
         if one != other:
-            yield f"{origin} says {name} = {other}, and the catalog {one}: config.json counts"
+            yield f"{origin} says {name} = {other}, but the catalog says {one}; config.json is used"
 
 
 def layer_count(adapter: Adapter) -> int:
-    """Return how many blocks the base has by what its adapter changes, 0 where it changes only some."""
+    """Return the number of layers the adapter covers if it covers a gap-free range from 0, else 0."""
     if adapter.config.get("layers_to_transform") is not None:
         return 0
     numbers = {layer_of(pair.module) for pair in adapter.pairs} - {None}
@@ -237,20 +241,22 @@ def layer_count(adapter: Adapter) -> int:
 
 
 def author_modelfile(directory: AdapterDirectory) -> Modelfile | None:
-    """Return the author's Modelfile.txt: beside the adapter, else in the named directory, else in its run.
+    """Return the author's Modelfile.txt, or None if there is none.
+
+    It is searched for beside the adapter, then in the named directory, then in the directory of the run.
 
     Raises:
-        InputError: it cannot be read, or is no Modelfile.
+        InputError: the file cannot be read, or is not a Modelfile.
     """
     candidates = dict.fromkeys((directory.home, directory.path, directory.run or directory.home))
     return next(filter(None, map(read_modelfile, candidates)), None)
 
 
 def requests_for(request: Request, which: str) -> tuple[Request, ...]:
-    """Return a request for each checkpoint that is meant, which makes the model ``run:checkpoint-N``.
+    """Return one request per chosen checkpoint; each makes the model ``run:checkpoint-N``.
 
     Args:
-        request: whose directory is the run; its name may have no tag.
+        request: a request whose directory is the run; its name must not have a tag.
         which: a step, ``latest``, ``best`` or ``all``.
 
     Raises:
@@ -260,8 +266,8 @@ def requests_for(request: Request, which: str) -> tuple[Request, ...]:
     name = model_name(request)
     if name.tag != DEFAULT_TAG:
         raise InputError(
-            f"The name {name} has a tag, and each checkpoint is a tag of its own.",
-            hint=f"the name {name.model}",
+            f"The name {name} has a tag, but each checkpoint gets its own tag.",
+            hint=f"use the name {name.model}",
         )
     return tuple(
         replace(

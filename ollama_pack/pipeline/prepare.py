@@ -1,4 +1,4 @@
-"""Reads the adapter and its base, and decides what a build will write. It writes nothing."""
+"""Reads the adapter and its base, and decides what a build will write, without writing it."""
 
 from dataclasses import dataclass, field
 
@@ -27,20 +27,20 @@ GGUF_NAME = "adapter_model.gguf"
 
 
 def silent(_stage: str, _value: object) -> None:
-    """Say nothing."""
+    """Ignore a stage: the `note` of a caller that needs no messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuildPlan:
-    """What is decided before anything is written. Each value is made once and carried to the end.
+    """What a build decides before it writes anything. Each value is made once and used to the end.
 
     Attributes:
-        adapter: the adapter as it was read.
-        base: the base as it was found.
+        adapter: the adapter.
+        base: its base.
         plan: what the GGUF LoRA file will hold.
         trained: what is known of the base that the adapter was trained on.
         author: the author's Modelfile.txt, or None if there is none.
-        base_check: what the check of a GGUF base found, or None if the base is no file.
+        base_check: the messages of the check of a GGUF base, or None if the base is not a file.
     """
 
     adapter: Adapter
@@ -52,17 +52,18 @@ class BuildPlan:
 
 
 def prepare(inputs: BuildInputs, note: Note = silent) -> BuildPlan:
-    """Read the adapter and its base, and decide what the GGUF file will hold; write nothing.
+    """Read the adapter and its base, and decide what the GGUF LoRA file will hold.
 
     Raises:
-        InputError: the adapter or its base is damaged, or they do not fit.
+        InputError: the adapter or its base is damaged, or they do not fit together.
         UnsupportedError: the adapter cannot be expressed exactly.
-        ProofError: the base is a file, and not the one the adapter was trained on.
+        ProofError: the base is a GGUF file, and not the base that the adapter was trained on.
     """
     request = inputs.request
     if request.merge:
         raise UnsupportedError(
-            "Baking an adapter into its base (--merge) is not there yet.", hint=f"until then {MERGE_HINT}"
+            "Merging an adapter into its base (--merge) is not supported yet.",
+            hint=f"until then {MERGE_HINT}",
         )
     adapter = read_all_adapters(inputs)
     note("read", adapter)
@@ -75,12 +76,12 @@ def prepare(inputs: BuildInputs, note: Note = silent) -> BuildPlan:
 
 
 def _check_base_file(base: BaseModel, trained: ExpectedBase, plan: LoraPlan) -> tuple[str, ...] | None:
-    """Return what to tell of a GGUF base, or None if the base is no file.
+    """Check a GGUF base and return the messages for the user, or None if the base is not a file.
 
-    A file is at hand before the conversion, so what is wrong with it is told before any work is done.
+    A file can be read before the conversion, so that a mismatch is reported before any work is done.
 
     Raises:
-        ProofError: it is not the base the adapter was trained on.
+        ProofError: it is not the base that the adapter was trained on.
     """
     if base.info is None:
         return None
@@ -92,23 +93,23 @@ def _check_base_file(base: BaseModel, trained: ExpectedBase, plan: LoraPlan) -> 
 
 
 def render_modelfile(inputs: BuildInputs, work: BuildPlan, adapter: str = f"./{GGUF_NAME}") -> Modelfile:
-    """Return the Modelfile: the author's, or a template's, with what was decided set in it.
+    """Return the Modelfile: that of the author or of a template, with FROM, ADAPTER and the options set.
 
     Args:
         inputs: the resolved request, with template, system prompt and parameters.
-        work: what was decided: the base that FROM names, and the author's Modelfile.
-        adapter: what ADAPTER says, relative to the Modelfile.
+        work: the plan of the build, which has the base and the author's Modelfile.
+        adapter: the path for ADAPTER, relative to the Modelfile.
 
     Raises:
-        InputError: the template is damaged, or no base can be named.
-        UnsupportedError: a Modelfile cannot carry a value.
+        InputError: the template is damaged.
+        UnsupportedError: there is no Ollama model to build FROM, or a Modelfile cannot hold a value.
     """
     request, base = inputs.request, work.base
     if not base.gguf and not base.tag:
         raise UnsupportedError(
             f"No Ollama model of {base.source_id} is known, so there is nothing to build FROM.",
             where=f"{inputs.home / CONFIG_FILE}: base_model_name_or_path",
-            hint="--base with a GGUF file of it, or with the name of an Ollama model you made of it",
+            hint="--base BASE, with its GGUF file or with an Ollama model that you made of it",
         )
     if base.gguf is not None and base.info is not None:
         require_one_file(base.gguf, base.info.metadata)

@@ -1,4 +1,4 @@
-"""Registers what a build left in a folder, and proves that the daemon loads what was registered."""
+"""Registers the files of an earlier build, and proves that the daemon loads the model."""
 
 import os
 from typing import TYPE_CHECKING
@@ -18,11 +18,17 @@ from ollama_pack.pipeline.prepare import silent
 
 
 def register(request: Request, note: Note = silent, progress: Progress | None = None) -> Receipt:
-    """Register what a build left in a folder with Ollama; nothing is converted again.
+    """Register the files of an earlier build with Ollama, without converting anything again.
+
+    Args:
+        request: what the user asks for; its directory is the folder with the files.
+        note: called after each stage, with the name of the stage and the value that it made.
+        progress: called while bytes are written or sent.
 
     Raises:
         InputError: the folder lacks Modelfile.txt or the GGUF LoRA it names, or they are damaged.
         DestinationError: no delivery works.
+        ProofError: the model does not load, or answers as its base does.
     """
     from ollama_pack.deliver import choose
 
@@ -38,7 +44,7 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
 def prove_load_of(
     package: "Package", receipt: Receipt, request: Request, locations: OllamaLocations, note: Note = silent
 ) -> ProofResult | None:
-    """Prove that the daemon loads the model.
+    """Prove that the daemon loads the model that was registered.
 
     Returns:
         The result of the proof, or None if no daemon has the model or the request says ``load=False``.

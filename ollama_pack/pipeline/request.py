@@ -1,4 +1,4 @@
-"""What a user asks for, from the command line or from Python."""
+"""The request of a user, from the command line or from Python."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,20 +7,20 @@ from ollama_pack.errors import InputError
 
 VIA_CHOICES = ("auto", "create", "pull", "store", "folder")
 LARGEST_WEIGHT = 1e9
-"""The largest size of a weight or scale; what it is multiplied with stays in float32."""
+"""The largest absolute value of a weight or scale; with it, the products stay within float32."""
 
 ACCEPTABLE_MISMATCHES = (
     *("blocks", "hidden", "heads", "kv-heads", "feed-forward", "fewer-blocks", "tokens", "vocabulary"),
     *("added-tokens", "bos", "eos", "pad", "rope-base", "context", "relative", "untold"),
 )
-"""Codes of what may be taken of a base; the proof of the base says what each means."""
+"""The codes of mismatches that may be accepted; `ollama_pack.verify.base` says what each means."""
 
 OUTTYPES = ("f16", "f32", "bf16", "q8_0", "auto")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a user asks for: plain values, nothing of which touches a disk. Only the directory is needed.
+    """What a user asks for, as plain values; making a request reads no file. Only the directory is required.
 
     Attributes:
         directory: the adapter directory.
@@ -28,9 +28,9 @@ class Request:
         weights: the factor of each adapter, as many as there are adapters; empty means 1 for each.
         scale: the factor of the whole adapter.
         adapter: the name of one of several adapters in a directory; empty for the one at its top.
-        allow_noop: whether an adapter is accepted that changes nothing.
-        load: whether the daemon loads the model and answers with it, once it is registered.
-        merge: whether the adapter is baked into its base.
+        allow_noop: whether an adapter that changes nothing is accepted.
+        load: whether the load proof runs after the registration.
+        merge: whether the adapter is merged into its base; not supported yet.
         name: the name of the model; empty to derive it from the directory.
         base: an Ollama model, a Hugging Face id or a GGUF file; empty to take it from Modelfile.txt, else
             from adapter_config.json.
@@ -39,12 +39,12 @@ class Request:
         system: the system prompt; empty for the author's, else that of the base.
         parameters: the PARAMETERs to set, key and value.
         outtype: ``f16``, ``f32``, ``bf16``, ``q8_0`` or ``auto``.
-        out: the output directory; None for the adapter's own, or for a sum one beside the first that is
-            called like the model.
-        store: the Ollama model store; None for OLLAMA_MODELS, else the user's.
-        strict: whether a base is refused that may not be the one the adapter was trained on.
+        out: the output directory; None for the directory of the adapter. For a sum of adapters, None stands
+            for a directory with the model's name beside the first adapter.
+        store: the Ollama model store; None for OLLAMA_MODELS, else for the default stores of Ollama.
+        strict: whether a base is refused if it may not be the one that the adapter was trained on.
         base_mismatch_ok: the codes of mismatches with the base that are accepted.
-        online: whether Hugging Face or Ollama's registry may be asked about a base.
+        online: whether a base may be looked up at Hugging Face and in Ollama's registry.
     """
 
     directory: Path
@@ -69,20 +69,21 @@ class Request:
     online: bool = False
 
     def __post_init__(self) -> None:
-        """Accept paths as text too, and check every choice.
+        """Convert text to paths, and check the values that can be checked without reading a file.
 
         Raises:
-            InputError: there is no such delivery or type, or a weight is not a usable number.
+            InputError: a delivery, type or code is unknown, or a weight is not a usable number.
         """
         object.__setattr__(self, "others", tuple(Path(other) for other in self.others))
         if self.weights and len(self.weights) != 1 + len(self.others):
-            raise InputError(f"{len(self.weights)} weights for {1 + len(self.others)} adapters.")
+            raise InputError(f"There are {len(self.weights)} weights for {1 + len(self.others)} adapters.")
         for number in (self.scale, *self.weights):
             if not abs(number) <= LARGEST_WEIGHT:
-                raise InputError(f"{number:g} is no weight; {LARGEST_WEIGHT:g} is the most, either way.")
+                raise InputError(f"{number:g} is not a usable weight: the limits are ±{LARGEST_WEIGHT:g}.")
         if not self.allow_noop and not any(weight * self.scale for weight in self.weights or (1.0,)):
             raise InputError(
-                "A scale of 0 makes an adapter that does nothing.", hint="--allow-noop, if meant"
+                "A scale of 0 makes an adapter that does nothing.",
+                hint="--allow-noop  if that is intended",
             )
         for name in ("directory", "out", "store"):
             if isinstance(value := getattr(self, name), str):
@@ -91,7 +92,7 @@ class Request:
         choices += [(code, ACCEPTABLE_MISMATCHES) for code in self.base_mismatch_ok]
         for value, known in choices:
             if value not in known:
-                raise InputError(f"{value!r} is none of {', '.join(known)}.")
+                raise InputError(f"{value!r} is not one of {', '.join(known)}.")
 
     @property
     def directories(self) -> tuple[Path, ...]:

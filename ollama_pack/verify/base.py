@@ -208,10 +208,10 @@ def _token_mismatches(trained: Vocabulary, base: ModelInfo) -> Iterator[tuple[st
     if vocabulary is None or not vocabulary.tokens:
         return
     names = vocabulary.tokens
-    known = {number: token for number, token in own.items() if number not in outside}
-    added = {n: token for n, token in known.items() if n not in names or _is_free(names[n], token)}
-    other = {n: token for n, token in known.items() if n not in added and not _same_token(names[n], token)}
-    if len(other) * RENAMED_ONE_IN > len(known):
+    changed = {n: token for n, token in own.items() if names.get(n) != token and n not in outside}
+    added = {n: token for n, token in changed.items() if n not in names or _is_free(names[n], token)}
+    other = {n: token for n, token in changed.items() if n not in added and not _same_token(names[n], token)}
+    if len(other) * RENAMED_ONE_IN > len(own) - len(outside):
         yield "tokens", f"the tokens {_token_list(other)}", _token_list({n: names[n] for n in other})
     else:
         added |= {number: token for number, token in other.items() if not _is_free(token, "")}

@@ -1,11 +1,14 @@
 """PROVE  that a GGUF LoRA file gives PEFT's ΔW, for every weight.
 
-The file is read again from disk. With s·B·A as PEFT has it and s'·B'·A' as
-llama.cpp will have it, the difference
+The file is read again from disk. What it must hold is made from the adapter by `reference`, which states
+llama.cpp's layout by itself: this proof shares no code with the mapping, so an error there shows here.
 
-    s'·B'·A' − s·B·A  =  δB·A  +  s·B·δA  +  δB·δA     with δB = s'·B' − s·B and δA = A' − A
+The file has s'·B'·A', where s' is what llama.cpp multiplies with. The reference has A and B for the same s':
+s'·B·A is PEFT's ΔW in llama.cpp's layout. The difference
 
-is measured by its Frobenius norm, relative to that of s·B·A. Neither ΔW nor the difference is ever
+    B'·A' − B·A  =  δB·A  +  B·δA  +  δB·δA     with δB = B' − B and δA = A' − A
+
+is measured by its Frobenius norm, relative to that of B·A. Neither ΔW nor the difference is ever
 formed: ‖XY‖² is the sum of the elementwise product of the Gram matrices XᵀX and YYᵀ, rank × rank
 both. The terms are joined by the triangle inequality, so the figure is an upper bound.
 
@@ -20,8 +23,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ollama_pack.arch.spec import Kind
-from ollama_pack.arch.table import require_arch
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import ProofError
 from ollama_pack.gguf.constants import ALPHA, INVOCATION_TOKENS
@@ -32,14 +33,12 @@ from ollama_pack.gguf.tensor_data import (
     Float32,
     Stored,
     TensorReader,
-    as_index,
     keep_freed_memory,
     to_float32,
 )
 from ollama_pack.gguf.tensors import StoredTensor
 from ollama_pack.lora.adapter import Adapter
-from ollama_pack.lora.fused_tensors import TensorSlot
-from ollama_pack.lora.tensor_mapping import map_pairs_to_tensors
+from ollama_pack.verify.reference import Reference, find_references
 from ollama_pack.verify.result import ProofResult
 
 LIMITS = {"F16": 2.0**-10, "F32": 2.0**-21, "BF16": 2.0**-7, "Q8_0": 2.0**-5}
@@ -47,13 +46,14 @@ LIMITS = {"F16": 2.0**-10, "F32": 2.0**-21, "BF16": 2.0**-7, "Q8_0": 2.0**-5}
 
 ROUNDING = {
     "F16": (2.0**-11, 2.0**-25),
-    "F32": (2.0**-22, 2.0**-149),
+    "F32": (2.0**-21, 2.0**-149),
     "BF16": (2.0**-8, 2.0**-133),
     "Q8_0": (0.5 / 127 + 2.0**-11, 127 * 2.0**-25),
 }
 """Largest error of one number: relative to it, and absolute below the normal range. For F32 it
-allows one rounding of a folded scale and one of its product; for Q8_0 it is relative to the largest
-number of its block, and allows the rounding of the block's scale to float16."""
+allows seven roundings: those of a stack's scale, of the numbers of config.json and of the file's alpha,
+each with its product, and one of ours. For Q8_0 it is relative to the largest number of its block, and
+allows the rounding of the block's scale to float16."""
 
 
 COMPARE_WORKERS = 2
@@ -85,17 +85,23 @@ class TensorError:
 def prove_numbers(adapter: Adapter, base: BaseModel, path: Path) -> ProofResult:
     """Return how well a GGUF LoRA file gives the ΔW of an adapter, at its worst weight.
 
+    Args:
+        adapter: the adapter as it was read.
+        base: the base that the file was made for, with the sizes that the conversion used.
+        path: the file.
+
     Raises:
         InputError: one of the files is damaged.
         ProofError: the file has other weights than the adapter, or other shapes.
     """
     keep_freed_memory()
     written = read_gguf(path)
-    arch = require_arch(base.hparams.arch)
-    places = map_pairs_to_tensors(adapter, base, arch)
-    _check_header(written, arch.name, adapter, len(places))
+    references = find_references(adapter, base)
+    _check_header(written, base.hparams.arch, adapter, len(references))
     with ThreadPoolExecutor(COMPARE_WORKERS, "numbers") as pool:
-        return _report(list(pool.map(lambda place: _compare(place, written), places)))
+        errors = list(pool.map(lambda reference: _compare(reference, written), references))
+    differing = sum(reference.differs for reference in references)
+    return _report(errors, base.hparams.arch, differing)
 
 
 def require_passed(report: ProofResult, path: Path) -> ProofResult:
@@ -136,95 +142,71 @@ def _check_header(written: GgufFile, arch: str, adapter: Adapter, weights: int) 
         )
 
 
-def _compare(place: TensorSlot, written: GgufFile) -> TensorError:
-    stored_a, stored_b = _stored(place, written)
+def _compare(reference: Reference, written: GgufFile) -> TensorError:
+    stored_a, stored_b = _stored(reference, written)
     with TensorReader() as source:
-        a, b = source.float32(place.a), source.float32(place.pair.b)
-        if place.rows is not None:
-            b = b[..., as_index(place.rows), :]
+        a, b = reference.factors(source, _file_scale(written, stored_b.shape[-1]))
+        if (stored_a.shape, stored_b.shape) != (a.shape, b.shape):
+            raise ProofError(
+                f"A is {stored_a.shape}, B {stored_b.shape}; the adapter has {a.shape} and {b.shape}.",
+                where=f"{written.path.name}: {reference.tensor}",
+            )
         found_a, found_b = source.read_raw(stored_a)[0], source.read_raw(stored_b)[0]
-    scale = _file_scale(written, stored_b.shape[-1])
-    if place.pair.scale == 0.0:
-        b, ratio = np.zeros_like(b), 1.0
-    else:
-        ratio = scale / place.pair.scale
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite becomes the figure
-        embedding = place.kind is Kind.EMBEDDING
-        delta_a, element_a = _deviation(a, _Found(found_a, stored_a.dtype), axis=0 if embedding else 1)
-        delta_b, element_b = _deviation(b, _Found(found_b, stored_b.dtype, ratio), axis=0)
-        if embedding:
+        axis = 0 if reference.is_embedding else 1
+        delta_a, element_a = _deviation(a, found_a, stored_a.dtype, axis=axis)
+        delta_b, element_b = _deviation(b, found_b, stored_b.dtype, axis=0)
+        if reference.is_embedding:
             a, delta_a = a.T, delta_a.T
         relative = _relative(a, b, delta_a, delta_b) if delta_a.size or delta_b.size else 0.0
     element = max(element_a, element_b)
     coarser = max(stored_a.dtype, stored_b.dtype, key=LIMITS.__getitem__)
-    return TensorError(place.tensor, _nan_is_worst(relative), _nan_is_worst(element), coarser)
+    return TensorError(reference.tensor, _nan_is_worst(relative), _nan_is_worst(element), coarser)
 
 
-def _stored(place: TensorSlot, written: GgufFile) -> tuple[StoredTensor, StoredTensor]:
+def _stored(reference: Reference, written: GgufFile) -> tuple[StoredTensor, StoredTensor]:
     """Return A and B of a weight in the file.
 
     Raises:
-        ProofError: one is missing, or has another shape.
+        ProofError: one of them is missing.
     """
     for side in ("lora_a", "lora_b"):
-        if f"{place.tensor}.{side}" not in written.shapes:
+        if f"{reference.tensor}.{side}" not in written.shapes:
             raise ProofError(
-                f"There is no {side} of {place.pair.module}.", where=f"{written.path.name}: {place.tensor}"
+                f"There is no {side} of {reference.shares[0].pair.module}.",
+                where=f"{written.path.name}: {reference.tensor}",
             )
-    stored_a, stored_b = (written.stored(f"{place.tensor}.{side}") for side in ("lora_a", "lora_b"))
-    shape = place.pair.b.shape
-    wanted_b = shape if place.rows is None else (*shape[:-2], len(place.rows), shape[-1])
-    if (stored_a.shape, stored_b.shape) != (place.a.shape, wanted_b):
-        raise ProofError(
-            f"A is {stored_a.shape}, B {stored_b.shape}; the adapter has {place.a.shape} and {wanted_b}.",
-            where=f"{written.path.name}: {place.tensor}",
-        )
-    return stored_a, stored_b
+    return written.stored(f"{reference.tensor}.lora_a"), written.stored(f"{reference.tensor}.lora_b")
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A or B as the file has it, and what makes its scale PEFT's."""
-
-    stored: Stored
-    dtype: str
-    ratio: float = 1.0
-
-    def numbers(self, part: Stored) -> Float32:
-        wide = to_float32(part, self.dtype)
-        return wide if self.ratio == 1.0 else wide * np.float32(self.ratio)
-
-
-def _deviation(exact: Float32, found: _Found, *, axis: int) -> tuple[Float32, float]:
+def _deviation(exact: Float32, found: Stored, dtype: str, *, axis: int) -> tuple[Float32, float]:
     """Return found − exact, and its worst number in units of what rounding allows.
 
     Rows (axis 0) or columns (axis 1) that do not differ are left out where most do not: bfloat16
     fits float16 but for small numbers, and what is zero adds nothing to a Gram matrix.
     """
-    relative, absolute = ROUNDING[found.dtype]
-    rounding = (relative, absolute * abs(found.ratio))
-    if exact.ndim != 2 or found.dtype == "Q8_0":
-        delta = found.numbers(found.stored) - exact
-        return delta, _worst_element(delta, _block_largest(exact, found.dtype), rounding)
-    wanted, stored = exact.reshape(-1), found.stored.reshape(-1)
+    if exact.ndim != 2 or dtype == "Q8_0":
+        delta = to_float32(found, dtype) - exact
+        return delta, _worst_element(delta, _block_largest(exact, dtype), ROUNDING[dtype])
+    wanted, stored = exact.reshape(-1), found.reshape(-1)
     changed = np.concatenate(
         [
             start
             + np.flatnonzero(
-                found.numbers(stored[start : start + CHUNK_ELEMENTS])
+                to_float32(stored[start : start + CHUNK_ELEMENTS], dtype)
                 != wanted[start : start + CHUNK_ELEMENTS]
             )
             for start in range(0, stored.size, CHUNK_ELEMENTS)
         ]
     )
     if changed.size * 16 > exact.size:
-        delta = found.numbers(found.stored) - exact
-        return delta, _worst_element(delta, exact, rounding)
+        delta = to_float32(found, dtype) - exact
+        return delta, _worst_element(delta, exact, ROUNDING[dtype])
     lines = np.zeros(exact.shape[axis], np.bool_)
     lines[changed // exact.shape[1] if axis == 0 else changed % exact.shape[1]] = True
-    delta = found.numbers(found.stored.compress(lines, axis)) - exact.compress(lines, axis)
-    few = found.numbers(stored[changed]) - wanted[changed]
-    return delta, _worst_element(few, wanted[changed], rounding)
+    delta = to_float32(found.compress(lines, axis), dtype) - exact.compress(lines, axis)
+    few = to_float32(stored[changed], dtype) - wanted[changed]
+    return delta, _worst_element(few, wanted[changed], ROUNDING[dtype])
 
 
 def _block_largest(exact: Float32, dtype: str) -> Float32:
@@ -271,15 +253,17 @@ def _nan_is_worst(value: float) -> float:
     return float("inf") if np.isnan(value) else value
 
 
-def _report(differences: list[TensorError]) -> ProofResult:
-    worst = max(differences, key=lambda difference: difference.share_of_limit)
+def _report(errors: list[TensorError], arch: str, differing: int) -> ProofResult:
+    """Return the result of all weights, so many of which llama.cpp holds otherwise than Hugging Face."""
+    worst = max(errors, key=lambda error: error.share_of_limit)
     limit = LIMITS[worst.dtype]
     passed = worst.share_of_limit <= 1.0
-    figure = max(difference.relative for difference in differences)
+    figure = max(error.relative for error in errors)
     if passed:
+        unlike = f" ({differing} unlike Hugging Face's)" if differing else ""
         summary = (
-            f"{len(differences)} weights: ΔW within {figure:.1e} of PEFT's (limit {limit:.1e}), "
-            "every number within rounding"
+            f"{len(errors)} weights: the file's ΔW against PEFT's in llama.cpp's layout of {arch}{unlike}: "
+            f"within {figure:.1e} (limit {limit:.1e}), every number within rounding"
         )
     elif worst.relative > limit:
         summary = f"ΔW of {worst.tensor} is off by {worst.relative:.1e} (limit {limit:.1e})"

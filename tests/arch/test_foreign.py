@@ -71,8 +71,8 @@ def test_the_class_is_the_row_s(name):
 
 
 def test_heads_that_were_searched():
-    """A config.json that tells heads as the outcome of a search is refused; the GGUF file tells them."""
-    with pytest.raises(UnsupportedError, match="outcome of a search") as caught:
+    """A config.json that does not have the heads of each block is refused; the GGUF file tells them."""
+    with pytest.raises(UnsupportedError, match=r"not in config\.json") as caught:
         read_config(unpacked(RECORDS, "deci-nas")).base()
     assert "--base FILE.gguf" in caught.value.hint
 

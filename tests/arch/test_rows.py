@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,101 +11,42 @@ from archive import GOLDENS
 from gguf import MODEL_ARCH_NAMES, GGUFReader
 from hypothesis import given
 from hypothesis import strategies as st
-from recipes import TINY, resized
-from told import told
+from sized_rows import (
+    adapter_of,
+    factors_of,
+    in_turn,
+    modules_of,
+    named,
+    sized_base,
+    targets,
+    total,
+)
 
 from ollama_pack.arch.hparams import HParams, StateSpace
-from ollama_pack.arch.multipliers import MULTIPLIERS
-from ollama_pack.arch.spec import EXPERT_INDEX, LAYER_INDEX, Kind, dimension, find_targets
+from ollama_pack.arch.spec import EXPERT_INDEX, LAYER_INDEX, Kind, find_targets
 from ollama_pack.arch.table import ARCHS, arch_of_hf_class, require_arch
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import UnsupportedError
-from ollama_pack.gguf.tensors import LazyTensor
-from ollama_pack.lora.adapter import Adapter, LoraPair
 from ollama_pack.lora.export import write_lora
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.lora.rules import RULES, Severity
+from ollama_pack.verify.layouts import layout_of
+from ollama_pack.verify.tensor_names import parse_module, tensor_names
 
 every_row = pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
 
 
-STATES = StateSpace(groups=2, heads=6, state=8, inner=24)
-"""Three heads a group: with two, heads dealt out would be their own inverse."""
-
-FACTORS = {
-    name: tuple(2.0 ** (number - 4 + 2 * place) for place in range(count))
-    for number, (name, count) in enumerate(MULTIPLIERS.items())
-}
-"""Powers of two, so that products with them are exact."""
-
-
 @pytest.fixture
-def base(arch, tiny_base) -> BaseModel:
-    """Return the tiny base as this architecture."""
-    return sized_for(arch, tiny_base)
-
-
-def sized_for(arch, tiny_base) -> BaseModel:
-    """Return a base as an architecture: untied, three experts, every weight of the row."""
-    sized = resized(tiny_base, arch=arch.name, experts=3, expert_feed_forward=8, tied=False)
-    sized = resized(sized, ssm=STATES, multipliers=FACTORS)
-    head = {"output.weight": (sized.hparams.vocab, sized.hparams.hidden)}
-    return replace(sized, tensors=head | {target.tensor: shape_of(target, sized) for target in targets(arch)})
-
-
-def named(weight, block=0, expert=1) -> str:
-    return weight.module.replace(LAYER_INDEX, str(block)).replace(EXPERT_INDEX, str(expert))
-
-
-def targets(arch):
-    """Return every weight that can be adapted, in two blocks and with one expert."""
-    modules = dict.fromkeys(named(weight, block) for weight in arch.weights for block in (0, 1))
-    found = [target for module in modules for target in find_targets(arch, module)]
-    return [target for target in found if not target.weight.unsupported]
-
-
-def matrix(target, base) -> tuple[int, int]:
-    """Return rows and columns of one matrix; sizes that a base does not tell are made up."""
-    return tuple(dimension(size, base.hparams) or 10 for size in target.weight.shape)
-
-
-def shape_of(target, base) -> tuple[int, ...]:
-    return (base.hparams.experts,) * target.weight.has_experts + matrix(target, base)
+def base(arch) -> BaseModel:
+    """Return the tiny base as this architecture: untied, three experts, every weight of the row."""
+    return sized_base(arch)
 
 
 @pytest.fixture
 def trained(arch, base):
     """Return module → A and B as PEFT would have them, for every weight of the row."""
-    random = np.random.default_rng(5)
-    factors = {}
-    for target in targets(arch):
-        module = named(target.weight, max(target.block, 0), max(target.expert, 0))
-        rows, columns = matrix(target, base)
-        if target.weight.kind is not Kind.EMBEDDING:
-            rows = total([each.weight for each in find_targets(arch, module)], base)
-        if target.weight.kind in (Kind.EMBEDDING, Kind.EXPERTS_TRANSPOSED):
-            rows, columns = columns, rows
-        stack = (base.hparams.experts,) if target.weight.has_experts and target.expert < 0 else ()
-        factors[module] = (
-            random.normal(0, 0.1, (*stack, 2, columns)).astype(np.float32),
-            random.normal(0, 0.1, (*stack, rows, 2)).astype(np.float32),
-        )
-    return factors
-
-
-def in_turn(arch, trained):
-    """Return groups of modules in which no two are the same weight under two names."""
-    groups: list[tuple[set[str], dict]] = []
-    for module, pair in trained.items():
-        tensors = {target.tensor for target in find_targets(arch, module)}
-        for taken, group in groups:
-            if not taken & tensors:
-                taken |= tensors
-                group[module] = pair
-                break
-        else:
-            groups.append((tensors, {module: pair}))
-    return [group for _, group in groups]
+    found = [named(target.weight, max(target.block, 0), max(target.expert, 0)) for target in targets(arch)]
+    return {module: factors_of(arch, module, base) for module in dict.fromkeys(found)}
 
 
 @pytest.fixture
@@ -114,10 +54,7 @@ def converted(arch, base, trained, tmp_path):
     """Return module → its tensors in a GGUF file, as float64: A then B of each."""
     found = {}
     for number, group in enumerate(in_turn(arch, trained)):
-        pairs = tuple(
-            LoraPair(module, loaded(a, module), loaded(b, module), 0.3) for module, (a, b) in group.items()
-        )
-        adapter = Adapter(tmp_path, tmp_path / "x", pairs, 2, 0.3, "", {})
+        adapter = adapter_of({module: trained[module] for module in group})
         path = tmp_path / f"{number}.gguf"
         write_lora(plan_lora(adapter, base), path, "f32")
         written = {tensor.name: tensor for tensor in GGUFReader(path).tensors}
@@ -127,10 +64,6 @@ def converted(arch, base, trained, tmp_path):
                     written[f"{target.tensor}.lora_{side}"].data.astype(np.float64) for side in "ab"
                 )
     return found
-
-
-def loaded(numbers, module) -> LazyTensor:
-    return LazyTensor(Path("x"), module, numbers.shape, (), lambda: numbers)
 
 
 @every_row
@@ -148,20 +81,6 @@ def test_orders_are_bijections(arch, kv_heads, served, half):
                 shares = [order(base.hparams, total(weights, base, side)) for order in orders]
                 assert sorted(row for share in shares for row in share) == list(range(sum(map(len, shares))))
                 assert sum(map(len, shares)) == total(weights, base, side)
-
-
-def modules_of(arch):
-    """Return module → the weights it becomes."""
-    found = {}
-    for weight in arch.weights:
-        found.setdefault(weight.module, []).append(weight)
-    return found
-
-
-def total(weights, base, side=0):
-    """Return how many rows (or columns) a module has; even where a base does not tell."""
-    sizes = [dimension(weight.shape[side], base.hparams) or 10 for weight in weights]
-    return sum(sizes) if side == 0 else sizes[0]
 
 
 TOO_NEW = ("hy_v3", "mellum")
@@ -183,6 +102,16 @@ def test_names_agree_with_gguf(arch):
     assert len(known) >= 3
 
 
+def held(module, tensor, base, weight) -> np.ndarray:
+    """Return what a tensor holds of the weight of a module, as the witness of the proof has it."""
+    path = parse_module(module)
+    names = tensor_names(path, base)
+    layout = layout_of(base.arch, path.words[-1], len(names))
+    moved = layout.of_columns(weight, base)
+    moved = moved if layout.factor is None else moved * layout.factor(base)
+    return layout.of_rows(moved, base)[names.index(tensor)]
+
+
 @every_row
 def test_map_then_multiply(arch, base, trained, converted):
     """ΔW of the file is ΔW of the adapter with its rows moved: the order of steps does not matter."""
@@ -190,12 +119,12 @@ def test_map_then_multiply(arch, base, trained, converted):
         target = next(target for target in find_targets(arch, module) if target.tensor == tensor)
         first, second = (side.astype(np.float64) for side in trained[module])
         if target.weight.kind is Kind.EMBEDDING:
-            looked_up = told(arch.name, module, tensor, base.hparams, (second @ first).T)
+            looked_up = held(module, tensor, base.hparams, (second @ first).T)
             np.testing.assert_allclose(a @ b.T, looked_up, rtol=1e-9, atol=1e-12)
             continue
         turned = target.weight.kind is Kind.EXPERTS_TRANSPOSED
         trained_as = np.swapaxes(second @ first, -1, -2) if turned else second @ first
-        wanted = told(arch.name, module, tensor, base.hparams, trained_as)
+        wanted = held(module, tensor, base.hparams, trained_as)
         found = b @ a
         if target.expert >= 0:
             assert not np.delete(found, target.expert, axis=0).any(), "an expert without LoRA has some"
@@ -222,7 +151,7 @@ def alike() -> dict[str, list[str]]:
     """Return a whole row of the table, one line a module → the architectures that have it, by their names."""
     found: dict[str, list[str]] = {}
     for arch in sorted(ARCHS, key=lambda arch: arch.name):
-        base = sized_for(arch, TINY)
+        base = sized_base(arch)
         found.setdefault("".join(line(arch, weight, base) for weight in arch.weights), []).append(arch.name)
     return found
 

@@ -132,7 +132,7 @@ def test_two_sources_that_disagree(tmp_path, monkeypatch, make_adapter):
         directory, read_adapter(directory).base_id, Request(directory=directory), os.environ
     )
     assert known.hparams.heads == 4
-    assert any("heads = 4, and the catalog 32" in note for note in known.notes)
+    assert any("heads = 4, but the catalog says 32" in note for note in known.notes)
 
 
 def test_it_is_compared_with_the_base(tmp_path, monkeypatch, make_adapter):

@@ -21,7 +21,7 @@ def twice(ada, models, tiny_gguf):
 def test_a_past_and_back(twice, models):
     """A replaced model is listed, comes back, and the new one is listed then."""
     assert [ran.code for ran in twice] == [0, 0]
-    assert "the earlier one is kept as ada:latest-" in twice[1].stderr
+    assert "the previous model is kept as ada:latest-" in twice[1].stderr
     listed = run("versions", "ada", "--store", str(models))
     new, old = (line.split() for line in listed.stdout.splitlines())
     assert (new[0], new[-1], old[0]) == ("current", "ada", "kept")
@@ -85,7 +85,7 @@ def test_what_it_is_already(twice, models):
     current, kept = (row.split()[1] for row in rows)
     ran = run("rollback", "ada", current, "--store", str(models))
     assert (ran.code, ran.stdout) == (3, "")
-    assert f"{current} is what ada is already." in ran.stderr
+    assert f"ada is already at version {current}." in ran.stderr
     assert f"one of {kept[:8]}" in ran.stderr
 
 

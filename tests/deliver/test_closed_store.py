@@ -108,7 +108,7 @@ def test_read_only_and_a_file(store, package, gguf_base):
     package = replace(package, base=base_noun(gguf_file=gguf_base))
     if os.geteuid():
         store.chmod(0o555)
-    with as_other(), pytest.raises(DestinationError, match="may not be written by you") as caught:
+    with as_other(), pytest.raises(DestinationError, match="may not write into this store") as caught:
         choose.deliver(package, OllamaLocations(NOBODY, (store,), named=True))
     assert "ollama-pack register" in caught.value.hint
     assert f"--store {store}" in caught.value.hint

@@ -172,7 +172,7 @@ def test_a_base_with_an_adapter_is_told(way, package):
     way.put(package)
     second = replace(package, name=parse_name(f"{package.name}-s"), base=base_noun(tag=str(package.name)))
     receipt = way.put(second)
-    assert f"{package.name} has an adapter of its own: Ollama adds both to the base" in receipt.lines
+    assert f"{package.name} already has an adapter: Ollama applies both" in receipt.lines
     assert kinds_of(manifest_of(way.store, second.name.model)).count("adapter") == 2
 
 

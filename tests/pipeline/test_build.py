@@ -268,7 +268,7 @@ def test_protect_nothing(tmp_path):
 @pytest.mark.parametrize("wrong", [{"via": "store2"}, {"outtype": "q4"}])
 def test_a_request_knows_its_words(tmp_path, wrong):
     """A way or a type that does not exist is told at once, from Python too."""
-    with pytest.raises(InputError, match="is none of"):
+    with pytest.raises(InputError, match="is not one of"):
         Request(directory=tmp_path, **wrong)
 
 

@@ -30,11 +30,13 @@ def test_several_adapters():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        pytest.param({"weights": (1.0, 2.0)}, "2 weights for 1 adapters", id="more weights than adapters"),
-        pytest.param({"others": (TWO,), "weights": (1.0,)}, "1 weights for 2", id="fewer weights"),
-        pytest.param({"scale": float("nan")}, "is no weight", id="a scale of NaN"),
-        pytest.param({"scale": float("inf")}, "is no weight", id="a scale without end"),
-        pytest.param({"weights": (float("nan"),)}, "is no weight", id="a weight of NaN"),
+        pytest.param(
+            {"weights": (1.0, 2.0)}, "There are 2 weights for 1 adapters", id="more weights than adapters"
+        ),
+        pytest.param({"others": (TWO,), "weights": (1.0,)}, "There are 1 weights for 2", id="fewer weights"),
+        pytest.param({"scale": float("nan")}, "is not a usable weight", id="a scale of NaN"),
+        pytest.param({"scale": float("inf")}, "is not a usable weight", id="a scale without end"),
+        pytest.param({"weights": (float("nan"),)}, "is not a usable weight", id="a weight of NaN"),
         pytest.param({"scale": 0.0}, "does nothing", id="a scale of zero"),
         pytest.param({"weights": (0.0,)}, "does nothing", id="a weight of zero"),
         pytest.param({"others": (TWO,), "weights": (0.0, -0.0)}, "does nothing", id="all weights zero"),

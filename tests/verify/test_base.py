@@ -219,7 +219,7 @@ def test_an_error_stops_and_is_taken_by_its_code():
     found = compare_base(known, lora(BASE), seen)
     with pytest.raises(ProofError, match="heads: the adapter was trained with 32 heads") as caught:
         require_no_mismatch(known, found, SEEN)
-    assert list(caught.value.found) == ["heads"]
+    assert list(caught.value.subjects) == ["heads"]
     _, line = require_no_mismatch(replace(known, accepted=frozenset({"heads"})), found, SEEN)
     assert line.endswith("(accepted)")
     known, seen, *_ = ONE_AWAY["a layer less"]

@@ -97,10 +97,10 @@ def test_right_files_pass(copy_of, dtype, outtype, config):
     ],
 )
 def test_figure_is_true(copy_of, outtype, config):
-    """The figure is an upper bound of the true one, and not far above it."""
+    """The figure is an upper bound of the true one but for a rounding of float32, and not far above it."""
     copy = copy_of(outtype, config=config)
     figure, true = prove_numbers(copy.adapter, TINY, copy.path).figure, true_figure(copy)
-    assert true * 0.999 <= figure <= true * 1.6 + 2.0**-24
+    assert true * 0.999 - 2.0**-24 <= figure <= true * 1.6 + 2.0**-24
 
 
 @pytest.mark.parametrize("side", ["a", "b"])

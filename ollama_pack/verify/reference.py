@@ -1,0 +1,240 @@
+"""What a file must hold: an adapter's factors in llama.cpp's layout, as the witness states it.
+
+`find_references` says which tensors there must be, and which pairs each is made of. A `Reference` makes the
+numbers of its A and B when they are compared. Neither the plan of the file nor the mapping behind it is used.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
+
+import numpy as np
+
+from ollama_pack.arch.hparams import HParams
+from ollama_pack.base.model import BaseModel
+from ollama_pack.errors import ProofError
+from ollama_pack.gguf.tensor_data import Float32, Stored, TensorReader, to_float32
+from ollama_pack.lora.adapter import Adapter, LoraPair
+from ollama_pack.verify.axes import Axes, Matrix, queries_keys_values, upper_and_lower
+from ollama_pack.verify.layouts import UNCHANGED, Layout, experts_are_turned, layout_of
+from ollama_pack.verify.tensor_names import EMBEDDING_NAME, ModulePath, parse_module, tensor_names
+
+_JOINED: dict[str, tuple[tuple[str, ...], Axes]] = {
+    "attn_qkv": (("attn_q", "attn_k", "attn_v"), queries_keys_values),
+    "ffn_gate_up_exps": (("ffn_gate_exps", "ffn_up_exps"), upper_and_lower),
+}
+"""A tensor that some files have → those that others have in its place, and how it is split into them."""
+
+_WIDTH_OF_THE_WIDEST = "VeRA"
+"""The method whose A is as wide as its widest weight; of every other weight it uses the first columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one pair gives to one tensor.
+
+    Attributes:
+        pair: the pair as the adapter has it.
+        layout: the layout of the pair's module.
+        base: the sizes of the layer.
+        take_rows: called with what each tensor of the module holds; returns the rows of this tensor.
+        expert: the number of the only expert that the pair belongs to, or -1.
+        section: the place of these rows among those of a joined tensor, or -1 if nothing is joined.
+        turned: whether PEFT trained the transposed ΔW.
+        width: the number of columns of the weight if A may have more, else 0.
+    """
+
+    pair: LoraPair
+    layout: Layout
+    base: HParams
+    take_rows: Callable[[Sequence[Matrix]], Matrix]
+    expert: int = -1
+    section: int = -1
+    turned: bool = False
+    width: int = 0
+
+    def factors(self, source: TensorReader, scale: float) -> tuple[Float32, Float32]:
+        """Return A and B: `scale` · B · A is what PEFT's ΔW becomes in llama.cpp's layout."""
+        (a, a_type), (b, b_type) = source.read_raw(self.pair.a), source.read_raw(self.pair.b)
+        if self.turned:
+            a, a_type, b, b_type = b.swapaxes(-1, -2), b_type, a.swapaxes(-1, -2), a_type
+        a = self.layout.of_columns(a[..., : self.width] if self.width else a, self.base)
+        b, b_type = self._multiplied(b, b_type, self.pair.scale / scale)
+        return to_float32(a, a_type), to_float32(self.take_rows(self.layout.of_rows(b, self.base)), b_type)
+
+    def _multiplied(self, b: Stored, dtype: str, scale: float) -> tuple[Stored, str]:
+        """Return B times what PEFT's scale is to the file's, and times the numbers of config.json."""
+        factor = np.multiply(1.0 if self.layout.factor is None else self.layout.factor(self.base), scale)
+        with np.errstate(over="ignore", invalid="ignore"):  # a scale that is not finite fails the proof later
+            if factor.ndim == 0 and np.float32(factor) == 1.0:
+                return b, dtype
+            return (to_float32(b, dtype) * factor.astype(np.float64)).astype(np.float32), "F32"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One weight that a file must adapt.
+
+    Attributes:
+        tensor: the GGUF name of the weight.
+        shares: what each pair gives to it, in the order of the adapter.
+        experts: the number of matrices in the tensor, or 0 if it has no experts.
+        starts: the first row of each section of a joined tensor, and the end of the last one; empty if
+            nothing is joined.
+    """
+
+    tensor: str
+    shares: tuple[Share, ...]
+    experts: int = 0
+    starts: tuple[int, ...] = ()
+
+    @property
+    def is_embedding(self) -> bool:
+        """Return whether tokens are looked up in it: the file has its A transposed."""
+        return self.tensor == f"{EMBEDDING_NAME}.weight"
+
+    @property
+    def differs(self) -> bool:
+        """Return whether llama.cpp holds it otherwise than Hugging Face does."""
+        return bool(self.starts) or any(
+            share.layout is not UNCHANGED or share.turned or share.expert >= 0 for share in self.shares
+        )
+
+    def factors(self, source: TensorReader, scale: float) -> tuple[Float32, Float32]:
+        """Return A and B as the file must hold them, if llama.cpp multiplies their product with `scale`."""
+        made = [share.factors(source, scale) for share in self.shares]
+        if self.starts or self.shares[0].expert >= 0:
+            return self._assemble(made)
+        a, b = made[0]
+        return (a.T if self.is_embedding else a), b
+
+    def _assemble(self, made: Sequence[tuple[Float32, Float32]]) -> tuple[Float32, Float32]:
+        """Return the A and B that hold those of all shares; what none of them fills is zero.
+
+        Single experts share their ranks. Sections of a joined tensor have ranks of their own, side by side
+        in the order in which the adapter names them.
+        """
+        ranks: dict[int, int] = {}
+        for share, (a, _) in zip(self.shares, made, strict=True):
+            ranks[share.section] = max(ranks.get(share.section, 0), a.shape[-2])
+        first_rank = dict(zip(ranks, accumulate(ranks.values(), initial=0), strict=False))
+        front = (self.experts,) if self.experts else ()
+        rows = self.starts[-1] if self.starts else made[0][1].shape[-2]
+        whole_a = np.zeros((*front, sum(ranks.values()), made[0][0].shape[-1]), np.float32)
+        whole_b = np.zeros((*front, rows, sum(ranks.values())), np.float32)
+        for share, (a, b) in zip(self.shares, made, strict=True):
+            expert = share.expert if share.expert >= 0 else slice(None)
+            at = (expert,) if self.experts else ()
+            start, rank = (self.starts[share.section] if self.starts else 0), first_rank[share.section]
+            whole_a[(*at, slice(rank, rank + a.shape[-2]))] = a
+            whole_b[(*at, slice(start, start + b.shape[-2]), slice(rank, rank + b.shape[-1]))] = b
+        return whole_a, whole_b
+
+
+def find_references(adapter: Adapter, base: BaseModel) -> tuple[Reference, ...]:
+    """Return every weight that a file of an adapter must adapt, in the order of the adapter.
+
+    Raises:
+        ProofError: the witness has no statement of a module.
+    """
+    shares: dict[str, list[Share]] = {}
+    for pair in adapter.pairs:
+        path = parse_module(pair.module)
+        own = base.hparams.at_layer(path.block)
+        names = tensor_names(path, own)
+        if not names:
+            raise ProofError(
+                f"The proof does not know where llama.cpp holds {pair.module} of {own.arch}.",
+                where=adapter.weights,
+                hint="report it: ollama_pack/verify/tensor_names.py lacks the module",
+            )
+        for tensor, share in _shares_of(pair, path, names, adapter, base):
+            shares.setdefault(tensor, []).append(share)
+    return tuple(
+        Reference(tensor, tuple(those), _experts_of(tensor, those, base), _starts_of(tensor, those, base))
+        for tensor, those in shares.items()
+    )
+
+
+def _shares_of(
+    pair: LoraPair, path: ModulePath, names: Sequence[str], adapter: Adapter, base: BaseModel
+) -> Iterator[tuple[str, Share]]:
+    """Yield the tensors that a pair goes into, and what it gives to each."""
+    own = base.hparams.at_layer(path.block)
+    rows, columns = _shape_of(names, base, own)
+    lookup = names[0] == f"{EMBEDDING_NAME}.weight"
+    wanted = (columns, rows) if lookup else (rows, columns)  # PEFT takes an embedding for hidden × vocabulary
+    layout = layout_of(own.arch, path.words[-1], len(names))
+    parameter = len(pair.b.shape) > 2
+    trained = (pair.b.shape[-2], pair.a.shape[-1])
+    turned = (parameter or lookup) and trained != wanted and trained == wanted[::-1]
+    if parameter and trained[0] == trained[1]:
+        turned = experts_are_turned(own.arch, adapter.config)
+    width = columns if adapter.method == _WIDTH_OF_THE_WIDEST else 0
+    for part, name in enumerate(names):
+        for tensor, section, cut in _in_base(name, base):
+            take = partial(_take, part, cut, own)
+            yield tensor, Share(pair, layout, own, take, path.expert, section, turned, width)
+
+
+def _take(part: int, cut: tuple[Axes, int] | None, base: HParams, held: Sequence[Matrix]) -> Matrix:
+    """Return the rows of one tensor of a module, or of one that is a part of it in this base."""
+    if cut is None:
+        return held[part]
+    split, place = cut
+    return split(held[part], base)[place]
+
+
+def _in_base(name: str, base: BaseModel) -> Iterator[tuple[str, int, tuple[Axes, int] | None]]:
+    """Yield the tensors that a base has for one of the converter's: itself, a joined one, or its parts.
+
+    Each comes with the section of a joined tensor, or -1, and with how the parts are split, or None.
+    """
+    there = base.tensors
+    block, _, kind = name.removesuffix(".weight").rpartition(".")
+    if there is not None and name not in there:
+        for joined, (parts, split) in _JOINED.items():
+            whole, pieces = f"{block}.{joined}.weight", [f"{block}.{part}.weight" for part in parts]
+            if kind in parts and whole in there:
+                yield whole, parts.index(kind), None
+                return
+            if kind == joined and all(piece in there for piece in pieces):
+                yield from ((piece, -1, (split, place)) for place, piece in enumerate(pieces))
+                return
+    yield name, -1, None
+
+
+def _shape_of(names: Sequence[str], base: BaseModel, own: HParams) -> tuple[int, int]:
+    """Return rows and columns of a weight that some tensors hold together, 0 if they are unknown."""
+    shapes = [(base.tensors or {}).get(name, ())[-2:] for name in names]
+    if all(len(shape) == 2 for shape in shapes):
+        return sum(shape[0] for shape in shapes), shapes[0][1]
+    kind = names[0].removesuffix(".weight").rpartition(".")[2]
+    if kind == EMBEDDING_NAME:
+        return own.vocab, own.hidden
+    if kind.endswith("_exps"):
+        inner = own.expert_feed_forward
+        double = len(names) == 2 or kind == "ffn_gate_up_exps"
+        return (own.hidden, inner) if "down" in kind else (inner * (2 if double else 1), own.hidden)
+    widths = {"attn_output": own.heads * own.head_dim, "ffn_down": own.feed_forward}
+    return 0, widths.get(kind, own.hidden)
+
+
+def _experts_of(tensor: str, shares: Sequence[Share], base: BaseModel) -> int:
+    """Return how many experts a tensor has, or 0 if it has none."""
+    if len(shares[0].pair.b.shape) > 2:
+        return shares[0].pair.b.shape[0]
+    shape = (base.tensors or {}).get(tensor, ())
+    if shares[0].expert < 0:
+        return 0
+    return shape[0] if len(shape) > 2 else base.hparams.experts
+
+
+def _starts_of(tensor: str, shares: Sequence[Share], base: BaseModel) -> tuple[int, ...]:
+    """Return where the sections of a joined tensor start and the last one ends, or () if none is joined."""
+    if shares[0].section < 0 or base.tensors is None:
+        return ()
+    _, split = _JOINED[tensor.removesuffix(".weight").rpartition(".")[2]]
+    sections = split(np.empty((base.tensors[tensor][-2], 1), np.bool_), shares[0].base)
+    return tuple(accumulate((len(section) for section in sections), initial=0))
