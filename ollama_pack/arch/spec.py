@@ -156,10 +156,11 @@ def find_targets(arch: Arch, module: str, *, mixture: bool = True) -> tuple[Targ
     # A literal placeholder in an adapter's file must not match a pattern of the table.
     if LAYER_INDEX in module or EXPERT_INDEX in module:
         return ()
-    numbers = [int(match.group()) for match in _INDEX.finditer(module)]
-    placeholders = iter((LAYER_INDEX, EXPERT_INDEX))
-    pattern = _INDEX.sub(lambda match: next(placeholders, match.group()), module)
-    block, expert = (*numbers, -1, -1)[:2]
+    parts = _INDEX.split(module)  # every second one is a number
+    numbers = parts[1::2]
+    block, expert = (*map(int, numbers), -1, -1)[:2]
+    parts[1::2] = (LAYER_INDEX, EXPERT_INDEX, *numbers[2:])[: len(numbers)]
+    pattern = "".join(parts)
     return tuple(
         Target(
             weight, f"{weight.tensor_name(mixture).replace(LAYER_INDEX, str(block))}.weight", block, expert
