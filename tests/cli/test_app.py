@@ -158,5 +158,5 @@ def test_a_document_names_everything(command, tmp_path):
     ran = run(command, write_adapter(tmp_path / "ada", extra=norms), "--json")
     problem = ran.document if command == "build" else ran.document["problem"]
     assert ran.code == 4
-    assert "16 more; --json has them all" in problem["what"]
+    assert "16 more; --json lists them all" in problem["what"]
     assert problem["found"] == {"modules_to_save: norms": sorted(norms)}
