@@ -48,7 +48,7 @@ MISMATCHES: Mapping[str, tuple[str, str]] = {
 RENAMED_ONE_IN = 100
 """One token in this many may be renamed in the same tokenizer, because converters rename reserved tokens."""
 
-SHOWN_LOAD_ERRORS = 3
+SHOWN_ITEMS = 3
 """The number of tokens, or of shape errors, that a message shows before it gives the number of the others."""
 
 _HPARAM_KEYS = {
@@ -160,8 +160,8 @@ def _mismatch_texts(
         yield "architecture", own, arch
         return
     if errors := fold_numbered_names(load_errors(adapter, metadata, shapes)):
-        more = f", and {len(errors) - SHOWN_LOAD_ERRORS} more" if len(errors) > SHOWN_REASONS else ""
-        yield "fit", "", f"{'; '.join(errors[:SHOWN_LOAD_ERRORS])}{more}"
+        more = f", and {len(errors) - SHOWN_ITEMS} more" if len(errors) > SHOWN_ITEMS else ""
+        yield "fit", "", f"{'; '.join(errors[:SHOWN_ITEMS])}{more}"
     yield from _number_mismatches(trained, metadata, arch)
     if trained.vocabulary is not None:
         yield from _token_mismatches(trained.vocabulary, base)
@@ -246,8 +246,8 @@ def _is_free(name: str, token: str) -> bool:
 
 def _token_list(tokens: Mapping[int, str]) -> str:
     """Return the first tokens with their ids, and the number of the others."""
-    first = ", ".join(f"{tokens[number]!r} ({number})" for number in sorted(tokens)[:SHOWN_LOAD_ERRORS])
-    return f"{first} and {len(tokens) - SHOWN_LOAD_ERRORS} more" if len(tokens) > SHOWN_REASONS else first
+    first = ", ".join(f"{tokens[number]!r} ({number})" for number in sorted(tokens)[:SHOWN_ITEMS])
+    return f"{first} and {len(tokens) - SHOWN_ITEMS} more" if len(tokens) > SHOWN_ITEMS else first
 
 
 def _position_mismatches(
