@@ -98,9 +98,7 @@ class Daemon:
     def show(self, name: str, *, verbose: bool = False) -> Shown | None:
         """Return what the daemon shows of a model, or None if it has no such model.
 
-        Args:
-            name: the name of the model.
-            verbose: whether the metadata includes long lists such as the tokens, which take megabytes.
+        With `verbose` the metadata includes long lists such as the tokens, which take megabytes.
 
         Raises:
             DestinationError: the daemon rejected the request, or did not answer.
@@ -200,12 +198,9 @@ class Daemon:
             self._client.delete(name)
 
     def answer(self, name: str, prompt: str, tokens: int) -> tuple[str, tuple[float, ...]]:
-        """Return the answer of a model at temperature 0 without a template, and its log-probabilities.
+        """Return at most `tokens` tokens that continue `prompt`, and their log-probabilities.
 
-        Args:
-            name: the name of the model.
-            prompt: the raw text to continue.
-            tokens: the largest number of tokens to generate.
+        The model runs at temperature 0 and without its template.
 
         Raises:
             DestinationError: the model does not load.
@@ -291,13 +286,9 @@ def _file_pieces(path: Path, size: int, progress: Progress | None) -> Iterator[b
 
 
 def _follow(parts: Iterator[Any], label: str, progress: Progress | None) -> None:
-    """Read a stream of status lines to its end.
+    """Read a stream of status lines to its end; raise a DestinationError if the last is not ``success``.
 
-    The stream starts with HTTP 200 in any case; only a last status ``success`` means that the request
-    succeeded.
-
-    Raises:
-        DestinationError: the last status is another one.
+    HTTP status 200 is sent before the work starts, so it does not mean that the request succeeded.
     """
     last = ""
     for part in parts:

@@ -25,8 +25,8 @@ and on SmolLM2-135M in float32. Rows for mlx-lm and torchtune use adapters that 
 *Miss* compares the logits that llama.cpp computes with the converted file with PEFT's: it is the largest
 difference of a logit, divided by the largest change that the adapter causes. The figures are upper bounds
 of the measurements. The last column says what llama.cpp's own converter does with the same adapters; a
-miss there is measured in the same way. `make test` repeats the measurements and checks this page. `make
-reference` records the adapters and logits again.
+miss there is measured in the same way. `make test` repeats the measurements and checks this page;
+`make reference` records the adapters and logits again.
 """
 
 SPOKEN = {"accepted": "**accepted**", "crash": "**crashes llama.cpp**", "wrong": "**wrong**"}
