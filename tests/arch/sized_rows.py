@@ -17,10 +17,10 @@ STATES = StateSpace(groups=2, heads=6, state=8, inner=24)
 """Three heads a group: with two, heads dealt out would be their own inverse."""
 
 FACTORS = {
-    name: tuple(2.0 ** (number - 4 + 2 * place) for place in range(count))
+    name: tuple(2.0 ** (number + 1 + 2 * place) for place in range(count))
     for number, (name, count) in enumerate(MULTIPLIERS.items())
 }
-"""Powers of two, so that products with them are exact."""
+"""Powers of two, so that products with them are exact; none is 1, which would change nothing."""
 
 UNKNOWN = 10
 """Made up for sizes that a base does not tell."""

@@ -1,8 +1,11 @@
 """A proof that fails, provoked by a cast that corrupts numbers."""
 
+from dataclasses import replace
+
 from terminal import run, tree
 
-from ollama_pack.lora import export
+from ollama_pack.arch.table import require_arch
+from ollama_pack.lora import export, planner
 
 
 def test_failed_proof(ada, tiny_gguf, tmp_path, monkeypatch):
@@ -32,3 +35,24 @@ def test_failed_proof_keeps_the_last_good_file(ada, tiny_gguf, monkeypatch):
     monkeypatch.setattr(export, "cast_tensor", lambda *given: honest(*given) * 2)
     assert run("convert", ada, "--base", tiny_gguf).code == 5
     assert tree(ada) == before
+
+
+def test_reversed_row_orders(ada, tiny_gguf, monkeypatch):
+    """With every row order of the table reversed in memory the conversion ends in exit 5, without a file."""
+
+    def reverse(order):
+        return None if order is None else lambda hparams, rows: order(hparams, rows)[::-1]
+
+    def require_reversed(name):
+        row = require_arch(name)
+        return replace(
+            row, weights=tuple(replace(weight, rows=reverse(weight.rows)) for weight in row.weights)
+        )
+
+    before = tree(ada)
+    with monkeypatch.context() as patch:
+        patch.setattr(planner, "require_arch", require_reversed)
+        ran = run("convert", ada, "--base", tiny_gguf)
+    assert (ran.code, tree(ada)) == (5, before)
+    assert "attn_k.weight" in ran.stderr or "attn_q.weight" in ran.stderr
+    assert run("convert", ada, "--base", tiny_gguf).code == 0

@@ -19,6 +19,7 @@ from ollama_pack.base.model import BaseModel
 from ollama_pack.lora.export import write_lora
 from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.planner import plan_lora
+from ollama_pack.verify.numbers import prove_numbers
 
 RECORDS = "archs-reference"
 ROWS = names_of(RECORDS)
@@ -96,6 +97,16 @@ def test_each_module_computes_what_peft_computes(answers, row, kind):
     seen = answers(row)
     assert seen.found[kind] is not None, "llama.cpp refuses the adapter"
     assert np.abs(seen.found[kind] - seen.truth[kind]).max() <= LIMIT * seen.effect(kind)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_numbers_proof(row, tmp_path):
+    """The proof of the numbers passes what llama.cpp confirms, from the header and from config.json."""
+    for base in (read_base(row), read_config(RECORDS / row).base()):
+        for adapter in (read_adapter(RECORDS / row), *map(read_adapter, (RECORDS / row).glob(EXPERTS))):
+            write_lora(plan_lora(adapter, base), tmp_path / "lora.gguf", "f16")
+            report = prove_numbers(adapter, base, tmp_path / "lora.gguf")
+            assert report.passed, report.summary
 
 
 @pytest.mark.parametrize("row", ROWS)
