@@ -48,7 +48,7 @@ def create_model(package: Package, daemon: Daemon, progress: Progress | None = N
         digest=digest,
         where=daemon.address,
         bytes_written=sent,
-        lines=(*done, *lines, *guessed(package, daemon)),
+        lines=(*done, *lines, *guessed_template_note(package, daemon)),
         served=True,
     )
 
@@ -77,7 +77,7 @@ def surely_refuses(daemon: Daemon) -> bool:
     return generation is not None and not generation.creates
 
 
-def guessed(package: Package, daemon: Daemon) -> list[str]:
+def guessed_template_note(package: Package, daemon: Daemon) -> list[str]:
     """Return a warning if the daemon guessed a prompt template for a GGUF base, else no lines.
 
     Ollama compares the template inside the file with the templates it knows, and uses the most similar one.

@@ -39,7 +39,7 @@ def write_folder(
     written = copy_whole(package.adapter.path, folder / package.adapter.path.name, progress)
     for name, content in _texts(package, image):
         written += _write(folder / name, content)
-    left_out = f"without {MANIFEST}: the layers of {package.base.tag} are not known here"
+    left_out = f"{MANIFEST} was not written: the layers of {package.base.tag} are not known here"
     return Receipt(
         via=FOLDER,
         name=str(package.name),

@@ -80,8 +80,9 @@ class Request:
             InputError: a delivery, type or code is unknown, or a weight is not a usable number.
         """
         object.__setattr__(self, "others", tuple(Path(other) for other in self.others))
-        if self.weights and len(self.weights) != 1 + len(self.others):
-            raise InputError(f"There are {len(self.weights)} weights for {1 + len(self.others)} adapters.")
+        weights, adapters = len(self.weights), 1 + len(self.others)
+        if self.weights and weights != adapters:
+            raise InputError(f"The number of weights ({weights}) is not the number of adapters ({adapters}).")
         for number in (self.scale, *self.weights):
             if not abs(number) <= LARGEST_WEIGHT:
                 raise InputError(f"{number:g} is not a usable weight: the limits are ±{LARGEST_WEIGHT:g}.")

@@ -31,9 +31,15 @@ def test_several_adapters():
     ("fields", "message"),
     [
         pytest.param(
-            {"weights": (1.0, 2.0)}, "There are 2 weights for 1 adapters", id="more weights than adapters"
+            {"weights": (1.0, 2.0)},
+            r"weights \(2\) is not the number of adapters \(1\)",
+            id="more weights than adapters",
         ),
-        pytest.param({"others": (TWO,), "weights": (1.0,)}, "There are 1 weights for 2", id="fewer weights"),
+        pytest.param(
+            {"others": (TWO,), "weights": (1.0,)},
+            r"weights \(1\) is not the number of adapters \(2\)",
+            id="fewer weights",
+        ),
         pytest.param({"scale": float("nan")}, "is not a usable weight", id="a scale of NaN"),
         pytest.param({"scale": float("inf")}, "is not a usable weight", id="a scale without end"),
         pytest.param({"weights": (float("nan"),)}, "is not a usable weight", id="a weight of NaN"),
