@@ -2,8 +2,8 @@
 
 The format is one little-endian u64 (size of the header), a JSON object, then the data; see the format section
 of the safetensors documentation. Nothing of the data is read here, and nothing the header claims is believed
-before it is checked against the file, twice: by the parser of the safetensors library, which has the last word
-on what the format allows, and here, where an error names the tensor and the way out.
+before it is checked against the file, twice: by the parser of the safetensors library, which has the last
+word on what the format allows, and here, where an error names the tensor and what to do.
 """
 
 import json
@@ -41,7 +41,7 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
         InputError: the file is missing, cut short, or its header does not fit it.
         UnsupportedError: a tensor is stored as something other than F32, F16 or BF16.
     """
-    # The library goes first, because both hold the header in memory; its words come last, because ours say more.
+    # The library goes first, because both hold the header in memory. Its error comes last: ours say more.
     refusal = _library_refusal(path)
     text, size = _read_header(path)
     header = _parse(text, path)
