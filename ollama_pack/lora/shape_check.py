@@ -30,7 +30,7 @@ class BaseView:
         self._layers: dict[int, BaseModel] = {}
         self._shapes: dict[tuple[str, int], tuple[int, int]] = {}
         self._orders: dict[tuple[PermutationFn, int, int], Permutation] = {}
-        self._faults: dict[tuple[str, int, tuple[int, int]], str] = {}
+        self._faults: dict[tuple[str, str, int, tuple[int, int]], str] = {}
 
     def layer(self, block: int) -> BaseModel:
         """Return the base with the heads of one block."""
@@ -56,7 +56,8 @@ class BaseView:
 
     def permutation_error(self, aim: "Candidate") -> str:
         """Return why the rows or columns of a pair cannot be put in order, or "" if they can."""
-        key = (aim.target.weight.module, id(aim.base.hparams), aim.shape)
+        weight = aim.target.weight
+        key = (weight.module, weight.tensor, id(aim.base.hparams), aim.shape)
         if key not in self._faults:
             self._faults[key] = _permutation_error(aim, self)
         return self._faults[key]

@@ -109,9 +109,10 @@ def _group_factors(
     factors: dict[AdaptedParameter, dict[str, Tensor]] = {}
     owners: dict[str, AdaptedParameter] = {}
     strangers: dict[str, TensorKey] = {}
+    parts = method.parts
     for name, tensor in tensors.items():
-        spelled = parse_key(name, method.parts)
-        if spelled.part not in method.parts or spelled.bias:
+        spelled = parse_key(name, parts)
+        if spelled.part not in parts or spelled.bias:
             strangers[name] = spelled
         elif is_tower(spelled.module):
             findings.add("vision", name)

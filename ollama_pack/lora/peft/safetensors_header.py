@@ -2,8 +2,8 @@
 
 The format is one little-endian u64 (size of the header), a JSON object, then the data; see the format section
 of the safetensors documentation. Nothing of the data is read here, and nothing the header claims is believed
-before it is checked against the file: first here, where an error names the tensor and what helps, then by the
-parser of the safetensors library, which has the last word on what the format allows.
+before it is checked against the file, twice: by the parser of the safetensors library, which has the last
+word on what the format allows, and here, where an error names the tensor and what to do.
 """
 
 import json
@@ -41,14 +41,32 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
         InputError: the file is missing, cut short, or its header does not fit it.
         UnsupportedError: a tensor is stored as something other than F32, F16 or BF16.
     """
+    # The library goes first, because both hold the header in memory. Its error comes last: ours say more.
+    refusal = _library_refusal(path)
     text, size = _read_header(path)
     header = _parse(text, path)
     header.pop("__metadata__", None)
     data_start = 8 + len(text)
     tensors = {name: _tensor(path, name, entry, data_start) for name, entry in header.items()}
     _check_layout(tensors.values(), path, data_start, size)
-    _check_with_library(path)
+    if refusal is not None:
+        raise InputError(
+            f"The safetensors library refuses the file ({refusal}).", where=path, hint=_RECOVER
+        ) from refusal
     return tensors
+
+
+def _library_refusal(path: Path) -> Exception | None:
+    """Return why the safetensors library refuses the header of a file, or None if it accepts it."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if path.is_file():  # it would wait for a pipe without end
+            with safe_open(path, framework="numpy"):
+                pass
+    except (SafetensorError, OSError) as error:
+        return error
+    return None
 
 
 def _read_header(path: Path) -> tuple[bytes, int]:
@@ -166,20 +184,3 @@ def _check_layout(tensors: Collection[StoredTensor], path: Path, data_start: int
 
 
 _BY_PLACE = operator.attrgetter("offset", "nbytes")
-
-
-def _check_with_library(path: Path) -> None:
-    """Require the safetensors library to accept the file; it maps the file and reads the header alone.
-
-    Raises:
-        InputError: the library refuses what the checks above let pass.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy"):
-            pass
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"The safetensors library refuses the file ({error}).", where=path, hint=_RECOVER
-        ) from error
