@@ -239,5 +239,5 @@ def test_a_base_in_a_form_of_ollamas_own(read):
 
 def test_a_base_that_nothing_runs(read):
     """Llama 3.2 Vision in Ollama's own form is refused with the reason."""
-    with pytest.raises(UnsupportedError, match=r"no llama\.cpp has it"):
+    with pytest.raises(UnsupportedError, match=r"which llama\.cpp does not support"):
         read(arch="mllama")
