@@ -31,7 +31,7 @@ def test_outtype(ada, tiny_gguf, tmp_path):
     wide, narrow = tmp_path / "wide.gguf", tmp_path / "narrow.gguf"
     ran = run("convert", ada, "--base", tiny_gguf, "--out", wide, "--outtype", "f32")
     run("convert", ada, "--base", tiny_gguf, "--out", narrow)
-    assert "ΔW within 0.0e+00" in ran.stderr
+    assert "within 0.0e+00" in ran.stderr
     assert wide.stat().st_size > 1.4 * narrow.stat().st_size
 
 
