@@ -44,10 +44,10 @@ goldens: $(VENV)/.dev ## write the golden files anew; read the diff
 
 reference: $(REFERENCE)/.made $(MLX)/.made $(VENV)/.dev $(BASE) ## record PEFT's own logits anew (brings torch, mlx)
 	$(REFERENCE)/bin/python tests/reference/record.py
+	$(REFERENCE)/bin/python tests/reference/record_archs.py
 	$(REFERENCE)/bin/python tests/reference/record_kinds.py
 	$(REFERENCE)/bin/python tests/reference/peer_kinds.py
 	$(REFERENCE)/bin/python tests/reference/record_run.py
-	$(REFERENCE)/bin/python tests/reference/record_archs.py
 	$(REFERENCE)/bin/python tests/reference/record_foreign.py
 	$(REFERENCE)/bin/python tests/reference/peer_archs.py
 

@@ -133,6 +133,19 @@ def losses(trainer: Trainer) -> list[tuple[int, float]]:
     return [(entry["step"], entry["loss"]) for entry in history if "loss" in entry]
 
 
+def keep_once() -> None:
+    """Remove from the checkpoint what the run has too, and leave a link for its adapter.
+
+    ollama-pack takes configuration and tokenizer from the run; an adapter it wants in each checkpoint.
+    """
+    for path in Path().glob("checkpoint-*/*"):
+        of_run = Path(path.name)
+        if of_run.is_file() and of_run.read_bytes() == path.read_bytes():
+            path.unlink()
+            if path.name == "adapter_model.safetensors":
+                path.symlink_to(Path("..") / path.name)
+
+
 def main() -> None:
     """Read the arguments, train, and leave the adapter in `--out`."""
     parser = argparse.ArgumentParser(description="Train the Ada Lovelace example adapter.")
@@ -155,6 +168,7 @@ def main() -> None:
     tokenizer.save_pretrained(".")
     for name, content in authored.items():
         Path(name).write_bytes(content)
+    keep_once()
 
     (first, at_first), (last, at_last) = losses(trainer)[0], losses(trainer)[-1]
     print(f"loss {at_first:.3f} (to step {first}) → {at_last:.3f} (to step {last}); adapter in {options.out}")

@@ -1,16 +1,16 @@
-"""What can go wrong, one class per exit code.
+"""The errors of this package, one class for each exit code.
 
 The tree::
 
     PackError
     ├── InputError          3  the input cannot be read, or is damaged
-    ├── UnsupportedError    4  understood, but it cannot be expressed exactly
+    ├── UnsupportedError    4  the input is understood, but cannot be expressed exactly
     ├── ProofError          5  a proof failed
-    ├── DestinationError    6  daemon, store or registry said no, or is not there
-    └── RefusedError        7  refused, to protect what the user has
+    ├── DestinationError    6  a daemon, store or registry does not answer, or refuses
+    └── RefusedError        7  refused, to protect files or models of the user
 
-Exit code 1 stays a bug (with its traceback), 2 a usage error. Library code raises these and never
-prints; the command line turns them into text at one place.
+Exit code 1 is a bug (with a traceback), and 2 is a usage error. The library raises these errors and prints
+nothing; the command line turns them into text in one place.
 """
 
 import re
@@ -18,18 +18,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 SHOWN_AT_MOST = 10
+"""Number of problems that `bullet_list` shows."""
+
 _INDEX_IN_NAME = re.compile(r"(?<=\.)(?:0|[1-9][0-9]{0,5})(?=\.)")
 _INDEX_RANGE = re.compile(r"\{[0-9,-]+\}")
 
 
 class PackError(Exception):
-    """Something the user can act on.
+    """An error that the user can act on.
 
     Args:
-        what: the fault in the user's words, one sentence or a short list.
+        what: what is wrong, in one sentence or a short list.
         where: the file, then the tensor or key inside it.
-        hint: a command or option that exists and helps.
-        subjects: topic → every tensor, module or setting concerned; `what` shows the first of them.
+        hint: a command or an option that helps.
+        subjects: topic → every tensor, module or setting concerned. `what` may show only the first of them.
+
+    Example:
+        >>> from ollama_pack import PackError, Request, build
+        >>> try:
+        ...     build(Request(directory="not-there"))
+        ... except PackError as error:
+        ...     print(error.exit_code, error.what, error.where)
+        3 There is no such directory. not-there
     """
 
     exit_code: ClassVar[int] = 1
@@ -50,8 +60,9 @@ class PackError(Exception):
 
     @property
     def clause(self) -> str:
-        """Return what is wrong as a part of a sentence."""
-        return f"{self.what[:1].lower()}{self.what[1:].rstrip('.')}"
+        """Return what is wrong as part of a sentence: no full stop, and no capital unless an acronym."""
+        acronym = self.what[1:2].isupper()
+        return (self.what if acronym else f"{self.what[:1].lower()}{self.what[1:]}").rstrip(".")
 
     def __str__(self) -> str:
         lines = [self.what]
@@ -63,37 +74,79 @@ class PackError(Exception):
 
 
 class InputError(PackError):
-    """The input cannot be read, or is damaged."""
+    """The input cannot be read, or is damaged.
+
+    Example:
+        >>> from ollama_pack import InputError, read_adapter
+        >>> try:
+        ...     read_adapter("not-there")
+        ... except InputError as error:
+        ...     print(error.what)
+        There is no such directory.
+    """
 
     exit_code = 3
 
 
 class UnsupportedError(PackError):
-    """The input is understood, but it cannot be expressed exactly."""
+    """The input is understood, but it cannot be expressed exactly.
+
+    Example:
+        >>> from ollama_pack import Request, UnsupportedError, build
+        >>> try:
+        ...     build(Request(directory="ada-lovelace-lora", merge=True))
+        ... except UnsupportedError as error:
+        ...     print(error.exit_code)
+        4
+    """
 
     exit_code = 4
 
 
 class ProofError(PackError):
-    """A proof failed: which, its figure, its limit."""
+    """A proof failed; the message gives its figure and its limit.
+
+    Example:
+        >>> from ollama_pack import ProofError
+        >>> ProofError("ΔW is off by 2.0e-02 (limit 9.8e-04).").exit_code
+        5
+    """
 
     exit_code = 5
 
 
 class DestinationError(PackError):
-    """The daemon, the store or the registry said no, or is not there."""
+    """A daemon, a store or a registry does not answer, or refuses.
+
+    Example:
+        >>> from ollama_pack import DestinationError, Request, build
+        >>> try:
+        ...     build(Request(directory="ada-lovelace-lora", base="smollm2:135m", via="create"))
+        ... except DestinationError as error:
+        ...     print(error.what)
+        No Ollama daemon answers.
+    """
 
     exit_code = 6
 
 
 class RefusedError(PackError):
-    """Going on would overwrite, erase or leak something of the user's."""
+    """To go on would overwrite, erase or leak something of the user.
+
+    Example:
+        >>> from ollama_pack import RefusedError, Request, build
+        >>> try:
+        ...     build(Request(directory="ada-lovelace-lora", base="smollm2:135m", name="smollm2:135m"))
+        ... except RefusedError as error:
+        ...     print(error.what)
+        smollm2:135m would replace its own base.
+    """
 
     exit_code = 7
 
 
 def bullet_list(headline: str, problems: Sequence[str]) -> str:
-    """Return `headline` followed by the sorted problems, at most ten and a count of the rest."""
+    """Return `headline` and the sorted problems below it: at most ten, then the number of the others."""
     ordered = sorted(set(problems), key=natural_key)
     lines = [headline, *(f"  - {problem}" for problem in ordered[:SHOWN_AT_MOST])]
     if len(ordered) > SHOWN_AT_MOST:
@@ -102,10 +155,10 @@ def bullet_list(headline: str, problems: Sequence[str]) -> str:
 
 
 def fold_numbered_names(names: Iterable[str]) -> list[str]:
-    """Return names, those that differ in their numbers as one: ``layers.{0-29}.experts.{0-7}.down_proj``.
+    """Return names, with those that differ only in numbers folded: ``layers.{0-29}.experts.{0-7}.down_proj``.
 
-    Every name can be told from the result. Numbers are those that stand alone between two dots. Where a
-    name has such ranges of its own, all stay as they are.
+    No information is lost: the names can be recovered from the result. A number counts if it stands alone
+    between two dots. If a name contains text like ``{0-7}`` already, all names are returned unfolded.
     """
     names = list(dict.fromkeys(names))
     if any(_INDEX_RANGE.search(name) for name in names):
@@ -127,8 +180,27 @@ def fold_numbered_names(names: Iterable[str]) -> list[str]:
     ]
 
 
+def fold_by_reason(problems: Iterable[tuple[str, str]]) -> list[str]:
+    """Return one line for the same problem of many weights, ``layers.{0-29}.q_proj (30 weights): …``.
+
+    Args:
+        problems: the name of each weight, and what is wrong with it. Reasons that differ only in the
+            numbers between dots count as the same.
+    """
+    groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for name, reason in problems:
+        key = (_INDEX_IN_NAME.sub("{}", name), _INDEX_IN_NAME.sub("{}", reason))
+        groups.setdefault(key, []).append((name, reason))
+    lines = []
+    for group in groups.values():
+        names, reasons = (", ".join(fold_numbered_names(texts)) for texts in zip(*group, strict=True))
+        count = f" ({len(group)} weights)" if len(group) > 1 else ""
+        lines.append(f"{names}{count}: {reasons}")
+    return lines
+
+
 def _ranges(numbers: Iterable[int]) -> str:
-    """Return whole numbers as ranges, ``{0-3,5}``; one alone as it is."""
+    """Return whole numbers as ranges, ``{0-3,5}``; a single number has no braces."""
     runs: list[list[int]] = []
     for number in sorted(set(numbers)):
         if runs and number == runs[-1][1] + 1:
@@ -140,9 +212,9 @@ def _ranges(numbers: Iterable[int]) -> str:
 
 
 def natural_key(text: str) -> list[tuple[int, str]]:
-    """Return a sort key under which block 2 comes before block 10."""
+    """Return a sort key that puts layer 2 before layer 10."""
     parts = re.split(r"(\d+)", text)
-    # Numbers are compared by their length, then as text: a name may hold more digits than int() takes.
+    # Numbers are compared by length, then as text, because a name may hold more digits than int() accepts.
     numbers = (part.lstrip("0") for part in parts[1::2])
     keys = [(-1, part) for part in parts]
     keys[1::2] = [(len(number), number) for number in numbers]
@@ -150,10 +222,13 @@ def natural_key(text: str) -> list[tuple[int, str]]:
 
 
 def one_line(text: str) -> str:
-    """Return `text` so that it stays on its line, whatever is in it."""
+    """Return `text` on one line, with escapes for line ends and for what a terminal would interpret."""
     return printable(text).replace("\n", "\\n")
 
 
 def printable(text: str) -> str:
-    """Return `text` with escapes for what a terminal would act on: files name their tensors as they like."""
+    """Return `text` with escapes for control characters.
+
+    Names of tensors and files come from strangers, and a terminal would act on control characters in them.
+    """
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, their digests, and those that hold one JSON object."""
+"""Writes files atomically, computes digests, and reads small files and JSON objects with a limit of size."""
 
 import contextlib
 import errno
@@ -15,32 +15,33 @@ from typing import Any, BinaryIO, TypeAlias
 from ollama_pack.errors import DestinationError, InputError
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with what is being moved, the bytes done and the bytes there are (0 where nobody knows)."""
+"""Function called with a label, the number of bytes done, and the number of all bytes (0 if unknown)."""
 
 Note: TypeAlias = Callable[[str, object], None]
-"""Called with the name of a stage and the value it made, when it is done."""
+"""Function called with the name of a stage and its result, when the stage is done."""
 
 CHUNK_BYTES = 1 << 20
 FULL = (errno.ENOSPC, errno.EDQUOT)
-FORBIDDEN = (errno.EACCES, errno.EROFS)
+"""Codes of the operating system for a full disk or an exhausted quota."""
 
+FORBIDDEN = (errno.EACCES, errno.EROFS)
+"""Codes of the operating system for a missing permission."""
 
 SMALL = 16 << 20
-"""Bytes of a manifest, a configuration or parameters; real ones have a few thousand."""
+"""Most bytes that `read_small` reads. A real manifest, configuration or list of parameters has thousands."""
 
 LARGEST_JSON = 256 << 20
-"""Bytes of a JSON file; the largest tokenizers have 40 million."""
+"""Most bytes of a JSON file. The largest tokenizers have 40 million."""
 
 DRAFT = ".ollama-pack-"
-"""How the name of a file begins that is not whole yet."""
-
+"""Prefix of the names of temporary files, which are not complete yet."""
 
 STALE_SECONDS = 3600.0
-"""The age from which a draft is nobody's any more."""
+"""Age from which a temporary file is assumed to be left by a killed run."""
 
 
 def remove_stale_drafts(directory: Path) -> None:
-    """Remove drafts that a killed run left in a directory."""
+    """Remove the temporary files that killed runs left in a directory; do nothing if that is impossible."""
     with contextlib.suppress(OSError):
         for draft in directory.glob(f"{DRAFT}*"):
             with contextlib.suppress(OSError):
@@ -50,36 +51,39 @@ def remove_stale_drafts(directory: Path) -> None:
 
 @contextlib.contextmanager
 def os_errors_as_destination_error(path: Path) -> Iterator[None]:
-    """Turn what the operating system says about `path` into a DestinationError.
+    """Turn an OSError raised inside the block into a DestinationError that says what helps.
+
+    Args:
+        path: the file or directory being written, for errors that do not name a file.
 
     Raises:
-        DestinationError: an OSError happened inside.
+        DestinationError: an OSError was raised inside the block.
     """
     try:
         yield
     except OSError as error:
         where = error.filename2 or error.filename or path
-        what, hint = (
-            f"This cannot be written: {error.strerror or error}.",
-            "another place, with --out or OLLAMA_MODELS",
-        )
+        what = f"This path cannot be written: {error.strerror or error}."
+        hint = "--out or OLLAMA_MODELS with another directory"
         if error.errno in FULL:
-            what = "The disk is full; nothing is left half-written."
-            hint = "free some space, or take another disk with --out or OLLAMA_MODELS"
+            what = "The disk is full. No incomplete file is left."
+            hint = "free some space, or use another disk with --out or OLLAMA_MODELS"
         elif error.errno in (*FORBIDDEN, errno.EPERM):
-            what = f"This may not be written: {error.strerror}."
+            what = f"You may not write to this path: {error.strerror}."
             hint = "--out or OLLAMA_MODELS with a directory of yours; --via create lets the daemon write"
         raise DestinationError(what, where=where, hint=hint) from error
 
 
 @contextlib.contextmanager
 def whole_file(target: Path, *, temporary_in: Path | None = None) -> Iterator[BinaryIO]:
-    """Open a file that appears as `target` when the block ends well, and not at all otherwise.
+    """Yield a temporary file that becomes `target` at the end of the block, or is removed after an error.
 
-    Until then it is called ``file.name``, in the directory of `target` or in `temporary_in`.
+    Args:
+        target: the path of the finished file. Its directory is created if it does not exist.
+        temporary_in: the directory of the temporary file; by default, that of `target`.
 
     Raises:
-        DestinationError: it cannot be written.
+        DestinationError: the file cannot be written.
     """
     temporary: Path | None = None
     with os_errors_as_destination_error(target):
@@ -92,6 +96,7 @@ def whole_file(target: Path, *, temporary_in: Path | None = None) -> Iterator[Bi
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
+            # mkstemp makes a file that only its owner can read; a daemon may run as another user.
             temporary.chmod(0o644)
             temporary.replace(target)
         finally:
@@ -100,39 +105,40 @@ def whole_file(target: Path, *, temporary_in: Path | None = None) -> Iterator[Bi
 
 
 def read_small(path: Path, most: int = SMALL) -> bytes:
-    """Return the bytes of a file that should have few.
+    """Return the content of a file of at most `most` bytes.
 
     Raises:
-        OSError: it cannot be read, has more than `most`, or is none: a pipe would be waited for without end.
+        OSError: the file cannot be read, is larger, or is not a regular file. To read a pipe could block for
+            ever.
     """
-    found = path.stat()
-    if stat.S_ISDIR(found.st_mode):
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "it is no file", str(path))
-    if found.st_size > most:
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    if status.st_size > most:
         raise OSError(errno.EFBIG, f"it has more than {most} bytes", str(path))
     return path.read_bytes()
 
 
 def sha256_of_file(path: Path, progress: Progress | None = None) -> str:
-    """Return ``sha256:…`` of a file.
+    """Return the digest of a file, ``sha256:…``.
 
     Raises:
-        DestinationError: it cannot be read.
+        DestinationError: the file cannot be read.
     """
     try:
         with path.open("rb") as source:
             return copy_hashing(source, None, f"reading {path.name}", progress)
     except OSError as error:
-        raise DestinationError(f"This cannot be read: {error.strerror or error}.", where=path) from error
+        raise DestinationError(f"Cannot read the file: {error.strerror or error}.", where=path) from error
 
 
 def copy_whole(source: Path, target: Path, progress: Progress | None = None) -> int:
-    """Copy a file so that it appears whole, and return its size; nothing happens when it is there already.
+    """Copy a file atomically and return its size, or 0 if `target` is the same file as `source`.
 
     Raises:
-        DestinationError: it cannot be read or written.
+        DestinationError: the file cannot be read or written.
     """
     if target.exists() and source.samefile(target):
         return 0
@@ -142,7 +148,7 @@ def copy_whole(source: Path, target: Path, progress: Progress | None = None) -> 
 
 
 def copy_hashing(reader: BinaryIO, writer: BinaryIO | None, label: str, progress: Progress | None) -> str:
-    """Read to the end, write what is read, and return its digest."""
+    """Read a file to its end, write the content to `writer` if there is one, and return its digest."""
     total, done, sha = os.fstat(reader.fileno()).st_size, 0, hashlib.sha256()
     while chunk := reader.read(CHUNK_BYTES):
         sha.update(chunk)
@@ -155,19 +161,24 @@ def copy_hashing(reader: BinaryIO, writer: BinaryIO | None, label: str, progress
 
 
 def relative_path(path: Path, folder: Path) -> str:
-    """Return the way from a folder to a file as a Modelfile needs it: forward slashes, ``./`` in front."""
+    """Return the path of a file relative to a directory, as a Modelfile needs it: ``./adapter_model.gguf``.
+
+    The slashes are forward slashes on every system. Ollama reads a path without ``./`` or ``../`` as the name
+    of a model.
+    """
     try:
-        way = Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
-    except ValueError:  # another drive
+        relative = Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # On Windows, no relative path leads to another drive.
         return path.resolve().as_posix()
-    return way if way.startswith("../") else f"./{way}"
+    return relative if relative.startswith("../") else f"./{relative}"
 
 
 def read_json_object(path: Path) -> Mapping[str, Any]:
-    """Return a JSON object from a file.
+    """Return the JSON object that a file holds.
 
     Raises:
-        InputError: the file is missing, unreadable, too large, not UTF-8, not JSON or not an object.
+        InputError: the file does not exist, cannot be read, is too large, is not UTF-8, is not JSON, or holds
+            no object.
     """
     try:
         config = json.loads(read_small(path, LARGEST_JSON).decode("utf-8"))
@@ -176,10 +187,10 @@ def read_json_object(path: Path) -> Mapping[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InputError(f"The file is not JSON ({error}).", where=path) from error
     if not isinstance(config, dict):
-        raise InputError("The file holds no JSON object.", where=path)
+        raise InputError("The file does not hold a JSON object.", where=path)
     return config
 
 
 def megabytes(size: int) -> str:
-    """Return a size for people."""
+    """Return a number of bytes for people, ``4.3 MB`` or ``0.8 kB`` (decimal units)."""
     return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"

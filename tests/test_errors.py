@@ -11,6 +11,7 @@ from ollama_pack.errors import (
     SHOWN_AT_MOST,
     PackError,
     bullet_list,
+    fold_by_reason,
     fold_numbered_names,
     natural_key,
     printable,
@@ -44,6 +45,14 @@ def test_tree_is_complete():
 def test_text(where, hint, text):
     """An error reads what, where, try; empty parts leave no line."""
     assert str(PackError("It broke.", where=where, hint=hint)) == text
+
+
+@pytest.mark.parametrize(
+    ("what", "clause"), [("It broke.", "it broke"), ("A GGUF broke.", "a GGUF broke"), ("GGUF 4.", "GGUF 4")]
+)
+def test_clause(what, clause):
+    """Inside a sentence an error starts in lower case, except for an acronym."""
+    assert PackError(what).clause == clause
 
 
 def test_where_may_be_a_path(tmp_path):
@@ -139,3 +148,14 @@ def test_collapse_of_a_name_with_ranges():
     """A name that looks like a range of others is told apart from them."""
     names = ["layers.0.q", "layers.1.q", "layers.{0-1}.q"]
     assert fold_numbered_names(names) == names
+
+
+def test_the_same_problem_of_many_weights_is_one_line():
+    """A line has the range and the number of the weights; reasons may differ in the number of a block."""
+    shapes = [(f"layers.{block}.q_proj", "4×4, not 8×8") for block in range(30)]
+    missing = [(f"layers.{block}.k_proj", f"there is no blk.{block}.attn_k.weight") for block in (0, 1)]
+    assert fold_by_reason([*shapes, *missing, ("lm_head", "4×4, not 8×8")]) == [
+        "layers.{0-29}.q_proj (30 weights): 4×4, not 8×8",
+        "layers.{0-1}.k_proj (2 weights): there is no blk.{0-1}.attn_k.weight",
+        "lm_head: 4×4, not 8×8",
+    ]

@@ -29,8 +29,8 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     ("code", "says", "tries"),
     [
         (errno.ENOSPC, "disk is full", "OLLAMA_MODELS"),
-        (errno.EACCES, "may not be written", "--via create"),
-        (errno.EROFS, "may not be written", "--via create"),
+        (errno.EACCES, "may not write", "--via create"),
+        (errno.EROFS, "may not write", "--via create"),
         (errno.EIO, "cannot be written", ""),
     ],
 )

@@ -12,7 +12,7 @@ from ollama_pack.files import read_json_object as read_config
         pytest.param(b"{", "not JSON", id="half an object"),
         pytest.param(b"\xff{}", "not JSON", id="not UTF-8"),
         pytest.param(b"[" * 100_000, "not JSON", id="nested without end"),
-        pytest.param(b"[]", "no JSON object", id="a list"),
+        pytest.param(b"[]", "does not hold a JSON object", id="a list"),
         pytest.param(b"", "not JSON", id="empty"),
     ],
 )

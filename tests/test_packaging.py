@@ -1,6 +1,8 @@
 """What is shipped: the wheel has the package, its tables and templates; the sdist what a wheel is made of."""
 
+import email
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -8,8 +10,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
+HOME = "https://github.com/ollama-pack/ollama-pack"
+LARGEST_SDIST = 1_000_000
 BUILD = "import sys, hatchling.build as build; print(getattr(build, sys.argv[1])(sys.argv[2]))"
 
 
@@ -48,6 +53,19 @@ def shipped(folder, *endings):
 def listing(wheel):
     with zipfile.ZipFile(wheel) as archive:
         return set(archive.namelist())
+
+
+def contents(wheel):
+    """Return the bytes of each file of a wheel, by its name."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def metadata_of(wheel):
+    """Return the metadata of a wheel, which has the form of a mail's header."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        return email.message_from_bytes(archive.read(name))
 
 
 def test_wheel_has_the_package(wheel):
@@ -91,27 +109,52 @@ def test_wheel_works(wheel, tmp_path):
     assert templates == sorted(path.stem for path in (ROOT / "templates").iterdir())
 
 
+def test_wheel_names_its_people_and_places(wheel):
+    """The wheel's metadata names the developers, the licence as SPDX, and the pages of the project."""
+    metadata = metadata_of(wheel)
+    urls = dict(line.split(", ") for line in metadata.get_all("Project-URL"))
+    assert metadata["Author"] == "The ollama-pack developers"
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert urls.keys() == {"Homepage", "Source", "Documentation", "Changelog", "Issues"}
+    assert all(url == HOME or url.startswith(f"{HOME}/") for url in urls.values())
+    for name in ("Documentation", "Changelog"):
+        assert (ROOT / re.split(r"/(?:tree|blob)/main/", urls[name])[1]).exists()
+
+
+def test_wheel_names_the_pythons_that_are_tested(wheel):
+    """The classifiers have every Python of the workflow, and no other; the licence is no classifier."""
+    classifiers = metadata_of(wheel).get_all("Classifier")
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))
+    tested = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
+    named = re.findall(r"^Programming Language :: Python :: (3\.\d+)$", "\n".join(classifiers), re.M)
+    assert named == tested == ["3.10", "3.11", "3.12", "3.13", "3.14"]
+    assert metadata_of(wheel)["Requires-Python"] == f">={tested[0]}"
+    assert not [line for line in classifiers if line.startswith("License ::")]
+
+
 def test_sdist(sdist):
-    """The sdist has code, templates, tests and papers, and nothing that is made or fetched."""
+    """The sdist has the code, the templates and the papers, and no tests: it is what a wheel is made of."""
     with tarfile.open(sdist) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames()}
-    assert {"pyproject.toml", "README.md", "LICENSE", "tests/test_packaging.py"} <= names
-    assert shipped("ollama_pack", ".py", ".tsv", ".typed") | shipped("templates", ".Modelfile") <= names
-    tops = {name.split("/")[0] for name in names}
-    expected = {"ollama_pack", "templates", "tests", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE"}
-    assert tops <= expected | {"PKG-INFO", ".gitignore"}
-    assert not [name for name in names if name.endswith(".pyc") or "/." in name]
+    papers = {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"}
+    code = shipped("ollama_pack", ".py", ".tsv", ".typed", ".html") | shipped("templates", ".Modelfile")
+    assert names - {"PKG-INFO", ".gitignore"} == {"pyproject.toml"} | papers | code | shipped("docs", ".md")
+
+
+def test_sdist_is_small(sdist):
+    """The sdist is below 1 MB."""
+    assert sdist.stat().st_size < LARGEST_SDIST
 
 
 def test_wheel_of_the_sdist(sdist, wheel, tmp_path):
-    """A wheel made from the sdist has the same files as one made from the checkout."""
+    """A wheel made from the sdist has the same files, byte for byte, as one made from the checkout."""
     with tarfile.open(sdist) as archive:
         archive.extractall(
             tmp_path / "source", **({"filter": "data"} if hasattr(tarfile, "data_filter") else {})
         )
     (source,) = (tmp_path / "source").iterdir()
     (tmp_path / "out").mkdir()
-    assert listing(built("build_wheel", source, tmp_path / "out")) == listing(wheel)
+    assert contents(built("build_wheel", source, tmp_path / "out")) == contents(wheel)
 
 
 def test_templates_holds_templates_only():

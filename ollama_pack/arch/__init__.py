@@ -1,1 +1,1 @@
-"""What llama.cpp makes of each architecture: which module becomes which tensor, and in which row order."""
+"""The table of architectures: which Hugging Face module becomes which GGUF tensor, in which row order."""

@@ -1,4 +1,4 @@
-"""Sets of weights that several families share, so that a row says only what is its own."""
+"""Groups of weights that several families share, from which their rows are composed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,13 +16,13 @@ def attention(
     module: str = f"{LAYER}.self_attn",
     output: str = "o_proj",
 ) -> tuple[Weight, ...]:
-    """Return separate weights of q, k, v and the output, as all decoders after Llama have them.
+    """Return the weights of an attention with separate q, k, v and output projections, as in Llama.
 
     Args:
-        q_rows: the row order of the query weight; None where both sides agree.
-        k_rows: the row order of the key weight.
-        module: what Hugging Face calls the attention.
-        output: the name of the weight behind it.
+        q_rows: the row order of the query weight, or None if both sides have the same order.
+        k_rows: the row order of the key weight, or None.
+        module: the name of the attention module in Hugging Face's model.
+        output: the name of the output projection.
     """
     return (
         Weight(f"{module}.q_proj", "blk.{i}.attn_q", q_rows, ("heads", "hidden")),
@@ -33,7 +33,7 @@ def attention(
 
 
 GATED = ("gate_proj", "up_proj", "down_proj")
-"""What most families call the gate, what it gates, and the weight behind both."""
+"""The names that most families give to the gate, up and down projections."""
 
 
 def gated_mlp(
@@ -42,10 +42,10 @@ def gated_mlp(
     """Return the three weights of a gated feed-forward block.
 
     Args:
-        module: what Hugging Face calls the block, ``model.layers.{i}.mlp``.
-        suffix: what llama.cpp puts behind its names, ``_shexp`` for experts that always act.
-        size: name of its inner size.
-        names: of the gate, of what it gates, and of the weight behind both.
+        module: the name of the block in Hugging Face's model, ``model.layers.{i}.mlp``.
+        suffix: the suffix of the tensors' names in llama.cpp, ``_shexp`` for shared experts.
+        size: the name of the inner size, as `dimension` resolves it.
+        names: the names of the gate, up and down projections.
     """
     gate, up, down = names
     return (
@@ -59,9 +59,9 @@ def mlp(module: str, up: str = "up_proj", down: str = "down_proj") -> tuple[Weig
     """Return the two weights of a feed-forward block without a gate.
 
     Args:
-        module: what Hugging Face calls the block, ``model.layers.{i}.mlp``.
-        up: the name of its first weight.
-        down: the name of its second.
+        module: the name of the block in Hugging Face's model, ``model.layers.{i}.mlp``.
+        up: the name of the up projection.
+        down: the name of the down projection.
     """
     return (
         Weight(f"{module}.{up}", "blk.{i}.ffn_up", None, ("feed_forward", "hidden")),
@@ -70,7 +70,7 @@ def mlp(module: str, up: str = "up_proj", down: str = "down_proj") -> tuple[Weig
 
 
 def fused_gate(module: str) -> tuple[Weight, ...]:
-    """Return the two weights of a gated block whose gate and up are one, on both sides."""
+    """Return the two weights of a block with gate and up fused, both in Hugging Face and in llama.cpp."""
     return (
         Weight(f"{module}.gate_up_proj", "blk.{i}.ffn_up", None, ("unknown", "hidden")),
         Weight(f"{module}.down_proj", "blk.{i}.ffn_down", None, ("hidden", "feed_forward")),
@@ -78,13 +78,13 @@ def fused_gate(module: str) -> tuple[Weight, ...]:
 
 
 def fused_attention(module: str, qkv: str, output: str, rows: OptionalRows = None) -> tuple[Weight, ...]:
-    """Return the two weights of an attention whose q, k and v are one, on both sides.
+    """Return the two weights of an attention with q, k and v fused, both in Hugging Face and in llama.cpp.
 
     Args:
-        module: what Hugging Face calls the attention.
-        qkv: the name of the weight of all three.
-        output: the name of the weight behind it.
-        rows: the row order of the first.
+        module: the name of the attention module in Hugging Face's model.
+        qkv: the name of the fused weight.
+        output: the name of the output projection.
+        rows: the row order of the fused weight, or None if both sides have the same order.
     """
     return (
         Weight(f"{module}.{qkv}", "blk.{i}.attn_qkv", rows, ("qkv", "hidden")),
@@ -95,12 +95,12 @@ def fused_attention(module: str, qkv: str, output: str, rows: OptionalRows = Non
 def split_attention(
     qkv: str, output: str, orders: tuple[PermutationFn, PermutationFn, PermutationFn]
 ) -> tuple[Weight, ...]:
-    """Return the weights of an attention whose q, k and v are one, and apart in llama.cpp.
+    """Return the weights of an attention with q, k and v fused in Hugging Face and separate in llama.cpp.
 
     Args:
-        qkv: the weight of all three.
-        output: the weight behind it.
-        orders: which of its rows are queries, keys and values.
+        qkv: the module of the fused weight.
+        output: the module of the output projection.
+        orders: the functions that select the rows of queries, of keys and of values.
     """
     q_rows, k_rows, v_rows = orders
     return (
@@ -114,16 +114,16 @@ def split_attention(
 def experts(
     module: str, gate: str = "gate_proj", up: str = "up_proj", down: str = "down_proj"
 ) -> tuple[Weight, ...]:
-    """Return the weights of routed experts, in each form that has been trained.
+    """Return the weights of routed experts under all the module names that trainers use for them.
 
-    transformers 4 had a module for each expert and weight, transformers 5 has two parameters for all of
-    them, gate and up in one; mlx-lm has one module for each weight of all experts.
+    transformers 4 has one module for each weight of each expert. transformers 5 has two parameters for all
+    experts, with gate and up fused. mlx-lm has one module for each weight of all experts.
 
     Args:
-        module: what Hugging Face calls the experts, ``model.layers.{i}.mlp.experts``.
-        gate: the name of the gate in an expert of its own.
-        up: the name of the projection it gates.
-        down: the name of the projection back.
+        module: the name of the experts in Hugging Face's model, ``model.layers.{i}.mlp.experts``.
+        gate: the name of the gate projection of a single expert.
+        up: the name of the up projection of a single expert.
+        down: the name of the down projection of a single expert.
     """
     into, back = ("expert_feed_forward", "hidden"), ("hidden", "expert_feed_forward")
     sides = ((gate, "ffn_gate_exps", into), (up, "ffn_up_exps", into), (down, "ffn_down_exps", back))
@@ -140,13 +140,13 @@ def experts(
 
 
 def fused_experts(module: str, kind: Kind, gate: PermutationFn, up: PermutationFn) -> tuple[Weight, ...]:
-    """Return the two parameters of all experts, ``gate_up_proj`` and ``down_proj``.
+    """Return the two parameters that hold all experts, ``gate_up_proj`` and ``down_proj``.
 
     Args:
-        module: what Hugging Face calls the experts.
-        kind: which way round their weights are stored.
-        gate: which rows of ``gate_up_proj`` are the gate's.
-        up: which rows are the other half's.
+        module: the name of the experts in Hugging Face's model.
+        kind: how the weights are stored: out × in, or in × out.
+        gate: the function that selects the gate's rows of ``gate_up_proj``.
+        up: the function that selects the up projection's rows of ``gate_up_proj``.
     """
     into, back = ("expert_feed_forward", "hidden"), ("hidden", "expert_feed_forward")
     return (
@@ -157,49 +157,52 @@ def fused_experts(module: str, kind: Kind, gate: PermutationFn, up: PermutationF
 
 
 def ungated_experts(module: str) -> tuple[Weight, ...]:
-    """Return the weights of routed experts without a gate, each by itself and all in one parameter."""
+    """Return the weights of routed experts without a gate: a module each, and one parameter for all."""
     into, back = ("expert_feed_forward", "unknown"), ("unknown", "expert_feed_forward")
     return tuple(
         Weight(f"{module}.{name}", f"blk.{{i}}.{tensor}", None, shape, kind=Kind.EXPERTS)
-        for one in ("", "{e}.")
+        for prefix in ("", "{e}.")
         for name, tensor, shape in (
-            (f"{one}up_proj", "ffn_up_exps", into),
-            (f"{one}down_proj", "ffn_down_exps", back),
+            (f"{prefix}up_proj", "ffn_up_exps", into),
+            (f"{prefix}down_proj", "ffn_down_exps", back),
         )
     )
 
 
 def mamba_dt_proj(module: str) -> Weight:
-    """Return the weight of a first Mamba's steps: torch uses it without its LoRA, llama.cpp with it."""
+    """Return the time-step weight of Mamba 1, which LoRA cannot express.
+
+    transformers reads this weight directly and so ignores its LoRA, while llama.cpp would apply it.
+    """
     return Weight(
         f"{module}.dt_proj", "blk.{i}.ssm_dt", None, ("unknown", "unknown"), unsupported="one-sided"
     )
 
 
 def without_head_sizes(weights: Sequence[Weight]) -> tuple[Weight, ...]:
-    """Return weights of an attention whose heads differ by layer in ways that no number of a base tells."""
-    sized = ("heads", "kv_heads")
+    """Return the weights with sizes that depend on heads unknown: no size of the base tells their layers'."""
+    head_sizes = ("heads", "kv_heads")
     return tuple(
-        replace(each, shape=tuple("unknown" if size in sized else size for size in each.shape))  # type: ignore[arg-type]
+        replace(each, shape=tuple("unknown" if size in head_sizes else size for size in each.shape))  # type: ignore[arg-type]
         for each in weights
     )
 
 
 def with_multipliers(weights: Sequence[Weight], scales: Mapping[str, RowScaleFn]) -> tuple[Weight, ...]:
-    """Return weights with a scale for those whose module's name ends so."""
+    """Return the weights, each with the row scale that `scales` has for the last part of its module name."""
     return tuple(replace(each, scale=scales.get(each.module.rpartition(".")[2])) for each in weights)
 
 
 def moe(
     module: str = f"{LAYER}.mlp", gate: str = "gate", shared: str = "", block: bool = True
 ) -> tuple[Weight, ...]:
-    """Return the weights of a mixture of gated experts, as most families after Qwen3 have them.
+    """Return the weights of a mixture of gated experts, as most families since Qwen3 have them.
 
     Args:
-        module: what Hugging Face calls the feed-forward block.
-        gate: the name of what chooses experts.
-        shared: the name of the block that acts beside them; empty where there is none.
-        block: whether some layers have a block instead of experts.
+        module: the name of the feed-forward block in Hugging Face's model.
+        gate: the name of the router.
+        shared: the name of the shared expert, or an empty string if there is none.
+        block: whether some layers have a dense feed-forward block instead of experts.
     """
     return (
         *(gated_mlp(module) if block else ()),
@@ -210,17 +213,17 @@ def moe(
 
 
 def router(module: str) -> Weight:
-    """Return the weight that chooses experts."""
+    """Return the weight of the router, which chooses experts."""
     return Weight(module, "blk.{i}.ffn_gate_inp", None, ("experts", "hidden"))
 
 
 def head(module: str) -> Weight:
-    """Return the weight of the output head, which a base may lack."""
+    """Return the weight of the output head, which a base with tied embeddings lacks."""
     return Weight(module, "output", None, ("vocab", "hidden"), optional=True)
 
 
 def embedding(module: str) -> Weight:
-    """Return the weight in which tokens are looked up."""
+    """Return the weight of the token embedding."""
     return Weight(module, "token_embd", None, ("vocab", "hidden"), optional=True, kind=Kind.EMBEDDING)
 
 
@@ -228,11 +231,11 @@ HEAD, EMBEDDING = head("lm_head"), embedding("model.embed_tokens")
 
 
 def gated_decoder(q_rows: OptionalRows = None, k_rows: OptionalRows = None) -> tuple[Weight, ...]:
-    """Return the weights of a dense decoder with separate q, k, v and a gated feed-forward block.
+    """Return the weights of a dense decoder with separate q, k and v and a gated feed-forward block.
 
     Args:
-        q_rows: the row order of the query weight; None where both sides agree.
-        k_rows: the row order of the key weight.
+        q_rows: the row order of the query weight, or None if both sides have the same order.
+        k_rows: the row order of the key weight, or None.
     """
     return (*attention(q_rows, k_rows), *gated_mlp(f"{LAYER}.mlp"), HEAD, EMBEDDING)
 
@@ -245,7 +248,7 @@ MAMBA_MIXER = "backbone.layers.{i}.mixer"
 
 
 def mamba2_mixer(module: str) -> tuple[Weight, ...]:
-    """Return the two linear weights of a Mamba 2 mixer, named `module` in Hugging Face's model."""
+    """Return the two linear weights of a Mamba 2 mixer, which Hugging Face's model calls `module`."""
     return (
         Weight(f"{module}.in_proj", "blk.{i}.ssm_in", None, ("ssm_in", "hidden")),
         Weight(f"{module}.out_proj", "blk.{i}.ssm_out", None, ("hidden", "ssm_inner")),
@@ -257,7 +260,14 @@ HEAD_AND_EMBEDDING = (HEAD, EMBEDDING)
 
 
 def moe_decoder(name: str, *classes: str, shared: str = "shared_experts", tied: bool = False) -> Arch:
-    """Return a row with the usual attention and the usual mixture, in all layers where nothing is shared."""
+    """Return an architecture with Llama's attention (no row order) and a mixture of gated experts.
+
+    Args:
+        name: the architecture in GGUF files.
+        classes: the Hugging Face classes.
+        shared: the name of the shared expert. Without one (an empty string), every layer has experts.
+        tied: whether head and embedding are one weight by default.
+    """
     return Arch(
         name, classes, (*attention(), *moe(shared=shared, block=bool(shared)), *HEAD_AND_EMBEDDING), tied
     )

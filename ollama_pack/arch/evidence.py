@@ -1,4 +1,7 @@
-"""READ  what of each row was proved, how and when: ``evidence.tsv``, which tests write from their records."""
+"""Evidence for each architecture: what was tested, how and when.
+
+The tests write ``evidence.tsv`` from their records (`make goldens`); this module reads it.
+"""
 
 from dataclasses import dataclass
 from functools import cache
@@ -7,22 +10,22 @@ from pathlib import Path
 EVIDENCE_FILE = Path(__file__).with_name("evidence.tsv")
 LOGITS, CONVERTER = "logits", "converter"
 EVIDENCE_KINDS = {
-    LOGITS: "for each by itself llama.cpp answers as PEFT does, within 2 % of what the adapter changes",
-    CONVERTER: "every weight lies where llama.cpp's converter of bases puts it",
+    LOGITS: "for each kind of module, llama.cpp's logits equal PEFT's within 2 % of the adapter's effect",
+    CONVERTER: "every weight goes where llama.cpp's own converter puts it",
 }
-"""How a class was proved → what that means."""
+"""Kind of evidence → what it means, as ``archs`` prints it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was proved of a class.
+    """What was proved for one Hugging Face class.
 
     Attributes:
-        arch: the row.
+        arch: the name of the architecture in GGUF files.
         model: the Hugging Face class.
-        way: ``logits`` or ``converter``.
-        date: of the record, ``2026-11-26``.
-        modules: the last parts of the modules' names; ``experts`` are the routed ones, in one adapter.
+        way: the kind of evidence, ``logits`` or ``converter``.
+        date: the day of the record, ``2026-11-26``.
+        modules: the last part of each module's name. ``experts`` stands for all routed experts together.
     """
 
     arch: str
@@ -34,7 +37,7 @@ class Evidence:
 
 @cache
 def all_evidence() -> tuple[Evidence, ...]:
-    """Return all that was proved, in the order of the file."""
+    """Return the evidence for all classes, in the order of ``evidence.tsv``."""
     lines = [line for line in EVIDENCE_FILE.read_text("utf-8").splitlines() if not line.startswith("#")]
     return tuple(
         Evidence(arch, model, way, date, tuple(modules.split(", ")))
@@ -43,5 +46,5 @@ def all_evidence() -> tuple[Evidence, ...]:
 
 
 def evidence_of(arch: str) -> tuple[Evidence, ...]:
-    """Return what was proved of the row of an architecture."""
-    return tuple(proof for proof in all_evidence() if proof.arch == arch)
+    """Return the evidence for one architecture; the tuple is empty if there is none."""
+    return tuple(evidence for evidence in all_evidence() if evidence.arch == arch)

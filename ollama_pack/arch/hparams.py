@@ -1,4 +1,4 @@
-"""The hyperparameters of a model: the sizes that shapes and row orders follow from (llama.cpp: hparams)."""
+"""The hyperparameters of a model, which determine tensor shapes and row orders (``hparams`` in llama.cpp)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateSpace:
-    """Sizes of layers that carry a state along: Mamba and gated delta nets. They are 0 without such layers.
+    """Sizes of layers with a recurrent state: Mamba and gated delta nets. All are 0 without such layers.
 
     Attributes:
-        groups: number of groups that share what they read and write; the key heads of a gated delta net.
-        heads: number of heads with a time step of their own; the value heads of a gated delta net.
-        state: size of one state; the size of a key head of a gated delta net.
+        groups: number of groups of heads that share B and C; for a gated delta net, of key heads.
+        heads: number of heads, each with its own time step; for a gated delta net, of value heads.
+        state: size of one state; for a gated delta net, size of a key head.
         inner: size of all heads together.
     """
 
@@ -37,10 +37,10 @@ class HParams:
         expert_feed_forward: inner size of one expert, or 0 if there are none or the size is unknown.
         vocab: number of tokens, or 0 if it is unknown.
         tied: whether the output head is the embedding, or None if that is unknown.
-        ssm: sizes of layers that carry a state along.
-        multipliers: name in config.json → numbers that the converter multiplied the weights with. It is empty
-            if they are unknown.
-        heads_per_layer: heads and key-value heads of each layer, if they differ by layer; else empty.
+        ssm: sizes of layers with a recurrent state.
+        multipliers: key in config.json → numbers that the converter multiplied weights by. The mapping is
+            empty if they are unknown.
+        heads_per_layer: (heads, key-value heads) of each layer. The tuple is empty if all layers are alike.
     """
 
     arch: str
@@ -59,7 +59,7 @@ class HParams:
     heads_per_layer: tuple[tuple[int, int], ...] = ()
 
     def at_layer(self, layer: int) -> "HParams":
-        """Return these sizes with the heads of one layer; unchanged outside the layers (-1)."""
+        """Return these sizes with the head counts of one layer, or unchanged if `layer` is none (-1)."""
         if not 0 <= layer < len(self.heads_per_layer):
             return self
         heads, kv_heads = self.heads_per_layer[layer]

@@ -1,7 +1,9 @@
-"""Multipliers: what llama.cpp's converter multiplies the weights of Falcon-H1 with.
+"""Row scales of Falcon-H1: the numbers that llama.cpp's converter multiplies its weights by.
 
-They stand in config.json and nowhere in a GGUF file. transformers multiplies activations with them; a product
-of the weight is the same. (``FalconH1Model`` in llama.cpp's conversion.)
+transformers multiplies activations by these numbers of config.json. The converter multiplies the weights,
+which gives the same result, and leaves the numbers out of the GGUF file (``FalconH1Model`` in llama.cpp's
+``conversion/falcon_h1.py``). ΔW must be scaled alike; see docs/decisions.md, “What config.json alone knows
+is asked for, not guessed”.
 """
 
 import math
@@ -17,26 +19,27 @@ MULTIPLIERS = {
     "ssm_multipliers": 5,
     "mlp_multipliers": 2,
 }
-"""Key of config.json → how many numbers it has."""
+"""Key in config.json → how many numbers its value holds."""
 
 
-def uniform(*names: str, place: int = 0) -> RowScaleFn:
-    """Return the scale of a weight all of whose rows are multiplied with the same numbers.
+def uniform(*names: str, index: int = 0) -> RowScaleFn:
+    """Return a row scale that multiplies all rows by the product of some multipliers.
 
     Args:
-        names: of the multipliers.
-        place: which number of a list it is.
+        names: keys of the multipliers in config.json.
+        index: the index of the number in the list that such a key holds.
     """
-    return partial(_uniform, names, place)
+    return partial(_uniform, names, index)
 
 
-def _uniform(names: tuple[str, ...], place: int, hparams: HParams, rows: int) -> tuple[float, ...]:
-    return (math.prod(hparams.multipliers[name][place] for name in names),) * rows
+def _uniform(names: tuple[str, ...], index: int, hparams: HParams, rows: int) -> tuple[float, ...]:
+    """Return the product of the multipliers, repeated for every row."""
+    return (math.prod(hparams.multipliers[name][index] for name in names),) * rows
 
 
 def state_space_inputs(hparams: HParams, _rows: int) -> tuple[float, ...]:
-    """Return the multipliers of gates, values, B, C and steps, which are one weight, one below the other."""
+    """Return the factors of ``in_proj``, which concatenates gates (z), values (x), B, C and time steps."""
     keys = hparams.ssm.groups * hparams.ssm.state
     sizes = (hparams.ssm.inner, hparams.ssm.inner, keys, keys, hparams.ssm.heads)
     (common,), each = hparams.multipliers["ssm_in_multiplier"], hparams.multipliers["ssm_multipliers"]
-    return tuple(common * by for by, size in zip(each, sizes, strict=True) for _ in range(size))
+    return tuple(common * factor for factor, size in zip(each, sizes, strict=True) for _ in range(size))

@@ -1,7 +1,8 @@
-"""Row orders: how llama.cpp arranges the rows of a weight that Hugging Face arranges otherwise.
+"""Permutations: where llama.cpp's converter reorders the rows of a weight, the order that it makes.
 
 A row order of W acts on the rows of B, because ΔW = scale · B · A; a column order acts on the columns of A.
-Each takes the base, and the number of rows that the module has.
+A function that takes `HParams` is a `PermutationFn`: it returns source indices for the sizes of the base and
+the number of rows (or columns) of the module. The others build such indices.
 """
 
 import itertools
@@ -12,22 +13,22 @@ from ollama_pack.arch.spec import Permutation
 
 
 def rope_q(hparams: HParams, _rows: int) -> Permutation:
-    """Return the order of query rows for architectures with interleaved rotary pairs."""
+    """Return the order of query rows for architectures that rotate neighbouring elements."""
     return rope_permutation(hparams.heads, hparams.head_dim)
 
 
 def rope_k(hparams: HParams, _rows: int) -> Permutation:
-    """Return the order of key rows; there are as many heads as key-value heads."""
+    """Return the order of key rows; as `rope_q`, for the key-value heads."""
     return rope_permutation(hparams.kv_heads, hparams.head_dim)
 
 
 @lru_cache(maxsize=8)
 def rope_permutation(heads: int, head_dim: int) -> Permutation:
-    """Return the order that brings the two halves of each head into pairs.
+    """Return the order that interleaves the two halves of each head.
 
-    Hugging Face rotates element j of a head with element j + head_dim / 2, llama.cpp's ``llama``
-    graph rotates neighbours. (``LlamaModel.permute`` in llama.cpp's conversion does the same by
-    reshaping W.)
+    Hugging Face rotates element j of a head with element j + head_dim / 2; llama.cpp's ``llama`` graph
+    rotates neighbouring elements. (``LlamaModel.permute`` in llama.cpp's ``conversion/llama.py`` does the
+    same by reshaping W.)
     """
     half = head_dim // 2
     return tuple(
@@ -40,11 +41,11 @@ def rope_permutation(heads: int, head_dim: int) -> Permutation:
 
 @lru_cache(maxsize=32)
 def split_groups(groups: int, sizes: tuple[int, ...]) -> tuple[Permutation, ...]:
-    """Return the rows of each section of all groups, where each group has its sections together.
+    """Return the rows of each section, gathered over all groups of a weight that stores group after group.
 
     Args:
-        groups: how many there are.
-        sizes: of the sections of one group, in rows.
+        groups: the number of groups.
+        sizes: the sizes of the sections of one group, in rows.
     """
     starts = list(itertools.accumulate(sizes, initial=0))
     return tuple(
@@ -54,109 +55,111 @@ def split_groups(groups: int, sizes: tuple[int, ...]) -> tuple[Permutation, ...]
 
 
 def compose(first: Permutation, then: Permutation) -> Permutation:
-    """Return the order that is one order after another; empty where they are not of one length."""
+    """Return the order that applies `first` and then `then`, or an empty one if their lengths differ."""
     return tuple(first[row] for row in then) if len(first) == len(then) else ()
 
 
 def _grouped_qkv_rows(hparams: HParams) -> tuple[Permutation, ...]:
-    """Return queries, keys and values of a weight that has those of each key-value head together."""
-    served = hparams.heads // max(hparams.kv_heads, 1)
-    return split_groups(hparams.kv_heads, (served * hparams.head_dim, hparams.head_dim, hparams.head_dim))
+    """Return the rows of q, of k and of v in a weight that stores them together for each key-value head."""
+    queries = hparams.heads // max(hparams.kv_heads, 1)
+    return split_groups(hparams.kv_heads, (queries * hparams.head_dim, hparams.head_dim, hparams.head_dim))
 
 
 def grouped_qkv(hparams: HParams, _rows: int) -> Permutation:
-    """Return the order of a weight that has q, k and v of each group of heads together.
+    """Return the order that gathers q, k and v of a weight that stores them by key-value head.
 
-    Hugging Face keeps, for each key-value head, the query heads it serves, then its key and its value;
-    llama.cpp wants all q, all k, all v. (GPT-NeoX, Bloom, Falcon.)
+    Hugging Face stores, for each key-value head, its query heads, then its key and its value; llama.cpp
+    stores all queries, all keys, all values. (GPT-NeoX, Bloom, Falcon.)
     """
     return tuple(itertools.chain(*_grouped_qkv_rows(hparams)))
 
 
 def grouped_q(hparams: HParams, _rows: int) -> Permutation:
-    """Return the queries of a weight in groups, the halves of each head side by side (InternLM2)."""
+    """Return the query rows of a weight grouped by key-value head, in rotary order (InternLM 2)."""
     return compose(_grouped_qkv_rows(hparams)[0], rope_permutation(hparams.heads, hparams.head_dim))
 
 
 def grouped_k(hparams: HParams, _rows: int) -> Permutation:
-    """Return the keys of a weight in groups, the halves of each head side by side."""
+    """Return the key rows of a weight grouped by key-value head, in rotary order."""
     return compose(_grouped_qkv_rows(hparams)[1], rope_permutation(hparams.kv_heads, hparams.head_dim))
 
 
 def grouped_v(hparams: HParams, _rows: int) -> Permutation:
-    """Return the values of a weight in groups."""
+    """Return the value rows of a weight grouped by key-value head."""
     return _grouped_qkv_rows(hparams)[2]
 
 
 def _packed_qkv_rows(hparams: HParams) -> tuple[Permutation, ...]:
-    """Return queries, keys and values of a weight that has them one below the other."""
+    """Return the rows of q, of k and of v in a weight that concatenates the three."""
     return split_groups(
         1, tuple(heads * hparams.head_dim for heads in (hparams.heads, hparams.kv_heads, hparams.kv_heads))
     )
 
 
 def packed_q(hparams: HParams, _rows: int) -> Permutation:
-    """Return the queries at the top of a weight, the halves of each head side by side (Baichuan)."""
+    """Return the query rows, the first of a concatenated q, k and v, in rotary order (Baichuan)."""
     return compose(_packed_qkv_rows(hparams)[0], rope_permutation(hparams.heads, hparams.head_dim))
 
 
 def packed_k(hparams: HParams, _rows: int) -> Permutation:
-    """Return the keys in the middle of a weight, the halves of each head side by side."""
+    """Return the key rows, in the middle of a concatenated q, k and v, in rotary order."""
     return compose(_packed_qkv_rows(hparams)[1], rope_permutation(hparams.kv_heads, hparams.head_dim))
 
 
 def packed_v(hparams: HParams, _rows: int) -> Permutation:
-    """Return the values at the bottom of a weight."""
+    """Return the value rows, the last of a concatenated q, k and v."""
     return _packed_qkv_rows(hparams)[2]
 
 
 @lru_cache(maxsize=16)
 def interleave_groups(groups: int, heads: int, size: int) -> Permutation:
-    """Return the order that deals heads out: the first of each group, then the second of each.
+    """Return the order that interleaves groups of heads: the first head of every group, then the second, ….
 
     Args:
-        groups: of heads, the key heads.
-        heads: how many there are in all.
-        size: of a head, in rows.
+        groups: the number of groups.
+        heads: the number of heads in all groups together.
+        size: the size of one head, in rows.
     """
-    served = heads // max(groups, 1)
+    heads_per_group = heads // max(groups, 1)
     return tuple(
-        (group * served + head) * size + row
-        for head in range(served)
+        (group * heads_per_group + head) * size + row
+        for head in range(heads_per_group)
         for group in range(groups)
         for row in range(size)
     )
 
 
 def by_key_head(hparams: HParams, _rows: int) -> Permutation:
-    """Return the order of query heads, or of the columns behind them, that brings a key head's together.
+    """Return the order that groups query heads (or the output projection's columns) by their key head.
 
-    Hugging Face's PLaMo gives query head h the key head h modulo their number; llama.cpp gives each key head
-    the next few queries.
+    In Hugging Face's PLaMo, query head h uses key head h modulo the number of key heads; in llama.cpp,
+    consecutive query heads share a key head.
     """
     return interleave_groups(hparams.heads // max(hparams.kv_heads, 1), hparams.heads, hparams.head_dim)
 
 
 GROUPED = (grouped_q, grouped_k, grouped_v)
+"""Orders of q, k and v for a fused weight that stores them by key-value head."""
+
 PACKED = (packed_q, packed_k, packed_v)
-"""Queries, keys and values of a weight that has them in groups, or one below the other."""
+"""Orders of q, k and v for a fused weight that concatenates the three."""
 
 
 def first_half(_hparams: HParams, rows: int) -> Permutation:
-    """Return the rows of the first of two weights, one below the other."""
+    """Return the rows of the first of two concatenated weights."""
     return tuple(range(rows // 2))
 
 
 def second_half(_hparams: HParams, rows: int) -> Permutation:
-    """Return the rows of the second of two weights, one below the other."""
+    """Return the rows of the second of two concatenated weights."""
     return tuple(range(rows // 2, rows // 2 * 2))
 
 
 def even_rows(_hparams: HParams, rows: int) -> Permutation:
-    """Return the rows of the first of two weights whose rows take turns."""
+    """Return the rows of the first of two weights whose rows alternate."""
     return tuple(range(0, rows, 2))
 
 
 def odd_rows(_hparams: HParams, rows: int) -> Permutation:
-    """Return the rows of the second of two weights whose rows take turns."""
+    """Return the rows of the second of two weights whose rows alternate."""
     return tuple(range(1, rows, 2))

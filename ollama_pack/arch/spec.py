@@ -1,4 +1,4 @@
-"""What a row of the table says about one architecture."""
+"""The types that a row of the architecture table is made of."""
 
 import re
 from collections.abc import Callable
@@ -8,45 +8,46 @@ from enum import Enum
 from ollama_pack.arch.hparams import HParams
 
 Permutation = tuple[int, ...]
-"""Row i of the GGUF weight is row ``order[i]`` of the Hugging Face weight, or the same of columns."""
+"""Source indices: row (or column) i of the GGUF weight is row (or column) ``order[i]`` in Hugging Face's."""
 
 PermutationFn = Callable[[HParams, int], Permutation]
-"""A base, and how many rows (or columns) a module has → those that a tensor takes, in its order.
+"""Function (sizes of the base, number of rows or columns of a module) → source indices of one tensor.
 
-It is a permutation, or the tensors of the module share its rows out: each row goes into one of them. Where
-the number is not what the base's sizes make, no order is one, and whoever asks must look.
+Over all tensors of a module, the indices are a partition of ``range(rows)``. That holds only if `rows` is
+the number that the sizes of the base give; the caller must check it (docs/decisions.md, “One kind of
+function moves rows, and placing checks it”).
 """
 
 RowScaleFn = Callable[[HParams, int], tuple[float, ...]]
-"""A base, and how many rows a module has → what each of them is multiplied with."""
+"""Function (sizes of the base, number of rows of a module) → the factor of each row."""
 
 LAYER_INDEX, EXPERT_INDEX = "{i}", "{e}"
-"""Where the number of the block, and of the expert in it, stands in a name."""
+"""Placeholders for the number of the layer, and of the expert, in names of modules and tensors."""
 
 _INDEX = re.compile(r"(?<=\.)(0|[1-9][0-9]{0,5})(?=\.)")
 
 
 class Kind(Enum):
-    """How llama.cpp holds the LoRA of a weight."""
+    """How llama.cpp stores the LoRA of a weight."""
 
     LINEAR = "linear"
     """A is rank × in, B is out × rank."""
 
     EMBEDDING = "embedding"
-    """Looked up, not multiplied: A is vocabulary × rank, B is hidden × rank."""
+    """The weight is looked up, not multiplied: A is vocabulary × rank, B is hidden × rank."""
 
     EXPERTS = "experts"
-    """One matrix an expert: A is experts × rank × in, B is experts × out × rank."""
+    """The weight has one matrix for each expert: A is experts × rank × in, B is experts × out × rank."""
 
     EXPERTS_IN_OUT = "experts, stored in × out"
-    """The same; transformers keeps W the other way round, and PEFT knows (``is_transposed``)."""
+    """As `EXPERTS`, but transformers stores W as in × out, and PEFT handles it (``is_transposed``)."""
 
     EXPERTS_TRANSPOSED = "experts, stored in × out unknown to PEFT"
-    """The same; PEFT takes in for out, so its A and B are those of the transposed ΔW."""
+    """As `EXPERTS_IN_OUT`, but PEFT takes in for out, so its A and B factor the transposed ΔW."""
 
 
 NOT_APPLIED = "ignored"
-"""The rule of a weight whose LoRA llama.cpp loads and never applies."""
+"""Code of the rule for a weight whose LoRA llama.cpp would load but never apply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +55,20 @@ class Weight:
     """One linear weight of an architecture.
 
     Attributes:
-        module: Hugging Face's name, ``model.layers.{i}.self_attn.q_proj``.
-        tensor: llama.cpp's name without ``.weight``, ``blk.{i}.attn_q``.
-        rows: the row order of W, which acts on B; None where both agree. Of a fused module it takes the
-            tensor's part, and the other rows have a line of their own.
-        shape: names of the sizes of the tensor, rows first, as `dimension` resolves them; of one expert.
-        optional: whether a base may lack it (an output head tied to the embeddings).
-        kind: how its LoRA is held.
-        unsupported: the rule of ``fates.py`` that keeps LoRA from it; empty where none does.
-        columns: the column order of W, which acts on A; None where both agree.
-        scale: what the rows of W are multiplied with, before they are moved; None where they are not.
-        dense_tensor: the tensor's name in a base without experts, where that is another.
+        module: the name of the module in Hugging Face's model, ``model.layers.{i}.self_attn.q_proj``.
+        tensor: the name of the tensor in llama.cpp, without ``.weight``, ``blk.{i}.attn_q``.
+        rows: the row order of W, which acts on B, or None if both sides have the same order. For a fused
+            module it selects the rows of this tensor; the module's other tensors have Weights of their own.
+        shape: the names of the sizes of the tensor, rows first, as `dimension` resolves them. For experts
+            they are the sizes of one expert.
+        optional: whether a base may lack the tensor (an output head tied to the embedding).
+        kind: how llama.cpp stores the LoRA.
+        unsupported: the code of the rule (``lora/rules.py``) that excludes LoRA on this weight, or an empty
+            string.
+        columns: the column order of W, which acts on A, or None if both sides have the same order.
+        scale: the function that gives the factor of each row of W, applied before the row order, or None if
+            the converter does not scale the weight.
+        dense_tensor: the name of the tensor in a base without experts, if that name is different.
     """
 
     module: str
@@ -79,18 +83,18 @@ class Weight:
     dense_tensor: str = ""
 
     def tensor_name(self, mixture: bool) -> str:
-        """Return the tensor's name in a base with experts, or without."""
+        """Return the name of the tensor in a base with experts (`mixture`) or in a dense one."""
         return self.tensor if mixture or not self.dense_tensor else self.dense_tensor
 
     @property
     def needs_ssm_sizes(self) -> bool:
-        """Return whether it needs sizes of blocks that carry a state, which a model's name does not tell."""
+        """Return whether the weight needs sizes of Mamba or delta-net layers, which no model name tells."""
         ordered = self.rows is not None or self.columns is not None
         return self.dense_tensor != "" or (ordered and any(size.startswith("ssm") for size in self.shape))
 
     @property
     def has_experts(self) -> bool:
-        """Return whether its tensor holds a matrix for every expert."""
+        """Return whether the tensor holds one matrix for each expert."""
         return self.kind in (Kind.EXPERTS, Kind.EXPERTS_IN_OUT, Kind.EXPERTS_TRANSPOSED)
 
 
@@ -99,12 +103,12 @@ class Arch:
     """One architecture of llama.cpp.
 
     Attributes:
-        name: ``general.architecture``.
-        hf_classes: the Hugging Face classes that become it.
-        weights: every linear weight LoRA can be on.
-        tied: whether head and embeddings are one weight where config.json does not say; the default of its
-            class in transformers.
-        alternatives: the rows that its classes may be instead, as config.json says.
+        name: the architecture in GGUF files (``general.architecture``).
+        hf_classes: the Hugging Face classes that llama.cpp converts to this architecture.
+        weights: every linear weight that LoRA can be trained on.
+        tied: whether head and embedding are one weight if config.json does not say; it is the default of
+            the class in transformers.
+        alternatives: names of the architectures that the same classes can become, depending on config.json.
     """
 
     name: str
@@ -115,24 +119,24 @@ class Arch:
 
     @property
     def needs_ssm_sizes(self) -> bool:
-        """Return whether one of its weights needs sizes that a model's name does not tell."""
+        """Return whether one of the weights needs sizes of Mamba or delta-net layers."""
         return any(weight.needs_ssm_sizes for weight in self.weights)
 
     @property
     def has_heads(self) -> bool:
-        """Return whether it has attention anywhere."""
+        """Return whether any layer has attention."""
         return any("heads" in weight.shape or "qkv" in weight.shape for weight in self.weights)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where one adapted module goes, or a part of its rows.
+    """The tensor that an adapted module, or a part of its rows, goes to.
 
     Attributes:
-        weight: the row of the table.
-        tensor: the GGUF name, ``blk.3.attn_q.weight``.
-        block: the block number, -1 outside the blocks.
-        expert: the number of the only expert the module belongs to, -1 for all or none.
+        weight: the entry in the table.
+        tensor: the GGUF name of the tensor, ``blk.3.attn_q.weight``.
+        block: the number of the layer, or -1 if the tensor is outside the layers.
+        expert: the number of the expert that the module belongs to, or -1 if it belongs to all or to none.
     """
 
     weight: Weight
@@ -142,19 +146,21 @@ class Target:
 
 
 def find_targets(arch: Arch, module: str, *, mixture: bool = True) -> tuple[Target, ...]:
-    """Return where a module's LoRA goes, nowhere where the architecture has no such linear weight.
+    """Return the tensors a module's LoRA goes to: none if the architecture has no such linear weight.
 
     Args:
-        arch: the row.
-        module: its name in Hugging Face's model.
+        arch: the architecture.
+        module: the name of the module in Hugging Face's model.
         mixture: whether the base has experts.
     """
+    # A literal placeholder in an adapter's file must not match a pattern of the table.
     if LAYER_INDEX in module or EXPERT_INDEX in module:
         return ()
-    numbers = [int(match.group()) for match in _INDEX.finditer(module)]
-    places = iter((LAYER_INDEX, EXPERT_INDEX))
-    pattern = _INDEX.sub(lambda match: next(places, match.group()), module)
-    block, expert = (*numbers, -1, -1)[:2]
+    parts = _INDEX.split(module)  # every second one is a number
+    numbers = parts[1::2]
+    block, expert = (*map(int, numbers), -1, -1)[:2]
+    parts[1::2] = (LAYER_INDEX, EXPERT_INDEX, *numbers[2:])[: len(numbers)]
+    pattern = "".join(parts)
     return tuple(
         Target(
             weight, f"{weight.tensor_name(mixture).replace(LAYER_INDEX, str(block))}.weight", block, expert
@@ -165,10 +171,10 @@ def find_targets(arch: Arch, module: str, *, mixture: bool = True) -> tuple[Targ
 
 
 def dimension(name: str, hparams: HParams) -> int:
-    """Return a named size of a base, 0 where it is unknown.
+    """Return a size of the base by its name in `Weight.shape`, or 0 if the base does not tell it.
 
     Raises:
-        KeyError: the row names a size that does not exist.
+        KeyError: there is no size of this name.
     """
     keys = hparams.ssm.groups * hparams.ssm.state
     return {

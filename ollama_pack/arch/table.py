@@ -1,4 +1,4 @@
-"""The table of architectures: every row of ``families/``, found by GGUF name or by Hugging Face class."""
+"""Lists every architecture of ``families/``, and finds one by its GGUF name or by a Hugging Face class."""
 
 import difflib
 
@@ -97,29 +97,31 @@ ARCHS: tuple[Arch, ...] = (
 
 
 def get_arch(name: str) -> Arch | None:
-    """Return the row of a GGUF architecture, None where there is none."""
+    """Return the architecture with a GGUF name, or None if the table has none."""
     return next((arch for arch in ARCHS if arch.name == name), None)
 
 
 def require_arch(name: str) -> Arch:
-    """Return the row of a GGUF architecture.
+    """Return the architecture with a GGUF name.
 
     Raises:
-        UnsupportedError: there is none.
+        UnsupportedError: the table has no such architecture.
     """
     arch = get_arch(name)
     if arch is None:
-        near = [
-            f" ({each} can)" for each in difflib.get_close_matches(name, [arch.name for arch in ARCHS], 1)
-        ]
+        similar = difflib.get_close_matches(name, [arch.name for arch in ARCHS], 1)
+        question = f" Did you mean {similar[0]!r}?" if similar else ""
         raise UnsupportedError(
-            f"Models of the architecture {name!r} cannot be converted yet{''.join(near)}.",
+            f"Models of the architecture {name!r} cannot be converted yet.{question}",
             hint=f"ollama-pack archs  lists the {len(ARCHS)} that can; CONTRIBUTING.md shows how to add one",
         )
     return arch
 
 
 def arch_of_hf_class(name: str) -> Arch | None:
-    """Return the row of a Hugging Face class, of several that which names the others; None where none is."""
-    found = [arch for arch in ARCHS if name in arch.hf_classes]
-    return max(found, key=lambda arch: bool(arch.alternatives), default=None)
+    """Return the architecture of a Hugging Face class, or None if the table has none.
+
+    If several have this class, the one whose `alternatives` name the others is returned.
+    """
+    matches = [arch for arch in ARCHS if name in arch.hf_classes]
+    return max(matches, key=lambda arch: bool(arch.alternatives), default=None)

@@ -1,1 +1,1 @@
-"""The base model: where its sizes come from, and which Ollama model or GGUF file it is."""
+"""The base model of an adapter: its sizes, and which Ollama model or GGUF file it is."""

@@ -1,8 +1,9 @@
-"""The catalog: what a Hugging Face id says about a base, without network.
+"""The catalog of bases: their sizes and their Ollama models by Hugging Face id, without network access.
 
-``catalog.tsv`` has one row an id, sorted by id. A cell that is empty is unknown, never guessed: a row
-without numbers still names the Ollama tag. The numbers are those of the model's config.json; ``vocab`` is
-the number of rows of its embedding, padding included. ``arch`` is llama.cpp's name.
+``catalog.tsv`` has one row for each id, sorted by id. An empty cell means unknown, and no value is a guess;
+a row without numbers still names the Ollama model. The numbers are those of the model's config.json, and
+``vocab`` is the number of rows of its embedding, padding included. ``arch`` is the architecture's name in
+llama.cpp.
 """
 
 import re
@@ -22,8 +23,8 @@ CATALOG_COLUMNS = (
     *("blocks", "heads", "kv_heads", "head_dim", "hidden", "feed_forward", "vocab", "note"),
 )
 
-WAY_OUT = "--base FILE.gguf"
-_NEEDED = {
+BASE_FILE_HINT = "--base FILE.gguf"
+_REQUIRED_NUMBERS = {
     "arch": "the architecture",
     "blocks": "the number of blocks",
     "heads": "the number of attention heads",
@@ -44,21 +45,21 @@ class CatalogEntry:
 
     Attributes:
         source_id: the Hugging Face id, as its authors spell it.
-        aliases: other ids of the same weights: older ids, mirrors.
-        tags: Ollama's names for it, the one to build FROM first; empty where none is known.
-        quant: how that tag is quantised, ``Q4_0``; empty where unknown.
-        confidence: ``A`` two sources agree on tag and quantisation, ``B`` the tag is known, ``C`` it is
-            not certain that the tag holds these weights; empty without a tag.
-        arch: llama.cpp's name of the architecture, empty where unknown.
-        model_class: the architecture's class in transformers, empty where unknown.
-        blocks: number of transformer blocks, None where unknown; so are the next five.
-        heads: number of attention heads.
-        kv_heads: number of key and value heads.
-        head_dim: size of one head.
-        hidden: size of the residual stream.
-        feed_forward: inner size of the feed-forward block, of one expert in a mixture.
-        vocab: rows of the embedding.
-        notes: what the user should know, one sentence or two each.
+        aliases: other ids of the same weights, such as older ids and mirrors.
+        tags: the Ollama models with these weights, the one to build FROM first; empty if none is known.
+        quant: the quantisation of the first tag, such as ``Q4_0``; empty if it is unknown.
+        confidence: ``A`` if two sources agree on tag and quantisation, ``B`` if the tag is known, ``C`` if it
+            is uncertain whether the tag has these weights; empty if there is no tag.
+        arch: the name of the architecture in llama.cpp, or empty if it is unknown.
+        model_class: the class of the model in transformers, or empty if it is unknown.
+        blocks: the number of transformer blocks, or None if it is unknown, as for each number below.
+        heads: the number of attention heads.
+        kv_heads: the number of key and value heads.
+        head_dim: the size of one head.
+        hidden: the size of the residual stream.
+        feed_forward: the inner size of the feed-forward block; in a mixture of experts, that of one expert.
+        vocab: the number of rows of the embedding.
+        notes: messages for the user, of one or two sentences each.
     """
 
     source_id: str
@@ -79,7 +80,7 @@ class CatalogEntry:
 
     @property
     def tag(self) -> str:
-        """Return the Ollama model to build FROM, empty where none is known."""
+        """Return the Ollama model to build FROM, or an empty text if none is known."""
         return self.tags[0] if self.tags else ""
 
     @property
@@ -90,17 +91,17 @@ class CatalogEntry:
 
 @cache
 def load_catalog() -> tuple[CatalogEntry, ...]:
-    """Return every row of the catalog, sorted by id; read once."""
+    """Return every row of the catalog, sorted by id; the file is read once."""
     lines = TABLE.read_text(encoding="utf-8").splitlines()
     return tuple(_parse_row(line.split("\t")) for line in lines[1:])
 
 
 def find_entry(source_id: str) -> CatalogEntry | None:
-    """Return the row of a Hugging Face id or of a local copy, None if there is none.
+    """Return the row of a Hugging Face id or of the path of a local copy, or None if there is no such row.
 
-    Case does not matter, nor does the suffix of a 4-bit copy (``-bnb-4bit``). A directory of the
-    Hugging Face cache is the id in its name. Any other path, and an id without its owner, is looked up
-    by what it ends with, if that means one row only; a note of the returned entry then says so.
+    Case does not matter, and the suffix of a 4-bit copy (``-bnb-4bit``) is ignored. A directory of the
+    Hugging Face cache has the id in its name. Any other path, and an id without its owner, is looked up by
+    its last part if only one row ends in it; a note of the returned entry says so.
     """
     text = source_id.strip().rstrip("/\\")
     if cached := _CACHED.search(text):
@@ -112,13 +113,15 @@ def find_entry(source_id: str) -> CatalogEntry | None:
     entry = _row_named("/".join(parts[-2:])) or _ending_in(parts[-1])
     if entry is None:
         return None
-    return replace(entry, notes=(f"{text} was taken for {entry.source_id}, by its name.", *entry.notes))
+    return replace(
+        entry, notes=(f"{text} is taken to be {entry.source_id}, because of its name.", *entry.notes)
+    )
 
 
 def find_tag(tag: str) -> CatalogEntry | None:
-    """Return the row whose weights the Ollama model `tag` holds, None if there is none.
+    """Return the row whose weights the Ollama model `tag` has, or None if there is no such row.
 
-    ``:latest`` and the library's prefix are filled in as Ollama does; case does not matter.
+    A missing ``:latest`` and ``library/`` are added as Ollama adds them; case does not matter.
     """
     try:
         name = parse_name(tag)
@@ -128,8 +131,8 @@ def find_tag(tag: str) -> CatalogEntry | None:
 
 
 def similar_ids(source_id: str, n: int = 3) -> tuple[str, ...]:
-    """Return up to `n` ids of the catalog, or tags for a tag, most similar to `source_id` first."""
-    # Only for an error's text: everybody else need not wait for difflib.
+    """Return up to `n` ids of the catalog, the most similar first; for a tag, return tags instead."""
+    # difflib is imported here because only an error message needs it.
     from difflib import SequenceMatcher
 
     wanted = source_id.strip().lower()
@@ -148,16 +151,16 @@ def base_from_entry(entry: CatalogEntry) -> BaseModel:
     """Return the base that a row of the catalog describes.
 
     Raises:
-        UnsupportedError: the row lacks numbers a conversion needs; names them.
+        UnsupportedError: the row lacks numbers that a conversion needs.
     """
     numbers = (entry.blocks, entry.heads, entry.kv_heads, entry.head_dim, entry.hidden)
     blocks, heads, kv_heads, head_dim, hidden = (number or 0 for number in numbers)
-    missing = [words for name, words in _NEEDED.items() if not getattr(entry, name)]
+    missing = [words for name, words in _REQUIRED_NUMBERS.items() if not getattr(entry, name)]
     if missing:
         raise UnsupportedError(
             f"The catalog does not know {', '.join(missing)} of {entry.source_id}.",
             where=f"{TABLE.name}, row {entry.source_id}",
-            hint=f"{WAY_OUT}  takes them from the model's GGUF file.",
+            hint=f"{BASE_FILE_HINT}  reads them from the model's GGUF file.",
         )
     return BaseModel(
         hparams=HParams(
@@ -179,26 +182,27 @@ def base_from_entry(entry: CatalogEntry) -> BaseModel:
 
 
 def read_base_by_name(text: str) -> BaseModel:
-    """Return the base a Hugging Face id, the path of a local copy, or an Ollama tag means.
+    """Return the base that is named by a Hugging Face id, the path of a local copy, or an Ollama tag.
 
-    A base found by its tag keeps that tag, so that nothing else has to be pulled.
+    A base that is found by its tag keeps that tag, so that no other model has to be pulled.
 
     Raises:
-        InputError: the catalog does not know the name; suggests what is similar.
-        UnsupportedError: it does, but not the numbers a conversion needs.
+        InputError: the catalog does not have the name; the hint lists similar names.
+        UnsupportedError: the catalog has the name, but not the numbers that a conversion needs.
     """
     if entry := find_entry(text):
         return base_from_entry(entry)
     if entry := find_tag(text):
         return replace(base_from_entry(entry), tag=parse_name(text).display.lower())
     similar = similar_ids(text)
-    offer = f"{WAY_OUT}  takes any model in GGUF."
+    offer = f"{BASE_FILE_HINT}  accepts any GGUF model."
     if similar:
         offer += f" The catalog has {', '.join(similar)}."
-    raise InputError(f"No base is known as {text!r}.", where="the catalog of bases", hint=offer)
+    raise InputError(f"No base is known by the name {text!r}.", where="the catalog of bases", hint=offer)
 
 
 def _parse_row(cells: list[str]) -> CatalogEntry:
+    """Return the entry of one row of the table."""
     source_id, aliases, tags, quant, confidence, arch, model_class, *numbers, note = cells
     blocks, heads, kv_heads, head_dim, hidden, feed_forward, vocab = [int(n) if n else None for n in numbers]
     return CatalogEntry(
@@ -221,43 +225,48 @@ def _parse_row(cells: list[str]) -> CatalogEntry:
 
 
 def _doubts(entry: CatalogEntry) -> Iterable[str]:
-    """Yield what is uncertain about the tag."""
+    """Yield a message if no tag is known, or if it is uncertain that the tag has these weights."""
     if not entry.tag:
-        yield f"No Ollama tag is known to hold {entry.source_id}: give its GGUF file with {WAY_OUT}."
+        yield f"No Ollama model of {entry.source_id} is known; name its GGUF file with {BASE_FILE_HINT}."
     elif entry.confidence == "C":
-        yield f"It is not certain that {entry.tag} holds {entry.source_id}: see `ollama show {entry.tag}`."
+        yield f"It is not certain that {entry.tag} is {entry.source_id}; see ollama show {entry.tag}."
 
 
 def _row_named(text: str) -> CatalogEntry | None:
-    """Return the row with this id or alias."""
+    """Return the row with this id or alias, with or without the suffix of a 4-bit copy."""
     lowered = text.lower()
     return _index_by_name().get(lowered) or _index_by_name().get(_QUANTISED.sub("", lowered))
 
 
 def _ending_in(text: str) -> CatalogEntry | None:
-    """Return the one row with a name that ends in the part `text`, None for none or several."""
+    """Return the row with an id that ends in the part `text`, or None unless exactly one row has one."""
     wanted = _QUANTISED.sub("", text.lower())
     ends = [entry for entry in load_catalog() if any(_last(name.lower()) == wanted for name in entry.names)]
     return ends[0] if len(ends) == 1 else None
 
 
 def _last(text: str) -> str:
+    """Return the last part of an id or a path."""
     return text.rpartition("/")[2]
 
 
 @cache
 def _index_by_name() -> dict[str, CatalogEntry]:
+    """Return the rows by id and alias, in lower case."""
     return {name.lower(): entry for entry in load_catalog() for name in entry.names}
 
 
 @cache
 def _by_tag() -> dict[str, CatalogEntry]:
+    """Return the rows by tag, in lower case."""
     return {tag.lower(): entry for entry in load_catalog() for tag in entry.tags}
 
 
 def _ids() -> Iterable[tuple[str, str]]:
+    """Return each id and alias in lower case, with the id to show for it."""
     return ((name.lower(), entry.source_id) for entry in load_catalog() for name in entry.names)
 
 
 def _tags() -> Iterable[tuple[str, str]]:
+    """Return each tag in lower case, with the tag to show for it."""
     return ((tag.lower(), tag) for entry in load_catalog() for tag in entry.tags)

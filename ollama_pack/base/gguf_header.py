@@ -1,4 +1,4 @@
-"""READ  a GGUF model file → BaseModel. Only its header is read."""
+"""Reads a base from the header of a GGUF model file; no weight is read."""
 
 import math
 from dataclasses import replace
@@ -9,46 +9,52 @@ from ollama_pack.arch.table import get_arch
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf.constants import FILE_TYPES
+from ollama_pack.gguf.model_info import TOKENS_KEY, model_info_of
 from ollama_pack.gguf.reader import GgufFile, LongArray
 from ollama_pack.gguf.split import read_model
 from ollama_pack.ollama.compat import NOT_RUN, translate_header
 
 
 def read_base_gguf(path: Path, *, tag: str = "") -> BaseModel:
-    """Return what a conversion needs to know of a base, from its GGUF file.
+    """Return the base that a GGUF file is.
 
     Args:
-        path: the file.
-        tag: the Ollama model the file belongs to, where it belongs to one.
+        path: the GGUF file.
+        tag: the Ollama model that the file belongs to; empty if it belongs to none.
 
     Raises:
-        InputError: the file is missing, damaged, or no model.
+        InputError: the file is missing or damaged, or it is not a model.
     """
     if path.is_dir():
         raise InputError("This is a directory; name the GGUF file.", where=path, hint="--base FILE.gguf")
-    header = read_model(path)
+    header = read_model(path, (TOKENS_KEY,))
     kind = header.text("general.type", "model")
     if kind != "model":
         raise InputError(
             f"The file is a GGUF of type {kind!r}, not a model.", where=path, hint="--base MODEL.gguf"
         )
-    return replace(base_of_header(header), origin=f"header of {path.name}", tag=tag, gguf=path)
+    info = model_info_of(header, tag)
+    return replace(base_of_header(header), origin=f"header of {path.name}", tag=tag, gguf=path, info=info)
 
 
 def base_of_header(header: GgufFile) -> BaseModel:
-    """Return the base that a header describes; what a daemon shows of a model serves as one.
+    """Return the base that a header describes.
 
-    A base in a form of Ollama's own is described as llama.cpp sees it, after Ollama has translated it.
+    The header is read from a file, or made of what a daemon shows of a model.
+
+    A base in Ollama's own form is described as llama.cpp sees it, after Ollama has translated it.
 
     Raises:
-        InputError: a number is missing, or is none.
-        UnsupportedError: nothing runs it any more.
+        InputError: a number is missing or is not a number.
+        UnsupportedError: no version of Ollama runs such a base any more.
     """
-    own = header.text("general.architecture")
-    if not own:
+    stored_arch = header.text("general.architecture")
+    if not stored_arch:
         raise InputError("The key is missing.", where=f"{header.path}: general.architecture")
-    if own in NOT_RUN:
-        raise UnsupportedError(f"The base is {NOT_RUN[own]}.", where=f"{header.path}: general.architecture")
+    if stored_arch in NOT_RUN:
+        raise UnsupportedError(
+            f"The base is {NOT_RUN[stored_arch]}.", where=f"{header.path}: general.architecture"
+        )
     metadata, shapes = translate_header(header.metadata, header.shapes)
     header = replace(header, metadata=metadata, shapes=shapes)
     arch = header.text("general.architecture")
@@ -78,53 +84,56 @@ def base_of_header(header: GgufFile) -> BaseModel:
         ),
         source_id=_source_id(header),
         tensors=header.shapes,
-        details=_details(header, own),
+        details=_details(header, stored_arch),
     )
 
 
 def _head_counts(
     header: GgufFile, key: str, default: tuple[int, tuple[int, ...]] | None = None
 ) -> tuple[int, tuple[int, ...]]:
-    """Return the number of heads, and those of each block where they differ; a block without has the others'.
+    """Return the largest head count, and a count for each layer if they differ, else an empty tuple.
+
+    A layer with 0 heads has no attention; it gets the largest count, which nothing uses.
 
     Raises:
-        InputError: the key is missing, or it is 0 for an architecture that has heads.
+        InputError: the key is missing, or its value is 0 although the architecture has attention.
     """
     value = header.metadata.get(key)
     if value is None and default is not None:
         return default
     numbers = value if isinstance(value, tuple) else (value,)
-    whole = [number for number in numbers if type(number) is int and number >= 0]
-    some = max(whole, default=0)
-    if len(whole) != len(numbers) or not (some or _is_headless(header)):
+    counts = [number for number in numbers if type(number) is int and number >= 0]
+    largest = max(counts, default=0)
+    if len(counts) != len(numbers) or not (largest or _is_headless(header)):
         raise InputError(
             "The key is missing." if value is None else f"The value is {value!r:.60}, not a number of heads.",
             where=f"{header.path}: {key}",
         )
-    return some, tuple(number or some for number in whole) if len(set(whole) - {0}) > 1 else ()
+    return largest, tuple(count or largest for count in counts) if len(set(counts) - {0}) > 1 else ()
 
 
 def _heads_of_each_layer(
     heads: tuple[int, tuple[int, ...]], kv_heads: tuple[int, tuple[int, ...]]
 ) -> tuple[tuple[int, int], ...]:
-    """Return heads and key-value heads of each block, where one of them differs from block to block."""
+    """Return the heads and key-value heads of each layer, or an empty tuple if all layers have the same."""
     blocks = max(len(each) for _, each in (heads, kv_heads))
     both = [each or (number,) * blocks for number, each in (heads, kv_heads)]
     return tuple(zip(*both, strict=False))
 
 
 def _is_headless(header: GgufFile) -> bool:
-    """Return whether the architecture has no attention."""
+    """Return whether no layer of the architecture has attention."""
     arch = get_arch(header.text("general.architecture"))
     return arch is not None and not arch.has_heads
 
 
 def _feed_forward(header: GgufFile, key: str) -> int:
-    """Return the inner size, 0 where layers differ in it (the tensors' shapes are checked anyway)."""
+    """Return the inner size, or 0 if layers differ in it; the shapes of the tensors are checked anyway."""
     return header.integer(key, 0) if isinstance(header.metadata.get(key, 0), int) else 0
 
 
 def _vocabulary(header: GgufFile) -> int:
+    """Return the number of tokens; without a tokenizer, the number of rows of the embedding."""
     tokens = header.metadata.get("tokenizer.ggml.tokens")
     if isinstance(tokens, LongArray):
         return tokens.length
@@ -134,7 +143,7 @@ def _vocabulary(header: GgufFile) -> int:
 
 
 def _source_id(header: GgufFile) -> str:
-    """Return the Hugging Face id the file says it was made from, empty where it does not say."""
+    """Return the Hugging Face id that the file says it was made from, or an empty text if it names none."""
     for key in ("general.source.repo_url", "general.repo_url", "general.source.huggingface.repository"):
         value = header.text(key).removeprefix("https://huggingface.co/")
         if value.count("/") == 1:
@@ -143,6 +152,7 @@ def _source_id(header: GgufFile) -> str:
 
 
 def _details(header: GgufFile, arch: str) -> dict[str, str]:
+    """Return the fields of Ollama's configuration that a header tells."""
     parameters = header.integer(
         "general.parameter_count", sum(math.prod(shape) for shape in header.shapes.values())
     )
@@ -154,12 +164,12 @@ def _details(header: GgufFile, arch: str) -> dict[str, str]:
 
 
 def _file_type(number: int) -> str:
-    """Return the quantisation; like Ollama, 0 (all F32) is not told from a missing key."""
+    """Return the name of the quantisation; like Ollama, treat 0 (all F32) as a missing key."""
     return FILE_TYPES.get(number, "unknown") if number else "unknown"
 
 
 def human_count(number: int) -> str:
-    """Return a number of parameters as Ollama writes it: 134.52M, 7B, 6.7B, 120K."""
+    """Return a number of parameters as Ollama writes it: ``134.52M``, ``7B``, ``6.7B``, ``120K``."""
     for unit, letter, decimals in ((10**9, "B", 1), (10**6, "M", 2)):
         if number >= unit:
             return (

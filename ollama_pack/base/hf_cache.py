@@ -1,7 +1,7 @@
-"""FIND  a model of Hugging Face on this machine: a directory, or a snapshot in the hub's cache. No network.
+"""Finds a Hugging Face model on this machine: in a directory, or in the cache of the Hub. It uses no network.
 
-The cache is where ``huggingface_hub`` puts it: ``HF_HUB_CACHE``, else ``hub`` in ``HF_HOME``, else
-``~/.cache/huggingface/hub``; ``models--OWNER--NAME/refs/main`` names the snapshot.
+The cache is where ``huggingface_hub`` has it: in ``HF_HUB_CACHE``, else in ``hub`` in ``HF_HOME``, else in
+``~/.cache/huggingface/hub``. In it, ``models--OWNER--NAME/refs/main`` names the snapshot of the main branch.
 """
 
 import contextlib
@@ -16,13 +16,13 @@ _REVISION = re.compile(r"[0-9a-f]{40}")
 
 
 def find_local(name: str, environment: Mapping[str, str]) -> Path | None:
-    """Return the directory on this machine that has a model's config.json, None where there is none.
+    """Return the directory on this machine that has a model's config.json, or None if there is none.
 
     Args:
         name: a Hugging Face id, or the path of a directory.
-        environment: of the process.
+        environment: the environment variables of the process.
     """
-    with contextlib.suppress(OSError, ValueError):  # a name no file system takes, or a closed door
+    with contextlib.suppress(OSError, ValueError):  # the name is no valid path, or not accessible
         directory = Path(name).expanduser()
         if name and (directory / CONFIG_JSON).is_file():
             return directory
@@ -32,7 +32,7 @@ def find_local(name: str, environment: Mapping[str, str]) -> Path | None:
 
 
 def cache(environment: Mapping[str, str]) -> Path:
-    """Return where ``huggingface_hub`` keeps what it has downloaded."""
+    """Return the directory in which ``huggingface_hub`` keeps its downloads."""
     if hub := environment.get("HF_HUB_CACHE", ""):
         return Path(hub)
     home = environment.get("HF_HOME", "")
@@ -40,18 +40,20 @@ def cache(environment: Mapping[str, str]) -> Path:
 
 
 def _snapshot(repository: Path) -> Path | None:
-    """Return the snapshot of the main branch, else the latest that has a config.json."""
+    """Return the snapshot of the main branch, else the latest that has a config.json, else None."""
     with contextlib.suppress(OSError, ValueError):
         revision = read_small(repository / "refs" / "main", 100).decode().strip()
         if _REVISION.fullmatch(revision) and (repository / "snapshots" / revision / CONFIG_JSON).is_file():
             return repository / "snapshots" / revision
-    found = [path.parent for path in (repository / "snapshots").glob(f"*/{CONFIG_JSON}") if path.is_file()]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+    snapshots = [
+        path.parent for path in (repository / "snapshots").glob(f"*/{CONFIG_JSON}") if path.is_file()
+    ]
+    return max(snapshots, key=lambda path: path.stat().st_mtime, default=None)
 
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def is_hub_id(text: str) -> bool:
-    """Return whether a text is a Hugging Face id, ``owner/name``; a path is none, and leads nowhere."""
+    """Return whether a text has the form of a Hugging Face id, ``owner/name``."""
     return _HUB_ID.fullmatch(text) is not None

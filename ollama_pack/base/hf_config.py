@@ -1,7 +1,7 @@
-"""READ  config.json of a model from Hugging Face → BaseModel. No weight is read.
+"""Reads a base from the config.json of a Hugging Face model; no weight is read.
 
-How the weights are stored does not matter here: a LoRA of a base in 4 bits (bitsandbytes, GPTQ, AWQ) is a
-LoRA of the base all the same.
+The storage type of the weights does not matter: a LoRA that was trained on a 4-bit copy (bitsandbytes, GPTQ,
+AWQ) applies to the base itself.
 """
 
 from collections.abc import Mapping
@@ -23,13 +23,13 @@ _NAMES = {
     "heads": ("num_attention_heads", "n_head", "n_heads", "num_query_heads"),
     "hidden": ("hidden_size", "n_embd", "d_model", "model_dim"),
 }
-"""Number of a base → the keys it may have."""
+"""Field of `HParams` → the keys of config.json that may have it."""
 
 LARGEST_SIZE = 2**40
-"""No size of a model is as large."""
+"""An upper bound for each size; a larger number is an error in config.json."""
 
 PLAMO_SHARES = 8
-"""How many queries share a key head in the one PLaMo there is; its num_key_value_heads says otherwise."""
+"""The query heads per key head of PLaMo 13B, whose num_key_value_heads has another meaning."""
 
 _IN_PARTS = {"kv_n_heads", "moe_num_experts", "ffn_hidden_size"}
 _STATES = {"mamba", "linear_attention"}
@@ -47,17 +47,17 @@ _SSM = {
     "inner": ("mamba_d_ssm",),
     "each": ("linear_value_head_dim", "mamba_d_head", "mamba_head_dim", "head_dim"),
 }
-"""Size of a block that carries a state → the keys it may have; `each` is that of a head."""
+"""Size of a state space layer → the keys of config.json that may have it; `each` is the size of one head."""
 
 
 @dataclass(frozen=True, slots=True)
 class HfConfig:
-    """A config.json, wherever it lies.
+    """A parsed config.json.
 
     Attributes:
-        values: as parsed.
-        where: the file, or its address.
-        origin: the same in words.
+        values: the parsed object.
+        where: the path or the URL of the file, for error messages.
+        origin: the place of the file in words, for the user.
     """
 
     values: Mapping[str, Any]
@@ -65,19 +65,19 @@ class HfConfig:
     origin: str
 
     def base(self) -> BaseModel:
-        """Return what it says of a base.
+        """Return the base that this config.json describes.
 
         Raises:
-            InputError: it lacks a number.
-            UnsupportedError: its class has no row in the table of architectures.
+            InputError: a number is missing or is not a number.
+            UnsupportedError: the class of the model has no row in the table of architectures.
         """
         arch, text, where = self._arch(), self._text(), self.where
         if arch.alternatives:
-            arch, text = _row(arch, text)
+            arch, text = _resolve_arch(arch, text)
         kinds = text.get("layers_block_type")
-        absent = {"blocks": len(kinds)} if isinstance(kinds, list) else {}
-        absent |= {} if arch.has_heads else {"heads": 0}
-        numbers = {key: _whole_number(text, names, where, absent.get(key)) for key, names in _NAMES.items()}
+        defaults = {"blocks": len(kinds)} if isinstance(kinds, list) else {}
+        defaults |= {} if arch.has_heads else {"heads": 0}
+        numbers = {key: _whole_number(text, names, where, defaults.get(key)) for key, names in _NAMES.items()}
         kv_heads = _kv_heads(text, arch.name, where, numbers["heads"])
         return BaseModel(
             hparams=HParams(
@@ -102,22 +102,24 @@ class HfConfig:
         )
 
     def positions(self) -> tuple[float, int]:
-        """Return the base of the rotary embeddings and the longest context, 0 where it does not say.
+        """Return the base frequency of the rotary embeddings, and the context length in tokens.
+
+        Each is 0 if config.json does not have it.
 
         Raises:
-            InputError: a number is none.
+            InputError: the context length is not a whole number.
         """
         text = self._text()
         settings = text.get("rope_parameters")
         rope = text.get("rope_theta", settings.get("rope_theta") if isinstance(settings, Mapping) else None)
-        known = float(rope) if isinstance(rope, int | float) and rope > 1 else 0.0
-        return known, _whole_number(text, ("max_position_embeddings", "n_positions"), self.where, 0)
+        base = float(rope) if isinstance(rope, int | float) and rope > 1 else 0.0
+        return base, _whole_number(text, ("max_position_embeddings", "n_positions"), self.where, 0)
 
     def _arch(self) -> Arch:
-        """Return the row of its class.
+        """Return the architecture of the model's class.
 
         Raises:
-            UnsupportedError: there is none, or the class tells its heads in a way that is not read here.
+            UnsupportedError: there is none, or only the GGUF file tells the heads of its layers.
         """
         classes = self.values.get("architectures") or []
         names = classes if isinstance(classes, list) else []
@@ -131,14 +133,14 @@ class HfConfig:
             )
         if "block_configs" in self.values:
             raise UnsupportedError(
-                "The heads of each block are the outcome of a search, which the GGUF file tells plainly.",
+                "The number of heads of each block is not in config.json; the GGUF file has it.",
                 where=f"{self.where}: block_configs",
                 hint="--base FILE.gguf",
             )
         return arch
 
     def _text(self) -> Mapping[str, Any]:
-        """Return the numbers of the text model, some of which may stand in a part of its own."""
+        """Return the keys of the text model, merged from the parts of config.json that may hold them."""
         parts = [self.values.get(name) for name in ("attn_config", "ffn_config")]
         nested = self.values.get("text_config")
         sizes = {
@@ -151,7 +153,7 @@ class HfConfig:
 
 
 def read_config(directory: Path) -> HfConfig:
-    """Return config.json in a directory.
+    """Return the config.json of a directory.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -161,7 +163,7 @@ def read_config(directory: Path) -> HfConfig:
 
 
 def _kv_heads(text: Mapping[str, Any], arch: str, where: str, heads: int) -> int:
-    """Return the number of key-value heads, which some tell in ways of their own."""
+    """Return the number of key-value heads; some architectures do not give it as a number."""
     if arch == "plamo":
         return heads // _whole_number(text, ("n_shared_head",), where, PLAMO_SHARES)
     if arch in ("refact", "starcoder") or (arch == "falcon" and not text.get("new_decoder_architecture")):
@@ -170,18 +172,21 @@ def _kv_heads(text: Mapping[str, Any], arch: str, where: str, heads: int) -> int
 
 
 def _head_dim(text: Mapping[str, Any], where: str, numbers: Mapping[str, int]) -> int:
-    """Return the size of a head; Mamba calls that of its states so, which are no heads of attention."""
+    """Return the size of an attention head.
+
+    Without attention, return the hidden size: Mamba's ``head_dim`` is that of its states, not of attention.
+    """
     if not numbers["heads"]:
         return numbers["hidden"]
     return _whole_number(text, ("head_dim",), where, numbers["hidden"] // numbers["heads"])
 
 
-def _row(arch: Arch, text: Mapping[str, Any]) -> tuple[Arch, Mapping[str, Any]]:
-    """Return the row that a class of several is here, and its numbers.
+def _resolve_arch(arch: Arch, text: Mapping[str, Any]) -> tuple[Arch, Mapping[str, Any]]:
+    """Return the architecture of a class that stands for several, and the keys that apply to it.
 
-    A Nemotron-H has experts where one of its layers is a mixture; transformers writes how many there are
-    where none is. A Granite 4 without a layer that carries a state is to llama.cpp what Granites were before.
-    (``NemotronHModel`` and ``GraniteHybridModel`` in llama.cpp's conversion.)
+    A Nemotron-H has experts only if one of its layers is a mixture, but transformers writes their number in
+    any case. A Granite 4 without a state space layer is a ``granite`` or ``granitemoe`` for llama.cpp.
+    Source: ``NemotronHModel`` and ``GraniteHybridModel`` in llama.cpp's conversion.
     """
     layers = text.get("layer_types")
     stateless = isinstance(layers, list) and not _STATES & set(map(str, layers))
@@ -196,47 +201,51 @@ def _row(arch: Arch, text: Mapping[str, Any]) -> tuple[Arch, Mapping[str, Any]]:
 
 
 def _state_space(text: Mapping[str, Any], inner: tuple[str, ...]) -> StateSpace:
-    """Return the sizes of blocks that carry a state, 0 where config.json has none, or a word for one.
+    """Return the sizes of the state space layers; each is 0 if config.json does not have it as a number.
 
     Args:
-        text: the numbers of the text model.
-        inner: further names of the inner size.
+        text: the keys of the text model.
+        inner: further keys that may have the inner size.
     """
-    known = {**_SSM, "inner": (*_SSM["inner"], *inner)}
+    keys = {**_SSM, "inner": (*_SSM["inner"], *inner)}
     values = {
         size: next((text[name] for name in names if _is_size(text.get(name))), 0)
-        for size, names in known.items()
+        for size, names in keys.items()
     }
     each = values.pop("each")
     return StateSpace(**{**values, "inner": values["inner"] or values["heads"] * each})
 
 
 def _is_size(value: object) -> bool:
+    """Return whether a value can be a size: a whole number that is not negative."""
     return type(value) is int and 0 <= value < LARGEST_SIZE
 
 
 def _multipliers(text: Mapping[str, Any], where: str) -> dict[str, tuple[float, ...]]:
-    """Return what the weights of the base are multiplied with.
+    """Return the factors that llama.cpp's converter multiplies the weights of the base with.
+
+    See "What config.json alone knows is asked for, not guessed" in docs/decisions.md.
 
     Raises:
-        InputError: one is missing, or is no number.
+        InputError: a factor is missing or is not a number.
     """
-    found = {}
+    multipliers = {}
     for name, count in MULTIPLIERS.items():
         value: Any = text.get(name)
         numbers = value if isinstance(value, list) else [value]
         if len(numbers) != count or not all(map(_is_factor, numbers)):
             raise InputError(f"The value is {value!r:.60}, not {count} numbers.", where=f"{where}: {name}")
-        found[name] = tuple(float(number) for number in numbers)
-    return found
+        multipliers[name] = tuple(float(number) for number in numbers)
+    return multipliers
 
 
 def _is_factor(value: object) -> bool:
+    """Return whether a value can be a factor: a finite number of a sensible size."""
     return type(value) in (int, float) and abs(value) < LARGEST_SIZE  # type: ignore[arg-type]
 
 
 def _tied(config: Mapping[str, Any], default: bool, where: str) -> bool:
-    """Return whether head and embeddings are one weight."""
+    """Return whether the output layer and the embeddings are one weight."""
     value = config.get("tie_word_embeddings")
     if value is None:
         return default
@@ -248,12 +257,12 @@ def _tied(config: Mapping[str, Any], default: bool, where: str) -> bool:
 
 
 def _heads_per_layer(text: Mapping[str, Any], heads: int, kv_heads: int) -> tuple[tuple[int, int], ...]:
-    """Return heads and key-value heads of each block where one of them is told as a list, empty elsewhere."""
-    told = [
+    """Return the heads and key-value heads of each layer, or an empty tuple unless one of them is a list."""
+    values = [
         next((text[name] for name in names if text.get(name) is not None), None)
         for names in (_NAMES["heads"], _KV_HEADS)
     ]
-    lists = [each if isinstance(each, list) else None for each in told]
+    lists = [each if isinstance(each, list) else None for each in values]
     blocks = max((len(each) for each in lists if each is not None), default=0)
     both = [each or [number] * blocks for each, number in zip(lists, (heads, kv_heads), strict=True)]
     return tuple(zip(*both, strict=False))
@@ -262,7 +271,11 @@ def _heads_per_layer(text: Mapping[str, Any], heads: int, kv_heads: int) -> tupl
 def _whole_number(
     config: Mapping[str, Any], names: tuple[str, ...], where: str, default: int | None = None
 ) -> int:
-    """Return the first whole number above 0 under one of the names, or the largest of a list, one a block."""
+    """Return the value of the first key that is present; of a list with a number per layer, the largest.
+
+    Raises:
+        InputError: the value is not a whole number above 0, or no key is there and there is no default.
+    """
     for name in names:
         value = config.get(name)
         if value is None:

@@ -1,4 +1,4 @@
-"""An installed model as the base proof sees it: through the daemon, or from its header in a store."""
+"""Reads an installed Ollama model as a base, through the daemon or from its GGUF header in a store."""
 
 import contextlib
 from collections.abc import Mapping
@@ -18,14 +18,14 @@ from ollama_pack.ollama.names import ModelName, parse_name
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A model that is there.
+    """An installed Ollama model.
 
     Attributes:
-        seen: its base.
-        digest: of its manifest, 64 hexadecimal digits.
-        blob: ``sha256:…`` of its weights, empty where it is not told.
-        place: the daemon's address, or the store.
-        has_adapter: whether it has an adapter of its own.
+        seen: the metadata, shapes and vocabulary of its weights.
+        digest: the digest of its manifest, 64 hexadecimal digits.
+        blob: the digest of its weights, ``sha256:…``; empty if it is unknown.
+        place: the daemon's address, or the path of the store.
+        has_adapter: whether the model has an adapter.
     """
 
     seen: ModelInfo
@@ -35,45 +35,49 @@ class Installed:
     has_adapter: bool
 
 
-def look_up(places: OllamaLocations, name: ModelName) -> Installed:
-    """Return a model of the daemon; of a store where no daemon answers.
+def look_up(locations: OllamaLocations, name: ModelName) -> Installed:
+    """Return an installed model of the daemon, or of a store if no daemon answers.
+
+    Args:
+        locations: the daemon's address and the stores on this machine.
+        name: the name of the model.
 
     Raises:
-        InputError: there is no such model, or its file is damaged.
+        InputError: there is no such model, or its GGUF file is damaged.
         DestinationError: there is neither a daemon nor a store, or the model is damaged.
     """
-    with models_at(places, name) as models:
+    with models_at(locations, name) as models:
         entry = find_model(models, name)
         if entry is None:
             raise no_such_model(models, name)
         blob = models.base_blob(entry.name)
-        seen = models.see(entry.name)
-        return Installed(seen, entry.digest, blob, models.place, models.has_adapter(entry.name))
+        info = models.see(entry.name)
+        return Installed(info, entry.digest, blob, models.place, models.has_adapter(entry.name))
 
 
-def base_of_installed(places: OllamaLocations, text: str) -> BaseModel | None:
-    """Return the base that an installed model is, to build FROM its name; None where none is installed.
+def base_of_installed(locations: OllamaLocations, text: str) -> BaseModel | None:
+    """Return an installed model as a base, or None if no such model is installed.
 
     Raises:
-        UnsupportedError: its heads differ by layer.
+        UnsupportedError: no version of Ollama runs such a base any more.
     """
     try:
         name = parse_name(text)
-        found = look_up(places, name)
-        header = GgufFile(Path(found.place), _kept(found.seen.metadata), found.seen.shapes, {}, {})
-        return replace(base_of_header(header), tag=name.display, origin=f"{name.display} in {found.place}")
+        model = look_up(locations, name)
+        header = GgufFile(Path(model.place), _as_header(model.seen.metadata), model.seen.shapes, {}, {})
+        return replace(base_of_header(header), tag=name.display, origin=f"{name.display} in {model.place}")
     except (InputError, DestinationError):
         return None
 
 
-def _kept(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return metadata as a header has it: lists as tuples, and nothing that a daemon leaves out."""
-    told = {key: value for key, value in metadata.items() if value is not None}
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
+def _as_header(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata as a GGUF header has it: lists become tuples, and keys without a value are left out."""
+    present = {key: value for key, value in metadata.items() if value is not None}
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in present.items()}
 
 
-def installed_names(places: OllamaLocations) -> list[ModelName]:
-    """Return the models that are there, none where there is neither a daemon nor a store."""
-    with contextlib.suppress(DestinationError), models_at(places, ModelName("x", "x", "x", "x")) as models:
+def installed_names(locations: OllamaLocations) -> list[ModelName]:
+    """Return the names of the installed models; an empty list if there is neither a daemon nor a store."""
+    with contextlib.suppress(DestinationError), models_at(locations, ModelName("x", "x", "x", "x")) as models:
         return [entry.name for entry in models.entries()]
     return []

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ollama_pack.arch.hparams import HParams
+from ollama_pack.gguf.model_info import ModelInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,7 @@ class BaseModel:
         tensors: name → shape (rows first) of every weight, or None if they are unknown.
         details: ``model_type``, ``file_type`` and the like, as Ollama's configuration spells them.
         notes: what the user should know about this base.
+        info: the header and the vocabulary of `gguf`, which is read once, or None if the base is no file.
     """
 
     hparams: HParams
@@ -30,6 +32,7 @@ class BaseModel:
     tensors: Mapping[str, tuple[int, ...]] | None = None
     details: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    info: ModelInfo | None = field(default=None, compare=False, repr=False)
 
     def at_layer(self, layer: int) -> "BaseModel":
         """Return this base with the heads of one layer; the same value if its layers do not differ."""

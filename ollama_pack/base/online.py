@@ -1,8 +1,8 @@
-"""Reads a base that is not on this machine, from the web: a small part of it, and only with ``--online``.
+"""Reads a base that is not on this machine from the web, but only if ``--online`` is given.
 
-A model of Hugging Face has a config.json (``HF_ENDPOINT`` and ``HF_TOKEN`` mean what they mean to
-``huggingface_hub``). A model of an Ollama registry has a manifest, and one of its layers is a GGUF file: of
-that the header is fetched, and no weight.
+Of a Hugging Face model, config.json is fetched; ``HF_ENDPOINT`` and ``HF_TOKEN`` have the same meaning as for
+``huggingface_hub``. Of a model in an Ollama registry, the manifest and the header of the GGUF layer are
+fetched. No weights are fetched.
 """
 
 import tempfile
@@ -28,29 +28,34 @@ MANIFEST_TYPES = (
 )
 
 FIRST_READ, LARGEST_HEADER = 1 << 20, 64 << 20
-"""Bytes of a header that are fetched at first, and at most; the largest vocabularies take 16 MB."""
+"""The bytes of a header that are fetched first and at most; the largest vocabularies take 16 MB."""
 
 LARGEST_MODEL = 1 << 42
+"""An upper bound for the size of a GGUF layer in bytes; a manifest with a larger number is damaged."""
 
 
 def find_online(text: str, environment: Mapping[str, str]) -> BaseModel | None:
-    """Return the base of a Hugging Face id, else of an Ollama model; None where neither is known.
+    """Return the base of a Hugging Face id, else of an Ollama model, or None if neither exists.
+
+    Args:
+        text: the Hugging Face id or the name of the Ollama model.
+        environment: the environment variables of the process.
 
     Raises:
-        InputError: it is damaged.
-        UnsupportedError: its architecture has no row.
-        DestinationError: nobody answers.
+        InputError: the config.json, the manifest or the GGUF header is damaged.
+        UnsupportedError: the architecture has no row in the table of architectures.
+        DestinationError: the server does not answer.
     """
     config = hub_config(text, environment)
     return registry_base(text) if config is None else replace(config.base(), source_id=text)
 
 
 def hub_config(source_id: str, environment: Mapping[str, str]) -> HfConfig | None:
-    """Return config.json of a model of Hugging Face, None where there is no such model.
+    """Return the config.json of a Hugging Face model, or None if there is no such model.
 
     Raises:
-        InputError: what comes is no config.json.
-        DestinationError: nobody answers, or it is not open to everybody.
+        InputError: the answer is not a config.json.
+        DestinationError: the server does not answer, or the model is gated or private.
     """
     if not is_hub_id(source_id):
         return None
@@ -62,34 +67,34 @@ def hub_config(source_id: str, environment: Mapping[str, str]) -> HfConfig | Non
 
 
 def registry_base(text: str) -> BaseModel | None:
-    """Return the base that a model of an Ollama registry is, None where there is no such model.
+    """Return a model of an Ollama registry as a base, or None if there is no such model.
 
     Raises:
-        InputError: it has no GGUF file, or a damaged one.
-        UnsupportedError: its heads differ by layer.
-        DestinationError: nobody answers.
+        InputError: the model has no GGUF layer, or a damaged one.
+        UnsupportedError: no version of Ollama runs such a base any more.
+        DestinationError: the registry does not answer.
     """
     try:
         name = parse_name(text)
     except InputError:
         return None
     address = f"{'http' if is_loopback(name.host.partition(':')[0]) else 'https'}://{name.host}"
-    place = f"{address}/v2/{name.namespace}/{name.model}"
-    manifest = read_document(f"{place}/manifests/{name.tag}", {"Accept": MANIFEST_TYPES})
+    repository = f"{address}/v2/{name.namespace}/{name.model}"
+    manifest = read_document(f"{repository}/manifests/{name.tag}", {"Accept": MANIFEST_TYPES})
     if manifest is None:
         return None
     digest, size = _weights(manifest, name)
-    header = _fetch_header(f"{place}/blobs/{digest}", size, name)
+    header = _fetch_header(f"{repository}/blobs/{digest}", size, name)
     return replace(
         base_of_header(header), tag=name.display, origin=f"header of {name.display} at {name.host}"
     )
 
 
 def _weights(manifest: Mapping[str, Any], name: ModelName) -> tuple[str, int]:
-    """Return the digest and the size of a model's GGUF file.
+    """Return the digest and the size in bytes of a model's GGUF layer.
 
     Raises:
-        InputError: it has none.
+        InputError: the manifest has no GGUF layer.
     """
     layers = manifest.get("layers")
     for layer in layers if isinstance(layers, list) else ():
@@ -101,11 +106,11 @@ def _weights(manifest: Mapping[str, Any], name: ModelName) -> tuple[str, int]:
 
 
 def _fetch_header(url: str, size: int, name: ModelName) -> GgufFile:
-    """Return the header of a file in a registry; more of it is fetched until the header is whole.
+    """Return the header of a GGUF file in a registry; fetch more of the file until the header is complete.
 
     Raises:
-        InputError: it is damaged, or not there.
-        DestinationError: nobody answers.
+        InputError: the file is damaged or missing.
+        DestinationError: the registry does not answer.
     """
     with tempfile.TemporaryDirectory(prefix="ollama-pack-") as folder:
         path = Path(folder) / "header.gguf"
@@ -114,13 +119,13 @@ def _fetch_header(url: str, size: int, name: ModelName) -> GgufFile:
         while True:
             piece = read_range(url, wanted - have, {}, start=have)
             if piece is None or len(piece) < wanted - have:
-                raise InputError("The registry has less of this file than it promised.", where=url)
+                raise InputError("The registry sends less of this file than its manifest says.", where=url)
             if not have and piece[:4] != MAGIC:
                 raise InputError("The file is not GGUF.", where=url)
             with path.open("r+b") as file:
                 file.seek(have)
                 file.write(piece)
-                file.truncate(size)  # the reader looks whether all tensors are inside
+                file.truncate(size)  # the reader checks that all tensors lie inside the file
             have = wanted
             try:
                 header = read_gguf(path)

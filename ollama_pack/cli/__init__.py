@@ -1,1 +1,5 @@
-"""The command line: turns words into values, values into words, and errors into exit codes."""
+"""The command line: parses arguments, calls the library, prints results, and turns errors into exit codes."""
+
+from ollama_pack.cli.app import main
+
+__all__ = ["main"]

@@ -1,7 +1,8 @@
-"""The click group, and the one place where errors become exit codes."""
+"""Defines the command group, and turns errors into messages and exit codes at one place."""
 
 import contextlib
 import errno
+import gc
 import importlib
 import io
 import os
@@ -14,39 +15,41 @@ from ollama_pack import __version__
 from ollama_pack.errors import DestinationError, InputError, PackError, printable
 
 COMMAND_GROUPS = {
-    "build": "Make a model Ollama runs out of an adapter directory.",
-    "inspect": "Show what a directory holds, and whether it can be built.",
+    "build": "Convert an adapter and register it as a model in Ollama.",
+    "inspect": "Show what a directory contains, and whether it can be built.",
     "checkpoints": "List the checkpoints of a training run.",
     "diff": "Compare two adapters, or two checkpoints.",
-    "convert": "Write the GGUF LoRA file alone, and prove its numbers.",
-    "modelfile": "Print the Modelfile alone.",
-    "register": "Put what a build left in a folder into Ollama.",
-    "doctor": "Look at Ollama: ways in, store, models that would not run.",
-    "versions": "List a model's earlier versions.",
-    "rollback": "Bring an earlier version of a model back.",
-    "remove": "Remove a model and its versions.",
-    "bases": "List and search the base models that are known.",
+    "convert": "Write only the GGUF LoRA file, and verify its numbers.",
+    "modelfile": "Print only the Modelfile.",
+    "register": "Register a model in Ollama from the files of an earlier build.",
+    "doctor": "Check Ollama: deliveries, stores, and models that would not run.",
+    "versions": "List a model and its earlier versions.",
+    "rollback": "Restore an earlier version of a model.",
+    "remove": "Remove a model and its earlier versions.",
+    "bases": "List and search the known base models.",
     "archs": "List the architectures that can be converted.",
 }
-"""Command → its one line; the module of a command is only imported when it runs."""
+"""Maps each command to its summary. The module of a command is imported only when the command runs."""
 
 INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells define it."""
+
 OUTPUT_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""What the system says of a full disk under a redirected stdout; such an error names no file."""
+"""Error numbers of a failed write to a redirected stdout; such an error names no file."""
 
 PATH_FAILS = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR)
-"""What it says of a path nobody could use, wherever we first ask about it."""
+"""Error numbers of a path that the user gave and that cannot be used."""
 
 
 class Commands(click.Group):
-    """The commands, in the order a user meets them, each in a file of its own."""
+    """The group of commands, in the order in which a user needs them; each command is in its own file."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
         return list(COMMAND_GROUPS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command, or None."""
+        """Return a command, or None if there is no such command."""
         if cmd_name not in COMMAND_GROUPS:
             return None
         module = importlib.import_module(f"ollama_pack.cli.{cmd_name}_command")
@@ -54,17 +57,20 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without importing any."""
+        """Write the list of commands without importing their modules."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMAND_GROUPS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; a `PackError` becomes its text and its exit code."""
+        """Run a command; print a `PackError` as text, and exit with its exit code."""
         if isinstance(sys.stdout, io.TextIOWrapper):
-            # Names from a disk and texts from JSON may hold what UTF-8 cannot.
+            # File names and JSON texts may contain characters that UTF-8 cannot encode.
             sys.stdout.reconfigure(errors="backslashreplace")
-        # Matrices of a LoRA are small, and the proof has threads of its own.
+        # The matrices of a LoRA are small, and the proof of the numbers has its own threads.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        # An adapter may have tens of thousands of tensors, and none is garbage: looking for garbage as often
+        # as Python does by default takes a sixth of the conversion.
+        gc.set_threshold(20_000, 20, 20)
         as_json = "--json" in ctx.args
         try:
             return super().invoke(ctx)
@@ -74,11 +80,11 @@ class Commands(click.Group):
             click.echo(f"Error: {printable(str(error))}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("Interrupted; nothing is left half-written.", err=True)
+            click.echo("Interrupted. No incomplete file is left.", err=True)
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:
-            # The reader went away, as `head` does; there is nobody to tell.
-            forget_output()
+            # The reader of the output has ended, as `head` does; this is not an error.
+            discard_output()
             ctx.exit(0)
         except OSError as error:
             if error.filename is not None and error.errno in PATH_FAILS:
@@ -87,20 +93,20 @@ class Commands(click.Group):
                 ctx.exit(InputError.exit_code)
             if error.filename is not None or error.errno not in OUTPUT_FAILS:
                 raise
-            forget_output()
+            discard_output()
             click.echo(f"Error: The output cannot be written: {error.strerror}.", err=True)
             ctx.exit(DestinationError.exit_code)
 
 
 def print_error(error: PackError) -> None:
-    """Print an error as the one document that ``--json`` promises."""
+    """Print an error as the JSON document that ``--json`` promises."""
     from ollama_pack.cli.output import error_facts, print_json
 
     print_json("error", {**error_facts(error), "exit_code": error.exit_code})
 
 
-def forget_output() -> None:
-    """Let Python write what is left for stdout to nowhere when it ends: writing it has failed."""
+def discard_output() -> None:
+    """Redirect stdout to the null device, so that Python does not fail again when it ends."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -114,14 +120,14 @@ def main() -> None:
       ollama-pack build ada-lovelace-lora/
       ollama run ada-lovelace
 
-    The directory is the one PEFT or the Trainer saved: adapter_config.json and
-    adapter_model.safetensors. The base it was trained on is found by name, or given
-    with --base.
+    The directory is one that PEFT or the Trainer saved. It contains adapter_config.json
+    and adapter_model.safetensors. The base model is found by its name, or given with
+    --base.
 
     \b
     Exit codes:
-      0  done, and the proofs hold       4  it cannot be expressed exactly
+      0  success; every proof holds      4  the adapter or base is not supported
       1  a bug in ollama-pack            5  a proof failed
-      2  wrong usage                     6  daemon, store or registry said no
-      3  the input is damaged            7  refused, to protect what is there
+      2  wrong usage                     6  the daemon, store or registry failed
+      3  the input is damaged            7  refused, to protect existing data
     """

@@ -1,4 +1,4 @@
-"""``ollama-pack archs``."""
+"""The command ``ollama-pack archs``."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -18,26 +18,27 @@ from ollama_pack.lora.rules import RULES
 @click.argument("name", required=False, default="")
 @options.as_json
 def archs_command(*, name: str, as_json: bool) -> None:
-    """List the architectures that can be converted, or the modules of one, with what was proved and when.
+    """List the architectures that can be converted, or the modules of one, with their proofs.
 
-    NAME is an architecture of llama.cpp, a class of Hugging Face, or its model_type. A module was proved by
-    PEFT's logits, by what llama.cpp's converter made of its weight, or stands in the row unmeasured (-).
+    NAME is an architecture of llama.cpp, a class of Hugging Face, or its model_type. The third column says
+    how a module was proved: "logits" by comparison with PEFT's logits, "converter" by comparison with the
+    output of llama.cpp's converter. A dash means that the module is supported, but was not measured.
 
     \b
     Example:
       ollama-pack archs llama
       ollama-pack archs Qwen3MoeForCausalLM
     """
-    rows = rows_called(name) if name else ARCHS
+    archs = find_archs(name) if name else ARCHS
     if as_json:
-        print_json("archs", {"archs": [facts(arch) for arch in rows]})
+        print_json("archs", {"archs": [facts(arch) for arch in archs]})
         return
-    for line in chain(*map(details, rows)) if name else summaries():
+    for line in chain(*map(details, archs)) if name else summaries():
         click.echo(line)
 
 
 def facts(arch: Arch) -> dict[str, Any]:
-    """Return all about a row."""
+    """Return the JSON object of an architecture."""
     return {
         "name": arch.name,
         "classes": list(arch.hf_classes),
@@ -61,7 +62,7 @@ def facts(arch: Arch) -> dict[str, Any]:
 
 
 def summaries() -> Iterator[str]:
-    """Yield a line a row: its name, its strongest and latest proof, its classes."""
+    """Yield one line for each architecture: its name, its strongest and latest proof, and its classes."""
     width = max(len(arch.name) for arch in ARCHS)
     for arch in ARCHS:
         proof = max(evidence_of(arch.name), key=lambda proof: (proof.way == LOGITS, proof.date))
@@ -69,43 +70,49 @@ def summaries() -> Iterator[str]:
 
 
 def details(arch: Arch) -> Iterator[str]:
-    """Yield a line a module of a row, then what was proved of each class."""
-    width = max(len(weight.module) for weight in arch.weights)
-    wide = max(len(weight.tensor) for weight in arch.weights)
+    """Yield one line for each module of an architecture, then the proofs of each class."""
+    module_width = max(len(weight.module) for weight in arch.weights)
+    tensor_width = max(len(weight.tensor) for weight in arch.weights)
     yield f"{arch.name}: {', '.join(arch.hf_classes)}"
     yield ""
     for weight in arch.weights:
-        proved = "refused" if weight.unsupported else standing(weight, arch.name) or "-"
-        yield f"{weight.module:<{width}}  {weight.tensor:<{wide}}  {proved:<9}  {note(weight)}".rstrip()
+        proved = "unsupported" if weight.unsupported else standing(weight, arch.name) or "-"
+        columns = f"{weight.module:<{module_width}}  {weight.tensor:<{tensor_width}}  {proved:<11}"
+        yield f"{columns}  {note(weight)}".rstrip()
     for proof in evidence_of(arch.name):
         yield ""
-        yield f"proved of {proof.model} on {proof.date}: {EVIDENCE_KINDS[proof.way]}"
+        yield f"proved for {proof.model} on {proof.date}: {EVIDENCE_KINDS[proof.way]}"
         yield f"  {', '.join(proof.modules)}"
     yield ""
 
 
 def standing(weight: Weight, arch: str) -> str:
-    """Return how a module was proved, of any class of its row; empty where it was not."""
-    called = {weight.module.rpartition(".")[2]} | ({"experts"} if weight.has_experts else set())
-    ways = {proof.way for proof in evidence_of(arch) if called & set(proof.modules)}
+    """Return how a module was proved for any class of its architecture, or an empty string if it was not."""
+    names = {weight.module.rpartition(".")[2]} | ({"experts"} if weight.has_experts else set())
+    ways = {proof.way for proof in evidence_of(arch) if names & set(proof.modules)}
     return "" if weight.unsupported else next((way for way in EVIDENCE_KINDS if way in ways), "")
 
 
 def note(weight: Weight) -> str:
-    """Return what happens to a weight, or why no LoRA can be on it; empty where nothing does."""
+    """Return how the rows and columns of a weight are changed, or why it cannot have LoRA.
+
+    An empty string is returned if nothing changes.
+    """
     if weight.unsupported:
         rule = RULES[weight.unsupported]
         return f"{rule.feature}: {rule.reason}"
     rows, columns = order_name(weight.rows), order_name(weight.columns)
-    scaled = "multiplied with numbers of config.json" if weight.scale else ""
+    scaled = "multiplied by numbers of config.json" if weight.scale else ""
     return "; ".join(filter(None, (rows and f"rows: {rows}", columns and f"columns: {columns}", scaled)))
 
 
-def rows_called(name: str) -> tuple[Arch, ...]:
-    """Return the rows a user means by the name of one, a class of theirs, or its model_type.
+def find_archs(name: str) -> tuple[Arch, ...]:
+    """Return the architectures that have this name, or a class of this name or model_type.
+
+    Case and punctuation are ignored.
 
     Raises:
-        UnsupportedError: there is none.
+        UnsupportedError: there is no such architecture.
     """
     wanted = _letters(name)
     named = tuple(arch for arch in ARCHS if _letters(arch.name) == wanted)
@@ -114,16 +121,17 @@ def rows_called(name: str) -> tuple[Arch, ...]:
 
 
 def _short_names(known: str) -> tuple[str, ...]:
-    """Return what a class may be called: itself, and without what all classes end with."""
+    """Return the ways to write a class: its whole name, and its name without the usual endings."""
     whole = _letters(known)
     stem = whole.removesuffix("forcausallm").removesuffix("forconditionalgeneration")
     return whole, stem, f"{stem}text"
 
 
 def _letters(name: str) -> str:
+    """Return the letters and digits of a name in lower case."""
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def order_name(order: object) -> str:
-    """Return what a row order is called, empty where rows stay as they are."""
+    """Return the name of a row order, or an empty string if the rows keep their order."""
     return str(getattr(order, "__name__", "")).replace("_", " ")

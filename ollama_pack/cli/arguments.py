@@ -1,4 +1,4 @@
-"""Turns the arguments and options of a command into a `Request`."""
+"""Turns the arguments and options of a command into a `Request`, and checks their combinations."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 
 def require_store_is_used(via: str, store: Path | None) -> None:
-    """Require that the way in goes into a store, where one is named.
+    """Reject ``--store`` together with a delivery that would ignore it.
 
     Raises:
-        click.UsageError: the daemon would put the model elsewhere, without a word.
+        click.UsageError: with this delivery the daemon writes the model into its own store.
     """
     if store is not None and via in ("create", "pull"):
-        raise click.UsageError(f"--via {via} goes into the daemon's own store; --store needs --via store.")
+        raise click.UsageError(f"--via {via} uses the store of the daemon; --store needs --via store.")
 
 
 def one_name(argument: str, option: str) -> str:
-    """Return the name that is given as an argument or as an option.
+    """Return the model name that is given as an argument or as an option, or an empty string.
 
     Raises:
-        click.UsageError: both are given, and differ.
+        click.UsageError: two different names are given.
     """
     if argument and option and argument != option:
         raise click.UsageError(f"Two names are given: {argument} and --name {option}.")
@@ -34,19 +34,22 @@ def one_name(argument: str, option: str) -> str:
 
 
 def split_sources(arguments: Sequence[str], weights: Sequence[float]) -> tuple[Sequence[Path], str]:
-    """Return the directories, one for each weight and one at least, and the name behind them.
+    """Return the directories and the model name that the positional arguments name.
+
+    There are as many directories as weights, or one without weights. The name is the argument after them, or
+    an empty string.
 
     Raises:
-        click.UsageError: there are too few directories for the weights, or too many arguments.
+        click.UsageError: there are fewer directories than weights, or too many arguments.
     """
     count = max(1, len(weights))
     if len(arguments) < count:
-        raise click.UsageError(f"{count} weights need {count} directories; {len(arguments)} is given.")
+        raise click.UsageError(f"{count} weights need {count} directories, but there are {len(arguments)}.")
     directories, rest = [Path(each) for each in arguments[:count]], arguments[count:]
     first = Path(rest[0]) if rest else Path()
     if rest and first.is_dir() and (len(rest) > 1 or len(first.parts) > 1 or is_adapter(first)):
         raise click.UsageError(
-            f"To build the sum of several adapters, give each its weight: --weight 1 for {rest[0]} as it is."
+            f"To build the sum of several adapters, give each one a weight, such as --weight 1 for {rest[0]}."
         )
     if len(rest) > 1:
         raise click.UsageError(f"Too many arguments: {', '.join(map(str, rest[1:]))}.")
@@ -54,22 +57,22 @@ def split_sources(arguments: Sequence[str], weights: Sequence[float]) -> tuple[S
 
 
 def is_adapter(directory: Path) -> bool:
-    """Return whether an adapter lies at the top of a directory."""
+    """Return whether a directory contains the configuration of an adapter at its top."""
     from ollama_pack.lora.peft.directory import CONFIG_FILE
 
     return (directory / CONFIG_FILE).is_file()
 
 
 def request_from(chosen: Mapping[str, Any]) -> "Request":
-    """Return what the pipeline is asked for, from the options of `build`.
+    """Return the request that the arguments and options of `build` describe.
 
     Raises:
-        click.UsageError: what is given does not go together.
+        click.UsageError: the arguments and options contradict each other.
     """
     from ollama_pack.pipeline.request import Request
 
     if chosen.get("checkpoint") and chosen["weights"]:
-        raise click.UsageError("--checkpoint is of one run; name the directories of checkpoints to sum them.")
+        raise click.UsageError("--checkpoint works with one run; to sum checkpoints, name their directories.")
     directories, name = split_sources(chosen["arguments"], chosen["weights"])
     require_store_is_used(chosen["via"], chosen["store"])
     return Request(

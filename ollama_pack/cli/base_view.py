@@ -1,4 +1,4 @@
-"""What ``inspect`` shows of a base, a GGUF file or an installed model: what the base proof would see."""
+"""Shows a GGUF file or an installed model in ``inspect``: the facts that the proof of the base compares."""
 
 import os
 from pathlib import Path
@@ -33,37 +33,47 @@ _TEXTS = {
 
 
 def is_base(path: Path) -> bool:
-    """Return whether `inspect` is given a base: a file, or the name of a model, where no directory is."""
+    """Return whether the argument of `inspect` is a file, or the name of a model instead of a directory."""
     named = len(path.parts) <= len(("namespace", "model:tag")) and path.parts[:1] not in ((), ("..",), ("~",))
     return path.is_file() or (named and not path.is_absolute() and not path.exists())
 
 
 def show_base(path: Path, store: Path | None, *, as_json: bool) -> None:
-    """Print what a GGUF file or an installed model is.
+    """Print the facts of a GGUF file or of an installed model.
+
+    Args:
+        path: the path of the file, or the name of the model.
+        store: the model store that the user named, or None.
+        as_json: whether to print JSON.
 
     Raises:
-        PackError: it is not there, or damaged.
+        PackError: the file or model does not exist, or is damaged.
     """
     facts: dict[str, Any]
     if path.is_file():
         from ollama_pack.gguf.model_info import read_model_info
 
-        facts = {"where": path.as_posix(), **seen_facts(read_model_info(path))}
+        facts = {"where": path.as_posix(), **model_facts(read_model_info(path))}
     else:
         from ollama_pack.base.installed import look_up
         from ollama_pack.ollama.locations import locations_from
         from ollama_pack.ollama.names import parse_name
 
         try:
-            found = look_up(locations_from(os.environ, store=store), parse_name(str(path)))
+            installed = look_up(locations_from(os.environ, store=store), parse_name(str(path)))
         except (InputError, DestinationError) as error:
             raise InputError(
-                f"There is neither a directory nor a file {path}, nor such a model: {error.clause}.",
+                f"There is no directory or file {path}, and {error.clause}.",
                 where=error.where,
                 hint=error.hint,
             ) from error
-        digests = {"manifest": f"sha256:{found.digest}", "blob": found.blob}
-        facts = {"where": found.place, **digests, "has_adapter": found.has_adapter, **seen_facts(found.seen)}
+        facts = {
+            "where": installed.place,
+            "manifest": f"sha256:{installed.digest}",
+            "blob": installed.blob,
+            "has_adapter": installed.has_adapter,
+            **model_facts(installed.seen),
+        }
     if as_json:
         print_json("base", facts)
         return
@@ -73,15 +83,15 @@ def show_base(path: Path, store: Path | None, *, as_json: bool) -> None:
             click.echo(f"{key.replace('_', ' '):<{LABEL_WIDTH}}{printable(text)}")
 
 
-def seen_facts(seen: "ModelInfo") -> dict[str, Any]:
-    """Return what the base proof compares."""
-    arch = str(seen.metadata.get("general.architecture", ""))
-    facts: dict[str, Any] = {"model": seen.name, "architecture": arch}
-    facts |= {name: seen.metadata.get(key) for name, key in _TEXTS.items()}
-    facts |= {name: seen.metadata.get(key.format(arch)) for name, key in _SHOWN_NUMBERS.items()}
-    facts["tensors"] = len(seen.shapes)
-    tokens = seen.vocabulary.tokens if seen.vocabulary else {}
-    special = seen.vocabulary.special if seen.vocabulary else {}
+def model_facts(info: "ModelInfo") -> dict[str, Any]:
+    """Return the facts that the proof of the base compares; unknown ones are None or empty."""
+    arch = str(info.metadata.get("general.architecture", ""))
+    facts: dict[str, Any] = {"model": info.name, "architecture": arch}
+    facts |= {name: info.metadata.get(key) for name, key in _TEXTS.items()}
+    facts |= {name: info.metadata.get(key.format(arch)) for name, key in _SHOWN_NUMBERS.items()}
+    facts["tensors"] = len(info.shapes)
+    tokens = info.vocabulary.tokens if info.vocabulary else {}
+    special = info.vocabulary.special if info.vocabulary else {}
     facts["tokens"] = len(tokens) or None
     facts["special"] = {kind: f"{number} {tokens.get(number, '')!r}" for kind, number in special.items()}
     return facts

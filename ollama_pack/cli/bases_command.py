@@ -1,4 +1,4 @@
-"""``ollama-pack bases``."""
+"""The command ``ollama-pack bases``."""
 
 import os
 from collections.abc import Collection
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 @options.model_store
 @options.as_json
 def bases_command(*, search: str, store: Path | None, as_json: bool) -> None:
-    """List the bases that are known by name, or those that contain SEARCH.
+    """List the known base models, or those whose name contains SEARCH.
 
-    The first column says whether an adapter of it builds: "yes" by its name alone, "gguf" with
-    --base FILE.gguf, "no" while its architecture has no row. A star marks models that are installed.
+    The first column says whether an adapter for this base can be built: "yes" means by its name alone, "gguf"
+    means with --base FILE.gguf, and "no" means that its architecture is not supported. A star marks installed
+    models.
 
     \b
     Example:
@@ -33,42 +34,44 @@ def bases_command(*, search: str, store: Path | None, as_json: bool) -> None:
     from ollama_pack.base.installed import installed_names
     from ollama_pack.ollama.locations import locations_from
 
-    here = {name.display.lower() for name in installed_names(locations_from(os.environ, store=store))}
+    installed = {name.display.lower() for name in installed_names(locations_from(os.environ, store=store))}
     wanted = search.lower()
-    found = [
+    entries = [
         entry
         for entry in load_catalog()
         if wanted in " ".join((entry.source_id, entry.tag, *entry.aliases)).lower()
     ]
     if as_json:
-        rows = [{**catalog_entry_json(entry), "installed": is_here(entry, here)} for entry in found]
-        print_json("bases", {"bases": rows, "installed": sorted(here)})
+        rows = [
+            {**catalog_entry_json(entry), "installed": is_installed(entry, installed)} for entry in entries
+        ]
+        print_json("bases", {"bases": rows, "installed": sorted(installed)})
         return
-    if found:
+    if entries:
         click.echo(f"{'builds':<6}  {'Ollama model':<36}  {'architecture':<12}  Hugging Face id")
-    for entry in found:
+    for entry in entries:
         row = (
             builds(entry),
-            f"{entry.tag or '-'}{' *' * is_here(entry, here)}",
+            f"{entry.tag or '-'}{' *' * is_installed(entry, installed)}",
             entry.arch or "-",
             entry.source_id,
         )
         click.echo("{:<6}  {:<36}  {:<12}  {}".format(*row))
-    own = sorted(here - {tag.lower() for entry in load_catalog() for tag in entry.tags})
-    own = [name for name in own if wanted in name]
-    for name in own:
+    catalog_tags = {tag.lower() for entry in load_catalog() for tag in entry.tags}
+    others = [name for name in sorted(installed - catalog_tags) if wanted in name]
+    for name in others:
         click.echo(f"{'':<6}  {name} *")
-    if not found and not own:
-        click.echo(f"No base contains {search!r}.", err=True)
+    if not entries and not others:
+        click.echo(f"No base has a name that contains {search!r}.", err=True)
 
 
-def is_here(entry: "CatalogEntry", here: Collection[str]) -> bool:
-    """Return whether one of a row's Ollama models is installed."""
-    return any(tag.lower() in here for tag in entry.tags)
+def is_installed(entry: "CatalogEntry", installed: Collection[str]) -> bool:
+    """Return whether one of the Ollama models of a catalog entry is installed."""
+    return any(tag.lower() in installed for tag in entry.tags)
 
 
 def builds(entry: "CatalogEntry") -> str:
-    """Return whether an adapter of this base can be built: ``yes``, ``gguf`` or ``no``."""
+    """Return whether an adapter for this base can be built: ``yes``, ``gguf`` (with a file) or ``no``."""
     arch = get_arch(entry.arch)
     if entry.arch and arch is None:
         return "no"
@@ -76,7 +79,7 @@ def builds(entry: "CatalogEntry") -> str:
 
 
 def catalog_entry_json(entry: "CatalogEntry") -> dict[str, Any]:
-    """Return a row of the catalog."""
+    """Return the JSON object of a catalog entry."""
     return {
         "source_id": entry.source_id,
         "builds": builds(entry),

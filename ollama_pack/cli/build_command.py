@@ -1,4 +1,4 @@
-"""``ollama-pack build``."""
+"""The command ``ollama-pack build``."""
 
 import shlex
 from pathlib import Path
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from ollama_pack.pipeline.request import Request
 
 
-SPARE = "127.0.0.1:11435"
+SPARE_ADDRESS = "127.0.0.1:11435"
+"""The address for a second daemon, next to one that may listen on the usual port."""
 
 
 @click.command("build")
@@ -32,16 +33,17 @@ SPARE = "127.0.0.1:11435"
 @options.prompt
 @options.outtype
 @options.out
-@click.option("--merge", is_flag=True, help="Bake the adapter into its base (not there yet).")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing.")
+@click.option("--merge", is_flag=True, help="Merge the adapter into the base (not available yet).")
+@click.option("--dry-run", is_flag=True, help="Print what would be done, and write nothing.")
 @options.speech
 def build_command(**chosen: Any) -> None:
-    """Make a model Ollama runs out of the adapter directory DIR.
+    """Convert the adapter in DIR and register it as a model in Ollama.
 
-    Reads the adapter, finds its base, writes a GGUF LoRA and proves its numbers, renders
-    Modelfile.txt and registers the model. The name comes from the directory:
-    ada-lovelace-lora/ becomes ada-lovelace. With several DIR and a --weight for each,
-    the model gets their weighted sum.
+    This command reads the adapter, finds its base, writes a GGUF LoRA file, verifies its
+    numbers, writes Modelfile.txt, and registers the model.
+
+    The model is named after the directory: ada-lovelace-lora/ becomes ada-lovelace. With
+    several DIR and a --weight for each, the model gets the weighted sum of the adapters.
 
     \b
     Examples:
@@ -51,53 +53,53 @@ def build_command(**chosen: Any) -> None:
       ollama-pack build ada-lovelace-lora/ --checkpoint best
       ollama-pack build ada-lora/ style-lora/ --weight 0.7 --weight 0.3
     """
-    from ollama_pack.pipeline.build import prepare
-    from ollama_pack.pipeline.inputs import requests_for
+    from ollama_pack.pipeline.inputs import requests_for, resolve_inputs
+    from ollama_pack.pipeline.prepare import prepare
     from ollama_pack.run.checkpoints import ALL
 
-    speaker = Console.of(chosen)
+    console = Console.of(chosen)
     request, which = arguments.request_from(chosen), chosen["checkpoint"]
     requests = requests_for(request, which) if which else (request,)
     if which == ALL:
-        for each in requests:  # none is made unless all can be
-            prepare(each)
+        for each in requests:  # Every checkpoint must be buildable before the first one is built.
+            prepare(resolve_inputs(each))
     kind, make = ("plan", plan_one) if chosen["dry_run"] else ("build", build_one)
-    facts = [make(each, speaker, quiet=chosen["as_json"]) for each in requests]
+    facts = [make(each, console, quiet=chosen["as_json"]) for each in requests]
     if chosen["as_json"] and which == ALL:
         print_json(f"{kind}s", {f"{kind}s": facts})
     elif chosen["as_json"]:
         print_json(kind, facts[0])
 
 
-def build_one(request: "Request", speaker: Console, *, quiet: bool) -> dict[str, Any]:
-    """Make a model, and return what there is to tell of it; with `quiet` nothing is printed."""
+def build_one(request: "Request", console: Console, *, quiet: bool) -> dict[str, Any]:
+    """Build a model, print the commands that run it, and return its JSON object; print nothing if `quiet`."""
     from ollama_pack.pipeline import build
 
-    outcome = build.build(request, speaker.stage_done, speaker.progress)
+    outcome = build.build(request, console.stage_done, console.progress)
     if not quiet:
         for line in next_commands(outcome.receipt):
-            speaker.stage_done("run", line)
+            console.stage_done("run", line)
         click.echo(outcome.receipt.name)
     return outcome_facts(outcome)
 
 
-def plan_one(request: "Request", speaker: Console, *, quiet: bool) -> dict[str, Any]:
-    """Say what would be done, and return it; with `quiet` nothing is printed."""
+def plan_one(request: "Request", console: Console, *, quiet: bool) -> dict[str, Any]:
+    """Print the plan of a build, and return its JSON object; print nothing if `quiet`."""
     from ollama_pack.pipeline import build
 
-    work, planned = build.plan_build(request, speaker.stage_done)
+    work, planned = build.plan_build(request, console.stage_done)
     if not quiet:
         reason = f": {planned.reason}" if planned.reason else ""
-        speaker.stage_done("plan", f"via {planned.via}{reason}")
+        console.stage_done("plan", f"via {planned.via}{reason}")
         for item, size in planned.items:
-            click.echo(f"{megabytes(size):>12}  {item}" if size else f"{'there':>12}  {item}")
-        verb = "replace" if planned.replaces else "make"
+            click.echo(f"{megabytes(size):>12}  {item}" if size else f"{'present':>12}  {item}")
+        verb = "replace" if planned.replaces else "create"
         click.echo(f"{megabytes(planned.total):>12}  at most, to {verb} {planned.name} in {planned.where}")
     return plan_facts(work, planned)
 
 
 def next_commands(receipt: Receipt) -> list[str]:
-    """Return what a user would type next to talk to the model."""
+    """Return the commands with which the user runs the new model."""
     place, run = shlex.quote(receipt.where), f"ollama run {receipt.name}"
     if receipt.via == "folder":
         return [f"ollama-pack register {place} {receipt.name}"]
@@ -105,5 +107,8 @@ def next_commands(receipt: Receipt) -> list[str]:
         return [run]
     if Path(receipt.where) == Path.home() / ".ollama" / "models":
         return ["ollama serve", run]
-    # Another port than the usual one, where a daemon with another store may be listening.
-    return [f"OLLAMA_HOST={SPARE} OLLAMA_MODELS={place} ollama serve", f"OLLAMA_HOST={SPARE} {run}"]
+    # A daemon with another store may listen on the usual port.
+    return [
+        f"OLLAMA_HOST={SPARE_ADDRESS} OLLAMA_MODELS={place} ollama serve",
+        f"OLLAMA_HOST={SPARE_ADDRESS} {run}",
+    ]

@@ -1,4 +1,4 @@
-"""``ollama-pack checkpoints``."""
+"""The command ``ollama-pack checkpoints``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,10 +22,10 @@ TABLE_FORMAT = "{:>8}  {:>7}  {:>8}  {:>9}  {:>9}  {:>10}  {:<9}  {:<12}  {}"
 @options.directory
 @options.as_json
 def checkpoints_command(*, directory: Path, as_json: bool) -> None:
-    """List the checkpoints of the training run DIR, and what was measured at each.
+    """List the checkpoints of the training run in DIR, with the values logged at each.
 
-    "resumable" says whether training can go on from it: its optimizer, scheduler and log are there.
-    The digest is that of the adapter's weights.
+    "resumable" says whether training can continue from the checkpoint: its optimizer, scheduler and log are
+    present. "weights" is the start of the digest of the adapter's weights.
 
     \b
     Example:
@@ -34,13 +34,15 @@ def checkpoints_command(*, directory: Path, as_json: bool) -> None:
     """
     from ollama_pack.run.checkpoints import list_checkpoints, same_weights_as, weights_in
 
-    found = list_checkpoints(directory)
-    twin = same_weights_as(weights_in(directory), found)
+    checkpoints = list_checkpoints(directory)
+    root = same_weights_as(weights_in(directory), checkpoints)
     if as_json:
-        rows = [{**checkpoint_facts(each, is_root=each is twin), "digest": each.digest()} for each in found]
+        rows = [
+            {**checkpoint_facts(each, is_root=each is root), "digest": each.digest()} for each in checkpoints
+        ]
         print_json("checkpoints", {"directory": directory.as_posix(), "checkpoints": rows})
         return
-    if not found:
+    if not checkpoints:
         click.echo(f"There are no checkpoints in {printable(str(directory))}.", err=True)
         return
     click.echo(
@@ -48,24 +50,24 @@ def checkpoints_command(*, directory: Path, as_json: bool) -> None:
             *("step", "epoch", "loss", "eval loss", "rate", "size", "resumable", "weights", "")
         ).rstrip()
     )
-    for each in found:
-        click.echo(TABLE_FORMAT.format(*cells(each), ", ".join(remarks(each, is_root=each is twin))).rstrip())
+    for each in checkpoints:
+        click.echo(TABLE_FORMAT.format(*cells(each), ", ".join(remarks(each, is_root=each is root))).rstrip())
 
 
 def cells(each: "Checkpoint") -> tuple[object, ...]:
-    """Return what stands in the columns of a checkpoint; a dash where nothing is known."""
+    """Return the cells of a checkpoint's row in the table; an unknown value is a dash."""
     log = each.log
     measured = [log.last(name) if log else None for name in ("loss", "eval_loss", "learning_rate")]
-    loss, judged, rate = ("-" if value is None else f"{value:.4g}" for value in measured)
+    loss, eval_loss, rate = ("-" if value is None else f"{value:.4g}" for value in measured)
     epoch = f"{log.epoch:.2f}" if log else "-"
     resumable = "yes" if each.resumable else "no"
     digest = each.digest().removeprefix("sha256:")[:12]
-    return each.step, epoch, loss, judged, rate, megabytes(each.size), resumable, digest or "none"
+    return each.step, epoch, loss, eval_loss, rate, megabytes(each.size), resumable, digest or "none"
 
 
 def remarks(each: "Checkpoint", *, is_root: bool) -> list[str]:
-    """Return what else there is to say of a checkpoint."""
-    found = ["the best"] if each.is_best else []
-    found += ["the adapter at the top is this one"] if is_root else []
-    found += [f"no {piece}" for piece in each.lacks]
-    return found + ([printable(each.note)] if each.note else [])
+    """Return the remarks on a checkpoint: whether it is the best, what it lacks, and its note."""
+    texts = ["best"] if each.is_best else []
+    texts += ["same weights as the adapter at the top"] if is_root else []
+    texts += [f"no {piece}" for piece in each.lacks]
+    return texts + ([printable(each.note)] if each.note else [])

@@ -1,4 +1,4 @@
-"""``ollama-pack convert``."""
+"""The command ``ollama-pack convert``."""
 
 from pathlib import Path
 from typing import Any
@@ -18,32 +18,39 @@ from ollama_pack.cli.output import Console, print_json
 @options.proof
 @options.outtype
 @click.option(
-    "--out", type=options.PATH, default=None, metavar="FILE", help="The GGUF file; in DIR if absent."
+    "--out",
+    type=options.PATH,
+    default=None,
+    metavar="FILE",
+    help="The GGUF file to write.  [default: adapter_model.gguf in DIR]",
 )
 @options.speech
 def convert_command(*, out: Path | None, weights: tuple[float, ...], **chosen: Any) -> None:
-    """Write the GGUF LoRA file of the adapter in DIR, and prove its numbers.
+    """Write the adapter in DIR as a GGUF LoRA file, and verify its numbers.
 
     \b
     Example:
       ollama-pack convert ada-lovelace-lora/ --base vicuna:7b --out ada.gguf
       ollama-pack convert ada-lora/ style-lora/ --weight 0.7 --weight 0.3 --out both.gguf
     """
-    from ollama_pack.pipeline.build import GGUF_NAME, convert, prepare
+    from ollama_pack.pipeline.build import convert
+    from ollama_pack.pipeline.inputs import resolve_inputs
+    from ollama_pack.pipeline.prepare import GGUF_NAME, prepare
     from ollama_pack.pipeline.request import Request
 
-    speaker = Console.of(chosen)
-    directories, more = arguments.split_sources(chosen["directories"], weights)
-    if more:
-        raise click.UsageError(f"Too many arguments: {more}.")
+    console = Console.of(chosen)
+    directories, name = arguments.split_sources(chosen["directories"], weights)
+    if name:
+        raise click.UsageError(f"Too many arguments: {name}.")
     request = Request(
         directory=directories[0],
         others=tuple(directories[1:]),
         weights=weights,
         **{key: chosen[key] for key in (*options.PROOF, "adapter", "scale", "allow_noop", "base", "outtype")},
     )
-    work = prepare(request, speaker.stage_done)
-    lora, report = convert(work, out or request.folder / GGUF_NAME, request.outtype, speaker.stage_done)
+    inputs = resolve_inputs(request)
+    work = prepare(inputs, console.stage_done)
+    lora, report = convert(work, out or inputs.output_dir / GGUF_NAME, request.outtype, console.stage_done)
     if chosen["as_json"]:
         facts = {"base": base_facts(work.base), "lora": lora_facts(lora), "proofs": [report_facts(report)]}
         print_json("convert", facts)

@@ -1,4 +1,4 @@
-"""``ollama-pack doctor``."""
+"""The command ``ollama-pack doctor``."""
 
 import os
 from pathlib import Path
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 @options.as_json
 @click.pass_context
 def doctor_command(ctx: click.Context, /, *, store: Path | None, as_json: bool) -> None:
-    """Look at Ollama: which ways in are open, and which models with an adapter would not run.
+    """Check which deliveries work with this Ollama, and which models with an adapter would not run.
 
-    Nothing is changed and nothing is loaded. The exit code is 6 where no way in is open.
+    Nothing is changed and no model is loaded. The exit code is 6 if no delivery works.
 
     \b
     Example:
@@ -30,53 +30,53 @@ def doctor_command(ctx: click.Context, /, *, store: Path | None, as_json: bool) 
     from ollama_pack.doctor.examine import examine
     from ollama_pack.ollama.locations import locations_from
 
-    seen = examine(locations_from(os.environ, store=store))
+    checkup = examine(locations_from(os.environ, store=store))
     if as_json:
-        print_json("doctor", checkup_facts(seen))
+        print_json("doctor", checkup_facts(checkup))
     else:
-        show(seen)
-    ctx.exit(0 if any(way.open for way in seen.ways) else DestinationError.exit_code)
+        show(checkup)
+    ctx.exit(0 if any(way.open for way in checkup.ways) else DestinationError.exit_code)
 
 
-def show(seen: "Checkup") -> None:
-    """Print one screen."""
-    answer = f"Ollama {seen.version}" if seen.version else seen.trouble
-    say("daemon", f"{answer} at {seen.address}")
-    for way in seen.ways:
-        say("way in", f"{way.via:<7} {'open  ' if way.open else 'closed'}  {way.why}")
-    for store in seen.stores:
-        say("store", store_line(store))
-    if not seen.stores:
-        say("store", "none here")
-    say("runner", str(seen.runner) if seen.runner else "no llama-server found")
-    for finding in seen.findings:
+def show(checkup: "Checkup") -> None:
+    """Print the result of a checkup."""
+    daemon = f"Ollama {checkup.version}" if checkup.version else checkup.trouble
+    print_line("daemon", f"{daemon} at {checkup.address}")
+    for way in checkup.ways:
+        print_line("delivery", f"{way.via:<7} {'works      ' if way.open else 'unavailable'}  {way.why}")
+    for store in checkup.stores:
+        print_line("store", store_line(store))
+    if not checkup.stores:
+        print_line("store", "no store found")
+    print_line("runner", str(checkup.runner) if checkup.runner else "no llama-server found")
+    for finding in checkup.findings:
         click.echo()
-        say(finding.level, f"{finding.about}: {finding.what}")
-        say("  fix", finding.fix)
-    if not seen.findings:
+        print_line(finding.level, f"{finding.about}: {finding.what}")
+        print_line("  fix", finding.fix)
+    if not checkup.findings:
         click.echo()
-        say("fine", "nothing is wrong")
+        print_line("ok", "no problem found")
 
 
-def say(label: str, text: str) -> None:
-    """Print one line with its label."""
+def print_line(label: str, text: str) -> None:
+    """Print one line after its label."""
     click.echo(click.style(f"{label:<{STAGE_WIDTH}}", bold=True) + printable(text), color=color())
 
 
 def store_line(store: "StoreSeen") -> str:
-    """Return what a store is, in a line."""
-    access = "" if store.writable else ", not to be written by you"
+    """Return the facts of a store in one line."""
+    access = "" if store.writable else ", not writable by you"
     return (
-        f"{store.path}  {store.layout}, of {store.owner}{access}, {store.free / 1e9:.1f} GB free, "
+        f"{store.path}  {store.layout}, owner {store.owner}{access}, {store.free / 1e9:.1f} GB free, "
         f"{store.models} model{'s' * (store.models != 1)}, {len(store.adapted)} with an adapter"
     )
 
 
-def checkup_facts(seen: "Checkup") -> dict[str, Any]:
-    """Return what was seen."""
+def checkup_facts(checkup: "Checkup") -> dict[str, Any]:
+    """Return the JSON object of a checkup."""
     return {
-        "daemon": {"address": seen.address, "version": seen.version},
-        "ways": [{"via": way.via, "open": way.open, "why": way.why} for way in seen.ways],
+        "daemon": {"address": checkup.address, "version": checkup.version},
+        "ways": [{"via": way.via, "open": way.open, "why": way.why} for way in checkup.ways],
         "stores": [
             {
                 "path": store.path.as_posix(),
@@ -87,11 +87,11 @@ def checkup_facts(seen: "Checkup") -> dict[str, Any]:
                 "models": store.models,
                 "adapted": list(store.adapted),
             }
-            for store in seen.stores
+            for store in checkup.stores
         ],
-        "runner": seen.runner.as_posix() if seen.runner else "",
+        "runner": checkup.runner.as_posix() if checkup.runner else "",
         "findings": [
-            {"level": found.level, "about": found.about, "what": found.what, "fix": found.fix}
-            for found in seen.findings
+            {"level": finding.level, "about": finding.about, "what": finding.what, "fix": finding.fix}
+            for finding in checkup.findings
         ],
     }

@@ -1,4 +1,4 @@
-"""``ollama-pack inspect``."""
+"""The command ``ollama-pack inspect``."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import click
 
 from ollama_pack.cli import options
 from ollama_pack.cli.base_view import is_base, show_base
-from ollama_pack.cli.inspect_view import explain, facts_of_run, show_run
+from ollama_pack.cli.inspect_view import explain, run_facts, show_run
 from ollama_pack.cli.output import error_facts, print_json
 
 
@@ -18,22 +18,22 @@ from ollama_pack.cli.output import error_facts, print_json
 @options.base
 @options.proof
 @options.model_store
-@click.option("--explain", "file", default=None, metavar="FILE", help="Say what one file is for.")
+@click.option("--explain", "file", default=None, metavar="FILE", help="Explain what one file is for.")
 @click.option(
-    "--report", type=options.PATH, default=None, metavar="FILE", help="Write a page with charts: FILE.html."
+    "--report", type=options.PATH, default=None, metavar="FILE", help="Write a page with charts to FILE.html."
 )
-@click.option("-v", "--verbose", is_flag=True, help="Show every file of every directory, and every module.")
+@click.option("-v", "--verbose", is_flag=True, help="Print every file and every module.")
 @options.as_json
 @click.pass_context
 def inspect_command(ctx: click.Context, /, *, directory: Path, **chosen: Any) -> None:
-    """Show what the directory DIR holds, and whether it can be built; or what a base is.
+    """Show what the directory DIR contains and whether it can be built, or show a base.
 
-    Every file is listed with what it is for, and whether a build uses it. Of pickles it is said what they
-    would import; they are never loaded. In place of DIR a GGUF file, or the name of an installed model,
-    shows what the proof of the base compares with an adapter.
+    Every file is listed with its purpose, and with whether a build uses it. Pickles are never loaded; the
+    output says what they would import. If DIR is a GGUF file or the name of an installed model, the output
+    shows the facts that the proof of the base compares with an adapter.
 
-    Nothing is written. The adapter's weights are looked through: what is not a number, and how large ΔW is.
-    The exit code is the one a build would have, as far as that tells.
+    Nothing is written. The weights of the adapter are read, to find NaN and infinity and to measure ΔW. The
+    exit code is the one that a build would have, as far as this command can tell.
 
     \b
     Example:
@@ -53,13 +53,13 @@ def inspect_command(ctx: click.Context, /, *, directory: Path, **chosen: Any) ->
     from ollama_pack.pipeline.request import Request
     from ollama_pack.report.run import report_on_run
 
-    seen = report_on_run(Request(directory=directory, **chosen))
+    run = report_on_run(Request(directory=directory, **chosen))
     if report is not None:
         from ollama_pack.report.html import write_report
 
-        write_report(seen, report)
+        write_report(run, report)
     if as_json:
-        print_json("inspect", {**facts_of_run(seen), "problem": seen.problem and error_facts(seen.problem)})
+        print_json("inspect", {**run_facts(run), "problem": run.problem and error_facts(run.problem)})
     else:
-        show_run(seen, verbose=verbose)
-    ctx.exit(seen.problem.exit_code if seen.problem else 0)
+        show_run(run, verbose=verbose)
+    ctx.exit(run.problem.exit_code if run.problem else 0)

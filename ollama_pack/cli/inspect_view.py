@@ -1,4 +1,4 @@
-"""How `inspect` shows a training run."""
+"""Prints a training run for ``inspect``, as text or as JSON."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 LABEL = 13
 SHOWN_NOTES = 3
+"""The number of checkpoints that are shown at each end of a long list."""
 
 
 def explain(directory: Path, name: str, *, as_json: bool) -> None:
-    """Say what one file of a directory is for, or what a file of that name would be for.
+    """Print what a file of this name is for, and what it contains if it is a pickle in the directory.
 
     Raises:
         InputError: the directory cannot be read.
@@ -44,62 +45,66 @@ def explain(directory: Path, name: str, *, as_json: bool) -> None:
     click.echo(f"  {role.words}")
     click.echo(f"  A build: {role.use}.")
     if role.pickle:
-        click.echo("  It is a pickle: whoever loads it runs what is in it. ollama-pack never loads it.")
+        click.echo("  It is a pickle: loading it runs code that it contains. ollama-pack never loads it.")
     if pickle is not None:
-        click.echo(f"  This one: {one_line(str(pickle))}.")
+        click.echo(f"  Scan of this file: {one_line(str(pickle))}.")
     if not path.exists():
         click.echo(f"  There is no such file in {one_line(str(directory))}.")
 
 
-def show_run(seen: "RunReport", *, verbose: bool) -> None:
-    """Print the files of a run, and what was made of them."""
-    for line in _tree(seen, verbose=verbose):
+def show_run(run: "RunReport", *, verbose: bool) -> None:
+    """Print the files of a run, and what was found in them."""
+    for line in _tree(run, verbose=verbose):
         click.echo(line)
     click.echo()
-    for stage, value in (("adapter", seen.adapter), ("base", seen.base)):
+    for stage, value in (("adapter", run.adapter), ("base", run.base)):
         if value is None:
             continue
-        first, told, more = lines_of(value)
-        size = tuple(_sizes(seen.spectra, verbose=verbose)) if stage == "adapter" else ()
-        _say(stage, first, *more, *size, *told)
-    if seen.vocabulary is not None:
-        _say("tokenizer", _tokenizer(seen.vocabulary))
-    if seen.log is not None and seen.log.curves:
-        _say("training", *_training(seen.log))
-    if seen.checkpoints:
-        _say("checkpoints", *_checkpoint_lines(seen))
-    for note in seen.notes:
-        _say("note", one_line(note))
-    for name, pickle in seen.suspicious.items():
-        _say("warning", f"{one_line(name)}: {one_line(str(pickle))}")
-    if seen.problem is None:
-        _say("build", f"would make the model {seen.name}")
+        line, notes, details = lines_of(value)
+        sizes = tuple(_sizes(run.spectra, verbose=verbose)) if stage == "adapter" else ()
+        _print_labelled(stage, line, *details, *sizes, *notes)
+    if run.vocabulary is not None:
+        _print_labelled("tokenizer", _tokenizer(run.vocabulary))
+    if run.log is not None and run.log.curves:
+        _print_labelled("training", *_training(run.log))
+    if run.checkpoints:
+        _print_labelled("checkpoints", *_checkpoint_lines(run))
+    for note in run.notes:
+        _print_labelled("note", one_line(note))
+    for name, pickle in run.suspicious.items():
+        _print_labelled("warning", f"{one_line(name)}: {one_line(str(pickle))}")
+    if run.problem is None:
+        _print_labelled("build", f"would create the model {run.name}")
     else:
-        _say("build", f"would fail with exit code {seen.problem.exit_code}:", *str(seen.problem).splitlines())
+        _print_labelled(
+            "build", f"would fail with exit code {run.problem.exit_code}:", *str(run.problem).splitlines()
+        )
 
 
-def _say(label: str, *lines: str) -> None:
+def _print_labelled(label: str, *lines: str) -> None:
+    """Print lines, the first one after its label."""
     for line in lines:
         click.echo(f"{label:<{LABEL}}{printable(line)}")
         label = ""
 
 
-def _tree(seen: "RunReport", *, verbose: bool) -> Iterator[str]:
-    inside = {} if verbose else seen.tree.kinds()
-    for file in seen.tree.files:
+def _tree(run: "RunReport", *, verbose: bool) -> Iterator[str]:
+    """Yield a line for each file at the top of the directory; with `verbose` for each file."""
+    inside = {} if verbose else run.tree.kinds()
+    for file in run.tree.files:
         if not (file.top or verbose):
             continue
         title = f"{file.role.title}, a link" if file.link else file.role.title
         if kinds := inside.get(file.name):
-            told = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
-            title = f"{title}: {told}"
+            counts = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
+            title = f"{title}: {counts}"
         yield f"{megabytes(file.size):>10}  {file.use:<8}  {one_line(file.name):<28}  {title}"
-    if seen.tree.more:
-        yield f"{'':>10}  {'':<8}  and {seen.tree.more} more, which were not looked at"
+    if run.tree.more:
+        yield f"{'':>10}  {'':<8}  and {run.tree.more} more files, which were not read"
 
 
 def _sizes(spectra: Sequence["Spectrum"], *, verbose: bool) -> Iterator[str]:
-    """Yield how large ΔW is, for each kind of module; with `verbose` for each module."""
+    """Yield the norm of ΔW and its directions for each kind of module; with `verbose` for each module."""
     if verbose:
         for each in spectra:
             yield f"‖ΔW‖ {each.norm:.4g}, {each.effective_rank} of {each.rank} directions: {each.module}"
@@ -107,68 +112,71 @@ def _sizes(spectra: Sequence["Spectrum"], *, verbose: bool) -> Iterator[str]:
     kinds: dict[str, list[Spectrum]] = {}
     for each in spectra:
         kinds.setdefault(each.module.rpartition(".")[2], []).append(each)
-    for kind, found in kinds.items():
-        norms, used = [each.norm for each in found], [each.effective_rank for each in found]
-        span = f"{min(norms):.3g}–{max(norms):.3g}" if len(found) > 1 else f"{norms[0]:.3g}"
-        ranks = "/".join(map(str, sorted({each.rank for each in found})))
-        yield f"{kind}: ‖ΔW‖ {span}, 99 % of it in {_typical(used)} of {ranks} directions"
+    for kind, group in kinds.items():
+        norms, used = [each.norm for each in group], [each.effective_rank for each in group]
+        span = f"{min(norms):.3g}–{max(norms):.3g}" if len(group) > 1 else f"{norms[0]:.3g}"
+        ranks = "/".join(map(str, sorted({each.rank for each in group})))
+        yield f"{kind}: ‖ΔW‖ {span}, 99 % of it in {_range(used)} of {ranks} directions"
 
 
-def _typical(used: Sequence[int]) -> str:
-    """Return a number, or from where to where they go."""
-    return str(used[0]) if len(set(used)) == 1 else f"{min(used)}–{max(used)}"
+def _range(numbers: Sequence[int]) -> str:
+    """Return the smallest and the largest number, or one number if all are equal."""
+    return str(numbers[0]) if len(set(numbers)) == 1 else f"{min(numbers)}–{max(numbers)}"
 
 
 def _tokenizer(vocabulary: "Vocabulary") -> str:
+    """Return the number of tokens, their file, and the special tokens with their ids."""
     special = [f"{kind} {vocabulary.tokens.get(at, '')!r} ({at})" for kind, at in vocabulary.special.items()]
-    return ", ".join((f"{len(vocabulary.tokens)} tokens of {vocabulary.origin}", *special))
+    return ", ".join((f"{len(vocabulary.tokens)} tokens in {vocabulary.origin}", *special))
 
 
 def _training(log: "TrainerLog") -> Iterator[str]:
+    """Yield the number of steps, and a sparkline for each logged curve."""
     yield f"{log.step} steps, {log.epoch:.3g} epochs"
-    for name, words in (("loss", "loss"), ("eval_loss", "eval loss"), ("learning_rate", "rate")):
+    for name, label in (("loss", "loss"), ("eval_loss", "eval loss"), ("learning_rate", "rate")):
         curve = log.curves.get(name, ())
         if curve:
             values = [value for _, value in curve]
-            told = f"{values[0]:.4g} → {values[-1]:.4g}, least {min(values):.4g}"
-            yield f"{words:<10}{sparkline(values)}  {told}"
+            figures = f"{values[0]:.4g} → {values[-1]:.4g}, minimum {min(values):.4g}"
+            yield f"{label:<10}{sparkline(values)}  {figures}"
 
 
-def _checkpoint_lines(seen: "RunReport") -> Iterator[str]:
-    names = [str(each.step) for each in seen.checkpoints]
+def _checkpoint_lines(run: "RunReport") -> Iterator[str]:
+    """Yield the steps of the checkpoints, the best one, and the one with the weights of the directory."""
+    names = [str(each.step) for each in run.checkpoints]
     if len(names) > 2 * SHOWN_NOTES:
         names = [*names[:SHOWN_NOTES], "…", *names[-SHOWN_NOTES:]]
-    goes_on = sum(each.resumable for each in seen.checkpoints)
-    yield f"steps {', '.join(names)}; resumable: {goes_on} of {len(seen.checkpoints)}"
-    best = next((each for each in seen.checkpoints if each.is_best), None)
+    resumable = sum(each.resumable for each in run.checkpoints)
+    yield f"steps {', '.join(names)}; resumable: {resumable} of {len(run.checkpoints)}"
+    best = next((each for each in run.checkpoints if each.is_best), None)
     if best is not None:
-        measured = best.log.best_metric if best.log else None
-        yield f"the best: {best.name}" + (f", {measured:.4g}" if measured is not None else "")
-    if seen.twin is not None:
-        yield f"the adapter at the top is that of {seen.twin.name}, byte for byte"
+        metric = best.log.best_metric if best.log else None
+        yield f"best: {best.name}" + (f", {metric:.4g}" if metric is not None else "")
+    if run.twin is not None:
+        yield f"the adapter at the top equals that of {run.twin.name}, byte for byte"
 
 
-def facts_of_run(seen: "RunReport") -> dict[str, Any]:
-    """Return what was found in a run."""
+def run_facts(run: "RunReport") -> dict[str, Any]:
+    """Return the JSON object of a run."""
     return {
-        "files": [_file_facts(file, seen) for file in seen.tree.files],
-        "files_not_looked_at": seen.tree.more,
-        "adapter": {**adapter_facts(seen.adapter), "spectra": list(map(_spectrum_facts, seen.spectra))}
-        if seen.adapter
+        "files": [_file_facts(file, run) for file in run.tree.files],
+        "files_not_looked_at": run.tree.more,
+        "adapter": {**adapter_facts(run.adapter), "spectra": list(map(_spectrum_facts, run.spectra))}
+        if run.adapter
         else None,
-        "base": base_facts(seen.base) if seen.base else None,
-        "tokenizer": {"tokens": len(seen.vocabulary.tokens), "special": dict(seen.vocabulary.special)}
-        if seen.vocabulary
+        "base": base_facts(run.base) if run.base else None,
+        "tokenizer": {"tokens": len(run.vocabulary.tokens), "special": dict(run.vocabulary.special)}
+        if run.vocabulary
         else None,
-        "training": _log_facts(seen.log) if seen.log else None,
-        "checkpoints": [checkpoint_facts(each, is_root=each is seen.twin) for each in seen.checkpoints],
-        "notes": list(seen.notes),
-        "name": seen.name or None,
+        "training": _log_facts(run.log) if run.log else None,
+        "checkpoints": [checkpoint_facts(each, is_root=each is run.twin) for each in run.checkpoints],
+        "notes": list(run.notes),
+        "name": run.name or None,
     }
 
 
-def _file_facts(file: "File", seen: "RunReport") -> dict[str, Any]:
-    pickle = seen.pickles.get(file.name)
+def _file_facts(file: "File", run: "RunReport") -> dict[str, Any]:
+    pickle = run.pickles.get(file.name)
     return {
         "name": file.name,
         "kind": file.role.kind,

@@ -1,4 +1,4 @@
-"""The content of the JSON documents: plain objects, stable keys, sizes in bytes, paths as they were given."""
+"""Builds the content of the JSON documents: stable keys, sizes in bytes, and paths as the user gave them."""
 
 import math
 from collections import Counter
@@ -11,12 +11,13 @@ from ollama_pack.lora.plan import LoraFile
 from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:
-    from ollama_pack.pipeline.build import BuildPlan, Outcome
+    from ollama_pack.pipeline.build import Outcome
+    from ollama_pack.pipeline.prepare import BuildPlan
     from ollama_pack.run.checkpoints import Checkpoint
 
 
 def adapter_facts(adapter: Adapter) -> dict[str, Any]:
-    """Return what an adapter is."""
+    """Return the JSON object of an adapter."""
     return {
         "directory": adapter.directory.as_posix(),
         "method": adapter.method,
@@ -35,7 +36,7 @@ def adapter_facts(adapter: Adapter) -> dict[str, Any]:
 
 
 def base_facts(base: BaseModel) -> dict[str, Any]:
-    """Return what a base is."""
+    """Return the JSON object of a base."""
     return {
         "tag": base.tag,
         "gguf": base.gguf.as_posix() if base.gguf else "",
@@ -53,12 +54,12 @@ def base_facts(base: BaseModel) -> dict[str, Any]:
 
 
 def lora_facts(lora: LoraFile) -> dict[str, Any]:
-    """Return what a GGUF LoRA file is."""
+    """Return the JSON object of a GGUF LoRA file."""
     return {"path": lora.path.as_posix(), "digest": lora.digest, "size": lora.size, "outtype": lora.outtype}
 
 
 def report_facts(report: ProofResult) -> dict[str, Any]:
-    """Return what a proof found."""
+    """Return the JSON object of a proof's result."""
     return {
         "proof": report.proof,
         "passed": report.passed,
@@ -70,7 +71,7 @@ def report_facts(report: ProofResult) -> dict[str, Any]:
 
 
 def receipt_facts(receipt: Receipt) -> dict[str, Any]:
-    """Return what a destination did."""
+    """Return the JSON object of a delivery."""
     return {
         "via": receipt.via,
         "where": receipt.where,
@@ -86,7 +87,7 @@ def receipt_facts(receipt: Receipt) -> dict[str, Any]:
 
 
 def outcome_facts(outcome: "Outcome") -> dict[str, Any]:
-    """Return what a build did."""
+    """Return the JSON object of a build."""
     return {
         "name": outcome.receipt.name,
         "adapter": adapter_facts(outcome.work.adapter),
@@ -100,7 +101,7 @@ def outcome_facts(outcome: "Outcome") -> dict[str, Any]:
 
 
 def plan_facts(work: "BuildPlan", plan: DeliveryPlan) -> dict[str, Any]:
-    """Return what a build would do."""
+    """Return the JSON object of a dry run."""
     return {
         "name": plan.name,
         "adapter": adapter_facts(work.adapter),
@@ -117,7 +118,7 @@ def plan_facts(work: "BuildPlan", plan: DeliveryPlan) -> dict[str, Any]:
 
 
 def checkpoint_facts(each: "Checkpoint", *, is_root: bool) -> dict[str, Any]:
-    """Return what there is to know of a checkpoint without reading its weights."""
+    """Return the JSON object of a checkpoint, without its digest, which would need its weights."""
     log = each.log
     return {
         "name": each.name,

@@ -1,4 +1,4 @@
-"""``ollama-pack modelfile``."""
+"""The command ``ollama-pack modelfile``."""
 
 from pathlib import Path
 from typing import Any
@@ -17,19 +17,26 @@ from ollama_pack.cli.output import Console
 @options.proof
 @options.prompt
 @click.option(
-    "--adapter-file", default="", metavar="FILE", help="What ADAPTER says.  [default: ./adapter_model.gguf]"
+    "--adapter-file",
+    default="",
+    metavar="FILE",
+    help="The file in the ADAPTER line.  [default: ./adapter_model.gguf]",
 )
 @click.option(
-    "--out", type=options.PATH, default=None, metavar="FILE", help="Write it there instead of printing it."
+    "--out",
+    type=options.PATH,
+    default=None,
+    metavar="FILE",
+    help="Write the Modelfile to FILE instead of printing it.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 def modelfile_command(
     *, directory: Path, adapter_file: str, out: Path | None, quiet: bool, **chosen: Any
 ) -> None:
     """Print the Modelfile of the adapter in DIR.
 
-    What its author wrote in DIR/Modelfile.txt is kept; FROM, ADAPTER and what the options
-    say are set. Without that file a template is filled.
+    The lines of DIR/Modelfile.txt are kept; only FROM, ADAPTER and the lines that the
+    options set are changed. If there is no Modelfile.txt, a template is used.
 
     \b
     Example:
@@ -38,15 +45,17 @@ def modelfile_command(
     from ollama_pack.modelfile import MODELFILE_NAME
     from ollama_pack.modelfile.file import write_modelfile
     from ollama_pack.modelfile.syntax import print_modelfile
-    from ollama_pack.pipeline.build import prepare, render_modelfile
+    from ollama_pack.pipeline.inputs import resolve_inputs
+    from ollama_pack.pipeline.prepare import prepare, render_modelfile
     from ollama_pack.pipeline.request import Request
 
     request = Request(directory=directory, out=out.parent if out else None, **chosen)
-    work = prepare(request)
+    inputs = resolve_inputs(request)
+    work = prepare(inputs)
     modelfile = (
-        render_modelfile(request, work, adapter_file) if adapter_file else render_modelfile(request, work)
+        render_modelfile(inputs, work, adapter_file) if adapter_file else render_modelfile(inputs, work)
     )
     if out is None:
         click.echo(print_modelfile(modelfile), nl=False)
     else:
-        write_modelfile(modelfile, out, Console(quiet=quiet).stage_done, author=request.home / MODELFILE_NAME)
+        write_modelfile(modelfile, out, Console(quiet=quiet).stage_done, author=inputs.home / MODELFILE_NAME)

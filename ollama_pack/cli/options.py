@@ -1,4 +1,4 @@
-"""Options that several commands share, each named once."""
+"""Defines the arguments and options that several commands share."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,23 +17,24 @@ CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
 
 
 class AnyPath(click.Path):
-    """A path that may or may not exist; what cannot be read is told where it is read."""
+    """A path that need not exist. The code that reads it reports an error."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path; an empty one is an unset variable of a script, not this directory."""
+        """Return the path; reject an empty one, which is an unset variable in a script."""
         if value == "":
             self.fail("the path is empty", param, ctx)
         return super().convert(value, param, ctx)
 
 
 PATH = AnyPath(path_type=Path, readable=False)
-PATH_OR_NAME = AnyPath(path_type=str, readable=False)  # a Path would make one of the two signs in https://
+# The type is str, because a Path would replace the two slashes in https:// by one.
+PATH_OR_NAME = AnyPath(path_type=str, readable=False)
 
 
 def split_pairs(
     _ctx: click.Context, _param: click.Parameter, texts: Sequence[str]
 ) -> tuple[tuple[str, str], ...]:
-    """Return ``KEY=VALUE`` texts as pairs, split at the first sign."""
+    """Return texts of the form ``KEY=VALUE`` as pairs, split at the first ``=``."""
     for text in texts:
         if text.find("=") < 1:
             raise click.BadParameter(f"{text!r} is not KEY=VALUE, as in temperature=0.3")
@@ -41,22 +42,26 @@ def split_pairs(
 
 
 def bounded(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
-    """Return a number, or several, none of which is too large to multiply with, or no number at all."""
+    """Return a number or several numbers, unless one is NaN or too large for a weight."""
     for number in value if isinstance(value, tuple) else (value,):
         if not abs(number) <= LARGEST_WEIGHT:
-            raise click.BadParameter(f"{number:g} is no weight; {LARGEST_WEIGHT:g} is the most, either way")
+            raise click.BadParameter(
+                f"{number:g} is out of range; the largest absolute value is {LARGEST_WEIGHT:g}"
+            )
     return value
 
 
 def only_one(_ctx: click.Context, _param: click.Parameter, texts: Sequence[str]) -> str:
-    """Return the one value, empty where none is given; the last of several would hide the others."""
+    """Return the value, or an empty string if the option is not given; reject a repeated option."""
     if len(texts) > 1:
-        raise click.BadParameter("it may be given once; name the directory of each adapter instead")
+        raise click.BadParameter(
+            "the option is given more than once; give the directory of each adapter instead"
+        )
     return texts[0] if texts else ""
 
 
 def combine(*options: Callable[[Any], Any]) -> Callable[[CommandFunction], CommandFunction]:
-    """Return one decorator that adds several options, in this order."""
+    """Return a decorator that adds several options in this order."""
 
     def decorate(function: CommandFunction) -> CommandFunction:
         for option in reversed(options):
@@ -67,7 +72,7 @@ def combine(*options: Callable[[Any], Any]) -> Callable[[CommandFunction], Comma
 
 
 def known_name(_ctx: click.Context, _param: click.Parameter, text: str) -> "ModelName":
-    """Return the name of a model that should be there: no legal one is made up for it."""
+    """Return the name of an existing model; unlike `parse_name`, suggest no corrected name in the error."""
     from ollama_pack.ollama.names import parse_name
 
     try:
@@ -77,16 +82,19 @@ def known_name(_ctx: click.Context, _param: click.Parameter, text: str) -> "Mode
 
 
 def not_empty(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str:
-    """Return what is given, empty where nothing is; an empty text is an unset variable of a script."""
+    """Return the value, or an empty string if the option is not given.
+
+    An empty value is rejected, because it is an unset variable in a script.
+    """
     if text is not None and not text.strip():
-        raise click.BadParameter("it is empty; leave it out, or give it a value")
+        raise click.BadParameter("the value is empty; give a value, or leave the option out")
     return (text or "").strip()
 
 
 directory = click.argument("directory", metavar="DIR", type=PATH)
 sources = click.argument("arguments", metavar="DIR... [NAME]", nargs=-1, required=True, type=PATH_OR_NAME)
 name_option = click.option(
-    "--name", "name_option", default="", help="What to call the model; from the directory if absent."
+    "--name", "name_option", default="", help="Name of the model.  [default: the name of the directory]"
 )
 
 name = combine(click.argument("name", metavar="[NAME]", required=False, default=""), name_option)
@@ -95,7 +103,7 @@ adapter = click.option(
     multiple=True,
     callback=only_one,
     metavar="NAME",
-    help="Which of several adapters in DIR; if absent the one at its top, or the only one.",
+    help="Use this adapter of several in DIR.  [default: the one at the top, or the only one]",
 )
 
 checkpoint = click.option(
@@ -103,17 +111,17 @@ checkpoint = click.option(
     default=None,
     callback=not_empty,
     metavar="N|latest|best|all",
-    help="Build a checkpoint of DIR, as the tag checkpoint-N; all: each of them.",
+    help="Build a checkpoint of the run in DIR as the tag checkpoint-N, or all checkpoints.",
 )
 
 load = click.option(
     "--load/--no-load",
     default=True,
     show_default=True,
-    help="Have the daemon load the model, and compare its answers with its base's.",
+    help="Let the daemon load the model, and compare its answers with those of the base.",
 )
 
-allow_noop = click.option("--allow-noop", is_flag=True, help="Take an adapter that changes nothing.")
+allow_noop = click.option("--allow-noop", is_flag=True, help="Accept an adapter that changes nothing.")
 scaling = combine(
     click.option(
         "--weight",
@@ -122,7 +130,7 @@ scaling = combine(
         multiple=True,
         callback=bounded,
         metavar="W",
-        help="One for each DIR: their sum is built, each multiplied with its weight.",
+        help="Weight of one DIR, once for each DIR: the model gets the weighted sum of the adapters.",
     ),
     click.option(
         "--scale",
@@ -130,7 +138,7 @@ scaling = combine(
         default=1.0,
         show_default=True,
         callback=bounded,
-        help="Multiply the whole adapter with it.",
+        help="Multiply the whole adapter by this number.",
     ),
     allow_noop,
 )
@@ -139,27 +147,30 @@ base = click.option(
     "--base",
     default="",
     metavar="MODEL|ID|PATH",
-    help="The base: an Ollama model (vicuna:7b), a Hugging Face id, a GGUF file, or a directory with its "
-    "config.json. "
-    "If absent: FROM in Modelfile.txt, else base_model_name_or_path.",
+    help="The base: an Ollama model (vicuna:7b), a Hugging Face id, a GGUF file, or a directory with a "
+    "config.json.  [default: FROM in Modelfile.txt, else base_model_name_or_path]",
 )
 
 PROOF = ("strict", "base_mismatch_ok", "online")
-"""What `proof` adds to what a command is given."""
+"""The parameters that the options of `proof` add to a command."""
 
 proof = combine(
-    click.option("--strict", is_flag=True, help="Refuse a base that may be another one than was trained on."),
+    click.option(
+        "--strict",
+        is_flag=True,
+        help="Fail if the base may differ from the one that the adapter was trained on.",
+    ),
     click.option(
         "--base-mismatch-ok",
         type=click.Choice(ACCEPTABLE_MISMATCHES),
         multiple=True,
         metavar="CODE",
-        help="Take a base in spite of one disagreement, by its code; may be repeated.",
+        help="Accept the base despite the mismatch CODE; may be repeated.",
     ),
     click.option(
         "--online",
         is_flag=True,
-        help="Ask Hugging Face or Ollama's registry about a base that nothing here knows.",
+        help="Ask Hugging Face or Ollama's registry about a base that is unknown on this machine.",
     ),
 )
 
@@ -168,13 +179,13 @@ outtype = click.option(
     type=click.Choice(OUTTYPES),
     default="f16",
     show_default=True,
-    help="Type of the GGUF tensors; auto: the smallest that loses nothing; q8_0: f16 where rows are no "
-    "multiple of 32.",
+    help="Type of the GGUF tensors. auto: the smallest type that loses nothing. q8_0: f16 for tensors whose "
+    "rows are not a multiple of 32.",
 )
 
 prompt = combine(
     click.option(
-        "--template", default="", metavar="NAME|FILE", help="Prompt template; if absent the base's own."
+        "--template", default="", metavar="NAME|FILE", help="Prompt template.  [default: that of the base]"
     ),
     click.option("--system", default="", metavar="TEXT", help="System prompt."),
     click.option(
@@ -183,29 +194,35 @@ prompt = combine(
         multiple=True,
         callback=split_pairs,
         metavar="KEY=VALUE",
-        help="A PARAMETER, as temperature=0.3; may be repeated.",
+        help="A PARAMETER of the Modelfile, such as temperature=0.3; may be repeated.",
     ),
 )
 
 
 def store_option(help_text: str) -> Callable[[Any], Any]:
-    """Return ``--store``, which means another thing where a model is put than where models are looked at."""
+    """Return the option ``--store`` with its help: some commands write to the store, others only read it."""
     return click.option("--store", type=PATH, default=None, metavar="DIR", help=help_text)
 
 
-def via(ways: Sequence[str], help_text: str) -> Callable[[Any], Any]:
-    """Return ``--via`` for the ways in that a command can take."""
-    return click.option("--via", type=click.Choice(ways), default="auto", show_default=True, help=help_text)
+def via(deliveries: Sequence[str], help_text: str) -> Callable[[Any], Any]:
+    """Return the option ``--via`` for the deliveries that a command offers."""
+    return click.option(
+        "--via", type=click.Choice(deliveries), default="auto", show_default=True, help=help_text
+    )
 
 
-into = store_option("The Ollama model store; OLLAMA_MODELS if absent, else the user's own.")
+into = store_option("The Ollama model store.  [default: OLLAMA_MODELS, else ~/.ollama/models]")
 delivery = combine(
-    via(VIA_CHOICES, "How it gets in: created or pulled by the daemon, into the model store, or files only."),
+    via(
+        VIA_CHOICES,
+        "Delivery: the daemon creates or pulls the model, or it is written to the store or a folder.",
+    ),
     into,
 )
 
 registration = combine(
-    via(VIA_CHOICES[:-1], "How it gets in: created or pulled by the daemon, or into the model store."), into
+    via(VIA_CHOICES[:-1], "Delivery: the daemon creates or pulls the model, or it is written to the store."),
+    into,
 )
 
 out = click.option(
@@ -213,15 +230,15 @@ out = click.option(
     type=PATH,
     default=None,
     metavar="DIR",
-    help="Where the GGUF file and Modelfile.txt go; DIR itself if absent.",
+    help="Directory for the GGUF file and Modelfile.txt.  [default: DIR]",
 )
 
-model_store = store_option("An Ollama model store; the daemon's models if absent, where one answers.")
+model_store = store_option("An Ollama model store.  [default: the daemon, or its store if none answers]")
 model = click.argument("model", metavar="NAME", callback=known_name)
-quiet = click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
+quiet = click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 speech = combine(
     as_json,
-    click.option("-v", "--verbose", is_flag=True, help="Say more."),
+    click.option("-v", "--verbose", is_flag=True, help="Print details."),
     quiet,
 )

@@ -1,4 +1,4 @@
-"""What people read, on stderr; and the one JSON document, on stdout."""
+"""Prints progress for people on stderr, and JSON documents on stdout."""
 
 import json
 import math
@@ -24,11 +24,11 @@ STAGE_WIDTH = 10
 
 
 class Console:
-    """Says what happens while it happens.
+    """Prints each stage of a command while it runs.
 
     Attributes:
-        verbose: say notes and details too.
-        quiet: say nothing but errors.
+        verbose: whether details are printed too.
+        quiet: whether nothing but errors is printed.
     """
 
     def __init__(self, *, verbose: bool = False, quiet: bool = False) -> None:
@@ -37,49 +37,49 @@ class Console:
 
     @classmethod
     def of(cls, chosen: Mapping[str, Any]) -> "Console":
-        """Return the speaker that ``-v`` and ``-q`` ask for."""
+        """Return a console with the settings of the options ``-v`` and ``-q``."""
         return cls(verbose=chosen["verbose"], quiet=chosen["quiet"])
 
     def stage_done(self, stage: str, value: object) -> None:
-        """Say a finished stage: one line, and with `verbose` its details."""
+        """Print the line of a finished stage and its notes, and with `verbose` its details."""
         if self.quiet:
             return
-        line, told, more = lines_of(value)
+        line, notes, details = lines_of(value)
         self._bars.close()
         label = click.style(f"{stage:<{STAGE_WIDTH}}", fg="cyan", bold=True)
         click.echo(label + printable(line), err=True, color=color())
-        for text in (*told, *more) if self.verbose else told:
+        for text in (*notes, *details) if self.verbose else notes:
             click.echo(" " * STAGE_WIDTH + printable(text), err=True, color=color())
 
     def progress(self, label: str, done: int, total: int) -> None:
-        """Say how far a long step is."""
+        """Show the progress of a long step: `done` of `total` bytes."""
         if not self.quiet:
             self._bars(label, done, total)
 
 
 def color() -> bool | None:
-    """Return False where NO_COLOR is set, None for click to decide by the terminal."""
+    """Return False if NO_COLOR is set, else None, so that click decides by the terminal."""
     return False if os.environ.get("NO_COLOR") else None
 
 
 def error_facts(error: PackError) -> dict[str, Any]:
-    """Return an error, with everything that it concerns."""
+    """Return the JSON object of an error, with every tensor or setting concerned."""
     return {"what": error.what, "where": error.where, "try": error.hint, "found": error.subjects}
 
 
 def print_json(kind: str, content: Mapping[str, Any]) -> None:
-    """Print one document: what it is, the version of its form, and its content."""
+    """Print a JSON document with its kind, the version of its schema, and its content."""
     document = {"schema_version": JSON_SCHEMA_VERSION, "kind": kind, **content}
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 class Lines(NamedTuple):
-    """What to say about a value.
+    """The text about a value that a stage returned.
 
     Attributes:
-        line: always.
-        always: what must not be missed, always.
-        verbose: details, for who asks for them.
+        line: the first line.
+        always: the notes, which are always printed.
+        verbose: the details, which are printed with ``-v``.
     """
 
     line: str
@@ -88,12 +88,12 @@ class Lines(NamedTuple):
 
 
 def lines_of(value: object) -> Lines:
-    """Return what to say about a value that a stage made."""
+    """Return the text about a value that a stage returned."""
     match value:
         case Adapter():
             lines = _adapter_lines(value)
         case BaseModel():
-            lines = _base(value)
+            lines = _base_lines(value)
         case LoraFile():
             lines = Lines(f"{value.path}  {megabytes(value.size)} {value.outtype}", verbose=(value.digest,))
         case ProofResult():
@@ -104,7 +104,7 @@ def lines_of(value: object) -> Lines:
             lines = Lines(f"FROM {value.value('FROM')}, ADAPTER {value.value('ADAPTER')}")
         case Receipt():
             digest = (f"manifest {value.digest}",) if value.digest else ()
-            tried = tuple(f"tried before: {each}" for each in value.tried)
+            tried = tuple(f"tried first: {each}" for each in value.tried)
             lines = Lines(value.lines[0], value.lines[1:], (*tried, *digest))
         case _:
             lines = Lines(str(value))
@@ -112,6 +112,7 @@ def lines_of(value: object) -> Lines:
 
 
 def _adapter_lines(adapter: Adapter) -> Lines:
+    """Return the text about an adapter."""
     modules = Counter(pair.module.rsplit(".", 1)[-1] for pair in adapter.pairs)
     ranks = sorted({pair.rank for pair in adapter.pairs})
     scales = sorted({pair.scale for pair in adapter.pairs})
@@ -120,38 +121,44 @@ def _adapter_lines(adapter: Adapter) -> Lines:
     notes = adapter.notes
     if adapter.invocation:
         tokens = ", ".join(map(str, adapter.invocation))
-        notes += (f"acts after the tokens {tokens} in Ollama from 0.30 on; elsewhere it acts on every token",)
+        notes += (
+            f"Ollama from 0.30 on applies it after the tokens {tokens}; others apply it to every token",
+        )
     return Lines(
         f"{adapter.directory}  {method} on {len(adapter.pairs)} weights, {numbers}",
         always=tuple(f"note: {note}" for note in notes),
         verbose=(
             "modules: " + ", ".join(f"{module} ×{count}" for module, count in modules.items()),
             _extent(adapter),
-            f"trained on: {adapter.base_id or 'not said'}{_trainer(adapter)}",
+            f"trained on: {adapter.base_id or 'unknown'}{_trainer(adapter)}",
         ),
     )
 
 
 def _extent(adapter: Adapter) -> str:
+    """Return the number of trained parameters and of layers."""
     layers = {layer_of(pair.module) for pair in adapter.pairs} - {None}
     count = sum(math.prod(leaf.shape) for leaf in trained_tensors(adapter))
     return f"parameters: {count:,}" + (f", in {len(layers)} layers" if layers else "")
 
 
 def _trainer(adapter: Adapter) -> str:
+    """Return the version of PEFT as a clause, or an empty string if it is unknown."""
     version = adapter.config.get("peft_version")
     return f", with PEFT {version}" if isinstance(version, str) and version else ""
 
 
-def _base(base: BaseModel) -> Lines:
-    named = base.tag or (base.gguf.name if base.gguf else "") or base.source_id
+def _base_lines(base: BaseModel) -> Lines:
+    """Return the text about a base."""
+    name = base.tag or (base.gguf.name if base.gguf else "") or base.source_id
     heads = f"{base.hparams.heads} heads ({base.hparams.kv_heads} KV) of {base.hparams.head_dim}"
     return Lines(
-        f"{named}  {base.hparams.arch}, {base.hparams.blocks} blocks, {heads}",
+        f"{name}  {base.hparams.arch}, {base.hparams.blocks} blocks, {heads}",
         always=tuple(f"note: {text}" for text in base.notes),
         verbose=(f"numbers from: {base.origin}",),
     )
 
 
 def _span(values: list[int] | list[float]) -> str:
+    """Return the first and the last of sorted numbers, or the only one."""
     return f"{values[0]:g}" if len(values) == 1 else f"{values[0]:g}–{values[-1]:g}"

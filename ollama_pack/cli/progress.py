@@ -1,4 +1,4 @@
-"""How far a long step is: bars on a terminal, a plain line now and then elsewhere."""
+"""Shows the progress of long steps: bars on a terminal, else a plain line from time to time."""
 
 import os
 import sys
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 SHORTEST = 10_000_000
-"""Steps of fewer bytes are over before anybody wonders."""
+"""Steps of fewer bytes are too short for a progress bar."""
 
 EVERY = 10.0
-"""Seconds between two lines where there is no terminal."""
+"""Seconds between two plain lines."""
 
 
 class Bars:
-    """Progress of steps that move bytes; call it with the step's label, bytes done and bytes in all."""
+    """Shows the progress of steps that move bytes."""
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty() and not os.environ.get("CI")
@@ -28,7 +28,7 @@ class Bars:
         self._last = time.monotonic()
 
     def __call__(self, label: str, done: int, total: int) -> None:
-        """Show that `done` of `total` bytes are moved; `total` is 0 where nobody knows."""
+        """Show that `done` of `total` bytes are moved; a `total` of 0 means that it is unknown."""
         if 0 < total < SHORTEST:
             return
         if self._terminal:
@@ -38,13 +38,14 @@ class Bars:
             click.echo(f"{label}: {done / 1e6:.0f} of {total / 1e6:.0f} MB", err=True)
 
     def close(self) -> None:
-        """Take the bars away."""
+        """Remove the bars."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
             self._tasks.clear()
 
     def _draw(self, label: str, done: int, total: int) -> None:
+        """Update the bar of a step, or add it."""
         if self._progress is None:
             self._progress = _started()
         if label not in self._tasks:
@@ -53,6 +54,7 @@ class Bars:
 
 
 def _started() -> "Progress":
+    """Return a running progress display; ``rich`` is imported only if it is needed."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -1,4 +1,4 @@
-"""``ollama-pack register``."""
+"""The command ``ollama-pack register``."""
 
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from ollama_pack.cli.json_output import receipt_facts
 from ollama_pack.cli.output import Console, print_json
 
 REGISTER = ("via", "store", "load", "allow_noop")
+"""The options that `Request` takes under the same names."""
 
 
 @click.command("register")
@@ -22,30 +23,30 @@ REGISTER = ("via", "store", "load", "allow_noop")
 @options.allow_noop
 @options.speech
 def register_command(*, directory: Path, name: str, name_option: str, **chosen: Any) -> None:
-    """Put what a build left in the folder DIR into Ollama.
+    """Register the model in the folder DIR in Ollama.
 
-    DIR holds Modelfile.txt and the GGUF LoRA file its ADAPTER line names. Nothing is
-    converted again.
+    DIR contains Modelfile.txt and the GGUF LoRA file that its ADAPTER line names, as an
+    earlier build wrote them. Nothing is converted again.
 
     \b
     Example:
       ollama-pack build ada-lovelace-lora/ --via folder --out release/
       ollama-pack register release/ ada-lovelace
     """
-    from ollama_pack.pipeline.build import register
+    from ollama_pack.pipeline.register import register
     from ollama_pack.pipeline.request import Request
 
     arguments.require_store_is_used(chosen["via"], chosen["store"])
-    speaker = Console.of(chosen)
+    console = Console.of(chosen)
     request = Request(
         directory=directory,
         name=arguments.one_name(name, name_option),
         **{key: chosen[key] for key in (*REGISTER, *options.PROOF)},
     )
-    receipt = register(request, speaker.stage_done, speaker.progress)
+    receipt = register(request, console.stage_done, console.progress)
     if chosen["as_json"]:
         print_json("register", {"name": receipt.name, "delivery": receipt_facts(receipt)})
     else:
         for line in next_commands(receipt):
-            speaker.stage_done("run", line)
+            console.stage_done("run", line)
         click.echo(receipt.name)

@@ -1,4 +1,4 @@
-"""``ollama-pack remove``."""
+"""The command ``ollama-pack remove``."""
 
 import os
 from pathlib import Path
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 @options.as_json
 @options.quiet
 def remove_command(*, model: "ModelName", store: Path | None, as_json: bool, quiet: bool) -> None:
-    """Remove the model NAME and its earlier versions; its base stays.
+    """Remove the model NAME and its earlier versions, but not its base.
 
-    A model without an adapter was not made by ollama-pack, and is refused.
+    A model without an adapter is not removed, because ollama-pack did not create it.
 
     \b
     Example:
@@ -32,16 +32,14 @@ def remove_command(*, model: "ModelName", store: Path | None, as_json: bool, qui
     from ollama_pack.ollama.models import models_at
 
     with models_at(locations_from(os.environ, store=store), model) as models:
-        gone, left = remove_model(models, model)
+        removed, kept = remove_model(models, model)
     if as_json:
-        print_json("remove", {"removed": list(map(str, gone)), "left": list(map(str, left))})
+        print_json("remove", {"removed": list(map(str, removed)), "left": list(map(str, kept))})
         return
-    speaker = Console(quiet=quiet)
-    for each in gone:
+    console = Console(quiet=quiet)
+    for each in removed:
         click.echo(each)
-    for each in left:
-        speaker.stage_done("left", f"{each}, which has no adapter and was there before")
+    for each in kept:
+        console.stage_done("kept", f"{each}, which has no adapter and was not created by ollama-pack")
     if models.option:
-        speaker.stage_done(
-            "left", f"blobs in {models.place} that no model names now; Ollama tidies when it starts"
-        )
+        console.stage_done("kept", f"unused blobs in {models.place}; Ollama removes them when it starts")

@@ -1,4 +1,4 @@
-"""``ollama-pack rollback``."""
+"""The command ``ollama-pack rollback``."""
 
 import os
 from pathlib import Path
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 def rollback_command(
     *, model: "ModelName", version: str, store: Path | None, as_json: bool, quiet: bool
 ) -> None:
-    """Give the model NAME back to an earlier version, the latest if none is named.
+    """Restore an earlier version of the model NAME, by default the latest one.
 
-    VERSION is the beginning of its digest, as `ollama-pack versions` shows it. The model as
-    it is now becomes a version itself. No blob is moved.
+    VERSION is the start of its digest, as `ollama-pack versions` prints it. The current
+    model is kept as a version too. No blob is copied.
 
     \b
     Example:
@@ -43,8 +43,8 @@ def rollback_command(
         kept = [version_json("kept", earlier)] if earlier else []
         print_json("rollback", {"versions": [version_json("current", current), *kept]})
         return
-    speaker = Console(quiet=quiet)
-    speaker.stage_done("rollback", f"{current.name} is {current.digest[:12]} again")
+    console = Console(quiet=quiet)
+    console.stage_done("rollback", f"{current.name} is {current.digest[:12]} again")
     if earlier:
-        speaker.stage_done("kept", f"{earlier.digest[:12]} as {earlier.name}")
+        console.stage_done("kept", f"{earlier.digest[:12]} as {earlier.name}")
     click.echo(current.name)

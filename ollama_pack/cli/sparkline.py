@@ -1,4 +1,4 @@
-"""A curve in one line of text."""
+"""Draws a curve in one line of text."""
 
 import itertools
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ CURVE_WIDTH = 40
 
 
 def sparkline(values: Sequence[float], width: int = CURVE_WIDTH) -> str:
-    """Return a line of blocks, as high as the values; several that fall on one block are averaged."""
+    """Return a line of at most `width` blocks, each as high as the mean of the values it stands for."""
     count = min(width, len(values))
     if not count:
         return ""

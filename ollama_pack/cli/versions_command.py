@@ -1,4 +1,4 @@
-"""``ollama-pack versions``."""
+"""The command ``ollama-pack versions``."""
 
 import os
 from pathlib import Path
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def versions_command(*, model: "ModelName", store: Path | None, as_json: bool) -> None:
     """List the model NAME and its earlier versions, the latest first.
 
-    A build that replaces a model keeps the one that was there, three at most. Each is a
-    model of its own that Ollama lists and runs.
+    A build that replaces a model keeps the replaced one as a version, three at most.
+    Each version is a model that Ollama lists and runs.
 
     \b
     Example:
@@ -45,12 +45,12 @@ def versions_command(*, model: "ModelName", store: Path | None, as_json: bool) -
         when = entry.changed.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         click.echo(f"{state:<8}  {entry.digest[:12]}  {when}  {entry.name}")
     if current is None:
-        back = f"ollama-pack rollback {model}{models.option}"
-        Console().stage_done("note", f"{model} itself is gone: {back}  brings the latest back")
+        command = f"ollama-pack rollback {model}{models.option}"
+        Console().stage_done("note", f"{model} itself was removed: {command}  restores the latest version")
 
 
 def version_json(state: str, entry: "InstalledModel") -> dict[str, Any]:
-    """Return what a version is; `state` is ``current`` or ``kept``."""
+    """Return the JSON object of a version; `state` is ``current`` or ``kept``."""
     return {
         "name": str(entry.name),
         "state": state,

@@ -1,1 +1,1 @@
-"""Delivery: a package goes in, a model is registered or written, and a receipt comes out."""
+"""The deliveries: each takes a package, registers or writes the model, and returns a receipt."""

@@ -1,4 +1,4 @@
-"""What a daemon has already, and what it lacks: the base, which is pulled, and what would be moved."""
+"""Makes sure that a daemon has the base of a model, and that the base is the one the adapter needs."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -18,12 +18,14 @@ from ollama_pack.verify.base import compare_base, require_no_mismatch
 
 
 def ensure_base(package: Package, daemon: Daemon, progress: Progress | None) -> list[str]:
-    """Have a package's base in the daemon, but for a file, and return what to tell the user of it.
+    """Pull the base into the daemon if it is missing, check it, and return the messages for the user.
+
+    A base that is a GGUF file is checked only; each delivery sends it in its own manner.
 
     Raises:
-        DestinationError: it is not there and cannot be pulled.
-        UnsupportedError: it would ignore an adapter.
-        ProofError: it is not the base the adapter was trained on.
+        DestinationError: the daemon does not have the base and cannot pull it.
+        UnsupportedError: the base would ignore an adapter.
+        ProofError: the base is not the one that the adapter was trained on.
     """
     base, version = package.base, daemon.version()
     if base.gguf is not None:
@@ -39,71 +41,82 @@ def ensure_base(package: Package, daemon: Daemon, progress: Progress | None) -> 
         check_kind(tag, shown.format, shown.remote)
         if shown.has_adapter:
             lines.append(base_has_adapter_note(tag))
-        seen = ModelInfo(tag, shown.metadata, shown.shapes, vocabulary_of(shown.metadata, "the daemon"))
-        lines += _check_base_info(package, version, seen)
+        info = ModelInfo(tag, shown.metadata, shown.shapes, vocabulary_of(shown.metadata, "the daemon"))
+        lines += _check_base_info(package, version, info)
     return lines
 
 
 def check_base_file(package: Package, gguf: Path, version: str = "") -> list[str]:
-    """Require that the adapter fits its base, and return what to tell the user of that.
+    """Require that the adapter fits a base that is a GGUF file, and return the messages for the user.
+
+    A base that the build has read and checked is neither read nor checked again.
 
     Args:
-        package: with the adapter.
-        gguf: the base.
-        version: of Ollama; empty where it is not known.
+        package: the model that is delivered.
+        gguf: the GGUF file of its base.
+        version: the version of Ollama, or empty if it is unknown.
 
     Raises:
-        ProofError: it is not the base the adapter was trained on.
+        ProofError: the base is not the one that the adapter was trained on.
         InputError: the adapter is damaged.
     """
-    try:
-        seen = read_model_info(gguf, package.base.tag)
-    except InputError:  # of an age that this reader does not know; Ollama may
-        return []
-    return _check_base_info(package, version, seen)
+    info = package.base.info if gguf == package.base.gguf else None
+    if info is None:
+        try:
+            info = read_model_info(gguf, package.base.tag)
+        except InputError:  # this reader does not know the format; Ollama may know it
+            return []
+    return _check_base_info(package, version, info)
 
 
-def _check_base_info(package: Package, version: str, seen: ModelInfo) -> list[str]:
-    written = read_gguf(package.adapter.path)
-    found = compare_base(package.trained, written, seen)
-    told = require_no_mismatch(package.trained, found, seen)
-    why = why_base_fails(version, seen.metadata, seen.shapes)
-    aborts = known_crash(version, written.text("general.architecture"), written.shapes)
-    return [*(f"{seen.name}: {each}" for each in (why, aborts) if each), *told]
+def _check_base_info(package: Package, version: str, info: ModelInfo) -> list[str]:
+    """Return the messages about a base: whether Ollama runs it with an adapter, and how the proof ended."""
+    adapter = read_gguf(package.adapter.path)
+    lines = package.base_check
+    if lines is None or info is not package.base.info:
+        mismatches = compare_base(package.trained, adapter, info)
+        lines = tuple(require_no_mismatch(package.trained, mismatches, info))
+    failure = why_base_fails(version, info.metadata, info.shapes)
+    crash = known_crash(version, adapter.text("general.architecture"), adapter.shapes)
+    return [*(f"{info.name}: {reason}" for reason in (failure, crash) if reason), *lines]
 
 
 def why_base_fails(version: str, metadata: Mapping[str, Any], tensors: Collection[str]) -> str:
-    """Return why an Ollama does not run a base with an adapter, empty where it does.
+    """Return why this Ollama does not run a base with an adapter, or an empty text if it does.
 
     Args:
-        version: of Ollama; empty where it is not known.
-        metadata: of the base's header.
-        tensors: names of its tensors.
+        version: the version of Ollama; empty if it is unknown.
+        metadata: the metadata of the base's GGUF header.
+        tensors: the names of the base's tensors.
     """
     arch = str(metadata.get("general.architecture", ""))
     return unsupported_reason(version, arch, translated=is_translated(metadata, tensors))
 
 
 def digest_in(daemon: Daemon, name: ModelName) -> str:
-    """Return the digest of the daemon's model of that name, empty if it has none.
+    """Return the manifest digest of the daemon's model `name`, or an empty text if it has no such model.
 
     Raises:
-        DestinationError: the daemon said no, or is not there.
+        DestinationError: the daemon refuses or does not answer.
     """
     wanted = name.display.lower()
     return next((model.digest for model in daemon.models() if model.name.lower() == wanted), "")
 
 
 def plan_by_daemon(daemon: Daemon, package: Package, via: str) -> DeliveryPlan:
-    """Return what a way through the daemon would move; a GGUF base counts in full, since it is not read.
+    """Return what a delivery through the daemon would send.
+
+    A GGUF base counts with its full size, because it is not read here for its digest.
 
     Raises:
-        DestinationError: the daemon said no, or is not there.
+        DestinationError: the daemon refuses or does not answer.
     """
     adapter = package.adapter
     items = [("adapter", 0 if daemon.has_blob(adapter.digest) else adapter.size)]
     if package.base.gguf is not None:
-        items.append((f"base {package.base.gguf.name}, unless it is there", package.base.gguf.stat().st_size))
+        items.append(
+            (f"base {package.base.gguf.name}, unless the daemon has it", package.base.gguf.stat().st_size)
+        )
     elif daemon.show(package.base.tag) is None:
         items.append((f"ollama pull {package.base.tag}, of unknown size", 0))
     replaces = digest_in(daemon, package.name) != ""
@@ -111,6 +124,7 @@ def plan_by_daemon(daemon: Daemon, package: Package, via: str) -> DeliveryPlan:
 
 
 def _pull(tag: str, daemon: Daemon, progress: Progress | None) -> None:
+    """Have the daemon pull the base; the error says why a base has to be pulled at all."""
     try:
         daemon.pull(tag, progress)
     except DestinationError as error:
@@ -118,5 +132,5 @@ def _pull(tag: str, daemon: Daemon, progress: Progress | None) -> None:
         raise DestinationError(
             f"Ollama does not have {tag} and could not pull it ({reason}).",
             where=daemon.address,
-            hint=f"ollama pull {tag} when there is a network, or --base FILE.gguf",
+            hint=f"ollama pull {tag}  once there is a network; or --base FILE.gguf",
         ) from error

@@ -1,9 +1,10 @@
-"""Which way a model goes: asked for by the user, or found out.
+"""Chooses the delivery of a model: the one the user names, or with ``auto`` the first that works.
 
-``auto`` goes by what the daemon answers, not by its version alone. Where a daemon answers it is asked to
-create; where it refuses adapters it pulls; where it cannot come back to this machine its own store is written
-into, if that is here. Without a daemon a store is written into, and a store that the user named always is.
-Every way that was tried and closed is told.
+``auto`` decides by what the daemon answers, not by its version alone. It asks a daemon that answers to create
+the model. If the daemon refuses adapters, ``auto`` lets it pull the model; if the daemon cannot reach this
+machine, ``auto`` writes into the daemon's store, if that is on this machine. If no daemon answers,
+or if the user named a store, ``auto`` writes into a store. The receipt lists each delivery that failed.
+See "`auto` is a row of deliveries, and an open one ends it" in docs/decisions.md.
 """
 
 import contextlib
@@ -35,117 +36,130 @@ DELIVERIES = (AUTO, create.CREATE, pull.PULL, store_destination.STORE, folder.FO
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One way in that ``auto`` may take.
+    """One delivery that ``auto`` may choose.
 
     Attributes:
-        via: its name.
-        reason: why it is taken.
-        put: does it.
-        plan: says what it would do.
+        via: the name of the delivery.
+        reason: why ``auto`` would choose it.
+        run: a function that delivers the model.
+        plan: a function that returns what `run` would do.
     """
 
     via: str
     reason: str
-    put: Callable[[], Receipt]
+    run: Callable[[], Receipt]
     plan: Callable[[], DeliveryPlan]
 
 
 def deliver(
-    package: Package, places: OllamaLocations, *, via: str = AUTO, progress: Progress | None = None
+    package: Package, locations: OllamaLocations, *, via: str = AUTO, progress: Progress | None = None
 ) -> Receipt:
-    """Put `package` where `via` says; the receipt tells first what was done, then why ``auto`` chose it.
+    """Deliver `package` by `via`; the receipt says what was done, and with ``auto`` why it was chosen.
+
+    Args:
+        package: the model.
+        locations: the daemon's address, the stores on this machine, and the folder.
+        via: the name of a delivery, or ``auto``.
+        progress: called while bytes are sent or written.
 
     Raises:
         RefusedError: the model would replace its own base.
-        InputError: a parameter that Ollama would not read.
-        DestinationError: the way is closed, or with ``auto`` every way is.
+        InputError: Ollama would not accept a parameter.
+        DestinationError: the delivery failed; with ``auto``, every delivery failed.
         UnsupportedError: the base cannot take an adapter.
     """
     _refuse_own_base(package)
     _check_parameters(package)
     if via == folder.FOLDER:
-        known = store_with_base(package, with_daemon_store_first(places))
-        return folder.write_folder(package, output_folder(places), store=known, progress=progress)
+        known = store_with_base(package, with_daemon_store_first(locations))
+        return folder.write_folder(package, output_folder(locations), store=known, progress=progress)
     if via == store_destination.STORE:
-        return _into_store(package, places, store_for(package, with_daemon_store_first(places)), progress)
-    with Daemon(places.address) as daemon:
+        return _into_store(
+            package, locations, store_for(package, with_daemon_store_first(locations)), progress
+        )
+    with Daemon(locations.address) as daemon:
         if via == create.CREATE:
             return _by_daemon(create.create_model, package, daemon, progress)
         if via == pull.PULL:
             return _by_daemon(pull.pull_model, package, daemon, progress)
-        return _first_that_works(_deliveries(package, daemon, places, progress))
+        return _first_that_works(_deliveries(package, daemon, locations, progress))
 
 
-def plan_delivery(package: Package, places: OllamaLocations, *, via: str = AUTO) -> DeliveryPlan:
+def plan_delivery(package: Package, locations: OllamaLocations, *, via: str = AUTO) -> DeliveryPlan:
     """Return what `deliver` would do, without doing it.
 
     Raises:
-        DestinationError: as `deliver` would.
-        RefusedError: as `deliver` would.
-        UnsupportedError: as `deliver` would.
+        DestinationError: `deliver` would raise it.
+        RefusedError: `deliver` would raise it.
+        UnsupportedError: `deliver` would raise it.
     """
     _refuse_own_base(package)
     if via == folder.FOLDER:
         return folder.plan_folder(
-            package, output_folder(places), store=store_with_base(package, with_daemon_store_first(places))
+            package,
+            output_folder(locations),
+            store=store_with_base(package, with_daemon_store_first(locations)),
         )
     if via == store_destination.STORE:
-        return store_destination.plan_store(package, store_for(package, with_daemon_store_first(places)))
-    with Daemon(places.address) as daemon:
+        return store_destination.plan_store(package, store_for(package, with_daemon_store_first(locations)))
+    with Daemon(locations.address) as daemon:
         if via == create.CREATE:
             return create.plan_create(package, daemon)
         if via == pull.PULL:
             return pull.plan_pull(package, daemon)
-        way = next(_deliveries(package, daemon, places, None))
-        return replace(way.plan(), reason=way.reason)
+        delivery = next(_deliveries(package, daemon, locations, None))
+        return replace(delivery.plan(), reason=delivery.reason)
 
 
-def _first_that_works(ways: Iterator[Delivery]) -> Receipt:
-    """Go the first way that is open; the next is looked for only where one is closed."""
+def _first_that_works(deliveries: Iterator[Delivery]) -> Receipt:
+    """Run the deliveries in order until one works; the iterator computes the next one only when needed."""
     tried: list[str] = []
-    closed: DestinationError | None = None
-    for way in ways:
+    failure: DestinationError | None = None
+    for delivery in deliveries:
         try:
-            receipt = way.put()
+            receipt = delivery.run()
         except (AdapterRefusedError, UnreachableError) as error:
-            tried.append(f"{way.via}: {error.what}")
-            closed = error
+            tried.append(f"{delivery.via}: {error.what}")
+            failure = error
             continue
         done, *others = receipt.lines
-        return replace(receipt, lines=(done, f"because {way.reason}", *others), tried=tuple(tried))
-    assert closed is not None, "there is at least one way"
+        return replace(receipt, lines=(done, f"because {delivery.reason}", *others), tried=tuple(tried))
+    assert failure is not None, "there is at least one delivery"
     if len(tried) > 1:
         raise DestinationError(
-            "Every way in is closed:\n" + "\n".join(f"  - {each}" for each in tried),
-            where=closed.where,
-            hint="--via folder  keeps everything for later",
-        ) from closed
-    raise closed
+            "No delivery works:\n" + "\n".join(f"  - {each}" for each in tried),
+            where=failure.where,
+            hint="--via folder  writes everything into a folder for later",
+        ) from failure
+    raise failure
 
 
 def _deliveries(
-    package: Package, daemon: Daemon, places: OllamaLocations, progress: Progress | None
+    package: Package, daemon: Daemon, locations: OllamaLocations, progress: Progress | None
 ) -> Iterator[Delivery]:
-    """Yield the ways in, the best first."""
-    stored = _store_way(package, places, progress)
-    if places.named:
-        yield stored(store_for(package, places), "--store names it")
+    """Yield the deliveries that ``auto`` tries, the best one first."""
+    by_store = _store_delivery(package, locations, progress)
+    if locations.named:
+        yield by_store(store_for(package, locations), "--store names this store")
         return
     absent = daemon.why_absent()
     if absent:
         absent = f"{absent} at {daemon.address}"
-        yield stored(store_for(package, places, absent), absent)
+        yield by_store(store_for(package, locations, absent), absent)
         return
     at = f"at {daemon.address}"
-    pulled = _pull_way(package, daemon, progress)
+    by_pull = _pull_delivery(package, daemon, progress)
     if package.base.gguf is not None and not package.template:
-        # A daemon gives a GGUF file a prompt template of its own guess; else it keeps the one it has.
-        store = store_of(daemon, places)
+        # /api/create would replace the prompt template inside a GGUF file with a guess. See "A GGUF base goes
+        # into the daemon's own store, if that can be reached" in docs/decisions.md.
+        store = store_of(daemon, locations)
         if store is not None and is_writable(store):
-            yield stored(store, f"Ollama {at} reads it, and a GGUF file keeps its prompt there")
+            yield by_store(
+                store, f"Ollama {at} uses this store, and the GGUF file keeps its prompt template there"
+            )
         if is_near(daemon.address):
-            yield pulled(f"Ollama {at} would guess a prompt, and a GGUF file that it pulls keeps its own")
-    refusing = f"Ollama {daemon.version()} {at} creates no adapters, but runs them"
+            yield by_pull(f"the GGUF file keeps its prompt template if Ollama {at} pulls the model")
+    refusing = f"Ollama {daemon.version()} {at} does not create models with adapters, but runs them"
     if not create.surely_refuses(daemon):
         reason = f"Ollama {daemon.version()} answers {at}"
         yield Delivery(
@@ -154,24 +168,26 @@ def _deliveries(
             lambda: _by_daemon(create.create_model, package, daemon, progress),
             lambda: create.plan_create(package, daemon),
         )
-    yield pulled(refusing)
-    store = store_of(daemon, places)
+    yield by_pull(refusing)
+    store = store_of(daemon, locations)
     if store is not None and is_writable(store):
-        yield stored(store, refusing)
+        yield by_store(store, refusing)
 
 
-def _store_way(
-    package: Package, places: OllamaLocations, progress: Progress | None
+def _store_delivery(
+    package: Package, locations: OllamaLocations, progress: Progress | None
 ) -> Callable[[Path, str], Delivery]:
+    """Return a function that makes the delivery ``store`` from a store and a reason."""
     return lambda store, reason: Delivery(
         store_destination.STORE,
         reason,
-        lambda: _into_store(package, places, store, progress),
+        lambda: _into_store(package, locations, store, progress),
         lambda: store_destination.plan_store(package, store),
     )
 
 
-def _pull_way(package: Package, daemon: Daemon, progress: Progress | None) -> Callable[[str], Delivery]:
+def _pull_delivery(package: Package, daemon: Daemon, progress: Progress | None) -> Callable[[str], Delivery]:
+    """Return a function that makes the delivery ``pull`` from a reason."""
     return lambda reason: Delivery(
         pull.PULL,
         reason,
@@ -181,36 +197,40 @@ def _pull_way(package: Package, daemon: Daemon, progress: Progress | None) -> Ca
 
 
 def _refuse_own_base(package: Package) -> None:
+    """Raise RefusedError if the model has the name of its own base."""
     tag = package.base.tag
     if package.base.gguf is None and tag and package.name.same_as(parse_name(tag)):
-        raise RefusedError(f"{package.name} would replace its own base.", hint="another name: --name NAME")
+        raise RefusedError(
+            f"{package.name} would replace its own base.", hint="--name NAME  chooses another name"
+        )
 
 
 def _check_parameters(package: Package) -> None:
-    """Require parameters that Ollama reads; those of the base are its own.
+    """Require parameters that Ollama accepts; those inherited from the base are not checked.
 
     Raises:
-        InputError: one is unknown, or of another type; the model would answer every request with an error.
+        InputError: a parameter is unknown or has the wrong type, and would make each request fail.
     """
     faults = [why for key, value in package.parameters.items() if (why := value_error(key, value))]
     if faults:
-        raise InputError(bullet_list("Ollama would not read these parameters.", faults))
+        raise InputError(bullet_list("Ollama would not accept these parameters.", faults))
 
 
 def _by_daemon(
-    way: Callable[[Package, Daemon, Progress | None], Receipt],
+    run: Callable[[Package, Daemon, Progress | None], Receipt],
     package: Package,
     daemon: Daemon,
     progress: Progress | None,
 ) -> Receipt:
-    daemon.version()  # tells in seconds where nobody answers; other questions may take a daemon minutes
+    """Deliver `package` through the daemon, and keep the model that had the name as a version."""
+    daemon.version()  # fails within seconds if nobody answers; other requests may take a daemon minutes
     models = DaemonModels(daemon)
-    receipt = replace_keeping_version(models, package.name, lambda: way(package, daemon, progress), progress)
+    receipt = replace_keeping_version(models, package.name, lambda: run(package, daemon, progress), progress)
     return _with_base(receipt, package, models)
 
 
 def _with_base(receipt: Receipt, package: Package, models: ModelRepository) -> Receipt:
-    """Return a receipt with the digests of the base, for who wants to know which one it was."""
+    """Return a receipt with the digests of the base, which the lock file records."""
     base = None
     if package.base.gguf is None:
         with contextlib.suppress(DestinationError):
@@ -219,35 +239,38 @@ def _with_base(receipt: Receipt, package: Package, models: ModelRepository) -> R
     return replace(receipt, base_manifest=base.digest if base else "", base_blob=blob)
 
 
-def _into_store(package: Package, places: OllamaLocations, store: Path, progress: Progress | None) -> Receipt:
-    """Put `package` into `store`, and have a daemon that may be running forget the model's old runner."""
-    require_access(package, store, places)
+def _into_store(
+    package: Package, locations: OllamaLocations, store: Path, progress: Progress | None
+) -> Receipt:
+    """Write `package` into `store`, and unload the old model from a daemon that may be running."""
+    require_access(package, store, locations)
 
-    def put_there(*, served: bool = False) -> Receipt:
+    def write(*, served: bool = False) -> Receipt:
         models = StoreModels(store, served=served)
-        put = partial(store_destination.write_to_store, package, store, progress)
-        return _with_base(replace_keeping_version(models, package.name, put, progress), package, models)
+        register = partial(store_destination.write_to_store, package, store, progress)
+        return _with_base(replace_keeping_version(models, package.name, register, progress), package, models)
 
-    if not may_answer(places.address):
-        return put_there()
-    with Daemon(places.address) as daemon:
+    if not may_answer(locations.address):
+        return write()
+    with Daemon(locations.address) as daemon:
         if daemon.why_absent():
-            return put_there()
+            return write()
         daemon.unload(package.name.display)
-        receipt = put_there(served=store_of(daemon, places) == store)
-        with contextlib.suppress(DestinationError):  # the model is there, whatever the daemon says now
+        receipt = write(served=store_of(daemon, locations) == store)
+        with contextlib.suppress(DestinationError):  # the model is registered, whatever the daemon answers
             daemon.unload(package.name.display)
             names = (package.name, version_name(package.name, receipt.digest))
             if any(digest_in(daemon, name) == receipt.digest for name in names):
                 return replace(receipt, served=True)
-            unseen = _unseen(package, daemon, places, store)
-            receipt = replace(receipt, lines=(*receipt.lines, unseen))
+            warning = _unlisted_note(package, daemon, locations, store)
+            receipt = replace(receipt, lines=(*receipt.lines, warning))
     return receipt
 
 
-def _unseen(package: Package, daemon: Daemon, places: OllamaLocations, store: Path) -> str:
-    own = store_of(daemon, replace(places, stores=(store, *places.stores)))
+def _unlisted_note(package: Package, daemon: Daemon, locations: OllamaLocations, store: Path) -> str:
+    """Return the message for a model that is in `store` but that the daemon does not list."""
+    own = store_of(daemon, replace(locations, stores=(store, *locations.stores)))
     elsewhere = own is not None and own.resolve() != store.resolve()
     if elsewhere or not daemon.has_blob(package.adapter.digest):
-        return f"Ollama at {places.address} does not see it: it reads another store"
-    return f"Ollama at {places.address} does not show it"
+        return f"Ollama at {locations.address} does not list the model: it uses another store"
+    return f"Ollama at {locations.address} does not list the model"

@@ -10,7 +10,6 @@ from ollama_pack.errors import DestinationError
 from ollama_pack.ollama.address import may_answer
 from ollama_pack.ollama.locations import (
     OllamaLocations,
-    _store_is_writable,
     is_writable,
     sudo_prefix,
     unreadable_store_error,
@@ -18,66 +17,72 @@ from ollama_pack.ollama.locations import (
 from ollama_pack.ollama.store_layout import is_closed
 
 
-def output_folder(places: OllamaLocations) -> Path:
-    """Return the folder for files.
+def output_folder(locations: OllamaLocations) -> Path:
+    """Return the folder that the delivery ``folder`` writes into.
 
     Raises:
-        DestinationError: none is named.
+        DestinationError: the locations name no folder.
     """
-    if places.folder is None:
-        raise DestinationError("No folder is named.", hint="--out DIR")
-    return places.folder
+    if locations.folder is None:
+        raise DestinationError("No output folder is named.", hint="--out DIR")
+    return locations.folder
 
 
-def store_for(package: Package, places: OllamaLocations, reason: str = "") -> Path:
-    """Return the store to write into: one that has the base, for a GGUF base any that can be written.
+def store_for(package: Package, locations: OllamaLocations, reason: str = "") -> Path:
+    """Return the store to write into: the first that has the base, or for a GGUF base the first writable one.
+
+    Args:
+        package: the model.
+        locations: the stores to choose from.
+        reason: why a store is needed; the error message begins with it.
 
     Raises:
-        DestinationError: there is none; `reason` says why a store is looked for.
+        DestinationError: no store is suitable.
     """
-    usable: Callable[[Path], bool] = _store_is_writable if package.base.gguf else _has_base_of(package)
-    closed = [store for store in places.stores if is_closed(store)]
-    if places.named and package.base.gguf and not closed:
-        return places.stores[0]  # whether it can be written is asked where the command is known
-    found = next((store for store in places.stores if store not in closed and usable(store)), None)
-    if found is not None:
-        return found
-    if closed and (places.named or not package.base.gguf):
+    usable: Callable[[Path], bool] = is_writable if package.base.gguf else _has_base_of(package)
+    closed = [store for store in locations.stores if is_closed(store)]
+    if locations.named and package.base.gguf and not closed:
+        return locations.stores[0]  # `require_access` checks later whether it is writable
+    suitable = next((store for store in locations.stores if store not in closed and usable(store)), None)
+    if suitable is not None:
+        return suitable
+    if closed and (locations.named or not package.base.gguf):
         raise unreadable_store_error(closed[0], reason)
-    looked = ", ".join(map(str, places.stores))
-    missing = "can be written" if package.base.gguf else f"has {package.base.tag}"
+    searched = ", ".join(map(str, locations.stores))
+    missing = "is writable" if package.base.gguf else f"has {package.base.tag}"
     prefix = f"{reason[:1].upper()}{reason[1:]}, and no" if reason else "No"
     raise DestinationError(
         f"{prefix} Ollama store here {missing}.",
-        where=looked,
+        where=searched,
         hint="--via folder, or OLLAMA_MODELS=DIR"
         if package.base.gguf
         else f"ollama serve, then ollama pull {package.base.tag}; or --via folder",
     )
 
 
-def store_with_base(package: Package, places: OllamaLocations) -> Path | None:
-    """Return the first store that has the base, None where none has."""
-    readable = (store for store in places.stores if not is_closed(store))
+def store_with_base(package: Package, locations: OllamaLocations) -> Path | None:
+    """Return the first readable store that has the base, or None if no store has it."""
+    readable = (store for store in locations.stores if not is_closed(store))
     return next(filter(_has_base_of(package), readable), None)
 
 
 def _has_base_of(package: Package) -> Callable[[Path], bool]:
+    """Return a function that returns whether a store has the base of `package`."""
     return lambda store: store_destination.has_base(store, package.base)
 
 
-def require_access(package: Package, store: Path, places: OllamaLocations) -> None:
-    """Require a store that can be written, or say which command would work.
+def require_access(package: Package, store: Path, locations: OllamaLocations) -> None:
+    """Require that this user may write into `store`.
 
     Raises:
-        DestinationError: it cannot be.
+        DestinationError: the user may not; the hint is a command that would work.
     """
     if is_writable(store):
         return
-    if may_answer(places.address):
-        hint = "--via pull or --via create: the daemon writes into it then"
+    if may_answer(locations.address):
+        hint = "--via pull or --via create  lets the daemon write into it"
     else:
         folder, name = shlex.quote(str(package.adapter.path.parent)), shlex.quote(str(package.name))
         sudo = sudo_prefix(store) if store.exists() else "sudo"
         hint = f"{sudo} ollama-pack register {folder} {name} --via store --store {shlex.quote(str(store))}"
-    raise DestinationError("This store may not be written by you.", where=store, hint=hint)
+    raise DestinationError("You may not write into this store.", where=store, hint=hint)

@@ -1,6 +1,7 @@
-"""A model through a running daemon: its blobs are sent, then ``/api/create`` puts them together.
+"""The delivery ``create``: uploads the blobs to a running daemon, which makes the model with ``/api/create``.
 
-Ollama 0.34.1 and later refuse to create models with adapters, though they run them (`generations`).
+Ollama 0.34.1 and later do not create models with adapters, but run them; the table of versions is in
+`ollama_pack.ollama.versions`.
 """
 
 from typing import Any
@@ -14,17 +15,18 @@ from ollama_pack.ollama.names import parse_name
 from ollama_pack.ollama.versions import generation_of
 
 CREATE = "create"
-NO_TEMPLATE = "{{ .Prompt }}"  # what a daemon shows where there is none
+NO_TEMPLATE = "{{ .Prompt }}"
+"""The template that a daemon shows for a model without one."""
 
 
 def create_model(package: Package, daemon: Daemon, progress: Progress | None = None) -> Receipt:
-    """Have the daemon make `package`; a base it lacks is pulled first, a model of that name is replaced.
+    """Have the daemon create `package`: pull a missing base first, and replace a model of that name.
 
     Raises:
-        AdapterRefusedError: this Ollama creates no models with adapters any more.
-        DestinationError: the daemon said no, broke off, or is not there.
+        AdapterRefusedError: this version of Ollama does not create models with adapters.
+        DestinationError: the daemon refuses, breaks off or does not answer.
         UnsupportedError: the base cannot take an adapter.
-        InputError: the adapter does not fit it.
+        InputError: the adapter does not fit the base.
     """
     _refuse_early(package, daemon)
     lines = ensure_base(package, daemon, progress)
@@ -46,35 +48,42 @@ def create_model(package: Package, daemon: Daemon, progress: Progress | None = N
         digest=digest,
         where=daemon.address,
         bytes_written=sent,
-        lines=(*done, *lines, *guessed(package, daemon)),
+        lines=(*done, *lines, *guessed_template_note(package, daemon)),
         served=True,
     )
 
 
 def plan_create(package: Package, daemon: Daemon) -> DeliveryPlan:
-    """Return what `create_model` would send; a GGUF base counts in full, since it is not read here.
+    """Return what `create_model` would send.
+
+    A GGUF base counts with its full size: whether the daemon has it could only be told by its digest, for
+    which the whole file would have to be read.
 
     Raises:
-        DestinationError: the daemon said no, or is not there.
+        DestinationError: the daemon refuses or does not answer.
     """
     return plan_by_daemon(daemon, package, CREATE)
 
 
 def surely_refuses(daemon: Daemon) -> bool:
-    """Return whether the daemon's version is one that creates no adapters; one built from source may.
+    """Return whether the daemon's version is known not to create models with adapters.
+
+    An Ollama that was built from source has no known version, so the answer for it is False.
 
     Raises:
-        DestinationError: the daemon is not there.
+        DestinationError: the daemon does not answer.
     """
     generation = generation_of(daemon.version())
     return generation is not None and not generation.creates
 
 
-def guessed(package: Package, daemon: Daemon) -> list[str]:
-    """Return what to tell the user where the daemon guessed a prompt template for a GGUF file, else nothing.
+def guessed_template_note(package: Package, daemon: Daemon) -> list[str]:
+    """Return a warning if the daemon guessed a prompt template for a GGUF base, else no lines.
+
+    Ollama compares the template inside the file with the templates it knows, and uses the most similar one.
 
     Raises:
-        DestinationError: the daemon said no, or is not there.
+        DestinationError: the daemon refuses or does not answer.
     """
     if package.base.gguf is None or package.template:
         return []
@@ -82,12 +91,12 @@ def guessed(package: Package, daemon: Daemon) -> list[str]:
     text = "" if shown is None else shown.modelfile
     if "\nTEMPLATE " not in text or f"\nTEMPLATE {NO_TEMPLATE}" in text:
         return []
-    told = f"Ollama put a prompt template of its own guess over the one in {package.base.gguf.name}"
-    return [f"{told}: answers may differ from training; --via store keeps the file's"]
+    warning = f"Ollama guessed a prompt template and uses it instead of the one in {package.base.gguf.name}"
+    return [f"{warning}: answers may differ from training; --via store keeps the file's template"]
 
 
 def _create_body(package: Package) -> dict[str, Any]:
-    """Return the body of ``/api/create``; empty fields are left out, which means inherit."""
+    """Return the body of ``/api/create``; the model inherits each field that is left out."""
     fields: dict[str, Any] = {
         "from": parse_name(package.base.tag).display if package.base.gguf is None else "",
         "adapters": {_gguf_name(package): package.adapter.digest},
@@ -104,12 +113,13 @@ def _create_body(package: Package) -> dict[str, Any]:
 
 
 def _gguf_name(package: Package) -> str:
-    """Return the adapter's file name; the daemon takes a file for GGUF by its ending."""
+    """Return the adapter's file name with ``.gguf``, by which the daemon recognises the format."""
     name = package.adapter.path.name
     return name if name.endswith(".gguf") else f"{name}.gguf"
 
 
 def _base_digest(package: Package, progress: Progress | None) -> str:
+    """Return the digest of a GGUF base, ``sha256:…``."""
     from ollama_pack.files import sha256_of_file
 
     assert package.base.gguf is not None
@@ -117,7 +127,7 @@ def _base_digest(package: Package, progress: Progress | None) -> str:
 
 
 def _refuse_early(package: Package, daemon: Daemon) -> None:
-    """Spare the user gigabytes sent in vain: only a daemon that surely refuses is not asked at all."""
+    """Refuse before gigabytes of a GGUF base are sent to a daemon that is known to create no adapters."""
     if package.base.gguf is not None and surely_refuses(daemon):
         raise AdapterRefusedError(
             "This Ollama no longer creates models with adapters; it still runs them.",

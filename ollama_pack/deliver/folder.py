@@ -1,7 +1,7 @@
-"""Everything into a folder, for a machine that has no Ollama yet.
+"""The delivery ``folder``: writes everything into a folder, for a machine that has no Ollama yet.
 
-The folder holds the GGUF LoRA file, ``Modelfile.txt`` for ``ollama create -f``, and, where the base's layers
-are known, ``ollama-config.json`` and ``ollama-manifest.json`` with the bytes a store would hold.
+The folder gets the GGUF LoRA file and ``Modelfile.txt`` for ``ollama create -f``. If the base's layers are
+known, it also gets ``ollama-config.json`` and ``ollama-manifest.json``, with the bytes a store would hold.
 """
 
 from pathlib import Path
@@ -20,13 +20,13 @@ MANIFEST = "ollama-manifest.json"
 def write_folder(
     package: Package, folder: Path, *, store: Path | None = None, progress: Progress | None = None
 ) -> Receipt:
-    """Write `package` into `folder`, the manifest last; files of these names are replaced.
+    """Write `package` into `folder`, the manifest last; replace earlier files of the same names.
 
     Args:
         package: the model.
-        folder: made if it is not there.
-        store: asked for the base's layers; without one (or without the base in it) there is no manifest.
-        progress: told about the bytes moved.
+        folder: the folder, which is made if it does not exist.
+        store: the store that has the base's layers; without it no manifest is written.
+        progress: called while bytes are written.
 
     Raises:
         DestinationError: the folder cannot be written.
@@ -39,7 +39,7 @@ def write_folder(
     written = copy_whole(package.adapter.path, folder / package.adapter.path.name, progress)
     for name, content in _texts(package, image):
         written += _write(folder / name, content)
-    left_out = f"without {MANIFEST}: the layers of {package.base.tag} are not known here"
+    left_out = f"{MANIFEST} was not written: the layers of {package.base.tag} are not known here"
     return Receipt(
         via=FOLDER,
         name=str(package.name),
@@ -53,7 +53,7 @@ def write_folder(
 def plan_folder(package: Package, folder: Path, *, store: Path | None = None) -> DeliveryPlan:
     """Return what `write_folder` would write.
 
-    The size of the manifest is counted only if the base need not be read for it.
+    With a GGUF base, the configuration and the manifest are not counted: their digests need the whole file.
 
     Raises:
         DestinationError: the base in `store` is damaged.
@@ -68,6 +68,7 @@ def plan_folder(package: Package, folder: Path, *, store: Path | None = None) ->
 
 
 def _image(package: Package, store: Path | None, progress: Progress | None) -> Image | None:
+    """Return the image of the model, or None if the layers of its base are not known here."""
     known = package.base.gguf is not None or (
         store is not None and store_destination.has_base(store, package.base)
     )
@@ -75,6 +76,7 @@ def _image(package: Package, store: Path | None, progress: Progress | None) -> I
 
 
 def _texts(package: Package, image: Image | None) -> list[tuple[str, bytes]]:
+    """Return the name and the content of each text file of the folder."""
     texts = [(MODELFILE_NAME, package.modelfile_text.encode())] if package.modelfile_text else []
     if image is not None:
         texts += [(CONFIG, image.config.content or b""), (MANIFEST, image.manifest)]
@@ -82,13 +84,14 @@ def _texts(package: Package, image: Image | None) -> list[tuple[str, bytes]]:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what an earlier build left that would describe another base than this one's."""
+    """Remove the manifest and configuration of an earlier build, which may describe another base."""
     for name in (MANIFEST, CONFIG):
         with os_errors_as_destination_error(folder / name):
             (folder / name).unlink(missing_ok=True)
 
 
 def _write(path: Path, content: bytes) -> int:
+    """Write a file unless it has that content already, and return the number of bytes written."""
     with os_errors_as_destination_error(path):
         if path.is_file() and path.read_bytes() == content:
             return 0

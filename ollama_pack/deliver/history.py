@@ -1,8 +1,9 @@
-"""Earlier versions of a model: kept under a name of their own when it is replaced, brought back by a copy.
+"""Earlier versions of a model: kept under another name when the model is replaced, and restored by a copy.
 
-A version is a manifest, a few hundred bytes; the blobs it names stay for as long as it does. It is called as
-the model is, with the beginning of its digest behind the tag, ``ada:latest-1a2b3c4d``, so that Ollama lists
-and runs it like any other, and nothing of ours has to be remembered.
+A version is a manifest of a few hundred bytes; the blobs that it names stay as long as the manifest does. Its
+name is that of the model with the beginning of its digest after the tag, ``ada:latest-1a2b3c4d``, so that
+Ollama lists and runs it like any other model, and ollama-pack needs no records.
+See "An earlier version is a name" in docs/decisions.md.
 """
 
 import contextlib
@@ -18,27 +19,27 @@ from ollama_pack.ollama.name_lock import name_lock
 from ollama_pack.ollama.names import LONGEST_PART, ModelName
 
 KEPT_VERSIONS = 3
-"""Versions of a model that are kept; the oldest with an adapter goes when there is one more."""
+"""The number of versions of a model that are kept; the oldest one with an adapter is removed first."""
 
 SHORT_DIGEST = 8
-"""Digits of a digest that tell versions apart."""
+"""The number of hexadecimal digits of a digest that the name of a version has."""
 
 
 def versions(models: ModelRepository, name: ModelName) -> list[InstalledModel]:
-    """Return the earlier versions of a model, the latest first."""
+    """Return the earlier versions of a model, the latest one first."""
     return current_and_versions(models, name)[1]
 
 
 def current_and_versions(
     models: ModelRepository, name: ModelName
 ) -> tuple[InstalledModel | None, list[InstalledModel]]:
-    """Return a model, None where there is none, and its earlier versions, the latest first."""
+    """Return a model, or None if there is no such model, and its earlier versions, the latest one first."""
     current, kept = _listed(models, name)
     return current, [entry for entry in kept if current is None or entry.digest != current.digest]
 
 
 def version_name(name: ModelName, digest: str) -> ModelName:
-    """Return what a version of a model is called; a tag too long for that is cut, and has its own digest."""
+    """Return the name of a version; a tag that would be too long is cut, and its own digest is added."""
     tag, longest = name.tag, LONGEST_PART - SHORT_DIGEST - 1
     if len(tag) > longest:
         whole = hashlib.sha256(tag.lower().encode()).hexdigest()[:SHORT_DIGEST]
@@ -47,29 +48,32 @@ def version_name(name: ModelName, digest: str) -> ModelName:
 
 
 def is_version(name: ModelName, digest: str) -> bool:
-    """Return whether a model is called as an earlier version of another one is."""
+    """Return whether the tag ends with this digest, as the names of kept versions do."""
     return name.tag.lower().endswith(f"-{digest[:SHORT_DIGEST]}")
 
 
 def replace_keeping_version(
-    models: ModelRepository, name: ModelName, put: Callable[[], Receipt], progress: Progress | None = None
+    models: ModelRepository,
+    name: ModelName,
+    register: Callable[[], Receipt],
+    progress: Progress | None = None,
 ) -> Receipt:
-    """Put a model, and keep the one that had its name as a version; not where it is the very same.
+    """Register a model, and keep the model that had its name as a version unless both are identical.
 
-    Another `ollama-pack` of this machine that works on the name is waited for.
+    It waits for another ollama-pack on this machine that changes the same name.
 
     Raises:
-        PackError: as `put` does; then what was there is as it was, or kept.
+        PackError: `register` failed; the previous model still has its name, or is kept as a version.
     """
     with name_lock(name, progress):
         current = find_model(models, name)
         if current is None:
-            return put()
+            return register()
         kept = version_name(current.name, current.digest)
         with contextlib.ExitStack() as undo:
             undo.callback(_forget_unless_needed, models, current, kept)
             models.copy(current.name, kept)
-            receipt = put()
+            receipt = register()
             if receipt.digest == current.digest:
                 return receipt
             undo.pop_all()
@@ -77,32 +81,35 @@ def replace_keeping_version(
         gone = _prune(models, name)
     first, *others = receipt.lines
     back = f"ollama-pack rollback {current.name}{models.option}"
-    told = [f"the earlier one is kept as {kept}: {back}  brings it back"]
-    told += [f"{old}, an earlier one, is removed: {KEPT_VERSIONS} are kept" for old in gone]
-    return replace(receipt, lines=(first, *others, *told))
+    messages = [f"the previous model is kept as {kept}: {back}  restores it"]
+    messages += [f"removed the old version {old}: {KEPT_VERSIONS} are kept" for old in gone]
+    return replace(receipt, lines=(first, *others, *messages))
 
 
 def rollback(
     models: ModelRepository, name: ModelName, version: str = ""
 ) -> tuple[InstalledModel, InstalledModel | None]:
-    """Give a model's name back to an earlier version; return that, and the one it had, a version now.
+    """Restore an earlier version of a model, and keep the current model as a version.
 
     Args:
-        models: where the model is.
-        name: of the model.
-        version: which one, by its tag or the beginning of its digest; the latest where empty.
+        models: the daemon or the store that has the model.
+        name: the name of the model.
+        version: the tag of the version or the beginning of its digest; empty for the latest version.
+
+    Returns:
+        The restored model, and the version that the model has become, or None if there was no model.
 
     Raises:
-        InputError: there is no such version, or there are several.
-        DestinationError: it cannot be done; then nothing is lost.
+        InputError: there is no such version, or several match.
+        DestinationError: the daemon or the store refuses; no version is lost.
     """
     with name_lock(name):
         current, known = current_and_versions(models, name)
         chosen = _chosen(models, name, current, known, version)
-        lost = models.why_broken(chosen.name)
-        if lost:
+        damage = models.why_broken(chosen.name)
+        if damage:
             raise DestinationError(
-                f"{chosen.name} would not run: {lost}.",
+                f"{chosen.name} would not run: {damage}.",
                 hint=f"ollama-pack versions {name}{models.option}  lists the others",
             )
         target = current.name if current else replace(chosen.name, tag=name.tag)
@@ -118,14 +125,17 @@ def rollback(
 
 
 def remove_model(models: ModelRepository, name: ModelName) -> tuple[list[ModelName], list[ModelName]]:
-    """Remove a model and its versions; return the names removed, and those of versions that stay.
+    """Remove a model and its versions.
 
     A version without an adapter stays: it is a model of the user's that a build replaced.
 
+    Returns:
+        The names that were removed, and the names of the versions that stay.
+
     Raises:
         InputError: there is no such model.
-        RefusedError: it has no adapter, so it is none of ours.
-        DestinationError: it cannot be removed.
+        RefusedError: the model has no adapter, so ollama-pack did not make it.
+        DestinationError: the daemon or the store refuses.
     """
     with name_lock(name):
         current, earlier = _listed(models, name)
@@ -146,7 +156,7 @@ def remove_model(models: ModelRepository, name: ModelName) -> tuple[list[ModelNa
 
 
 def _listed(models: ModelRepository, name: ModelName) -> tuple[InstalledModel | None, list[InstalledModel]]:
-    """Return a model, and every entry that is called like a version of it, the current one too."""
+    """Return a model, and every entry named like a version of it, also one that equals the current model."""
     entries = list(models.entries())
     current = next((entry for entry in entries if entry.name.same_as(name)), None)
     kept = [entry for entry in entries if entry.name.same_as(version_name(name, entry.digest))]
@@ -160,47 +170,49 @@ def _chosen(
     known: list[InstalledModel],
     version: str,
 ) -> InstalledModel:
-    """Return the version that is meant, the latest where none is named."""
-    found = [entry for entry in known if _means(version, entry)]
-    if len(found) == 1 or (found and not version):
-        return found[0]
+    """Return the version that `version` names, or the latest one if it is empty."""
+    matches = [entry for entry in known if _means(version, entry)]
+    if len(matches) == 1 or (matches and not version):
+        return matches[0]
     if current is None and not known:
         raise no_such_model(models, name)
     if not known:
         raise InputError(
             f"There is no earlier version of {name}.",
             where=models.place,
-            hint="one is kept when a build replaces a model",
+            hint="a version is kept when a build replaces a model",
         )
-    if current is not None and not found and _means(version, current):
-        why = f"{version} is what {name} is already."
+    if current is not None and not matches and _means(version, current):
+        why = f"{name} is already at version {version}."
     else:
-        why = f"{version} {'means several versions' if found else 'is no version'} of {name}."
+        why = f"{version} {'matches several versions' if matches else 'is not a version'} of {name}."
     raise InputError(
         why, where=models.place, hint=f"one of {', '.join(entry.digest[:SHORT_DIGEST] for entry in known)}"
     )
 
 
 def _means(version: str, entry: InstalledModel) -> bool:
-    """Return whether a text is the beginning of an entry's digest, its tag or its name."""
+    """Return whether `version` is the beginning of an entry's digest, or its tag, or its name."""
     wanted = version.lower().removeprefix("sha256:")
     names = (entry.name.tag, str(entry.name), entry.name.display)
     return entry.digest.startswith(wanted) or wanted in (name.lower() for name in names)
 
 
 def _forget_unless_needed(models: ModelRepository, current: InstalledModel, kept: ModelName) -> None:
-    """Remove a version again, where the model still is what it was: a put may fail after it replaced."""
+    """Delete the version that was just kept, unless the delivery replaced the model before it failed."""
     with contextlib.suppress(DestinationError):
-        found = find_model(models, current.name)
-        if found is not None and found.digest == current.digest:
+        now = find_model(models, current.name)
+        if now is not None and now.digest == current.digest:
             models.delete(kept)
 
 
 def _prune(models: ModelRepository, name: ModelName) -> list[ModelName]:
-    """Remove the oldest versions there are too many of; one without an adapter is the user's, and stays."""
+    """Delete the oldest versions above the limit; one without an adapter is the user's own, and stays."""
     ours, gone = 0, []
     for entry in versions(models, name):
-        with contextlib.suppress(DestinationError):  # what matters is done
+        with contextlib.suppress(
+            DestinationError
+        ):  # the new model is registered; one version too many does no harm
             if models.has_adapter(entry.name):
                 ours += 1
                 if ours > KEPT_VERSIONS:
@@ -210,5 +222,8 @@ def _prune(models: ModelRepository, name: ModelName) -> list[ModelName]:
 
 
 def _delete_version(models: ModelRepository, name: ModelName) -> None:
-    with contextlib.suppress(DestinationError):  # what matters is done; a version too many harms nobody
+    """Delete a version; a failure is ignored."""
+    with contextlib.suppress(
+        DestinationError
+    ):  # the new model is registered; one version too many does no harm
         models.delete(name)

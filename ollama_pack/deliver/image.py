@@ -1,9 +1,9 @@
-"""From a base and a package to the layers, the configuration and the manifest Ollama would have made.
+"""Builds the layers, the configuration and the manifest that Ollama would make of a package and its base.
 
-Nothing here touches a disk. The order of the layers, the fields of the configuration and what is inherited
-follow ``server/create.go`` of Ollama 0.33: the base's layers as they are, the adapter, then template,
-system prompt, licences, parameters and messages. One thing differs: the daemon counts the parameters of a
-base anew (``model_type``); here the base's own word is kept, ``7B`` where the daemon would make it ``6.7B``.
+Nothing here reads or writes files. The order of the layers, the fields of the configuration and what is
+inherited follow ``server/create.go`` of Ollama 0.33: the base's layers unchanged, the adapter, then template,
+system prompt, licences, parameters and messages. There is one difference: the daemon computes ``model_type``
+again from the base's parameter count, here the base's value is kept (``7B``, not ``6.7B``).
 """
 
 import json
@@ -38,14 +38,14 @@ _ARCH_DEFAULTS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "nemotron_h_moe": ("nemotron-3-nano", "nemotron-3-nano", ()),
     "nemotron_h_omni": ("nemotron-3-nano", "nemotron-3-nano", ()),
 }
-"""Architecture → renderer, parser and stop words Ollama sets of itself where nobody else did."""
+"""Architecture → the renderer, parser and stop words that Ollama sets if the model and its base set none."""
 
 
 def image_of_gguf(base: BaseModel, digest: str, size: int) -> BaseImage:
-    """Return the base image of a GGUF file: one layer, and the configuration Ollama gives it.
+    """Return the base image of a GGUF file: one layer, and the configuration that Ollama would give it.
 
     ``model_type`` (a parameter count, ``134.52M``) and ``file_type`` (``Q4_1``) are taken from
-    ``base.details``. A chat template inside the file stays there: llama.cpp reads it itself.
+    ``base.details``. A chat template inside the file needs no layer: llama.cpp reads it from the file.
     """
     config = {
         "model_format": "gguf",
@@ -58,11 +58,11 @@ def image_of_gguf(base: BaseModel, digest: str, size: int) -> BaseImage:
 
 
 def build_image(package: Package, base: BaseImage) -> Image:
-    """Return `package` on `base`, with the bytes Ollama itself would write.
+    """Return the image of `package` on `base`, with the bytes that Ollama itself would write.
 
     Raises:
-        UnsupportedError: the base runs on an engine that ignores adapters, or in a cloud.
-        InputError: a parameter or message that JSON cannot hold.
+        UnsupportedError: the base runs on an engine that ignores adapters, or in the cloud.
+        InputError: JSON cannot hold a parameter or a message.
     """
     _check_base(base, package)
     renderer, parser, stop = _renderer_and_parser(package, base)
@@ -86,43 +86,44 @@ def build_image(package: Package, base: BaseImage) -> Image:
 
 
 def check_kind(name: str, model_format: str, remote: str) -> None:
-    """Refuse a base that would ignore an adapter: of another engine, or of a cloud.
+    """Refuse a base that would ignore an adapter: one that is not GGUF, or that runs in the cloud.
 
     Args:
-        name: of the base.
-        model_format: of it; empty means GGUF.
-        remote: the host of a model that runs elsewhere, empty where it runs here.
+        name: the name of the base.
+        model_format: the format of the base, as Ollama's configuration has it; empty means GGUF.
+        remote: the host that runs the base; empty if it runs on the daemon's machine.
 
     Raises:
-        UnsupportedError: it is such a base.
+        UnsupportedError: the base would ignore an adapter.
     """
     if remote:
         raise UnsupportedError(
             f"{name} runs on another machine ({remote}): it cannot take an adapter.",
             where=name,
-            hint="a model that ollama pull brings here, or --base FILE.gguf",
+            hint="use a model that ollama pull downloads, or --base FILE.gguf",
         )
     if model_format not in ("gguf", ""):
         raise UnsupportedError(
-            f"{name} is not a GGUF model ({model_format}): Ollama would ignore the adapter without a word.",
+            f"{name} is not a GGUF model ({model_format}): Ollama would ignore the adapter without an error.",
             where=name,
-            hint=f"a GGUF variant of {name}, or --base FILE.gguf",
+            hint=f"use a GGUF variant of {name}, or --base FILE.gguf",
         )
 
 
 def base_has_adapter_note(name: str) -> str:
-    """Return what to tell about a base that has an adapter already."""
-    return f"{name} has an adapter of its own: Ollama adds both to the base"
+    """Return the message for a base that already has an adapter."""
+    return f"{name} already has an adapter: Ollama applies both"
 
 
 def _check_base(base: BaseImage, package: Package) -> None:
+    """Raise UnsupportedError if the base would ignore an adapter."""
     name = package.base.tag or str(package.base.gguf)
     config = base.config
     check_kind(name, str(config.get("model_format") or ""), str(config.get("remote_host") or ""))
 
 
 def _renderer_and_parser(package: Package, base: BaseImage) -> tuple[str, str, list[str]]:
-    """Return renderer, parser and the stop words that come with them."""
+    """Return the renderer, the parser and the stop words that Ollama sets with them."""
     renderer = package.renderer or base.config.get("renderer", "")
     parser = package.parser or base.config.get("parser", "")
     defaults = _ARCH_DEFAULTS.get(str(base.config.get("model_family", "")))
@@ -132,19 +133,22 @@ def _renderer_and_parser(package: Package, base: BaseImage) -> tuple[str, str, l
 
 
 def _adapter_layer(package: Package) -> Layer:
+    """Return the layer of the GGUF LoRA file."""
     adapter = package.adapter
     return Layer(ADAPTER_TYPE, adapter.digest, adapter.size, file=adapter.path, origin=adapter.path.name)
 
 
 def _parameters(layers: Iterable[Layer]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    """Return the PARAMETERs in the layers of a base; the first layer that has a key counts."""
+    parameters: dict[str, Any] = {}
     for layer in layers:
         if layer.media_type == PARAMS_TYPE and layer.content:
-            found = {**json.loads(layer.content), **found}
-    return found
+            parameters = {**json.loads(layer.content), **parameters}
+    return parameters
 
 
 def _message(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a message with its fields in the order of Ollama's ``api.Message``."""
     ordered = {field: message[field] for field in _MESSAGE_FIELDS if message.get(field)}
     return {"role": str(message["role"]).lower(), "content": message.get("content", "")} | {
         key: value for key, value in ordered.items() if key not in ("role", "content")
@@ -152,6 +156,7 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _config(package: Package, base: BaseImage, renderer: str, parser: str) -> dict[str, Any]:
+    """Return the configuration with its fields in the order in which Ollama writes them."""
     inherited, known = base.config, package.base.details
     family = inherited.get("model_family") or package.base.hparams.arch
     optional = {
@@ -173,4 +178,5 @@ def _config(package: Package, base: BaseImage, renderer: str, parser: str) -> di
 
 
 def _replaced(layers: Iterable[Layer], new: Layer) -> list[Layer]:
+    """Return the layers with `new` at the end, instead of those of its media type."""
     return [layer for layer in layers if layer.media_type != new.media_type] + [new]

@@ -1,4 +1,4 @@
-"""PROVE that what was registered loads, with the daemon that has it."""
+"""The load proof: the daemon loads the model that was registered, and its answers differ from the base's."""
 
 import contextlib
 from collections.abc import Iterator
@@ -20,25 +20,25 @@ from ollama_pack.verify.load import Answer, compare_answers, require_change
 from ollama_pack.verify.result import ProofResult
 
 ANSWER_TOKENS = 8
-"""How many a model is asked for at each prompt."""
+"""The number of tokens that a model is asked for at each prompt."""
 
 
 def check_load(package: Package, address: str, *, digest: str, allow_noop: bool = False) -> ProofResult:
-    """Have a daemon load a model it has, ask it and its base, and unload both.
+    """Have a daemon load a model and its base, compare their answers, and unload both.
 
-    An aLoRA is not active before its invocation tokens, so its answers may be the base's.
+    An aLoRA is not active before its invocation tokens, so its answers may equal those of the base.
 
     Args:
-        package: what was registered.
-        address: of the daemon.
-        digest: of the manifest that was registered. Another build may have the name by now; then this one
-            is a version, and asked under that name.
-        allow_noop: whether its answers may be those of its base.
+        package: the model that was registered.
+        address: the address of the daemon.
+        digest: the digest of the manifest that was registered. If another build has replaced the model since,
+            the model is found by this digest among the earlier versions.
+        allow_noop: whether the answers may equal those of the base.
 
     Raises:
-        ProofError: the model does not load, is not there, or answers as its base does.
+        ProofError: the model is missing, does not load, or answers as its base does.
     """
-    asleep = INVOCATION_TOKENS in read_gguf(package.adapter.path).metadata
+    is_alora = INVOCATION_TOKENS in read_gguf(package.adapter.path).metadata
     with Daemon(address) as daemon:
         model = _registered_name(package, daemon, digest)
 
@@ -47,40 +47,45 @@ def check_load(package: Package, address: str, *, digest: str, allow_noop: bool 
 
         try:
             with _base_name(package, model, daemon) as base, _unloading(daemon, model, base):
-                called = package.base.gguf.name if package.base.gguf else ""
-                report = compare_answers(model, base, ask, called=called, may_equal=allow_noop or asleep)
+                base_label = package.base.gguf.name if package.base.gguf else ""
+                report = compare_answers(
+                    model, base, ask, called=base_label, may_equal=allow_noop or is_alora
+                )
                 return require_change(report)
         except DestinationError as error:
             raise _does_not_load(package, error, _explain_failure(package, daemon)) from error
 
 
 def _registered_name(package: Package, daemon: Daemon, digest: str) -> str:
-    """Return what the daemon calls the model that was registered."""
+    """Return the daemon's name for the model that was registered: its name, or that of an earlier version."""
     names = (package.name, version_name(package.name, digest))
-    found = next((name for name in names if digest_in(daemon, name) == digest), None)
-    if found is None:
+    registered = next((name for name in names if digest_in(daemon, name) == digest), None)
+    if registered is None:
         raise ProofError(
-            f"{package.name} was registered, and the daemon has another model under that name now.",
+            f"{package.name} was registered, but the daemon now has another model under that name.",
             where=daemon.address,
-            hint="the same command once more; something else may be writing that name",
+            hint="run the same command again; another program may be writing that name",
         )
-    return found.display
+    return registered.display
 
 
 @contextlib.contextmanager
 def _base_name(package: Package, model: str, daemon: Daemon) -> Iterator[str]:
-    """Yield what the daemon calls the base; a file is lent a name, and gets none where that cannot be done.
+    """Yield the daemon's name for the base.
 
-    Its bytes are in the daemon already, as those of the model's own base layer, and are not moved.
+    A GGUF base has no name, so it gets one for as long as the proof runs; the name is empty if the daemon
+    cannot pull from here. No weights are sent: the daemon has the blob, because it is a layer of the model.
     """
     if package.base.gguf is None:
         yield parse_name(package.base.tag).display
         return
-    with contextlib.ExitStack() as lent:
+    with contextlib.ExitStack() as temporary:
         name = ""
-        with contextlib.suppress(DestinationError):  # the daemon is on another machine, or keeps no secrets
-            registry = lent.enter_context(serving(without_adapter(probe_manifest(daemon, model))))
-            lent.callback(_delete_quietly, daemon, registry.name.display)
+        with contextlib.suppress(
+            DestinationError
+        ):  # the daemon is on another machine, or does not push the model
+            registry = temporary.enter_context(serving(without_adapter(probe_manifest(daemon, model))))
+            temporary.callback(_delete_quietly, daemon, registry.name.display)
             daemon.pull(registry.name.display, insecure=True)
             name = registry.name.display
         yield name
@@ -88,6 +93,7 @@ def _base_name(package: Package, model: str, daemon: Daemon) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _unloading(daemon: Daemon, *names: str) -> Iterator[None]:
+    """Unload models from the daemon on leaving the context, whatever happened in it."""
     try:
         yield
     finally:
@@ -97,33 +103,34 @@ def _unloading(daemon: Daemon, *names: str) -> Iterator[None]:
 
 
 def _delete_quietly(daemon: Daemon, name: str) -> None:
+    """Delete a model; a daemon that refuses is ignored."""
     with contextlib.suppress(DestinationError):
         daemon.delete(name)
 
 
 def _explain_failure(package: Package, daemon: Daemon) -> str:
-    """Return why the daemon does not load a model, empty where that cannot be told from outside."""
+    """Return why the daemon does not load a model, or an empty text if the reason is unknown."""
     shown = None
     with contextlib.suppress(DestinationError):
         shown = daemon.show(package.name.display)
     if shown is None:
         return ""
-    spoilt = spoilt_adapter(shown.modelfile)
-    version, written = daemon.version(), read_gguf(package.adapter.path)
-    aborts = known_crash(version, written.text("general.architecture"), written.shapes)
-    return spoilt or why_base_fails(version, shown.metadata, shown.shapes) or aborts
+    corrupt = spoilt_adapter(shown.modelfile)
+    version, adapter = daemon.version(), read_gguf(package.adapter.path)
+    crash = known_crash(version, adapter.text("general.architecture"), adapter.shapes)
+    return corrupt or why_base_fails(version, shown.metadata, shown.shapes) or crash
 
 
-def _does_not_load(package: Package, error: DestinationError, why: str) -> ProofError:
-    """Return what is wrong, as far as it can be told: the daemon may give a bare exit status."""
+def _does_not_load(package: Package, error: DestinationError, cause: str) -> ProofError:
+    """Return the error; without a known cause its hint lists what was checked, and where to look further."""
     reason = error.what.removeprefix("The daemon says: ").rstrip(".")
     checked = (
         "architecture, names, pairs, shapes and types of the adapter were checked against "
-        f"{package.base.origin or 'the base'}; the log of ollama serve has the reason"
+        f"{package.base.origin or 'the base'}; the log of ollama serve gives the reason"
     )
     return ProofError(
         f"{package.name} is registered, but the daemon cannot load it ({reason}).",
         where=error.where,
-        hint=f"{why or checked}\n       --no-load skips this proof; "
-        f"ollama-pack remove {package.name}  takes the model away",
+        hint=f"{cause or checked}\n       --no-load skips this proof; "
+        f"ollama-pack remove {package.name}  removes the model",
     )

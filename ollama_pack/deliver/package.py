@@ -1,4 +1,4 @@
-"""The noun every destination takes: a model, ready to be put somewhere."""
+"""The values that every delivery takes and returns: `Package`, `DeliveryPlan` and `Receipt`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,19 +14,25 @@ from ollama_pack.ollama.names import ModelName
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a destination did.
+    """What a delivery did.
 
     Attributes:
-        via: which destination.
-        name: the model, as a user would type it.
-        digest: of the manifest, empty where a destination cannot know it.
-        where: the place, in the user's words.
-        bytes_written: moved or written; what was there already does not count.
-        lines: what to say to the user, most important first.
-        served: whether a running daemon lists the model by now.
-        tried: ways in that were tried before and are closed, and why.
-        base_manifest: digest of the base's manifest, 64 hexadecimal digits; empty where unknown.
-        base_blob: ``sha256:…`` of the base's weights, empty where unknown.
+        via: the name of the delivery: ``create``, ``pull``, ``store`` or ``folder``.
+        name: the name of the model, as a user would type it.
+        digest: the digest of the manifest, 64 hexadecimal digits; empty if the delivery cannot know it.
+        where: the daemon's address, the store or the folder.
+        bytes_written: the number of bytes sent or written, without those that were already there.
+        lines: the messages for the user, the most important one first.
+        served: whether a running daemon lists the model.
+        tried: the deliveries that ``auto`` tried before this one, each with the reason it failed.
+        base_manifest: the digest of the base's manifest, 64 hexadecimal digits; empty if it is unknown.
+        base_blob: the digest of the base's weights, ``sha256:…``; empty if it is unknown.
+
+    Example:
+        >>> from ollama_pack import Request, build
+        >>> outcome = build(Request(directory="ada-lovelace-lora", base="smollm2:135m", via="folder"))
+        >>> outcome.receipt.via, outcome.receipt.name
+        ('folder', 'ada-lovelace')
     """
 
     via: str
@@ -41,28 +47,29 @@ class Receipt:
     base_blob: str = ""
 
 
-REPLACED = "replaced the model of that name that was there"
-UNCHANGED = "unchanged: it was there already, the very same"
+REPLACED = "replaced the previous model of that name"
+UNCHANGED = "already up to date"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """A model ready to be put somewhere. What is left empty is inherited from the base.
+    """A model that is ready to be delivered. It inherits from its base whatever is left empty.
 
     Attributes:
-        name: what the model will be called.
+        name: the name the model will have.
         adapter: the GGUF LoRA file.
-        base: what it goes on: ``base.gguf`` where set, else the Ollama model ``base.tag``.
-        template: Ollama's Go template for prompts.
+        base: the base model: the GGUF file ``base.gguf`` if it is set, else the Ollama model ``base.tag``.
+        template: the prompt template, in Go's syntax as Ollama reads it.
         system: the system prompt.
-        parameters: laid over the base's, key by key.
-        messages: ``{"role": …, "content": …}``; they replace the base's.
-        licenses: added to the base's.
-        renderer: name of one of Ollama's built-in prompt renderers.
-        parser: name of one of Ollama's built-in answer parsers.
-        requires: the least version of Ollama, without ``v``.
-        modelfile_text: the Modelfile that says the same, for the folder.
+        parameters: the PARAMETERs; each replaces that of the base with the same key.
+        messages: the MESSAGEs, ``{"role": …, "content": …}``; they replace those of the base.
+        licenses: the licence texts; they are added to those of the base.
+        renderer: the name of one of Ollama's built-in prompt renderers.
+        parser: the name of one of Ollama's built-in answer parsers.
+        requires: the lowest version of Ollama that runs the model, without ``v``.
+        modelfile_text: the Modelfile with the same content, which the delivery ``folder`` writes.
         trained: what is known of the base that the adapter was trained on.
+        base_check: what the check of a GGUF base found, or None if it has not been checked yet.
     """
 
     name: ModelName
@@ -78,19 +85,20 @@ class Package:
     requires: str = ""
     modelfile_text: str = ""
     trained: ExpectedBase = field(default_factory=ExpectedBase)
+    base_check: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryPlan:
-    """What a destination would do.
+    """What a delivery would do.
 
     Attributes:
-        via: which destination.
-        name: the model, as a user would type it.
-        where: the place, in the user's words.
-        items: what would be moved or written, and its bytes; what is there already counts 0.
-        replaces: whether a model of that name is there.
-        reason: why this destination, where it was chosen.
+        via: the name of the delivery: ``create``, ``pull``, ``store`` or ``folder``.
+        name: the name of the model, as a user would type it.
+        where: the daemon's address, the store or the folder.
+        items: what would be sent or written, each with its size in bytes; 0 for what is already there.
+        replaces: whether a model of that name exists.
+        reason: why ``auto`` chose this delivery; empty if the user chose it.
     """
 
     via: str
@@ -102,39 +110,43 @@ class DeliveryPlan:
 
     @property
     def total(self) -> int:
-        """Return the bytes that would be moved or written."""
+        """Return the number of bytes that would be sent or written."""
         return sum(size for _, size in self.items)
 
 
 def replaced_note(before: str, after: str) -> list[str]:
-    """Return what to tell the user of a name that had the digest `before`, empty where nothing had it."""
+    """Return the message for a name that had the digest `before`; no message if the name is new."""
     return [] if not before else [UNCHANGED] if before == after else [REPLACED]
 
 
 def make_package(
-    name: ModelName, said: Modelfile, lora: LoraFile, base: BaseModel, trained: ExpectedBase | None = None
+    name: ModelName,
+    modelfile: Modelfile,
+    lora: LoraFile,
+    base: BaseModel,
+    trained: ExpectedBase | None = None,
 ) -> Package:
-    """Return the model a Modelfile describes, ready to be put somewhere.
+    """Return the model that a Modelfile describes, ready to be delivered.
 
     Args:
-        name: what the model will be called.
-        said: the Modelfile.
-        lora: the file its ADAPTER names.
-        base: what its FROM names.
+        name: the name the model will have.
+        modelfile: the Modelfile.
+        lora: the file that its ADAPTER names.
+        base: the model or the file that its FROM names.
         trained: what is known of the base that the adapter was trained on.
     """
     return Package(
         name=name,
         adapter=lora,
         base=base,
-        template=said.value("TEMPLATE"),
-        system=said.value("SYSTEM"),
-        parameters=parameters(said),
-        messages=tuple({"role": role, "content": content} for role, content in said.messages),
-        licenses=said.values("LICENSE"),
-        renderer=said.value("RENDERER"),
-        parser=said.value("PARSER"),
-        requires=said.value("REQUIRES").removeprefix("v"),
-        modelfile_text=print_modelfile(said),
+        template=modelfile.value("TEMPLATE"),
+        system=modelfile.value("SYSTEM"),
+        parameters=parameters(modelfile),
+        messages=tuple({"role": role, "content": content} for role, content in modelfile.messages),
+        licenses=modelfile.values("LICENSE"),
+        renderer=modelfile.value("RENDERER"),
+        parser=modelfile.value("PARSER"),
+        requires=modelfile.value("REQUIRES").removeprefix("v"),
+        modelfile_text=print_modelfile(modelfile),
         trained=trained or ExpectedBase(),
     )

@@ -1,8 +1,9 @@
-"""A model that the daemon fetches from us: no ``/api/create``, and no access to its store.
+"""The delivery ``pull``: the daemon pulls the model from a registry that this process serves.
 
-Ollama 0.34.1 and later create no models with adapters, but they pull and run them. The finished model is
-served on loopback, the daemon pulls it under a name of that registry, gives it its own name, and forgets the
-other. The base is in the daemon already and is never moved: the adapter is, and a few small blobs.
+It needs neither ``/api/create`` nor access to the daemon's store. Ollama 0.34.1 and later do not create
+models with adapters, but they pull and run them. The finished model is served on loopback; the daemon pulls
+it under the name that it has in that registry, copies it to its real name, and deletes the first name. The
+daemon has the base already, so only the adapter and a few small blobs are sent.
 """
 
 import contextlib
@@ -28,18 +29,18 @@ _LEFT_BEHIND = re.compile(r"127\.0\.0\.1:[0-9]{1,5}/p[0-9a-f]{32}/model:latest")
 
 
 def is_left_behind(name: ModelName) -> bool:
-    """Return whether a name is one that a registry of ours had, which lives for seconds."""
+    """Return whether a name belongs to a temporary registry of ollama-pack, which exists only for seconds."""
     return _LEFT_BEHIND.fullmatch(name.display) is not None
 
 
 def pull_model(package: Package, daemon: Daemon, progress: Progress | None = None) -> Receipt:
-    """Have the daemon fetch `package`; a base it lacks is pulled first, a model of that name is replaced.
+    """Have the daemon pull `package`: pull a missing base first, and replace a model of that name.
 
     Raises:
         UnreachableError: the daemon is not on this machine.
-        DestinationError: the daemon said no, broke off, or is not there.
+        DestinationError: the daemon refuses, breaks off or does not answer.
         UnsupportedError: the base cannot take an adapter.
-        InputError: the adapter does not fit it.
+        InputError: the adapter does not fit the base.
     """
     _require_near(daemon)
     remove_stale_names(daemon)
@@ -64,53 +65,55 @@ def pull_model(package: Package, daemon: Daemon, progress: Progress | None = Non
 
 
 def plan_pull(package: Package, daemon: Daemon) -> DeliveryPlan:
-    """Return what `pull_model` would move; a GGUF base counts in full, since it is not read here.
+    """Return what `pull_model` would send; a GGUF base counts with its full size, since it is not read here.
 
     Raises:
         UnreachableError: the daemon is not on this machine.
-        DestinationError: the daemon said no, or is not there.
+        DestinationError: the daemon refuses or does not answer.
     """
     _require_near(daemon)
     return plan_by_daemon(daemon, package, PULL)
 
 
 def remove_stale_names(daemon: Daemon) -> None:
-    """Remove names that a run left behind which was killed between fetching a model and naming it.
+    """Delete temporary names that were left behind by a run that was killed between pull and copy.
 
-    One that is still being served belongs to a run that is not over.
+    A name whose registry still answers belongs to a run that is still going, and stays.
 
     Raises:
-        DestinationError: the daemon is not there.
+        DestinationError: the daemon does not answer.
     """
     for model in daemon.models():
         if _LEFT_BEHIND.fullmatch(model.name) and not is_served(parse_name(model.name)):
-            with contextlib.suppress(DestinationError):  # another run may have removed it
+            with contextlib.suppress(DestinationError):  # another run may have deleted it
                 daemon.delete(model.name)
 
 
 def _require_near(daemon: Daemon) -> None:
+    """Raise UnreachableError if the daemon is on another machine."""
     if not is_near(daemon.address):
         raise UnreachableError(
-            "The daemon is on another machine, and would have to fetch the model from this one's loopback.",
+            "The daemon is on another machine, so it cannot pull the model from the loopback of this one.",
             where=daemon.address,
-            hint="run ollama-pack there, or --via create where that Ollama still creates adapters",
+            hint="run ollama-pack there, or use --via create with Ollama 0.34.0 or earlier",
         )
 
 
 def _package_and_image(package: Package, daemon: Daemon, progress: Progress | None) -> tuple[Package, Image]:
+    """Return the package with its name spelled as in the daemon, and its image."""
     gguf = package.base.gguf
     base: BaseImage
     if gguf is None:
         base = probe_manifest(daemon, package.base.tag)
     else:
         base = image_of_gguf(package.base, sha256_of_file(gguf, progress), gguf.stat().st_size)
-    there = (entry.name.parts for entry in DaemonModels(daemon).entries())
-    named = replace(package, name=spelled_as_in(there, package.name))
+    known = (entry.name.parts for entry in DaemonModels(daemon).entries())
+    named = replace(package, name=spelled_as_in(known, package.name))
     return named, build_image(named, base)
 
 
 def _fetch(package: Package, daemon: Daemon, registry: Registry, progress: Progress | None) -> None:
-    """Have the daemon pull the model, and call it by its name; the other name does not stay."""
+    """Have the daemon pull the model, copy it to its real name, and delete the temporary name."""
     name, served = package.name.display, registry.name.display
     try:
         daemon.pull(served, _labelled_progress(package, progress), insecure=True)
@@ -129,22 +132,23 @@ def _fetch(package: Package, daemon: Daemon, registry: Registry, progress: Progr
 
 
 def _labelled_progress(package: Package, progress: Progress | None) -> Progress | None:
-    """Return a progress that calls the adapter by its name, where the daemon calls it by its digest."""
+    """Return a progress function that shows the adapter's file name instead of its digest."""
     if progress is None:
         return None
     file, start = package.adapter.path.name, package.adapter.digest.removeprefix("sha256:")[:12]
 
-    def told(label: str, done: int, total: int) -> None:
+    def report(label: str, done: int, total: int) -> None:
         progress(f"sending {file}" if label.endswith(start) else label, done, total)
 
-    return told
+    return report
 
 
 def _require_arrival(package: Package, image: Image, daemon: Daemon) -> None:
-    found = digest_in(daemon, package.name)
-    if found != image.digest:
+    """Raise DestinationError unless the daemon has this very model under its name."""
+    digest = digest_in(daemon, package.name)
+    if digest != image.digest:
         raise DestinationError(
-            f"The daemon has another model under that name than it fetched ({found[:12] or 'none'}).",
+            f"The daemon has another model under that name than the one it pulled ({digest[:12] or 'none'}).",
             where=f"{daemon.address}: {package.name}",
-            hint="the same command once more; something else may be writing that name",
+            hint="run the same command again; another program may be writing that name",
         )

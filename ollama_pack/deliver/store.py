@@ -1,7 +1,7 @@
-"""A model straight into an Ollama store: no daemon needed, and a running one sees it at once.
+"""The delivery ``store``: writes a model into an Ollama store, without a daemon.
 
-The daemon reads its manifests anew on every request, so a model exists the moment its manifest does. Both
-layouts that Ollama has had are read and written; `ollama_pack.ollama.store_layout` knows them.
+A running daemon lists the model at once, because it reads the manifests again on every request. Both store
+layouts of Ollama are read and written; `ollama_pack.ollama.store_layout` describes them.
 """
 
 from dataclasses import replace
@@ -31,46 +31,46 @@ _UNKNOWN_DIGEST = "sha256:" + "0" * 64
 
 
 def write_to_store(package: Package, store: Path, progress: Progress | None = None) -> Receipt:
-    """Write `package` into `store`, blobs first and the manifest last; a model of that name is replaced.
+    """Write `package` into `store`, blobs first and the manifest last; replace a model of that name.
 
     Raises:
-        DestinationError: the base is not there, or the store cannot be written; then nothing was registered.
+        DestinationError: the base is missing or the store is not writable; nothing was registered.
         UnsupportedError: the base cannot take an adapter.
-        InputError: the adapter does not fit it.
+        InputError: the adapter does not fit the base.
     """
     package, base = _package_and_base(package, store, progress)
     image = build_image(package, base)
-    told = _check_base_in_store(package, base, store)
+    messages = _check_base_in_store(package, base, store)
     before = read_manifest(store, package.name)
-    with StoreTransaction(store, progress) as shelf:
+    with StoreTransaction(store, progress) as transaction:
         for layer in (*image.layers, image.config):
             if layer.media_type != MODEL_TYPE:
-                shelf.add(layer)
+                transaction.add(layer)
         for layer in image.layers:
             if layer.media_type == MODEL_TYPE:
-                shelf.import_file(layer)
-        shelf.write_manifest(package.name, image.manifest, (*image.layers, image.config))
+                transaction.import_file(layer)
+        transaction.write_manifest(package.name, image.manifest, (*image.layers, image.config))
     return Receipt(
         via=STORE,
         name=str(package.name),
         digest=image.digest,
         where=str(store),
-        bytes_written=shelf.written,
+        bytes_written=transaction.written,
         lines=(
             f"registered {package.name} in {store}",
             *replaced_note(listed_digest(before) if before is not None else "", image.digest),
-            *shelf.lines,
-            *told,
+            *transaction.lines,
+            *messages,
         ),
     )
 
 
 def plan_store(package: Package, store: Path) -> DeliveryPlan:
-    """Return what `write_to_store` would write, without writing or reading a base through.
+    """Return what `write_to_store` would write, without writing anything or reading a GGUF base in full.
 
     Raises:
-        DestinationError: as `write_to_store` would.
-        UnsupportedError: as `write_to_store` would.
+        DestinationError: `write_to_store` would raise it.
+        UnsupportedError: `write_to_store` would raise it.
     """
     gguf = package.base.gguf
     if gguf is None:
@@ -94,13 +94,14 @@ def plan_store(package: Package, store: Path) -> DeliveryPlan:
 
 
 def has_base(store: Path, base: BaseModel) -> bool:
-    """Return whether `write_to_store` would find the base: a GGUF file, or a tag that is in the store."""
+    """Return whether the base is a GGUF file, or an Ollama model that is in the store."""
     if base.gguf is not None:
         return True
     return has_manifest(store, spelled_as_in(names_in(store), parse_name(base.tag)))
 
 
 def _package_and_base(package: Package, store: Path, progress: Progress | None) -> tuple[Package, BaseImage]:
+    """Return the package with its name spelled as in the store, and the image of its base."""
     gguf = package.base.gguf
     if gguf is None:
         base = image_in_store(store, package.base.tag)
@@ -110,13 +111,15 @@ def _package_and_base(package: Package, store: Path, progress: Progress | None) 
 
 
 def _gguf_size(gguf: Path) -> int:
+    """Return the size of a GGUF file in bytes, or raise DestinationError if it cannot be read."""
     try:
         return gguf.stat().st_size
     except OSError as error:
-        raise DestinationError(f"This cannot be read: {error.strerror or error}.", where=gguf) from error
+        raise DestinationError(f"The file cannot be read: {error.strerror or error}.", where=gguf) from error
 
 
 def _label(layer: Layer) -> str:
+    """Return the name of a layer in a plan, for the user."""
     if layer.media_type == CONFIG_TYPE:
         return "configuration"
     kind = layer.media_type.rpartition(".")[2]
@@ -126,23 +129,28 @@ def _label(layer: Layer) -> str:
 
 
 def _check_base_in_store(package: Package, base: BaseImage, store: Path) -> list[str]:
-    """Require that the adapter fits its base, and return what to tell the user of that."""
-    told = [base_has_adapter_note(package.base.tag)] if has_adapter(base.layers) else []
+    """Require that the adapter fits its base, and return the messages for the user."""
+    messages = [base_has_adapter_note(package.base.tag)] if has_adapter(base.layers) else []
     for layer in base.layers:
         if layer.media_type == MODEL_TYPE:
-            told += check_base_file(package, layer.file or blob_path(store, layer.digest))
-    return told
+            messages += check_base_file(package, layer.file or blob_path(store, layer.digest))
+    return messages
 
 
 def make_image(package: Package, store: Path | None, progress: Progress | None = None) -> Image:
-    """Return the whole model without writing it; `store` is asked for the base where it is a tag.
+    """Return the image of a model without writing it.
+
+    Args:
+        package: the model.
+        store: the store that has the base, or None if the base is a GGUF file.
+        progress: called while a GGUF base is read for its digest.
 
     Raises:
-        DestinationError: the base is not to be had.
+        DestinationError: the base is missing or damaged.
     """
     if store is None and package.base.gguf is None:
         raise DestinationError(
-            f"There is no store to look up {package.base.tag} in.", hint="OLLAMA_MODELS=DIR"
+            f"No Ollama store is known that has {package.base.tag}.", hint="OLLAMA_MODELS=DIR"
         )
     _, base = _package_and_base(package, store or Path(), progress)
     return build_image(package, base)

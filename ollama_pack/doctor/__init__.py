@@ -1,1 +1,1 @@
-"""What ``doctor`` knows about an Ollama: which deliveries work, and which models would not run."""
+"""The checks of ``doctor``: which deliveries this Ollama accepts, and which models would not run."""

@@ -1,4 +1,4 @@
-"""One look at an Ollama: which ways in are open, and what would not run. Nothing is changed or loaded."""
+"""Examines an Ollama: its daemon, stores, disk and runner. Nothing is changed, and no model is loaded."""
 
 import shlex
 import shutil
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ollama_pack.deliver.create import surely_refuses
-from ollama_pack.doctor.findings import MINOR, PROBLEM, Checkup, Finding, WayIn
-from ollama_pack.doctor.store_scan import look_into
+from ollama_pack.doctor.findings import MINOR, PROBLEM, Checkup, DeliveryCheck, Finding
+from ollama_pack.doctor.store_scan import scan_store
 from ollama_pack.errors import DestinationError
 from ollama_pack.ollama.address import is_near, may_answer
 from ollama_pack.ollama.daemon import Daemon
@@ -17,107 +17,121 @@ from ollama_pack.ollama.store_layout import is_closed, is_store
 from ollama_pack.ollama.versions import GENERATIONS, LLAMA_SERVER_FROM, parse_version
 
 LITTLE_ROOM = 1_000_000_000
-"""Bytes of free disk below which a build may not find room."""
+"""Free bytes on a disk below which a build may run out of space."""
 
-RESTART = "its log says why; ollama serve anew may help"
+RESTART = "read the daemon's log, then restart ollama serve"
 
 
-def examine(places: OllamaLocations) -> Checkup:
-    """Look at the daemon and the stores of this machine."""
-    seen = Checkup(places.address, runner=find_runner())
+def examine(locations: OllamaLocations) -> Checkup:
+    """Examine the daemon and the stores of this machine."""
+    checkup = Checkup(locations.address, runner=find_runner())
     own: Path | None = None
     refuses = False
-    if may_answer(places.address):
+    if may_answer(locations.address):
         try:
-            with Daemon(places.address) as daemon:
-                seen.version = daemon.version()
+            with Daemon(locations.address) as daemon:
+                checkup.version = daemon.version()
                 refuses = surely_refuses(daemon)
-                own = store_of(daemon, places)
+                own = store_of(daemon, locations)
         except DestinationError as error:
-            seen.trouble = error.clause
-            if seen.version:
-                seen.findings.append(Finding(PROBLEM, f"Ollama {seen.version}", error.clause, RESTART))
-    for path in dict.fromkeys([*([own] if own else []), *places.stores]):
+            checkup.trouble = error.clause
+            if checkup.version:
+                checkup.findings.append(Finding(PROBLEM, f"Ollama {checkup.version}", error.clause, RESTART))
+    for path in dict.fromkeys([*([own] if own else []), *locations.stores]):
         if is_closed(path) and path != own:
-            level = PROBLEM if places.named else MINOR
-            seen.findings.append(
-                Finding(
-                    level,
-                    str(path),
-                    "it may not be read by you",
-                    f"{sudo_prefix(path)} ollama-pack doctor; ollama serve reads it",
-                )
-            )
+            level = PROBLEM if locations.named else MINOR
+            command = f"{sudo_prefix(path)} ollama-pack doctor; ollama serve reads it"
+            checkup.findings.append(Finding(level, str(path), "you may not read this store", command))
         elif is_store(path):
-            named = f" --store {shlex.quote(str(path))}" if path != own else ""
-            store, findings = look_into(path, seen.version, named)
-            seen.stores.append(store)
-            seen.findings += findings
-    seen.ways = list(_delivery_checks(seen, places, refuses=refuses))
-    seen.findings += _around(seen, own)
-    seen.findings.sort(key=lambda finding: finding.level != PROBLEM)
-    return seen
+            option = f" --store {shlex.quote(str(path))}" if path != own else ""
+            store, findings = scan_store(path, checkup.version, option)
+            checkup.stores.append(store)
+            checkup.findings += findings
+    checkup.ways = list(_delivery_checks(checkup, locations, refuses=refuses))
+    checkup.findings += _machine_findings(checkup, own)
+    checkup.findings.sort(key=lambda finding: finding.level != PROBLEM)
+    return checkup
 
 
 def find_runner(program: str = "") -> Path | None:
-    """Return ``llama-server`` where the Ollama of this machine looks for it; None where it is not.
+    """Return the ``llama-server`` that the Ollama of this machine would run, or None if there is none.
+
+    The directories are those that Ollama searches (``LibOllamaPath`` in its ``ml/path.go``).
 
     Args:
-        program: of Ollama; the one on the path where empty.
+        program: the path of the program ``ollama``; by default, the one on PATH.
     """
-    named = program or shutil.which("ollama")
-    if not named:
+    ollama = program or shutil.which("ollama")
+    if not ollama:
         return None
-    home = Path(named).resolve().parent
+    home = Path(ollama).resolve().parent
     name = "llama-server.exe" if sys.platform == "win32" else "llama-server"
-    places = (home / "../lib/ollama", home / "lib/ollama", home, home / "build/lib/ollama")
-    return next((path for place in places if (path := (place / name).resolve()).is_file()), None)
+    directories = (home / "../lib/ollama", home / "lib/ollama", home, home / "build/lib/ollama")
+    candidates = ((directory / name).resolve() for directory in directories)
+    return next((path for path in candidates if path.is_file()), None)
 
 
-def _delivery_checks(seen: Checkup, places: OllamaLocations, *, refuses: bool) -> Iterator[WayIn]:
-    near = is_near(seen.address)
-    if not seen.version:
-        yield WayIn("create", open=False, why=seen.trouble)
-        yield WayIn("pull", open=False, why=seen.trouble)
+def _delivery_checks(
+    checkup: Checkup, locations: OllamaLocations, *, refuses: bool
+) -> Iterator[DeliveryCheck]:
+    """Yield, for each delivery, whether it would work on this machine, and why.
+
+    Args:
+        checkup: daemon and stores, examined.
+        locations: the daemon and the stores that were searched.
+        refuses: whether the daemon is known to refuse to create adapters.
+    """
+    near = is_near(checkup.address)
+    if not checkup.version:
+        yield DeliveryCheck("create", open=False, why=checkup.trouble)
+        yield DeliveryCheck("pull", open=False, why=checkup.trouble)
     else:
-        known = parse_version(seen.version) is not None
-        creates = "this Ollama creates adapters" if known else "its version says nothing, so it is asked"
-        yield WayIn("create", not refuses, "this Ollama creates no adapters" if refuses else creates)
-        yield WayIn(
-            "pull", near, "the daemon is on this machine" if near else "the daemon is on another machine"
+        known = parse_version(checkup.version) is not None
+        accepts = (
+            "this Ollama creates models with adapters" if known else "its version is unknown; a build tries"
         )
-    there = next((store.path for store in seen.stores if store.writable), None)
-    new = next((path for path in places.stores if is_writable(path)), None)
-    if there:
-        yield WayIn("store", open=True, why=f"{there} can be written")
+        why = "this Ollama creates no models with adapters" if refuses else accepts
+        yield DeliveryCheck("create", not refuses, why)
+        machine = "this machine" if near else "another machine"
+        yield DeliveryCheck("pull", near, f"the daemon is on {machine}")
+    writable = next((store.path for store in checkup.stores if store.writable), None)
+    new = next((path for path in locations.stores if is_writable(path)), None)
+    if writable:
+        yield DeliveryCheck("store", open=True, why=f"{writable} is writable")
     elif new and not new.is_dir():
-        yield WayIn("store", open=True, why=f"{new} can be made, for a base that is a GGUF file")
+        yield DeliveryCheck("store", open=True, why=f"{new} can be made, for a base that is a GGUF file")
     else:
-        yield WayIn("store", open=False, why="no store here can be written")
+        yield DeliveryCheck("store", open=False, why="no store on this machine is writable")
 
 
-def _around(seen: Checkup, own: Path | None) -> Iterator[Finding]:
-    """Yield what is wrong around the models: daemon, disk, runner."""
-    version = parse_version(seen.version)
-    if not seen.version:
-        yield Finding(MINOR, seen.address, seen.trouble, "ollama serve, or OLLAMA_HOST=HOST:PORT")
+def _machine_findings(checkup: Checkup, own: Path | None) -> Iterator[Finding]:
+    """Yield what is wrong apart from the models: with the daemon, the disks, the stores and the runner.
+
+    Args:
+        checkup: everything that was examined.
+        own: the store of the daemon, or None if it is unknown.
+    """
+    version = parse_version(checkup.version)
+    if not checkup.version:
+        yield Finding(MINOR, checkup.address, checkup.trouble, "ollama serve, or OLLAMA_HOST=HOST:PORT")
     elif version is not None and version < GENERATIONS[0].first:
-        yield Finding(PROBLEM, f"Ollama {seen.version}", "it knows no adapters in GGUF", "update Ollama")
-    if not any(way.open for way in seen.ways):
-        yield Finding(PROBLEM, "ways in", "every one is closed", "--via folder  keeps everything for later")
-    for store in seen.stores:
+        about = f"Ollama {checkup.version}"
+        yield Finding(PROBLEM, about, "it does not support adapters in GGUF", "update Ollama")
+    if not any(way.open for way in checkup.ways):
+        what = "none of create, pull and store works"
+        yield Finding(PROBLEM, "delivery", what, "--via folder  writes all files into a directory")
+    for store in checkup.stores:
         if store.free < LITTLE_ROOM:
-            room = f"{store.free / 1e6:.0f} MB are free on its disk"
+            room = f"only {store.free / 1e6:.0f} MB are free on its disk"
             yield Finding(MINOR, str(store.path), room, "free some space, or OLLAMA_MODELS on another disk")
         if not store.writable and store.path != own:
             yield Finding(
                 MINOR,
                 str(store.path),
-                "it cannot be written",
-                "with ollama serve, --via create or --via pull lets the daemon write",
+                "you may not write into this store",
+                "ollama serve, then --via create or --via pull, lets the daemon write",
             )
     needs = version is None or version >= LLAMA_SERVER_FROM
-    if seen.version and needs and seen.runner is None and shutil.which("ollama"):
-        yield Finding(
-            PROBLEM, "llama-server", "the ollama on PATH has none, and loads no model", "install Ollama anew"
-        )
+    if checkup.version and needs and checkup.runner is None and shutil.which("ollama"):
+        what = "the ollama on PATH has no llama-server, so it cannot load a model"
+        yield Finding(PROBLEM, "llama-server", what, "reinstall Ollama")

@@ -1,4 +1,4 @@
-"""The nouns of a checkup: what was seen of an Ollama, and what is wrong with it."""
+"""The types of a checkup: the state of an Ollama, and what is wrong with it."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,13 +8,13 @@ PROBLEM, MINOR = "problem", "warning"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that does not work, or may not.
+    """Something that does not work, or that may cause trouble.
 
     Attributes:
         level: ``problem`` or ``warning``.
-        about: a model, a place or a program.
-        what: is wrong with it.
-        fix: what to do.
+        about: the model, store, program or address that the finding is about.
+        what: a clause that says what is wrong.
+        fix: a command or an option that helps.
     """
 
     level: str
@@ -24,13 +24,13 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class WayIn:
-    """Whether a model can be put there.
+class DeliveryCheck:
+    """Whether a model can be delivered by ``--via`` create, pull or store.
 
     Attributes:
         via: ``create``, ``pull`` or ``store``.
-        open: whether it can.
-        why: it is so.
+        open: whether this delivery would work.
+        why: the reason, as a clause.
     """
 
     via: str
@@ -40,16 +40,16 @@ class WayIn:
 
 @dataclass(frozen=True, slots=True)
 class StoreSeen:
-    """A model store on this machine.
+    """The state of a model store on this machine.
 
     Attributes:
-        path: of it.
-        layout: ``manifests``, or ``manifests-v2`` as of Ollama 0.40.
-        owner: the user it belongs to; empty where that has no name.
-        writable: whether this user may write into it.
-        free: bytes on its disk.
-        models: how many are in it.
-        adapted: names of those with an adapter.
+        path: the directory of the store.
+        layout: ``manifests``, or ``manifests-v2`` since Ollama 0.40.
+        owner: the name of the user who owns the store, or an empty string if that user has no name.
+        writable: whether the current user may write into the store.
+        free: the number of free bytes on its disk.
+        models: the number of models in the store.
+        adapted: the names of the models that have an adapter.
     """
 
     path: Path
@@ -63,22 +63,22 @@ class StoreSeen:
 
 @dataclass(slots=True)
 class Checkup:
-    """What was seen.
+    """The state of an Ollama, and what is wrong with it.
 
     Attributes:
-        address: of the daemon.
-        version: it says; empty where none answers.
-        trouble: why none does.
-        ways: in.
-        stores: the daemon's first.
-        runner: ``llama-server``; None where it was not found.
-        findings: problems first.
+        address: the address of the daemon.
+        version: the version of the daemon, or an empty string if none answers.
+        trouble: why no daemon answers, as a clause.
+        ways: whether each delivery would work.
+        stores: the stores that were found; the daemon's own comes first.
+        runner: the path of ``llama-server``, or None if it was not found.
+        findings: what is wrong; problems come before warnings.
     """
 
     address: str
     version: str = ""
     trouble: str = "no Ollama daemon answers"
-    ways: list[WayIn] = field(default_factory=list)
+    ways: list[DeliveryCheck] = field(default_factory=list)
     stores: list[StoreSeen] = field(default_factory=list)
     runner: Path | None = None
     findings: list[Finding] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""One store: what it is, and which of its models with an adapter would not run."""
+"""Scans a model store, and finds the models with an adapter that would not run."""
 
 import contextlib
 import os
@@ -29,33 +29,34 @@ from ollama_pack.ollama.store_layout import (
 )
 from ollama_pack.verify.llama_load import load_errors, scrambled_by_ollama
 
-TOLD = 3
+SHOWN_REASONS = 3
 
 
-def look_into(path: Path, version: str, option: str = "") -> tuple[StoreSeen, list[Finding]]:
-    """Return what a store is, and which of its models with an adapter this `version` would not run.
+def scan_store(path: Path, version: str, option: str = "") -> tuple[StoreSeen, list[Finding]]:
+    """Return the state of a store, and what is wrong with the models in it.
 
     Args:
-        path: of the store.
-        version: of the daemon; empty where none answers.
-        option: that leads a command to this store; empty where the daemon's is the one.
+        path: the directory of the store.
+        version: the version of the daemon, or an empty string if none answers.
+        option: the option ``--store DIR`` for the commands of `Finding.fix`, or an empty string if the store
+            is the daemon's own.
     """
     names: dict[ModelName, tuple[Layer, ...]] = {}
     findings: list[Finding] = []
     for parts, file in entries_in(path):
-        with contextlib.suppress(InputError):  # a stray file is no model
+        with contextlib.suppress(InputError):  # The path of a stray file is not the name of a model.
             name = ModelName(*parts)
             if is_left_behind(name):
                 remove = f"ollama-pack remove {name}{option}"
-                findings.append(Finding(MINOR, str(name), "a build that was killed left it behind", remove))
+                findings.append(Finding(MINOR, str(name), "a killed build left this model behind", remove))
             elif name not in names and not file.is_dir():
                 try:
                     names[name] = _layers_of(path, name)
                 except DestinationError as error:
-                    findings.append(Finding(PROBLEM, str(name), error.clause, _without(path, name)))
+                    findings.append(Finding(PROBLEM, str(name), error.clause, _command_removing(path, name)))
     adapted = {name: layers for name, layers in names.items() if has_adapter(layers)}
     for name, layers in adapted.items():
-        findings += _of_model(path, name, layers, version, option)
+        findings += _model_findings(path, name, layers, version, option)
     return (
         StoreSeen(
             path=path,
@@ -71,40 +72,50 @@ def look_into(path: Path, version: str, option: str = "") -> tuple[StoreSeen, li
 
 
 def _layers_of(store: Path, name: ModelName) -> tuple[Layer, ...]:
+    """Return the layers of a model; raise DestinationError if its entry or its manifest is damaged."""
     content = read_manifest(store, name)
     if content is None:
-        raise DestinationError("Its entry leads nowhere.")
+        raise DestinationError("The manifest that its entry names does not exist.")
     return parse_manifest(gguf_manifest(store, content), where=store)[1]
 
 
-def _without(store: Path, name: ModelName) -> str:
-    """Return how to get rid of an entry that no daemon knows, so that none removes it."""
-    there = (newer_path(store, name), manifest_path(store, name))
-    paths = " ".join(shlex.quote(str(path)) for path in there if os.path.lexists(path))
+def _command_removing(store: Path, name: ModelName) -> str:
+    """Return a command that removes an entry so damaged that ``ollama rm`` does not know the model."""
+    entries = (newer_path(store, name), manifest_path(store, name))
+    paths = " ".join(shlex.quote(str(path)) for path in entries if os.path.lexists(path))
     return f"rm {paths}, and build or pull it again"
 
 
-def _of_model(
+def _model_findings(
     store: Path, name: ModelName, layers: tuple[Layer, ...], version: str, option: str
 ) -> Iterator[Finding]:
-    """Yield what keeps a model with an adapter from running as it was trained."""
-    again = f"ollama-pack build DIR {name}{option}  makes it anew; ollama-pack remove {name}{option}"
+    """Yield the reasons why a model with an adapter does not run, or not as it was trained.
+
+    Args:
+        store: the directory of the store.
+        name: the name of the model.
+        layers: the layers of its manifest.
+        version: the version of the daemon, or an empty string.
+        option: the option ``--store DIR``, or an empty string.
+    """
+    rebuild = f"ollama-pack build DIR {name}{option}  builds it again; ollama-pack remove {name}{option}"
     if is_version(name, listed_digest(read_manifest(store, name) or b"")):
-        again = f"it is an earlier version: ollama-pack remove {name}{option}"
+        rebuild = f"it is an earlier version: ollama-pack remove {name}{option}"
     lost = next((layer for layer in layers if missing_blob(store, layer)), None)
     if lost is not None:
         blob = blob_path(store, lost.digest)
-        anew = f"rm {shlex.quote(str(blob))}; {again}" if blob.exists() else again
-        yield Finding(PROBLEM, str(name), missing_blob(store, lost), anew)
+        fix = f"rm {shlex.quote(str(blob))}; {rebuild}" if blob.exists() else rebuild
+        yield Finding(PROBLEM, str(name), missing_blob(store, lost), fix)
         return
     model = [layer for layer in layers if layer.media_type == MODEL_TYPE]
     if not model:
-        yield Finding(PROBLEM, str(name), "its base is no GGUF model, so Ollama ignores the adapter", again)
+        what = "its base is not a GGUF model, so Ollama ignores the adapter"
+        yield Finding(PROBLEM, str(name), what, rebuild)
         return
     try:
         base = read_gguf(blob_path(store, model[-1].digest))
     except PackError as error:
-        yield Finding(PROBLEM, str(name), f"its base cannot be read: {error.what}", again)
+        yield Finding(PROBLEM, str(name), f"its base cannot be read: {error.clause}", rebuild)
         return
     adapters = [layer for layer in layers if layer.media_type == ADAPTER_TYPE]
     if len(adapters) > 1:
@@ -112,25 +123,30 @@ def _of_model(
             MINOR,
             str(name),
             f"it has {len(adapters)} adapters, and Ollama adds all of them",
-            "if that is not meant, build it on a base without one: --base MODEL",
+            "if that is not intended, build it on a base without an adapter: --base MODEL",
         )
     for layer in adapters:
-        yield from _of_adapter(blob_path(store, layer.digest), base, str(name), again)
+        yield from _adapter_findings(blob_path(store, layer.digest), base, str(name), rebuild)
     why = why_base_fails(version, base.metadata, base.shapes)
     if why:
         yield Finding(MINOR, str(name), why, "--base with a GGUF file in llama.cpp's form")
 
 
-def _of_adapter(path: Path, base: GgufFile, name: str, again: str) -> Iterator[Finding]:
+def _adapter_findings(path: Path, base: GgufFile, name: str, rebuild: str) -> Iterator[Finding]:
+    """Yield the reasons why llama.cpp would not load the adapter in `path` with its base, or wrongly."""
     try:
         adapter = read_gguf(path)
     except PackError as error:
-        anew = f"rm {shlex.quote(str(path))}; {again}"
-        yield Finding(PROBLEM, name, f"its adapter is no GGUF LoRA: {error.what}", anew)
+        fix = f"rm {shlex.quote(str(path))}; {rebuild}"
+        yield Finding(PROBLEM, name, f"its adapter is not a GGUF LoRA: {error.clause}", fix)
         return
-    found = load_errors(adapter, base.metadata, base.shapes)
-    if found:
-        more = f", and {len(found) - TOLD} more" if len(found) > TOLD else ""
-        yield Finding(PROBLEM, name, f"it does not load: {'; '.join(found[:TOLD])}{more}", again)
+    reasons = load_errors(adapter, base.metadata, base.shapes)
+    if reasons:
+        more = f", and {len(reasons) - SHOWN_REASONS} more" if len(reasons) > SHOWN_REASONS else ""
+        what = f"it does not load: {'; '.join(reasons[:SHOWN_REASONS])}{more}"
+        yield Finding(PROBLEM, name, what, rebuild)
     elif scrambled_by_ollama(adapter):
-        yield Finding(PROBLEM, name, "Ollama's own converter put the rows of q and k in a wrong order", again)
+        # Such an adapter loads without an error, but its answers are wrong.
+        yield Finding(
+            PROBLEM, name, "Ollama's own converter wrote the rows of q and k in a wrong order", rebuild
+        )

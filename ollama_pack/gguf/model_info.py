@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.gguf.split import read_model
 
 SPECIAL = ("bos", "eos", "pad")
@@ -48,15 +49,22 @@ _SPECIAL = {"bos": "bos", "eos": "eos", "pad": "padding"}
 
 
 def read_model_info(path: Path, name: str = "") -> ModelInfo:
-    """Return a base that is a GGUF file; only its header is read.
+    """Return what the header of a GGUF model says, with its tokens; no weight is read.
+
+    Args:
+        path: the GGUF file.
+        name: what the user calls the model; empty for the name of the file.
 
     Raises:
-        InputError: it is missing or damaged.
+        InputError: the file is missing or damaged.
     """
-    header = read_model(path, (TOKENS_KEY,))
-    return ModelInfo(
-        name or path.name, header.metadata, header.shapes, vocabulary_of(header.metadata, path.name)
-    )
+    return model_info_of(read_model(path, (TOKENS_KEY,)), name)
+
+
+def model_info_of(header: GgufFile, name: str = "") -> ModelInfo:
+    """Return the same of a header that was read with its tokens."""
+    origin = header.path.name
+    return ModelInfo(name or origin, header.metadata, header.shapes, vocabulary_of(header.metadata, origin))
 
 
 def vocabulary_of(metadata: Mapping[str, Any], origin: str) -> Vocabulary | None:

@@ -197,12 +197,15 @@ class _Cursor:
     def count(self, what: str, most: int) -> int:
         number = self.number("Q")
         if number > most:
-            raise InputError(
-                f"The header promises {number} {what}; {most} is the most that is read here.",
-                where=f"{self.path}: {self.part}",
-                hint=_AGAIN,
-            )
+            raise self.too_much(what, number, most)
         return int(number)
+
+    def too_much(self, what: str, number: int, most: int) -> InputError:
+        return InputError(
+            f"The header promises {number} {what}; {most} is the most that is read here.",
+            where=f"{self.path}: {self.part}",
+            hint=_AGAIN,
+        )
 
     def string(self) -> str:
         length = self.count("bytes of text", self.text_left)
@@ -249,22 +252,24 @@ class _Cursor:
     def strings(self, length: int) -> Value | LongArray:
         if length <= LONGEST_KEPT:
             return tuple(self.string() for _ in range(length))
-        if self.part in self.kept:
-            left, self.text_left = self.text_left, MOST_KEPT
-            texts = tuple(self.string() for _ in range(length))
-            self.text_left = left
-            return texts
-        unpack, data, position, size = (
-            struct.Struct("<Q").unpack_from,
-            self.data,
-            self.position,
-            len(self.data),
-        )
+        keep = self.part in self.kept
+        # A vocabulary has hundreds of thousands of texts, so the loop makes no call of ours for each.
+        unpack, data, size = struct.Struct("<Q").unpack_from, self.data, len(self.data)
+        position, left = self.position, MOST_KEPT
+        texts: list[str] = []
         for _ in range(length):
             if position + 8 > size:
                 position = size + 1
                 break
-            position += 8 + unpack(data, position)[0]
+            start = position + 8
+            position = start + unpack(data, position)[0]
+            if keep:
+                left -= position - start
+                if position > size or left < 0:
+                    break
+                texts.append(data[start:position].decode("utf-8", "replace"))
         self.position = position
+        if left < 0:
+            raise self.too_much("bytes of text", MOST_KEPT - left, MOST_KEPT)
         self.skip(0)
-        return LongArray(length)
+        return tuple(texts) if keep else LongArray(length)

@@ -5,7 +5,7 @@ each has some of the tensors.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,13 +56,18 @@ def read_model(path: Path, keep: Collection[str] = ()) -> GgufFile:
     return replace(first, path=path, shapes=shapes, types=types)
 
 
-def require_whole(path: Path) -> None:
-    """Require a model in one file, as Ollama takes it.
+def require_one_file(path: Path, metadata: Mapping[str, object]) -> None:
+    """Require a model that lies in one file, as Ollama takes it.
+
+    Args:
+        path: the file.
+        metadata: what its header says.
 
     Raises:
-        UnsupportedError: it is split.
+        UnsupportedError: the model is split over several files.
     """
-    if read_gguf(path).integer(COUNT, 1) > 1:
+    count = metadata.get(COUNT, 1)
+    if isinstance(count, int) and count > 1:
         raise UnsupportedError(
             "The model is split over several GGUF files, and Ollama takes one.",
             where=path,

@@ -18,7 +18,9 @@ from ollama_pack.gguf.tensors import StoredTensor, Tensor
 
 Float32 = npt.NDArray[np.float32]
 Stored = npt.NDArray[Any]
-"""Numbers as they lie in a file: float32, float16, or bfloat16 as uint16; of Q8_0 as float32."""
+"""Numbers as they lie in a file: float32, float16, or bfloat16 as uint16. Those of Q8_0 are float32."""
+
+Flags = npt.NDArray[np.bool_]
 
 Q8_BLOCK = 32
 """Numbers of a row that share a scale in Q8_0."""
@@ -58,20 +60,28 @@ class TensorReader:
         self._files.clear()
 
     def read_raw(self, tensor: Tensor) -> tuple[Stored, str]:
-        """Return a tensor's numbers as they lie in their file, and their dtype; F32 where it is made.
+        """Return the numbers of a tensor as they are stored, and their dtype.
+
+        What is computed is F32, unless stored numbers of one dtype are only moved.
 
         Raises:
             InputError: a file ends inside the tensor, or cannot be read.
         """
         if isinstance(tensor, StoredTensor):
-            if tensor.path not in self._files:
-                self._files[tensor.path] = open_weights(tensor.path)
-            return read_stored(self._files[tensor.path], tensor), tensor.dtype
-        made = tensor.compute(*(self.float32(part) for part in tensor.inputs))
+            file = self._files.get(tensor.path)
+            if file is None:
+                file = self._files[tensor.path] = open_weights(tensor.path)
+            return read_stored(file, tensor), tensor.dtype
+        parts = [self.read_raw(part) for part in tensor.inputs]
+        dtypes = {dtype for _, dtype in parts}
+        if tensor.moves_only and len(dtypes) == 1:
+            dtype = "F32" if dtypes == {"Q8_0"} else dtypes.pop()
+            return np.asarray(tensor.compute(*(numbers for numbers, _ in parts))).reshape(tensor.shape), dtype
+        made = tensor.compute(*(to_float32(*part) for part in parts))
         return np.asarray(made, np.float32).reshape(tensor.shape), "F32"
 
     def float32(self, tensor: Tensor) -> Float32:
-        """Return a tensor's numbers as float32, in its shape; exact for every dtype.
+        """Return the numbers of a tensor as float32, in its shape. This is exact for every dtype.
 
         Raises:
             InputError: a file ends inside the tensor, or cannot be read.
@@ -107,10 +117,13 @@ def read_stored(file: FileIO, tensor: StoredTensor) -> Stored:
 
 
 def _fill(file: FileIO, tensor: StoredTensor, array: Stored) -> None:
-    view = array.reshape(-1).view(np.uint8).data
-    done = 0
+    """Read the bytes of a tensor into an array; the system may give them in several pieces."""
     try:
         file.seek(tensor.offset)
+        done = file.readinto(array.data)
+        if done == tensor.nbytes:
+            return
+        view = array.reshape(-1).view(np.uint8).data
         while done < tensor.nbytes:
             got = file.readinto(view[done:])
             if not got:
@@ -169,13 +182,28 @@ def all_finite(numbers: Stored) -> bool:
     Seen as integers, infinity and NaN are the largest: of the signed ones when they are positive,
     of the unsigned ones when they are negative. Two reductions, and no array between.
     """
+    signed, unsigned, infinity, sign = _as_integers(numbers)
+    return bool(signed.max(initial=0) < infinity and unsigned.max(initial=0) < infinity + sign)
+
+
+def finite_and_zero(numbers: Stored, starts: npt.NDArray[np.intp]) -> tuple[Flags, Flags]:
+    """Return, of each part of a flat array, whether all its numbers are finite, and whether all are zero.
+
+    Args:
+        numbers: float16, bfloat16 (as uint16) or float32.
+        starts: where each part begins, ascending; no part is empty.
+    """
+    signed, unsigned, infinity, sign = _as_integers(numbers)
+    highest, lowest = np.maximum.reduceat(signed, starts), np.maximum.reduceat(unsigned, starts)
+    # The largest unsigned of a part of zeros is 0, or the sign alone if one of them is -0.0.
+    return (highest < infinity) & (lowest < infinity + sign), (highest <= 0) & (lowest & (sign - 1) == 0)
+
+
+def _as_integers(numbers: Stored) -> tuple[Stored, Stored, int, int]:
+    """Return numbers seen as signed and as unsigned integers, the bits of infinity, and those of the sign."""
     signed, unsigned = (np.int16, np.uint16) if numbers.itemsize == 2 else (np.int32, np.uint32)
     infinity = 0x7F80 if numbers.dtype == np.uint16 else 0x7C00 if numbers.itemsize == 2 else 0x7F800000
-    sign = 1 << (8 * numbers.itemsize - 1)
-    return bool(
-        numbers.view(signed).max(initial=0) < infinity
-        and numbers.view(unsigned).max(initial=0) < infinity + sign
-    )
+    return numbers.view(signed), numbers.view(unsigned), infinity, 1 << (8 * numbers.itemsize - 1)
 
 
 @lru_cache(maxsize=8)

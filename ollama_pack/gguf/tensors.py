@@ -1,24 +1,23 @@
-"""Tensors whose shape is known and whose numbers are read, or computed, when they are needed."""
+"""Tensors whose shape is known, and whose numbers are read or computed when they are needed."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 MATRIX_NDIM = 2
 """Dimensions of a linear weight; that of experts has one more."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredTensor:
-    """A tensor lying in a file, not read yet.
+class StoredTensor(NamedTuple):
+    """A tensor that lies in a file and is not read yet; adapters have tens of thousands of them.
 
     Attributes:
         path: the file.
-        name: its name inside the file.
-        dtype: ``F32``, ``F16`` or ``BF16``; ``Q8_0`` in a GGUF file.
-        shape: rows first.
-        offset: of its first byte in the file.
+        name: the name of the tensor inside the file.
+        dtype: ``F32``, ``F16`` or ``BF16``; ``Q8_0`` too in a GGUF file.
+        shape: the extents, rows first.
+        offset: the place of its first byte in the file.
         nbytes: its size in bytes.
     """
 
@@ -35,11 +34,14 @@ class LazyTensor:
     """A tensor made from others when it is needed: a product, a slice, a stack.
 
     Attributes:
-        path: the file its numbers come from, the first one where there are several.
-        name: of the tensor it is made from, the first one where there are several.
-        shape: rows first.
-        inputs: what it is made from; empty where `make` has the numbers itself.
-        compute: called with the numbers of each part, float32 in its shape; returns float32 in `shape`.
+        path: the file its numbers come from, or the first of several files.
+        name: the name of the tensor it is made from, or of the first of several.
+        shape: the extents, rows first.
+        inputs: the tensors it is made from; there are none if `compute` has the numbers itself.
+        compute: the function that is called with the numbers of each input, as float32 in their shapes;
+            it returns float32 in `shape`.
+        moves_only: whether `compute` moves numbers and adds zeros, and does no arithmetic. Then it is
+            called with the numbers as they are stored, whatever their dtype, and returns that dtype.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class LazyTensor:
     shape: tuple[int, ...]
     inputs: "tuple[Tensor, ...]"
     compute: Callable[..., Any]
+    moves_only: bool = False
 
 
 Tensor: TypeAlias = StoredTensor | LazyTensor
@@ -54,7 +57,7 @@ Tensor: TypeAlias = StoredTensor | LazyTensor
 
 
 def leaves(tensor: Tensor) -> Iterator[Tensor]:
-    """Yield the tensors another one is made from, itself where it is made from none."""
+    """Yield the tensors that another one is made from, or the tensor itself if it has no inputs."""
     if isinstance(tensor, StoredTensor) or not tensor.inputs:
         yield tensor
     else:

@@ -1,4 +1,4 @@
-"""An adapter, as it was trained and as it goes into a GGUF LoRA file."""
+"""The values that describe an adapter: its pairs of factors A and B, and what its configuration says."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,14 +11,14 @@ from ollama_pack.gguf.tensors import StoredTensor, Tensor, leaves
 
 @dataclass(frozen=True, slots=True)
 class LoraPair:
-    """One adapted weight: ΔW = alpha / rank · B · A, of each expert where there are experts.
+    """The factors of one adapted weight: ΔW = alpha / rank · B · A, for each expert if there are experts.
 
     Attributes:
-        module: the module's name in the base model, ``model.layers.0.self_attn.q_proj``.
-        a: ``rank × in``, or ``experts × rank × in``.
-        b: ``out × rank``, or ``experts × out × rank``.
-        alpha: so that alpha / rank is what PEFT multiplies B·A with. rsLoRA (alpha / √rank) and
-            the patterns of the configuration are already in it.
+        module: the name of the module in the base, ``model.layers.0.self_attn.q_proj``.
+        a: the factor A, ``rank × in`` or ``experts × rank × in``.
+        b: the factor B, ``out × rank`` or ``experts × out × rank``.
+        alpha: the number for which alpha / rank is PEFT's scale of B·A. It already includes rsLoRA
+            (alpha / √rank) and the patterns of the configuration.
     """
 
     module: str
@@ -28,30 +28,37 @@ class LoraPair:
 
     @property
     def rank(self) -> int:
-        """Return the inner dimension of B·A."""
+        """Return the rank, the inner dimension of B·A."""
         return self.a.shape[-2]
 
     @property
     def scale(self) -> float:
-        """Return what B·A is multiplied with."""
+        """Return the number that B·A is multiplied by."""
         return self.alpha / self.rank
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """An adapter as its trainer left it on disk, brought to A and B.
+    """An adapter on disk, with every adapted weight converted to a pair of factors A and B.
 
     Attributes:
-        directory: where it lies.
-        weights: its file of weights.
-        pairs: one per adapted weight, ordered by module name (numbers as numbers).
-        rank: ``r`` of the configuration.
-        alpha: ``lora_alpha`` of the configuration.
-        base_id: ``base_model_name_or_path``, empty when the configuration has none.
-        config: adapter_config.json, parsed.
-        method: what was trained, as people write it: ``LoRA``, ``AdaLoRA``.
-        invocation: token ids after which the adapter is active (aLoRA); empty: always.
+        directory: the directory that holds the adapter.
+        weights: the file that holds its weights.
+        pairs: one pair for each adapted weight, in the natural order of the module names.
+        rank: the ``r`` of the configuration.
+        alpha: the ``lora_alpha`` of the configuration.
+        base_id: the ``base_model_name_or_path`` of the configuration, or '' if there is none.
+        config: the parsed adapter_config.json.
+        method: the usual name of the training method, ``LoRA`` or ``AdaLoRA``.
+        invocation: the ids of the tokens after which an aLoRA is active. It is empty if the adapter is
+            always active.
         notes: what the user should know about this adapter.
+
+    Example:
+        >>> from ollama_pack import read_adapter
+        >>> adapter = read_adapter("ada-lovelace-lora")
+        >>> adapter.method, adapter.base_id, len(adapter.pairs)
+        ('LoRA', 'HuggingFaceTB/SmolLM2-135M-Instruct', 2)
     """
 
     directory: Path
@@ -70,29 +77,29 @@ _LAYER_NUMBER = re.compile(r"\.(?:layers|h|blocks)\.([0-9]{1,6})\.")
 
 
 def layer_of(module: str) -> int | None:
-    """Return the number of the block a module is in, ``model.layers.3.mlp`` → 3; None outside the blocks."""
+    """Return the layer number in a module's name, ``model.layers.3.mlp`` → 3, or None if there is none."""
     match = _LAYER_NUMBER.search(f"{module}.")
     return int(match[1]) if match else None
 
 
 def leaves_of(pair: LoraPair) -> Iterator[Tensor]:
-    """Yield the tensors that A and B of a pair are made from; one may come twice."""
+    """Yield the stored tensors that A and B of a pair are computed from. A tensor may be yielded twice."""
     yield from leaves(pair.a)
     yield from leaves(pair.b)
 
 
 def tensors_of(pairs: Iterable[LoraPair]) -> tuple[Tensor, ...]:
-    """Return the tensors that pairs are made from, each once."""
-    found = (leaf for pair in pairs for leaf in leaves_of(pair))
-    return tuple({(leaf.path, leaf.name): leaf for leaf in found}.values())
+    """Return the stored tensors that the pairs are computed from, each once."""
+    inputs = (leaf for pair in pairs for leaf in leaves_of(pair))
+    return tuple({(leaf.path, leaf.name): leaf for leaf in inputs}.values())
 
 
 def trained_tensors(adapter: Adapter) -> tuple[Tensor, ...]:
-    """Return the tensors in its files that an adapter is made from, each once."""
+    """Return the tensors in the adapter's files that its pairs are computed from, each once."""
     return tensors_of(adapter.pairs)
 
 
 def dtypes_of(adapter: Adapter) -> tuple[str, ...]:
-    """Return the dtypes an adapter is stored in; F32 where torch has read it."""
+    """Return the dtypes that an adapter is stored in. Tensors that torch has read count as F32."""
     kinds = {leaf.dtype if isinstance(leaf, StoredTensor) else "F32" for leaf in trained_tensors(adapter)}
     return tuple(sorted(kinds))

@@ -1,70 +1,76 @@
 """Tensors made from tensors: the algebra of low-rank factors.
 
-Nothing is computed here: each function returns a `MadeTensor` that knows its shape, and how to make
-its numbers when it is read. Where numbers are multiplied, each result is one float32 product.
+Nothing is computed here: each function returns a `LazyTensor` that knows its shape, and how to make its
+numbers when it is read. If numbers are multiplied, each result is one float32 product; if they are only
+moved, they keep the dtype they are stored in (`moved`).
 """
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ollama_pack.gguf.tensor_data import Float32
+from ollama_pack.gguf.tensor_data import Float32, Stored
 from ollama_pack.gguf.tensors import LazyTensor, Tensor
 
 
 def lazy(shape: Sequence[int], parts: Sequence[Tensor], make: Callable[..., Float32]) -> LazyTensor:
-    """Return a tensor of a shape that `make` makes of the numbers of the parts."""
+    """Return a tensor of a shape that `make` computes from the float32 numbers of the parts."""
     return LazyTensor(parts[0].path, parts[0].name, tuple(shape), tuple(parts), make)
+
+
+def moved(shape: Sequence[int], parts: Sequence[Tensor], make: Callable[..., Stored]) -> LazyTensor:
+    """Return a tensor of a shape that has the numbers of the parts in other places, and zeros."""
+    return LazyTensor(parts[0].path, parts[0].name, tuple(shape), tuple(parts), make, moves_only=True)
 
 
 def transpose(tensor: Tensor) -> LazyTensor:
     """Return a tensor with its last two dimensions swapped."""
     *front, rows, columns = tensor.shape
-    return lazy((*front, columns, rows), (tensor,), lambda numbers: np.swapaxes(numbers, -1, -2))
+    return moved((*front, columns, rows), (tensor,), lambda numbers: np.swapaxes(numbers, -1, -2))
 
 
 def reshape(tensor: Tensor, shape: Sequence[int]) -> LazyTensor:
     """Return the same numbers in another shape."""
-    return lazy(shape, (tensor,), lambda numbers: numbers.reshape(shape))
+    return moved(shape, (tensor,), lambda numbers: numbers.reshape(shape))
 
 
 def first_rows_columns(tensor: Tensor, rows: int, columns: int) -> LazyTensor:
     """Return the first rows and columns of a matrix."""
-    return lazy((rows, columns), (tensor,), lambda numbers: numbers[:rows, :columns])
+    return moved((rows, columns), (tensor,), lambda numbers: numbers[:rows, :columns])
 
 
 def scale_rows_by_tensor(tensor: Tensor, vector: Tensor) -> LazyTensor:
-    """Return a matrix, each row multiplied with one number of a vector (n, or n × 1)."""
+    """Return a matrix with each row multiplied by one number of a vector (n, or n × 1)."""
     return lazy(tensor.shape, (tensor, vector), lambda numbers, by: numbers * by.reshape(-1, 1))
 
 
 def take_columns(tensor: Tensor, order: Sequence[int]) -> LazyTensor:
     """Return a tensor whose column j is column ``order[j]`` of another, in each matrix."""
     index = np.asarray(order, np.intp)
-    return lazy((*tensor.shape[:-1], len(order)), (tensor,), lambda numbers: numbers[..., index])
+    return moved((*tensor.shape[:-1], len(order)), (tensor,), lambda numbers: numbers[..., index])
 
 
 def embed_rows(tensor: Tensor, order: Sequence[int] | None, start: int, rows: int) -> LazyTensor:
-    """Return a tensor of so many rows: zeros, and from `start` on the rows of another in an order."""
+    """Return a tensor of so many rows: zeros, and from `start` on the rows of another one in an order."""
     *front, given, columns = tensor.shape
     index = np.arange(given) if order is None else np.asarray(order, np.intp)
 
-    def make(numbers: Float32) -> Float32:
-        placed = np.zeros((*front, rows, columns), np.float32)
+    def make(numbers: Stored) -> Stored:
+        placed = np.zeros((*front, rows, columns), numbers.dtype)
         placed[..., start : start + len(index), :] = numbers[..., index, :]
         return placed
 
-    return lazy((*front, rows, columns), (tensor,), make)
+    return moved((*front, rows, columns), (tensor,), make)
 
 
 def scale_rows(tensor: Tensor, by: Sequence[float]) -> LazyTensor:
-    """Return a tensor, each of its rows multiplied with a number of its own."""
+    """Return a tensor with each of its rows multiplied by a number of its own."""
     column = np.asarray(by, np.float32)[:, None]
     return lazy(tensor.shape, (tensor,), lambda numbers: numbers * column)
 
 
 def scale_by(tensor: Tensor, factor: float) -> Tensor:
-    """Return a tensor multiplied with a number; itself where that is 1."""
+    """Return a tensor multiplied by a number; a factor of 1 returns the tensor itself."""
     if factor == 1.0:
         return tensor
     return lazy(tensor.shape, (tensor,), lambda numbers: numbers * np.float32(factor))
@@ -119,7 +125,7 @@ def expert_b(tensor: Tensor, experts: int) -> LazyTensor:
     """
     out, columns = tensor.shape
     rank = columns // experts
-    return lazy(
+    return moved(
         (experts, out, rank),
         (tensor,),
         lambda numbers: numbers.reshape(out, rank, experts).transpose(2, 0, 1),
@@ -127,20 +133,20 @@ def expert_b(tensor: Tensor, experts: int) -> LazyTensor:
 
 
 def concatenate(tensors: Sequence[Tensor], axis: int) -> Tensor:
-    """Return tensors side by side along an axis, counted from the end; one alone as it is."""
+    """Return tensors side by side along an axis, which is counted from the end."""
     if len(tensors) == 1:
         return tensors[0]
     shape = list(tensors[0].shape)
     shape[axis] = sum(tensor.shape[axis] for tensor in tensors)
-    return lazy(shape, tensors, lambda *numbers: np.concatenate(numbers, axis))
+    return moved(shape, tensors, lambda *numbers: np.concatenate(numbers, axis))
 
 
 def stack_padded(tensors: Sequence[Tensor | None], shape: tuple[int, int]) -> LazyTensor:
-    """Return len(tensors) × shape: matrices of at most that shape, filled with zeros; None is all zeros."""
+    """Return len(tensors) × shape: matrices of at most that shape, padded with zeros; None is all zeros."""
     present = [tensor for tensor in tensors if tensor is not None]
 
-    def make(*numbers: Float32) -> Float32:
-        stack = np.zeros((len(tensors), *shape), np.float32)
+    def make(*numbers: Stored) -> Stored:
+        stack = np.zeros((len(tensors), *shape), numbers[0].dtype)
         in_order = iter(numbers)
         for place, tensor in enumerate(tensors):
             if tensor is not None:
@@ -148,4 +154,4 @@ def stack_padded(tensors: Sequence[Tensor | None], shape: tuple[int, int]) -> La
                 stack[place, : matrix.shape[0], : matrix.shape[1]] = matrix
         return stack
 
-    return lazy((len(tensors), *shape), present, make)
+    return moved((len(tensors), *shape), present, make)

@@ -1,7 +1,7 @@
-"""SUM  several adapters → one, exactly.
+"""Sum several adapters into one, exactly.
 
-Σ wᵢ·sᵢ·Bᵢ·Aᵢ is one product again when the ranks are put side by side, so nothing is lost, and the rank
-of a weight is the sum of the ranks of the adapters that adapt it.
+Σ wᵢ·sᵢ·Bᵢ·Aᵢ is a single product if the factors are concatenated along their ranks. So the sum is exact, and
+the rank of a weight is the sum of the ranks that the adapters give it.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from ollama_pack.lora.pairs import scale_pair, sum_pairs
 
 
 def scale_adapter(adapter: Adapter, scale: float) -> Adapter:
-    """Return an adapter whose every ΔW is multiplied with a number; itself where that is 1."""
+    """Return the adapter with every ΔW multiplied by a number. If it is 1, the same object is returned."""
     if scale == 1.0:
         return adapter
     pairs = tuple(scale_pair(pair, scale) for pair in adapter.pairs)
@@ -21,16 +21,20 @@ def scale_adapter(adapter: Adapter, scale: float) -> Adapter:
 
 
 def sum_adapters(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
-    """Return one adapter whose ΔW is the weighted sum of those of all; the first one lends its name and base.
+    """Return one adapter whose ΔW is the weighted sum of all ΔW. Its name and base are those of the first.
+
+    Args:
+        adapters: the adapters to sum, at least one.
+        weights: the factor of each adapter.
 
     Raises:
-        UnsupportedError: they become active at different tokens (aLoRA), or differ in their base.
-        InputError: a module has one shape in one adapter and another in the next.
+        UnsupportedError: the adapters become active after different tokens (aLoRA), or only some are VeRA.
+        InputError: two adapters have different shapes for the same module.
     """
     first = adapters[0]
     if len(adapters) == 1:
         return scale_adapter(first, weights[0])
-    _require_alike(adapters)
+    _require_summable(adapters)
     modules: dict[str, list[LoraPair]] = {}
     for adapter, weight in zip(adapters, weights, strict=True):
         for pair in adapter.pairs:
@@ -39,7 +43,7 @@ def sum_adapters(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapt
         shapes = {(pair.b.shape[:-1], pair.a.shape[:-2], pair.a.shape[-1]) for pair in pairs}
         if len(shapes) > 1:
             raise InputError(
-                f"The adapters do not fit each other: {module} has several shapes.", where=first.weights
+                f"The adapters do not match: {module} has a different shape in each.", where=first.weights
             )
     summed = tuple(sum_pairs(modules[module]) for module in sorted(modules, key=natural_key))
     terms = " + ".join(
@@ -49,18 +53,19 @@ def sum_adapters(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapt
     return replace(first, pairs=summed, notes=(*notes, f"the sum {terms}"))
 
 
-def _require_alike(adapters: Sequence[Adapter]) -> None:
+def _require_summable(adapters: Sequence[Adapter]) -> None:
+    """Raise UnsupportedError if the adapters differ in their invocation tokens, or only some are VeRA."""
     first = adapters[0]
     for other in adapters[1:]:
         if other.invocation != first.invocation:
             raise UnsupportedError(
-                "The adapters become active at different tokens, so they have no sum.",
+                "The adapters become active after different tokens, so they cannot be summed.",
                 where=f"{other.directory}: alora_invocation_tokens",
-                hint="build each of them by itself",
+                hint="build each adapter by itself",
             )
         if (first.method == "VeRA") != (other.method == "VeRA"):
             raise UnsupportedError(
-                "VeRA shares its A between weights of all widths, so it is summed with VeRA only.",
+                "VeRA shares one A between weights of all widths, so it can be summed only with VeRA.",
                 where=other.directory,
-                hint="build each of them by itself",
+                hint="build each adapter by itself",
             )

@@ -1,4 +1,4 @@
-"""COMPARE  two adapters: what changed in each weight, in the configuration, in the tokenizer."""
+"""Compare two adapters: the weights, the configuration and the tokenizer."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,11 +16,11 @@ class Change:
     """How one ΔW differs between two adapters.
 
     Attributes:
-        module: the weight's name in the base model.
-        before: how large it is in the first; None where only the second has it.
-        after: the same in the second; None where only the first has it.
-        cosine: of the angle between the two; None where one is zero, missing, or of another shape.
-        shapes: both shapes, where they differ; else empty.
+        module: the name of the weight in the base.
+        before: the spectrum in the first adapter, or None if only the second adapts the weight.
+        after: the spectrum in the second adapter, or None if only the first adapts the weight.
+        cosine: the cosine of the angle between both ΔW, or None if one is zero, missing or of another shape.
+        shapes: both shapes if they differ, else an empty tuple.
     """
 
     module: str
@@ -31,7 +31,7 @@ class Change:
 
     @property
     def growth(self) -> float | None:
-        """Return by what the second is larger; None where that is no number."""
+        """Return the norm of the second ΔW divided by that of the first, or None if there is no ratio."""
         if self.before is None or self.after is None or not self.before.norm:
             return None
         return self.after.norm / self.before.norm
@@ -42,11 +42,11 @@ class AdapterDiff:
     """What differs between two adapters.
 
     Attributes:
-        changes: one for each weight of either, in the order of the first.
-        settings: key of adapter_config.json → both values, as JSON has them; of those that differ.
-        tokens: id → both tokens; of those that differ.
-        special: ``bos``, ``eos`` or ``pad`` → both ids; of those that differ.
-        compared: whether both have a tokenizer.
+        changes: one change for each weight that either adapter adapts, in the order of the first adapter.
+        settings: the keys of adapter_config.json that differ, each with both JSON values.
+        tokens: the token ids that differ, each with both tokens.
+        special: the special tokens (``bos``, ``eos``, ``pad``) that differ, each with both ids.
+        compared: whether the tokenizers were compared, because both adapters have one.
     """
 
     changes: tuple[Change, ...]
@@ -57,8 +57,8 @@ class AdapterDiff:
 
     @property
     def same(self) -> bool:
-        """Return whether nothing differs: every ΔW is of the same size and direction, to six digits."""
-        turned = any(
+        """Return whether nothing differs. Norm and direction of every ΔW are compared to six digits."""
+        weights_differ = any(
             each.growth is None
             or abs(each.growth - 1) > 1e-6
             or each.cosine is None
@@ -66,7 +66,7 @@ class AdapterDiff:
             for each in self.changes
             if not (each.before and each.after and each.before.norm == each.after.norm == 0.0)
         )
-        return not (turned or self.settings or self.tokens or self.special)
+        return not (weights_differ or self.settings or self.tokens or self.special)
 
 
 def compare(
@@ -75,13 +75,13 @@ def compare(
     """Return what differs between two adapters.
 
     Args:
-        one: the first, usually the earlier one.
-        other: the second.
-        first: the tokenizer of the first, None where it has none.
-        second: that of the second.
+        one: the first adapter, usually the earlier one.
+        other: the second adapter.
+        first: the tokenizer of the first adapter, or None if it has none.
+        second: the tokenizer of the second adapter, or None if it has none.
 
     Raises:
-        InputError: a file of weights ends too early, or cannot be read.
+        InputError: a file of weights is truncated or cannot be read.
     """
     both = first is not None and second is not None
     return AdapterDiff(
@@ -94,6 +94,7 @@ def compare(
 
 
 def _changes(one: Adapter, other: Adapter) -> Iterator[Change]:
+    """Yield the change of every weight of the first adapter, then of those that only the second adapts."""
     later = {pair.module: pair for pair in other.pairs}
     earlier = {pair.module for pair in one.pairs}
     for pair in one.pairs:
@@ -104,6 +105,7 @@ def _changes(one: Adapter, other: Adapter) -> Iterator[Change]:
 
 
 def _change(pair: LoraPair, later: LoraPair | None) -> Change:
+    """Return the change of a weight of the first adapter; the second may not adapt it."""
     if later is None:
         return Change(pair.module, measure((pair,))[0], None)
     shapes = tuple((*each.b.shape[:-1], each.a.shape[-1]) for each in (pair, later))
@@ -114,14 +116,15 @@ def _change(pair: LoraPair, later: LoraPair | None) -> Change:
 
 
 def _settings_diff(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield each setting that differs, with both values."""
     for key in sorted(one.keys() | other.keys()):
         before, after = one.get(key, _UNSET), other.get(key, _UNSET)
-        if _plain(before) != _plain(after):
+        if _normalised(before) != _normalised(after):
             yield key, (before, after)
 
 
-def _plain(value: object) -> object:
-    """Return a value as it is compared: lists of names have no order, and null is what is not set."""
+def _normalised(value: object) -> object:
+    """Return a value in the form that is compared: lists of names are sorted, and null counts as not set."""
     if value is None:
         return _UNSET
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
@@ -130,6 +133,7 @@ def _plain(value: object) -> object:
 
 
 def _tokens_diff(one: Vocabulary, other: Vocabulary) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Yield each token id that differs, with both tokens; a missing token is ''."""
     for number in sorted(one.tokens.keys() | other.tokens.keys()):
         before, after = one.tokens.get(number, ""), other.tokens.get(number, "")
         if before != after:
@@ -139,6 +143,7 @@ def _tokens_diff(one: Vocabulary, other: Vocabulary) -> Iterator[tuple[int, tupl
 def _special_tokens_diff(
     one: Vocabulary, other: Vocabulary
 ) -> Iterator[tuple[str, tuple[int | None, int | None]]]:
+    """Yield each special token that differs, with both ids."""
     for kind in sorted(one.special.keys() | other.special.keys()):
         before, after = one.special.get(kind), other.special.get(kind)
         if before != after:

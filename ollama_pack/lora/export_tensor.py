@@ -3,7 +3,7 @@
 import numpy as np
 
 from ollama_pack.errors import InputError, UnsupportedError
-from ollama_pack.gguf.quants import CASTS, bf16_to_f16
+from ollama_pack.gguf.quants import bf16_to_f16, cast_float32
 from ollama_pack.gguf.tensor_data import Float32, Stored, TensorReader, all_finite, as_index, to_float32
 from ollama_pack.lora.plan import LoraTensor
 
@@ -35,7 +35,7 @@ def cast_tensor(weights: TensorReader, tensor: LoraTensor, kind: str) -> Stored:
         with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and told by name
             if tensor.factor != 1.0:
                 numbers = numbers * np.float32(tensor.factor)
-            cast = CASTS[kind](numbers)
+            cast = cast_float32(numbers, kind)
     if not all_finite(cast["scale"].copy() if kind == "q8_0" else cast):
         raise _why_not_finite(to_float32(stored, dtype), tensor, kind)
     return np.ascontiguousarray(cast)

@@ -1,9 +1,10 @@
-"""LAY OUT  places by the tensors of a base that keeps weights in one, or apart, where its row does otherwise.
+"""Adapt slots to a base that fuses (or splits) q/k/v and gate/up differently from the architecture table.
 
-llama.cpp takes q, k and v as three tensors or as one in most architectures, and gate and up of routed experts
-in some (``--fuse-qkv`` and ``--fuse-gate-up-exps`` of its converter). A LoRA has to name the tensors that are
-there. Of several pairs for one tensor the ranks are put side by side, each B at the rows of its part; of
-one pair for several tensors each has the same A and its part of B. Both are exact.
+Most architectures of llama.cpp accept q, k and v as three tensors or as one, and some accept gate and up of
+routed experts as two tensors or as one (``--fuse-qkv`` and ``--fuse-gate-up-exps`` of
+``convert_hf_to_gguf.py``). A LoRA must name the tensors that the base has. If the base fuses, the pairs are
+concatenated along their ranks, and each B is placed at the rows of its part. If the base splits, each part
+gets the same A and its rows of B. Both are exact: docs/decisions.md, "The base's layout comes last".
 """
 
 import re
@@ -22,23 +23,23 @@ FUSED_TENSORS = {
     "attn_qkv": ("attn_q", "attn_k", "attn_v"),
     "ffn_gate_up_exps": ("ffn_gate_exps", "ffn_up_exps"),
 }
-"""The tensor of several weights, one below the other → the tensors of each."""
+"""The kinds of fused tensors, each with its parts in the order of their rows."""
 
 WEIGHT = ".weight"
 
 _IN_BLOCK = re.compile(r"(blk\.(?:0|[1-9][0-9]{0,5}))\.(\w+)\.weight")
-"""The name of a weight in a block: the block, and what it is."""
+"""The name of a weight in a block. The groups are the block and the kind of the weight."""
 
 
 @dataclass(frozen=True, slots=True)
 class TensorSlot:
-    """Where a pair ends up in a file.
+    """The destination of a pair in a GGUF LoRA file.
 
     Attributes:
         tensor: the GGUF name of the weight, ``blk.0.attn_q.weight``.
-        pair: as it fits there.
-        rows: row i of B in the file is row ``order[i]`` of the pair's; None keeps them.
-        kind: how the file holds the pair.
+        pair: the pair, in the orientation and size of that weight.
+        rows: the row of the pair's B for each row of B in the file, or None if all rows keep their order.
+        kind: the kind of the weight, which decides how the file stores A and B.
     """
 
     tensor: str
@@ -48,61 +49,64 @@ class TensorSlot:
 
     @property
     def a(self) -> Tensor:
-        """Return A as the file holds it; that of an embedding is transposed."""
+        """Return A as the file stores it. The A of an embedding is transposed, as llama.cpp expects it."""
         return transpose(self.pair.a) if self.kind is Kind.EMBEDDING else self.pair.a
 
 
 def as_table_names(base: BaseModel, arch: Arch) -> BaseModel:
-    """Return a base with its tensors as the row of its architecture names them; itself where it does."""
+    """Return the base with fused tensors renamed to those of the architecture table.
+
+    If the names already match, the same object is returned.
+    """
     if base.tensors is None:
         return base
     named = {weight.tensor_name(base.hparams.experts > 0).rpartition(".")[2] for weight in arch.weights}
-    found = dict(base.tensors)
-    for joined, parts in FUSED_TENSORS.items():
-        if (joined in named) == any(part in named for part in parts):
-            continue  # the row has blocks of both kinds, or of neither
+    shapes = dict(base.tensors)
+    for fused, parts in FUSED_TENSORS.items():
+        if (fused in named) == any(part in named for part in parts):
+            continue  # The table names both layouts, or neither, so there is nothing to rename.
         for name, shape in base.tensors.items():
             known = _IN_BLOCK.fullmatch(name)
             if known is None or len(shape) < MATRIX_NDIM:
                 continue
             block, kind = known.groups()
-            if kind == joined and joined not in named:
-                found |= _unfuse_shapes(name, _parts_of(block, joined), base)
-            elif kind == parts[0] and joined in named:
-                found |= _fuse_shapes(f"{block}.{joined}{WEIGHT}", _parts_of(block, joined), base)
-    return base if found.keys() == base.tensors.keys() else replace(base, tensors=found)
+            if kind == fused and fused not in named:
+                shapes |= _unfuse_shapes(name, _parts_of(block, fused), base)
+            elif kind == parts[0] and fused in named:
+                shapes |= _fuse_shapes(f"{block}.{fused}{WEIGHT}", _parts_of(block, fused), base)
+    return base if shapes.keys() == base.tensors.keys() else replace(base, tensors=shapes)
 
 
-def to_base_layout(places: Sequence[TensorSlot], base: BaseModel, seen: BaseModel) -> Iterator[TensorSlot]:
-    """Yield places with the tensors that a base has.
+def to_base_layout(slots: Sequence[TensorSlot], base: BaseModel, table: BaseModel) -> Iterator[TensorSlot]:
+    """Yield the slots with the tensors that the base has.
 
     Args:
-        places: with tensors as the row names them.
-        base: as it is.
-        seen: the same as `as_table_names` told it.
+        slots: the slots, with the tensor names of the architecture table.
+        base: the base with its own tensor names.
+        table: the base with the tensor names of the table, as `as_table_names` returned it.
     """
-    there = base.tensors
-    if there is None or seen is base:
-        yield from places
+    tensors = base.tensors
+    if tensors is None or table is base:
+        yield from slots
         return
-    members: dict[str, list[TensorSlot]] = {}
-    for place in places:
-        members.setdefault(_joined_name(place.tensor, there), []).append(place)
-    for name, those in members.items():
+    groups: dict[str, list[TensorSlot]] = {}
+    for slot in slots:
+        groups.setdefault(_fused_name(slot.tensor, tensors), []).append(slot)
+    for name, group in groups.items():
         if name:
-            yield _join(name, those, seen)
+            yield _fuse_slots(name, group, table)
             continue
-        for place in those:
-            yield from (place,) if place.tensor in there else _split_slot(place, there)
+        for slot in group:
+            yield from (slot,) if slot.tensor in tensors else _split_slot(slot, tensors)
 
 
-def _parts_of(block: str, joined: str) -> list[str]:
-    """Return the names of the tensors that one tensor of a block has one below the other."""
-    return [f"{block}.{part}{WEIGHT}" for part in FUSED_TENSORS[joined]]
+def _parts_of(block: str, fused: str) -> list[str]:
+    """Return the names of the parts of a fused tensor of a block, in the order of their rows."""
+    return [f"{block}.{part}{WEIGHT}" for part in FUSED_TENSORS[fused]]
 
 
 def _unfuse_shapes(name: str, parts: Sequence[str], base: BaseModel) -> Mapping[str, tuple[int, ...]]:
-    """Return the shapes of the parts of a tensor; none where the heads do not fit it."""
+    """Return the shapes of the parts of a fused tensor, or no shapes if its rows do not match the heads."""
     *front, rows, columns = (base.tensors or {})[name]
     own = base.hparams.at_layer(int(name.split(".")[1]))
     sizes = [rows // len(parts)] * len(parts)
@@ -114,7 +118,7 @@ def _unfuse_shapes(name: str, parts: Sequence[str], base: BaseModel) -> Mapping[
 
 
 def _fuse_shapes(name: str, parts: Sequence[str], base: BaseModel) -> Mapping[str, tuple[int, ...]]:
-    """Return the shape of a tensor whose parts the base has one by one."""
+    """Return the shape of a fused tensor that the base has split, or no shape if a part is missing."""
     shapes = [(base.tensors or {}).get(part) for part in parts]
     known = [shape for shape in shapes if shape is not None]
     if len(known) != len(parts) or min(map(len, known)) < MATRIX_NDIM:
@@ -122,35 +126,35 @@ def _fuse_shapes(name: str, parts: Sequence[str], base: BaseModel) -> Mapping[st
     return {name: (*known[0][:-2], sum(shape[-2] for shape in known), known[0][-1])}
 
 
-def _joined_name(tensor: str, there: Mapping[str, tuple[int, ...]]) -> str:
-    """Return the tensor of the base that has a missing one as its part, empty where none has."""
+def _fused_name(tensor: str, tensors: Mapping[str, tuple[int, ...]]) -> str:
+    """Return the fused tensor of the base that contains this one, or '' if the base does not fuse it."""
     block, _, kind = tensor.removesuffix(WEIGHT).rpartition(".")
-    names = (f"{block}.{joined}{WEIGHT}" for joined, parts in FUSED_TENSORS.items() if kind in parts)
-    return "" if tensor in there else next((name for name in names if name in there), "")
+    names = (f"{block}.{fused}{WEIGHT}" for fused, parts in FUSED_TENSORS.items() if kind in parts)
+    return "" if tensor in tensors else next((name for name in names if name in tensors), "")
 
 
-def _join(name: str, places: Sequence[TensorSlot], seen: BaseModel) -> TensorSlot:
-    """Return one place for several parts of a tensor."""
+def _fuse_slots(name: str, slots: Sequence[TensorSlot], table: BaseModel) -> TensorSlot:
+    """Return one slot of a fused tensor for the slots of its parts."""
     block, _, kind = name.removesuffix(WEIGHT).rpartition(".")
     parts = _parts_of(block, kind)
-    shapes = seen.tensors or {}
+    shapes = table.tensors or {}
     starts = list(accumulate((shapes[part][-2] for part in parts), initial=0))
     pairs = [
         replace(
-            place.pair,
-            b=embed_rows(place.pair.b, place.rows, starts[parts.index(place.tensor)], starts[-1]),
+            slot.pair,
+            b=embed_rows(slot.pair.b, slot.rows, starts[parts.index(slot.tensor)], starts[-1]),
         )
-        for place in places
+        for slot in slots
     ]
-    return TensorSlot(name, sum_pairs(pairs), None, places[0].kind)
+    return TensorSlot(name, sum_pairs(pairs), None, slots[0].kind)
 
 
-def _split_slot(place: TensorSlot, there: Mapping[str, tuple[int, ...]]) -> Iterator[TensorSlot]:
-    """Yield a place for each part of a tensor that the base has one by one."""
-    block, _, kind = place.tensor.removesuffix(WEIGHT).rpartition(".")
-    order = place.rows or range(place.pair.b.shape[-2])
+def _split_slot(slot: TensorSlot, tensors: Mapping[str, tuple[int, ...]]) -> Iterator[TensorSlot]:
+    """Yield a slot for each part of a tensor that the base has split."""
+    block, _, kind = slot.tensor.removesuffix(WEIGHT).rpartition(".")
+    order = slot.rows or range(slot.pair.b.shape[-2])
     start = 0
     for name in _parts_of(block, kind):
-        end = start + there[name][-2]
-        yield replace(place, tensor=name, rows=tuple(order[start:end]))
+        end = start + tensors[name][-2]
+        yield replace(slot, tensor=name, rows=tuple(order[start:end]))
         start = end

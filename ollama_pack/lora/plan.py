@@ -1,4 +1,8 @@
-"""The values that describe a GGUF LoRA file: what it will hold, and what was written."""
+"""The values that describe a GGUF LoRA file: its plan before it is written, and the file afterwards.
+
+The planner, which needs numpy, is another module: docs/decisions.md, "The plan's values and the planner are
+two modules".
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,14 +13,14 @@ from ollama_pack.gguf.tensors import Tensor
 
 @dataclass(frozen=True, slots=True)
 class LoraTensor:
-    """One tensor of a GGUF LoRA file, planned: where it comes from and what happens to it.
+    """The plan of one tensor of a GGUF LoRA file.
 
     Attributes:
-        name: in the file, ``blk.0.attn_q.weight.lora_b``.
-        source: the tensor it is made from.
-        rows: row i of the new tensor is row ``order[i]`` of the source, in each expert; None keeps
-            them. It may take a part of the rows.
-        factor: multiplied in float32 before the cast; 1.0 leaves the numbers alone.
+        name: the name of the tensor in the file, ``blk.0.attn_q.weight.lora_b``.
+        source: the tensor that its values come from.
+        rows: the source row of each row, so that row i is row ``rows[i]`` of the source (of each expert), or
+            None if all rows keep their order. It may select only a part of the rows.
+        factor: the number that the values are multiplied by in float32, before the cast to the outtype.
     """
 
     name: str
@@ -26,7 +30,7 @@ class LoraTensor:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Return its shape, rows first."""
+        """Return the shape of the planned tensor, with rows before columns as in numpy."""
         shape = self.source.shape
         return shape if self.rows is None else (*shape[:-2], len(self.rows), shape[-1])
 
@@ -36,10 +40,11 @@ class LoraPlan:
     """Everything that goes into a GGUF LoRA file.
 
     Attributes:
-        arch: ``general.architecture``.
-        alpha: ``adapter.lora.alpha``; llama.cpp multiplies B·A with alpha / rank of the tensor.
-        tensors: A then B of every weight, in file order.
-        metadata: further keys with their text, or a number or numbers stored as uint32.
+        arch: the value of ``general.architecture``.
+        alpha: the value of ``adapter.lora.alpha``. llama.cpp multiplies B·A by alpha / rank, with the rank of
+            the tensor (``llama_adapter_lora_weight::get_scale`` in ``src/llama-adapter.h``).
+        tensors: the tensors in file order, A and then B of every weight.
+        metadata: the other keys, each with a string, or with one or several numbers stored as uint32.
     """
 
     arch: str
@@ -53,10 +58,10 @@ class LoraFile:
     """A GGUF LoRA file on disk.
 
     Attributes:
-        path: the file.
-        digest: ``sha256:`` and 64 hexadecimal digits.
-        size: in bytes.
-        outtype: type of its tensors, ``f16``; all of them where they differ, ``bf16/f16``.
+        path: the path of the file.
+        digest: the digest of the file, ``sha256:`` and 64 hexadecimal digits.
+        size: the size of the file in bytes.
+        outtype: the type of its tensors, ``f16``, or all types if there are several, ``bf16/f16``.
     """
 
     path: Path

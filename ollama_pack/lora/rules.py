@@ -1,8 +1,8 @@
-"""DECIDE  what becomes of an adapter: every reason to refuse one, or to call it damaged, in one table.
+"""The table of every reason for which an adapter is not written, and the collector of rule violations.
 
-The stages find things and add them to `Findings` under a rule's code; the rule says which fate
-follows, why, and the way out. What no rule stops is written, exactly. docs/adapters.md is checked
-against this table.
+The stages add what they find to `RuleViolations` under the code of a rule. The rule says whether the adapter
+is damaged or unsupported, why, and what to do instead. An adapter that violates no rule is written exactly.
+Why it is one table: docs/decisions.md, "One table of rules". A test checks docs/adapters.md against it.
 """
 
 from collections import defaultdict
@@ -12,29 +12,32 @@ from enum import Enum
 
 from ollama_pack.errors import InputError, PackError, UnsupportedError, fold_numbered_names, natural_key
 
-MERGE_HINT = "PEFT's merge_and_unload, and the merged model as a GGUF file"
-MERGE = f"--merge, once it is there; until then {MERGE_HINT}"
-LINEAR_ONLY_HINT = "train LoRA on linear modules alone"
+MERGE_HINT = "merge the adapter with PEFT's merge_and_unload, and convert the merged model to GGUF"
+"""How PEFT merges an adapter into its base; an adapter of another trainer has another hint in its place."""
+
+MERGE = f"{MERGE_HINT} (--merge will do both in a later version)"
+LINEAR_ONLY_HINT = "train LoRA only on linear modules of the language model"
+BASE_FILES_HINT = "--base FILE.gguf, or --base with the directory of its config.json"
 MOST_LINES = 24
-"""Lines a rule may take in an error; names that differ in a number share one."""
+"""The number of lines one rule may take in an error. Names that differ only in numbers share a line."""
 
 
 class Severity(Enum):
-    """What a rule means for the adapter, and the headline people read."""
+    """What a violated rule means for the adapter. The value is the headline of the error."""
 
     DAMAGED = "The adapter is damaged, or its files do not belong together:"
-    REFUSED = "A GGUF LoRA file cannot carry this adapter exactly:"
+    UNSUPPORTED = "A GGUF LoRA file cannot hold this adapter exactly:"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One reason why an adapter is not written.
+    """One reason for which an adapter is not written.
 
     Attributes:
-        severity: damaged (exit 3) or refused (exit 4).
-        feature: what it is about, as a table of features would call it.
-        reason: why it cannot be, or what is wrong with it.
-        remedy: a command, an option or a call that exists.
+        severity: damaged (exit code 3) or unsupported (exit code 4).
+        feature: the feature or fault that the rule is about, as a heading.
+        reason: why it is unsupported, or what is wrong. It is a clause without a full stop.
+        remedy: what the user can do: a command, an option or a call.
     """
 
     severity: Severity
@@ -43,212 +46,225 @@ class Rule:
     remedy: str
 
 
-def _refused(feature: str, reason: str, way_out: str = MERGE) -> Rule:
-    return Rule(Severity.REFUSED, feature, reason, way_out)
+def _unsupported(feature: str, reason: str, remedy: str = MERGE) -> Rule:
+    """Return a rule whose violation raises UnsupportedError."""
+    return Rule(Severity.UNSUPPORTED, feature, reason, remedy)
 
 
-def _damaged(feature: str, reason: str, way_out: str) -> Rule:
-    return Rule(Severity.DAMAGED, feature, reason, way_out)
+def _damaged(feature: str, reason: str, remedy: str) -> Rule:
+    """Return a rule whose violation raises InputError."""
+    return Rule(Severity.DAMAGED, feature, reason, remedy)
 
 
-_COPY = "copy the directory again from where it was trained, or build a checkpoint of it"
+_COPY = "copy the directory again from the machine it was trained on, or build one of its checkpoints"
 _CONVERT = (
-    "where the adapter was saved before training as START: model.save_pretrained(DIR, "
-    "path_initial_model_for_weight_conversion=START); else merge_and_unload on the altered base, and the "
-    "merged model as a GGUF file"
+    "if the adapter was also saved before training, in the directory START: model.save_pretrained(DIR, "
+    "path_initial_model_for_weight_conversion=START); otherwise merge it into the changed base with "
+    "merge_and_unload, and convert the merged model to GGUF"
 )
 
 RULES: dict[str, Rule] = {
-    # tensors that A and B do not hold
-    "dora": _refused("DoRA", "it rescales every row of W + ΔW, which no A and B express"),
-    "lora-bias": _refused("lora_bias", "B has a bias of its own, and a GGUF LoRA has none"),
-    "bias": _refused("trained biases", "a GGUF LoRA has no biases"),
-    "norm": _refused("modules_to_save: norms", "llama.cpp reads norms in a LoRA file and ignores them"),
-    "whole-weight": _refused("modules_to_save: linear weights", "a whole weight was trained, not A and B"),
-    "whole-embedding": _refused(
-        "modules_to_save: head or embeddings", "a whole head or embedding was trained, not A and B"
+    # Tensors that are not the factors A and B.
+    "dora": _unsupported("DoRA", "it rescales every row of W + ΔW, which the factors A and B cannot express"),
+    "lora-bias": _unsupported("lora_bias", "B has a bias, and a GGUF LoRA file cannot hold biases"),
+    "bias": _unsupported("trained biases", "a GGUF LoRA file cannot hold biases"),
+    "norm": _unsupported("modules_to_save: norms", "llama.cpp ignores norm weights in a LoRA file"),
+    "whole-weight": _unsupported(
+        "modules_to_save: linear weights", "the whole weight was trained, not the factors A and B"
     ),
-    "resized": _refused(
-        "resized vocabulary", "the base in Ollama has other tokens than the one it was trained on"
+    "whole-embedding": _unsupported(
+        "modules_to_save: head or embeddings",
+        "the whole output head or embedding was trained, not the factors A and B",
     ),
-    "trained-tokens": _refused("trainable tokens", "rows of the embedding were trained, not A and B"),
-    "vision": _refused(
+    "resized": _unsupported(
+        "resized vocabulary", "the base in Ollama has another vocabulary than the one in training"
+    ),
+    "trained-tokens": _unsupported(
+        "trainable tokens", "rows of the embedding were trained, not the factors A and B"
+    ),
+    "vision": _unsupported(
         "LoRA on a vision or audio tower",
-        "llama.cpp keeps that tower in another file without LoRA",
+        "llama.cpp keeps the tower in a separate file, to which it applies no LoRA",
         LINEAR_ONLY_HINT,
     ),
-    "unknown-tensor": _refused(
-        "unknown tensors", "what they mean is unknown to this version", LINEAR_ONLY_HINT
+    "unknown-tensor": _unsupported(
+        "unknown tensors", "this version does not know what they mean", LINEAR_ONLY_HINT
     ),
-    # weights of the base that a LoRA does not reach
-    "tied": _refused(
+    # Weights of the base to which llama.cpp does not apply a LoRA as PEFT does.
+    "tied": _unsupported(
         "LoRA on lm_head or embed_tokens of a tied base",
-        "head and embeddings are one weight there: llama.cpp refuses the file or crashes on it",
+        "the head and the embeddings are the same weight there, and llama.cpp rejects the file or crashes",
     ),
-    "maybe-tied": _refused(
+    "maybe-tied": _unsupported(
         "LoRA on lm_head or embed_tokens, base known by name only",
-        "whether head and embeddings are one weight is known from its GGUF file or config.json",
-        "--base FILE.gguf, or --base with the directory of its config.json",
+        "only the GGUF file or config.json of the base says if the head and the embeddings are one weight",
+        BASE_FILES_HINT,
     ),
-    "ignored": _refused(
+    "ignored": _unsupported(
         "weights that llama.cpp multiplies without LoRA",
-        "on this architecture llama.cpp loads the LoRA of these weights and never applies it",
+        "for this architecture llama.cpp loads the LoRA of these weights but never applies it",
     ),
-    "one-sided": _refused(
+    "one-sided": _unsupported(
         "weights whose LoRA only llama.cpp applies",
-        "torch takes the weight itself, so training never saw the LoRA that llama.cpp would add",
+        "PyTorch reads these weights directly, so training never saw the LoRA that llama.cpp would apply",
     ),
-    "scaled-beside": _refused(
+    "scaled-beside": _unsupported(
         "experts whose output has a scale",
-        "llama.cpp scales what these experts give and adds their LoRA beside it, unscaled",
+        "llama.cpp scales the output of these experts but adds their LoRA unscaled",
     ),
-    "altered-by-converter": _refused(
-        "weights that the base's converter alters",
-        "it multiplies them with numbers, or divides them by norms, that a GGUF file does not tell",
+    "altered-by-converter": _unsupported(
+        "weights that the base's converter changes",
+        "it multiplies or divides them by values that the GGUF file does not record",
     ),
-    "no-place": _refused(
+    "no-place": _unsupported(
         "modules the architecture does not have",
         "no linear weight of the architecture has this name",
-        "ollama-pack archs NAME  lists the modules that can be adapted; is --base the right one?",
+        "ollama-pack archs NAME lists the modules that can be adapted; check that --base is the right model",
     ),
-    "experts-unknown": _refused(
+    "experts-unknown": _unsupported(
         "experts of a base known by name only",
-        "how many experts there are is known from its GGUF file or config.json",
-        "--base FILE.gguf, or --base with the directory of its config.json",
+        "only the GGUF file or config.json of the base says how many experts there are",
+        BASE_FILES_HINT,
     ),
-    "states-unknown": _refused(
+    "states-unknown": _unsupported(
         "gated delta nets and Granite hybrids known by name only",
-        "the sizes of their states, and whether they have experts, are told by the GGUF file or config.json",
-        "--base FILE.gguf, or --base with the directory of its config.json",
+        "only the GGUF file or config.json of the base gives the sizes of its states and its experts",
+        BASE_FILES_HINT,
     ),
-    "multipliers": _refused(
+    "multipliers": _unsupported(
         "Falcon-H1 without its config.json",
-        "its weights were multiplied with numbers that stand there and not in a GGUF file",
+        "the converter multiplies its weights by values that are in config.json and not in the GGUF file",
         "--online, or --base with the directory of its config.json",
     ),
-    "sum-apart": _refused(
-        "a sum of adapters that hold experts in two ways",
-        "one holds them one by one, another as a stack, and this version sums what is held alike",
-        "build each of them by itself",
+    "sum-apart": _unsupported(
+        "a sum of adapters that store experts differently",
+        "one stores each expert by itself and another stores a stack; this version sums only like with like",
+        "build each adapter by itself",
     ),
-    # settings that change what A and B mean
-    "altered-base": _refused(
+    # Settings that change what A and B mean.
+    "altered-base": _unsupported(
         "PiSSA, OLoRA, CorDA, LoftQ or LoRA-GA, saved as trained",
-        "the adapter fits a base that was altered when training began, not the one in Ollama",
+        "the adapter fits a base whose weights were changed before training, not the base in Ollama",
         _CONVERT,
     ),
-    "kasa": _refused(
-        "KaSA", "the base was altered when training began, and a diagonal stands between A and B"
+    "kasa": _unsupported(
+        "KaSA", "the base was changed before training, and a diagonal matrix stands between A and B"
     ),
-    "replication": _refused("layer_replication", "the base was stacked from repeated layers"),
-    "variant": _refused("other variants of LoRA", "it changes what A and B mean"),
-    "mlx-scale": _refused(
-        "an MLX adapter of early 2024 with an alpha of its own",
-        "versions of mlx-lm differ in whether they multiplied by alpha / rank, and the file does not say",
-        "put the scale that was meant into lora_parameters of adapter_config.json, and take alpha out",
+    "replication": _unsupported("layer_replication", "the base was built from repeated layers"),
+    "variant": _unsupported("other variants of LoRA", "it changes what A and B mean"),
+    "mlx-scale": _unsupported(
+        "an MLX adapter of early 2024 with both a scale and an alpha",
+        "some versions of mlx-lm multiplied the scale by alpha / rank, and the file records no version",
+        "set scale in lora_parameters of adapter_config.json to the intended value, and remove alpha",
     ),
-    "unknown-setting": _refused("unknown settings", "what they do to A and B is unknown to this version"),
-    # other methods
-    "multiplicative": _refused("methods that multiply", "the change depends on W, so no A and B express it"),
-    "prompt": _refused(
+    "unknown-setting": _unsupported("unknown settings", "this version does not know what they do to A and B"),
+    # Methods other than LoRA.
+    "multiplicative": _unsupported(
+        "multiplicative methods", "the change depends on W, so the factors A and B cannot express it"
+    ),
+    "prompt": _unsupported(
         "prompt methods", "vectors in front of the prompt were trained, not weights", "train LoRA instead"
     ),
-    "mixture": _refused(
-        "mixtures of adapters", "which adapter acts is decided token by token", "build one of its adapters"
+    "mixture": _unsupported(
+        "mixtures of adapters", "the active adapter is chosen for each token", "build one of its adapters"
     ),
-    "full-rank": _refused("additive methods of full rank", "A and B as exact as this are as large as W"),
-    "not-folded": _refused(
-        "additive methods that are not folded", "this version does not know how to make A and B of them"
+    "full-rank": _unsupported(
+        "additive methods of full rank", "exact factors A and B would be larger than W itself"
     ),
-    "no-projection": _refused(
+    "not-folded": _unsupported(
+        "additive methods without a conversion", "this version cannot compute A and B from their tensors"
+    ),
+    "no-projection": _unsupported(
         "VeRA without its projections",
-        "A and B were left out of the file (save_projection=False) and exist only as a random seed of torch",
+        "A and B are not in the file (save_projection=False); only torch's random generator can make them",
         "load it with PEFT, set save_projection = True in its configuration, and save it again",
     ),
-    "unknown-method": _refused("unknown methods", "what its tensors mean is unknown to this version"),
-    # damage
+    "unknown-method": _unsupported("unknown methods", "this version does not know what its tensors mean"),
+    # Damage.
     "not-finite": _damaged(
         "NaN or infinity",
         "weights are NaN or infinite: the training diverged",
         "build an earlier checkpoint, from before the loss became NaN",
     ),
-    "half": _damaged("A without B", "a factor is missing", _COPY),
-    "shape": _damaged("shapes that disagree", "the factors do not fit each other", _COPY),
-    "rank": _damaged("ranks that disagree with the configuration", "the rank is another", _COPY),
-    "twice": _damaged("the same weight twice", "two tensors are the same weight", _COPY),
+    "half": _damaged("A without B", "one of the two factors is missing", _COPY),
+    "shape": _damaged("shape mismatch", "the shapes of the factors do not match", _COPY),
+    "rank": _damaged("rank mismatch", "the rank in the file is not the rank in adapter_config.json", _COPY),
+    "twice": _damaged("the same weight twice", "two names in the adapter mean the same weight", _COPY),
     "empty": _damaged("no tensors", "nothing was trained, or nothing was saved", _COPY),
     "noop": _damaged(
         "an adapter that does nothing",
-        "ΔW is zero everywhere: its scale is 0, or one factor of every weight is",
-        "--allow-noop, if that is meant; else build a later checkpoint",
+        "ΔW is zero everywhere, because its scale is 0 or one factor of every weight is zero",
+        "--allow-noop, if that is intended; otherwise build a later checkpoint",
     ),
 }  # fmt: skip
-"""Code → rule. A new reason is a row here, and a test that shows it."""
+"""The code of each rule, with the rule. A new reason is a new row here, and a test that shows it."""
 
 
 class RuleViolations:
-    """What was found against an adapter, gathered to be told at once.
+    """The violations found in one adapter, collected so that all of them are reported at once.
 
     Args:
-        where: the file it was found in.
-        instead: how its trainer merges an adapter into the base.
+        where: the file in which they were found.
+        merge_hint: how the trainer of this adapter merges an adapter into the base.
     """
 
-    def __init__(self, where: object, instead: str = MERGE_HINT) -> None:
+    def __init__(self, where: object, merge_hint: str = MERGE_HINT) -> None:
         self.where = where
-        self._instead = instead
-        self._found: dict[str, list[str]] = defaultdict(list)
+        self._merge_hint = merge_hint
+        self._subjects: dict[str, list[str]] = defaultdict(list)
 
     def add(self, code: str, *subjects: str) -> None:
-        """Note tensors, modules or settings under a rule."""
+        """Record the tensors, modules or settings that violate the rule with this code."""
         assert code in RULES, code
-        self._found[code].extend(subjects)
+        self._subjects[code].extend(subjects)
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """Return the codes of the rules that were found to hold, in the order of the table."""
-        return tuple(code for code in RULES if code in self._found)
+        """Return the codes of the violated rules, in the order of the table."""
+        return tuple(code for code in RULES if code in self._subjects)
 
     def raise_if_any(self) -> None:
-        """Go on if nothing was found.
+        """Raise one error for all violations, or return if there are none.
 
         Raises:
-            InputError: the adapter is damaged.
-            UnsupportedError: it is not, but it cannot be expressed exactly.
+            InputError: at least one violation means that the adapter is damaged.
+            UnsupportedError: the adapter is intact, but a GGUF LoRA file cannot hold it exactly.
         """
-        for fate, kind in ((Severity.DAMAGED, InputError), (Severity.REFUSED, UnsupportedError)):
-            codes = [code for code in self.codes if RULES[code].severity is fate]
+        for severity, kind in ((Severity.DAMAGED, InputError), (Severity.UNSUPPORTED, UnsupportedError)):
+            codes = [code for code in self.codes if RULES[code].severity is severity]
             if codes:
-                raise self._error(kind, fate, codes)
+                raise self._error(kind, severity, codes)
 
     def fatal(self, code: str, *subjects: str) -> PackError:
-        """Note something that makes looking further pointless, and return what to raise."""
+        """Record a violation after which nothing more can be checked, and return the error to raise."""
         self.add(code, *subjects)
         try:
             self.raise_if_any()
         except PackError as error:
             return error
-        raise AssertionError("a rule always stops")
+        raise AssertionError("a recorded violation always raises")
 
-    def _error(self, kind: type[PackError], fate: Severity, codes: Iterable[str]) -> PackError:
-        lines, hints = [fate.value], []
+    def _error(self, kind: type[PackError], severity: Severity, codes: Iterable[str]) -> PackError:
+        """Return one error with the reason and the subjects of each rule, and each remedy once."""
+        lines, remedies = [severity.value], []
         for code in codes:
             rule = RULES[code]
             lines.append(f"  - {rule.feature}: {rule.reason}")
-            lines += [f"      {line}" for line in _one_of_many(self._found[code])]
-            way_out = rule.remedy.replace(MERGE_HINT, self._instead)
-            if way_out not in hints:
-                hints.append(way_out)
+            lines += [f"      {line}" for line in _subject_lines(self._subjects[code])]
+            remedy = rule.remedy.replace(MERGE_HINT, self._merge_hint)
+            if remedy not in remedies:
+                remedies.append(remedy)
         return kind(
             "\n".join(lines),
             where=self.where,
-            hint="\n       ".join(hints),
-            subjects={RULES[code].feature: self._found[code] for code in codes},
+            hint="\n       ".join(remedies),
+            subjects={RULES[code].feature: self._subjects[code] for code in codes},
         )
 
 
-def _one_of_many(subjects: Iterable[str]) -> list[str]:
+def _subject_lines(subjects: Iterable[str]) -> list[str]:
+    """Return at most MOST_LINES lines for the subjects, and then a line with the number of the others."""
     lines = sorted(fold_numbered_names(subjects), key=natural_key)
     if len(lines) > MOST_LINES:
-        lines[MOST_LINES:] = [f"… and {len(lines) - MOST_LINES} more; --json has them all"]
+        lines[MOST_LINES:] = [f"… and {len(lines) - MOST_LINES} more; --json lists them all"]
     return lines

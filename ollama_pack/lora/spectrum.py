@@ -1,7 +1,7 @@
-"""MEASURE  a ΔW without forming it: its size, its singular values, its angle to another one.
+"""Measure a ΔW from its factors: its norm, its singular values and its angle to another ΔW.
 
-With B = Q·R and Aᵀ = P·S the singular values of s·B·A are those of s·R·Sᵀ, rank × rank; and the inner product
-of two ΔW is the sum of the elementwise product of B₁ᵀB₂ and A₁A₂ᵀ.
+With B = Q·R and Aᵀ = P·S the singular values of s·B·A are those of s·R·Sᵀ, which is rank × rank. The inner
+product of two ΔW is the sum of the elementwise product of B₁ᵀB₂ and A₁A₂ᵀ. So ΔW itself is never computed.
 """
 
 from collections.abc import Iterable
@@ -15,18 +15,19 @@ from ollama_pack.lora.adapter import LoraPair
 
 Float64 = npt.NDArray[np.float64]
 ENERGY = 0.99
-"""Share of ‖ΔW‖² that directions must have to count as all that is used."""
+"""The share of ‖ΔW‖² that the directions of the effective rank must reach."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spectrum:
-    """How large one ΔW is, and along how many directions.
+    """The norm and the singular values of one ΔW.
 
     Attributes:
-        module: the weight's name in the base model.
-        rank: how many directions it may have.
-        values: its singular values, the largest first; of several experts their root mean square.
-        norm: its Frobenius norm, over all experts.
+        module: the name of the weight in the base.
+        rank: the rank of the factors, the largest number of directions that ΔW can have.
+        values: the singular values, the largest first. For a stack of experts each value is the root mean
+            square over the experts.
+        norm: the Frobenius norm of ΔW, over all experts.
     """
 
     module: str
@@ -36,7 +37,7 @@ class Spectrum:
 
     @property
     def effective_rank(self) -> int:
-        """Return how many directions have `ENERGY` of it; 0 where it is zero."""
+        """Return how many directions hold the share `ENERGY` of ‖ΔW‖², or 0 if ΔW is zero."""
         total = sum(value**2 for value in self.values)
         kept = 0.0
         for count, value in enumerate(self.values, 1):
@@ -47,20 +48,20 @@ class Spectrum:
 
 
 def measure(pairs: Iterable[LoraPair]) -> tuple[Spectrum, ...]:
-    """Return how large each ΔW is; one is read at a time.
+    """Return the spectrum of each pair. The pairs are read one at a time.
 
     Raises:
-        InputError: a file ends inside a tensor, or cannot be read.
+        InputError: a file is truncated or cannot be read.
     """
     with TensorReader() as source:
         return tuple(_spectrum(pair, *_factors(pair, source)) for pair in pairs)
 
 
 def compare_pair(one: LoraPair, other: LoraPair) -> tuple[Spectrum, Spectrum, float | None]:
-    """Return how large two ΔW of one shape are, and the cosine of their angle; None where one is zero.
+    """Return the spectra of two ΔW of the same shape, and the cosine of their angle, or None if one is zero.
 
     Raises:
-        InputError: a file ends inside a tensor, or cannot be read.
+        InputError: a file is truncated or cannot be read.
     """
     with TensorReader() as source:
         a1, b1 = _factors(one, source)
@@ -73,12 +74,13 @@ def compare_pair(one: LoraPair, other: LoraPair) -> tuple[Spectrum, Spectrum, fl
 
 
 def _factors(pair: LoraPair, source: TensorReader) -> tuple[Float64, Float64]:
-    """Return A, and B multiplied with the scale."""
+    """Return A, and B multiplied by the scale, both in float64."""
     a, b = source.float32(pair.a).astype(np.float64), source.float32(pair.b).astype(np.float64)
     return a, b * pair.scale
 
 
 def _spectrum(pair: LoraPair, a: Float64, b: Float64) -> Spectrum:
+    """Return the spectrum of B·A, where B already includes the scale."""
     right = np.asarray(np.linalg.qr(a.swapaxes(-1, -2), mode="r"))
     left = np.asarray(np.linalg.qr(b, mode="r"))
     values = np.linalg.svd(left @ right.swapaxes(-1, -2), compute_uv=False)

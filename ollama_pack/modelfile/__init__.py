@@ -1,14 +1,14 @@
-"""Modelfile ↔ text: the whole grammar, nothing lost.
+"""Parses, edits and prints Modelfiles without losing a character.
 
-Three steps, all pure: `decode` makes text of a file's bytes, `parse` makes a `Modelfile` of the text,
-`print_modelfile` gives the text back. A Modelfile remembers every character its author wrote, so
+`decode` turns the bytes of a file into text, `parse` turns text into a `Modelfile`, and `print_modelfile`
+returns the text. A `Modelfile` keeps every character that its author wrote, so
 ``print_modelfile(parse(text)) == text`` and ``parse(print_modelfile(value)) == value``.
-`with_command`, `without_command` and `without_comment` change one thing and leave every other line alone.
+`with_command`, `without_command` and `without_comment` change one thing and keep all other lines.
 
-The rules are those of Ollama's own reader: a command starts a line and is written in any case, a
-comment only ever starts a line, a value ends with its line unless quoted, quotes close at a line's
-end, nothing is escaped, and characters that cannot be printed are dropped.
+The grammar is that of Ollama's own reader (``parser/parser.go``): a command starts a line, in upper or lower
+case; a comment takes a whole line; a value ends with its line unless it is quoted; quotes close at the end
+of a line; nothing can be escaped; and Ollama drops characters that Go calls unprintable.
 """
 
 MODELFILE_NAME = "Modelfile.txt"
-"""What the file is called in an adapter directory and in the folder of a build."""
+"""Name of the file in an adapter directory and in the output directory of a build."""

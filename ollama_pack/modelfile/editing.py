@@ -1,4 +1,4 @@
-"""Change one command of a Modelfile, leave every other character alone."""
+"""Sets and removes commands of a Modelfile and leaves every other character as it is."""
 
 from dataclasses import replace
 
@@ -9,97 +9,108 @@ from ollama_pack.modelfile.syntax import MODELFILE_COMMANDS, ROLES, Command, Lin
 
 
 def with_command(modelfile: Modelfile, name: str, value: str, *, key: str = "") -> Modelfile:
-    """Return the Modelfile with the command set; setting the same again changes nothing.
+    """Return the Modelfile with a command set; setting the same value again changes nothing.
 
-    A command that counts once replaces the last one of its kind where it stands, and the earlier ones
-    go. LICENSE, MESSAGE and ``PARAMETER stop`` accumulate: they are added unless they are there. A new
-    command goes behind the last one that `MODELFILE_COMMANDS` puts before it, so ADAPTER follows FROM.
+    Of a command that counts only once, the last one is changed in place and the earlier ones are removed.
+    LICENSE, MESSAGE and ``PARAMETER stop`` accumulate: they are added unless the value is there already. A
+    new command is inserted after the last one that precedes it in `MODELFILE_COMMANDS`, so ADAPTER follows
+    FROM.
 
     Args:
-        modelfile: what to change.
-        name: the command, in capitals.
-        value: its text, without quotes.
+        modelfile: the Modelfile to change.
+        name: the name of the command, in capitals.
+        value: the value without quotes.
         key: the name of a PARAMETER or the role of a MESSAGE.
 
     Raises:
-        InputError: no such command, parameter or role, or a value of the wrong type.
-        UnsupportedError: a Modelfile cannot carry the text.
+        InputError: the command, parameter or role does not exist, or the value has the wrong type.
+        UnsupportedError: a Modelfile cannot carry the value.
     """
     label = f"{name} {key}".strip()
     _check(Command(name, key, value, 0), label)
     body = quoted(value, where=f"{modelfile.where}, {label}")
     entries = list(modelfile.entries)
-    found = _places(modelfile, name, key)
+    indices = _indices_of(modelfile, name, key)
     if name in ("LICENSE", "MESSAGE") or (name, key) == ("PARAMETER", "stop"):
         if value in modelfile.values(name, key):
             return modelfile
-        return _inserted(modelfile, name, Line(f"{label} ", body, ""))
-    if not found:
-        return _inserted(modelfile, name, Line(f"{label} ", body, ""))
+        return _insert(modelfile, name, Line(f"{label} ", body, ""))
+    if not indices:
+        return _insert(modelfile, name, Line(f"{label} ", body, ""))
     if modelfile.value(name, key) != value:
-        entries[found[-1]] = replace(entries[found[-1]], body=body)
-    return _joined(modelfile, [entry for place, entry in enumerate(entries) if place not in found[:-1]])
+        entries[indices[-1]] = replace(entries[indices[-1]], body=body)
+    return _with_entries(modelfile, [entry for at, entry in enumerate(entries) if at not in indices[:-1]])
 
 
 def without_command(modelfile: Modelfile, name: str, *, key: str = "", value: str | None = None) -> Modelfile:
-    """Return the Modelfile without any command of that name and key (and value, where one is given)."""
-    found = [
-        place
-        for place in _places(modelfile, name, key)
-        if (command := modelfile.entries[place].command) and value in (None, command.value)
+    """Return the Modelfile without the commands of a name and key, or only those with this `value`."""
+    removed = [
+        at
+        for at in _indices_of(modelfile, name, key)
+        if (command := modelfile.entries[at].command) and value in (None, command.value)
     ]
-    return _joined(modelfile, [entry for place, entry in enumerate(modelfile.entries) if place not in found])
+    return _with_entries(
+        modelfile, [entry for at, entry in enumerate(modelfile.entries) if at not in removed]
+    )
 
 
 def without_comment(modelfile: Modelfile, line: str) -> Modelfile:
     """Return the Modelfile without the comment lines that are exactly `line`."""
-    return _joined(modelfile, [entry for entry in modelfile.entries if entry.command or entry.head != line])
+    return _with_entries(
+        modelfile, [entry for entry in modelfile.entries if entry.command or entry.head != line]
+    )
 
 
 def _check(command: Command, label: str) -> None:
+    """Raise InputError if the command, its key or its value is one that Ollama does not accept."""
     if command.name not in MODELFILE_COMMANDS:
-        raise InputError(f"There is no command {command.name}; there are {', '.join(MODELFILE_COMMANDS)}.")
+        commands = ", ".join(MODELFILE_COMMANDS)
+        raise InputError(f"There is no command {command.name}. The commands are {commands}.")
     if command.name == "MESSAGE" and command.key not in ROLES:
-        raise InputError(f"There is no role {command.key!r}; there are {', '.join(ROLES)}.", where=label)
+        raise InputError(f"There is no role {command.key!r}. The roles are {', '.join(ROLES)}.", where=label)
     if what := command_fault(command):
         raise InputError(f"{what[0].upper()}{what[1:]}.", where=label)
 
 
-def _places(modelfile: Modelfile, name: str, key: str) -> list[int]:
+def _indices_of(modelfile: Modelfile, name: str, key: str) -> list[int]:
+    """Return the indices of the entries that are commands of this name and key."""
     return [
-        place
-        for place, entry in enumerate(modelfile.entries)
+        at
+        for at, entry in enumerate(modelfile.entries)
         if entry.command and (entry.command.name, entry.command.key) == (name, key)
     ]
 
 
-def _inserted(modelfile: Modelfile, name: str, new: Line) -> Modelfile:
+def _insert(modelfile: Modelfile, name: str, new: Line) -> Modelfile:
+    """Return the Modelfile with a new command, with the line ends that the file uses."""
     entries = list(modelfile.entries)
     newline = next((entry.end for entry in entries if entry.end), "\n")
-    place = _place_for(entries, name)
-    if place and not entries[place - 1].end:
-        # A file without a last line end stays one.
-        entries[place - 1] = replace(entries[place - 1], end=newline)
+    at = _index_for(entries, name)
+    if at and not entries[at - 1].end:
+        # A file that does not end with a line end keeps that property.
+        entries[at - 1] = replace(entries[at - 1], end=newline)
         newline = ""
-    entries.insert(place, replace(new, end=newline))
-    return _joined(modelfile, entries)
+    entries.insert(at, replace(new, end=newline))
+    return _with_entries(modelfile, entries)
 
 
-def _place_for(entries: list[Line], name: str) -> int:
-    before = MODELFILE_COMMANDS[: MODELFILE_COMMANDS.index(name) + 1]
-    commands = [place for place, entry in enumerate(entries) if entry.command]
-    behind = [place for place in commands if (found := entries[place].command) and found.name in before]
-    if behind:
-        return behind[-1] + 1
-    place = commands[0] if commands else len(entries)
+def _index_for(entries: list[Line], name: str) -> int:
+    """Return the index at which a new command of this name is inserted."""
+    precede = MODELFILE_COMMANDS[: MODELFILE_COMMANDS.index(name) + 1]
+    commands = [at for at, entry in enumerate(entries) if entry.command]
+    preceding = [at for at in commands if (command := entries[at].command) and command.name in precede]
+    if preceding:
+        return preceding[-1] + 1
+    index = commands[0] if commands else len(entries)
     if commands:
-        # A comment right above a command belongs to it.
-        while place and entries[place - 1].head.strip(" \t"):
-            place -= 1
-    return place
+        # A comment directly above a command belongs to that command, so the new one goes above the comment.
+        while index and entries[index - 1].head.strip(" \t"):
+            index -= 1
+    return index
 
 
-def _joined(modelfile: Modelfile, entries: list[Line]) -> Modelfile:
+def _with_entries(modelfile: Modelfile, entries: list[Line]) -> Modelfile:
+    """Return a Modelfile with other entries, parsed again so that its commands have the right lines."""
     if tuple(entries) == modelfile.entries:
         return modelfile
     return parse(print_modelfile(replace(modelfile, entries=tuple(entries))), where=modelfile.where)

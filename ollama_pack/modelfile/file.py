@@ -1,4 +1,4 @@
-"""Reads and writes ``Modelfile.txt`` on disk, and keeps what its author wrote."""
+"""Reads and writes ``Modelfile.txt``, and keeps what its author wrote."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from ollama_pack.modelfile.syntax import Modelfile, print_modelfile
 
 
 def read_modelfile(directory: Path) -> Modelfile | None:
-    """Return the author's Modelfile.txt, None where there is none.
+    """Return the Modelfile.txt of a directory, or None if there is no such file.
 
     Raises:
-        InputError: it cannot be read, or is no Modelfile.
+        InputError: the file cannot be read, or it is not a Modelfile.
     """
     path = directory / MODELFILE_NAME
     try:
@@ -26,25 +26,29 @@ def read_modelfile(directory: Path) -> Modelfile | None:
 
 
 def has_same_commands(path: Path, content: bytes) -> bool:
-    """Return whether a file has this content; require that otherwise it is a Modelfile, or not there.
+    """Return whether a file has this content; require that a file with other content is a Modelfile.
+
+    Args:
+        path: the file, which need not exist.
+        content: the text of a Modelfile, in UTF-8.
 
     Raises:
-        DestinationError: that cannot be found out.
-        RefusedError: it is something else of the user's.
+        DestinationError: the file cannot be read.
+        RefusedError: the file is not a Modelfile, so it must not be replaced.
     """
     try:
-        found = path.read_bytes() if path.is_file() else None
+        present = path.read_bytes() if path.is_file() else None
     except OSError as error:
-        raise DestinationError(f"This cannot be read: {error.strerror}.", where=path) from error
-    if found is None or found == content:
-        return found is not None
+        raise DestinationError(f"Cannot read the file: {error.strerror}.", where=path) from error
+    if present is None or present == content:
+        return present is not None
     try:
-        parse(decode(found, str(path)), where=str(path))
+        parse(decode(present, str(path)), where=str(path))
     except InputError as error:
         raise RefusedError(
-            "There is a file of this name already, and it is not a Modelfile.",
+            "A file of this name exists already, and it is not a Modelfile.",
             where=path,
-            hint="--out with another place, or move the file away",
+            hint="--out with another directory, or move the file away",
         ) from error
     return False
 
@@ -52,18 +56,20 @@ def has_same_commands(path: Path, content: bytes) -> bool:
 def write_modelfile(
     modelfile: Modelfile, path: Path, note: Note, *, author: Path | None = None, known: object = ""
 ) -> Path:
-    """Write a Modelfile, unless the file says the same already.
+    """Write a Modelfile, unless the file has the same content already, and return its path.
+
+    A different Modelfile that is there is kept as ``….old``, because somebody may have edited it.
 
     Args:
-        modelfile: to be written.
-        path: where. Another one that is there stays beside it, as ``….old``: somebody may have edited it.
-        note: told about both.
-        author: the file whose words are in `modelfile` already, and are not kept twice.
-        known: digest of the file that the last build wrote, which is not kept either.
+        modelfile: the Modelfile to write.
+        path: the file to write.
+        note: is called with the written Modelfile, and with the name of the one that was kept.
+        author: the file that `modelfile` was made from. It is not kept, because its lines are in `modelfile`.
+        known: the digest of the file that the last build wrote. A file with this digest is not kept.
 
     Raises:
         DestinationError: the file cannot be written.
-        RefusedError: a file of another kind is in its place.
+        RefusedError: the file exists and is not a Modelfile.
     """
     content = print_modelfile(modelfile).encode()
     if not has_same_commands(path, content):
@@ -72,7 +78,7 @@ def write_modelfile(
             old = path.with_name(f"{path.name}.old")
             with os_errors_as_destination_error(old):
                 path.replace(old)
-            note("kept", f"the {path.name} that was there, as {old}")
+            note("kept", f"the previous {path.name}, as {old}")
         with whole_file(path) as file:
             file.write(content)
     note("modelfile", modelfile)

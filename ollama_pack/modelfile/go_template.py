@@ -1,7 +1,7 @@
-"""Go's template actions in a TEMPLATE: closed, and in pairs.
+"""Checks that the actions of a Go template are closed and properly nested.
 
-Only what breaks a template wherever it runs is a fault here; functions and fields are Ollama's to know.
-Source: the lexer and parser of Go's text/template/parse.
+Only syntax that breaks a template everywhere is checked. Functions and fields are not: they depend on the
+version of Ollama. The rules are those of Go's ``text/template/parse`` (``lex.go`` and ``parse.go``).
 """
 
 import re
@@ -21,11 +21,19 @@ _TOKEN = re.compile(
 _ACTION_WORD = re.compile(r"\s*([^\W\d]\w*)(?:\s+([^\W\d]\w*))?")
 _OPENING = frozenset({"if", "range", "with", "block", "define"})
 _WITH_ELSE = frozenset({"if", "range", "with"})
-_SHOWN = 30
+_SHOWN_CHARACTERS = 30
 
 
 @dataclass
-class _Open:
+class _OpenAction:
+    """An action that needs an ``{{ end }}`` and has none yet.
+
+    Attributes:
+        word: its keyword, ``if``.
+        at: the index in the template at which it starts.
+        has_else: whether an ``{{ else }}`` without a condition belongs to it.
+    """
+
     word: str
     at: int
     has_else: bool = False
@@ -33,59 +41,62 @@ class _Open:
 
 def template_fault(text: str) -> str:
     """Return what is wrong with the actions of a Go template, or an empty string."""
-    stack: list[_Open] = []
+    stack: list[_OpenAction] = []
     at = 0
-    while found := _ACTION_OPEN.search(text, at):
-        start = found.start()
+    while action := _ACTION_OPEN.search(text, at):
+        start = action.start()
         if comment := _COMMENT.match(text, start):
             if not comment[1]:
-                return _said(text, start, "the comment never closes with */}}")
+                return _describe(text, start, "the comment is not closed with */}}")
             at = comment.end()
             continue
-        at, what = _end(text, found.end())
-        what = what or _pairs(stack, text[found.end() : at], start)
+        at, what = _end_of_action(text, action.end())
+        what = what or _check_nesting(stack, text[action.end() : at], start)
         if what:
-            return _said(text, start, what)
+            return _describe(text, start, what)
     if stack:
-        return _said(text, stack[-1].at, "it has no {{ end }}")
+        return _describe(text, stack[-1].at, "its {{ end }} is missing")
     return ""
 
 
-def _end(text: str, at: int) -> tuple[int, str]:
+def _end_of_action(text: str, at: int) -> tuple[int, str]:
+    """Return the index after the action that goes on at `at`, and why it is not closed or an empty string."""
     while token := _TOKEN.match(text, at):
         at = token.end()
         if token["close"]:
             return at, ""
         if token["quote"]:
-            return at, f"the {token['quote']} in it never closes"
+            return at, f"a {token['quote']} in it is not closed"
         if token["brace"]:
             break
-    return at, "it never closes with }}"
+    return at, "it is not closed with }}"
 
 
-def _pairs(stack: list[_Open], action: str, start: int) -> str:
-    found = _ACTION_WORD.match(action)
-    word, second = (found[1], found[2]) if found else ("", "")
+def _check_nesting(stack: list[_OpenAction], action: str, start: int) -> str:
+    """Update the open actions with the next one; return what is wrong with it, or an empty string."""
+    words = _ACTION_WORD.match(action)
+    word, second = (words[1], words[2]) if words else ("", "")
     if word in _OPENING:
-        stack.append(_Open(word, start))
+        stack.append(_OpenAction(word, start))
     elif word in ("else", "end") and not stack:
-        return "nothing is open before it"
+        return "no action is open before it"
     elif word == "end":
         stack.pop()
     elif word == "else":
         inner = stack[-1]
         if inner.word not in _WITH_ELSE:
-            return f"{inner.word} takes no else"
+            return f"{inner.word} cannot have an else"
         if inner.has_else:
             return f"the {inner.word} before it has an else already"
         if second in _OPENING and not (second == inner.word and second in ("if", "with")):
-            return f"{inner.word} takes no else {second}"
+            return f"{inner.word} cannot have an else {second}"
         inner.has_else = not second
     return ""
 
 
-def _said(text: str, start: int, what: str) -> str:
+def _describe(text: str, start: int, what: str) -> str:
+    """Return a fault with the beginning of its action and the number of its line."""
     line = text.count("\n", 0, start) + 1
     shown = text[start:].partition("\n")[0]
-    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
-    return f"TEMPLATE is no Go template: {shown} in its line {line}: {what}"
+    shown = shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[:_SHOWN_CHARACTERS]}…"
+    return f"the TEMPLATE is not a valid Go template: line {line} of it, {shown}: {what}"

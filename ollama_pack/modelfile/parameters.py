@@ -1,7 +1,7 @@
-"""The PARAMETERs Ollama knows, and how it reads their values.
+"""The PARAMETERs that Ollama accepts, and how it reads their values.
 
-Source: the `Options` and `Runner` structures of Ollama's API and its `FormatParams`, v0.5.5 to v0.34.
-Names are case-sensitive there, so they are here.
+Source: `Options`, `Runner` and `FormatParams` in Ollama's ``api/types.go``, v0.5.5 to v0.34. Names are
+case-sensitive, as in Ollama.
 """
 
 import difflib
@@ -35,7 +35,7 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
         "frequency_penalty": FLOAT,
         "use_mmap": BOOLEAN,
         "stop": TEXTS,
-        # Read by old versions, thrown away with a warning by those of today.
+        # Old versions of Ollama use these; current ones ignore them with a warning.
         "penalize_newline": IGNORED,
         "low_vram": IGNORED,
         "f16_kv": IGNORED,
@@ -62,18 +62,18 @@ def text_error(key: str, text: str) -> str:
         return f"unknown parameter {key!r}{_did_you_mean(key)}"
     kind = PARAMETERS[key]
     if kind == INTEGER and _integer(text) is None:
-        return f"{key} wants a whole number, not {text!r}"
+        return f"{key} must be a whole number, not {text!r}"
     if kind == FLOAT and _float32(text) is None:
-        return f"{key} wants a number, not {text!r}"
+        return f"{key} must be a number, not {text!r}"
     if kind == BOOLEAN and text not in _TRUE | _FALSE:
-        return f"{key} wants true or false, not {text!r}"
+        return f"{key} must be true or false, not {text!r}"
     return ""
 
 
 def typed(key: str, text: str) -> int | float | bool | str:
-    """Return the value as Ollama stores it; a number is the shortest one with the same float32.
+    """Return the value as Ollama stores it; a float is the shortest decimal with the same float32.
 
-    `text_error` must have found nothing in it.
+    The caller must have checked the text with `text_error`.
     """
     kind = PARAMETERS[key]
     number = _integer(text) if kind == INTEGER else _float32(text) if kind == FLOAT else None
@@ -83,9 +83,9 @@ def typed(key: str, text: str) -> int | float | bool | str:
 
 
 def value_error(key: str, value: object) -> str:
-    """Return what is wrong with a parameter as the API takes it, or an empty string.
+    """Return what is wrong with a parameter as Ollama's API receives it, or an empty string.
 
-    A daemon checks none of them when a model is made, and answers every request with an error afterwards.
+    A daemon does not check parameters when it creates a model, but then fails every request to that model.
     """
     if key not in PARAMETERS:
         return f"unknown parameter {key!r}{_did_you_mean(key)}"
@@ -97,20 +97,23 @@ def value_error(key: str, value: object) -> str:
         TEXTS: isinstance(value, list | tuple) and all(isinstance(text, str) for text in value),
         IGNORED: True,
     }
-    wants = {INTEGER: "a whole number", FLOAT: "a number", BOOLEAN: "true or false", TEXTS: "a list of texts"}
+    types = {INTEGER: "a whole number", FLOAT: "a number", BOOLEAN: "true or false", TEXTS: "a list of texts"}
     kind = PARAMETERS[key]
-    return "" if fits[kind] else f"{key} wants {wants[kind]}, not {value!r}"
+    return "" if fits[kind] else f"{key} must be {types[kind]}, not {value!r}"
 
 
 def _did_you_mean(key: str) -> str:
-    near = difflib.get_close_matches(key.lower(), PARAMETERS, n=1)
-    if not near:
-        return f" (there are {', '.join(name for name, kind in PARAMETERS.items() if kind != IGNORED)})"
-    return f" (did you mean {near[0]}? Names are all lower case)"
+    """Return, in parentheses, the parameter most similar to `key`, or all of them if none is similar."""
+    similar = difflib.get_close_matches(key.lower(), PARAMETERS, n=1)
+    if not similar:
+        names = ", ".join(name for name, kind in PARAMETERS.items() if kind != IGNORED)
+        return f" (the parameters are {names})"
+    return f" (did you mean {similar[0]}? Names are in lower case)"
 
 
 def _integer(text: str) -> int | None:
-    # Counting digits first: int() refuses thousands of them with an error of its own.
+    """Return a 64-bit integer, or None if the text is not one."""
+    # The digits are counted first, because int() raises its own error for thousands of them.
     if not _INTEGER.fullmatch(text) or len(text.lstrip("+-").lstrip("0")) > _DIGITS_OF_INT64:
         return None
     number = int(text)
@@ -118,7 +121,8 @@ def _integer(text: str) -> int | None:
 
 
 def _float32(text: str) -> float | None:
-    # Ollama reads 32 bits and prints the fewest digits that give them back, so 0.7 stays 0.7.
+    """Return the shortest decimal that has the float32 of the text, or None if the text is not a number."""
+    # Ollama reads 32 bits and prints the fewest digits that give the same bits, so 0.7 stays 0.7.
     if not _FLOAT.fullmatch(text):
         return None
     try:
@@ -130,12 +134,13 @@ def _float32(text: str) -> float | None:
         return None
     for digits in range(1, 10):
         shorter = float(f"{number:.{digits}g}")
-        if _is(shorter, single):
+        if _has_bits(shorter, single):
             return shorter
     return float(number)
 
 
-def _is(number: float, single: bytes) -> bool:
+def _has_bits(number: float, single: bytes) -> bool:
+    """Return whether a number, rounded to float32, has these four bytes."""
     try:
         return struct.pack("<f", number) == single
     except OverflowError:

@@ -1,4 +1,4 @@
-"""Text to Modelfile, with everything checked that Ollama would check when a model is created."""
+"""Parses a Modelfile, and checks all that Ollama would check when it creates a model."""
 
 import re
 
@@ -19,34 +19,34 @@ _LAST_COUNTS = ("ADAPTER", "TEMPLATE", "SYSTEM", "RENDERER", "PARSER", "REQUIRES
 
 
 def parse(text: str, *, where: str) -> Modelfile:
-    """Read a Modelfile.
+    """Return the Modelfile that a text is.
 
-    A file without FROM is accepted: the base may come from somewhere else.
+    A text without FROM is accepted, because the base may be given elsewhere.
 
     Args:
-        text: the whole file; `quoting.decode` makes it of bytes.
-        where: the file's name for messages, ``Modelfile.txt``.
+        text: the whole file, as `quoting.decode` returns it.
+        where: the name of the file in messages, ``Modelfile.txt``.
 
     Raises:
-        InputError: unknown command, parameter or role, a value of the wrong type, open quotes, a TEMPLATE
-            whose actions are open; with the line. Lines are counted as editors do; Ollama's own
-            messages count CR LF twice.
+        InputError: a command, parameter or role is unknown, a value has the wrong type, quotes are not
+            closed, or a TEMPLATE is not a valid Go template. The error names the line, counted as editors
+            count; Ollama's own messages count CR LF as two lines.
     """
     modelfile = Modelfile(read_entries(text, where), where)
-    faults = [(command.line, found) for command in modelfile.commands if (found := command_fault(command))]
+    faults = [(command.line, fault) for command in modelfile.commands if (fault := command_fault(command))]
     if len(faults) == 1:
         line, what = faults[0]
         raise InputError(f"{what[0].upper()}{what[1:]}.", where=f"{where}, line {line}")
     if faults:
         problems = [f"line {line}: {what}" for line, what in faults]
-        raise InputError(bullet_list("These lines cannot be understood:", problems), where=where)
+        raise InputError(bullet_list("Several lines are not valid in a Modelfile:", problems), where=where)
     return modelfile
 
 
 def parameters(modelfile: Modelfile) -> dict[str, ParameterValue]:
-    """Return the PARAMETERs typed as Ollama stores them: the last of a name counts, `stop` is a list.
+    """Return the PARAMETERs with values typed as Ollama stores them, without those that Ollama ignores.
 
-    Parameters that Ollama ignores are left out.
+    Of several PARAMETERs with one name, the last counts; `stop` is a list of all its values.
     """
     values: dict[str, ParameterValue] = {}
     for command in modelfile.commands:
@@ -59,23 +59,23 @@ def parameters(modelfile: Modelfile) -> dict[str, ParameterValue]:
 
 
 def warnings(modelfile: Modelfile) -> tuple[str, ...]:
-    """Return what is allowed but will not do what its author thinks, one sentence each, with its line."""
-    found: list[tuple[int, str]] = []
+    """Return one sentence, with the line, for each command that is valid but without the expected effect."""
+    problems: list[tuple[int, str]] = []
     last = {command.name: command.line for command in modelfile.commands}
     for entry in modelfile.entries:
         command = entry.command
         if command is None:
             continue
         if command.name == "PARAMETER" and PARAMETERS[command.key] == IGNORED:
-            found.append((command.line, f"Ollama ignores the parameter {command.key}"))
+            problems.append((command.line, f"Ollama ignores the parameter {command.key}"))
         if command.name in _LAST_COUNTS and command.line != last[command.name]:
-            again = last[command.name]
-            found.append((command.line, f"only the last {command.name} counts, the one in line {again}"))
+            counts = last[command.name]
+            problems.append((command.line, f"only the last {command.name} counts, which is in line {counts}"))
         if command.name in ("SYSTEM", "TEMPLATE") and not command.value:
-            found.append((command.line, f"an empty {command.name} means “as in the base model”"))
+            problems.append((command.line, f"an empty {command.name} means “as in the base model”"))
         for character in dropped(entry.body):
-            found.append((command.line, f"Ollama drops {name_of(character)} from {command.name}"))
-    return tuple(f"{modelfile.where}, line {line}: {what}." for line, what in found)
+            problems.append((command.line, f"Ollama drops {name_of(character)} from {command.name}"))
+    return tuple(f"{modelfile.where}, line {line}: {what}." for line, what in problems)
 
 
 def command_fault(command: Command) -> str:
@@ -83,5 +83,5 @@ def command_fault(command: Command) -> str:
     if command.name == "PARAMETER":
         return text_error(command.key, command.value)
     if command.name == "REQUIRES" and not _SEMVER.fullmatch(command.value):
-        return f"REQUIRES wants a version like 0.14.0, not {command.value!r}"
+        return f"REQUIRES must be a version like 0.14.0, not {command.value!r}"
     return template_fault(command.value) if command.name == "TEMPLATE" else ""

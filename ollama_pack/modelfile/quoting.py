@@ -1,4 +1,4 @@
-"""The letters of a Modelfile: encodings, lines, quotes, and the characters Ollama drops."""
+"""The lexical rules of a Modelfile: encodings, lines, quotes, and the characters that Ollama drops."""
 
 import codecs
 import re
@@ -13,9 +13,9 @@ _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs
 
 
 def decode(data: bytes, where: str) -> str:
-    """Return the text of a Modelfile's bytes: UTF-8, or what its byte order mark says (UTF-8, UTF-16).
+    """Return the text of a Modelfile, without its byte order mark.
 
-    The mark itself is not part of the text.
+    The encoding is UTF-8, or UTF-16 if the byte order mark says so.
 
     Raises:
         InputError: the bytes are not text in that encoding.
@@ -32,10 +32,10 @@ def decode(data: bytes, where: str) -> str:
 
 
 def kept(text: str) -> str:
-    """Return `text` as Ollama's reader sees it: without the characters Go calls unprintable.
+    """Return `text` as Ollama's reader sees it: without the characters that Go calls unprintable.
 
-    Printable are letters, marks, numbers, punctuation, symbols and the ASCII space; tab and line ends
-    survive as well (they are handled before that filter).
+    Letters, marks, numbers, punctuation, symbols and the ASCII space are printable (Go's
+    ``unicode.IsPrint``). Tabs and line ends are kept, too: Ollama handles them before this filter.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -43,7 +43,7 @@ def kept(text: str) -> str:
 
 
 def unquote(text: str) -> str | None:
-    """Return what the quotes around `text` hold, `text` itself without any, None while they are open."""
+    """Return `text` without the quotes around it, or None if it starts with quotes that do not close."""
     if text.startswith(TRIPLE):
         return text[3:-3] if len(text) >= 6 and text.endswith(TRIPLE) else None
     if text.startswith(SINGLE):
@@ -52,10 +52,13 @@ def unquote(text: str) -> str | None:
 
 
 def read_value(lines: list[str], at: int, start: int) -> tuple[str, str, int] | None:
-    """Return raw text, value and number of lines of what starts in ``lines[at][start:]``.
+    """Read the value that starts at ``lines[at][start:]``.
 
-    A quoted value closes at the first line whose end, blanks aside, is its quote. The raw text lacks
-    the last line's end. None means that the quotes never close.
+    A quoted value ends with the first line that, without trailing blanks, ends with the same quotes.
+
+    Returns:
+        The raw text without the end of its last line, the value, and the number of lines; or None if the
+        quotes never close.
     """
     body = lines[at][start:].rstrip("\r\n")
     value = unquote(kept(body).strip(BLANKS))
@@ -72,18 +75,23 @@ def read_value(lines: list[str], at: int, start: int) -> tuple[str, str, int] | 
 
 
 def quoted(value: str, where: str = "") -> str:
-    """Return `value` as a Modelfile spells it: bare where that is enough, else in quotes.
+    """Return `value` as a Modelfile spells it: without quotes if possible, otherwise with them.
+
+    Args:
+        value: the text, which may have several lines.
+        where: what the value is, for messages.
 
     Raises:
-        UnsupportedError: no spelling gives this value back: it is empty (which means "inherit" to
-            Ollama), holds characters that Ollama drops, or one of its lines ends with three quotes.
+        UnsupportedError: no spelling is read back as this value: it is empty (which Ollama reads as
+            "inherit"), it holds characters that Ollama drops, or one of its lines ends with three quotes.
     """
     if not value:
         raise UnsupportedError(
-            "A Modelfile cannot set an empty text: Ollama takes it for “as in the base model”.", where=where
+            "A Modelfile cannot set an empty text: Ollama reads it as “as in the base model”.", where=where
         )
-    several = "\n" in value or "\r" in value
-    for quote in ("", TRIPLE, SINGLE) if several else ("", SINGLE, TRIPLE):
+    multiline = "\n" in value or "\r" in value
+    # Every spelling is read back, so the rules of quoting are written only once, in `read_value`.
+    for quote in ("", TRIPLE, SINGLE) if multiline else ("", SINGLE, TRIPLE):
         spelling = f"{quote}{value}{quote}"
         lines = LINE_PATTERN.findall(spelling)
         if read_value(lines, 0, 0) == (spelling, value, len(lines)):
@@ -96,7 +104,7 @@ def quoted(value: str, where: str = "") -> str:
 
 
 def name_of(character: str) -> str:
-    """Return code point and name, ``U+200B ZERO WIDTH SPACE``."""
+    """Return the code point and the name of a character, ``U+200B ZERO WIDTH SPACE``."""
     return f"U+{ord(character):04X} {unicodedata.name(character, 'control character')}"
 
 
@@ -106,13 +114,15 @@ def dropped(text: str) -> list[str]:
 
 
 def _survives(character: str) -> bool:
+    """Return whether Ollama's reader keeps a character."""
     return character in BLANKS or unicodedata.category(character)[0] in "LMNPS"
 
 
 def _obstacles(value: str) -> list[str]:
+    """Return why no spelling is read back as `value`, one clause for each obstacle."""
     problems = []
     for number, line in enumerate(LINE_PATTERN.findall(value), start=1):
         problems += [f"line {number}: Ollama drops {name_of(character)}" for character in dropped(line)]
         if line.rstrip(BLANKS).endswith(TRIPLE):
-            problems.append(f'line {number}: it ends with """, which would end the text there')
+            problems.append(f'line {number}: it ends with """, which would end the text at this line')
     return problems

@@ -1,4 +1,4 @@
-"""A Modelfile's concrete syntax: every character in an entry, every command with its value."""
+"""The concrete syntax of a Modelfile: every character is in a `Line`, and every command has its value."""
 
 import difflib
 import re
@@ -20,7 +20,7 @@ MODELFILE_COMMANDS = (
     "MESSAGE",
     "LICENSE",
 )
-"""All there are, in the order this package writes them."""
+"""All commands, in the order in which this package writes them."""
 
 ROLES = ("system", "user", "assistant")
 _NAME = re.compile(r"[ \t]*([^ \t][A-Za-z]*)([ \t]?)")
@@ -30,13 +30,13 @@ _BLANK = re.compile(r"[ \t]*")
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command.
+    """One command of a Modelfile.
 
     Attributes:
-        name: in capitals, ``PARAMETER``.
-        key: the name of a PARAMETER, the role of a MESSAGE, else empty.
-        value: without its quotes.
-        line: where it starts, from 1.
+        name: the name of the command in capitals, ``PARAMETER``.
+        key: the name of a PARAMETER or the role of a MESSAGE; an empty string for other commands.
+        value: the value without quotes.
+        line: the number of the line on which the command starts, from 1.
     """
 
     name: str
@@ -47,13 +47,13 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A command as it is written, or one blank or comment line.
+    """A command as it is written, which may take several lines; or one blank or comment line.
 
     Attributes:
-        head: up to the value, ``  adapter ``; the whole line where there is no command.
-        body: the value with its quotes.
-        end: the line end behind it, empty at the end of some files.
-        command: what it says, None for blank and comment lines.
+        head: the text before the value, ``  adapter ``; the whole line if it is blank or a comment.
+        body: the value with its quotes; an empty string if there is no command.
+        end: the line end after the value; an empty string at the end of a file without one.
+        command: the command, or None for a blank or comment line.
     """
 
     head: str
@@ -63,7 +63,7 @@ class Line:
 
     @property
     def text(self) -> str:
-        """Return it exactly as written."""
+        """Return the text exactly as written."""
         return self.head + self.body + self.end
 
 
@@ -72,8 +72,8 @@ class Modelfile:
     """A whole Modelfile.
 
     Attributes:
-        entries: its text, in order.
-        where: what error messages call it.
+        entries: the commands, blank lines and comments, in order.
+        where: the name of the file in messages.
     """
 
     entries: tuple[Line, ...]
@@ -85,32 +85,32 @@ class Modelfile:
         return tuple(entry.command for entry in self.entries if entry.command)
 
     def values(self, name: str, key: str = "") -> tuple[str, ...]:
-        """Return the values of every `name` command (with that key), in order."""
-        return tuple(found.value for found in self.commands if (found.name, found.key) == (name, key))
+        """Return the values of all commands with this name and key, in order."""
+        return tuple(command.value for command in self.commands if (command.name, command.key) == (name, key))
 
     def value(self, name: str, key: str = "") -> str:
-        """Return the value that counts, the last one; empty where there is none.
+        """Return the last value of a command, which is the one that counts, or an empty string.
 
-        To Ollama, too, an empty text and none are the same.
+        Ollama does not distinguish between an empty value and no command either.
         """
         return (self.values(name, key) or ("",))[-1]
 
     @property
     def messages(self) -> tuple[tuple[str, str], ...]:
         """Return role and content of every MESSAGE, in order."""
-        return tuple((found.key, found.value) for found in self.commands if found.name == "MESSAGE")
+        return tuple((command.key, command.value) for command in self.commands if command.name == "MESSAGE")
 
 
 def print_modelfile(modelfile: Modelfile) -> str:
-    """Return the text, exactly as it was written."""
+    """Return the text of a Modelfile, exactly as it was written."""
     return "".join(entry.text for entry in modelfile.entries)
 
 
 def read_entries(text: str, where: str) -> tuple[Line, ...]:
-    """Cut `text` into entries whose texts, joined, are `text`.
+    """Split `text` into entries; the concatenated texts of the entries are `text`.
 
     Raises:
-        InputError: it is no Modelfile; the message names the line.
+        InputError: the text is not a Modelfile; the error names the line.
     """
     lines = LINE_PATTERN.findall(text)
     entries: list[Line] = []
@@ -127,11 +127,12 @@ def read_entries(text: str, where: str) -> tuple[Line, ...]:
 
 
 def closest_word(word: str, names: tuple[str, ...]) -> str:
-    """Return the name most like `word`, or an empty string."""
+    """Return the name most similar to `word`, or an empty string if none is similar."""
     return next(iter(difflib.get_close_matches(word, names, n=1, cutoff=0.5)), "")
 
 
 def _read_command(lines: list[str], at: int, where: str) -> tuple[Line, int]:
+    """Return the command that starts in a line, and the number of lines that it takes."""
     content = lines[at].rstrip("\r\n")
     name, after = _read_name(content, where)
     key = ""
@@ -142,9 +143,9 @@ def _read_command(lines: list[str], at: int, where: str) -> tuple[Line, int]:
     value = read_value(lines, at, start)
     if value is None:
         raise InputError(
-            f"The quotes around {name} never close.",
+            f"The quotes around the value of {name} are not closed.",
             where=where,
-            hint="end the text with the quotes it starts with, as the last thing on a line",
+            hint="end the text with the quotes it starts with, at the end of a line",
         )
     body, read, used = value
     last = lines[at + used - 1]
@@ -153,38 +154,41 @@ def _read_command(lines: list[str], at: int, where: str) -> tuple[Line, int]:
 
 
 def _read_name(content: str, where: str) -> tuple[str, int]:
-    found = _NAME.match(content)
-    word = kept(found[1]) if found else ""
+    """Return the name of the command in a line, in capitals, and the index after it and its space."""
+    match = _NAME.match(content)
+    word = kept(match[1]) if match else ""
     name = word.upper()
-    if found and found[2] and word.isascii() and name in MODELFILE_COMMANDS:
-        return name, found.end()
-    if found and name in MODELFILE_COMMANDS and found.end() == len(content):
+    if match and match[2] and word.isascii() and name in MODELFILE_COMMANDS:
+        return name, match.end()
+    if match and name in MODELFILE_COMMANDS and match.end() == len(content):
         raise InputError(
             f"{name} has no value on its line.", where=where, hint=f"{name} and a space, then the value"
         )
     shown = content.strip(" \t").partition(" ")[0]
-    near = closest_word(shown.upper(), MODELFILE_COMMANDS)
+    similar = closest_word(shown.upper(), MODELFILE_COMMANDS)
     raise InputError(
-        f"{shown[:40]!r} is no command; a line starts with {', '.join(MODELFILE_COMMANDS)} or #.",
+        f"{shown[:40]!r} is not a command; a line starts with {', '.join(MODELFILE_COMMANDS)} or #.",
         where=where,
-        hint=f"did you mean {near}?" if near else 'put """ around a text of several lines',
+        hint=f"did you mean {similar}?" if similar else 'put """ around a text of several lines',
     )
 
 
 def _read_key(name: str, content: str, after: int, where: str) -> tuple[str, int]:
-    found = _KEY_PATTERNS[name].match(content, after)
-    key = found[1] if found else content[after:].strip(" \t")
-    if name == "MESSAGE" and (found is None or key not in ROLES):
-        near = closest_word(key.lower(), ROLES)
+    """Return the parameter or role that follows a command's name, and the index after it and its space."""
+    match = _KEY_PATTERNS[name].match(content, after)
+    key = match[1] if match else content[after:].strip(" \t")
+    if name == "MESSAGE" and (match is None or key not in ROLES):
+        similar = closest_word(key.lower(), ROLES)
         raise InputError(
-            f"{key[:40]!r} is no role; a MESSAGE is from {', '.join(ROLES)}, in lower case after one space.",
+            f"{key[:40]!r} is not a role. The role after MESSAGE and one space is {', '.join(ROLES)}, in "
+            "lower case.",
             where=where,
-            hint=f"did you mean MESSAGE {near}?" if near else "MESSAGE user Hello",
+            hint=f"did you mean MESSAGE {similar}?" if similar else "MESSAGE user Hello",
         )
-    if found is None or not key:
+    if match is None or not key:
         raise InputError(
-            "PARAMETER wants exactly one space, a name, a space and a value.",
+            "PARAMETER must be followed by exactly one space, a name, a space and a value.",
             where=where,
             hint="PARAMETER temperature 0.7",
         )
-    return key, found.end()
+    return key, match.end()

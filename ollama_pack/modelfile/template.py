@@ -1,42 +1,35 @@
-"""Find a Modelfile template, fill it, and bring it together with what the author wrote.
+"""Finds and fills Modelfile templates, and combines the result with the author's Modelfile.
 
-A template is a Modelfile with fields in it: Jinja2 with ``[[ field ]]``, ``[% if field %]`` and
-``[# remark #]``, so that Go's ``{{ }}`` passes through. `Fields` lists the fields; the filter
-``quoted`` spells a value as a Modelfile needs it. Templates run in Jinja's sandbox.
+A template is a Modelfile with fields: Jinja2 with ``[[ field ]]``, ``[% if field %]`` and ``[# comment #]``,
+so that Go's ``{{ }}`` passes through. `TemplateFields` lists the fields; the filter ``quoted`` puts quotes
+around a value where a Modelfile needs them. Templates run in Jinja's sandbox.
 """
 
 import difflib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ollama_pack.errors import InputError, UnsupportedError, bullet_list
+from ollama_pack.errors import InputError, bullet_list
 from ollama_pack.modelfile.editing import with_command, without_command, without_comment
 from ollama_pack.modelfile.parameters import text_error
 from ollama_pack.modelfile.parser import parse
 from ollama_pack.modelfile.quoting import decode, quoted
 from ollama_pack.modelfile.syntax import Modelfile
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
+from ollama_pack.modelfile.template_engine import check_fields, make_environment, template_errors
 
 SUFFIX = ".Modelfile"
 DEFAULT = "inherit"
-_COMPILED_AS = "<template>"
-_FLAT = str.maketrans("\r\n", "  ")
+_LINE_ENDS_TO_SPACES = str.maketrans("\r\n", "  ")
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template, not filled yet.
+    """A template that is not filled yet.
 
     Attributes:
-        name: how the user called it.
-        where: what error messages call it.
-        text: its content.
+        name: the name or path that the user gave.
+        where: the name of the template in messages.
+        text: the content of the template.
     """
 
     name: str
@@ -46,14 +39,14 @@ class Template:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateFields:
-    """What a template can be filled with; an empty text means that there is nothing to say.
+    """The values that a template is filled with.
 
     Attributes:
-        base: behind FROM: a model name or the path of a GGUF file.
-        adapter: behind ADAPTER; empty for a model without a separate adapter.
-        system: the system prompt.
-        parameters: key and value of PARAMETERs, in order; ``[[ parameters ]]`` prints them as lines.
-        name: of the model that is made.
+        base: the value of FROM: a model name or the path of a GGUF file.
+        adapter: the value of ADAPTER, or an empty string for a model without a separate adapter.
+        system: the system prompt, or an empty string if none is given.
+        parameters: keys and values of PARAMETERs, in order; ``[[ parameters ]]`` prints them as lines.
+        name: the name of the model that is built.
     """
 
     base: str = ""
@@ -64,17 +57,17 @@ class TemplateFields:
 
 
 def template_names() -> tuple[str, ...]:
-    """Return the names of the templates that come with the package, sorted."""
+    """Return the names of the templates that are shipped with the package, sorted."""
     return tuple(sorted(path.name.removesuffix(SUFFIX) for path in _folder().glob(f"*{SUFFIX}")))
 
 
 def find_template(name_or_path: str) -> Template:
-    """Return the template of that name, else the one in that file.
+    """Return the shipped template of a name, or else the template in the file of that path.
 
-    A name without a directory means a shipped template first; ``./vicuna`` is always a file.
+    To use a file that has the name of a shipped template, write its directory, too: ``./vicuna``.
 
     Raises:
-        InputError: there is neither, or the file is not text.
+        InputError: there is neither such a template nor such a file, or the file is not text.
     """
     if name_or_path in template_names():
         path, where = _folder() / f"{name_or_path}{SUFFIX}", f"{name_or_path}{SUFFIX}"
@@ -83,59 +76,66 @@ def find_template(name_or_path: str) -> Template:
     try:
         return Template(name_or_path, where, decode(path.read_bytes(), where))
     except (OSError, ValueError) as error:
-        near = difflib.get_close_matches(name_or_path.lower(), template_names(), n=1)
+        similar = difflib.get_close_matches(name_or_path.lower(), template_names(), n=1)
         raise InputError(
             f"There is no template {name_or_path!r}, and no file of that name can be read.",
             where=f"templates: {', '.join(template_names())}",
-            hint=f"--template {near[0] if near else DEFAULT}",
+            hint=f"--template {similar[0] if similar else DEFAULT}",
         ) from error
 
 
 def fill_template(template: Template, filled: TemplateFields) -> str:
-    """Return the text of the Modelfile that `template` makes of these fields.
+    """Return the text of `template` filled with these values.
 
     Raises:
         InputError: the template is damaged, or uses fields that do not exist.
-        UnsupportedError: it does what a template may not do, or a value cannot stand in a Modelfile.
+        UnsupportedError: the sandbox does not allow what the template does, or a Modelfile cannot carry a
+            value.
     """
-    environment = _environment()
-    with _explained(template):
-        _check_fields(template, environment)
-        values = {field.name: getattr(filled, field.name) for field in fields(TemplateFields)}
-        values["parameters"] = _Lines(filled.parameters)
+    environment = make_environment()
+    with template_errors(template.where):
+        names = {field.name for field in fields(TemplateFields)}
+        check_fields(environment, template.text, names, template.where)
+        values = {name: getattr(filled, name) for name in names}
+        values["parameters"] = _ParameterLines(filled.parameters)
         return environment.from_string(template.text).render(values)
 
 
 def compose_modelfile(
     author: Modelfile | None, template: Template, filled: TemplateFields, *, chosen: bool = False
 ) -> Modelfile:
-    """Return the Modelfile of a package.
+    """Return the Modelfile of a model: the author's, completed, or the filled template if there is none.
 
-    It starts from the author's Modelfile, or from the filled template where there is none. Every line of
-    it stays, and only this is set: FROM, SYSTEM and PARAMETERs where `filled` has them, ADAPTER (removed
-    where `filled` has none), and TEMPLATE and the ``stop`` PARAMETERs where the template brings a
-    TEMPLATE. What a shipped template left there goes with its TEMPLATE: its heading and its ``stop``s.
-    Composing the result again with the same template and fields changes nothing.
+    Every line of the author's Modelfile is kept, except these:
+
+    - FROM, SYSTEM and PARAMETERs are set if `filled` has a value for them.
+    - ADAPTER is set if `filled` has one, and removed otherwise.
+    - TEMPLATE and ``PARAMETER stop`` are set if the template has a TEMPLATE. If the old TEMPLATE came from a
+      shipped template, the heading and the ``stop`` values of that template are removed with it.
+
+    Composing the result again with the same template and values changes nothing.
 
     Args:
-        author: the author's Modelfile, if there is one.
-        template: what to fill.
-        filled: with what.
-        chosen: the user named this template; ``inherit`` then removes the TEMPLATE of a shipped one.
+        author: the author's Modelfile, or None.
+        template: the template to fill.
+        filled: the values to fill it with.
+        chosen: whether the user named this template. If so, ``inherit`` removes a shipped TEMPLATE.
 
     Raises:
-        InputError: no base anywhere, a damaged template, an unknown parameter or a value of the wrong type.
+        InputError: no base is given, the template is damaged, a parameter is unknown, or a value has the
+            wrong type.
         UnsupportedError: a Modelfile cannot carry a value.
     """
     _check_values(author, filled)
     base = filled.base or (author.value("FROM") if author else "")
     made = _modelfile_of(template, replace(filled, base=base))
-    result = _vacated(author, made, chosen=chosen and template.name == DEFAULT) if author else made
+    removes = chosen and template.name == DEFAULT
+    result = _without_shipped(author, made, removes=removes) if author else made
     if made.value("TEMPLATE"):
         result = with_command(result, "TEMPLATE", made.value("TEMPLATE"))
         for stop in made.values("PARAMETER", "stop"):
             result = with_command(result, "PARAMETER", stop, key="stop")
-    # A template of the user's own need not have a place for everything that must be said.
+    # A template of the user need not have a field for every value, so the values are set as commands, too.
     for name, value in (("FROM", filled.base), ("SYSTEM", filled.system), ("ADAPTER", filled.adapter)):
         result = with_command(result, name, value) if value else result
     for key, value in filled.parameters:
@@ -143,7 +143,9 @@ def compose_modelfile(
     return result if filled.adapter else without_command(result, "ADAPTER")
 
 
-class _Lines(tuple[tuple[str, str], ...]):
+class _ParameterLines(tuple[tuple[str, str], ...]):
+    """Keys and values that a template can loop over, or print as PARAMETER lines."""
+
     __slots__ = ()
 
     def __str__(self) -> str:
@@ -151,144 +153,77 @@ class _Lines(tuple[tuple[str, str], ...]):
 
 
 def _modelfile_of(template: Template, filled: TemplateFields) -> Modelfile:
+    """Return the filled template as a Modelfile in which no value has become a command.
+
+    A line end in a value that the template does not quote would start a new command. So each value with
+    several lines must give the same commands as the same value on one line.
+    """
     made = fill_template(template, filled)
+    names = ("base", "adapter", "system", "name")
     flat = TemplateFields(
-        **{name: getattr(filled, name).translate(_FLAT) for name in ("base", "adapter", "system", "name")},
-        parameters=tuple((key, value.translate(_FLAT)) for key, value in filled.parameters),
+        **{name: getattr(filled, name).translate(_LINE_ENDS_TO_SPACES) for name in names},
+        parameters=tuple((key, value.translate(_LINE_ENDS_TO_SPACES)) for key, value in filled.parameters),
     )
-    # A line end in a value must not become one of the Modelfile: what follows it would be a command.
     for name in (field.name for field in fields(TemplateFields)):
         value = getattr(filled, name)
         if value == getattr(flat, name):
             continue
-        if _shape(fill_template(template, replace(flat, **{name: value}))) != _shape(
-            fill_template(template, flat)
-        ):
+        multiline = fill_template(template, replace(flat, **{name: value}))
+        if _command_names(multiline) != _command_names(fill_template(template, flat)):
             raise InputError(
-                f"The field {name} has several lines here, and the template puts no quotes around them.",
+                f"The field {name} has several lines, but the template does not put it in quotes.",
                 where=template.where,
                 hint="[[ value|quoted ]]" if name == "parameters" else f"[[ {name}|quoted ]]",
             )
     return parse(made, where=template.where)
 
 
-def _shape(text: str) -> list[tuple[str, str]] | None:
+def _command_names(text: str) -> list[tuple[str, str]] | None:
+    """Return the name and key of each command in a text, or None if the text is not a Modelfile."""
     try:
-        return [(found.name, found.key) for found in parse(text, where="").commands]
+        return [(command.name, command.key) for command in parse(text, where="").commands]
     except InputError:
         return None
 
 
-def _vacated(author: Modelfile, made: Modelfile, *, chosen: bool) -> Modelfile:
-    old, new = (found.value("TEMPLATE").replace("\r\n", "\n") for found in (author, made))
-    if old == new or not (new or chosen):
+def _without_shipped(author: Modelfile, made: Modelfile, *, removes: bool) -> Modelfile:
+    """Return the author's Modelfile without what an earlier shipped template left in it.
+
+    Args:
+        author: the author's Modelfile.
+        made: the filled new template.
+        removes: whether to remove a shipped TEMPLATE even if the new template has none.
+    """
+    old, new = (modelfile.value("TEMPLATE").replace("\r\n", "\n") for modelfile in (author, made))
+    if old == new or not (new or removes):
         return author
     for name in template_names():
         shipped = find_template(name)
-        brought = parse(fill_template(shipped, TemplateFields(base="x")), where=shipped.where)
-        if brought.value("TEMPLATE") != old:
+        earlier = parse(fill_template(shipped, TemplateFields(base="x")), where=shipped.where)
+        if earlier.value("TEMPLATE") != old:
             continue
         author = without_comment(author, shipped.text.partition("\n")[0])
         author = author if new else without_command(author, "TEMPLATE")
-        for stop in set(brought.values("PARAMETER", "stop")) - set(made.values("PARAMETER", "stop")):
+        for stop in set(earlier.values("PARAMETER", "stop")) - set(made.values("PARAMETER", "stop")):
             author = without_command(author, "PARAMETER", key="stop", value=stop)
     return author
 
 
 def _folder() -> Path:
-    # The wheel has the templates inside the package, a checkout beside it.
+    """Return the directory of the shipped templates, which a wheel has inside the package."""
     package = Path(__file__).parent.parent
     inside = package / "templates"
     return inside if inside.is_dir() else package.parent / "templates"
 
 
-def _environment() -> "Environment":
-    from jinja2 import DictLoader, StrictUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    environment = ImmutableSandboxedEnvironment(
-        block_start_string="[%",
-        block_end_string="%]",
-        variable_start_string="[[",
-        variable_end_string="]]",
-        comment_start_string="[#",
-        comment_end_string="#]",
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=StrictUndefined,
-        autoescape=False,
-        # Without a loader, an include is a TypeError of Jinja's own.
-        loader=DictLoader({}),
-    )
-    environment.filters["quoted"] = quoted
-    # Random text has no place in a file whose digest must not change.
-    del environment.globals["lipsum"], environment.filters["random"]
-    return environment
-
-
-def _check_fields(template: Template, environment: "Environment") -> None:
-    from jinja2 import meta, nodes
-
-    tree = environment.parse(template.text)
-    known = {field.name for field in fields(TemplateFields)}
-    unknown = meta.find_undeclared_variables(tree) - known - set(environment.globals)
-    problems = [
-        f"line {node.lineno}: {node.name}{_similar_field(node.name, known)}"
-        for node in tree.find_all(nodes.Name)
-        if node.name in unknown
-    ]
-    if problems:
-        raise InputError(
-            bullet_list("A template cannot be filled; these fields do not exist:", problems),
-            where=template.where,
-            hint=f"the fields are {', '.join(sorted(known))}",
-        )
-
-
-def _similar_field(name: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
 def _check_values(author: Modelfile | None, filled: TemplateFields) -> None:
+    """Raise InputError if no base is given, or if a parameter has a value that Ollama would reject."""
     if not filled.base and not (author and author.value("FROM")):
         raise InputError(
             "Nothing says which base model this adapter belongs to.",
             where=author.where if author else "",
             hint="--base NAME, or a line FROM NAME in Modelfile.txt",
         )
-    problems = [found for key, value in filled.parameters if (found := text_error(key, value))]
+    problems = [fault for key, value in filled.parameters if (fault := text_error(key, value))]
     if problems:
-        raise InputError(
-            bullet_list("These parameters cannot be set:", problems), where="the parameters given"
-        )
-
-
-@contextmanager
-def _explained(template: Template) -> Iterator[None]:
-    from jinja2.exceptions import SecurityError, TemplateError, TemplateSyntaxError
-
-    try:
-        yield
-    except TemplateSyntaxError as error:
-        where = f"{template.where}, line {error.lineno}"
-        raise InputError(f"The template cannot be read: {error.message}.", where=where) from error
-    except SecurityError as error:
-        raise UnsupportedError(
-            f"A template may only fill in text: {error}.", where=f"{template.where}{_line_of(error)}"
-        ) from error
-    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
-        raise InputError(
-            f"The template cannot be filled: {error}.", where=f"{template.where}{_line_of(error)}"
-        ) from error
-
-
-def _line_of(error: BaseException) -> str:
-    # Jinja rewrites tracebacks so that its frames have the template's own line numbers.
-    trace, line = error.__traceback__, 0
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == _COMPILED_AS:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return f", line {line}" if line else ""
+        raise InputError(bullet_list("Some parameters cannot be set:", problems), where="--parameter")

@@ -1,1 +1,1 @@
-"""A client of Ollama: daemons, model stores, names and manifests. It knows nothing of adapters."""
+"""A client of Ollama: daemons, model stores, model names and manifests. It knows nothing about PEFT."""

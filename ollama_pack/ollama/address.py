@@ -1,4 +1,4 @@
-"""Where a daemon is: what ``OLLAMA_HOST`` means."""
+"""Reads the address of a daemon from ``OLLAMA_HOST``, as Ollama's ``envconfig/config.go`` does."""
 
 import contextlib
 import ipaddress
@@ -10,17 +10,21 @@ from ollama_pack.fetch import is_loopback
 
 DEFAULT_PORT = 11434
 KNOCK_SECONDS = 0.5
+"""How long `may_answer` waits for a connection."""
+
 _PORTS = {"http": 80, "https": 443}
 
 
 def parse_host(text: str) -> str:
-    """Return the address ``OLLAMA_HOST`` means to a client: ``http://127.0.0.1:11434`` for an empty one.
+    """Return the URL that a value of ``OLLAMA_HOST`` means to a client.
 
-    Accepts what Ollama accepts: ``host``, ``host:port``, ``:port``, ``[::1]:port``, ``scheme://host:port/path``;
-    an address to listen on everywhere (``0.0.0.0``, ``::``) means this machine.
+    Accepts what Ollama accepts: ``host``, ``host:port``, ``:port``, ``[::1]:port`` and
+    ``scheme://host:port/path``. An empty value means ``http://127.0.0.1:11434``. An address to listen on
+    everywhere (``0.0.0.0`` or ``::``) means this machine.
 
     Raises:
-        InputError: a port that is none, a scheme that is not http or https, or a user.
+        InputError: the port is not a number up to 65535, the scheme is not http or https, or the value has a
+            user or a password.
     """
     plain = text.strip().strip("\"'").strip()
     scheme, separator, rest = plain.partition("://")
@@ -30,9 +34,10 @@ def parse_host(text: str) -> str:
         raise InputError(f"OLLAMA_HOST={text!r}: {scheme!r} is not http or https.")
     default = _PORTS[scheme] if separator else DEFAULT_PORT
     hostport, _, path = rest.partition("/")
-    if "@" in hostport:  # not repeated here: it may be in a log
+    if "@" in hostport:  # The message does not repeat the value: a password must not reach a log.
         raise InputError(
-            "OLLAMA_HOST has a user or password, which Ollama does not take.", hint="HOST:PORT alone"
+            "OLLAMA_HOST has a user or a password, which Ollama does not support.",
+            hint="OLLAMA_HOST=HOST:PORT",
         )
     host, port = _host_and_port(hostport, text)
     path = f"/{path.strip('/')}" if path.strip("/") else ""
@@ -40,6 +45,11 @@ def parse_host(text: str) -> str:
 
 
 def _host_and_port(hostport: str, text: str) -> tuple[str, int]:
+    """Return the host and the port of `hostport`; the port is 0 if none is given.
+
+    Raises:
+        InputError: the port is not a number up to 65535; the message quotes the whole value, `text`.
+    """
     with contextlib.suppress(ValueError):
         return str(ipaddress.ip_address(hostport.strip("[]"))), 0
     host, colon, port = hostport.rpartition(":")
@@ -51,6 +61,7 @@ def _host_and_port(hostport: str, text: str) -> tuple[str, int]:
 
 
 def _dialable(host: str) -> str:
+    """Return a host that a client can connect to: loopback for an empty or unspecified address."""
     if not host:
         return "127.0.0.1"
     with contextlib.suppress(ValueError):
@@ -62,12 +73,15 @@ def _dialable(host: str) -> str:
 
 
 def is_near(address: str) -> bool:
-    """Return whether a daemon's address is this machine's own loopback."""
+    """Return whether a daemon's address is the loopback interface of this machine."""
     return is_loopback(urlsplit(address).hostname or "")
 
 
 def may_answer(address: str) -> bool:
-    """Return False where surely nothing listens; told at once for this machine, unknown (True) for others."""
+    """Return False if certainly nothing listens at `address`.
+
+    Only a loopback address is tried, for at most `KNOCK_SECONDS`; for another machine the answer is True.
+    """
     target = urlsplit(address)
     if not is_loopback(target.hostname or ""):
         return True

@@ -1,4 +1,4 @@
-"""What a daemon says when it says no, and what that means."""
+"""Turns the error messages of a daemon into errors of this package."""
 
 from typing import TYPE_CHECKING
 
@@ -9,14 +9,15 @@ if TYPE_CHECKING:
 
 
 NO_ADAPTERS = "LoRA adapters are no longer supported"
+"""Part of the error with which ``/api/create`` rejects adapters (``server/create.go``)."""
 
 
 class AdapterRefusedError(DestinationError):
-    """The daemon no longer creates models with an adapter (Ollama 0.34.1 and later)."""
+    """The daemon cannot create models with an adapter (Ollama 0.34.1 and later)."""
 
 
-def said_no(reason: str, address: str) -> DestinationError:
-    """Return the error that a daemon's reason means."""
+def daemon_error(reason: str, address: str) -> DestinationError:
+    """Return the error for a request that the daemon at `address` rejected, giving `reason`."""
     if NO_ADAPTERS.lower() in reason.lower():
         return AdapterRefusedError(
             "This Ollama no longer creates models with adapters; it still runs them.",
@@ -26,8 +27,8 @@ def said_no(reason: str, address: str) -> DestinationError:
     return DestinationError(f"The daemon says: {reason}", where=address)
 
 
-def reason_of(answer: "httpx.Response") -> str:
-    """Return the reason in a daemon's answer, or what it is made of."""
+def error_message(answer: "httpx.Response") -> str:
+    """Return the ``error`` field of a daemon's response, or its status code and the start of its text."""
     try:
         return str(answer.json()["error"])
     except (ValueError, KeyError, TypeError):

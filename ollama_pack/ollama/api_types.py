@@ -1,4 +1,4 @@
-"""What a daemon tells of its models."""
+"""The models in a daemon's responses, as ``api/types.go`` of Ollama defines them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 NEVER = datetime.fromtimestamp(0, timezone.utc)
+"""Stands for a time of change that the daemon does not report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,9 +14,9 @@ class Listed:
     """A model as ``/api/tags`` lists it.
 
     Attributes:
-        name: with its tag.
-        digest: of its manifest.
-        changed: when its manifest was written.
+        name: the name with its tag.
+        digest: the SHA-256 of its manifest, 64 hexadecimal digits.
+        changed: the time at which its manifest was written.
     """
 
     name: str
@@ -28,11 +29,11 @@ class Shown:
     """A model as ``/api/show`` describes it.
 
     Attributes:
-        modelfile: its blobs stand there as paths.
+        modelfile: the Modelfile, in which blobs stand as paths.
         format: ``gguf``, or ``safetensors`` for models that run on MLX.
-        remote: the host of a model that runs elsewhere, in a cloud; else empty.
-        metadata: of its GGUF header, without long lists.
-        shapes: of its tensors, rows first; none where the daemon does not tell them.
+        remote: the host of a model that runs in a cloud; empty for a model of this daemon.
+        metadata: the metadata of its GGUF header, without long lists.
+        shapes: the shape of each tensor, rows first; empty if the daemon does not report tensors.
     """
 
     modelfile: str
@@ -47,19 +48,21 @@ class Shown:
         return "\nADAPTER " in self.modelfile
 
 
-def read_shown(said: Mapping[str, Any]) -> Shown:
-    """Return what an answer of ``/api/show`` means; old daemons leave out what they do not know.
+def read_shown(answer: Mapping[str, Any]) -> Shown:
+    """Return the model that a response of ``/api/show`` describes.
+
+    Fields that older daemons do not send become empty.
 
     Raises:
-        KeyError: it has not the form of one, as TypeError and AttributeError say too.
+        KeyError: the response has another form; TypeError and AttributeError mean the same.
     """
     return Shown(
-        modelfile=str(said.get("modelfile") or ""),
-        format=str((said.get("details") or {}).get("format") or ""),
-        remote=str(said.get("remote_host") or ""),
-        metadata=said.get("model_info") or {},
+        modelfile=str(answer.get("modelfile") or ""),
+        format=str((answer.get("details") or {}).get("format") or ""),
+        remote=str(answer.get("remote_host") or ""),
+        metadata=answer.get("model_info") or {},
         shapes={
             str(tensor["name"]): tuple(reversed(tensor.get("shape") or ()))
-            for tensor in said.get("tensors") or ()
+            for tensor in answer.get("tensors") or ()
         },
     )

@@ -1,7 +1,9 @@
-"""One store's blobs while a model is put there: the manifest last, and nothing left behind on failure.
+"""Writes a model into an Ollama store: blobs first, the manifest last, and nothing is left after a failure.
 
-A blob is a file named after the SHA-256 of its bytes. When Ollama starts it removes blobs that no manifest
-names and that are older than an hour; so blobs are new files here, and their manifest follows at once.
+A blob is a file named after the SHA-256 of its bytes. When Ollama starts, it removes blobs that no manifest
+names and that are older than an hour (``server/images.go``, ``PruneLayers``). So every blob gets a new time
+stamp here, and its manifest follows at once. See "What a failed delivery added is taken back" in
+docs/decisions.md.
 """
 
 import contextlib
@@ -36,14 +38,14 @@ from ollama_pack.ollama.store_layout import (
 
 @dataclass(slots=True)
 class StoreTransaction:
-    """A store's blobs, to be used with ``with``: what was added is taken back when the block fails.
+    """Adds a model to a store in a ``with`` block, and removes the blobs it added if the block fails.
 
     Attributes:
         store: the directory with ``blobs/`` and ``manifests/``.
-        progress: told about every byte moved.
-        added: blobs that were not there before.
-        written: bytes moved; clones and links count nothing.
-        lines: what to tell the user.
+        progress: the function that is told how many bytes are copied, or None.
+        added: the blobs that did not exist before.
+        written: the number of bytes written; clones and links count as 0.
+        lines: the sentences to show to the user.
     """
 
     store: Path
@@ -55,7 +57,7 @@ class StoreTransaction:
     def __enter__(self) -> "StoreTransaction":
         self._directory(self.store / "blobs")
         self._directory(self.store / "manifests")
-        for folder in ("manifests", NEWER):  # drafts of blobs are tidied by Ollama
+        for folder in ("manifests", NEWER):  # Ollama itself removes drafts of blobs.
             remove_stale_drafts(self.store / folder)
         return self
 
@@ -64,115 +66,128 @@ class StoreTransaction:
     ) -> None:
         if error is None or not self.added:
             return
-        named = "".join(manifest_texts(self.store))  # somebody else may have come to need a blob of ours
+        # Another process may have written a manifest that names one of our blobs in the meantime.
+        named = "".join(manifest_texts(self.store))
         for blob in self.added:
             if blob.name.replace("-", ":") not in named:
                 with contextlib.suppress(OSError):
                     blob.unlink(missing_ok=True)
 
     def add(self, layer: Layer) -> None:
-        """Put a layer's bytes into the store, unless they are there; what is damaged is written anew.
+        """Write the blob of a layer, unless the store has it; a damaged blob is written again.
+
+        An existing model blob is trusted by its size, because hashing gigabytes would take too long.
 
         Raises:
-            DestinationError: they cannot be written, or are not what the digest promises.
+            DestinationError: the blob cannot be written, its bytes do not match the digest, or a blob of the
+                base is missing or damaged.
         """
         target = blob_path(self.store, layer.digest)
         known = target.is_file()
-        there = known and target.stat().st_size == layer.size
-        if there and (layer.media_type == MODEL_TYPE or not corrupt_blob(target)):
-            with contextlib.suppress(OSError):  # only its owner may: then a manifest of the owner's holds it
+        complete = known and target.stat().st_size == layer.size
+        if complete and (layer.media_type == MODEL_TYPE or not corrupt_blob(target)):
+            # Only the owner may set the time. If that fails, a manifest of the owner's protects the blob.
+            with contextlib.suppress(OSError):
                 os.utime(target)
         elif layer.content is not None:
             with whole_file(target) as file:
                 file.write(layer.content)
-            self._keep(target, layer.size, known=known)
+            self._record(target, layer.size, known=known)
         elif layer.file is not None:
-            self._keep(target, self._copy(layer.file, target, layer.digest), known=known)
+            self._record(target, self._copy(layer.file, target, layer.digest), known=known)
         else:
             raise DestinationError(
-                "A part of the base is damaged."
-                if there
-                else "A part of the base is missing from the store.",
+                "A blob of the base is damaged."
+                if complete
+                else "A blob of the base is missing from the store.",
                 where=target,
-                hint="rm that file, and ollama pull the base again" if there else "",
+                hint="delete that file, then run ollama pull for the base" if complete else "",
             )
 
     def import_file(self, layer: Layer) -> None:
-        """Put the bytes of a large file into the store: cloned, else linked, else copied.
+        """Add the file of a large layer as a blob: as a clone, else as a hard link, else as a copy.
+
+        `reflink` explains when a link is safe.
 
         Raises:
-            DestinationError: it cannot be written, or changed in the meantime.
+            DestinationError: the blob cannot be written, or the file changed in the meantime.
         """
         target = blob_path(self.store, layer.digest)
         if layer.file is None or target.exists():
             return self.add(layer)
         before = layer.file.stat()
         if clone(layer.file, target):
-            self.lines.append(f"base cloned from {layer.file}: it takes no room of its own")
-            self._keep(target, 0)
+            self.lines.append(f"base cloned from {layer.file}: the clone takes no extra disk space")
+            self._record(target, 0)
         elif link(layer.file, target):
             self.lines.append(
-                f"base linked to {layer.file}: move or delete that file as you like, but never edit it"
+                f"base linked to {layer.file}: you may move or delete that file, but never edit it"
             )
             self.added.append(target)
         else:
-            self._keep(target, self._copy(layer.file, target, layer.digest))
+            self._record(target, self._copy(layer.file, target, layer.digest))
         after = layer.file.stat()
         if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
-            raise DestinationError("The base was changed while it was read.", where=layer.file)
+            raise DestinationError("The base changed while it was read.", where=layer.file)
         return None
 
     def write_manifest(self, name: ModelName, manifest: bytes, layers: tuple[Layer, ...]) -> Path:
-        """Write the manifest: from here on the model exists.
+        """Write the manifest of a model and return its path; from then on the model exists.
+
+        Both layouts are written if the store has both; see "Both layouts of a store are written, the one that
+        wins last" in docs/decisions.md.
 
         Raises:
-            DestinationError: it cannot be written, or a daemon that has just started removed a blob.
+            DestinationError: the manifest cannot be written, or a daemon that just started removed a blob.
         """
         target = manifest_path(self.store, name)
         self._directory(target.parent)
         if is_newer(self.store):
             self._directory(newer_path(self.store, name).parent)
-            kept = Layer("", digest_of_bytes(manifest), len(manifest), content=manifest)
-            self.add(kept)
-            layers = (*layers, kept)
+            manifest_layer = Layer("", digest_of_bytes(manifest), len(manifest), content=manifest)
+            self.add(manifest_layer)
+            layers = (*layers, manifest_layer)
         missing = [layer for layer in layers if not blob_path(self.store, layer.digest).exists()]
         if missing:
             raise DestinationError(
-                "Ollama tidied its store at this very moment.",
+                "Ollama removed a new blob while the model was written.",
                 where=blob_path(self.store, missing[0].digest),
-                hint="the same command once more",
+                hint="run the same command again",
             )
         with whole_file(target, temporary_in=self.store / "manifests") as file:
             file.write(manifest)
-        self._give(target)
-        if is_newer(self.store):  # the entry that wins comes last
-            self._give(link_manifest(self.store, name, digest_of_bytes(manifest)))
+        self._chown_to_store_owner(target)
+        if is_newer(self.store):  # Ollama prefers this entry, so it is written last.
+            self._chown_to_store_owner(link_manifest(self.store, name, digest_of_bytes(manifest)))
         self.written += len(manifest)
         return target
 
     def _copy(self, source: Path, target: Path, digest: str) -> int:
+        """Copy a file to a blob and return its size; raise a DestinationError if the digest differs."""
         with source.open("rb") as reader, whole_file(target) as writer:
-            found = copy_hashing(reader, writer, f"copying {source.name}", self.progress)
-            if found != digest:
-                raise DestinationError(f"The file is not what it was: {digest} was expected.", where=source)
+            copied = copy_hashing(reader, writer, f"copying {source.name}", self.progress)
+            if copied != digest:
+                raise DestinationError(f"The file has changed: its digest is not {digest} now.", where=source)
         return target.stat().st_size
 
-    def _keep(self, target: Path, written: int, *, known: bool = False) -> None:
-        if not known:  # a damaged blob that was mended stays, whatever comes: other models may name it
+    def _record(self, target: Path, written: int, *, known: bool = False) -> None:
+        """Record a blob that was written; one that was `known` before is never removed on failure."""
+        if not known:  # A repaired blob stays: other models may name it.
             self.added.append(target)
         self.written += written
-        self._give(target)
+        self._chown_to_store_owner(target)
 
     def _directory(self, path: Path) -> None:
+        """Create a directory and its parents with the permissions and the owner that Ollama needs."""
         with os_errors_as_destination_error(path):
             missing = [p for p in (path, *path.parents) if not p.exists()]
             for directory in reversed(missing):
                 directory.mkdir(exist_ok=True)
                 directory.chmod(0o755)
-                self._give(directory)
+                self._chown_to_store_owner(directory)
 
-    def _give(self, path: Path) -> None:
-        """Let root's files belong to the owner of the store: the daemon must touch and remove them."""
+    def _chown_to_store_owner(self, path: Path) -> None:
+        """Give a file that root wrote to the owner of the store, so that the daemon can remove it."""
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             with contextlib.suppress(OSError):
                 owner = (path.parent if path.is_dir() else self.store).stat()

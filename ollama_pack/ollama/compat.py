@@ -1,8 +1,9 @@
-"""Bases in a form of Ollama's own, which it translates for llama.cpp when it loads them.
+"""Recognises GGUF files in Ollama's own form, and translates their headers to the form of llama.cpp.
 
-Ollama 0.30 to 0.34 do so in memory, and adapters work. From 0.40 on it writes the translation down, and
-refuses to where the model has an adapter. Which bases these are follows ``llama/compat`` of Ollama 0.33: an
-architecture, and marks in the header that files made by llama.cpp's converter do not have.
+Ollama translates such a file when it loads it. Ollama 0.30 to 0.34 do this in memory, and adapters work. From
+0.40 on Ollama writes the translated file, and refuses to do so for a model with an adapter. The rules are
+those of ``llama/compat`` in Ollama 0.33: an architecture, and marks in the header that a file made by
+llama.cpp's converter does not have.
 """
 
 from collections.abc import Collection, Mapping
@@ -10,18 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 LLAMA3_TOKENS, LLAMA3_END_OF_TEXT = 128256, 128001
+"""The size of the vocabulary of Llama 3, and the id of its token ``<|end_of_text|>``."""
 
 
 @dataclass(frozen=True, slots=True)
 class FormMarks:
-    """What tells a file of Ollama's form; one of them is enough, and no marks mean every file.
+    """The marks of a file in Ollama's form. One mark is enough; without any mark, every file has this form.
 
     Attributes:
-        keys: in the metadata; ``*`` stands for the architecture.
-        lacking: a key that is not there.
-        value: a key and the value that it has.
-        tensors: how a tensor's name begins.
-        endings: how a tensor's name ends.
+        keys: the metadata keys that only Ollama's form has; ``*`` stands for the architecture.
+        lacking: the metadata key that Ollama's form does not have.
+        value: a metadata key, and the value that it has in Ollama's form.
+        tensors: the prefixes of tensor names that only Ollama's form has.
+        endings: the suffixes of tensor names that only Ollama's form has.
     """
 
     keys: tuple[str, ...] = ()
@@ -73,7 +75,7 @@ OLLAMA_FORMS: Mapping[str, FormMarks] = {
     "qwen3vl": _QWEN3VL,
     "qwen3vlmoe": _QWEN3VL,
 }
-"""Architecture, as the file says it, → what marks a file of Ollama's form. Llama 3 has a rule of its own."""
+"""Maps an architecture, as the file names it, to the marks of Ollama's form. Llama 3 has its own rule."""
 
 LLAMA_CPP_NAMES: Mapping[str, str] = {
     "deepseekocr": "deepseek2-ocr",
@@ -83,7 +85,10 @@ LLAMA_CPP_NAMES: Mapping[str, str] = {
     "olmo3": "olmo2",
     "qwen25vl": "qwen2vl",
 }
-"""Architecture as such a file says it → as llama.cpp does once it is translated; one has a rule below."""
+"""Maps the architecture that such a file names to the name that it has in llama.cpp after the translation.
+
+``nemotron_h_omni`` has its own rule in `_known_as`.
+"""
 
 RENAMED: Mapping[str, tuple[tuple[str, str], ...]] = {
     "glmocr": ((".attn_out.", ".attn_output."),),
@@ -94,82 +99,87 @@ RENAMED: Mapping[str, tuple[tuple[str, str], ...]] = {
         (".ffn_latent_out.", ".ffn_latent_up."),
     ),
 }
-"""Architecture → parts of the names of linear weights, as such a file and as llama.cpp has them."""
+"""Maps an architecture to parts of tensor names: Ollama's name, and the name that llama.cpp uses."""
 
-MADE_ONE: Mapping[str, tuple[str, str, str]] = {
+CONCATENATED: Mapping[str, tuple[str, str, str]] = {
     "gemma4": ("ffn_gate_exps.weight", "ffn_up_exps.weight", "ffn_gate_up_exps.weight"),
     "glmocr": ("ffn_gate.weight", "ffn_up.weight", "ffn_up.weight"),
 }
-"""Architecture → two weights of a block that become one, one below the other, and what it is called."""
+"""Maps an architecture to two weights of a layer that are concatenated by rows, and the resulting name."""
 
 NOT_RUN = {
-    "mllama": "Llama 3.2 Vision: no llama.cpp has it, and Ollama has run nothing else since 0.30",
+    "mllama": "Llama 3.2 Vision, which llama.cpp does not support; since 0.30 Ollama has no other engine",
 }
-"""Architecture that Ollama gave a form of its own and no longer runs → why."""
+"""Maps an architecture that only older versions of Ollama ran to the reason."""
 
 
 def translate_header(
     metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[Mapping[str, Any], Mapping[str, tuple[int, ...]]]:
-    """Return a header as llama.cpp sees it, after Ollama has translated what it must.
+    """Return the metadata and the shapes as llama.cpp sees them, after Ollama has translated the file.
 
-    A LoRA names the weights of the model that is loaded, so this is the one it has to fit.
+    A LoRA names the tensors of the model as it is loaded, so it must match the translated header. A header
+    that Ollama does not translate is returned unchanged.
 
     Args:
-        metadata: of the file's header; what ``/api/show`` calls ``model_info`` serves too.
-        shapes: of its tensors, rows first.
+        metadata: the metadata of the header, or ``model_info`` of a response of ``/api/show``.
+        shapes: the shape of each tensor, rows first.
     """
     if not is_translated(metadata, shapes):
         return metadata, shapes
     arch = str(metadata["general.architecture"])
     known_as = _known_as(arch, metadata)
     names = {name: _renamed(name, RENAMED.get(known_as, ()) or RENAMED.get(arch, ())) for name in shapes}
-    told = {
+    renamed_keys = {
         f"{known_as}.{key.removeprefix(f'{arch}.')}": value
         for key, value in metadata.items()
         if key.startswith(f"{arch}.")
     }
-    seen = {names[name]: shape for name, shape in shapes.items()}
-    return {**metadata, **told, "general.architecture": known_as}, _made_one(seen, MADE_ONE.get(arch))
+    renamed_shapes = {names[name]: shape for name, shape in shapes.items()}
+    return {**metadata, **renamed_keys, "general.architecture": known_as}, _concatenated(
+        renamed_shapes, CONCATENATED.get(arch)
+    )
 
 
 def _known_as(arch: str, metadata: Mapping[str, Any]) -> str:
-    """Return what llama.cpp calls an architecture of Ollama's."""
+    """Return the name that llama.cpp has for an architecture of Ollama's form."""
     if arch == "nemotron_h_omni":
         return "nemotron_h_moe" if metadata.get(f"{arch}.expert_count") else "nemotron_h"
     return LLAMA_CPP_NAMES.get(arch, arch)
 
 
 def _renamed(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
+    """Return a tensor name with the first occurrence of each old part replaced by the new one."""
     for old, new in pairs:
         name = name.replace(old, new, 1)
     return name
 
 
-def _made_one(
+def _concatenated(
     shapes: Mapping[str, tuple[int, ...]], names: tuple[str, str, str] | None
 ) -> Mapping[str, tuple[int, ...]]:
-    """Return shapes with two weights of each block as one.
+    """Return the shapes with two weights of each layer concatenated, or the shapes unchanged without `names`.
 
-    Ollama leaves them alone where one has scales of its own, where they differ, or where the one is there.
+    Ollama keeps the two weights apart if one has a scale tensor, if their shapes differ, or if the file has
+    the concatenated weight already.
     """
     if names is None:
         return shapes
-    first, second, one = names
-    found = dict(shapes)
+    first, second, combined = names
+    result = dict(shapes)
     for name, shape in shapes.items():
-        block = name.removesuffix(first)
-        beside = [f"{block}{each.removesuffix('weight')}" for each in (first, second)]
-        scales = {f"{each}{kind}" for each in beside for kind in ("scale", "input_scale")}
-        there = one in (first, second) or block + one not in shapes
-        if block != name and there and shape == shapes.get(block + second) and not scales & shapes.keys():
-            del found[name], found[block + second]
-            found[block + one] = _doubled(shape)
-    return found
+        layer = name.removesuffix(first)
+        prefixes = [f"{layer}{each.removesuffix('weight')}" for each in (first, second)]
+        scales = {f"{prefix}{kind}" for prefix in prefixes for kind in ("scale", "input_scale")}
+        free = combined in (first, second) or layer + combined not in shapes
+        if layer != name and free and shape == shapes.get(layer + second) and not scales & shapes.keys():
+            del result[name], result[layer + second]
+            result[layer + combined] = _doubled(shape)
+    return result
 
 
 def _doubled(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape of two equal weights, one below the other; what is no matrix stays as it is."""
+    """Return the shape of two equal matrices concatenated by rows; a vector keeps its shape."""
     return (*shape[:-2], 2 * shape[-2], shape[-1]) if len(shape) > 1 else shape
 
 
@@ -177,12 +187,12 @@ def is_translated(metadata: Mapping[str, Any], tensors: Collection[str]) -> bool
     """Return whether Ollama translates a base when it loads it.
 
     Args:
-        metadata: of its header; what ``/api/show`` calls ``model_info`` serves too.
-        tensors: names of its tensors.
+        metadata: the metadata of its header, or ``model_info`` of a response of ``/api/show``.
+        tensors: the names of its tensors.
     """
     arch = str(metadata.get("general.architecture", ""))
     if arch == "llama":
-        return _is_unmended_llama3(metadata)
+        return _is_unrepaired_llama3(metadata)
     marks = OLLAMA_FORMS.get(arch)
     if marks is None:
         return False
@@ -196,8 +206,8 @@ def is_translated(metadata: Mapping[str, Any], tensors: Collection[str]) -> bool
     )
 
 
-def _is_unmended_llama3(metadata: Mapping[str, Any]) -> bool:
-    """Return whether a Llama 3 lacks its way to split text, or ends its turns with the end of a text."""
+def _is_unrepaired_llama3(metadata: Mapping[str, Any]) -> bool:
+    """Return whether a Llama 3 has no pre-tokenizer, or ends its turns with ``<|end_of_text|>``."""
     if metadata.get("llama.vocab_size") != LLAMA3_TOKENS:
         return False
     split = metadata.get("tokenizer.ggml.pre") or "default"

@@ -1,9 +1,9 @@
-"""A running Ollama daemon, spoken to through the official ``ollama`` client.
+"""Sends requests to a running Ollama daemon, through the official ``ollama`` client.
 
-The only file that touches ``ollama``, which is imported with ``httpx`` when a daemon is first spoken to. What
-the client (0.6) does not offer goes to the same address with plain ``httpx``: asking for a blob, sending one
-with progress, the version, a model's ``renderer``, ``parser`` and ``requires``, and what it is shown to
-consist of.
+This is the only file that uses ``ollama``. The library and ``httpx`` are imported when the first `Daemon` is
+made, so that ``--help`` stays instant. Requests that the client (0.6) does not offer are sent with plain
+``httpx``: to check for a blob, to upload one with progress, to ask for the version, to show a model, and to
+create a model with ``renderer``, ``parser`` or ``requires``.
 """
 
 import contextlib
@@ -14,12 +14,14 @@ from typing import Any
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.files import Progress
 from ollama_pack.ollama.address import is_near
-from ollama_pack.ollama.api_errors import reason_of, said_no
+from ollama_pack.ollama.api_errors import daemon_error, error_message
 from ollama_pack.ollama.api_types import NEVER, Listed, Shown, read_shown
 
 UPLOAD_CHUNK = 1 << 20
 CONNECT_SECONDS = 3.0
-SILENCE_SECONDS = 900.0  # between two lines of a stream: checking a large GGUF is silent for minutes
+SILENCE_SECONDS = 900.0
+"""Longest wait between two lines of a stream: a daemon that checks a large GGUF sends nothing for minutes."""
+
 _CLIENT_FIELDS = frozenset(
     ("from", "files", "adapters", "template", "license", "system", "parameters", "messages")
 )
@@ -29,10 +31,10 @@ class Daemon:
     """An Ollama daemon at one address.
 
     Args:
-        address: ``http://127.0.0.1:11434``, as `parse_host` returns it.
+        address: the URL of the daemon, as `parse_host` returns it.
 
     Raises:
-        InputError: it is none, or its host is no name that can be looked up.
+        InputError: the address is not a URL.
     """
 
     def __init__(self, address: str) -> None:
@@ -41,15 +43,15 @@ class Daemon:
 
         self.address = address
         timeout = httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
-        far = not is_near(address)
-        # No proxy reaches this machine's loopback, and to read the certificates for it takes 40 ms.
-        options: dict[str, Any] = {"timeout": timeout, "trust_env": far, "verify": far}
+        remote = not is_near(address)
+        # A proxy cannot reach the loopback interface, and reading the certificates would take 40 ms.
+        options: dict[str, Any] = {"timeout": timeout, "trust_env": remote, "verify": remote}
         try:
             self._http: httpx.Client = httpx.Client(base_url=address, **options)
             self._client: ollama.Client = ollama.Client(host=address, **options)
         except (httpx.InvalidURL, ValueError) as error:
             raise InputError(
-                f"OLLAMA_HOST is no address: {error}.", where=address, hint="OLLAMA_HOST=HOST:PORT"
+                f"OLLAMA_HOST is not an address: {error}.", where=address, hint="OLLAMA_HOST=HOST:PORT"
             ) from error
 
     def __enter__(self) -> "Daemon":
@@ -57,13 +59,12 @@ class Daemon:
 
     def __exit__(self, *error: object) -> None:
         self._http.close()
-        close: Callable[[], object] = getattr(
-            self._client, "close", lambda: None
-        )  # the first clients had none
+        # Old versions of the client have no method to close it.
+        close: Callable[[], object] = getattr(self._client, "close", lambda: None)
         close()
 
     def version(self) -> str:
-        """Return the daemon's version; one built from source says ``0.0.0``.
+        """Return the daemon's version; a daemon that was built from source reports ``0.0.0``.
 
         Raises:
             DestinationError: no daemon answers.
@@ -75,7 +76,7 @@ class Daemon:
             return str(answer.json()["version"])
 
     def why_absent(self) -> str:
-        """Return why nothing goes through this daemon, empty where it answers as one."""
+        """Return why the daemon cannot be used, or an empty string if it answers."""
         try:
             self.version()
         except DestinationError as error:
@@ -83,10 +84,10 @@ class Daemon:
         return ""
 
     def models(self) -> list[Listed]:
-        """Return the models it has.
+        """Return the models of the daemon.
 
         Raises:
-            DestinationError: the daemon said no.
+            DestinationError: the daemon rejected the request, or did not answer.
         """
         with self._explained():
             return [
@@ -95,12 +96,12 @@ class Daemon:
             ]
 
     def show(self, name: str, *, verbose: bool = False) -> Shown | None:
-        """Return what the daemon knows of a model, None if there is no such model.
+        """Return what the daemon shows of a model, or None if it has no such model.
 
-        With `verbose` its metadata has the long lists too, tokens among them: megabytes.
+        With `verbose` the metadata includes long lists such as the tokens, which take megabytes.
 
         Raises:
-            DestinationError: the daemon said no.
+            DestinationError: the daemon rejected the request, or did not answer.
         """
         with self._explained():
             answer = self._http.post("/api/show", json={"model": name, "verbose": verbose})
@@ -110,10 +111,10 @@ class Daemon:
             return read_shown(answer.json())
 
     def has_blob(self, digest: str) -> bool:
-        """Return whether a blob is in its store.
+        """Return whether the daemon has the blob ``sha256:…``.
 
         Raises:
-            DestinationError: the daemon said no.
+            DestinationError: the daemon rejected the request, or did not answer.
         """
         with self._explained():
             answer = self._http.head(f"/api/blobs/{digest}")
@@ -123,10 +124,10 @@ class Daemon:
             return True
 
     def upload(self, path: Path, digest: str, progress: Progress | None = None) -> int:
-        """Send a blob, unless it is there; return the bytes sent.
+        """Upload a file as a blob, unless the daemon has it, and return the number of bytes sent.
 
         Raises:
-            DestinationError: the daemon said no, or the file is not what `digest` promises.
+            DestinationError: the daemon rejected the blob, or the file does not match `digest`.
         """
         if self.has_blob(digest):
             return 0
@@ -140,16 +141,16 @@ class Daemon:
         return size
 
     def create(self, name: str, fields: Mapping[str, Any], progress: Progress | None = None) -> None:
-        """Have a model made, and wait until the daemon says it is.
+        """Create a model with ``/api/create``, and wait until the daemon has finished.
 
         Args:
-            name: of the model.
-            fields: of ``/api/create``; empty ones must be left out.
-            progress: told what the daemon tells.
+            name: the name of the model.
+            fields: the other fields of the request; empty fields must be left out.
+            progress: the function that receives the daemon's progress, or None.
 
         Raises:
-            AdapterRefusedError: this Ollama creates no models with adapters any more.
-            DestinationError: the daemon said no, or broke off.
+            AdapterRefusedError: this Ollama no longer creates models with adapters.
+            DestinationError: the daemon rejected the request, or closed the connection.
         """
         with self._explained():
             if fields.keys() <= _CLIENT_FIELDS:
@@ -160,44 +161,46 @@ class Daemon:
             _follow(parts, f"creating {name}", progress)
 
     def pull(self, name: str, progress: Progress | None = None, *, insecure: bool = False) -> None:
-        """Have a model fetched from its registry, over plain HTTP where `insecure`.
+        """Let the daemon pull a model from its registry; with `insecure` it uses plain HTTP.
 
         Raises:
-            DestinationError: the daemon said no, or broke off.
+            DestinationError: the daemon rejected the request, or closed the connection.
         """
         with self._explained():
             parts = self._client.pull(name, insecure=insecure, stream=True)
             _follow(parts, f"pulling {name}", progress)
 
     def push(self, name: str) -> None:
-        """Have a model sent to the registry in its name, over plain HTTP.
+        """Let the daemon push a model to the registry that its name contains, over plain HTTP.
 
         Raises:
-            DestinationError: the daemon said no, or broke off.
+            DestinationError: the daemon rejected the request, or closed the connection.
         """
         with self._explained():
             _follow(self._client.push(name, insecure=True, stream=True), f"pushing {name}", None)
 
     def copy(self, source: str, target: str) -> None:
-        """Give a model a second name; one that had that name is replaced.
+        """Copy a model to the name `target`, and replace a model that has this name.
 
         Raises:
-            DestinationError: the daemon said no, or has no such model.
+            DestinationError: the daemon rejected the request, or has no such model.
         """
         with self._explained():
             self._client.copy(source, target)
 
     def delete(self, name: str) -> None:
-        """Have a model removed.
+        """Delete a model.
 
         Raises:
-            DestinationError: the daemon said no, or has no such model.
+            DestinationError: the daemon rejected the request, or has no such model.
         """
         with self._explained():
             self._client.delete(name)
 
     def answer(self, name: str, prompt: str, tokens: int) -> tuple[str, tuple[float, ...]]:
-        """Return what a model answers at temperature 0, without a template, and its log-probabilities.
+        """Return at most `tokens` tokens that continue `prompt`, and their log-probabilities.
+
+        The model runs at temperature 0 and without its template.
 
         Raises:
             DestinationError: the model does not load.
@@ -207,22 +210,25 @@ class Daemon:
         with self._explained():
             reply = self._http.post("/api/generate", json={**body, "options": options})
             reply.raise_for_status()
-            said = reply.json()
-            logprobs = [float(token["logprob"]) for token in said.get("logprobs") or ()]
-            return str(said.get("response") or ""), tuple(logprobs)
+            content = reply.json()
+            logprobs = [float(token["logprob"]) for token in content.get("logprobs") or ()]
+            return str(content.get("response") or ""), tuple(logprobs)
 
     def unload(self, name: str) -> None:
-        """Take a model out of memory: a runner keeps the template mode it was started with.
+        """Unload a model from memory, if it exists.
+
+        A model that is replaced must be unloaded, because its runner keeps the template it was started with.
 
         Raises:
-            DestinationError: the daemon said no.
+            DestinationError: the daemon did not answer.
         """
         import ollama
 
-        with self._explained(), contextlib.suppress(ollama.ResponseError):  # there may be no such model yet
+        with self._explained(), contextlib.suppress(ollama.ResponseError):  # A new model does not exist yet.
             self._client.generate(name, keep_alive=0)
 
     def _lines(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the JSON lines of a streamed response; raise ``ollama.ResponseError`` for an error line."""
         import json
 
         import ollama
@@ -238,33 +244,38 @@ class Daemon:
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn what the client, the network and the daemon say into a DestinationError."""
+        """Turn every error of the client, the network and the daemon into a DestinationError."""
         import httpx
         import ollama
 
         try:
             yield
         except ollama.ResponseError as error:
-            raise said_no(str(error.error), self.address) from error
+            raise daemon_error(str(error.error), self.address) from error
         except httpx.HTTPStatusError as error:
-            raise said_no(reason_of(error.response), self.address) from error
+            raise daemon_error(error_message(error.response), self.address) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
             raise DestinationError(
-                "No Ollama daemon answers.", where=self.address, hint="ollama serve, or OLLAMA_HOST=HOST:PORT"
+                "No Ollama daemon answers.",
+                where=self.address,
+                hint="start it with ollama serve, or set OLLAMA_HOST=HOST:PORT",
             ) from error
         except httpx.HTTPError as error:
-            raise DestinationError(f"The daemon broke off: {error}.", where=self.address) from error
+            raise DestinationError(
+                f"The connection to the daemon failed: {error}.", where=self.address
+            ) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DestinationError(
-                "This does not answer like an Ollama daemon.",
+                "The program at this address is not an Ollama daemon.",
                 where=self.address,
-                hint="OLLAMA_HOST=HOST:PORT of an Ollama",
+                hint="set OLLAMA_HOST=HOST:PORT to the address of an Ollama daemon",
             ) from error
         except OSError as error:
-            raise DestinationError(f"This cannot be read: {error}.", where=error.filename) from error
+            raise DestinationError(f"This file cannot be read: {error}.", where=error.filename) from error
 
 
 def _file_pieces(path: Path, size: int, progress: Progress | None) -> Iterator[bytes]:
+    """Yield the content of a file in pieces, and report progress."""
     done = 0
     with path.open("rb") as source:
         while chunk := source.read(UPLOAD_CHUNK):
@@ -275,11 +286,14 @@ def _file_pieces(path: Path, size: int, progress: Progress | None) -> Iterator[b
 
 
 def _follow(parts: Iterator[Any], label: str, progress: Progress | None) -> None:
-    """Read a stream to its end; HTTP 200 means nothing, the last line does."""
+    """Read a stream of status lines to its end; raise a DestinationError if the last is not ``success``.
+
+    HTTP status 200 is sent before the work starts, so it does not mean that the request succeeded.
+    """
     last = ""
     for part in parts:
         last = str(part.get("status") or "")
         if progress is not None:
             progress(f"{label}: {last}", int(part.get("completed") or 0), int(part.get("total") or 0))
     if last != "success":
-        raise DestinationError(f"The daemon broke off while {label}; its last word was {last!r}.")
+        raise DestinationError(f"The daemon stopped while {label}; its last status was {last!r}.")

@@ -1,7 +1,7 @@
-"""JSON with the bytes Ollama writes, so that equal models have equal digests.
+"""Writes JSON byte for byte as Ollama does, so that equal models have equal digests.
 
-Ollama is written in Go, whose encoder differs from Python's: ``<``, ``>`` and ``&`` are escaped, a number
-that is whole has no ``.0``, exponents begin at 1e21 and below 1e-6, and a document ends with a newline.
+Ollama uses Go's ``encoding/json``, which differs from Python's: it escapes ``<``, ``>`` and ``&``, writes a
+whole number without ``.0``, uses exponents from 1e21 on and below 1e-6, and ends a document with a newline.
 """
 
 import json
@@ -15,14 +15,14 @@ _ESCAPED = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
 def encode_go_json(value: object, *, sort_keys: bool = False) -> bytes:
-    """Return `value` as Go's ``json.Encoder`` writes it, newline and all.
+    """Return the UTF-8 bytes that Go's ``json.Encoder`` writes for `value`, with the final newline.
 
     Args:
-        value: strings, numbers, booleans, None, mappings and sequences of them.
-        sort_keys: as Go does with maps; the fields of a Go struct keep their order instead.
+        value: a string, number, boolean, None, or a mapping or sequence of them.
+        sort_keys: whether to sort the keys, as Go does for maps; Go keeps the order of struct fields.
 
     Raises:
-        InputError: a number JSON cannot hold, or a value of another type.
+        InputError: a number is infinite or NaN, or a value has another type.
     """
     return (_go_value(value, sort_keys=sort_keys) + "\n").encode()
 
@@ -45,14 +45,15 @@ def _go_value(value: object, *, sort_keys: bool) -> str:
 
 
 def _go_string(text: str) -> str:
+    """Return a JSON string; like Go, it has U+FFFD in place of a lone surrogate."""
     whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return json.dumps(whole, ensure_ascii=False).translate(_ESCAPED)
 
 
 def _go_number(value: float) -> str:
-    """Return the shortest text that reads back as `value`, the way Go spells it."""
+    """Return the shortest text that reads back as `value`, in the format of Go."""
     if not math.isfinite(value):
-        raise InputError(f"{value} is not a number JSON can hold.")
+        raise InputError(f"JSON has no number {value}.")
     if value == 0:
         return "-0" if math.copysign(1, value) < 0 else "0"
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()

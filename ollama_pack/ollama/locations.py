@@ -1,4 +1,4 @@
-"""Where a model may be put: the daemon's address, stores on this machine, a folder."""
+"""Finds where models are on this machine: the daemon's address, and the directories of model stores."""
 
 import contextlib
 import os
@@ -13,19 +13,20 @@ from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.ollama.store_layout import NEWER, is_closed, listed_digest, read_manifest
 
-SERVICE_STORE = Path("/usr/share/ollama/.ollama/models")  # of Ollama's installer for Linux
+SERVICE_STORE = Path("/usr/share/ollama/.ollama/models")
+"""The store of the service that Ollama's installer for Linux sets up."""
 
 
 @dataclass(frozen=True, slots=True)
 class OllamaLocations:
-    """Where a model may be put.
+    """The places to which a model can be delivered.
 
     Attributes:
-        address: of the daemon.
-        stores: where a store may be, the likeliest first.
-        folder: for ``folder``.
-        named: whether the user named the store on the command line; then no other is looked at.
-        defaulted: whether `stores` are Ollama's own defaults; then the store of a running daemon comes first.
+        address: the URL of the daemon.
+        stores: the directories that may be model stores, the likeliest first.
+        folder: the output directory of ``--via folder``, or None.
+        named: whether the user named the store with ``--store``; then no other store is used.
+        defaulted: whether `stores` are Ollama's defaults; then the store of a running daemon comes first.
     """
 
     address: str
@@ -38,15 +39,17 @@ class OllamaLocations:
 def locations_from(
     environment: Mapping[str, str], folder: Path | None = None, store: Path | None = None
 ) -> OllamaLocations:
-    """Return the places the environment names: ``OLLAMA_HOST``, ``OLLAMA_MODELS``, or Ollama's own defaults.
+    """Return the locations that ``OLLAMA_HOST`` and ``OLLAMA_MODELS`` name, or Ollama's defaults.
+
+    The defaults are those of Ollama's ``envconfig/config.go`` and of its installer for Linux.
 
     Args:
-        environment: of the process.
-        folder: for ``folder``.
-        store: the one that the user named on the command line.
+        environment: the environment variables of the process.
+        folder: the output directory of ``--via folder``.
+        store: the store that the user named with ``--store``.
 
     Raises:
-        InputError: ``OLLAMA_HOST`` is no address.
+        InputError: ``OLLAMA_HOST`` is not an address.
     """
     named = environment.get("OLLAMA_MODELS", "").strip().strip("\"'")
     stores = (Path(named),) if named else (Path.home() / ".ollama" / "models", SERVICE_STORE)
@@ -57,16 +60,17 @@ def locations_from(
 
 
 def unreadable_store_error(store: Path, reason: str = "") -> DestinationError:
-    """Return what to say of a store that is closed to this user."""
-    prefix = f"{reason[:1].upper()}{reason[1:]}, and this" if reason else "This"
+    """Return the error for a store that this user may not read, with the reason why no daemon is used."""
+    prefix = f"{reason[:1].upper()}{reason[1:]}, and you" if reason else "You"
     return DestinationError(
-        f"{prefix} store may not be read by you.",
+        f"{prefix} have no permission to read this store.",
         where=store,
-        hint=f"ollama serve, which reads it; or the same command with {sudo_prefix(store)} before it",
+        hint=f"ollama serve, which can read it; or the same command with {sudo_prefix(store)} before it",
     )
 
 
 def _store_is_writable(store: Path) -> bool:
+    """Return whether this user may write to `store` and its folders, or create those that do not exist."""
     if is_closed(store):
         return False
     newer = [store / NEWER] if (store / NEWER).exists() else []
@@ -78,14 +82,14 @@ def _store_is_writable(store: Path) -> bool:
 
 
 def is_writable(store: Path) -> bool:
-    """Return whether a model can be written into `store`."""
+    """Return whether this user can write a model into `store`, which may not exist yet."""
     return _store_is_writable(store)
 
 
 def user_owning(path: Path) -> str:
-    """Return the user that a file belongs to, as ``sudo -u`` takes it: by name, else ``#`` and the number.
+    """Return the owner of a file in the form that ``sudo -u`` takes: a name, or ``#`` and the user id.
 
-    Of a path that this user may not see, the nearest that can be seen tells.
+    If this user may not see the path, the owner of its nearest visible parent is returned.
     """
     with contextlib.suppress(PermissionError):
         path.stat()
@@ -96,34 +100,44 @@ def user_owning(path: Path) -> str:
 
 
 def sudo_prefix(path: Path) -> str:
-    """Return what runs a command as the user that a file belongs to."""
+    """Return the ``sudo -u OWNER`` prefix for the owner of a file."""
     return f"sudo -u {shlex.quote(user_owning(path))}"
 
 
 def with_daemon_store_first(places: OllamaLocations) -> OllamaLocations:
-    """Return `places` with a running daemon's own store first, where nobody said which store to use."""
+    """Return `places` with the store of a running daemon first.
+
+    They are returned unchanged if the user chose a store, or if the daemon's store is not found.
+    """
     if places.named or not places.defaulted or not may_answer(places.address):
         return places
-    own = None
+    daemon_store = None
     with Daemon(places.address) as daemon, contextlib.suppress(DestinationError):
-        own = store_of(daemon, places)
-    return places if own is None else replace(places, stores=(own, *places.stores))
+        daemon_store = store_of(daemon, places)
+    return places if daemon_store is None else replace(places, stores=(daemon_store, *places.stores))
 
 
 def store_of(daemon: Daemon, places: OllamaLocations) -> Path | None:
-    """Return the daemon's store, if it is on this machine: a model of the daemon's must lie in it."""
+    """Return the daemon's store, or None if no store on this machine has a model of the daemon.
+
+    No API reports the path. A store is the daemon's if the manifest of one of its models has the same digest
+    in both.
+
+    Raises:
+        DestinationError: the daemon does not list its models.
+    """
     for model in daemon.models():
         try:
             name = parse_name(model.name)
-        except InputError:  # a model of the cloud
+        except InputError:  # The name of a cloud model is not a model in a store.
             continue
         shown = None
-        with contextlib.suppress(DestinationError):  # one that is damaged is listed, but not shown
+        with contextlib.suppress(DestinationError):  # A damaged model is listed, but not shown.
             shown = daemon.show(model.name)
         path = _path_in(shown.modelfile if shown else "")
         candidates = ([path.parent.parent] if path else []) + list(places.stores)
         for store in candidates:
-            with contextlib.suppress(DestinationError):  # a closed door is not our daemon's
+            with contextlib.suppress(DestinationError):  # This user may not read every store.
                 content = read_manifest(store, name)
                 if content is not None and listed_digest(content) == model.digest:
                     return store
@@ -131,7 +145,7 @@ def store_of(daemon: Daemon, places: OllamaLocations) -> Path | None:
 
 
 def _path_in(modelfile: str) -> Path | None:
-    """Return the blob a daemon's Modelfile is built FROM; no API says where a store is."""
+    """Return the path of the blob in the FROM line of a daemon's Modelfile, or None if there is no path."""
     for line in modelfile.splitlines():
         if line.startswith("FROM "):
             path = Path(line.removeprefix("FROM ").strip())

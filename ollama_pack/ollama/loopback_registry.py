@@ -1,9 +1,10 @@
-"""A registry on loopback that serves one model once, and nothing else.
+"""Runs an OCI registry on the loopback interface that serves one model, once.
 
-A daemon that creates no adapters still pulls them. It asks for a manifest and for the blobs it does not have;
-it follows the ``Location`` of a blob's answer even where the status is 200, asks for ranges, and takes the
-size from HEAD (``server/download.go`` of Ollama). The name has 128 random bits, so that nobody else on this
-machine can ask for the model; nothing is ever written, and the registry is gone with its block.
+A daemon that no longer creates models with adapters still pulls them. It requests the manifest and the blobs
+that it does not have. It takes the size of a blob from HEAD, requests ranges, and follows the ``Location`` of
+a response even with status 200 (``server/download.go`` of Ollama). The name of the model has 128 random bits,
+so that no other user of this machine can pull it. The registry accepts no uploads, and ends with its ``with``
+block.
 """
 
 import contextlib
@@ -26,15 +27,15 @@ _RANGE_HEADER = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})")
 
 
 class UnreachableError(DestinationError):
-    """A daemon cannot come back to this machine: it runs elsewhere, or in a container."""
+    """The daemon cannot connect to this machine, because it runs on another one or in a container."""
 
 
 def did_not_come(address: str) -> UnreachableError:
-    """Return what to say of a daemon that never asked a registry which it was sent to."""
+    """Return the error for a daemon at `address` that sent no request to the registry of this process."""
     return UnreachableError(
-        "The daemon did not come for the model: it cannot reach this machine's loopback.",
+        "The daemon did not request the model: it cannot connect to the loopback interface of this machine.",
         where=address,
-        hint="if it runs in a container, run ollama-pack there, or give the container the host's network",
+        hint="if the daemon runs in a container, run ollama-pack there, or use the network of the host",
     )
 
 
@@ -43,11 +44,11 @@ class Registry:
     """A model that is being served.
 
     Attributes:
-        name: under which a daemon may pull it.
-        manifest: its bytes.
-        blobs: digest → layer with its content or file; blobs of the base are not among them.
-        asked: whether anybody has asked for the manifest.
-        fetched: digests of the blobs that were asked for, whole or in part.
+        name: the name under which a daemon can pull the model.
+        manifest: the bytes of the manifest.
+        blobs: the blobs that can be served, by digest; the daemon has the blobs of the base already.
+        asked: whether the manifest was requested.
+        fetched: the digests of the blobs that were requested, whole or in part.
     """
 
     name: ModelName
@@ -58,28 +59,29 @@ class Registry:
 
     @property
     def moved(self) -> int:
-        """Return the bytes of the blobs that were fetched."""
+        """Return the size in bytes of all blobs that were fetched."""
         return sum(self.blobs[digest].size for digest in self.fetched)
 
 
 @contextlib.contextmanager
 def serving(image: Image) -> Iterator[Registry]:
-    """Serve a model while the block runs: its manifest, and those of its blobs that are at hand."""
-    own = {
+    """Serve a model while the block runs: its manifest, and the blobs that have content or a file."""
+    blobs = {
         layer.digest: layer
         for layer in (*image.layers, image.config)
         if layer.content is not None or layer.file is not None
     }
     with listening(_PullHandler) as server:
-        registry = Registry(server.name, image.manifest, own)
+        registry = Registry(server.name, image.manifest, blobs)
         server.registry = registry
         yield registry
 
 
 def is_served(name: ModelName) -> bool:
-    """Return whether a registry of this machine serves that very name now, not merely something at its port.
+    """Return whether a registry of `serving` serves the model `name` at this moment.
 
-    One that is slow to answer counts as serving.
+    Another program at the same port does not count. A registry that does not answer within `ANSWER_SECONDS`
+    counts as serving.
     """
     import httpx
 
@@ -93,11 +95,11 @@ def is_served(name: ModelName) -> bool:
 
 
 class Server(ThreadingHTTPServer):
-    """A registry's server: on loopback, on a free port, under a name that nobody can guess.
+    """The HTTP server of a registry, on a free port of the loopback interface.
 
     Attributes:
-        name: of the one model it knows.
-        registry: what its handlers serve, or fill.
+        name: the name of the one model that it serves; its namespace is random, so that nobody can guess it.
+        registry: the state that the handlers read or change.
     """
 
     daemon_threads = True
@@ -108,7 +110,7 @@ class Server(ThreadingHTTPServer):
         self.registry: Any = None
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of a daemon that hangs up: it does so once it knows a blob's location."""
+        """Ignore a closed connection: a daemon closes it when it knows the location of a blob."""
 
 
 @contextlib.contextmanager
@@ -126,35 +128,37 @@ def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[Server]:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """What the handlers of every registry share."""
+    """The base class of the request handlers of both registries."""
 
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # else every answer waits 40 ms between its head and its content
+    disable_nagle_algorithm = (
+        True  # Otherwise every response waits 40 ms between its headers and its content.
+    )
     server: Server
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — the base class's name
-        """Say nothing."""
+        """Log nothing."""
 
     @property
     def below(self) -> str:
-        """Return the path below this registry's one model, empty for any other."""
+        """Return the path of the request below the registry's model, or an empty string for another model."""
         name = self.server.name
         prefix = f"/v2/{name.namespace}/{name.model}/"
         return self.path.removeprefix(prefix) if self.path.startswith(prefix) else ""
 
     def do_OPTIONS(self) -> None:
-        """Say whether this is the registry of that name: what `is_served` asks, and no daemon does."""
+        """Answer `is_served`, which alone sends this: 204 if this registry serves the model, else 404."""
         name = self.server.name
         self.answer(204 if self.path == f"/v2/{name.namespace}/{name.model}/" else 404)
 
     def answer(self, status: int, headers: Mapping[str, str] | None = None, content: bytes = b"") -> None:
-        """Send a whole answer; to HEAD its length alone."""
+        """Send a whole response; a response to HEAD has no content."""
         self.head(status, headers or {}, len(content))
         if self.command != "HEAD":
             self.wfile.write(content)
 
     def head(self, status: int, headers: Mapping[str, str], length: int) -> None:
-        """Send what comes before the content."""
+        """Send the status and the headers of a response with `length` bytes of content."""
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -163,7 +167,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class _PullHandler(Handler):
-    """Serves a manifest and blobs, whole or in ranges, and takes nothing."""
+    """Serves the manifest, and the blobs whole or in ranges."""
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -180,6 +184,7 @@ class _PullHandler(Handler):
             self.answer(404)
 
     def _blob(self, registry: Registry, layer: Layer) -> None:
+        """Send a blob, or the range of it that the request asks for."""
         start, end = 0, layer.size - 1
         match = _RANGE_HEADER.fullmatch(self.headers.get("Range", ""))
         if match:
@@ -203,11 +208,14 @@ class _PullHandler(Handler):
 
 
 def _blob_pieces(layer: Layer, start: int, count: int) -> Iterator[bytes]:
-    """Yield a part of a blob; it ends early where its file has become shorter, which the daemon notices."""
+    """Yield `count` bytes of a blob from `start` on.
+
+    If the file has become shorter, fewer bytes are sent, and the daemon reports the broken download.
+    """
     if layer.content is not None:
         yield layer.content[start : start + count]
         return
-    assert layer.file is not None, "a blob that is served has content or a file"
+    assert layer.file is not None, "a served blob has content or a file"
     with layer.file.open("rb") as source:
         source.seek(start)
         while count and (chunk := source.read(min(RESPONSE_CHUNK, count))):

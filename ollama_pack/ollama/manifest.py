@@ -1,4 +1,7 @@
-"""The manifest of an Ollama model: its layers, their media types, and the configuration."""
+"""The manifest of an Ollama model: its layers, their media types, and its configuration.
+
+The format is that of Ollama's ``manifest/manifest.go`` and ``types/model/config.go``.
+"""
 
 import hashlib
 import json
@@ -16,12 +19,12 @@ class Layer:
     """One blob of an Ollama model.
 
     Attributes:
-        media_type: ``application/vnd.ollama.image.adapter`` and its like.
+        media_type: the media type, such as ``application/vnd.ollama.image.adapter``.
         digest: ``sha256:`` and 64 hexadecimal digits.
-        size: in bytes.
-        content: the bytes, for small layers.
-        file: the file that holds them, for large ones.
-        origin: the model or file it was taken from (``from`` in a manifest).
+        size: the size in bytes.
+        content: the bytes of a small layer, or None.
+        file: the file that holds the bytes of a large layer, or None.
+        origin: the model or file that the layer was taken from (``from`` in a manifest), or an empty string.
     """
 
     media_type: str
@@ -46,11 +49,11 @@ MESSAGES_TYPE = f"{_IMAGE}messages"
 
 @dataclass(frozen=True, slots=True)
 class BaseImage:
-    """What a model is built on.
+    """The base of a model, as a store or a daemon has it.
 
     Attributes:
-        layers: of the base; a parameters layer comes with its content.
-        config: the base's configuration.
+        layers: the layers of the base; only a parameters layer has its content.
+        config: the configuration of the base.
     """
 
     layers: tuple[Layer, ...]
@@ -62,9 +65,9 @@ class Image:
     """A whole model, as a store or a registry keeps it.
 
     Attributes:
-        layers: in the order of the manifest.
-        config: the configuration, a layer of its own.
-        manifest: its bytes.
+        layers: the layers, in the order of the manifest.
+        config: the layer with the configuration.
+        manifest: the bytes of the manifest.
     """
 
     layers: tuple[Layer, ...]
@@ -73,15 +76,19 @@ class Image:
 
     @property
     def digest(self) -> str:
-        """Return what Ollama lists as the model's digest: 64 hexadecimal digits."""
+        """Return the digest of the model: the SHA-256 of its manifest, 64 hexadecimal digits."""
         return hashlib.sha256(self.manifest).hexdigest()
 
 
 def parse_manifest(content: bytes, *, where: object) -> tuple[Layer, tuple[Layer, ...]]:
-    """Return the configuration and the layers a manifest names.
+    """Return the configuration and the layers that a manifest names.
+
+    Args:
+        content: the bytes of the manifest.
+        where: the place of the manifest, for the error message.
 
     Raises:
-        DestinationError: it is not a manifest of one model.
+        DestinationError: the content is not the manifest of one model.
     """
     try:
         document = json.loads(content)
@@ -92,23 +99,24 @@ def parse_manifest(content: bytes, *, where: object) -> tuple[Layer, tuple[Layer
 
 
 def without_adapter(model: BaseImage) -> Image:
-    """Return what a model is built on, as a model of its own: nothing of its prompt, and no adapter."""
+    """Return a model that consists of the weights of a base alone, without prompt and adapter."""
     layers = tuple(layer for layer in model.layers if layer.media_type == MODEL_TYPE)
     config = _inline_layer(CONFIG_TYPE, encode_go_json(dict(model.config)))
     return Image(layers, config, _manifest(config, layers))
 
 
 def inherited(layer: Layer, base_name: str, content: bytes | None = None) -> Layer:
-    """Return a base's layer as the new model names it: taken from `base_name`."""
+    """Return a layer of the base as the new model names it, with `base_name` as its origin."""
     return replace(layer, origin=base_name, content=content)
 
 
 def has_adapter(layers: Iterable[Layer]) -> bool:
-    """Return whether there is an adapter among the layers of a model."""
+    """Return whether one of the layers is an adapter."""
     return any(layer.media_type == ADAPTER_TYPE for layer in layers)
 
 
 def _manifest(config: Layer, layers: Iterable[Layer]) -> bytes:
+    """Return the bytes of a manifest, as Ollama writes it."""
     return encode_go_json(
         {
             "schemaVersion": 2,
@@ -125,6 +133,7 @@ def _layer_fields(layer: Layer) -> dict[str, Any]:
 
 
 def _inline_layer(media_type: str, content: bytes) -> Layer:
+    """Return a small layer that holds its content."""
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
     return Layer(media_type, digest, len(content), content=content)
 

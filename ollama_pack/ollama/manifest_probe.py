@@ -1,9 +1,11 @@
-"""What a daemon's model consists of, learned from the daemon itself.
+"""Reads the manifest of a daemon's model by letting the daemon push it to a fake registry.
 
-No API tells a model's manifest, and the store of a daemon that runs as another user is often closed. But a
-daemon pushes a model to any registry, and a registry that has every blob already is sent the manifest alone.
-So the model is pushed twice to a registry on loopback: the first time it has everything and learns the
-manifest, the second time it lacks the two small blobs whose content matters, parameters and configuration.
+No API returns the manifest of a model, and the store of a daemon that runs as another user is often not
+readable. But a daemon pushes a model to any registry, and uploads only the blobs that the registry does not
+have (``server/upload.go`` of Ollama). So the model is pushed twice to a registry on loopback. The first time
+the registry claims to have every blob, and receives the manifest alone. The second time it asks for the two
+small blobs whose content matters, the parameters and the configuration. See "A daemon tells what a model
+consists of by pushing it" in docs/decisions.md.
 """
 
 import contextlib
@@ -22,19 +24,19 @@ from ollama_pack.ollama.names import parse_name
 
 UPLOADS = "blobs/uploads/"
 LARGEST_MANIFEST = 1 << 20
-"""Bytes of a parameters or configuration blob; the largest ever seen have a few thousand."""
+"""Largest size in bytes of a manifest, parameters or configuration; real ones have a few thousand."""
 
 
 @dataclass
 class _PushedModel:
-    """What a daemon has pushed.
+    """The parts of a model that a daemon has pushed.
 
     Attributes:
-        wanted: digests this registry pretends to lack.
-        manifest: its bytes, once it came.
-        blobs: digest → bytes of those that were wanted.
-        pieces: upload → what came of it so far.
-        asked: whether anything came at all.
+        wanted: the digests of the blobs that the registry asks for.
+        manifest: the bytes of the manifest; empty until the daemon has sent it.
+        blobs: the bytes of the wanted blobs, by digest.
+        pieces: the bytes received so far, by upload.
+        asked: whether the daemon sent any request.
     """
 
     wanted: frozenset[str] = frozenset()
@@ -45,40 +47,40 @@ class _PushedModel:
 
 
 def probe_manifest(daemon: Daemon, tag: str) -> BaseImage:
-    """Return the layers and the configuration of a daemon's model; parameters come with their content.
+    """Return the layers and the configuration of a daemon's model; a parameters layer has its content.
 
     Raises:
-        UnreachableError: the daemon cannot reach this machine.
+        UnreachableError: the daemon cannot connect to this machine.
         DestinationError: the daemon has no such model, or does not push it.
     """
     with listening(_PushHandler) as server:
-        heard = _PushedModel()
-        server.registry = heard
+        pushed = _PushedModel()
+        server.registry = pushed
         with _copied(daemon, tag, server.name.display):
             try:
                 daemon.push(server.name.display)
             except DestinationError as error:
-                if heard.asked:
+                if pushed.asked:
                     raise
                 raise did_not_come(daemon.address) from error
-            config, layers = parse_manifest(heard.manifest, where=f"{daemon.address}: {tag}")
+            config, layers = parse_manifest(pushed.manifest, where=f"{daemon.address}: {tag}")
             small = [
                 layer
                 for layer in layers
                 if layer.media_type == PARAMS_TYPE and layer.size <= LARGEST_MANIFEST
             ]
-            server.registry = heard = _PushedModel(frozenset(layer.digest for layer in (*small, config)))
+            server.registry = pushed = _PushedModel(frozenset(layer.digest for layer in (*small, config)))
             daemon.push(server.name.display)
     name = parse_name(tag).display
     return BaseImage(
-        tuple(replace(inherited(layer, name, heard.blobs.get(layer.digest)), file=None) for layer in layers),
-        _pushed_config(heard, config, daemon, tag),
+        tuple(replace(inherited(layer, name, pushed.blobs.get(layer.digest)), file=None) for layer in layers),
+        _pushed_config(pushed, config, daemon, tag),
     )
 
 
 @contextlib.contextmanager
 def _copied(daemon: Daemon, tag: str, name: str) -> Iterator[None]:
-    """Give a model a second name while the block runs: a push goes to the registry in the name."""
+    """Copy a model to `name` while the block runs: a push goes to the registry in the name."""
     daemon.copy(tag, name)
     try:
         yield
@@ -87,60 +89,67 @@ def _copied(daemon: Daemon, tag: str, name: str) -> Iterator[None]:
             daemon.delete(name)
 
 
-def _pushed_config(heard: _PushedModel, config: Layer, daemon: Daemon, tag: str) -> dict[str, Any]:
+def _pushed_config(pushed: _PushedModel, config: Layer, daemon: Daemon, tag: str) -> dict[str, Any]:
+    """Return the configuration that the daemon pushed.
+
+    Raises:
+        DestinationError: the daemon did not push it, or it is not a JSON object.
+    """
     try:
-        found = json.loads(heard.blobs[config.digest])
+        document = json.loads(pushed.blobs[config.digest])
     except (KeyError, ValueError, RecursionError) as error:
         raise DestinationError(
-            f"The daemon did not tell the configuration of {tag}.", where=daemon.address
+            f"The daemon did not push the configuration of {tag}.", where=daemon.address
         ) from error
-    if not isinstance(found, dict):
-        raise DestinationError(f"The configuration of {tag} is none.", where=daemon.address)
-    return found
+    if not isinstance(document, dict):
+        raise DestinationError(f"The configuration of {tag} is not a JSON object.", where=daemon.address)
+    return document
 
 
 class _PushHandler(Handler):
-    """A registry that has every blob but those it wants to see."""
+    """Claims to have every blob except the wanted ones, so that the daemon uploads only these."""
 
     def do_HEAD(self) -> None:
-        heard: _PushedModel = self.server.registry
-        heard.asked = True
+        pushed: _PushedModel = self.server.registry
+        pushed.asked = True
         kind, _, digest = self.below.partition("/")
-        self.answer(200 if kind == "blobs" and digest not in heard.wanted else 404)
+        self.answer(200 if kind == "blobs" and digest not in pushed.wanted else 404)
 
     def do_POST(self) -> None:
-        heard: _PushedModel = self.server.registry
+        pushed: _PushedModel = self.server.registry
         if self.below.partition("?")[0] != UPLOADS:
             return self.answer(404)
         self._body()
         upload = f"{UPLOADS}{secrets.token_hex(8)}"
-        heard.pieces[upload] = b""
-        return self._go_on(upload)
+        pushed.pieces[upload] = b""
+        return self._continue_at(upload)
 
     def do_PATCH(self) -> None:
-        heard: _PushedModel = self.server.registry
+        pushed: _PushedModel = self.server.registry
         upload = self.below.partition("?")[0]
-        if upload not in heard.pieces:
+        if upload not in pushed.pieces:
             return self.answer(404)
-        heard.pieces[upload] += self._body()
-        return self._go_on(upload)
+        pushed.pieces[upload] += self._body()
+        return self._continue_at(upload)
 
     def do_PUT(self) -> None:
-        heard: _PushedModel = self.server.registry
+        pushed: _PushedModel = self.server.registry
         if self.below.startswith("manifests/"):
-            heard.manifest = self._body()
+            pushed.manifest = self._body()
             return self.answer(201)
         upload = self.below.partition("?")[0]
-        if upload not in heard.pieces:
+        if upload not in pushed.pieces:
             return self.answer(404)
-        content = heard.pieces.pop(upload) + self._body()
-        heard.blobs[f"sha256:{hashlib.sha256(content).hexdigest()}"] = content
+        content = pushed.pieces.pop(upload) + self._body()
+        pushed.blobs[f"sha256:{hashlib.sha256(content).hexdigest()}"] = content
         return self.answer(201)
 
-    def _go_on(self, upload: str) -> None:
+    def _continue_at(self, upload: str) -> None:
+        """Tell the daemon where to send the next part of an upload."""
         name = self.server.name
         self.answer(202, {"Location": f"http://{name.host}/v2/{name.namespace}/{name.model}/{upload}"})
 
     def _body(self) -> bytes:
+        """Return the content of the request, `LARGEST_MANIFEST` bytes at most."""
         length = int(self.headers.get("Content-Length") or 0)
         return self.rfile.read(min(length, LARGEST_MANIFEST))

@@ -1,4 +1,4 @@
-"""The models that are there: in a daemon, or in a store without one."""
+"""Lists, copies and deletes installed models, in a daemon or in a store without a daemon."""
 
 import contextlib
 import difflib
@@ -35,17 +35,17 @@ from ollama_pack.ollama.store_layout import (
 )
 
 SUGGESTED_NAMES, SUGGESTION_SIMILARITY = 3, 0.5
-"""How many names are told where one is not there, and how like it they are at least."""
+"""The number of similar names that an error suggests, and the least similarity of each (0 to 1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledModel:
-    """A model where models are.
+    """A model in a daemon or in a store.
 
     Attributes:
-        name: as it is spelled there.
-        digest: of its manifest, 64 hexadecimal digits.
-        changed: when its manifest was written.
+        name: the name, as it is spelled there.
+        digest: the SHA-256 of its manifest, 64 hexadecimal digits.
+        changed: the time at which its manifest was written.
     """
 
     name: ModelName
@@ -54,52 +54,52 @@ class InstalledModel:
 
 
 class ModelRepository(Protocol):
-    """Wherever models are: in a daemon, or in a store without one. Each may raise `DestinationError`."""
+    """A daemon, or a store without a daemon. Every method may raise `DestinationError`."""
 
     @property
     def place(self) -> str:
-        """Return where that is: an address, or a directory."""
+        """Return the address of the daemon, or the directory of the store."""
 
     @property
     def option(self) -> str:
-        """Return the option that leads a command here, with a blank before it; empty where none is needed."""
+        """Return the option with which a command uses this place, after a space, or an empty string."""
 
     def entries(self) -> Iterable[InstalledModel]:
-        """Return what is there."""
+        """Return the installed models."""
 
     def copy(self, source: ModelName, target: ModelName) -> None:
-        """Give a model a second name; one that had that name is replaced."""
+        """Copy a model to the name `target`, and replace a model that has this name."""
 
     def delete(self, name: ModelName) -> None:
-        """Take a name away."""
+        """Delete a model."""
 
     def unload(self, name: ModelName) -> None:
-        """Take a model out of memory, where it may be in one."""
+        """Unload a model from memory."""
 
     def has_adapter(self, name: ModelName) -> bool:
         """Return whether a model has an adapter."""
 
     def base_blob(self, name: ModelName) -> str:
-        """Return ``sha256:…`` of a model's weights without its adapter, empty where it cannot be told."""
+        """Return the digest ``sha256:…`` of the weights of the base, or an empty string if it is unknown."""
 
     def see(self, name: ModelName) -> ModelInfo:
-        """Return what a model is built on: its header, tensors and tokens."""
+        """Return the metadata, tensors and tokens of the base of a model."""
 
     def why_broken(self, name: ModelName) -> str:
-        """Return what a model lacks to run, empty where nothing is seen to be missing."""
+        """Return which part of a model is missing or damaged, or an empty string if none is known to be."""
 
 
 def find_model(models: ModelRepository, name: ModelName) -> InstalledModel | None:
-    """Return the entry of a model, None where there is none."""
+    """Return an installed model, or None if it is not installed."""
     return next((entry for entry in models.entries() if entry.name.same_as(name)), None)
 
 
 def no_such_model(models: ModelRepository, name: ModelName) -> InputError:
-    """Return what to say of a model that is not there, with the names that are most like it."""
-    there = {str(entry.name).lower(): str(entry.name) for entry in models.entries()}
-    alike = difflib.get_close_matches(str(name).lower(), there, SUGGESTED_NAMES, SUGGESTION_SIMILARITY)
-    offer = f"{', '.join(there[each] for each in alike)}  is there" if alike else ""
-    return InputError(f"There is no model {name}.", where=models.place, hint=offer)
+    """Return the error for a model that is not installed, with the most similar names as a hint."""
+    installed = {str(entry.name).lower(): str(entry.name) for entry in models.entries()}
+    similar = difflib.get_close_matches(str(name).lower(), installed, SUGGESTED_NAMES, SUGGESTION_SIMILARITY)
+    hint = f"an installed model: {', '.join(installed[each] for each in similar)}" if similar else ""
+    return InputError(f"There is no model {name}.", where=models.place, hint=hint)
 
 
 _FROM = re.compile(r"^FROM .*[\\/]sha256-([0-9a-f]{64})\s*$", re.MULTILINE)
@@ -114,66 +114,66 @@ class DaemonModels:
         self.daemon, self.place = daemon, daemon.address
 
     def entries(self) -> Iterator[InstalledModel]:
-        """Yield what the daemon lists, but for models of its cloud."""
+        """Yield the models that the daemon lists, without those of Ollama's cloud."""
         for model in self.daemon.models():
             with contextlib.suppress(InputError):
                 yield InstalledModel(parse_name(model.name), model.digest, model.changed)
 
     def copy(self, source: ModelName, target: ModelName) -> None:
-        """Have the daemon copy a manifest."""
+        """Let the daemon copy a manifest."""
         self.daemon.copy(source.display, target.display)
 
     def delete(self, name: ModelName) -> None:
-        """Have the daemon remove a manifest, and the blobs that no other one names."""
+        """Let the daemon delete a manifest, and the blobs that no other manifest names."""
         self.daemon.delete(name.display)
 
     def unload(self, name: ModelName) -> None:
-        """Have the daemon take a model out of memory."""
+        """Let the daemon unload a model from memory."""
         self.daemon.unload(name.display)
 
     def has_adapter(self, name: ModelName) -> bool:
-        """Return whether the daemon shows an adapter."""
+        """Return whether the daemon shows an adapter for a model."""
         shown = self.daemon.show(name.display)
         return shown is not None and shown.has_adapter
 
     def base_blob(self, name: ModelName) -> str:
-        """Return the digest in the path that the daemon's Modelfile is built FROM."""
+        """Return the digest in the FROM line of the daemon's Modelfile, or an empty string."""
         with contextlib.suppress(DestinationError):
             shown = self.daemon.show(name.display)
-            found = _FROM.search(shown.modelfile if shown else "")
-            return f"sha256:{found[1]}" if found else ""
+            match = _FROM.search(shown.modelfile if shown else "")
+            return f"sha256:{match[1]}" if match else ""
         return ""
 
     def see(self, name: ModelName) -> ModelInfo:
-        """Return what the daemon shows, tokens too."""
+        """Return what the daemon shows of a model, with its tokens."""
         shown = self.daemon.show(name.display, verbose=True)
         if shown is None:
-            raise DestinationError(f"The daemon lists {name}, and does not show it.", where=self.place)
+            raise DestinationError(f"The daemon lists {name}, but does not show it.", where=self.place)
         tokens = vocabulary_of(shown.metadata, "the daemon")
         return ModelInfo(str(name), shown.metadata, shown.shapes, tokens)
 
     def why_broken(self, name: ModelName) -> str:
-        """Return what the daemon says is wrong, or which of base and adapter it does not have."""
+        """Return the daemon's error, or which blob of the base or the adapter is missing or damaged."""
         try:
             shown = self.daemon.show(name.display)
             digests = [] if shown is None else re.findall(r"[\\/]sha256-([0-9a-f]{64})", shown.modelfile)
-            lost = [digest for digest in digests if not self.daemon.has_blob(f"sha256:{digest}")]
+            missing = [digest for digest in digests if not self.daemon.has_blob(f"sha256:{digest}")]
         except DestinationError as error:
             return error.clause
-        if lost:
-            return f"its blob {lost[0][:12]}… is not there"
+        if missing:
+            return f"its blob {missing[0][:12]}… is missing"
         return spoilt_adapter(shown.modelfile if shown else "")
 
 
 class StoreModels:
-    """The models of a store; blobs that nothing names any more are left to Ollama, which tidies them."""
+    """The models of a store. Unused blobs stay; Ollama removes them when it starts."""
 
     def __init__(self, store: Path, *, served: bool = False) -> None:
         self.store, self.place = store, str(store)
         self.option = "" if served else f" --store {shlex.quote(str(store))}"
 
     def entries(self) -> Iterator[InstalledModel]:
-        """Yield every model whose manifest is one; Ollama passes over the others."""
+        """Yield every model with a valid manifest; Ollama ignores the others too."""
         for parts in names_in(self.store):
             with contextlib.suppress(InputError, DestinationError):
                 name = ModelName(*parts)
@@ -183,39 +183,40 @@ class StoreModels:
                     yield InstalledModel(name, listed_digest(content), changed)
 
     def copy(self, source: ModelName, target: ModelName) -> None:
-        """Write a manifest under a second name."""
+        """Write the manifest of a model under a second name."""
         content = read_manifest(self.store, source)
         if content is None:
             raise DestinationError(f"There is no model {source}.", where=self.store)
         self._require_writable()
-        with StoreTransaction(self.store) as shelf:
-            shelf.write_manifest(target, content, ())
+        with StoreTransaction(self.store) as transaction:
+            transaction.write_manifest(target, content, ())
 
     def delete(self, name: ModelName) -> None:
-        """Remove a manifest, in both layouts."""
+        """Delete the manifest of a model, in both layouts."""
         self._require_writable()
         delete_manifest(self.store, name)
 
     def _require_writable(self) -> None:
+        """Raise a DestinationError if this user cannot write to the store."""
         if not is_writable(self.store):
             raise DestinationError(
-                "This store may not be written by you.",
+                "You have no permission to write to this store.",
                 where=self.store,
                 hint=f"the same command with {sudo_prefix(self.store)} before it",
             )
 
     def unload(self, name: ModelName) -> None:
-        """Do nothing: a store runs no models."""
+        """Do nothing, because a store without a daemon runs no models."""
 
     def has_adapter(self, name: ModelName) -> bool:
-        """Return whether a manifest names an adapter."""
-        with contextlib.suppress(DestinationError):  # what cannot be read is not known to have one
+        """Return whether the manifest of a model names an adapter; False if it cannot be read."""
+        with contextlib.suppress(DestinationError):
             content = gguf_manifest(self.store, read_manifest(self.store, name) or b"")
             return has_adapter(parse_manifest(content, where=self.store)[1])
         return False
 
     def base_blob(self, name: ModelName) -> str:
-        """Return the digest of a manifest's model layer."""
+        """Return the digest of the model layer in a manifest, or an empty string."""
         with contextlib.suppress(DestinationError):
             content = gguf_manifest(self.store, read_manifest(self.store, name) or b"")
             layers = parse_manifest(content, where=self.store)[1]
@@ -223,68 +224,73 @@ class StoreModels:
         return ""
 
     def see(self, name: ModelName) -> ModelInfo:
-        """Return what the header of its weights says."""
+        """Return the metadata, tensors and tokens in the GGUF header of the base."""
         blob = self.base_blob(name)
         if not blob:
-            raise DestinationError(f"{name} has no weights in GGUF.", where=self.store)
+            raise DestinationError(f"{name} has no weights in the GGUF format.", where=self.store)
         return read_model_info(blob_path(self.store, blob), str(name))
 
     def why_broken(self, name: ModelName) -> str:
-        """Return which blob is not there, or not of its size, or an adapter that is not what it was."""
+        """Return which blob is missing or has the wrong size, or that the adapter is damaged."""
         try:
             content = gguf_manifest(self.store, read_manifest(self.store, name) or b"")
             config, layers = parse_manifest(content, where=self.store)
         except DestinationError as error:
             return error.clause
-        lost = next((why for layer in (*layers, config) if (why := missing_blob(self.store, layer))), "")
-        adapters = [layer for layer in layers if layer.media_type == ADAPTER_TYPE and not lost]
-        return lost or "".join(
+        missing = next((why for layer in (*layers, config) if (why := missing_blob(self.store, layer))), "")
+        adapters = [layer for layer in layers if layer.media_type == ADAPTER_TYPE and not missing]
+        return missing or "".join(
             filter(None, (corrupt_blob(blob_path(self.store, a.digest)) for a in adapters))
         )
 
 
 @contextlib.contextmanager
 def models_at(places: OllamaLocations, name: ModelName) -> Iterator[ModelRepository]:
-    """Yield the models of the daemon; of a store where one is named, or no daemon answers.
+    """Yield the models of the daemon, or those of a store if the user named one or no daemon answers.
+
+    If there are several stores, the one that has the model `name` is used, else the first.
 
     Raises:
-        DestinationError: there is neither.
+        DestinationError: no daemon answers, and there is no store that this user may read.
     """
-    trouble = "no Ollama daemon answers"
+    problem = "no Ollama daemon answers"
     if not places.named and may_answer(places.address):
         with Daemon(places.address) as daemon:
-            trouble = daemon.why_absent()
-            if not trouble:
+            problem = daemon.why_absent()
+            if not problem:
                 yield DaemonModels(daemon)
                 return
-    there = [store for store in places.stores if is_store(store)]
+    stores = [store for store in places.stores if is_store(store)]
     closed = [store for store in places.stores if is_closed(store)]
-    if not there and closed:
+    if not stores and closed:
         raise unreadable_store_error(closed[0])
-    if not there and places.named:
-        raise DestinationError("This is no Ollama store.", where=places.stores[0])
-    if not there:
+    if not stores and places.named:
+        raise DestinationError("This directory is not an Ollama store.", where=places.stores[0])
+    if not stores:
         raise DestinationError(
-            f"{trouble[:1].upper()}{trouble[1:]}, and there is no store.",
+            f"{problem[:1].upper()}{problem[1:]}, and there is no store.",
             where=", ".join((places.address, *map(str, places.stores))),
-            hint="ollama serve; or --store DIR",
+            hint="ollama serve, or --store DIR",
         )
-    yield StoreModels(next((store for store in there if has_manifest(store, name)), there[0]))
+    yield StoreModels(next((store for store in stores if has_manifest(store, name)), stores[0]))
 
 
 def spoilt_adapter(modelfile: str) -> str:
-    """Return why the adapter in a daemon's Modelfile is damaged, empty where that is not seen from here."""
+    """Return that the adapter in a daemon's Modelfile is damaged, and what to do about it.
+
+    An empty string is returned if its blob is intact or cannot be read from here.
+    """
     for line in modelfile.splitlines():
         blob = Path(line.removeprefix("ADAPTER ").strip())
         if line.startswith("ADAPTER ") and blob.is_absolute():
-            with contextlib.suppress(OSError, DestinationError):  # of another machine, or not to be read
+            with contextlib.suppress(OSError, DestinationError):  # The path may be on another machine.
                 if blob.is_file() and (why := corrupt_blob(blob)):
-                    return f"{why}; rm {shlex.quote(str(blob))}, and build it again"
+                    return f"{why}; rm {shlex.quote(str(blob))}, then build the model again"
     return ""
 
 
 def _is_listed(content: bytes) -> bool:
-    """Return whether a daemon would list what has this manifest: a model, or one for each engine."""
+    """Return whether Ollama would list this manifest: that of a model, or a list with one for each engine."""
     try:
         document = json.loads(content)
         return isinstance(document.get("layers") or document.get("manifests"), list)

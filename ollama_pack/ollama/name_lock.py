@@ -1,10 +1,10 @@
-"""One at a time: whoever changes what a model's name means waits until the one before has finished.
+"""Locks a model name, so that replace, rollback and remove of one name run one at a time on this machine.
 
-To keep the model that is replaced, it is read which one that is, it is copied, and then its name is taken.
-Where two do that at once, each may copy what the other replaces, and one of their models is lost. No daemon
-and no store offers a lock, so there is a file for each name among the temporary files of this machine. The
-operating system frees its lock when a process ends, however it ends. Another machine is not kept from
-anything.
+A build that replaces a model first reads which model has the name, copies it to keep it, and then takes the
+name. If two builds did this at the same time, one of their models would be lost. Neither daemons nor stores
+offer a lock, so a file in the temporary directory stands for each name. The operating system releases the
+lock when the process ends. Other machines are not locked out. See "One at a time changes what a name means"
+in docs/decisions.md.
 """
 
 import contextlib
@@ -24,75 +24,82 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-AGAIN_SECONDS = 0.02
-ANYONE = 0o666
+RETRY_SECONDS = 0.02
+READ_WRITE_FOR_ALL = 0o666
 _FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 @contextlib.contextmanager
 def name_lock(name: ModelName, progress: Progress | None = None) -> Iterator[None]:
-    """Hold a model's name while the block runs; wait for another process or thread that holds it.
+    """Hold the lock of a model name while the block runs; wait if another process or thread holds it.
 
-    Where this machine takes no such file, nobody waits.
+    If the lock file cannot be created or locked on this machine, the block runs without a lock.
     """
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack:
         try:
             path = lock_path(name)
-            while (number := _taken(path)) is None:
+            while (descriptor := _try_lock(path)) is None:
                 if progress is not None:
-                    progress(f"waiting for another ollama-pack that works on {name}", 0, 0)
-                time.sleep(AGAIN_SECONDS)
-        except OSError:  # no place for a file, or none that can be locked
+                    progress(f"waiting for another ollama-pack process that changes {name}", 0, 0)
+                time.sleep(RETRY_SECONDS)
+        except OSError:  # The file cannot be created, or the file system has no locks.
             pass
         else:
-            held.callback(_give_back, number, path)
+            stack.callback(_release, descriptor, path)
         yield
 
 
 def lock_path(name: ModelName) -> Path:
-    """Return the file that stands for a model's name, however that is spelled."""
+    """Return the lock file of a model name; names that differ only in case have the same file."""
     key = hashlib.sha256(name.display.lower().encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"ollama-pack-{key}.lock"
 
 
-def _taken(path: Path) -> int | None:
-    """Return the open and locked file, None where another has it."""
-    number = _opened(path)
-    if number is None:
+def _try_lock(path: Path) -> int | None:
+    """Return the descriptor of the locked file, or None if another process holds the lock."""
+    descriptor = _open(path)
+    if descriptor is None:
         return None
     try:
-        _lock(number)
-        if os.path.samestat(os.fstat(number), path.stat()):
-            return number
-    except (BlockingIOError, PermissionError, FileNotFoundError):  # held, or taken away by who held it
+        _lock(descriptor)
+        # The holder before may have deleted the file after we opened it; then our lock means nothing.
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            return descriptor
+    except (BlockingIOError, PermissionError, FileNotFoundError):
         pass
     except OSError:
-        os.close(number)
+        os.close(descriptor)
         raise
-    os.close(number)
+    os.close(descriptor)
     return None
 
 
-def _opened(path: Path) -> int | None:
-    """Open a file that everyone may lock; one of another user is not made again, which Linux forbids."""
+def _open(path: Path) -> int | None:
+    """Open the lock file, or create it with write access for all users; return None if that must be retried.
+
+    It is opened without ``O_CREAT`` first: Linux forbids that for another user's file in a sticky directory.
+    """
     with contextlib.suppress(FileNotFoundError):
         return os.open(path, _FLAGS)
     with contextlib.suppress(FileExistsError):
-        number = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, ANYONE)
+        descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, READ_WRITE_FOR_ALL)
         with contextlib.suppress(OSError):
-            path.chmod(ANYONE)
-        return number
+            path.chmod(READ_WRITE_FOR_ALL)
+        return descriptor
     return None
 
 
-def _lock(number: int) -> None:
+def _lock(descriptor: int) -> None:
+    """Lock an open file, or raise an OSError at once if another process holds the lock."""
     if sys.platform == "win32":
-        msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
     else:
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _give_back(number: int, path: Path) -> None:
-    with contextlib.suppress(OSError):  # of another user, or open on a system that minds
+def _release(descriptor: int, path: Path) -> None:
+    """Delete the lock file and release its lock."""
+    # Another user's file cannot be deleted, nor can an open file on Windows; it does no harm if it stays.
+    with contextlib.suppress(OSError):
         path.unlink()
-    os.close(number)
+    os.close(descriptor)

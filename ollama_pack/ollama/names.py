@@ -1,8 +1,8 @@
-"""Model names ↔ text, and the paths a name and a digest have in an Ollama store.
+"""Parses, checks and prints the names of Ollama models.
 
-A name is ``[host/][namespace/]model[:tag]``. Ollama fills in ``registry.ollama.ai``, ``library`` and
-``latest``, keeps the case it is given and ignores it when it compares. The grammar is the one of Ollama's
-``types/model/name.go``; the refused tags are those of ``internal/modelref``.
+A name is ``[host/][namespace/]model[:tag]``. The defaults are ``registry.ollama.ai``, ``library`` and
+``latest``. Ollama keeps the case of a name, but ignores it when it compares names. The grammar is that of
+Ollama's ``types/model/name.go``; the reserved tags are those of ``internal/modelref``.
 """
 
 import re
@@ -22,16 +22,16 @@ _EXTRA_CHARACTERS = {"host": "-_.:", "namespace": "-_", "model": "-_.", "tag": "
 
 @dataclass(frozen=True, slots=True)
 class ModelName:
-    """The full name of a model; every instance is one Ollama accepts.
+    """The full name of a model. Every instance is a name that Ollama accepts.
 
     Attributes:
-        host: the registry, with its port.
-        namespace: who published it.
-        model: what it is called.
-        tag: which variant.
+        host: the host of the registry, with its port.
+        namespace: the user or organisation that published the model.
+        model: the name of the model without namespace and tag.
+        tag: the tag, which names a variant of the model.
 
     Raises:
-        InputError: a part that Ollama would refuse, or that it reserves for its cloud.
+        InputError: Ollama would reject a part, or the tag is reserved for Ollama's cloud.
     """
 
     host: str
@@ -43,10 +43,10 @@ class ModelName:
         parts = {"host": self.host, "namespace": self.namespace, "model": self.model, "tag": self.tag}
         problems = [why for kind, text in parts.items() if (why := _why_illegal(kind, text))]
         if problems:
-            raise InputError(bullet_list("This is not a name Ollama accepts.", problems))
+            raise InputError(bullet_list("Ollama does not accept this model name.", problems))
 
     def __str__(self) -> str:
-        """Return the shortest text that parses to this name, without ``:latest``."""
+        """Return the shortest text that parses to this name; it leaves out ``:latest``."""
         tag = "" if self.tag == DEFAULT_TAG else f":{self.tag}"
         if self.host != DEFAULT_HOST:
             return f"{self.host}/{self.namespace}/{self.model}{tag}"
@@ -56,7 +56,7 @@ class ModelName:
 
     @property
     def display(self) -> str:
-        """Return the name as the daemon prints it: the tag always, defaults never, whatever their case."""
+        """Return the name as the daemon prints it: with its tag, but without a default host or namespace."""
         tail = f"{self.model}:{self.tag}"
         if self.host.lower() != DEFAULT_HOST:
             return f"{self.host}/{self.namespace}/{tail}"
@@ -66,35 +66,35 @@ class ModelName:
 
     @property
     def parts(self) -> tuple[str, str, str, str]:
-        """Return host, namespace, model and tag."""
+        """Return the host, the namespace, the model and the tag."""
         return self.host, self.namespace, self.model, self.tag
 
     def same_as(self, other: "ModelName") -> bool:
-        """Return whether Ollama takes both for the same model: it does not look at case."""
+        """Return whether Ollama treats both names as the same model, because it ignores case."""
         return [part.lower() for part in self.parts] == [part.lower() for part in other.parts]
 
 
 def parse_name(text: str) -> ModelName:
-    """Return the name `text` means, with Ollama's defaults filled in.
+    """Return the model name that `text` means, with Ollama's defaults for missing parts.
 
-    A scheme (``https://host/…``) is accepted and dropped, as the daemon does.
+    Like the daemon, this accepts and drops a scheme (``https://host/…``).
 
     Raises:
-        InputError: Ollama would refuse the name, or would look for it in its cloud; names the part, says
-            why, and suggests a legal name.
+        InputError: Ollama would reject the name, or would look for the model in its cloud. The error says
+            which part is wrong and why, and suggests a valid name.
     """
     parts = _split_name(text)
     problems = [why for kind, part in parts.items() if (why := _why_illegal(kind, part))]
     if problems:
         raise InputError(
-            bullet_list(f"Ollama does not accept {text!r} as a model's name.", problems),
-            hint=f"the name {_legal(parts)}",
+            bullet_list(f"Ollama does not accept the model name {text!r}.", problems),
+            hint=f"the name {_valid_name(parts)}",
         )
     return ModelName(**parts)
 
 
 def _split_name(text: str) -> dict[str, str]:
-    """Return the four parts of `text`, legal or not; a part that a separator promised is '' when missing."""
+    """Return the four parts of `text`, valid or not; a part is empty if there is a separator but no text."""
     rest, tag = text, DEFAULT_TAG
     if text.rfind(":") > text.rfind("/"):
         rest, _, tag = text.rpartition(":")
@@ -109,25 +109,28 @@ def _split_name(text: str) -> dict[str, str]:
 
 
 def _why_illegal(kind: str, part: str) -> str:
-    """Return why Ollama refuses `part`, empty if it does not."""
+    """Return why Ollama rejects `part`, or an empty string if it accepts it."""
     longest = LONGEST_HOST if kind == "host" else LONGEST_PART
     if not part:
         return f"The {kind} is missing."
     if not _is_letter(part[0]):
         return f"The {kind} {part!r} must start with a letter, a digit or '_' (A-Z, a-z, 0-9)."
-    strange = sorted({c for c in part if not _is_letter(c) and c not in _EXTRA_CHARACTERS[kind]})
-    if strange:
-        reason = f"The {kind} {part!r} contains {', '.join(map(repr, strange))}"
-        registry = kind == "namespace" and set(strange) <= set(".:")
-        return f"{reason}; a registry needs host, namespace and model." if registry else f"{reason}."
+    invalid = sorted({c for c in part if not _is_letter(c) and c not in _EXTRA_CHARACTERS[kind]})
+    if invalid:
+        reason = f"The {kind} {part!r} contains {', '.join(map(repr, invalid))}"
+        registry = kind == "namespace" and set(invalid) <= set(".:")
+        return f"{reason}; a name with a registry is HOST/NAMESPACE/MODEL." if registry else f"{reason}."
     if len(part) > longest:
-        return f"The {kind} is {len(part)} characters long; {longest} is the most."
+        return f"The {kind} has {len(part)} characters; Ollama accepts at most {longest}."
     if kind == "tag" and is_cloud_tag(part):
-        return f"The tag {part!r} makes Ollama look elsewhere: 'local', 'cloud' and '…-cloud' are reserved."
+        return (
+            f"The tag {part!r} is reserved: Ollama uses 'local', 'cloud' and '…-cloud' for its cloud models."
+        )
     return ""
 
 
 def _is_letter(character: str) -> bool:
+    """Return whether a character may start a part of a name."""
     return character == "_" or (character.isascii() and character.isalnum())
 
 
@@ -137,8 +140,8 @@ def is_cloud_tag(tag: str) -> bool:
     return lowered in ("cloud", "local") or lowered.endswith("-cloud")
 
 
-def _legal(parts: dict[str, str]) -> ModelName:
-    """Return a legal name close to `parts`."""
+def _valid_name(parts: dict[str, str]) -> ModelName:
+    """Return a valid name close to `parts`."""
     host, namespace = parts["host"], parts["namespace"]
     if host == DEFAULT_HOST and re.search(r"[.:]", namespace) and not _why_illegal("host", namespace):
         host, namespace = namespace, DEFAULT_NAMESPACE
@@ -155,7 +158,7 @@ def _legal(parts: dict[str, str]) -> ModelName:
 
 
 def legal_part(kind: str, part: str) -> str:
-    """Return `part` with what Ollama refuses replaced by '-'; empty when nothing is left."""
+    """Return `part` with every invalid character replaced by '-'; the result may be empty."""
     plain = unicodedata.normalize("NFKD", part)
     plain = "".join(c for c in plain if not unicodedata.combining(c))
     allowed = re.escape(_EXTRA_CHARACTERS[kind])

@@ -1,15 +1,17 @@
-"""What is done to avoid copying a large file.
+"""Adds a large file to a store without copying its bytes, if the file system allows it.
 
-A large base is not copied where that can be helped:
+1. A *clone* (``FICLONE`` on Btrfs, XFS and bcachefs) shares the bytes until one of the two files is changed.
+It is
+   as safe as a copy.
+2. A *hard link* on the same file system is a second name of the same file. Deleting one name leaves the
+other, but
+   editing the user's file in place also edits the blob, whose digest is then wrong. A copy would take the
+   disk space of the base, so a link is made if it is harmless otherwise: this user owns the file, and every
+   user may read it, because the daemon may run as another one. The time stamp and the mode of the file stay.
+   An old time stamp does no harm, because the manifest follows at once and is checked against the blobs.
+3. A *copy* is made if neither works.
 
-1. *Clone* (``FICLONE``; Btrfs, XFS, bcachefs): shares the bytes until one side is changed, then they part.
-   As safe as a copy.
-2. *Hard link*, on the same file system: two names of one file. Removing either name leaves the other, but
-   whoever *edits the user's file in place* edits the blob, whose name then lies. A copy would cost the size
-   of the base, and so a link is made, and said, where it is harmless otherwise: the file is ours, everyone
-   may read it (the daemon may run as somebody else), and its time stamp and mode stay as they are. Its old
-   time stamp does no harm, since the manifest follows within a moment and is checked against the blobs.
-3. *Copy*, where neither works.
+See "A base GGUF is cloned, else linked, else copied" in docs/decisions.md.
 """
 
 import os
@@ -18,16 +20,19 @@ from pathlib import Path
 from ollama_pack.errors import DestinationError
 from ollama_pack.files import FORBIDDEN, FULL, whole_file
 
-FICLONE = 0x40049409  # linux/fs.h: share the bytes of another file
+FICLONE = 0x40049409
+"""The request of ``ioctl`` that makes a file share the bytes of another one (``linux/fs.h``)."""
+
 READABLE_BY_ALL = 0o444
-_HOPELESS = FULL + FORBIDDEN
+_FATAL = FULL + FORBIDDEN
+"""Error numbers with which a copy would fail as well."""
 
 
 def clone(source: Path, target: Path) -> bool:
-    """Make `target` share the bytes of `source` until one of them is changed; return whether that works here.
+    """Clone `source` to `target`, and return whether the file system supports that.
 
     Raises:
-        DestinationError: the disk is full, or may not be written.
+        DestinationError: the disk is full, or this user may not write there.
     """
     try:
         import fcntl
@@ -37,17 +42,17 @@ def clone(source: Path, target: Path) -> bool:
         with source.open("rb") as reader, whole_file(target) as writer:
             fcntl.ioctl(writer.fileno(), FICLONE, reader.fileno())
     except DestinationError as error:
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _HOPELESS:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _FATAL:
             raise
         return False
     return True
 
 
 def link(source: Path, target: Path) -> bool:
-    """Make `target` a second name of `source`; return whether that is possible and harmless."""
+    """Make `target` a hard link to `source`, and return whether that was possible and harmless."""
     status = source.stat()
-    ours = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
-    if not ours or status.st_mode & READABLE_BY_ALL != READABLE_BY_ALL:
+    owned = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+    if not owned or status.st_mode & READABLE_BY_ALL != READABLE_BY_ALL:
         return False
     try:
         os.link(source.resolve(), target)

@@ -1,4 +1,4 @@
-"""Reads a model from an Ollama store: its layers, its configuration, and how its name is spelled there."""
+"""Reads the layers and the configuration of a model from an Ollama store."""
 
 import json
 from collections.abc import Iterable
@@ -19,10 +19,10 @@ from ollama_pack.ollama.store_layout import (
 
 
 def image_in_store(store: Path, tag: str) -> BaseImage:
-    """Return the layers and the configuration of a model in `store`.
+    """Return the layers and the configuration of the model `tag` in `store`.
 
     Raises:
-        DestinationError: the model or one of its blobs is not there, or damaged.
+        DestinationError: the model or one of its blobs is missing or damaged.
     """
     name = spelled_as_in(names_in(store), parse_name(tag))
     hint = f"ollama pull {tag}"
@@ -33,7 +33,9 @@ def image_in_store(store: Path, tag: str) -> BaseImage:
     for layer in layers:
         if missing_blob(store, layer):
             raise DestinationError(
-                f"The base {tag} is incomplete.", where=blob_path(store, layer.digest), hint=hint
+                f"A blob of the base {tag} is missing or incomplete.",
+                where=blob_path(store, layer.digest),
+                hint=hint,
             )
     return BaseImage(
         tuple(inherited(layer, name.display, _content(store, layer)) for layer in layers),
@@ -42,21 +44,26 @@ def image_in_store(store: Path, tag: str) -> BaseImage:
 
 
 def spelled_as_in(existing: Iterable[tuple[str, ...]], name: ModelName) -> ModelName:
-    """Return `name` in the spelling that is there already.
+    """Return `name` with each part spelled as in an existing name, if one has the same part in another case.
 
-    Ollama ignores case when it compares names and takes each part in the spelling of *any* model it has. A
-    part spelled in two ways would be found by luck only, so an existing spelling is taken over.
+    Ollama ignores case, and spells each part of a name as *any* of its models does (``server/routes.go``). If
+    two models spelled a part in different ways, Ollama would not always find both.
     """
     parts = list(name.parts)
     spellings = list(existing)
     for position, part in enumerate(parts):
-        alike = [names[position] for names in spellings if names[position].lower() == part.lower()]
-        if alike and part not in alike:
-            parts[position] = alike[0]
+        known = [names[position] for names in spellings if names[position].lower() == part.lower()]
+        if known and part not in known:
+            parts[position] = known[0]
     return ModelName(*parts)
 
 
 def _content(store: Path, layer: Layer) -> bytes | None:
+    """Return the content of a parameters layer, or None for another layer.
+
+    Raises:
+        DestinationError: the parameters cannot be read, or are not a JSON object.
+    """
     if layer.media_type != PARAMS_TYPE:
         return None
     path = blob_path(store, layer.digest)
@@ -65,16 +72,21 @@ def _content(store: Path, layer: Layer) -> bytes | None:
         if not isinstance(json.loads(content), dict):
             raise ValueError("not an object")
     except (OSError, ValueError, RecursionError) as error:
-        raise DestinationError("The base's parameters cannot be read.", where=path) from error
+        raise DestinationError("The parameters of the base cannot be read.", where=path) from error
     return content
 
 
 def _read_config(store: Path, layer: Layer) -> dict[str, object]:
+    """Return the configuration of the base.
+
+    Raises:
+        DestinationError: the configuration cannot be read, or is not a JSON object.
+    """
     path = blob_path(store, layer.digest)
     try:
         config = json.loads(read_small(path))
     except (OSError, ValueError, RecursionError) as error:
-        raise DestinationError("The base's configuration cannot be read.", where=path) from error
+        raise DestinationError("The configuration of the base cannot be read.", where=path) from error
     if not isinstance(config, dict):
-        raise DestinationError("The base's configuration cannot be read.", where=path)
+        raise DestinationError("The configuration of the base cannot be read.", where=path)
     return config

@@ -1,10 +1,11 @@
-"""Manifests of a store, in both layouts that Ollama has had.
+"""Finds, reads and deletes manifests and blobs in both layouts of an Ollama store (``manifest/paths.go``).
 
-Until 0.34 a manifest is a file, ``manifests/HOST/NAMESPACE/MODEL/TAG``. From 0.40 on it is a blob like any
-other, and ``manifests-v2/HOST/NAMESPACE/MODEL/TAG`` a symbolic link to it whose target's name is the digest
-of its bytes; the public registry is called ``ollama.com`` there, and a colon in a host ``%3A``. An entry of
-the newer layout wins; the older one is read where it has none, and written for those who go back. One entry
-may name several manifests, one for each engine; ours is the one for GGUF.
+Up to Ollama 0.34 a manifest is the file ``manifests/HOST/NAMESPACE/MODEL/TAG``. From 0.40 on it is a blob,
+and ``manifests-v2/HOST/NAMESPACE/MODEL/TAG`` is a symbolic link to this blob. In the newer layout the public
+registry is called ``ollama.com``, and a colon in a host is written ``%3A``. If a model has an entry in both
+layouts, the newer one counts; the older one is written too, for users who go back to an older Ollama. An
+entry may be a list of manifests, one for each engine; this package uses the one for GGUF. See "Both layouts
+of a store are written, the one that wins last" in docs/decisions.md.
 """
 
 import contextlib
@@ -32,23 +33,23 @@ _GGUF_RUNNERS = ("ggml", "llamacpp")
 
 
 def is_newer(store: Path) -> bool:
-    """Return whether a store has the layout of Ollama 0.40."""
+    """Return whether a store has the layout of Ollama 0.40 and later."""
     return (store / NEWER).is_dir()
 
 
 def newer_path(store: Path, name: ModelName) -> Path:
-    """Return where the entry of a model lies in the newer layout."""
+    """Return the path of a model's entry in the newer layout."""
     host = PUBLIC_HOST if name.host == DEFAULT_HOST else name.host.replace(":", "%3A")
     return store.joinpath(NEWER, host, name.namespace, name.model, name.tag)
 
 
 def is_store(directory: Path) -> bool:
-    """Return whether models are, or were, in a directory, and can be looked at."""
+    """Return whether a directory is a model store, possibly an empty one, that this user may read."""
     return not is_closed(directory) and ((directory / "manifests").is_dir() or is_newer(directory))
 
 
 def is_closed(directory: Path) -> bool:
-    """Return whether a directory is there, or may be, and this user may not look into it."""
+    """Return whether this user lacks the permission to look into a directory or its folders."""
     for folder in (directory, directory / "manifests", directory / "blobs", directory / NEWER):
         try:
             os.scandir(folder).close()
@@ -60,15 +61,17 @@ def is_closed(directory: Path) -> bool:
 
 
 def has_manifest(store: Path, name: ModelName) -> bool:
-    """Return whether a store has a model, in either layout."""
+    """Return whether a store has a manifest of a model, in either layout."""
     return newer_path(store, name).is_file() or manifest_path(store, name).is_file()
 
 
 def read_manifest(store: Path, name: ModelName) -> bytes | None:
-    """Return the bytes of a model's entry, as a daemon takes its digest of them; None where there is none.
+    """Return the bytes of a model's entry, or None if the store does not have the model.
+
+    The digest of a model is the SHA-256 of these bytes.
 
     Raises:
-        DestinationError: it is there and cannot be read.
+        DestinationError: the entry exists, but cannot be read.
     """
     for path in (newer_path(store, name), manifest_path(store, name)):
         try:
@@ -83,10 +86,12 @@ def read_manifest(store: Path, name: ModelName) -> bytes | None:
 
 
 def gguf_manifest(store: Path, content: bytes) -> bytes:
-    """Return the manifest that runs on llama.cpp, where an entry names one for each engine; else the entry.
+    """Return the manifest for llama.cpp from a list with one manifest for each engine.
+
+    Content that is not such a list is returned unchanged.
 
     Raises:
-        DestinationError: the entry names none for it, or it is not there.
+        DestinationError: the list has no manifest for llama.cpp, or that manifest cannot be read.
     """
     try:
         document = json.loads(content)
@@ -96,36 +101,39 @@ def gguf_manifest(store: Path, content: bytes) -> bytes:
         chosen = next(child for child in children if child.get("runner") in _GGUF_RUNNERS)
         return read_small(blob_path(store, chosen["digest"]))
     except (ValueError, RecursionError):
-        return content  # whoever parses it says what is wrong
+        return content  # `parse_manifest` reports what is wrong with it.
     except (StopIteration, KeyError, TypeError, AttributeError) as error:
         raise DestinationError(
-            "The base has no variant in GGUF, which takes adapters.", where=store
+            "The base has no variant in the GGUF format, and only that can have an adapter.", where=store
         ) from error
     except OSError as error:
-        raise DestinationError(f"A manifest cannot be read: {error.strerror}.", where=store) from error
+        raise DestinationError(f"This manifest cannot be read: {error.strerror}.", where=store) from error
 
 
 def missing_blob(store: Path, layer: Layer) -> str:
-    """Return why a layer's bytes are not in a store, empty where a file of its size is; it is not read."""
+    """Return that the blob of a layer is missing or has the wrong size, or an empty string if it is complete.
+
+    The blob itself is not read.
+    """
     path = blob_path(store, layer.digest)
     if not path.is_file():
-        return f"its blob {layer.digest[:19]}… is not there"
-    found = path.stat().st_size
-    return "" if found == layer.size else f"its blob {layer.digest[:19]}… has {found} of {layer.size} bytes"
+        return f"its blob {layer.digest[:19]}… is missing"
+    size = path.stat().st_size
+    return "" if size == layer.size else f"its blob {layer.digest[:19]}… has {size} of {layer.size} bytes"
 
 
 def corrupt_blob(blob: Path) -> str:
-    """Return why a blob's bytes are not those its name promises, empty where they are; it is read through.
+    """Return that a blob does not match its digest, or an empty string if it does; the whole blob is read.
 
     Raises:
-        DestinationError: it cannot be read.
+        DestinationError: the blob cannot be read.
     """
     digest = blob.name.replace("-", ":")
-    return "" if sha256_of_file(blob) == digest else f"its blob {digest[:19]}… is not what it was"
+    return "" if sha256_of_file(blob) == digest else f"its blob {digest[:19]}… is damaged"
 
 
 def written_at(store: Path, name: ModelName) -> float:
-    """Return when the entry of a model was written, in seconds since 1970; 0 where that is not known."""
+    """Return the time at which a model's entry was written, in seconds since 1970, or 0 if it is unknown."""
     for path in (newer_path(store, name), manifest_path(store, name)):
         with contextlib.suppress(OSError):
             return path.lstat().st_mtime
@@ -133,37 +141,41 @@ def written_at(store: Path, name: ModelName) -> float:
 
 
 def delete_manifest(store: Path, name: ModelName) -> None:
-    """Remove a model's entry, the one that wins last; its blobs stay.
+    """Delete the entries of a model; its blobs stay.
+
+    The entry of the newer layout is deleted last, because it is the one that counts.
 
     Raises:
-        DestinationError: it cannot be removed.
+        DestinationError: an entry cannot be deleted.
     """
     for path in (manifest_path(store, name), newer_path(store, name)):
         with os_errors_as_destination_error(path):
             path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # other tags may be there
+        with contextlib.suppress(OSError):  # The directory may hold other tags.
             path.parent.rmdir()
 
 
 def names_in(store: Path) -> Iterator[tuple[str, str, str, str]]:
-    """Yield host, namespace, model and tag of every model, as they are spelled there."""
+    """Yield the host, namespace, model and tag of every model, as they are spelled in the store."""
     yield from dict.fromkeys(parts for parts, path in entries_in(store) if path.is_file())
 
 
 def entries_in(store: Path) -> Iterator[tuple[tuple[str, str, str, str], Path]]:
-    """Yield whatever lies where manifests do: host, namespace, model and tag, and the path."""
+    """Yield the host, namespace, model and tag of every entry, and its path, even if that is not a file."""
     for folder in (store / NEWER, store / "manifests"):
         for path in sorted(folder.glob("*/*/*/*")):
             host, namespace, model, tag = path.parts[-4:]
             if folder.name == NEWER:
-                if host == DEFAULT_HOST:  # it has another name there, and nobody looks here
+                if (
+                    host == DEFAULT_HOST
+                ):  # Ollama does not read this directory: the registry has another name here.
                     continue
                 host = DEFAULT_HOST if host == PUBLIC_HOST else host.replace("%3A", ":")
             yield (host, namespace, model, tag), path
 
 
 def manifest_texts(store: Path) -> Iterator[str]:
-    """Yield every manifest of a store as text, whatever can be read of them."""
+    """Yield the text of every manifest that can be read."""
     for folder in (store / NEWER, store / "manifests"):
         for path in folder.glob("*/*/*/*"):
             with contextlib.suppress(OSError):
@@ -171,20 +183,22 @@ def manifest_texts(store: Path) -> Iterator[str]:
 
 
 def digest_of_bytes(content: bytes) -> str:
-    """Return ``sha256:`` and the digest of some bytes."""
+    """Return the digest of `content`, ``sha256:`` and 64 hexadecimal digits."""
     return f"sha256:{listed_digest(content)}"
 
 
 def listed_digest(manifest: bytes) -> str:
-    """Return what Ollama lists as a model's digest: 64 hexadecimal digits, of its manifest."""
+    """Return the digest of a model as Ollama lists it: the SHA-256 of its manifest, 64 hexadecimal digits."""
     return hashlib.sha256(manifest).hexdigest()
 
 
 def link_manifest(store: Path, name: ModelName, digest: str) -> Path:
-    """Make the newer layout's entry of a model point to a blob, whole or not at all: linked, else copied.
+    """Make the entry of a model in the newer layout point to a blob, and return the path of the entry.
+
+    The entry is replaced in one step. It is a symbolic link, or else a hard link or a copy.
 
     Raises:
-        DestinationError: it cannot be written.
+        DestinationError: the entry cannot be written.
     """
     target, blob = newer_path(store, name), blob_path(store, digest)
     with os_errors_as_destination_error(target):
@@ -199,10 +213,10 @@ def link_manifest(store: Path, name: ModelName, digest: str) -> Path:
 
 
 def _link(blob: Path, draft: Path, target: Path) -> None:
-    """Make a draft that leads to a blob once it has the target's place."""
+    """Make `draft` lead to a blob from the place of `target`, to which it is renamed later."""
     try:
         draft.symlink_to(os.path.relpath(blob, target.parent))
-    except OSError:  # a file system without links, as Ollama allows for
+    except OSError:  # The file system has no symbolic links; Ollama accepts a copy too.
         try:
             os.link(blob, draft)
         except OSError:
@@ -213,12 +227,12 @@ _DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
 
 
 def manifest_path(store: Path, name: ModelName) -> Path:
-    """Return where the manifest of `name` lies in `store` (layout of Ollama 0.1 to 0.34)."""
+    """Return the path of the manifest of `name` in `store`, in the layout of Ollama 0.1 to 0.34."""
     return store.joinpath("manifests", *name.parts)
 
 
 def blob_path(store: Path, digest: str) -> Path:
-    """Return where the blob ``sha256:…`` lies in `store`.
+    """Return the path of the blob ``sha256:…`` in `store`.
 
     Raises:
         InputError: `digest` is not ``sha256:`` and 64 lower-case hexadecimal digits.

@@ -1,82 +1,55 @@
-"""The tour of the house: from an adapter directory to a model in Ollama.
+"""Builds a model for Ollama from an adapter directory. Start reading here.
 
-`build` reads the adapter and finds its base, maps one onto the other, renders the Modelfile, writes
-the GGUF LoRA and proves its numbers, packs it all and puts it where Ollama finds it. The other
-functions are its parts.
+`build` resolves the request, reads the adapter and finds its base, plans the GGUF LoRA file, renders the
+Modelfile, writes the GGUF file and proves its numbers, packages everything and delivers it. The other
+functions are its steps.
 """
 
 import shlex
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ollama_pack.base.expected import ExpectedBase
-from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Receipt, make_package
-from ollama_pack.errors import DestinationError, RefusedError, UnsupportedError
-from ollama_pack.files import Note, Progress, relative_path, remove_stale_drafts
-from ollama_pack.gguf.split import require_whole
-from ollama_pack.lora.adapter import Adapter
+from ollama_pack.errors import DestinationError, RefusedError
+from ollama_pack.files import Note, Progress, remove_stale_drafts
 from ollama_pack.lora.peft.directory import CONFIG_FILE
-from ollama_pack.lora.plan import LoraFile, LoraPlan
-from ollama_pack.lora.planner import plan_lora
-from ollama_pack.lora.rules import MERGE_HINT
+from ollama_pack.lora.plan import LoraFile
 from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.modelfile.file import write_modelfile
 from ollama_pack.modelfile.syntax import Modelfile
-from ollama_pack.modelfile.template import DEFAULT, TemplateFields, compose_modelfile, find_template
 from ollama_pack.pipeline.inputs import (
-    author_modelfile,
-    expected_base,
-    layer_count,
-    read_all_adapters,
-    resolve_base,
+    BuildInputs,
+    resolve_inputs,
 )
 from ollama_pack.pipeline.lock import describe_base_change, read_lock, write_lock
-from ollama_pack.pipeline.release import read_release
 from ollama_pack.pipeline.request import Request
 from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:
     from ollama_pack.deliver.package import DeliveryPlan, Package
-
-
-GGUF_NAME = "adapter_model.gguf"
-
-
-def silent(_stage: str, _value: object) -> None:
-    """Say nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class BuildPlan:
-    """What is settled before anything is written.
-
-    Attributes:
-        adapter: as read.
-        base: as found.
-        plan: what the GGUF file will hold.
-        trained: what is known of the base the adapter was trained on.
-    """
-
-    adapter: Adapter
-    base: BaseModel
-    plan: LoraPlan
-    trained: ExpectedBase = field(default_factory=ExpectedBase)
+from ollama_pack.pipeline.prepare import GGUF_NAME, BuildPlan, prepare, render_modelfile, silent
+from ollama_pack.pipeline.register import prove_load_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What `build` did.
+    """The result of `build`.
 
     Attributes:
-        work: what was settled.
-        lora: the GGUF file.
-        report: the proof of its numbers.
+        work: what was decided before anything was written.
+        lora: the GGUF LoRA file.
+        report: the result of the proof of its numbers.
         modelfile: the path of Modelfile.txt.
-        lock: the path of the record of what it was made of.
-        receipt: what the destination did.
-        load: the proof that the model loads; None where no daemon has it.
+        lock: the path of the lock file, which records what the model was made of.
+        receipt: the receipt of the delivery.
+        load: the result of the load proof, or None if no daemon has the model.
+
+    Example:
+        >>> from ollama_pack import Request, build
+        >>> outcome = build(Request(directory="ada-lovelace-lora", base="smollm2:135m", via="folder"))
+        >>> outcome.lora.path.name, outcome.modelfile.name, outcome.lock.name
+        ('adapter_model.gguf', 'Modelfile.txt', 'ollama-pack.lock')
     """
 
     work: BuildPlan
@@ -89,203 +62,135 @@ class Outcome:
 
 
 def build(request: Request, note: Note = silent, progress: Progress | None = None) -> Outcome:
-    """Make a model Ollama runs out of an adapter directory.
+    """Make a model that Ollama runs from an adapter directory, and deliver it.
+
+    Args:
+        request: what the user asks for.
+        note: called after each stage, with the name of the stage and the value that it made.
+        progress: called while bytes are read, written or sent.
 
     Raises:
-        PackError: whichever of its children names what is wrong; what was there before still is.
+        PackError: one of its subclasses says what is wrong. If the delivery failed, the model that had the
+            name before still has it, or is kept as a version.
+
+    Example:
+        >>> from ollama_pack import Request, build
+        >>> outcome = build(Request(directory="ada-lovelace-lora", base="smollm2:135m", via="folder"))
+        >>> outcome.receipt.name
+        'ada-lovelace'
     """
     from ollama_pack.deliver import choose
 
-    name, places = request.model, request.places
-    require_own_output_dir(request)
-    work = prepare(request, note)
-    modelfile = render_modelfile(request, work)
-    remove_stale_drafts(request.folder)
-    earlier = read_lock(request.folder)
-    lora, report = convert(work, request.folder / GGUF_NAME, request.outtype, note)
-    path = request.folder / MODELFILE_NAME
-    write_modelfile(
-        modelfile, path, note, author=request.home / MODELFILE_NAME, known=earlier.get("modelfile")
-    )
-    package = make_package(name, modelfile, lora, work.base, work.trained)
+    inputs = resolve_inputs(request)
+    require_own_output_dir(inputs)
+    work = prepare(inputs, note)
+    modelfile = render_modelfile(inputs, work)
+    remove_stale_drafts(inputs.output_dir)
+    earlier = read_lock(inputs.output_dir)
+    lora, report = convert(work, inputs.output_dir / GGUF_NAME, request.outtype, note)
+    path = inputs.output_dir / MODELFILE_NAME
+    author, known = inputs.home / MODELFILE_NAME, earlier.get("modelfile")
+    write_modelfile(modelfile, path, note, author=author, known=known)
+    package = _package(inputs, work, modelfile, lora)
     try:
-        receipt = choose.deliver(package, places, via=request.via, progress=progress)
+        receipt = choose.deliver(package, inputs.locations, via=request.via, progress=progress)
     except DestinationError as error:
-        kept = f"{_register_command(request)}  once that is so: the files are kept"
+        kept = f"{_register_command(inputs)}  continues after that; the files are kept"
         hint = f"{error.hint}\n       {kept}" if error.hint else kept
         raise DestinationError(error.what, where=error.where, hint=hint) from error
-    if told := describe_base_change(earlier, work.base, receipt):
-        receipt = replace(receipt, lines=(*receipt.lines, told))
-    note("put", receipt)
-    lock = write_lock(request.folder, package, receipt)
-    load = prove_load_of(package, receipt, request, note)
+    if change := describe_base_change(earlier, work.base, receipt):
+        receipt = replace(receipt, lines=(*receipt.lines, change))
+    note("register", receipt)
+    lock = write_lock(inputs.output_dir, package, receipt)
+    load = prove_load_of(package, receipt, request, inputs.locations, note)
     return Outcome(work=work, lora=lora, report=report, modelfile=path, lock=lock, receipt=receipt, load=load)
 
 
 def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, DeliveryPlan]":
     """Return what `build` would do, without writing anything.
 
-    The weights are not read through, so the digest of the GGUF file is not known yet.
+    The weights are not converted, so the digest of the GGUF file is not known yet.
 
     Raises:
-        PackError: as `build` would, but for what only the weights themselves show.
+        PackError: `build` would raise it, unless only the conversion of the weights finds the error.
+
+    Example:
+        >>> from ollama_pack import Request, plan_build
+        >>> request = Request(directory="ada-lovelace-lora", base="smollm2:135m", via="folder")
+        >>> decided, delivery = plan_build(request)
+        >>> delivery.name, decided.plan.arch
+        ('ada-lovelace', 'llama')
     """
     from ollama_pack.deliver import choose
     from ollama_pack.lora.export import planned_size, require_replaceable
 
-    name = request.model
-    require_own_output_dir(request)
-    work = prepare(request, note)
-    modelfile = render_modelfile(request, work)
-    path = request.folder / GGUF_NAME
+    inputs = resolve_inputs(request)
+    require_own_output_dir(inputs)
+    work = prepare(inputs, note)
+    modelfile = render_modelfile(inputs, work)
+    path = inputs.output_dir / GGUF_NAME
     require_replaceable(path)
     lora = LoraFile(path, "sha256:" + "0" * 64, planned_size(work.plan, request.outtype), request.outtype)
-    package = make_package(name, modelfile, lora, work.base, work.trained)
-    return work, choose.plan_delivery(package, request.places, via=request.via)
-
-
-def register(request: Request, note: Note = silent, progress: Progress | None = None) -> Receipt:
-    """Put what a build left in a folder into Ollama; nothing is converted again.
-
-    Raises:
-        InputError: the folder lacks Modelfile.txt or the GGUF LoRA it names, or they are damaged.
-        DestinationError: every way in is closed.
-    """
-    from ollama_pack.deliver import choose
-
-    package = read_release(request)
-    note("read", package.adapter)
-    receipt = choose.deliver(package, request.places, via=request.via, progress=progress)
-    note("put", receipt)
-    prove_load_of(package, receipt, request, note)
-    return receipt
-
-
-def prove_load_of(
-    package: "Package", receipt: Receipt, request: Request, note: Note = silent
-) -> ProofResult | None:
-    """Prove that the daemon loads the model; None where no daemon has it, or nobody wants to know.
-
-    Raises:
-        ProofError: it does not load, or answers as its base does.
-    """
-    if not request.load or not receipt.served:
-        return None
-    from ollama_pack.deliver.load_check import check_load
-
-    address = request.places.address
-    report = check_load(package, address, digest=receipt.digest, allow_noop=request.allow_noop)
-    note("proof", report)
-    return report
-
-
-def prepare(request: Request, note: Note = silent) -> BuildPlan:
-    """Read the adapter and its base, and decide what the GGUF file will hold; write nothing.
-
-    Raises:
-        InputError: the adapter or its base is damaged, or they do not fit.
-        UnsupportedError: the adapter cannot be expressed exactly.
-        ProofError: the base is a file, and not the one the adapter was trained on.
-    """
-    if request.merge:
-        raise UnsupportedError(
-            "Baking an adapter into its base (--merge) is not there yet.", hint=f"until then {MERGE_HINT}"
-        )
-    adapter = read_all_adapters(request)
-    note("read", adapter)
-    base = resolve_base(request, adapter)
-    note("base", base)
-    trained = expected_base(request, adapter.base_id, layer_count(adapter))
-    work = BuildPlan(adapter, base, plan_lora(adapter, base), trained)
-    if base.gguf is not None:
-        from ollama_pack.gguf.model_info import read_model_info
-        from ollama_pack.lora.export import planned_header
-        from ollama_pack.verify.base import compare_base, require_no_mismatch
-
-        # A file is here already: what it is not is told before it is converted.
-        seen = read_model_info(base.gguf)
-        require_no_mismatch(work.trained, compare_base(work.trained, planned_header(work.plan), seen), seen)
-    return work
-
-
-def render_modelfile(request: Request, work: BuildPlan, adapter: str = f"./{GGUF_NAME}") -> Modelfile:
-    """Return the Modelfile: the author's, or a template's, with what was settled set in it.
-
-    Args:
-        request: template, system prompt and parameters.
-        work: whose base FROM names.
-        adapter: what ADAPTER says, relative to the Modelfile.
-
-    Raises:
-        InputError: the author's Modelfile.txt or the template is damaged, or no base can be named.
-        UnsupportedError: a Modelfile cannot carry a value.
-    """
-    if not work.base.gguf and not work.base.tag:
-        raise UnsupportedError(
-            f"No Ollama model of {work.base.source_id} is known, so there is nothing to build FROM.",
-            where=f"{request.home / CONFIG_FILE}: base_model_name_or_path",
-            hint="--base with a GGUF file of it, or with the name of an Ollama model you made of it",
-        )
-    if work.base.gguf is not None:
-        require_whole(work.base.gguf)
-    fields = TemplateFields(
-        base=relative_path(work.base.gguf, request.folder) if work.base.gguf else work.base.tag,
-        adapter=adapter,
-        system=request.system,
-        parameters=request.parameters,
-        name=str(request.model),
-    )
-    template = find_template(request.template or DEFAULT)
-    return compose_modelfile(author_modelfile(request), template, fields, chosen=bool(request.template))
+    package = _package(inputs, work, modelfile, lora)
+    return work, choose.plan_delivery(package, inputs.locations, via=request.via)
 
 
 def convert(work: BuildPlan, path: Path, outtype: str, note: Note = silent) -> tuple[LoraFile, ProofResult]:
-    """Write the GGUF LoRA file and prove its numbers; a file that fails does not appear.
+    """Write the GGUF LoRA file and prove its numbers; a file that fails the proof is deleted.
+
+    See "A proof runs before a file gets its name" in docs/decisions.md.
 
     Raises:
         InputError: a weight is NaN or infinite.
         UnsupportedError: a weight is too large for the type.
-        ProofError: the file does not give the adapter's ΔW.
+        ProofError: the ΔW of the file is not that of the adapter.
         DestinationError: the file cannot be written.
-        RefusedError: a file of another kind is in its place.
+        RefusedError: another kind of file has that path.
     """
     from ollama_pack.lora.export import require_replaceable, write_lora
     from ollama_pack.verify.numbers import prove_numbers, require_passed
 
     require_replaceable(path)
-    reports: list[ProofResult] = []
+    results: list[ProofResult] = []
 
     def check(draft: Path) -> None:
-        reports.append(require_passed(prove_numbers(work.adapter, work.base, draft), path))
+        results.append(require_passed(prove_numbers(work.adapter, work.base, draft), path))
 
     lora = write_lora(work.plan, path, outtype, check)
     note("convert", lora)
-    note("proof", reports[0])
-    return lora, reports[0]
+    note("proof", results[0])
+    return lora, results[0]
 
 
-def require_own_output_dir(request: Request) -> None:
-    """Require that the output does not go where another adapter lives.
+def require_own_output_dir(inputs: BuildInputs) -> None:
+    """Require that the output directory does not hold another adapter.
 
     Raises:
-        RefusedError: it does; its Modelfile.txt and GGUF file would be replaced.
+        RefusedError: it does, and the Modelfile.txt and GGUF file of that adapter would be replaced.
     """
-    other, own = request.folder / CONFIG_FILE, request.home / CONFIG_FILE
+    other, own = inputs.output_dir / CONFIG_FILE, inputs.home / CONFIG_FILE
     try:
-        foreign = not other.samefile(own)
-    except OSError:  # one of them is missing, or the place is none: whoever reads or writes there will say so
-        foreign = False
-    if foreign:
+        is_other = not other.samefile(own)
+    except OSError:  # a missing or unreadable file is reported where it is read or written
+        is_other = False
+    if is_other:
         raise RefusedError(
-            "Another adapter lives there; its Modelfile.txt and GGUF file would be replaced.",
-            where=request.folder,
-            hint="--out with a directory of its own",
+            "The output directory holds another adapter; its Modelfile.txt and GGUF file would be replaced.",
+            where=inputs.output_dir,
+            hint="--out DIR, with a directory of its own",
         )
 
 
-def _register_command(request: Request) -> str:
-    """Return what puts the files of a build where it was asked to."""
-    words = ["ollama-pack", "register", str(request.folder), str(request.model)]
+def _package(inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile, lora: LoraFile) -> "Package":
+    """Return the package to deliver, with the result of the check of its base."""
+    package = make_package(inputs.name, modelfile, lora, work.base, work.trained)
+    return replace(package, base_check=work.base_check)
+
+
+def _register_command(inputs: BuildInputs) -> str:
+    """Return the command that registers the files of this build with the same options."""
+    request = inputs.request
+    words = ["ollama-pack", "register", str(inputs.output_dir), str(inputs.name)]
     words += ["--via", request.via] if request.via not in ("auto", "folder") else []
     words += ["--store", str(request.store)] if request.store is not None else []
     return shlex.join(words)

@@ -1,9 +1,9 @@
-"""READ  what a request names: the adapter, of one directory or several, and the author's Modelfile.txt."""
+"""Resolves a request once: its adapter directories, its name, the base, and the author's Modelfile."""
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,33 +14,94 @@ from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.find import BaseReferences, find_base, no_source, same_base
 from ollama_pack.base.hf_cache import find_local
 from ollama_pack.base.hf_config import HfConfig, read_config
+from ollama_pack.base.installed import base_of_installed
 from ollama_pack.base.model import BaseModel
 from ollama_pack.base.online import find_online, hub_config
 from ollama_pack.errors import DestinationError, InputError, UnsupportedError
 from ollama_pack.lora.adapter import Adapter, layer_of
 from ollama_pack.lora.combine import scale_adapter, sum_adapters
-from ollama_pack.lora.peft.directory import CONFIG_FILE
-from ollama_pack.lora.peft.load import read_adapter
-from ollama_pack.lora.peft.run_directory import run_of
+from ollama_pack.lora.peft.directory import CONFIG_FILE, AdapterDirectory, resolve_directory
+from ollama_pack.lora.peft.load import load_adapter
 from ollama_pack.lora.peft.tokenizer import read_tokenizer
 from ollama_pack.modelfile.file import read_modelfile
 from ollama_pack.modelfile.syntax import Modelfile
-from ollama_pack.ollama.names import DEFAULT_TAG
+from ollama_pack.ollama.locations import OllamaLocations, locations_from
+from ollama_pack.ollama.names import DEFAULT_TAG, ModelName
+from ollama_pack.pipeline.naming import model_name, name_from_directories
 from ollama_pack.pipeline.request import Request
 from ollama_pack.run.checkpoints import ALL, choose
 
 
-def read_all_adapters(request: Request) -> Adapter:
-    """Return the adapter that is asked for: one, or the weighted sum of several.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildInputs:
+    """A request with everything resolved that depends on the disk or the environment.
+
+    Attributes:
+        request: what the user asked for.
+        directories: the directory of each adapter.
+        name: the name the model will have.
+        output_dir: the directory for the GGUF file, Modelfile.txt and the lock.
+        locations: the daemon's address, and the stores on this machine.
+        environment: the environment variables of the process.
+    """
+
+    request: Request
+    directories: tuple[AdapterDirectory, ...]
+    name: ModelName
+    output_dir: Path
+    locations: OllamaLocations
+    environment: Mapping[str, str]
+
+    @property
+    def home(self) -> Path:
+        """Return the directory that holds the files of the first adapter."""
+        return self.directories[0].home
+
+
+def resolve_inputs(request: Request, environment: Mapping[str, str] | None = None) -> BuildInputs:
+    """Return a request with its directories, its name and its locations resolved; no file is read yet.
+
+    Args:
+        request: what the user asked for.
+        environment: the environment variables; None for those of the process.
 
     Raises:
-        InputError: one is damaged, or they were trained on different bases.
-        UnsupportedError: one cannot be expressed exactly.
+        InputError: there is no such adapter, Ollama refuses the name, or OLLAMA_HOST is not an address.
     """
-    adapters = [
-        read_adapter(path, adapter=request.adapter, allow_noop=request.allow_noop)
-        for path in request.directories
-    ]
+    environment = os.environ if environment is None else environment
+    name = model_name(request)
+    directories = tuple(resolve_directory(path, request.adapter) for path in request.directories)
+    output_dir = _output_dir(request, directories[0].home)
+    locations = locations_from(environment, output_dir, request.store)
+    return BuildInputs(
+        request=request,
+        directories=directories,
+        name=name,
+        output_dir=output_dir,
+        locations=locations,
+        environment=environment,
+    )
+
+
+def _output_dir(request: Request, home: Path) -> Path:
+    """Return the directory for the files of a build."""
+    if request.out is not None:
+        return request.out
+    if request.others:
+        name = name_from_directories(request.directories, request.adapter)
+        return request.directory.absolute().parent / name.model
+    return home
+
+
+def read_all_adapters(inputs: BuildInputs) -> Adapter:
+    """Return the adapter of a request: one adapter, or the weighted sum of several.
+
+    Raises:
+        InputError: an adapter is damaged, or the adapters were trained on different bases.
+        UnsupportedError: an adapter cannot be expressed exactly.
+    """
+    request = inputs.request
+    adapters = [load_adapter(each, allow_noop=request.allow_noop) for each in inputs.directories]
     for other in adapters[1:]:
         if not request.base and not same_base(adapters[0].base_id, other.base_id):
             raise InputError(
@@ -52,86 +113,90 @@ def read_all_adapters(request: Request) -> Adapter:
     return scale_adapter(sum_adapters(adapters, weights), request.scale)
 
 
-def resolve_base(request: Request, adapter: Adapter) -> BaseModel:
-    """Return the base that is asked for; the web is asked about it only where the user said so.
+def resolve_base(inputs: BuildInputs, adapter: Adapter, author: Modelfile | None = None) -> BaseModel:
+    """Return the base of a request; the web is used only if the request allows it.
+
+    Args:
+        inputs: the resolved request.
+        adapter: the adapter, which may name its base.
+        author: the author's Modelfile.txt, whose FROM may name the base.
 
     Raises:
-        InputError: nothing names a base, it is unknown, or its file is damaged.
-        UnsupportedError: it is known, but not the numbers a conversion needs.
-        DestinationError: the web does not answer.
+        InputError: nothing names a base, the base is unknown, or its file is damaged.
+        UnsupportedError: the base is known, but not the sizes that a conversion needs.
+        DestinationError: a server does not answer.
     """
-    from ollama_pack.base.installed import base_of_installed
-
-    author = author_modelfile(request)
-    clues = BaseReferences(
+    request = inputs.request
+    references = BaseReferences(
         option=request.base,
         modelfile_from=author.value("FROM") if author else "",
         directory=Path(author.where).parent if author else request.directory,
         adapter_base=adapter.base_id,
     )
-    online = partial(find_online, environment=os.environ) if request.online else no_source
-    base = find_base(clues, partial(base_of_installed, request.places), online)
-    return _fill_missing_hparams(base, request, adapter.base_id)
+    online = partial(find_online, environment=inputs.environment) if request.online else no_source
+    base = find_base(references, partial(base_of_installed, inputs.locations), online)
+    return _fill_missing_hparams(base, adapter.base_id, inputs)
 
 
-def _fill_missing_hparams(base: BaseModel, request: Request, base_id: str) -> BaseModel:
-    """Return a base with what neither its name tells (states, experts) nor its GGUF file (multipliers).
+def _fill_missing_hparams(base: BaseModel, base_id: str, inputs: BuildInputs) -> BaseModel:
+    """Return a base with the sizes that the catalog or a GGUF header does not have.
 
-    An installed model of that name tells the first, config.json of the base both.
+    The catalog lacks the sizes of states and experts; an installed model or config.json has them.
+    A header lacks the multipliers; only config.json has them.
+    See "What config.json alone knows is asked for, not guessed" in docs/decisions.md.
 
     Raises:
         InputError: config.json is damaged.
-        DestinationError: the web does not answer.
+        DestinationError: a server does not answer.
     """
-    from ollama_pack.base.installed import base_of_installed
-
     arch = get_arch(base.hparams.arch)
     if arch is None:
         return base
-    scaled = not base.hparams.multipliers and any(weight.scale for weight in arch.weights)
-    stateless = arch.needs_ssm_sizes and not base.hparams.ssm.heads and base.tensors is None
-    if stateless and base.tag and (there := base_of_installed(request.places, base.tag)) is not None:
-        return replace(there, source_id=base.source_id, notes=base.notes)
-    config = _config_of((base_id, base.source_id), request) if scaled or stateless else None
+    needs_multipliers = not base.hparams.multipliers and any(weight.scale for weight in arch.weights)
+    needs_ssm = arch.needs_ssm_sizes and not base.hparams.ssm.heads and base.tensors is None
+    if needs_ssm and base.tag and (installed := base_of_installed(inputs.locations, base.tag)) is not None:
+        return replace(installed, source_id=base.source_id, notes=base.notes)
+    if not (needs_multipliers or needs_ssm):
+        return base
+    names = (base_id, base.source_id)
+    config = _config_of(names, inputs.environment, online=inputs.request.online)
     if config is None:
         return base
-    told = config.base()
-    if stateless:
-        base = replace(
-            base,
-            hparams=replace(
-                base.hparams,
-                ssm=told.hparams.ssm,
-                experts=told.hparams.experts,
-                heads_per_layer=told.hparams.heads_per_layer,
-            ),
+    known, hparams = config.base().hparams, base.hparams
+    if needs_ssm:
+        hparams = replace(
+            hparams, ssm=known.ssm, experts=known.experts, heads_per_layer=known.heads_per_layer
         )
-    return replace(base, hparams=replace(base.hparams, multipliers=told.hparams.multipliers))
+    return replace(base, hparams=replace(hparams, multipliers=known.multipliers))
 
 
-def expected_base(request: Request, base_id: str, blocks: int = 0) -> ExpectedBase:
-    """Return what is known of the base that an adapter was trained on, from what lies beside it and its id.
+def expected_base(
+    home: Path, base_id: str, request: Request, environment: Mapping[str, str], blocks: int = 0
+) -> ExpectedBase:
+    """Return what is known of the base that an adapter was trained on, from its tokenizer and its id.
 
     Args:
-        request: whose home has the tokenizer.
-        base_id: what the adapter calls its base, empty where it does not.
-        blocks: how many blocks that base has, by what the adapter changes; 0 where that tells nothing.
+        home: the directory that holds the tokenizer files.
+        base_id: the id of the base that the adapter names; empty if it names none.
+        request: the request, which says whether the web may be used, and which mismatches are accepted.
+        environment: the environment variables, which name the Hugging Face cache.
+        blocks: the number of layers the adapter covers if it covers a gap-free range from 0, else 0.
     """
-    vocabulary, notes = read_tokenizer(request.home)
+    vocabulary, notes = read_tokenizer(home)
     entry = find_entry(base_id) if base_id else None
     source_id = entry.source_id if entry is not None else base_id
     hparams, rope_base, context = None, 0.0, 0
-    with contextlib.suppress(UnsupportedError):  # a row without numbers
+    with contextlib.suppress(UnsupportedError):  # the row of the catalog has no sizes
         hparams = base_from_entry(entry).hparams if entry is not None else None
     try:
-        config = _config_of((base_id, source_id), request)
+        config = _config_of((base_id, source_id), environment, online=request.online)
         if config is not None:
             rope_base, context = config.positions()
             catalog, hparams = hparams, config.base().hparams
             notes = (*notes, *_source_differences(catalog, hparams, config.origin))
     except (InputError, DestinationError) as error:
         notes = (*notes, f"the base is not compared with {error.where}: {error.clause}")
-    except UnsupportedError:  # a class that has no row yet
+    except UnsupportedError:  # the class has no row in the table of architectures
         pass
     return ExpectedBase(
         base_id=source_id,
@@ -146,62 +211,63 @@ def expected_base(request: Request, base_id: str, blocks: int = 0) -> ExpectedBa
     )
 
 
-def _config_of(names: Sequence[str], request: Request) -> HfConfig | None:
-    """Return config.json of a base: of a copy on this machine, else from the web, where that may be asked.
+def _config_of(names: Sequence[str], environment: Mapping[str, str], *, online: bool) -> HfConfig | None:
+    """Return the config.json of a base, from this machine, else from the Hub if `online`, else None.
 
     Raises:
-        InputError: it is damaged.
-        DestinationError: the web does not answer.
+        InputError: config.json is damaged.
+        DestinationError: the Hub does not answer.
     """
     for name in names:
-        if (local := find_local(name, os.environ)) is not None:
+        if (local := find_local(name, environment)) is not None:
             return read_config(local)
-    return hub_config(names[-1], os.environ) if request.online else None
+    return hub_config(names[-1], environment) if online else None
 
 
 def _source_differences(catalog: HParams | None, config: HParams, origin: str) -> Iterator[str]:
-    """Yield in what two sources of one base's numbers differ; config.json counts."""
+    """Yield a message for each number in which the catalog and config.json differ."""
     for name in ("arch", "blocks", "heads", "kv_heads", "head_dim", "hidden") if catalog else ():
         one, other = getattr(catalog, name), getattr(config, name)
         if one != other:
-            yield f"{origin} says {name} = {other}, and the catalog {one}: config.json counts"
+            yield f"{origin} says {name} = {other}, but the catalog says {one}; config.json is used"
 
 
 def layer_count(adapter: Adapter) -> int:
-    """Return how many blocks the base has by what its adapter changes, 0 where it changes only some."""
+    """Return the number of layers the adapter covers if it covers a gap-free range from 0, else 0."""
     if adapter.config.get("layers_to_transform") is not None:
         return 0
     numbers = {layer_of(pair.module) for pair in adapter.pairs} - {None}
     return len(numbers) if numbers == set(range(len(numbers))) else 0
 
 
-def author_modelfile(request: Request) -> Modelfile | None:
-    """Return the author's Modelfile.txt: beside the adapter, else in the directory named, else in its run.
+def author_modelfile(directory: AdapterDirectory) -> Modelfile | None:
+    """Return the author's Modelfile.txt, or None if there is none.
+
+    It is searched for beside the adapter, then in the named directory, then in the directory of the run.
 
     Raises:
-        InputError: it cannot be read, or is no Modelfile.
+        InputError: the file cannot be read, or is not a Modelfile.
     """
-    run = run_of(request.home)
-    author = read_modelfile(request.home) or read_modelfile(request.directory)
-    return author or (read_modelfile(run) if run is not None else None)
+    candidates = dict.fromkeys((directory.home, directory.path, directory.run or directory.home))
+    return next(filter(None, map(read_modelfile, candidates)), None)
 
 
 def requests_for(request: Request, which: str) -> tuple[Request, ...]:
-    """Return a request for each checkpoint that is meant, which makes the model ``run:checkpoint-N``.
+    """Return one request per chosen checkpoint; each makes the model ``run:checkpoint-N``.
 
     Args:
-        request: whose directory is the run; its name may have no tag.
+        request: a request whose directory is the run; its name must not have a tag.
         which: a step, ``latest``, ``best`` or ``all``.
 
     Raises:
         InputError: there is no such checkpoint, or the name has a tag.
     """
     chosen = choose(request.directory, which)
-    name = request.model
+    name = model_name(request)
     if name.tag != DEFAULT_TAG:
         raise InputError(
-            f"The name {name} has a tag, and each checkpoint is a tag of its own.",
-            hint=f"the name {name.model}",
+            f"The name {name} has a tag, but each checkpoint gets its own tag.",
+            hint=f"use the name {name.model}",
         )
     return tuple(
         replace(

@@ -1,7 +1,8 @@
-"""RECORD  what a build was made of, in a file beside the Modelfile: digests and names, no dates and no paths.
+"""The lock file: records what a model was made of, beside its Modelfile, as digests and names.
 
-The same build writes the same bytes. A later one reads it first: it says so when the base has moved, a tag
-that means other weights now, and knows a Modelfile.txt that nobody has edited since.
+It holds no dates and no paths, so that the same build writes the same bytes. The next build reads it first,
+to report that a tag has other weights now, and to recognise a Modelfile.txt that nobody has edited since.
+See "The base's digest is in the lock, not in the GGUF" in docs/decisions.md.
 """
 
 import contextlib
@@ -21,24 +22,24 @@ LOCK_SCHEMA_VERSION = 1
 
 
 def read_lock(folder: Path) -> Mapping[str, Any]:
-    """Return what the last build in a folder wrote down, nothing where it cannot be read."""
+    """Return the lock of the last build in a folder, or an empty mapping if it is missing or damaged."""
     path = folder / LOCK_NAME
-    with contextlib.suppress(OSError, InputError):  # it is written anew; nothing but a message depends on it
+    with contextlib.suppress(OSError, InputError):  # a damaged lock only costs a message, and is replaced
         if path.is_file():
             return read_json_object(path)
     return {}
 
 
 def write_lock(folder: Path, package: Package, receipt: Receipt) -> Path:
-    """Write down what a build was made of, unless the file says the same already.
+    """Write the lock file unless it has that content already, and return its path.
 
     Args:
-        folder: where its Modelfile.txt lies.
-        package: what was put somewhere.
-        receipt: with the digests of the base, where the way in knows them.
+        folder: the directory with Modelfile.txt and the GGUF LoRA file.
+        package: the model that was delivered.
+        receipt: the receipt of the delivery, with the digests of the base if they are known.
 
     Raises:
-        DestinationError: it cannot be written.
+        DestinationError: the file cannot be written.
     """
     base = package.base
     document = {
@@ -65,20 +66,21 @@ def write_lock(folder: Path, package: Package, receipt: Receipt) -> Path:
 
 
 def describe_base_change(earlier: Mapping[str, Any], base: BaseModel, receipt: Receipt) -> str:
-    """Return what to say where the base is another one than at the last build, else nothing."""
-    then = earlier.get("base")
-    if not isinstance(then, Mapping) or then.get("tag") != base.tag:
+    """Return a message if the base's tag has other weights than at the last build, else an empty text."""
+    recorded = earlier.get("base")
+    if not isinstance(recorded, Mapping) or recorded.get("tag") != base.tag:
         return ""
-    called = base.tag or "the base"
+    label = base.tag or "the base"
     for key, now in (("blob", receipt.base_blob), ("manifest", _digest(receipt.base_manifest))):
-        before = then.get(key)
+        before = recorded.get(key)
         if isinstance(before, str) and before and now:
             if before == now:
                 return ""
-            was = f"its {key} was {before[:19]}…, and is {now[:19]}… now"
-            return f"{called} has moved since the last build: {was}"
+            change = f"its {key} was {before[:19]}… and is {now[:19]}… now"
+            return f"{label} has changed since the last build: {change}"
     return ""
 
 
 def _digest(digits: str) -> str:
+    """Return a digest with its algorithm; an empty text stays empty."""
     return f"sha256:{digits}" if digits else ""

@@ -13,13 +13,26 @@ from ollama_pack.ollama.names import (
     ModelName,
     is_cloud_tag,
     legal_part,
+    parse_name,
 )
+from ollama_pack.pipeline.request import Request
 
 _ADAPTER_SUFFIX = re.compile(r"(?<=.)[-_.](q?lora|adapter)$", re.IGNORECASE)
 
 
+def model_name(request: Request) -> ModelName:
+    """Return the name of a model: the one that was asked for, else one derived from its directories.
+
+    Raises:
+        InputError: Ollama would refuse the name.
+    """
+    if request.name:
+        return parse_name(request.name)
+    return name_from_directories(request.directories, request.adapter)
+
+
 def name_from_directories(paths: Sequence[Path], adapter: str = "") -> ModelName:
-    """Return the name a model gets from the directories of its adapters, and from the adapter's own.
+    """Return the name that a model gets from the directories of its adapters and the name of the adapter.
 
     ``ada-lora/`` and ``babbage-lora/`` → ``ada-babbage``; with the adapter ``style`` → ``ada-babbage:style``.
     """
@@ -31,10 +44,10 @@ def name_from_directories(paths: Sequence[Path], adapter: str = "") -> ModelName
 
 
 def name_from_directory(path: Path) -> ModelName:
-    """Return the name a model gets from the directory its adapter lies in.
+    """Return the name that a model gets from the directory of its adapter.
 
     ``ada-lovelace-lora/`` → ``ada-lovelace``; ``checkpoint-3/`` in it → ``ada-lovelace:checkpoint-3``.
-    Names are lower case, accents are dropped, whatever Ollama refuses becomes ``-``.
+    Names are in lower case, accents are dropped, and each character that Ollama refuses becomes ``-``.
     """
     named = path if path.name not in ("", "..") else path.resolve()
     if step_of(named) is not None:
@@ -45,6 +58,7 @@ def name_from_directory(path: Path) -> ModelName:
 
 
 def _model_from(directory: str) -> str:
+    """Return the model part of a name: the directory's name without suffixes such as ``-lora``."""
     shorter = _ADAPTER_SUFFIX.sub("", directory)
     while shorter != directory:
         directory, shorter = shorter, _ADAPTER_SUFFIX.sub("", shorter)

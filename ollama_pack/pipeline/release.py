@@ -1,5 +1,6 @@
-"""PACK  Modelfile × GGUF LoRA × BaseModel → Package; or read all three from the folder a build left."""
+"""Reads the files of an earlier build into a package: the Modelfile, the GGUF LoRA file and the base."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,64 +13,69 @@ from ollama_pack.errors import InputError
 from ollama_pack.files import sha256_of_file
 from ollama_pack.gguf.constants import TENSOR_TYPES
 from ollama_pack.gguf.reader import read_gguf
-from ollama_pack.gguf.split import require_whole
+from ollama_pack.gguf.split import require_one_file
 from ollama_pack.lora.plan import LoraFile
 from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.modelfile.file import read_modelfile
 from ollama_pack.ollama.names import ModelName
 from ollama_pack.pipeline.inputs import expected_base
+from ollama_pack.pipeline.naming import model_name
 from ollama_pack.pipeline.request import Request
 
 
 def read_release(request: Request) -> Package:
-    """Return what a build left in a folder, with what is known of the base it was trained on.
+    """Return the package of a build's folder, with what is known of the base that it was trained on.
 
     Raises:
         InputError: Modelfile.txt or the GGUF LoRA it names is missing or damaged.
     """
-    package = read_package(request.directory, request.model)
+    package = read_package(request.directory, model_name(request))
     header = read_gguf(package.adapter.path)
     parts = [header.text(f"general.base_model.0.{part}") for part in ("organization", "name")]
-    return replace(package, trained=expected_base(request, "/".join(filter(None, parts))))
+    base_id = "/".join(filter(None, parts))
+    return replace(package, trained=expected_base(request.directory, base_id, request, os.environ))
 
 
 def read_package(folder: Path, name: ModelName) -> Package:
-    """Return what a build left in a folder: Modelfile.txt and the GGUF LoRA its ADAPTER names.
+    """Return the package of a build's folder: Modelfile.txt and the GGUF LoRA file that its ADAPTER names.
 
     Raises:
-        InputError: one of them is missing or damaged, or ADAPTER names something else.
+        InputError: one of them is missing or damaged, or ADAPTER names another kind of file.
     """
     if not folder.is_dir():
         raise InputError("There is no such directory.", where=folder)
-    said = read_modelfile(folder)
-    if said is None:
+    modelfile = read_modelfile(folder)
+    if modelfile is None:
         raise InputError(
             f"There is no {MODELFILE_NAME} here.",
             where=folder,
             hint="ollama-pack build DIR --via folder --out FOLDER  makes such a folder",
         )
-    if not said.value("ADAPTER"):
-        raise InputError("There is no ADAPTER line.", where=said.where, hint="ollama-pack build DIR  sets it")
-    lora = read_lora(folder / said.value("ADAPTER"))
-    source = said.value("FROM")
+    if not modelfile.value("ADAPTER"):
+        raise InputError(
+            "There is no ADAPTER line.", where=modelfile.where, hint="ollama-pack build DIR  sets it"
+        )
+    lora = read_lora(folder / modelfile.value("ADAPTER"))
+    source = modelfile.value("FROM")
     path = folder / Path(source).expanduser()
     if is_path(source, path):
-        require_whole(path)
-        return make_package(name, said, lora, read_base_gguf(path))
+        base = read_base_gguf(path)
+        require_one_file(path, base.info.metadata if base.info else {})
+        return make_package(name, modelfile, lora, base)
     arch = read_gguf(lora.path).text("general.architecture")
     base = BaseModel(
         hparams=HParams(arch=arch, blocks=0, heads=0, kv_heads=0, head_dim=0, hidden=0),
         tag=source,
         origin=MODELFILE_NAME,
     )
-    return make_package(name, said, lora, base)
+    return make_package(name, modelfile, lora, base)
 
 
 def read_lora(path: Path) -> LoraFile:
-    """Return a GGUF LoRA file that exists; it is read through for its digest.
+    """Return an existing GGUF LoRA file; it is read in full for its digest.
 
     Raises:
-        InputError: it is missing, damaged, or something else.
+        InputError: the file is missing or damaged, or it is not a GGUF LoRA.
     """
     header = read_gguf(path)
     if header.text("general.type") != "adapter":
@@ -80,7 +86,7 @@ def read_lora(path: Path) -> LoraFile:
         )
     for name, kind in header.types.items():
         if kind in TENSOR_TYPES:
-            header.stored(name)  # says so where the file ends too early
+            header.stored(name)  # raises InputError if the file is truncated
     types = {TENSOR_TYPES.get(kind, "other").lower() for kind in header.types.values()}
     outtype = types.pop() if len(types) == 1 else "mixed"
     return LoraFile(path=path, digest=sha256_of_file(path), size=path.stat().st_size, outtype=outtype)

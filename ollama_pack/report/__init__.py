@@ -1,1 +1,1 @@
-"""What ``inspect`` knows about a training run, and the HTML page that shows it."""
+"""The report on a training run that ``inspect`` prints, and the HTML page of it."""

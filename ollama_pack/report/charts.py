@@ -1,6 +1,7 @@
-"""DRAW  a run's curves, the sizes of its ΔW and their singular values, as SVG. Needs the extra ``report``.
+"""Draws the curves of a run, the sizes of its ΔW and their singular values as SVG, with matplotlib.
 
-Colours are variables of the page, so that one drawing serves light and dark; texts stay texts.
+matplotlib comes with the extra ``report``. Colours are CSS variables of the page, so that one drawing serves
+a light and a dark page (docs/decisions.md, “A drawing has no colours of its own”).
 """
 
 import io
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+# Placeholders: `_svg` replaces each of these colours by its CSS variable, so no two may be alike.
 INK_COLOUR, LINE_COLOUR = "#010203", "#010204"
 SERIES = ("#010211", "#010212", "#010213", "#010214", "#010215", "#010216", "#010217", "#010218")
 _VARIABLES = {
@@ -45,29 +47,30 @@ _STYLE: Any = {
 }
 
 FIGURE_WIDTH = 9.0
+"""Width of a drawing in inches."""
 
 
 def require_library() -> None:
-    """Require what draws.
+    """Require matplotlib.
 
     Raises:
-        UnsupportedError: it is not installed.
+        UnsupportedError: matplotlib is not installed.
     """
     try:
         import matplotlib  # noqa: F401 — only whether it is there
     except ImportError as error:
         raise UnsupportedError(
-            "A report has charts, and what draws them is not installed.",
+            "A report needs matplotlib, which is not installed.",
             hint="pip install 'ollama-pack[report]'",
         ) from error
 
 
 def draw_training(curves: Mapping[str, Curve], checkpoints: Sequence[tuple[int, bool]]) -> str:
-    """Return losses and learning rate over the steps, with the checkpoints marked.
+    """Return an SVG drawing of losses and learning rate by step, with the checkpoints marked.
 
     Args:
-        curves: of the log.
-        checkpoints: step of each, and whether it is the best.
+        curves: the curves of the trainer's log.
+        checkpoints: the step of each checkpoint, and whether it is the best.
     """
     rate = curves.get("learning_rate", ())
     with _style():
@@ -85,7 +88,7 @@ def draw_training(curves: Mapping[str, Curve], checkpoints: Sequence[tuple[int, 
         if checkpoints:
             axes[0].plot([], [], color=SERIES[7], linestyle=":", label="checkpoint")
         if any(best for _, best in checkpoints):
-            axes[0].plot([], [], color=SERIES[2], linestyle=":", label="the best")
+            axes[0].plot([], [], color=SERIES[2], linestyle=":", label="best checkpoint")
         axes[0].set_ylabel("loss")
         axes[0].legend(loc="upper right")
         if rate:
@@ -96,7 +99,10 @@ def draw_training(curves: Mapping[str, Curve], checkpoints: Sequence[tuple[int, 
 
 
 def draw_sizes(spectra: Sequence[Spectrum]) -> str:
-    """Return how large ΔW is: a row for each kind of module, a column for each layer, darker where larger."""
+    """Return an SVG drawing of ‖ΔW‖, with a row for each kind of module and a column for each layer.
+
+    The darker a cell, the larger is the norm.
+    """
     from matplotlib.patches import Rectangle
 
     cells = {(module_kind(each), spectrum_layer(each)): each.norm for each in spectra}
@@ -122,7 +128,10 @@ def draw_sizes(spectra: Sequence[Spectrum]) -> str:
 
 
 def draw_spectra(spectra: Sequence[Spectrum]) -> str:
-    """Return the singular values of each kind of module, relative to the largest: medians over the layers."""
+    """Return an SVG drawing of the singular values of each kind of module, relative to the largest one.
+
+    Each curve is the median over the layers.
+    """
     kinds: dict[str, list[Spectrum]] = {}
     for each in spectra:
         kinds.setdefault(module_kind(each), []).append(each)
@@ -148,43 +157,48 @@ def draw_spectra(spectra: Sequence[Spectrum]) -> str:
 
 
 def module_kind(each: Spectrum) -> str:
-    """Return the last part of a module's name."""
+    """Return the last part of a module's name, ``q_proj``."""
     return each.module.rpartition(".")[2]
 
 
 def spectrum_layer(each: Spectrum) -> int:
-    """Return the number of the layer a module is in, −1 where it is in none."""
+    """Return the number of the layer that a module is in, or -1 if it is outside the layers."""
     block = layer_of(each.module)
     return -1 if block is None else block
 
 
 def _layer_name(layer: int) -> str:
+    """Return the label of a column."""
     return "none" if layer < 0 else str(layer)
 
 
 def _median(values: Sequence[float]) -> float:
+    """Return the median, or 0 without values."""
     return sorted(values)[len(values) // 2] if values else 0.0
 
 
-def _draw_curve(axes: "Axes", curve: Curve, **how: Any) -> None:  # noqa: ANN401 — matplotlib's own words
+def _draw_curve(axes: "Axes", curve: Curve, **how: Any) -> None:  # noqa: ANN401 — arguments of matplotlib
+    """Draw a curve over a horizontal grid."""
     axes.plot([step for step, _ in curve], [value for _, value in curve], **how)
     axes.grid(axis="y")
 
 
 def _style() -> Any:  # noqa: ANN401 — a context of matplotlib
+    """Return a context in which matplotlib draws in the placeholder colours, and the same bytes each time."""
     from matplotlib import rc_context
 
     return rc_context(_STYLE)
 
 
 def _figure(height: float) -> "Figure":
+    """Return an empty figure; `height` is in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(FIGURE_WIDTH, height), layout="constrained")
 
 
 def _svg(figure: "Figure") -> str:
-    """Return a drawing without what only a file needs, in the colours of the page."""
+    """Return a drawing as an ``<svg>`` element with CSS variables as colours, without metadata and size."""
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     drawing = file.getvalue()

@@ -1,4 +1,4 @@
-"""RENDER  a survey → one page of HTML: no network, no script, nothing of the run that is not escaped."""
+"""Renders a report as one HTML page without scripts or network; everything from the run is escaped."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,54 +12,61 @@ from ollama_pack.report.run import RunReport
 
 TEMPLATE = Path(__file__).with_name("page.html")
 MARK = b'<meta name="generator" content="ollama-pack">'
+"""Text near the start of every report, by which an older report is recognized."""
+
 LISTED_FILES = 2000
+"""Number of files that the page lists."""
 
 
-def write_report(seen: RunReport, path: Path) -> None:
-    """Write the report of a run; an older report is replaced, anything else is not.
+def write_report(report: RunReport, path: Path) -> None:
+    """Write the report on a run as an HTML page, and replace an older report.
+
+    Args:
+        report: what is known about the run.
+        path: the file to write.
 
     Raises:
-        UnsupportedError: what draws charts is not installed.
-        RefusedError: it would lie in the run, or replace what is no report.
-        DestinationError: it cannot be written.
+        UnsupportedError: matplotlib is not installed.
+        RefusedError: the file would be in the run itself, or would replace something that is not a report.
+        DestinationError: the file cannot be written.
     """
     require_library()
-    if path.absolute().parent.resolve().is_relative_to(seen.directory.resolve()):
+    if path.absolute().parent.resolve().is_relative_to(report.directory.resolve()):
         raise RefusedError(
-            "A report in the run itself would change what it reports on.",
+            "A report cannot be written into the run that it describes, because that would change the run.",
             where=path,
-            hint="--report with a place outside",
+            hint="--report with a file in another directory",
         )
     if path.exists() and not (path.is_file() and MARK in path.read_bytes()[:4096]):
         raise RefusedError(
-            "There is something of this name already, and it is no report.", where=path, hint="another name"
+            "This file exists already, and it is not a report.", where=path, hint="--report with another name"
         )
-    content = render_report(seen).encode("utf-8")
+    content = render_report(report).encode("utf-8")
     with whole_file(path) as file:
         file.write(content)
 
 
-def render_report(seen: RunReport) -> str:
-    """Return the page."""
+def render_report(report: RunReport) -> str:
+    """Return the HTML page of a report."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    curves = seen.log.curves if seen.log else {}
+    curves = report.log.curves if report.log else {}
     drawn = bool(curves.get("loss") or curves.get("eval_loss"))
-    marks = [(each.step, each.is_best) for each in seen.checkpoints]
+    marks = [(each.step, each.is_best) for each in report.checkpoints]
     page = Environment(autoescape=True, undefined=StrictUndefined).from_string(TEMPLATE.read_text("utf-8"))
     return page.render(
-        title=one_line(seen.name or seen.directory.resolve().name),
-        problem=seen.problem is not None,
-        verdict=_verdict(seen),
-        warnings=[one_line(f"{name}: {pickle}") for name, pickle in seen.suspicious.items()],
-        facts=list(_facts(seen)),
-        # The drawings are ours; every text in them went through matplotlib, which escapes it.
+        title=one_line(report.name or report.directory.resolve().name),
+        problem=report.problem is not None,
+        verdict=_verdict(report),
+        warnings=[one_line(f"{name}: {pickle}") for name, pickle in report.suspicious.items()],
+        facts=list(_facts(report)),
+        # matplotlib escapes every text in the drawings, so they are inserted as they are.
         training=Markup(draw_training(curves, marks)) if drawn else "",
-        checkpoints=list(_checkpoint_rows(seen)),
-        sizes=Markup(draw_sizes(seen.spectra)) if seen.spectra else "",
-        spectra=Markup(draw_spectra(seen.spectra)) if seen.spectra else "",
-        largest=f"{max((each.norm for each in seen.spectra), default=0.0):.4g}",
+        checkpoints=list(_checkpoint_rows(report)),
+        sizes=Markup(draw_sizes(report.spectra)) if report.spectra else "",
+        spectra=Markup(draw_spectra(report.spectra)) if report.spectra else "",
+        largest=f"{max((each.norm for each in report.spectra), default=0.0):.4g}",
         weights=[
             {
                 "module": one_line(each.module),
@@ -67,7 +74,7 @@ def render_report(seen: RunReport) -> str:
                 "used": each.effective_rank,
                 "rank": each.rank,
             }
-            for each in seen.spectra
+            for each in report.spectra
         ],
         files=[
             {
@@ -77,55 +84,53 @@ def render_report(seen: RunReport) -> str:
                 "title": file.role.title,
                 "words": file.role.words,
             }
-            for file in seen.tree.files[:LISTED_FILES]
+            for file in report.tree.files[:LISTED_FILES]
         ],
-        more=seen.tree.more + max(0, len(seen.tree.files) - LISTED_FILES),
+        more=report.tree.more + max(0, len(report.tree.files) - LISTED_FILES),
     )
 
 
-def _verdict(seen: RunReport) -> str:
-    if seen.problem is None:
-        return f"A build would make the model {seen.name}."
-    return f"A build would fail with exit code {seen.problem.exit_code}.\n{printable(str(seen.problem))}"
+def _verdict(report: RunReport) -> str:
+    """Return a sentence that says whether a build would succeed, and the error if not."""
+    if report.problem is None:
+        return f"A build would make the model {report.name}."
+    return f"A build would fail with exit code {report.problem.exit_code}.\n{printable(str(report.problem))}"
 
 
-def _facts(seen: RunReport) -> Iterator[tuple[str, str]]:
-    adapter, base = seen.adapter, seen.base
+def _facts(report: RunReport) -> Iterator[tuple[str, str]]:
+    """Yield label and text of each fact about adapter, base, tokenizer and training."""
+    adapter, base = report.adapter, report.base
     if adapter is not None:
         scales = sorted({f"{pair.scale:g}" for pair in adapter.pairs})
         yield "method", adapter.method
         yield "rank", "/".join(map(str, sorted({pair.rank for pair in adapter.pairs})))
         yield "scale", " – ".join(scales[:: max(1, len(scales) - 1)])
         yield "weights", f"{len(adapter.pairs)}, stored as {'/'.join(dtypes_of(adapter))}"
-        yield "trained on", one_line(adapter.base_id or "not said")
+        yield "trained on", one_line(adapter.base_id or "unknown")
         for note in adapter.notes:
             yield "note", one_line(note)
     if base is not None:
-        named = base.tag or (base.gguf.name if base.gguf else base.source_id)
-        yield (
-            "base",
-            one_line(
-                f"{named}: {base.hparams.arch}, {base.hparams.blocks} blocks, {base.hparams.heads} heads"
-            ),
-        )
-    if seen.vocabulary is not None:
-        yield "tokenizer", f"{len(seen.vocabulary.tokens)} tokens"
-    if seen.log is not None:
-        yield "training", f"{seen.log.step} steps, {seen.log.epoch:.3g} epochs"
-    if seen.twin is not None:
-        yield "adapter", f"that of {seen.twin.name}, byte for byte"
+        name, sizes = base.tag or (base.gguf.name if base.gguf else base.source_id), base.hparams
+        yield "base", one_line(f"{name}: {sizes.arch}, {sizes.blocks} layers, {sizes.heads} heads")
+    if report.vocabulary is not None:
+        yield "tokenizer", f"{len(report.vocabulary.tokens)} tokens"
+    if report.log is not None:
+        yield "training", f"{report.log.step} steps, {report.log.epoch:.3g} epochs"
+    if report.twin is not None:
+        yield "adapter", f"the same as {report.twin.name}, byte for byte"
 
 
-def _checkpoint_rows(seen: RunReport) -> Iterator[dict[str, Any]]:
-    for each in seen.checkpoints:
+def _checkpoint_rows(report: RunReport) -> Iterator[dict[str, Any]]:
+    """Yield the cells of the table of checkpoints, one mapping for each row."""
+    for each in report.checkpoints:
         measured = [each.log.last(name) if each.log else None for name in ("loss", "eval_loss")]
-        loss, judged = ("–" if value is None else f"{value:.4g}" for value in measured)
-        remarks = ["the best"] if each.is_best else []
-        remarks += ["the adapter at the top"] if each is seen.twin else []
+        loss, eval_loss = ("–" if value is None else f"{value:.4g}" for value in measured)
+        remarks = ["best"] if each.is_best else []
+        remarks += ["same as the adapter at the top"] if each is report.twin else []
         yield {
             "step": each.step,
             "loss": loss,
-            "judged": judged,
+            "eval_loss": eval_loss,
             "size": megabytes(each.size),
             "resumable": "yes" if each.resumable else "no",
             "remarks": ", ".join([*remarks, one_line(each.note)] if each.note else remarks),

@@ -1,4 +1,4 @@
-"""LOOK AT  a run: its files, checkpoints, adapter, base, and what a build would say. It writes nothing."""
+"""Collects what is known about a training run, and whether a build would succeed. Nothing is written."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,8 @@ from ollama_pack.gguf.model_info import Vocabulary
 from ollama_pack.lora.adapter import Adapter
 from ollama_pack.lora.peft.tokenizer import read_tokenizer
 from ollama_pack.lora.spectrum import Spectrum, measure
-from ollama_pack.pipeline.build import prepare, render_modelfile
+from ollama_pack.pipeline.inputs import resolve_inputs
+from ollama_pack.pipeline.prepare import prepare, render_modelfile
 from ollama_pack.pipeline.request import Request
 from ollama_pack.run.checkpoints import Checkpoint, list_checkpoints, same_weights_as, weights_in
 from ollama_pack.run.listing import File, Tree, list_files
@@ -25,22 +26,22 @@ MOST_SCANNED_PICKLES = 2000
 
 @dataclass(slots=True)
 class RunReport:
-    """What was found in a run.
+    """What is known about a training run.
 
     Attributes:
-        directory: of the run.
-        tree: its files.
-        pickles: name of a file → what it would import.
-        checkpoints: by their steps.
-        twin: the checkpoint that is the adapter at the top; None where none is.
-        log: of the run; of its latest checkpoint where it has none.
-        adapter: as read; None where it could not be.
-        base: as found; None where it could not be.
-        spectra: how large each ΔW is; empty where the adapter could not be read.
-        vocabulary: of its tokenizer; None where it has none, or a damaged one.
-        notes: what could not be read, and why.
-        name: what the model would be called.
-        problem: why a build would fail; None where nothing is known that speaks against it.
+        directory: the directory of the run.
+        tree: the files of the run.
+        pickles: name of a file → what its pickle would import.
+        checkpoints: the checkpoints, ordered by step.
+        twin: the checkpoint with the same weights as the adapter at the top, or None if there is none.
+        log: the log of the run, or of its latest checkpoint with a log, or None if there is no log.
+        adapter: the adapter, or None if it cannot be read.
+        base: the base, or None if it cannot be found.
+        spectra: the size and the singular values of each ΔW. It is empty if the adapter cannot be read.
+        vocabulary: the tokens of the tokenizer, or None if there is no tokenizer or it is damaged.
+        notes: what could not be read and why, one sentence each.
+        name: the name that a build would give the model, or an empty string if it would fail.
+        problem: why a build would fail, or None if no reason is known.
     """
 
     directory: Path
@@ -59,55 +60,62 @@ class RunReport:
 
     @property
     def suspicious(self) -> dict[str, Pickle]:
-        """Return the pickles that hold what no trainer is known to write."""
-        return {name: found for name, found in self.pickles.items() if found.verdict == SUSPICIOUS}
+        """Return the pickles with imports that no trainer is known to write."""
+        return {name: pickle for name, pickle in self.pickles.items() if pickle.verdict == SUSPICIOUS}
 
 
 def report_on_run(request: Request) -> RunReport:
-    """Return what lies in a directory, and what a build of it would come to.
+    """Return what is known about a training run, and whether a build of it would succeed.
+
+    Args:
+        request: the build that would be made of the run.
 
     Raises:
-        InputError: the directory is not there or cannot be read.
+        InputError: the directory does not exist or cannot be read.
     """
-    seen = RunReport(request.directory, list_files(request.directory))
-    seen.pickles = pickles_of(request.directory, seen.tree)
-    seen.checkpoints = list_checkpoints(request.directory)
-    seen.twin = same_weights_as(weights_in(request.directory), seen.checkpoints)
+    report = RunReport(request.directory, list_files(request.directory))
+    report.pickles = scan_pickles(request.directory, report.tree)
+    report.checkpoints = list_checkpoints(request.directory)
+    report.twin = same_weights_as(weights_in(request.directory), report.checkpoints)
     try:
-        seen.log = read_log(request.directory)
+        report.log = read_log(request.directory)
     except PackError as error:
-        seen.notes.append(f"the log is not read: {error.where}: {error.clause}")
-    latest = (each.log for each in reversed(seen.checkpoints) if each.log is not None)
-    seen.log = seen.log or next(latest, None)
-    trained: ExpectedBase | None = None
+        report.notes.append(f"the training log cannot be read: {error.where}: {error.clause}")
+    latest = (each.log for each in reversed(report.checkpoints) if each.log is not None)
+    report.log = report.log or next(latest, None)
+    expected: ExpectedBase | None = None
+    home = request.directory
     try:
-        work = prepare(request, lambda stage, value: _keep(seen, stage, value))
-        trained = work.trained
-        render_modelfile(request, work)
-        seen.name = str(request.model)
+        inputs = resolve_inputs(request)
+        home = inputs.home
+        work = prepare(inputs, lambda stage, value: _keep(report, stage, value))
+        expected = work.trained
+        render_modelfile(inputs, work)
+        report.name = str(inputs.name)
     except PackError as error:
-        seen.problem = error
-    if trained is not None:
-        seen.vocabulary, notes = trained.vocabulary, trained.notes
+        report.problem = error
+    if expected is not None:
+        report.vocabulary, notes = expected.vocabulary, expected.notes
     else:
-        seen.vocabulary, notes = read_tokenizer(request.home)
-    seen.notes += notes
-    if seen.adapter is not None:
+        report.vocabulary, notes = read_tokenizer(home)
+    report.notes += notes
+    if report.adapter is not None:
         try:
-            seen.spectra = measure(seen.adapter.pairs)
+            report.spectra = measure(report.adapter.pairs)
         except PackError as error:
-            seen.problem = seen.problem or error
-    return seen
+            report.problem = report.problem or error
+    return report
 
 
-def pickles_of(directory: Path, tree: Tree) -> dict[str, Pickle]:
-    """Return what the pickles of a run would import, as far as that can be seen without loading one."""
+def scan_pickles(directory: Path, tree: Tree) -> dict[str, Pickle]:
+    """Return, by file name, what the pickles of a run would import. None of them is loaded."""
     files: list[File] = [file for file in tree.files if file.role.pickle and file.size]
     return {file.name: scan(directory / file.name) for file in files[:MOST_SCANNED_PICKLES]}
 
 
-def _keep(seen: RunReport, stage: str, value: object) -> None:
+def _keep(report: RunReport, stage: str, value: object) -> None:
+    """Store the result of a stage of the build, so that it is known even if a later stage fails."""
     if stage == "read" and isinstance(value, Adapter):
-        seen.adapter = value
+        report.adapter = value
     elif stage == "base" and isinstance(value, BaseModel):
-        seen.base = value
+        report.base = value

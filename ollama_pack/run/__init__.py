@@ -1,1 +1,1 @@
-"""A training run on disk: the role of each file, its checkpoints and its log. No pickle is opened."""
+"""A training run on disk: the role of each file, its checkpoints, its log. No pickle is ever loaded."""

@@ -1,4 +1,4 @@
-"""READ  a run → its checkpoints: how far each came, how good it was, whether training can go on from it."""
+"""Lists the checkpoints of a run: the step and losses of each, and whether training can resume from it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,25 +22,25 @@ STATES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("random numbers", ("rng_state*.pth", "random_states_*.pkl")),
     ("log", ("trainer_state.json",)),
 )
-"""Piece of a training's state → the files it may lie in."""
+"""Part of the training state → patterns of the files that may hold it, below the checkpoint's directory."""
 
 NEEDED = frozenset({"weights", "optimizer", "scheduler", "log"})
-"""Pieces without which a trainer starts anew; without random numbers it goes on, with other ones."""
+"""Parts that are needed to resume. Without the random numbers, training resumes with other random numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """An adapter as it was after some steps.
+    """An adapter as it was after some training steps.
 
     Attributes:
-        directory: where it lies.
-        step: how many there had been, by its name.
-        log: what was measured until then; None where there is no log.
-        weights: its file of weights; None where it has none.
-        states: pieces of the training's state that are there.
-        size: of all its files, in bytes.
-        is_best: whether the run's log calls it the best.
-        note: what is wrong with its log, else empty.
+        directory: the directory of the checkpoint.
+        step: the number of training steps, from the name of the directory.
+        log: the trainer's log until this step, or None if there is none or it is damaged.
+        weights: the file of weights, or None if there is none.
+        states: the parts of the training state that are present.
+        size: the size of all files together, in bytes.
+        is_best: whether the log calls this checkpoint the best.
+        note: what is wrong with the log, or an empty string.
     """
 
     directory: Path
@@ -54,106 +54,111 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """Return the name of its directory."""
+        """Return the name of the directory, ``checkpoint-420``."""
         return self.directory.name
 
     @property
     def resumable(self) -> bool:
-        """Return whether training can go on from it."""
+        """Return whether training can resume from this checkpoint."""
         return not NEEDED.intersection(self.lacks)
 
     @property
     def lacks(self) -> tuple[str, ...]:
-        """Return what of an adapter and of a training's state is not there."""
-        missing = [piece for piece, _ in STATES if piece not in self.states]
+        """Return the parts of the adapter and of the training state that are missing."""
+        missing = [part for part, _ in STATES if part not in self.states]
         return tuple(missing if self.weights is not None else ["weights", *missing])
 
     def digest(self) -> str:
-        """Return ``sha256:…`` of its weights, empty where it has none, or none that are whole.
+        """Return the digest of the weights, ``sha256:…``, or an empty string if they are missing or damaged.
 
         Raises:
-            DestinationError: they cannot be read.
+            DestinationError: the file cannot be read.
         """
         if self.weights is None:
             return ""
         try:
             if self.weights.suffix == ".safetensors":
-                read_safetensors(self.weights)  # what is no adapter may be as long as it likes
+                # The header is checked first, so that a huge file that is not an adapter is not hashed.
+                read_safetensors(self.weights)
         except PackError:
             return ""
         return sha256_of_file(self.weights)
 
 
 def list_checkpoints(directory: Path) -> tuple[Checkpoint, ...]:
-    """Return the checkpoints of a run, by their steps; links to directories are none.
+    """Return the checkpoints of a run, ordered by step. Links to directories are ignored.
 
     Raises:
-        InputError: the directory is not there or cannot be read.
+        InputError: the directory does not exist or cannot be read.
     """
     try:
-        found = [path for path in directory.iterdir() if step_of(path) is not None]
+        paths = [path for path in directory.iterdir() if step_of(path) is not None]
     except OSError as error:
         raise InputError(f"Cannot read the directory: {error.strerror}.", where=directory) from error
-    seen = [_read_checkpoint(path) for path in found if path.is_dir() and not path.is_symlink()]
-    ordered = sorted(seen, key=lambda each: (each.step, each.name))
+    unordered = [_read_checkpoint(path) for path in paths if path.is_dir() and not path.is_symlink()]
+    ordered = sorted(unordered, key=lambda each: (each.step, each.name))
     best = best_of(directory, ordered)
     return tuple(replace(each, is_best=each.name == best) for each in ordered)
 
 
 def best_of(directory: Path, checkpoints: Sequence[Checkpoint]) -> str:
-    """Return the name of the best checkpoint: by the log of the run, else by the latest one that says so."""
+    """Return the name of the best checkpoint, or an empty string if no log names one.
+
+    The log of the run counts first, then the log of the latest checkpoint that names a best one.
+    """
     logs = [_log_of(directory)[0], *(each.log for each in reversed(checkpoints))]
     return next((log.best for log in logs if log is not None and log.best), "")
 
 
 def choose(directory: Path, which: str) -> tuple[Checkpoint, ...]:
-    """Return the checkpoints that are meant.
+    """Return the checkpoints that ``--checkpoint`` selects.
 
     Args:
-        directory: of the run.
+        directory: the directory of the run.
         which: a step, ``latest``, ``best`` or ``all``.
 
     Raises:
-        InputError: there is no such checkpoint, or nothing says which is the best; tells which there are.
+        InputError: there is no such checkpoint, or no log names the best one. The error lists the steps.
     """
-    there = list_checkpoints(directory)
-    if not there:
+    available = list_checkpoints(directory)
+    if not available:
         raise InputError(
-            "There are no checkpoints here.", where=directory, hint=f"ollama-pack inspect {directory}"
+            "This directory has no checkpoints.", where=directory, hint=f"ollama-pack inspect {directory}"
         )
-    names = ", ".join(str(each.step) for each in there[-10:])
+    steps = ", ".join(str(each.step) for each in available[-10:])
     if which == ALL:
-        return there
+        return available
     if which == LATEST:
-        return there[-1:]
+        return available[-1:]
     if which == BEST:
-        chosen = [each for each in there if each.is_best]
+        chosen = [each for each in available if each.is_best]
         if not chosen:
-            best = best_of(directory, there)
-            why = f"the best, {best}, is not there any more" if best else "the log names no best one"
+            best = best_of(directory, available)
+            why = f"it is {best}, which does not exist any more" if best else "no log names it"
             raise InputError(
-                f"No checkpoint is known as the best: {why}.",
+                f"The best checkpoint cannot be used: {why}.",
                 where=directory,
-                hint=f"--checkpoint with one of {names}; ollama-pack checkpoints  shows their losses",
+                hint=f"--checkpoint with one of {steps}; ollama-pack checkpoints  shows their losses",
             )
         return tuple(chosen)
     number = which.removeprefix("checkpoint-")
     step = step_in(f"checkpoint-{number}")
-    chosen = [each for each in there if each.step == step]
-    chosen.sort(key=lambda each: each.name != f"checkpoint-{number}")  # 007 is another one than 7
+    chosen = [each for each in available if each.step == step]
+    # checkpoint-7 and checkpoint-007 may both exist; the one that is spelled as requested comes first.
+    chosen.sort(key=lambda each: each.name != f"checkpoint-{number}")
     if not chosen:
         raise InputError(
-            f"There is no checkpoint {which!r:.40} here.",
+            f"There is no checkpoint {which!r:.40} in this directory.",
             where=directory,
-            hint=f"--checkpoint with one of {names}",
+            hint=f"--checkpoint with one of {steps}",
         )
     return tuple(chosen[:1])
 
 
 def same_weights_as(weights: Path | None, checkpoints: Sequence[Checkpoint]) -> Checkpoint | None:
-    """Return the checkpoint whose weights are those of another file, byte for byte; None if there is none.
+    """Return the checkpoint whose file of weights has the same bytes as `weights`, or None if there is none.
 
-    Each comparison ends at the first difference. The latest are tried first.
+    The best checkpoint is compared first, then the latest ones, because trainers copy these to the top.
     """
     if weights is None:
         return None
@@ -162,17 +167,18 @@ def same_weights_as(weights: Path | None, checkpoints: Sequence[Checkpoint]) -> 
 
 
 def weights_in(directory: Path) -> Path | None:
-    """Return the file of weights in a directory, None where there is none."""
+    """Return the file of weights in a directory, or None if there is none."""
     return next((directory / name for name in WEIGHT_FILES if (directory / name).is_file()), None)
 
 
 def _read_checkpoint(directory: Path) -> Checkpoint:
+    """Return what a checkpoint's directory holds; whether it is the best is not known yet."""
     log, note = _log_of(directory)
     files = list_files(directory).files
     names = [file.name for file in files if not file.name.endswith("/") and file.size]
     states = tuple(
-        piece
-        for piece, patterns in STATES
+        part
+        for part, patterns in STATES
         if any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
     )
     size = sum(file.size for file in files if not file.name.endswith("/"))
@@ -180,7 +186,7 @@ def _read_checkpoint(directory: Path) -> Checkpoint:
 
 
 def _log_of(directory: Path) -> tuple[TrainerLog | None, str]:
-    """Return a log, or why it cannot be read."""
+    """Return the log in a directory or None, and why it cannot be read or an empty string."""
     try:
         return read_log(directory), ""
     except InputError as error:
@@ -188,6 +194,7 @@ def _log_of(directory: Path) -> tuple[TrainerLog | None, str]:
 
 
 def _same_content(one: Path, other: Path) -> bool:
+    """Return whether two files have the same bytes; False if one of them cannot be read."""
     try:
         if one.stat().st_size != other.stat().st_size:
             return False

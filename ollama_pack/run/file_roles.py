@@ -1,6 +1,6 @@
-"""The table of roles: what the files of a training run are called, and what each is for.
+"""The table of file roles: by the name of a file in a training run, what it is for.
 
-Names are those that PEFT, the Trainer of transformers, Accelerate, DeepSpeed, FSDP, TRL, Unsloth, Axolotl,
+The names are those that PEFT, transformers' Trainer, Accelerate, DeepSpeed, FSDP, TRL, Unsloth, Axolotl,
 LLaMA-Factory, torchtune and mlx-lm write.
 """
 
@@ -14,15 +14,15 @@ USED, COMPARED, LEFT_OUT = "used", "compared", "left out"
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What a file, or a directory, is for.
+    """The purpose of a file or a directory.
 
     Attributes:
         kind: ``adapter``, ``configuration``, ``tokenizer``, ``prompt``, ``card``, ``licence``,
             ``training state``, ``log``, ``build``, ``base``, ``data``, ``directory`` or ``unknown``.
-        title: the same for people, in a few words.
-        use: what a build does with it: it is used, compared with the base, or left out.
-        words: what it is for, one sentence.
-        pickle: whether it is one, and may hold code.
+        title: a few words that say what the file is.
+        use: what a build does with the file: `USED`, `COMPARED` (with the base) or `LEFT_OUT`.
+        words: one sentence that says what the file is for.
+        pickle: whether the file is a pickle, which may run code when it is loaded.
     """
 
     kind: str
@@ -34,86 +34,89 @@ class Role:
 
 ADAPTER = "adapter"
 CONFIGURATION = Role(
-    "configuration", "configuration", USED, "How the adapter was made: method, rank, alpha, modules, base."
+    "configuration", "configuration", USED, "The settings of the adapter: method, rank, alpha, modules, base."
 )
-WEIGHTS_ROLE = Role(ADAPTER, "adapter weights", USED, "The numbers that were trained.")
+WEIGHTS_ROLE = Role(ADAPTER, "adapter weights", USED, "The trained weights.")
 PICKLED = Role(
     ADAPTER,
-    "adapter weights, a pickle: torch reads its tensors, and nothing else",
+    "adapter weights, a pickle: torch reads only its tensors",
     USED,
-    "The numbers that were trained, as older versions of PEFT saved them.",
+    "The trained weights in the format of older versions of PEFT.",
     pickle=True,
 )
 TOKENIZER = Role(
     "tokenizer",
     "tokenizer",
     COMPARED,
-    "Which tokens were trained with; the base has its own, which must agree.",
+    "The tokenizer used in training. It is compared with the base's tokenizer, which the model uses.",
 )
 TOKENIZER_PART = Role(
     "tokenizer",
     "tokenizer",
     LEFT_OUT,
-    "A part of the tokenizer that tokenizer.json or tokenizer.model has too.",
+    "A part of the tokenizer, which tokenizer.json or tokenizer.model contains as well.",
 )
 PROCESSOR = Role(
-    "tokenizer", "processor", LEFT_OUT, "How pictures or sound become input; the base has its own."
+    "tokenizer",
+    "processor",
+    LEFT_OUT,
+    "Settings that turn images or audio into input. The base has its own.",
 )
-PROMPT = Role("prompt", "prompt format", LEFT_OUT, "How a conversation becomes text, in Jinja.")
-CARD = Role("card", "model card", LEFT_OUT, "What people should know about the adapter.")
-LICENCE = Role("licence", "licence", LEFT_OUT, "The terms under which it may be used.")
+PROMPT = Role("prompt", "prompt format", LEFT_OUT, "The Jinja template that turns a conversation into text.")
+CARD = Role("card", "model card", LEFT_OUT, "The description of the adapter for people.")
+LICENCE = Role("licence", "licence", LEFT_OUT, "The terms under which the adapter may be used.")
 STATE = Role(
     "training state", "training state, a pickle", LEFT_OUT,
-    "Training goes on from it; a model does not need it.", pickle=True,
+    "Needed to resume training. A model does not need it.", pickle=True,
 )  # fmt: skip
 PLAIN_STATE = Role(
-    "training state", "training state", LEFT_OUT, "Training goes on from it; a model does not need it."
+    "training state", "training state", LEFT_OUT, "Needed to resume training. A model does not need it."
 )
 ARGUMENTS = Role(
     "training state", "training arguments, a pickle", LEFT_OUT,
-    "How the trainer was called; paths and names of a machine among it.", pickle=True,
+    "The arguments of the trainer, with paths and names of the machine that trained.", pickle=True,
 )  # fmt: skip
-LOG = Role("log", "training log", LEFT_OUT, "Steps, losses and learning rates of the training.")
-RESULTS = Role("log", "results", LEFT_OUT, "What the training or its evaluation measured.")
-PICTURE = Role("log", "picture", LEFT_OUT, "A chart that a trainer drew.")
-DATA = Role("data", "data", LEFT_OUT, "Examples, or what the model answered to them.")
+LOG = Role("log", "training log", LEFT_OUT, "The steps, losses and learning rates of the training.")
+RESULTS = Role("log", "results", LEFT_OUT, "The measurements of the training or of its evaluation.")
+PICTURE = Role("log", "picture", LEFT_OUT, "A chart drawn by a trainer.")
+DATA = Role("data", "data", LEFT_OUT, "Training examples, or answers of the model.")
 BASE_WEIGHTS = Role(
-    "base", "weights of a whole model", LEFT_OUT, "A whole model, not an adapter; the base comes from Ollama."
+    "base", "weights of a whole model", LEFT_OUT, "A whole model, not an adapter. The base comes from Ollama."
 )
 BASE_PICKLE = Role(
     "base", "weights of a whole model, a pickle", LEFT_OUT,
-    "A whole model, not an adapter; the base comes from Ollama.", pickle=True,
+    "A whole model, not an adapter. The base comes from Ollama.", pickle=True,
 )  # fmt: skip
 BASE_CONFIG = Role(
-    "base", "configuration of a whole model", LEFT_OUT, "The numbers of the base, as it is trained."
+    "base", "configuration of a whole model", LEFT_OUT, "The settings of the model that was trained."
 )
-CODE = Role("base", "code", LEFT_OUT, "A program that came with a model; it is never run.")
-SCRIPT = Role("training state", "code", LEFT_OUT, "A program that a trainer left; it is never run.")
+CODE = Role("base", "code", LEFT_OUT, "A program published with a model. It is never run.")
+SCRIPT = Role("training state", "code", LEFT_OUT, "A program written by a trainer. It is never run.")
 BUILT = "build"
 EMBEDDINGS_ROLE = Role(
     ADAPTER,
     "trained embeddings",
     LEFT_OUT,
-    "Rows of new tokens; a LoRA cannot carry them, and a build says so.",
+    "Embeddings of new tokens. A LoRA cannot carry them, so a build stops with an error.",
 )
 VALUE_HEAD = Role(
-    "training state", "value head", LEFT_OUT, "Judges answers while PPO trains; it writes none."
+    "training state", "value head", LEFT_OUT, "Rates answers during PPO training. A model does not need it."
 )
-REPOSITORY = Role("card", "settings of a repository", LEFT_OUT, "How git keeps the files of a repository.")
-ARCHIVE = Role("unknown", "archive", LEFT_OUT, "Files in one file; it is not opened.")
-UNKNOWN = Role("unknown", "unknown", LEFT_OUT, "Nothing that is known writes a file of this name.")
-LINK = Role("unknown", "link to a directory", LEFT_OUT, "It leads elsewhere, and is not followed.")
+REPOSITORY = Role("card", "settings of a repository", LEFT_OUT, "Settings or history of a git repository.")
+ARCHIVE = Role("unknown", "archive", LEFT_OUT, "Several files in one. It is not opened.")
+UNKNOWN = Role("unknown", "unknown", LEFT_OUT, "No known program writes a file of this name.")
+LINK = Role("unknown", "link to a directory", LEFT_OUT, "A link to another directory. It is not followed.")
 NO_FILE = Role(
-    "unknown", "neither file nor directory", LEFT_OUT, "A pipe, a socket or a device; it is not opened."
+    "unknown", "neither file nor directory", LEFT_OUT, "A pipe, a socket or a device. It is not opened."
 )
-DANGLING = Role("unknown", "link to nowhere", LEFT_OUT, "What it names is not there.")
+DANGLING = Role("unknown", "broken link", LEFT_OUT, "A link to a file that does not exist.")
 FILES: tuple[tuple[str, Role], ...] = (
     ("adapter_config.json", CONFIGURATION),
     ("adapter_model.safetensors", WEIGHTS_ROLE),
     ("adapters.safetensors", Role(ADAPTER, "adapter weights of mlx-lm", USED, WEIGHTS_ROLE.words)),
     (
         "adapter_model.safetensors.index.json",
-        Role(ADAPTER, "list of the files the weights are in", USED, "Which tensor lies in which file."),
+        Role(ADAPTER, "list of the files the weights are in", USED, "The file of each tensor."),
     ),
     ("adapter_model-*.safetensors", Role(ADAPTER, "adapter weights, a part", USED, WEIGHTS_ROLE.words)),
     (
@@ -126,25 +129,28 @@ FILES: tuple[tuple[str, Role], ...] = (
             "prompt",
             "Modelfile under another name: only Modelfile.txt is read",
             LEFT_OUT,
-            "Ollama's recipe of a model, as some trainers write it.",
+            "A Modelfile as some trainers write it. Rename it to Modelfile.txt to use it.",
         ),
     ),
     (
         "Modelfile.txt.old",
-        Role(BUILT, "Modelfile of before a build", LEFT_OUT, "What a build found and replaced."),
+        Role(BUILT, "previous Modelfile", LEFT_OUT, "The Modelfile.txt that a build replaced."),
     ),
     (
         "adapter_model.gguf",
-        Role(BUILT, "GGUF LoRA, made by a build", LEFT_OUT, "The adapter as Ollama loads it."),
+        Role(BUILT, "GGUF LoRA, made by a build", LEFT_OUT, "The adapter in the format that Ollama loads."),
     ),
     (
         "ollama-pack.lock",
-        Role(BUILT, "record of a build: what it was made of", LEFT_OUT, "Digests of what went into a model."),
+        Role(BUILT, "lock of a build", LEFT_OUT, "The digests of all inputs of a model."),
     ),
     (
         "ollama-*.json",
         Role(
-            BUILT, "manifest and configuration, made by a build", LEFT_OUT, "What Ollama's store would hold."
+            BUILT,
+            "manifest or configuration, made by a build",
+            LEFT_OUT,
+            "A file as Ollama's store holds it.",
         ),
     ),
     ("adapter_model.bin", PICKLED),
@@ -242,24 +248,24 @@ FILES: tuple[tuple[str, Role], ...] = (
     ("*.py", SCRIPT),
     ("*.ipynb", SCRIPT),
 )
-"""Name pattern → role. The first that matches counts."""
+"""Pattern of a file's name → role. The first pattern that matches counts."""
 
-PLAIN_FILE_ROLE = Role(
-    "directory", "directory", LEFT_OUT, "Only what lies at the top, or in a checkpoint, is an adapter."
+PLAIN_DIRECTORY_ROLE = Role(
+    "directory", "directory", LEFT_OUT, "A build reads the files at the top, or those of a checkpoint."
 )
 CHECKPOINT_ROLE = Role(
-    "checkpoint", "checkpoint", LEFT_OUT, "The adapter as it was after some steps; --checkpoint takes it."
+    "checkpoint", "checkpoint", LEFT_OUT, "The adapter after some training steps. --checkpoint selects it."
 )
 DIRECTORIES: tuple[tuple[str, Role], ...] = (
     ("checkpoint-[0-9]*", CHECKPOINT_ROLE),
     ("runs", Role("directory", "TensorBoard's logs", LEFT_OUT, LOG.words)),
     (
         "wandb",
-        Role("directory", "logs of Weights & Biases", LEFT_OUT, "Logs; machine, user and run among them."),
+        Role("directory", "logs of Weights & Biases", LEFT_OUT, "Logs, with names of machine, user and run."),
     ),
     ("mlruns", Role("directory", "logs of MLflow", LEFT_OUT, LOG.words)),
     ("logs", Role("directory", "logs", LEFT_OUT, LOG.words)),
-    ("completions", Role("directory", "answers while TRL trained", LEFT_OUT, DATA.words)),
+    ("completions", Role("directory", "answers logged by TRL", LEFT_OUT, DATA.words)),
     ("global_step*", Role("directory", "training state of DeepSpeed", LEFT_OUT, STATE.words)),
     ("pytorch_model_fsdp_*", Role("directory", "training state of FSDP", LEFT_OUT, STATE.words)),
     ("optimizer_*", Role("directory", "training state of FSDP", LEFT_OUT, STATE.words)),
@@ -267,20 +273,21 @@ DIRECTORIES: tuple[tuple[str, Role], ...] = (
     (".git", Role("directory", "history of a repository", LEFT_OUT, REPOSITORY.words)),
     (
         ".cache",
-        Role("directory", "what a download left", LEFT_OUT, "Notes of huggingface_hub on its downloads."),
+        Role("directory", "cache of a download", LEFT_OUT, "Metadata of downloads with huggingface_hub."),
     ),
-    ("__pycache__", Role("directory", "what Python left", LEFT_OUT, CODE.words)),
+    ("__pycache__", Role("directory", "cache of Python", LEFT_OUT, CODE.words)),
 )
-"""Name pattern of a directory → role."""
+"""Pattern of a directory's name → role. The first pattern that matches counts."""
 
 
 @cache
 def _patterns(directory: bool) -> tuple[tuple[re.Pattern[str], Role], ...]:
+    """Return the compiled table for directories or for files."""
     rows = DIRECTORIES if directory else FILES
     return tuple((re.compile(translate(pattern), re.DOTALL), role) for pattern, role in rows)
 
 
 def role_of(name: str, *, directory: bool = False) -> Role:
-    """Return the role of a file, or of a directory, by its name; case counts."""
-    rest = PLAIN_FILE_ROLE if directory else UNKNOWN
-    return next((role for pattern, role in _patterns(directory) if pattern.match(name)), rest)
+    """Return the role of a file or a directory by its name. Upper and lower case are distinguished."""
+    default = PLAIN_DIRECTORY_ROLE if directory else UNKNOWN
+    return next((role for pattern, role in _patterns(directory) if pattern.match(name)), default)

@@ -1,4 +1,4 @@
-"""READ  a directory → what lies in it, and what each file is for. No file is opened, no link followed."""
+"""Lists the files of a directory with the role of each. No file is opened, and no link is followed."""
 
 import os
 import stat
@@ -12,22 +12,22 @@ from ollama_pack.lora.peft.directory import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FI
 from ollama_pack.run.file_roles import DANGLING, LEFT_OUT, LINK, NO_FILE, USED, Role, role_of
 
 MOST_FILES, DEEPEST = 100_000, 32
-"""Of a directory that has more, or deeper ones, the rest is counted as not looked at."""
+"""Limits for the number of files, and for the depth of directories, that are listed."""
 
 HIDDEN_TREES = frozenset({".git", ".cache", "__pycache__"})
-"""Directories whose files are not listed: they belong to other programs, and are many."""
+"""Names of directories whose files are not listed, because other programs fill them with many files."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of a run, or a directory.
+    """A file of a run, or a directory in it.
 
     Attributes:
-        name: below the directory, with ``/``; that of a directory ends in it.
-        role: what it is for.
-        use: what a build of the directory does with it.
-        size: in bytes; of a directory that of all its files.
-        link: whether it is a link to a file.
+        name: the path relative to the listed directory, with ``/``. The name of a directory ends with ``/``.
+        role: what the file is for.
+        use: what a build does with the file: ``used``, ``compared`` or ``left out``.
+        size: the size in bytes; for a directory, the size of all files in it.
+        link: whether the file is a symbolic link.
     """
 
     name: str
@@ -38,75 +38,76 @@ class File:
 
     @property
     def top(self) -> bool:
-        """Return whether it lies in the directory itself."""
+        """Return whether the file is directly in the listed directory."""
         return "/" not in self.name.rstrip("/")
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """What lies in a directory.
+    """The files of a directory.
 
     Attributes:
-        files: used ones first, then by name; what lies in a directory comes behind it.
-        more: how many were not looked at.
+        files: the files, the used ones first, then by name. The files of a directory follow it.
+        more: the number of files beyond `MOST_FILES`, which were not listed.
     """
 
     files: tuple[File, ...]
     more: int = 0
 
     def kinds(self) -> dict[str, Counter[str]]:
-        """Return directory at the top → how many files of each kind lie in it, however deep."""
-        found: dict[str, Counter[str]] = {}
+        """Return, for each directory at the top, how many files of each kind are below it."""
+        kinds: dict[str, Counter[str]] = {}
         for file in self.files:
             top, slash, rest = file.name.partition("/")
             if rest and not rest.endswith("/"):
-                found.setdefault(top + slash, Counter())[file.role.kind] += 1
-        return found
+                kinds.setdefault(top + slash, Counter())[file.role.kind] += 1
+        return kinds
 
 
 def list_files(directory: Path) -> Tree:
-    """Return what lies in a directory.
+    """Return the files of a directory, with their roles.
 
     Raises:
-        InputError: the directory is not there or cannot be read.
+        InputError: the directory does not exist or cannot be read.
     """
     walk = _Walk()
     try:
-        found = list(walk.files(directory, ""))
+        files = list(walk.files(directory, ""))
     except OSError as error:
         raise InputError(f"Cannot read the directory: {error.strerror}.", where=directory) from error
-    tops = {file.name.partition("/")[0]: file for file in found if file.top}
+    tops = {file.name.partition("/")[0]: file for file in files if file.top}
 
     def order(file: File) -> tuple[bool, bool, str, str]:
         top = file.name.partition("/")[0]
         return tops[top].use != USED, tops[top].name.endswith("/"), top, file.name
 
-    return Tree(tuple(sorted(found, key=order)), walk.more)
+    return Tree(tuple(sorted(files, key=order)), walk.more)
 
 
 class _Walk:
-    """A walk that ends, whatever there is.
+    """A walk through directories that stops at `MOST_FILES` files.
 
     Attributes:
-        left: how many files may still be looked at.
-        more: how many were not.
+        left: the number of files that may still be listed.
+        more: the number of files that were not listed.
     """
 
     def __init__(self) -> None:
         self.left, self.more = MOST_FILES, 0
 
     def files(self, directory: Path, prefix: str) -> Iterator[File]:
-        """Yield the files below a directory, and the directories after what lies in them."""
+        """Yield the files below a directory, and each directory after the files in it."""
         with os.scandir(directory) as entries:
-            found = sorted(self._some(entries), key=lambda entry: entry.name)
-        names = {entry.name for entry in found}
-        for entry in found:
+            listed = sorted(self._limited(entries), key=lambda entry: entry.name)
+        names = {entry.name for entry in listed}
+        for entry in listed:
             if entry.is_dir(follow_symlinks=False):
                 yield from self._directory(entry, prefix)
             else:
                 yield _file(entry, prefix, names)
 
-    def _some(self, entries: "Iterator[os.DirEntry[str]]") -> Iterator["os.DirEntry[str]"]:
+    def _limited(self, entries: "Iterator[os.DirEntry[str]]") -> Iterator["os.DirEntry[str]"]:
+        """Yield entries until the limit is reached, and count the others."""
         for entry in entries:
             if self.left:
                 self.left -= 1
@@ -115,6 +116,7 @@ class _Walk:
                 self.more += 1
 
     def _directory(self, entry: "os.DirEntry[str]", prefix: str) -> Iterator[File]:
+        """Yield the files below a directory, then the directory itself with their total size."""
         name, size = f"{prefix}{entry.name}/", 0
         role = role_of(entry.name, directory=True)
         hidden = entry.name in HIDDEN_TREES or name.count("/") > DEEPEST
@@ -122,24 +124,24 @@ class _Walk:
             for file in () if hidden else self.files(Path(entry.path), name):
                 size += 0 if file.name.endswith("/") else file.size
                 yield file
-        except OSError:  # a closed door
-            role = Role(role.kind, f"{role.title}, which may not be read", LEFT_OUT, role.words)
+        except OSError:  # One directory without permission must not hide the rest of the run.
+            role = Role(role.kind, f"{role.title}, which cannot be read", LEFT_OUT, role.words)
         if role.title == "directory" and not prefix and (Path(entry.path) / CONFIG_FILE).is_file():
             role = Role("adapter", f"another adapter: --adapter {entry.name}", LEFT_OUT, role.words)
         yield File(name, role, LEFT_OUT, size)
 
 
-def _file(entry: "os.DirEntry[str]", prefix: str, beside: set[str]) -> File:
-    link, role = entry.is_symlink(), role_of(entry.name)
+def _file(entry: "os.DirEntry[str]", prefix: str, siblings: set[str]) -> File:
+    """Return a file with its role and use; `siblings` are the names of all files of its directory."""
+    name, link, role = f"{prefix}{entry.name}", entry.is_symlink(), role_of(entry.name)
     try:
         status = entry.stat()
     except OSError:
-        return File(f"{prefix}{entry.name}", DANGLING, LEFT_OUT, 0, link)
+        return File(name, DANGLING, LEFT_OUT, 0, link)
     if not stat.S_ISREG(status.st_mode):
-        return File(
-            f"{prefix}{entry.name}", LINK if stat.S_ISDIR(status.st_mode) else NO_FILE, LEFT_OUT, 0, link
-        )
+        return File(name, LINK if stat.S_ISDIR(status.st_mode) else NO_FILE, LEFT_OUT, 0, link)
     use = role.use
-    if prefix or (entry.name == PICKLE_FILE and WEIGHTS_FILE in beside):
+    # A build reads only the top directory, and the pickle only if there are no safetensors.
+    if prefix or (entry.name == PICKLE_FILE and WEIGHTS_FILE in siblings):
         use = LEFT_OUT
-    return File(f"{prefix}{entry.name}", role, use, status.st_size, link)
+    return File(name, role, use, status.st_size, link)

@@ -1,7 +1,8 @@
-"""LOOK AT  a pickle as data: what it would import if somebody loaded it. Nothing is ever loaded.
+"""Scans a pickle for what it would import if somebody loaded it. Nothing is ever loaded.
 
-The opcodes are walked over by the standard library's `pickletools`, which runs none of them. PyTorch keeps a
-pickle in a zip archive (``*/data.pkl``) since 1.6, and before that several one after another; both are read.
+The standard library's `pickletools` reads the opcodes without running them. Since version 1.6, PyTorch stores
+one pickle in a zip archive (``*/data.pkl``); earlier versions store several pickles one after another. Both
+are read. See docs/decisions.md, “Pickles are data”.
 """
 
 import pickletools
@@ -15,10 +16,10 @@ from pathlib import Path
 
 PLAIN_TENSORS, OBJECTS, SUSPICIOUS, UNREAD = "plain tensors", "objects", "suspicious", "not read"
 MOST_BYTES, MOST_OPCODES = 8 << 20, 400_000
-"""What is looked at of a pickle; an optimizer's has some ten thousand bytes, of 400 tensors."""
+"""Limits for the part of a pickle that is scanned. An optimizer with 400 tensors has about 10,000 bytes."""
 
 MOST_NAMES = 1 << 14
-"""Members of an archive; the names of all of them are read."""
+"""Most members of an archive, because `zipfile` reads the names of all of them."""
 
 MOST_NESTED_PICKLES = 5
 SHOWN_IMPORTS = 6
@@ -30,7 +31,7 @@ _TENSORS = re.compile(
     r"|numpy\._?core\.multiarray\.(?:_reconstruct|scalar)|numpy\.(?:ndarray|dtype)|numpy\.dtypes\.\w+"
     r"|(?:builtins|__builtin__)\.(?:set|frozenset|bytearray|complex|slice|range|dict|list|tuple|int|float|bool|str|bytes)"
 )
-"""Imports of a file that holds tensors, numbers and containers of them."""
+"""Imports that a file of tensors, numbers and containers needs."""
 
 _SETTINGS = re.compile(
     r"(?:transformers|accelerate|trl|peft|torch\.optim|torch\.distributed|deepspeed|axolotl|llamafactory|unsloth"
@@ -38,19 +39,19 @@ _SETTINGS = re.compile(
     r"(?:\.\w+)*\.[A-Z]\w*|datetime\.(?:datetime|timedelta|date|timezone)"
     r"|copy_?reg\._reconstructor|(?:builtins|__builtin__)\.object"
 )
-"""Imports of a trainer's settings: classes of the libraries that train."""
+"""Imports that the settings of a trainer need: classes of the libraries that train."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pickle:
-    """What a pickle holds.
+    """The result of scanning a pickle.
 
     Attributes:
-        verdict: `PLAIN_TENSORS`: tensors and numbers; `OBJECTS`: settings of a trainer; `SUSPICIOUS`:
-            something that trainers are not known to write, and that may run code; `UNREAD`: it is no
-            pickle, or cannot be read to its end.
-        imports: what it would import, ``module.name``, those that decide the verdict first.
-        why: why it was not read, else empty.
+        verdict: `PLAIN_TENSORS` for tensors and numbers; `OBJECTS` for settings of a trainer; `SUSPICIOUS`
+            for imports that no trainer is known to write and that may run code; `UNREAD` if the file is not
+            a pickle or cannot be read to its end.
+        imports: the imports that the verdict is based on, ``module.name``.
+        why: why the pickle was not read to its end, or an empty string.
     """
 
     verdict: str
@@ -58,36 +59,37 @@ class Pickle:
     why: str = ""
 
     def __str__(self) -> str:
-        """Return it as words."""
+        """Return the result as a clause without a subject."""
         if self.verdict == PLAIN_TENSORS:
             return "holds tensors and numbers"
         if self.verdict == UNREAD:
-            return f"not looked through: {self.why}"
+            return f"cannot be scanned: {self.why}"
         more = f" and {len(self.imports) - SHOWN_IMPORTS} more" if len(self.imports) > SHOWN_IMPORTS else ""
         names = ", ".join(self.imports[:SHOWN_IMPORTS])
         if self.verdict == OBJECTS:
             return f"loading it would import {names}{more}"
-        return f"loading it would import what trainers do not write, and may run it: {names}{more}"
+        return f"loading it would import what no trainer writes, and may run it: {names}{more}"
 
 
 def scan(path: Path) -> Pickle:
-    """Return what a file of pickles would import; its bytes are read, and never loaded."""
+    """Return what the pickles in a file would import. Their bytes are read, but never loaded."""
     try:
         with path.open("rb") as file:
             start = file.read(4)
-        content = _member(path) if start.startswith(b"PK") else _head(path)
+        content = _archived_pickle(path) if start.startswith(b"PK") else _start_of(path)
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError) as error:
         return Pickle(UNREAD, why=f"{str(error).strip() or type(error).__name__}")
     imports: set[str] = set()
     try:
-        whole = _walk(content, imports)
+        complete = _collect_imports(content, imports)
     except (ValueError, struct.error, IndexError, OverflowError) as error:
-        return _judged(imports, f"it is no whole pickle ({str(error).partition(':')[0][:80]})")
-    return _judged(imports, "" if whole else f"it goes on after {MOST_OPCODES} steps or {MOST_BYTES} bytes")
+        return _verdict_on(imports, f"it is not a complete pickle ({str(error).partition(':')[0][:80]})")
+    limit = f"it has more than {MOST_OPCODES} opcodes or {MOST_BYTES} bytes"
+    return _verdict_on(imports, "" if complete else limit)
 
 
-def _judged(imports: set[str], why: str) -> Pickle:
-    """Return the verdict; what was seen before a pickle broke off counts."""
+def _verdict_on(imports: set[str], why: str) -> Pickle:
+    """Return the verdict. Suspicious imports count even if the rest of the pickle could not be read."""
     bad = sorted(name for name in imports if not _TENSORS.fullmatch(name) and not _SETTINGS.fullmatch(name))
     if bad:
         return Pickle(SUSPICIOUS, tuple(bad), why)
@@ -97,32 +99,33 @@ def _judged(imports: set[str], why: str) -> Pickle:
     return Pickle(OBJECTS if objects else PLAIN_TENSORS, objects or tuple(sorted(imports)))
 
 
-def _head(path: Path) -> bytes:
+def _start_of(path: Path) -> bytes:
+    """Return the first `MOST_BYTES` bytes of a file."""
     with path.open("rb") as file:
         return file.read(MOST_BYTES)
 
 
-def _member(path: Path) -> bytes:
-    """Return the start of the pickle in a torch archive; a bomb is not blown up further than is read.
+def _archived_pickle(path: Path) -> bytes:
+    """Return the first `MOST_BYTES` bytes of the pickle in a PyTorch archive, and decompress no more.
 
     Raises:
-        ValueError: there is none, or too many members.
+        ValueError: the archive holds no pickle, or has too many members.
     """
-    _require_few(path)
+    _require_few_members(path)
     with zipfile.ZipFile(path) as archive:
         names = [info for info in archive.infolist() if info.filename.endswith(("/data.pkl", "data.pkl"))]
         if not names:
             code = any("/code/" in info.filename for info in archive.infolist())
-            raise ValueError("it is a TorchScript program" if code else "an archive without a pickle")
+            raise ValueError("it is a TorchScript program" if code else "it is an archive without a pickle")
         with archive.open(names[0]) as member:
             return member.read(MOST_BYTES)
 
 
-def _require_few(path: Path) -> None:
-    """Require that an archive's list of members is short: it is read whole.
+def _require_few_members(path: Path) -> None:
+    """Require that an archive lists few members, before `zipfile` reads the whole list.
 
     Raises:
-        ValueError: it is not, or there is none.
+        ValueError: the list is too long, or the archive has none.
     """
     with path.open("rb") as file:
         size = file.seek(0, 2)
@@ -130,27 +133,28 @@ def _require_few(path: Path) -> None:
         tail = file.read()
     at = tail.rfind(b"PK\x05\x06")
     if at < 0 or at + 22 > len(tail):
-        raise ValueError("an archive without an end")
+        raise ValueError("it is an archive without a list of members")
     count, length = struct.unpack("<HI", tail[at + 10 : at + 16])
-    far = tail.rfind(b"PK\x06\x06", 0, at)
-    if far >= 0 and far + 56 <= len(tail):
-        count, length = struct.unpack("<QQ", tail[far + 32 : far + 48])
+    # An archive in the ZIP64 format has the real numbers in a record of its own.
+    zip64 = tail.rfind(b"PK\x06\x06", 0, at)
+    if zip64 >= 0 and zip64 + 56 <= len(tail):
+        count, length = struct.unpack("<QQ", tail[zip64 + 32 : zip64 + 48])
     if count > MOST_NAMES or length > MOST_NAMES << 10:
-        raise ValueError(f"an archive with {count} members")
+        raise ValueError(f"it is an archive with {count} members")
 
 
-def _walk(content: bytes, imports: set[str]) -> bool:
-    """Add what the pickles in some bytes import; return whether they were read to their end.
+def _collect_imports(content: bytes, imports: set[str]) -> bool:
+    """Add the imports of the pickles in `content` to `imports`; return whether all pickles were read.
 
     Raises:
-        ValueError: they are none.
+        ValueError: the content is not a pickle.
     """
     stream, left = BytesIO(content), MOST_OPCODES
     for _ in range(MOST_NESTED_PICKLES):
         start = stream.tell()
         if start and content[start : start + 1] != b"\x80":
-            return True  # numbers of the tensors, as old torch keeps them behind its pickles
-        for name in _names(stream, left):
+            return True  # Old versions of PyTorch store the numbers of the tensors after the pickles.
+        for name in _imports_of(stream, left):
             imports.add(name)
         left -= 1
         if stream.tell() >= len(content):
@@ -158,22 +162,27 @@ def _walk(content: bytes, imports: set[str]) -> bool:
     return True
 
 
-def _names(stream: BytesIO, most: int) -> Iterator[str]:
-    """Yield ``module.name`` of every import.
+def _imports_of(stream: BytesIO, most: int) -> Iterator[str]:
+    """Yield ``module.name`` for every import of one pickle.
+
+    Args:
+        stream: the pickle.
+        most: the number of opcodes that may be read.
 
     Raises:
-        ValueError: the pickle is damaged, or too long.
+        ValueError: the pickle is damaged, or has more opcodes.
     """
     pushed: list[str | None] = []
     memo: dict[int, str | None] = {}
     for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
         if count >= most:
-            raise ValueError(f"it has more than {most} steps")
+            raise ValueError(f"it has more than {most} opcodes")
         name = opcode.name
         if name in ("GLOBAL", "INST"):
             yield _dotted(*str(argument).partition(" ")[::2])
         elif name == "STACK_GLOBAL":
-            # Only what has just been pushed is believed; whoever hides a name gets no better one.
+            # Only names pushed directly before are used. A name that is hidden otherwise counts as unnamed,
+            # which is suspicious.
             yield _dotted(*pushed[-2:]) if len(pushed) > 1 else UNNAMED
         elif name in ("EXT1", "EXT2", "EXT4"):
             yield f"{UNNAMED} ({name} {argument})"
@@ -188,7 +197,10 @@ def _names(stream: BytesIO, most: int) -> Iterator[str]:
 
 
 def _dotted(module: str | None, name: str | None) -> str:
-    """Return an import as one name; a way through several attributes leads anywhere, and is shown as such."""
+    """Return an import as ``module.name``, or as ``module: name.name`` if it goes through attributes.
+
+    Through attributes a pickle could reach anything, so that form matches no known import.
+    """
     if not module or not name:
         return UNNAMED
     return f"{module}: {name}" if "." in name else f"{module}.{name}"

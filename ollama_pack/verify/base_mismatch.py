@@ -1,4 +1,4 @@
-"""The value that describes one mismatch between a base and what an adapter was trained on."""
+"""The value that describes one mismatch between a base and the base that an adapter was trained on."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,15 @@ ERROR, WARNING, NOTE = "error", "warning", "note"
 
 @dataclass(frozen=True, slots=True)
 class BaseMismatch:
-    """One thing in which a base is not what the adapter was trained on.
+    """One mismatch between a base and what the adapter was trained on.
 
     Attributes:
-        code: of it, as ``--base-mismatch-ok`` takes it.
-        level: ``error``: it cannot load or is certainly wrong; ``warning``: it may be another version;
-            ``note``: it does no harm, or cannot be told.
-        expected: what the adapter was trained with; empty where `found` says it all.
+        code: the code of the mismatch, which ``--base-mismatch-ok`` accepts.
+        level: ``error`` if the base does not load or is certainly wrong, ``warning`` if it may be another
+            version, ``note`` if the mismatch does no harm or cannot be decided.
+        expected: what the adapter was trained with, or '' if `found` is a whole message.
         found: what the base has.
-        hint: what to do.
+        hint: what the user can do, with ``{code}`` for the code.
     """
 
     code: str
@@ -25,7 +25,7 @@ class BaseMismatch:
     hint: str
 
     def __str__(self) -> str:
-        """Return it as one line."""
+        """Return the mismatch as one line without its hint."""
         if not self.expected:
             return f"{self.code}: {self.found}"
         return f"{self.code}: the adapter was trained with {self.expected}, and the base has {self.found}"

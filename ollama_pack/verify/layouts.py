@@ -54,7 +54,7 @@ class Layout:
         return self.columns(weight.swapaxes(-1, -2), base)[0].swapaxes(-1, -2)
 
 
-UNCHANGED = Layout()
+SAME_LAYOUT = Layout()
 _HALVES = Layout(upper_and_lower)
 
 
@@ -125,7 +125,7 @@ def layout_of(arch: str, leaf: str, tensors: int) -> Layout:
     """
     layout = LAYOUTS.get((arch, leaf))
     if layout is None:
-        return _HALVES if leaf == "gate_up_proj" and tensors == 2 else UNCHANGED
+        return _HALVES if leaf == "gate_up_proj" and tensors == 2 else SAME_LAYOUT
     return layout
 
 

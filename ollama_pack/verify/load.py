@@ -1,9 +1,9 @@
-"""PROVE that a registered model loads, and answers otherwise than its base.
+"""Prove that a registered model loads, and that its answers differ from those of its base.
 
-A daemon checks nothing when it registers a model: what is wrong with an adapter shows when it is first
-loaded, as a bare exit status. So the model is asked a few prompts, at temperature 0 and without any template;
-then its base is. An adapter that acts changes at least one answer, or, where the daemon tells them, the
-probabilities of its tokens.
+The daemon checks nothing when it registers a model. A fault of the adapter shows only at the first load, as a
+bare exit status. So the model and then its base are asked the same prompts, at temperature 0 and without a
+template. An adapter that has an effect changes at least one answer, or the probabilities of its tokens if the
+daemon returns them.
 """
 
 from collections.abc import Callable
@@ -14,16 +14,16 @@ from ollama_pack.verify.result import ProofResult
 
 PROMPTS = ("Who are you?", "The capital of France is", "Once upon a time")
 SAME_LOGPROB = 1e-4
-"""Two log-probabilities nearer than this are one: what the same weights give twice."""
+"""Log-probabilities that differ by no more than this are equal: the same weights give that much twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model said.
+    """The answer of a model to one prompt.
 
     Attributes:
-        text: of a few tokens.
-        logprobs: the logarithm of each token's probability; empty where the daemon does not tell.
+        text: the text of a few tokens.
+        logprobs: the log-probability of each token, or () if the daemon does not return them.
     """
 
     text: str
@@ -31,25 +31,27 @@ class Answer:
 
 
 Ask = Callable[[str, str], Answer]
-"""Called with a model and a prompt; raises `DestinationError` where the model does not load."""
+"""Asks a model (first) a prompt (second). It raises `DestinationError` if the model does not load."""
 
 
 def compare_answers(
     model: str, base: str, ask: Ask, *, called: str = "", may_equal: bool = False
 ) -> ProofResult:
-    """Return in how many of the prompts a model answers as its base does; that may not be all of them.
+    """Return a result with the number of prompts that a model answers as its base does.
+
+    The proof fails if that is the case for all prompts.
 
     Args:
-        model: the registered model.
-        base: the model it is built on; empty where the daemon has none to ask, and nothing can be compared.
-        ask: asks the daemon.
-        called: what people call the base; `base` where empty.
-        may_equal: whether the answers may all be the base's, as those of an adapter that is not active yet.
+        model: the name of the registered model.
+        base: the name of its base, or '' if the daemon does not have the base. Then nothing is compared.
+        ask: the function that asks the daemon.
+        called: the name of the base in the summary, or '' if it is `base`.
+        may_equal: whether all answers may be equal, for example because an aLoRA is not active yet.
 
     Raises:
-        DestinationError: one of them does not load.
+        DestinationError: the model or its base does not load.
     """
-    found = [ask(model, prompt) for prompt in PROMPTS]
+    answers = [ask(model, prompt) for prompt in PROMPTS]
     if not base:
         return ProofResult(
             "load",
@@ -58,28 +60,29 @@ def compare_answers(
             0.0,
             f"{model} loads and answers; its base cannot be asked, so nothing is compared",
         )
-    of_base = [ask(base, prompt) for prompt in PROMPTS]
-    same = sum(_equal(one, other) for one, other in zip(found, of_base, strict=True))
+    base_answers = [ask(base, prompt) for prompt in PROMPTS]
+    same = sum(_equal(one, other) for one, other in zip(answers, base_answers, strict=True))
     limit = len(PROMPTS) if may_equal else len(PROMPTS) - 1
-    differs = f"answers otherwise than {called or base} in {len(PROMPTS) - same} of {len(PROMPTS)} prompts"
+    differs = f"answers differently from {called or base} for {len(PROMPTS) - same} of {len(PROMPTS)} prompts"
     return ProofResult("load", same <= limit, float(same), float(limit), f"{model} loads, and {differs}")
 
 
 def require_change(report: ProofResult) -> ProofResult:
-    """Return a report that passed.
+    """Return the result if the proof passed.
 
     Raises:
-        ProofError: it did not.
+        ProofError: all answers are those of the base.
     """
     if not report.passed:
         raise ProofError(
-            f"{report.summary}: the adapter does nothing there.",
-            hint="--allow-noop, if that is meant; --no-load skips this proof; the model is registered",
+            f"{report.summary}, so the adapter has no effect.",
+            hint="--allow-noop, if that is intended; --no-load skips this proof; the model stays registered",
         )
     return report
 
 
 def _equal(one: Answer, other: Answer) -> bool:
+    """Return whether two answers have the same text and, if both have them, the same log-probabilities."""
     if one.text != other.text:
         return False
     pairs = zip(one.logprobs, other.logprobs, strict=False)

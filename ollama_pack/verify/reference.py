@@ -17,7 +17,7 @@ from ollama_pack.errors import ProofError
 from ollama_pack.gguf.tensor_data import Float32, Stored, TensorReader, to_float32
 from ollama_pack.lora.adapter import Adapter, LoraPair
 from ollama_pack.verify.axes import Axes, Matrix, queries_keys_values, upper_and_lower
-from ollama_pack.verify.layouts import UNCHANGED, Layout, experts_are_turned, layout_of
+from ollama_pack.verify.layouts import SAME_LAYOUT, Layout, experts_are_turned, layout_of
 from ollama_pack.verify.tensor_names import EMBEDDING_NAME, ModulePath, parse_module, tensor_names
 
 _JOINED: dict[str, tuple[tuple[str, ...], Axes]] = {
@@ -98,7 +98,7 @@ class Reference:
     def differs(self) -> bool:
         """Return whether llama.cpp holds it otherwise than Hugging Face does."""
         return bool(self.starts) or any(
-            share.layout is not UNCHANGED or share.turned or share.expert >= 0 for share in self.shares
+            share.layout is not SAME_LAYOUT or share.turned or share.expert >= 0 for share in self.shares
         )
 
     def factors(self, source: TensorReader, scale: float) -> tuple[Float32, Float32]:
@@ -162,7 +162,7 @@ def _shares_of(
 ) -> Iterator[tuple[str, Share]]:
     """Yield the tensors that a pair goes into, and what it gives to each."""
     own = base.hparams.at_layer(path.block)
-    rows, columns = _shape_of(names, base, own)
+    rows, columns = _written_shape(names, base, own)
     lookup = names[0] == f"{EMBEDDING_NAME}.weight"
     wanted = (columns, rows) if lookup else (rows, columns)  # PEFT takes an embedding for hidden × vocabulary
     layout = layout_of(own.arch, path.words[-1], len(names))
@@ -205,7 +205,7 @@ def _in_base(name: str, base: BaseModel) -> Iterator[tuple[str, int, tuple[Axes,
     yield name, -1, None
 
 
-def _shape_of(names: Sequence[str], base: BaseModel, own: HParams) -> tuple[int, int]:
+def _written_shape(names: Sequence[str], base: BaseModel, own: HParams) -> tuple[int, int]:
     """Return rows and columns of a weight that some tensors hold together, 0 if they are unknown."""
     shapes = [(base.tensors or {}).get(name, ())[-2:] for name in names]
     if all(len(shape) == 2 for shape in shapes):

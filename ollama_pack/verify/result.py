@@ -1,19 +1,25 @@
-"""The result of a proof: its figure, its limit and the line that a person reads."""
+"""The result of a proof: its figure, its limit and a summary in words."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class ProofResult:
-    """What a proof found.
+    """The result of a proof.
 
     Attributes:
-        proof: which one, ``numbers``.
-        passed: whether the figure keeps the limit.
-        figure: the worst value found.
-        limit: what it may be at most.
-        summary: the line a person reads.
-        worst: the tensor the figure belongs to.
+        proof: the name of the proof, ``numbers``.
+        passed: whether the figure is within the limit.
+        figure: the worst value that was measured.
+        limit: the largest value that passes.
+        summary: one line for the user.
+        worst: the name of the tensor with the worst value, or '' if the proof is not about tensors.
+
+    Example:
+        >>> from ollama_pack import Request, build
+        >>> outcome = build(Request(directory="ada-lovelace-lora", base="smollm2:135m", via="folder"))
+        >>> outcome.report.proof, outcome.report.passed, outcome.report.figure <= outcome.report.limit
+        ('numbers', True, True)
     """
 
     proof: str

@@ -30,7 +30,7 @@ _ATTENTION = {
     "gate_proj": ("attn_gate",),
 }
 
-_FEED_FORWARD = {
+_FEED_FORWARD_NAMES = {
     **dict.fromkeys(("gate_proj", "w1", "gate", "c_fc_0", "c_fc2"), ("ffn_gate",)),
     **dict.fromkeys(("up_proj", "w3", "up", "c_fc_1", "c_fc", "fc1", "dense_h_to_4h"), ("ffn_up",)),
     **dict.fromkeys(("down_proj", "w2", "down", "c_proj", "fc2", "dense_4h_to_h"), ("ffn_down",)),
@@ -134,7 +134,7 @@ def _in_block(words: tuple[str, ...], base: HParams) -> tuple[str, ...]:
     names = _BY_OWNER.get(owner, {}).get(leaf)
     if names is not None:
         return names
-    return tuple(f"{name}{_suffix(words, base)}" for name in _FEED_FORWARD.get(leaf, ()))
+    return tuple(f"{name}{_suffix(words, base)}" for name in _FEED_FORWARD_NAMES.get(leaf, ()))
 
 
 def _suffix(words: tuple[str, ...], base: HParams) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from archive import GOLDENS, names_of, unpacked
 
 from ollama_pack.arch.evidence import (
     CONVERTER,
@@ -24,50 +25,51 @@ from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.lora.peft.safetensors_header import read_safetensors
 from ollama_pack.lora.rules import RULES
 
-GOLDENS = Path(__file__).parent.parent / "goldens"
-BY_LOGITS, BY_CONVERTER = GOLDENS / "archs-reference", GOLDENS / "archs-foreign"
-PEERS = BY_LOGITS / "peer.json"
+BY_LOGITS, BY_CONVERTER = "archs-reference", "archs-foreign"
+PEERS = GOLDENS / BY_LOGITS / "peer.json"
 PAGE = Path(__file__).parents[2] / "docs" / "archs.md"
 TSV = """\
 # What was proved of each class, and when; written by `make goldens` from the records in tests/goldens.
 # architecture, class, how, date of the record, modules
 """
-HEAD = """# Every architecture, and what was proved
+HEAD = """# Architectures, and what was proved for each
 
-## By PEFT's logits
+## Proved by comparison with PEFT's logits
 
-Of each class a tiny random model was made with transformers, LoRA put on its linear modules by PEFT, and the
-base brought to GGUF by llama.cpp's own script. *Proved* names the kinds of modules whose logits in llama.cpp,
-with our file, are PEFT's within 2 % of what the adapter changes: each kind by itself, and all together;
-`experts` are the routed ones, in an adapter of their own, with the dense blocks where PEFT takes these for
-experts too. What a row has beyond them, as routers and embeddings, is in `ollama-pack archs NAME`. The last
-column is llama.cpp's own converter on the adapter of the linear modules. `make test` measures our side again
-and checks this page; `make live` asks the llama.cpp of an installed Ollama too; `make reference` records all
-of it anew.
+For each class, transformers made a tiny random model, PEFT added LoRA to its linear modules, and
+llama.cpp's converter wrote the base as a GGUF file. The column *proved modules* names the kinds of
+modules for which llama.cpp's logits with the converted file equal PEFT's, within 2 % of the change that
+the adapter causes. This holds for each kind alone, and for all kinds together. `experts` means the routed
+experts, which have an adapter of their own; it includes dense layers that PEFT treats as experts.
+`ollama-pack archs NAME` also lists modules that were not measured, such as routers and embeddings. The
+last column says what llama.cpp's own converter does with the adapter of the linear modules. `make test`
+repeats the measurements of ollama-pack and checks this page, `make live` repeats them with the llama.cpp
+of an installed Ollama, and `make reference` records the models again.
 
-| architecture | class | proved, each by itself | recorded | llama.cpp's converter |
+| architecture | class | proved modules | recorded | llama.cpp's converter |
 |---|---|---|---|---|
 """
 FOREIGN = """
-## By what llama.cpp's converter made of every weight
+## Proved by comparison with llama.cpp's converter
 
-Most of these classes come with their models, not with transformers. A checkpoint of random weights with their
-names and shapes went through llama.cpp's converter of bases; each weight lies in its file where our row puts
-it. PhiMoE is in transformers, which chooses experts in another way than llama.cpp does (by reading both), so
-its base alone gives other logits and nothing could be judged by them.
+Most of these classes are not part of transformers. llama.cpp's converter was given a checkpoint of random
+weights with the names and shapes of such a class, and it put every weight where the architecture table of
+ollama-pack puts it. PhiMoE is part of transformers, but transformers and llama.cpp choose experts in
+different ways, so that even the logits of the base differ.
 
-| architecture | class | compared, each by itself | recorded |
+| architecture | class | compared modules | recorded |
 |---|---|---|---|
 """
 UNRECORDED = """
-## Classes that are not recorded
+## Classes that were not measured
 
-Each is another name, or the whole model, of a class above with the same weights, and has its row: {}.
+Each of these classes has the same weights as a class above. It is another name of that class, or the
+multimodal model that contains it: {}.
 """
 REFUSED = """
-## Refused by name
+## Unsupported modules
 
-| architecture | modules | because |
+| architecture | modules | reason |
 |---|---|---|
 """
 WORDS = {"wrong": "**wrong**", "ignored": "**ignored**", "crash": "**crashes llama.cpp**"}
@@ -105,8 +107,9 @@ def by_converter(folder: Path) -> Evidence:
 
 
 NO_PEER = {"outcome": "not tried"}
-LOGIT_ROWS = sorted((path.parent for path in BY_LOGITS.glob("*/logits.npz")), key=place)
-WEIGHT_ROWS = sorted((path.parent for path in BY_CONVERTER.glob("*/weights.safetensors")), key=place)
+LOGIT_ROWS, WEIGHT_ROWS = (
+    sorted((unpacked(kind, name) for name in names_of(kind)), key=place) for kind in (BY_LOGITS, BY_CONVERTER)
+)
 RECORDED = (*map(by_logits, LOGIT_ROWS), *map(by_converter, WEIGHT_ROWS))
 
 
@@ -176,11 +179,12 @@ def test_readme_counts():
     """README counts what became of the recorded adapters in llama.cpp's converter as the records do."""
     readme = " ".join((PAGE.parents[1] / "README.md").read_text("utf-8").split())
     outcomes = Counter(record["outcome"] for record in json.loads(PEERS.read_text("utf-8")).values())
-    assert f"Of the {len(LOGIT_ROWS)} adapters recorded there llama.cpp's own converter gets" in readme
-    told = (
-        "gets {right} right; {convert error} it cannot convert, {load error} give a file that does not load"
+    counts = (
+        "converts {right} correctly, cannot convert {convert error}, writes {load error} files that do "
+        "not load, and writes {wrong} files that are wrong without a warning."
     )
-    assert f"{told.format(**outcomes)}, and {outcomes['wrong']} are wrong without a word." in readme
+    start = f"Of the {len(LOGIT_ROWS)} adapters recorded there, llama.cpp's own converter"
+    assert f"{start} {counts.format(**outcomes)}" in readme
     assert sum(outcomes.values()) == len(LOGIT_ROWS), "run tests/reference/peer_archs.py for what is missing"
 
 

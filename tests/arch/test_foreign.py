@@ -5,10 +5,10 @@ converter made of them. Here each is put in the order of its row, and must be th
 """
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from archive import names_of, unpacked
 
 from ollama_pack.arch.spec import Kind, dimension, find_targets
 from ollama_pack.arch.table import ARCHS, require_arch
@@ -19,8 +19,8 @@ from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.tensor_data import TensorReader
 from ollama_pack.lora.peft.safetensors_header import read_safetensors
 
-RECORDS = Path(__file__).parent.parent / "goldens" / "archs-foreign"
-RECORDED = sorted(path.parent.name for path in RECORDS.glob("*/base.gguf"))
+RECORDS = "archs-foreign"
+RECORDED = names_of(RECORDS)
 
 
 PLACELESS = ("ffn.experts.mlp.w1", "ffn.experts.mlp.v1", "ffn.experts.mlp.w2")
@@ -40,11 +40,12 @@ def as_peft_sees(weight: np.ndarray, target, base) -> np.ndarray:
 @pytest.mark.parametrize("name", RECORDED)
 def test_each_weight_lies_where_the_converter_put_it(name):
     """Every linear weight of the class has its place in the row, its rows in the converter's order."""
-    path = RECORDS / name / "base.gguf"
+    folder = unpacked(RECORDS, name)
+    path = folder / "base.gguf"
     base, written = read_base_gguf(path), read_gguf(path)
     arch, moved, ordered = require_arch(base.hparams.arch), False, False
     with TensorReader() as source:
-        for tensor, stored in read_safetensors(RECORDS / name / "weights.safetensors").items():
+        for tensor, stored in read_safetensors(folder / "weights.safetensors").items():
             module = tensor.removesuffix(".weight")
             targets = find_targets(arch, module)
             assert bool(targets) is not module.endswith(PLACELESS), f"{tensor} has no place, or one"
@@ -64,21 +65,23 @@ def test_each_weight_lies_where_the_converter_put_it(name):
 @pytest.mark.parametrize("name", RECORDED)
 def test_the_class_is_the_row_s(name):
     """The class that was recorded is one of the row that its base has."""
-    model = json.loads((RECORDS / name / "class.json").read_text("utf-8"))["class"]
-    assert model in require_arch(read_base_gguf(RECORDS / name / "base.gguf").hparams.arch).hf_classes
+    folder = unpacked(RECORDS, name)
+    model = json.loads((folder / "class.json").read_text("utf-8"))["class"]
+    assert model in require_arch(read_base_gguf(folder / "base.gguf").hparams.arch).hf_classes
 
 
 def test_heads_that_were_searched():
-    """A config.json that tells heads as the outcome of a search is refused; the GGUF file tells them."""
-    with pytest.raises(UnsupportedError, match="outcome of a search") as caught:
-        read_config(RECORDS / "deci-nas").base()
+    """A config.json that does not have the heads of each block is refused; the GGUF file tells them."""
+    with pytest.raises(UnsupportedError, match=r"not in config\.json") as caught:
+        read_config(unpacked(RECORDS, "deci-nas")).base()
     assert "--base FILE.gguf" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", [name for name in RECORDED if name != "deci-nas"])
 def test_config_and_header_agree(name):
     """config.json of a model tells the same numbers as the header of its GGUF file, block by block."""
-    header, config = read_base_gguf(RECORDS / name / "base.gguf"), read_config(RECORDS / name).base()
+    folder = unpacked(RECORDS, name)
+    header, config = read_base_gguf(folder / "base.gguf"), read_config(folder).base()
     sizes = {size for weight in require_arch(header.hparams.arch).weights for size in weight.shape}
     assert (config.hparams.arch, config.hparams.blocks, config.hparams.hidden) == (
         header.hparams.arch,

@@ -168,7 +168,7 @@ def test_an_id_is_found_without_a_word(asked, found):
     """Case, a last slash, mirrors, 4-bit copies and the cache are no reason for a note."""
     entry = by_id(asked)
     assert entry.source_id == found
-    assert not any("was taken for" in note for note in entry.notes)
+    assert not any("is taken to be" in note for note in entry.notes)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_a_local_path_is_found_by_its_name_and_says_so(asked):
     base = read_base_by_name(asked)
     assert base.source_id == "lmsys/vicuna-7b-v1.5"
     assert asked.rstrip("/") in base.notes[0]
-    assert "was taken for lmsys/vicuna-7b-v1.5" in base.notes[0]
+    assert "is taken to be lmsys/vicuna-7b-v1.5" in base.notes[0]
 
 
 @pytest.mark.parametrize("asked", ["", "/", ".", "someone/vicuna-7b-v1.5", "models/phi-4/mine", "vicuna:7b"])
@@ -247,7 +247,7 @@ def test_a_base_carries_the_warnings_of_its_row():
     """A doubtful tag, a moved one and a missing one are said."""
     assert any("not certain" in note for note in read_base_by_name("google/gemma-2-9b").notes)
     assert any("Llama 8B" in note for note in read_base_by_name("deepseek-r1:8b").notes)
-    assert any("No Ollama tag" in note for note in read_base_by_name("huggyllama/llama-7b").notes)
+    assert any("No Ollama model of" in note for note in read_base_by_name("huggyllama/llama-7b").notes)
 
 
 def test_an_unknown_number_that_may_be_missing_is_zero():

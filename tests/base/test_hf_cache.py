@@ -1,6 +1,7 @@
 """Models of Hugging Face on this machine: found by id or path, and what their config.json tells the proof."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -127,9 +128,11 @@ def test_two_sources_that_disagree(tmp_path, monkeypatch, make_adapter):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     snapshot(tmp_path, "lmsys/vicuna-7b-v1.5")
     directory = make_adapter(config={"base_model_name_or_path": "lmsys/vicuna-7b-v1.5"})
-    known = expected_base(Request(directory=directory), read_adapter(directory).base_id)
+    known = expected_base(
+        directory, read_adapter(directory).base_id, Request(directory=directory), os.environ
+    )
     assert known.hparams.heads == 4
-    assert any("heads = 4, and the catalog 32" in note for note in known.notes)
+    assert any("heads = 4, but the catalog says 32" in note for note in known.notes)
 
 
 def test_it_is_compared_with_the_base(tmp_path, monkeypatch, make_adapter):
@@ -140,6 +143,6 @@ def test_it_is_compared_with_the_base(tmp_path, monkeypatch, make_adapter):
     snapshot(tmp_path, "me/mine")
     directory = make_adapter(config={"base_model_name_or_path": "me/mine"})
     request = Request(directory=directory, strict=True, base_mismatch_ok=("eos",))
-    known = expected_base(request, read_adapter(directory).base_id)
+    known = expected_base(directory, read_adapter(directory).base_id, request, os.environ)
     assert (known.rope_base, known.context, known.hparams.heads) == (500000.0, 8192, 4)
     assert (known.strict, known.accepted, known.base_id) == (True, frozenset({"eos"}), "me/mine")

@@ -87,7 +87,7 @@ def configuration_is_not_utf_8(scene):
     (scene.ada / CONFIG).write_bytes(b'{"peft_type": "LORA\xff"}')
 
 
-@bad(3, "no JSON object")
+@bad(3, "not hold a JSON object")
 def configuration_is_a_list(scene):
     (scene.ada / CONFIG).write_text("[]")
 
@@ -161,7 +161,7 @@ def adapter_of_another_architecture(scene):
     scene.weights(safetensors({f"{name}A.weight": np.ones((3, 20)), f"{name}B.weight": np.ones((60, 3))}))
 
 
-@bad(3, "does not fit the base", "24×20 adapts")
+@bad(3, "does not fit the base", "the adapter expects 24×20")
 def adapter_of_a_larger_base(scene):
     scene.base = write_model(scene.ada.parent / "wide.gguf", resized(TINY, hidden=24))
 
@@ -252,7 +252,7 @@ def parameter_is_misspelt(scene):
     scene.more = ("--parameter", "temprature=0.3")
 
 
-@bad(3, "temperature wants a number")
+@bad(3, "temperature must be a number")
 def parameter_is_of_another_type(scene):
     scene.more = ("--parameter", "temperature=cold")
 

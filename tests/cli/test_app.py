@@ -102,7 +102,7 @@ def test_interrupted():
     """Ctrl-C ends with the exit code of shells and one sentence."""
     ran = raising(KeyboardInterrupt())
     assert (ran.exit_code, ran.stdout) == (130, "")
-    assert ran.stderr == "Interrupted; nothing is left half-written.\n"
+    assert ran.stderr == "Interrupted. No incomplete file is left.\n"
 
 
 @pytest.mark.parametrize(
@@ -142,6 +142,27 @@ def test_help_loads_nothing_heavy(words):
     assert (ran.code, ran.stderr.splitlines()[-1]) == (0, "[]")
 
 
+RUN = "runpy.run_module('ollama_pack', run_name='__main__')"
+
+
+def test_help_loads_little_beside_click():
+    """`--help` loads at most half as many modules again as click alone: no busy machine bends a count."""
+    count = "print(len(sys.modules), file=sys.stderr)"
+    alone = spawn(code=f"import sys, click\n{count}")
+    told = spawn("--help", code=f"import sys, runpy, atexit\natexit.register(lambda: {count})\n{RUN}")
+    loaded, click_alone = (int(ran.stderr.splitlines()[-1]) for ran in (told, alone))
+    assert click_alone < loaded <= 1.5 * click_alone
+
+
+@pytest.mark.parametrize(("outtype", "loaded"), [("f16", False), ("bf16", True), ("q8_0", True)])
+def test_the_gguf_library_is_loaded_to_cast(make_adapter, tiny_gguf, outtype, loaded):
+    """A conversion to f16 does without it: importing it takes a third of a small one."""
+    words = ("convert", make_adapter(rank=32, dtype="F16"), "--base", tiny_gguf, "--outtype", outtype)
+    tell = "atexit.register(lambda: print('gguf' in sys.modules, file=sys.stderr))"
+    ran = spawn(*words, code=f"import sys, runpy, atexit\n{tell}\n{RUN}")
+    assert (ran.code, ran.stderr.splitlines()[-1]) == (0, str(loaded))
+
+
 def test_an_error_is_a_document_too(tmp_path):
     """With ``--json`` a script reads what went wrong where it would have read the result."""
     ran = run("build", tmp_path / "nowhere", "--json")
@@ -158,5 +179,5 @@ def test_a_document_names_everything(command, tmp_path):
     ran = run(command, write_adapter(tmp_path / "ada", extra=norms), "--json")
     problem = ran.document if command == "build" else ran.document["problem"]
     assert ran.code == 4
-    assert "16 more; --json has them all" in problem["what"]
+    assert "16 more; --json lists them all" in problem["what"]
     assert problem["found"] == {"modules_to_save: norms": sorted(norms)}

@@ -41,7 +41,7 @@ def test_neither(name, built):
     """What is no directory, no file and no model is told as that, with the names that are like it."""
     ran = run("inspect", name, "--store", built)
     assert (ran.code, ran.stdout) == (3, "")
-    assert f"There is neither a directory nor a file {name}, nor such a model" in ran.stderr
+    assert f"There is no directory or file {name}, and there is no model {name}." in ran.stderr
     assert "ada" in run("inspect", "adda", "--store", built).stderr
 
 

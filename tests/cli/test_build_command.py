@@ -160,7 +160,7 @@ def test_dry_run(ada, tiny_gguf, tmp_path, via):
     before = tree(tmp_path, times=True)
     ran = run("build", ada, "--base", tiny_gguf, "--dry-run", "--via", via, "--out", tmp_path / "out")
     assert ran.code == 0
-    assert ran.stdout.splitlines()[-1].split("  ")[-1].startswith("at most, to make ada in ")
+    assert ran.stdout.splitlines()[-1].split("  ")[-1].startswith("at most, to create ada in ")
     assert f"via {'folder' if via == 'folder' else 'store'}" in ran.stderr
     assert tree(tmp_path, times=True) == before
 

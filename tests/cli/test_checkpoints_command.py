@@ -82,7 +82,7 @@ def test_what_a_checkpoint_lacks(trained, tiny_gguf, models):
     where = ("build", trained, "--checkpoint", "20", "--via", "store")
     ran = run(*where)
     assert ran.code == 5
-    assert "it has no adapter_config.json: that of its run is taken" in ran.stderr
+    assert "it has no adapter_config.json, so the one of its training run is used" in ran.stderr
     assert "tokens: the adapter was trained with the tokens 'token 0' (0)" in ran.stderr
     ran = run(*where, "--base-mismatch-ok", "tokens", "--base-mismatch-ok", "vocabulary")
     assert ran.code == 0
@@ -95,9 +95,9 @@ def test_what_a_checkpoint_lacks(trained, tiny_gguf, models):
     ("more", "code", "said"),
     [
         (("--checkpoint", "40"), 3, "--checkpoint with one of 10, 20, 30"),
-        (("--checkpoint", ""), 2, "it is empty"),
+        (("--checkpoint", ""), 2, "the value is empty"),
         (("ada:v1", "--checkpoint", "all"), 3, "has a tag"),
-        (("--checkpoint", "20", "--weight", "1"), 2, "--checkpoint is of one run"),
+        (("--checkpoint", "20", "--weight", "1"), 2, "--checkpoint works with one run"),
     ],
 )
 def test_what_does_not_go(trained, tiny_gguf, more, code, said):

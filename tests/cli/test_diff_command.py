@@ -26,7 +26,7 @@ def change(directory: Path, file: str, **more: object) -> None:
 def test_the_same(trained):
     """An adapter and the checkpoint it is a copy of do not differ."""
     ran = run("diff", trained, trained / "checkpoint-30")
-    assert (ran.code, ran.stdout) == (0, "The two are the same adapter.\n")
+    assert (ran.code, ran.stdout) == (0, "The two adapters are the same.\n")
     assert run("diff", trained, trained, "--json").document["same"] is True
 
 

@@ -6,15 +6,15 @@ from terminal import run
 
 
 def test_one_screen(ada, models, tiny_gguf):
-    """Ways, store and runner have a line each, and every finding a fix."""
+    """Deliveries, store and runner have a line each, and every finding a fix."""
     assert run("build", ada, "ada", "--base", tiny_gguf, "--via", "store").code == 0
     ran = run("doctor")
     assert (ran.code, ran.stderr) == (0, "")
     labels = [line[:10].strip() for line in ran.stdout.splitlines() if line]
-    assert labels == ["daemon", "way in", "way in", "way in", "store", "runner", "warning", "fix"]
-    assert f"{models}  manifests, of " in ran.stdout
+    assert labels == ["daemon", "delivery", "delivery", "delivery", "store", "runner", "warning", "fix"]
+    assert f"{models}  manifests, owner " in ran.stdout
     assert "1 model, 1 with an adapter" in ran.stdout
-    assert "store   open" in ran.stdout
+    assert "store   works" in ran.stdout
 
 
 def test_json(ada, models, tiny_gguf):
@@ -32,8 +32,8 @@ def test_json(ada, models, tiny_gguf):
 
 
 def test_closed(tmp_path):
-    """Where no way in is open the exit code says so."""
+    """If no delivery works, the exit code says so."""
     (tmp_path / "file").touch()
     ran = run("doctor", "--store", tmp_path / "file" / "models")
     assert ran.code == 6
-    assert "every one is closed" in ran.stdout
+    assert "none of create, pull and store works" in ran.stdout

@@ -21,7 +21,7 @@ def twice(ada, models, tiny_gguf):
 def test_a_past_and_back(twice, models):
     """A replaced model is listed, comes back, and the new one is listed then."""
     assert [ran.code for ran in twice] == [0, 0]
-    assert "the earlier one is kept as ada:latest-" in twice[1].stderr
+    assert "the previous model is kept as ada:latest-" in twice[1].stderr
     listed = run("versions", "ada", "--store", str(models))
     new, old = (line.split() for line in listed.stdout.splitlines())
     assert (new[0], new[-1], old[0]) == ("current", "ada", "kept")
@@ -62,7 +62,7 @@ def test_an_empty_version_is_an_unset_variable(twice, models):
     for version in ("", "  "):
         ran = run("rollback", "ada", version, "--store", str(models))
         assert (ran.code, ran.stdout) == (2, "")
-        assert "it is empty" in ran.stderr
+        assert "the value is empty" in ran.stderr
     assert run("versions", "ada", "--store", str(models)).stdout == before
 
 
@@ -85,7 +85,7 @@ def test_what_it_is_already(twice, models):
     current, kept = (row.split()[1] for row in rows)
     ran = run("rollback", "ada", current, "--store", str(models))
     assert (ran.code, ran.stdout) == (3, "")
-    assert f"{current} is what ada is already." in ran.stderr
+    assert f"ada is already at version {current}." in ran.stderr
     assert f"one of {kept[:8]}" in ran.stderr
 
 
@@ -121,7 +121,7 @@ def test_what_removing_leaves_is_told(twice, models, tiny_gguf):
     assert ran.stdout == "own\n"
     assert "own:latest-" in ran.stderr
     assert "no adapter" in ran.stderr
-    assert "Ollama tidies when it starts" in ran.stderr
+    assert "Ollama removes them when it starts" in ran.stderr
 
 
 def test_names_that_are_like_it(twice, models):

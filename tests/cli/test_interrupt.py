@@ -58,7 +58,7 @@ def test_while_converting(ada, tiny_gguf, tmp_path):
         "ollama_pack.lora.export:cast_tensor:2", "build", ada, "--base", tiny_gguf
     )
     assert (code, stdout) == (130, ""), stderr
-    assert stderr.splitlines()[-1] == "Interrupted; nothing is left half-written."
+    assert stderr.splitlines()[-1] == "Interrupted. No incomplete file is left."
     assert "Traceback" not in stderr
     assert tree(tmp_path) == before
 

@@ -4,9 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from archive import unpacked
 from terminal import run
 
-RECORD = Path(__file__).parent.parent / "goldens" / "archs-reference" / "falcon-h1"
+RECORD = unpacked("archs-reference", "falcon-h1")
 BASE = RECORD / "base.gguf"
 
 

@@ -109,7 +109,7 @@ DAMAGES = {
             f"FROM {'a' * 300}\nADAPTER ./adapter_model.gguf\n"
         ),
         3,
-        "characters long",
+        "has 300 characters",
     ),
 }
 

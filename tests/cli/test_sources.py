@@ -73,8 +73,8 @@ def test_scale(two, tiny_gguf, tmp_path):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        pytest.param((), "give each its weight: --weight 1", id="two directories without weights"),
-        pytest.param(("--weight", "1"), "give each its weight", id="a weight for one of them"),
+        pytest.param((), "give each one a weight, such as --weight 1", id="two directories without weights"),
+        pytest.param(("--weight", "1"), "give each one a weight", id="a weight for one of them"),
         pytest.param(
             ("--weight", "1", "--weight", "1", "--weight", "1"), "3 weights need 3 directories", id="too many"
         ),
@@ -136,7 +136,7 @@ def test_the_one_at_the_top(tree_of_adapters, tiny_gguf):
     """Without --adapter it is the one at the top, and the others are told."""
     ran = run("build", tree_of_adapters, "--base", tiny_gguf, "--via", "folder")
     assert (ran.code, ran.stdout) == (0, "ada\n")
-    assert "not taken: facts, style" in ran.stderr
+    assert "not used: facts, style" in ran.stderr
 
 
 def test_unknown_adapter(tree_of_adapters, tiny_gguf):
@@ -173,7 +173,7 @@ def test_adapter_is_named_once(two):
     """The last of several names would hide the others."""
     ran = run("convert", *two, "--adapter", "a", "--adapter", "b", "--out", "x.gguf")
     assert ran.code == 2
-    assert "name the directory of each adapter" in ran.stderr
+    assert "give the directory of each adapter" in ran.stderr
 
 
 @pytest.mark.parametrize("option", ["--scale", "--weight"])

@@ -34,7 +34,7 @@ def test_other_tokens(command, ada, tiny_gguf, models, tokenizer):
     assert ran.code == 5
     said = ran.stderr + ran.stdout
     assert "tokens: the adapter was trained with the tokens '<unk>!' (0)" in said
-    assert "--base with the model it was trained on" in said
+    assert "--base with the model that the adapter was trained on" in said
     assert not (ada / "adapter_model.gguf").exists()
 
 

@@ -79,7 +79,7 @@ def test_a_refusing_daemon_fetches_the_model(fake, package):
     fake.becomes("0.33.0", creates=False)
     receipt = choose.deliver(package, OllamaLocations(fake.address, (Path("/nonexistent"),)))
     assert (receipt.via, receipt.where) == ("pull", fake.address)
-    assert "creates no adapters, but runs them" in receipt.lines[1]
+    assert "does not create models with adapters, but runs them" in receipt.lines[1]
     assert receipt.tried == (
         "create: This Ollama no longer creates models with adapters; it still runs them.",
     )
@@ -113,7 +113,7 @@ def test_a_daemon_that_cannot_come_back_is_served_through_its_store(fake, packag
     far(fake)
     receipt = choose.deliver(package, OllamaLocations(fake.address, (fake.store,)))
     assert (receipt.via, receipt.where) == ("store", str(fake.store))
-    assert receipt.tried[0].startswith("pull: The daemon did not come for the model")
+    assert receipt.tried[0].startswith("pull: The daemon did not request the model")
     assert receipt.served
 
 
@@ -123,7 +123,7 @@ def test_every_closed_way_is_told(fake, package, monkeypatch):
     monkeypatch.setattr(where, "_path_in", {}.get)  # the daemon names a path nobody here has
     monkeypatch.setattr(choose.pull, "is_near", lambda _: False)  # and is on another machine
     before = snapshot(fake.store)
-    with pytest.raises(DestinationError, match="Every way in is closed") as caught:
+    with pytest.raises(DestinationError, match="No delivery works") as caught:
         choose.deliver(package, OllamaLocations(fake.address, (Path("/nonexistent"),)))
     assert "create: This Ollama" in caught.value.what
     assert "pull: The daemon is on another machine" in caught.value.what
@@ -176,7 +176,7 @@ def test_a_store_the_daemon_does_not_read_is_told(fake, package, gguf_base, tmp_
     base = base_noun(gguf_file=gguf_base)
     places = OllamaLocations(fake.address, (tmp_path / "elsewhere",))
     receipt = choose.deliver(replace(package, base=base), places, via="store")
-    assert "does not see it" in receipt.lines[-1]
+    assert "does not list the model: it uses another store" in receipt.lines[-1]
 
 
 def test_the_user_may_choose_the_daemon(fake, package):
@@ -195,7 +195,7 @@ def test_the_user_may_choose_a_folder(package, models, tmp_path):
     places = OllamaLocations(NOBODY, (models,), tmp_path / "out")
     assert choose.plan_delivery(package, places, via="folder").via == "folder"
     assert choose.deliver(package, places, via="folder").digest
-    with pytest.raises(DestinationError, match="No folder"):
+    with pytest.raises(DestinationError, match="No output folder"):
         choose.deliver(package, OllamaLocations(NOBODY, (models,)), via="folder")
 
 
@@ -205,7 +205,7 @@ def test_a_gguf_base_goes_into_the_daemons_own_store(fake, package, gguf_base):
     places = OllamaLocations(fake.address, (fake.store,))
     planned, receipt = choose.plan_delivery(file_base, places), choose.deliver(file_base, places)
     assert (planned.via, receipt.via) == ("store", "store")
-    assert "keeps its prompt" in planned.reason
+    assert "keeps its prompt template" in planned.reason
     assert receipt.lines[1] == f"because {planned.reason}"
     assert not fake.asked("POST", "/api/create")
 
@@ -222,14 +222,14 @@ def test_a_guessed_template_is_told(fake, package, gguf_base, mood, told):
     fake.mood = mood
     file_base = replace(package, base=base_noun(gguf_file=gguf_base))
     receipt = choose.deliver(file_base, OllamaLocations(fake.address, ()), via="create")
-    assert any("of its own guess" in line for line in receipt.lines) == told
+    assert any("guessed a prompt template" in line for line in receipt.lines) == told
 
 
 @pytest.mark.parametrize("via", ["auto", "create", "pull", "store"])
 def test_parameters_are_checked_before_anything_is_sent(fake, package, via):
     """What would make the model answer every request with an error is not sent."""
     package = replace(package, parameters={"temperature": "hot", "num_ctx": 4096, "warmth": 1})
-    with pytest.raises(InputError, match="temperature wants a number, not 'hot'") as caught:
+    with pytest.raises(InputError, match="temperature must be a number, not 'hot'") as caught:
         choose.deliver(package, OllamaLocations(fake.address, (fake.store,)), via=via)
     assert "unknown parameter 'warmth'" in caught.value.what
     assert not fake.requests

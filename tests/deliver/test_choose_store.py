@@ -36,7 +36,7 @@ def test_an_empty_daemon_fetches_a_file_and_its_prompt_stays(empty, file_base, t
     receipt = choose.deliver(file_base, OllamaLocations(empty.address, (tmp_path / "other",)))
     assert receipt.via == "pull"
     assert kinds_of(manifest_of(empty.store, file_base.name.model)) == ["model", "adapter"]
-    assert "would guess a prompt" in receipt.lines[1]
+    assert "keeps its prompt template if" in receipt.lines[1]
     assert not empty.asked("POST", "/api/create")
 
 
@@ -45,7 +45,7 @@ def test_a_guess_is_told_where_nothing_else_is_open(empty, file_base, monkeypatc
     monkeypatch.setattr(choose, "is_near", lambda _: False)
     receipt = choose.deliver(file_base, OllamaLocations(empty.address, ()))
     assert receipt.via == "create"
-    assert "of its own guess" in receipt.lines[-1]
+    assert "guessed a prompt template" in receipt.lines[-1]
     assert manifest_path(empty.store, file_base.name).exists()
 
 
@@ -55,7 +55,7 @@ def test_a_named_store_is_taken(fake, file_base, tmp_path):
     planned, receipt = choose.plan_delivery(file_base, places), choose.deliver(file_base, places)
     assert (planned.via, planned.where) == ("store", str(tmp_path / "mine"))
     assert (receipt.via, receipt.where) == ("store", str(tmp_path / "mine"))
-    assert receipt.lines[1] == "because --store names it"
+    assert receipt.lines[1] == "because --store names this store"
     assert not fake.asked("POST", "/api/create")
 
 
@@ -73,7 +73,7 @@ def test_a_model_that_the_daemon_hides_is_told(fake, package, monkeypatch):
     """In the daemon's own store, but not in its list: nothing is said about another store."""
     monkeypatch.setattr(choose, "digest_in", lambda *_: "")
     receipt = choose.deliver(package, OllamaLocations(fake.address, (fake.store,)), via="store")
-    assert receipt.lines[-1] == f"Ollama at {fake.address} does not show it"
+    assert receipt.lines[-1] == f"Ollama at {fake.address} does not list the model"
 
 
 def test_a_daemon_that_fails_afterwards_undoes_nothing(fake, package, monkeypatch):
@@ -131,7 +131,7 @@ def test_a_store_of_another_user(models, package, fake, answers):
     os.close(writing)
     for path in (models, *models.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
-    assert "This store may not be written by you." in said
+    assert "You may not write into this store." in said
     if answers:
         assert "--via pull or --via create" in said
     else:

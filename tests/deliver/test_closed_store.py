@@ -58,15 +58,15 @@ def test_closed(store, package):
     places = OllamaLocations(NOBODY, (store,), named=True)
     with as_other():
         assert is_closed(store)
-        with pytest.raises(DestinationError, match="may not be read by you") as caught:
+        with pytest.raises(DestinationError, match="no permission to read this store") as caught:
             choose.deliver(package, places)
-        with pytest.raises(DestinationError, match="may not be read by you"), models_at(places, package.name):
+        with pytest.raises(DestinationError, match="no permission to read"), models_at(places, package.name):
             pass
         findings = examine(places).findings
     assert "sudo -u" in caught.value.hint
     assert caught.value.where == str(store)
     told = [finding for finding in findings if finding.about == str(store)]
-    assert [(finding.level, finding.what) for finding in told] == [(PROBLEM, "it may not be read by you")]
+    assert [(finding.level, finding.what) for finding in told] == [(PROBLEM, "you may not read this store")]
     assert "sudo -u" in told[0].fix
 
 
@@ -93,7 +93,7 @@ def test_read_only(store, package):
         with as_other(), models_at(places, package.name) as models:
             assert len(history.versions(models, package.name)) == 1
             for deed in (history.rollback, history.remove_model):
-                with pytest.raises(DestinationError, match="may not be written by you") as caught:
+                with pytest.raises(DestinationError, match="no permission to write to this store") as caught:
                     deed(models, package.name)
                 assert "sudo -u" in caught.value.hint
             assert len(history.versions(models, package.name)) == 1
@@ -108,7 +108,7 @@ def test_read_only_and_a_file(store, package, gguf_base):
     package = replace(package, base=base_noun(gguf_file=gguf_base))
     if os.geteuid():
         store.chmod(0o555)
-    with as_other(), pytest.raises(DestinationError, match="may not be written by you") as caught:
+    with as_other(), pytest.raises(DestinationError, match="may not write into this store") as caught:
         choose.deliver(package, OllamaLocations(NOBODY, (store,), named=True))
     assert "ollama-pack register" in caught.value.hint
     assert f"--store {store}" in caught.value.hint

@@ -116,7 +116,7 @@ def test_a_daemon_that_may_take_adapters_is_asked(fake, daemon, package, gguf_ba
 def test_only_success_is_success(fake, daemon, package, mood, extra):
     """An error in the last line of a stream of status 200, and a stream that ends early, are errors."""
     fake.mood = mood
-    says = {"fails": "unexpected EOF", "breaks": "last word was 'writing manifest'"}
+    says = {"fails": "unexpected EOF", "breaks": "last status was 'writing manifest'"}
     with pytest.raises(DestinationError, match=says[mood]):
         create.create_model(replace(package, **extra), daemon)
     assert not manifest_path(fake.store, package.name).exists()

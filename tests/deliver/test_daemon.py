@@ -36,8 +36,8 @@ def test_unloading_what_is_not_there_is_no_fault(daemon):
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (httpx.ReadTimeout("timed out"), "broke off"),
-        (httpx.RemoteProtocolError("peer closed connection"), "broke off"),
+        (httpx.ReadTimeout("timed out"), "connection to the daemon failed"),
+        (httpx.RemoteProtocolError("peer closed connection"), "connection to the daemon failed"),
         (httpx.ConnectTimeout("timed out"), "No Ollama daemon answers"),
     ],
 )

@@ -19,7 +19,7 @@ from ollama_pack.doctor import examine as doctor
 from ollama_pack.doctor import store_scan as doctor_store
 from ollama_pack.doctor.examine import examine, find_runner
 from ollama_pack.doctor.findings import MINOR, PROBLEM
-from ollama_pack.doctor.store_scan import look_into
+from ollama_pack.doctor.store_scan import scan_store
 from ollama_pack.ollama.locations import OllamaLocations
 from ollama_pack.ollama.models import models_at
 from ollama_pack.ollama.names import parse_name
@@ -76,7 +76,7 @@ def test_something_else_answers(models):
         seen = examine(OllamaLocations(f"http://127.0.0.1:{server.server_port}", (models,)))
         server.shutdown()
         thread.join()
-    assert seen.findings[0].what == "this does not answer like an Ollama daemon"
+    assert seen.findings[0].what == "the program at this address is not an Ollama daemon"
     assert opened(seen) == {"store"}
 
 
@@ -91,14 +91,14 @@ def test_an_old_release(fake):
     """An Ollama from before GGUF adapters has to be updated."""
     fake.becomes("0.2.8")
     seen = examine(OllamaLocations(fake.address, ()))
-    assert any(found.what == "it knows no adapters in GGUF" for found in seen.findings)
+    assert any(found.what == "it does not support adapters in GGUF" for found in seen.findings)
 
 
 def test_a_healthy_model(models, package):
     """A model that runs is counted, and nothing is said of it; in either layout."""
     store.write_to_store(package, models)
     for _ in range(2):
-        seen, findings = look_into(models, "0.33.0")
+        seen, findings = scan_store(models, "0.33.0")
         assert (seen.models, seen.adapted, findings) == (2, (str(package.name),), [])
         upgrade(models)
     assert seen.layout == "manifests-v2"
@@ -155,20 +155,20 @@ def _exchange(models: Path, package, index: int, file: Path) -> None:
 @pytest.mark.parametrize(
     ("case", "level", "says"),
     [
-        ("another base", PROBLEM, "it was made for llama, and the base is qwen2"),
+        ("another base", PROBLEM, "the adapter is for llama, the base is qwen2"),
         ("own form", MINOR, "does not load it with an adapter"),
-        ("no GGUF", PROBLEM, "its adapter is no GGUF LoRA"),
+        ("no GGUF", PROBLEM, "its adapter is not a GGUF LoRA"),
         ("another engine", PROBLEM, "Ollama ignores the adapter"),
         ("damaged manifest", PROBLEM, "not the manifest of a model"),
-        ("lost blob", PROBLEM, "is not there"),
+        ("lost blob", PROBLEM, "is missing"),
         ("stacked", MINOR, "it has 2 adapters"),
-        ("left behind", MINOR, "a build that was killed left it behind"),
+        ("left behind", MINOR, "a killed build left this model behind"),
     ],
 )
 def test_a_model_that_does_not_run(case, level, says, models, package):
     """Each is found, with its name, what is wrong, and a command that mends it."""
     _broken(models, package, models.parent, case)
-    findings = look_into(models, "0.40.0")[1]
+    findings = scan_store(models, "0.40.0")[1]
     found = [finding for finding in findings if says in finding.what]
     assert len(found) == 1, findings
     assert found[0].level == level
@@ -198,7 +198,7 @@ def test_an_entry_that_is_no_manifest(kind, newer, models, package):
         os.truncate(path, 40 << 30)
     else:
         path.write_text("[]")
-    seen, findings = look_into(models, "")
+    seen, findings = scan_store(models, "")
     (finding,) = findings
     assert (finding.level, finding.about) == (PROBLEM, "bad")
     assert f"rm {path}" in finding.fix
@@ -215,7 +215,7 @@ def test_directories_where_manifests_would_be(models, package):
     stray = models / "manifests-v2/registry.ollama.ai/library/stray/latest"
     stray.parent.mkdir(parents=True)
     stray.write_bytes(manifest_path(models, package.name).read_bytes())
-    seen, findings = look_into(models, "")
+    seen, findings = scan_store(models, "")
     assert (seen.models, findings) == (2, [])
 
 
@@ -244,7 +244,7 @@ def test_what_ollama_converted_itself(models, package, monkeypatch):
     """An adapter that Ollama's own converter scrambled loads, and is wrong all the same."""
     monkeypatch.setattr(doctor_store, "scrambled_by_ollama", lambda _: True)
     store.write_to_store(package, models)
-    assert any("wrong order" in finding.what for finding in look_into(models, "")[1])
+    assert any("wrong order" in finding.what for finding in scan_store(models, "")[1])
 
 
 def test_the_runner(tmp_path, monkeypatch):
@@ -276,6 +276,6 @@ def test_an_adapter_of_another_shape(models, package, tmp_path):
     """The first reasons are told, and how many more there are."""
     store.write_to_store(package, models)
     _exchange(models, package, 0, make_header(tmp_path / "o.gguf", "llama"))
-    (finding,) = look_into(models, "")[1]
+    (finding,) = scan_store(models, "")[1]
     assert "the base has no blk.0.attn_v.weight" in finding.what
     assert finding.what.endswith(", and 1 more")

@@ -36,7 +36,7 @@ def test_without_a_store_there_is_no_manifest(described, tmp_path):
     receipt = folder.write_folder(described, tmp_path / "out")
     assert sorted(snapshot(tmp_path / "out")) == ["Modelfile.txt", "lora.gguf"]
     assert receipt.digest == ""
-    assert receipt.lines[-1].startswith("without ollama-manifest.json: ")
+    assert receipt.lines[-1].startswith("ollama-manifest.json was not written: ")
 
 
 def test_a_manifest_of_an_older_build_goes(described, models, tmp_path):

@@ -27,7 +27,7 @@ def test_a_replaced_model_is_kept(home, package):
     first = home.put(package)
     second = home.put(speaks(package, "Be new."))
     kept = f"{package.name}:latest-{first.digest[:8]}"
-    assert second.lines[-1].startswith(f"the earlier one is kept as {kept}")
+    assert second.lines[-1].startswith(f"the previous model is kept as {kept}")
     assert home.versions(package.name) == [first.digest]
     assert home.current(package.name) == second.digest
     layers = manifest_of(home.store, package.name.model, f"latest-{first.digest[:8]}")["layers"]
@@ -80,7 +80,7 @@ def test_no_such_version(home, package):
     with home.models(package.name) as models, pytest.raises(InputError, match="no earlier version"):
         history.rollback(models, package.name)
     second = home.put(speaks(package, "Be new."))
-    with home.models(package.name) as models, pytest.raises(InputError, match="is no version") as caught:
+    with home.models(package.name) as models, pytest.raises(InputError, match="is not a version") as caught:
         history.rollback(models, package.name, "zzz")
     assert first.digest[:8] in caught.value.hint
     assert home.current(package.name) == second.digest

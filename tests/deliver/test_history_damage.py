@@ -33,7 +33,7 @@ def test_no_way_back_to_what_would_not_run(home, package):
     kept = lost.read_bytes()
     lost.unlink()
     try:
-        with home.models(package.name) as models, pytest.raises(DestinationError, match="is not there"):
+        with home.models(package.name) as models, pytest.raises(DestinationError, match="is missing"):
             history.rollback(models, package.name)
     finally:
         lost.write_bytes(kept)
@@ -49,7 +49,7 @@ def test_no_way_back_to_what_is_damaged(home, package):
     kept = file.read_bytes()
     file.write_bytes(bytes(len(kept)))
     try:
-        with home.models(package.name) as models, pytest.raises(DestinationError, match="not what it was"):
+        with home.models(package.name) as models, pytest.raises(DestinationError, match="is damaged"):
             history.rollback(models, package.name)
     finally:
         file.write_bytes(kept)

@@ -31,7 +31,7 @@ def test_loads(fake, package, prove):
     """The model answers otherwise than its base, and both are unloaded afterwards."""
     report = prove()
     assert report.passed
-    assert f"otherwise than {BASE_TAG}:latest in 3 of 3" in report.summary
+    assert f"differently from {BASE_TAG}:latest for 3 of 3" in report.summary
     last = [(body["model"], body.get("keep_alive")) for body in fake.asked("POST", "/api/generate")[-2:]]
     assert last == [(package.name.display, 0.0), (f"{BASE_TAG}:latest", 0.0)]
 
@@ -47,7 +47,7 @@ def test_asked_alike(fake, package, prove):
 def test_does_nothing(fake, package, prove, monkeypatch):
     """A model that answers as its base does fails, unless it may."""
     monkeypatch.setattr(Daemon, "answer", lambda *_: ("same", ()))
-    with pytest.raises(ProofError, match="does nothing"):
+    with pytest.raises(ProofError, match="has no effect"):
         prove()
     assert prove(allow_noop=True).passed
 
@@ -58,7 +58,7 @@ def test_asleep(fake, package, prove, monkeypatch, tmp_path):
     asleep = make_adapter(tmp_path / "asleep.gguf", invocation=(5, 9))
     assert prove(replace(package, adapter=asleep)).passed
     awake = make_adapter(tmp_path / "awake.gguf")
-    with pytest.raises(ProofError, match="does nothing"):
+    with pytest.raises(ProofError, match="has no effect"):
         prove(replace(package, adapter=awake))
 
 
@@ -98,7 +98,7 @@ def test_a_base_that_is_a_file_is_compared_too(models, package, character, gguf_
         digest = choose.deliver(package, OllamaLocations(fake.address, ())).digest
         before = snapshot(models)
         report = check_load(package, fake.address, digest=digest)
-        assert "otherwise than tiny.gguf in 3 of 3" in report.summary
+        assert "differently from tiny.gguf for 3 of 3" in report.summary
         asked = {body["model"] for body in fake.asked("POST", "/api/generate") if body.get("prompt")}
         assert len(asked) == 2
         assert package.name.display in asked

@@ -21,7 +21,7 @@ def test_a_slow_stream_is_read_to_its_end(fake, package, via):
 
 @pytest.mark.parametrize("via", ["create", "pull", "auto"])
 @pytest.mark.parametrize(
-    ("mood", "says"), [("fails", "unexpected EOF"), ("breaks", "The daemon broke off while")]
+    ("mood", "says"), [("fails", "unexpected EOF"), ("breaks", "The daemon stopped while")]
 )
 def test_status_200_is_no_success(fake, package, via, mood, says):
     """An error in the last line, and a stream without a last line, are errors; no model is left of either."""

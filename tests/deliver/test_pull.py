@@ -151,7 +151,7 @@ def test_a_daemon_that_does_not_come(daemon, fake, package, monkeypatch):
     """A daemon in a container does not reach this machine: that is said, with what would help."""
     monkeypatch.setattr(pull, "probe_manifest", lambda *_: image_in_store(fake.store, BASE_TAG))
     fake.mood = "far"
-    with pytest.raises(UnreachableError, match="did not come") as caught:
+    with pytest.raises(UnreachableError, match="did not request the model") as caught:
         pull.pull_model(package, daemon)
     assert "container" in caught.value.hint
 

@@ -116,7 +116,7 @@ def test_one_manifest_for_each_engine(newer, package, runner):
 def test_no_manifest_for_gguf(newer):
     """A base that has none in GGUF takes no adapter."""
     listed(newer, "other")
-    with pytest.raises(DestinationError, match="no variant in GGUF"):
+    with pytest.raises(DestinationError, match="no variant in the GGUF format"):
         image_in_store(newer, BASE_TAG)
 
 

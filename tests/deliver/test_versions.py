@@ -17,7 +17,7 @@ from ollama_pack.ollama.versions import (
     unsupported_reason,
 )
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "ways.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "delivery.md"
 
 
 @pytest.mark.parametrize(
@@ -100,37 +100,38 @@ def test_versions_are_in_order():
 
 
 TRIED = {
-    (0, 3, 7): "no",
-    (0, 5, 5): "a stand-in of 0.12.10",
-    (0, 30, 0): "a stand-in of 0.33.0; 0.33.0-rc2 itself",
-    (0, 34, 1): "a stand-in of 0.34.1; 0.33.0-rc2 behind a proxy that refuses as 0.34.1 does",
-    (0, 40, 0): "a stand-in of 0.40.2",
+    (0, 3, 7): "nothing",
+    (0, 5, 5): "a fake daemon of 0.12.10",
+    (0, 30, 0): "a fake daemon of 0.33.0; Ollama 0.33.0-rc2",
+    (0, 34, 1): "a fake daemon of 0.34.1; Ollama 0.33.0-rc2 behind a proxy that rejects adapters",
+    (0, 40, 0): "a fake daemon of 0.40.2",
 }
 
-HEAD = """# Which way serves which Ollama
+HEAD = """# Which delivery works with which Ollama
 
-Written from `ollama_pack/ollama/versions.py` by `make goldens`, and checked by `make test`: what
-`auto` takes is asked of the code, against a stand-in of each version.
+`make goldens` writes this page from `ollama_pack/ollama/versions.py`, and `make test` checks it. The column
+for `auto` comes from running ollama-pack against a fake daemon of each version.
 
-| Ollama | `create` | `pull` | `store` | `auto` takes | runs, with an adapter | tried on |
+| Ollama | `create` | `pull` | `store` | `auto` chooses | models with an adapter that it runs | tested with |
 |---|---|---|---|---|---|---|
 """
 
 TAIL = """
-- `create`: the daemon is sent the adapter and makes the model. Works on a daemon elsewhere too.
-- `pull`: the daemon fetches the finished model from a registry on loopback. It must be on this machine.
-- `store`: the model is written into the store. Needs write access, and no daemon.
-- `folder` writes files only, and works with every Ollama and with none.
-- `auto` asks the daemon its version, and goes by what it answers: a refused `create` becomes a `pull`. A
-  build from source says 0.0.0, which is no version, so it is asked to create. Where no daemon answers, it
-  takes `store`; where a base is a GGUF file, `store` or `pull`, because `create` would give the file another
-  prompt template.
-- Whatever the way, the model is loaded and asked afterwards, and its failure is told with its reason.
+- `create` uploads the adapter, and the daemon creates the model. The daemon may be on another machine.
+- `pull` lets the daemon pull the finished model from a registry on loopback. The daemon must be on the same
+  machine.
+- `store` writes the model into the model store. It needs write access to the store, but no daemon.
+- `folder` only writes files. It works with every Ollama, and without one.
+- `auto` asks the daemon for its version, and tries `create` unless that version rejects adapters. A daemon
+  built from source reports 0.0.0, so `auto` tries `create` there. If the daemon rejects the adapter, `auto`
+  uses `pull`. If no daemon answers, it uses `store`. If the base is a GGUF file, it uses `store` or `pull`,
+  because `create` would give the model another prompt template.
+- After every delivery the daemon loads the model and answers a prompt. If that fails, ollama-pack says why.
 """
 
 
 def page(taken: Mapping[tuple[int, int, int], str]) -> str:
-    """Return docs/ways.md; `taken` is the way ``auto`` takes at each generation."""
+    """Return docs/delivery.md; `taken` is the delivery that ``auto`` chooses at each generation."""
     rows = []
     for each, following in zip(GENERATIONS, (*GENERATIONS[1:], None), strict=True):
         first = ".".join(map(str, each.first))
@@ -146,7 +147,7 @@ def _short(version: tuple[int, int, int]) -> str:
 
 
 def test_page_golden(request, models, package):
-    """docs/ways.md says what the table says, and what auto then takes."""
+    """docs/delivery.md says what the table says, and what ``auto`` then chooses."""
     taken = {}
     with fake_daemon.running(models) as fake:
         for each in GENERATIONS:

@@ -52,4 +52,4 @@ def way_to(via: str, places: OllamaLocations, store: Path) -> Way:
     def put(package: Package, progress: Progress | None = None) -> Receipt:
         return choose.deliver(package, places, via=via, progress=progress)
 
-    return Way(put, partial(choose.plan_delivery, places=places, via=via), store)
+    return Way(put, partial(choose.plan_delivery, locations=places, via=via), store)

@@ -11,7 +11,7 @@ from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf.model_info import TOKENS_KEY, read_model_info
 from ollama_pack.gguf.reader import read_gguf
-from ollama_pack.gguf.split import read_model, require_whole
+from ollama_pack.gguf.split import read_model, require_one_file
 
 
 @pytest.fixture
@@ -84,9 +84,9 @@ def test_another_name(parts):
 
 def test_ollama_takes_one_file(parts, tiny_gguf, make_adapter, tmp_path):
     """Converting needs the headers alone; a model of them is refused with the tool that joins the parts."""
-    require_whole(tiny_gguf)
+    require_one_file(tiny_gguf, read_model(tiny_gguf).metadata)
     with pytest.raises(UnsupportedError, match="Ollama takes one") as caught:
-        require_whole(parts[0])
+        require_one_file(parts[0], read_model(parts[0]).metadata)
     assert "llama-gguf-split --merge" in caught.value.hint
     adapter = make_adapter()
     split = run("convert", adapter, "--base", parts[0], "--out", tmp_path / "a.gguf")

@@ -1,7 +1,5 @@
 """Numbers come out of files exactly."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from recipes import read_numbers, safetensors
@@ -130,7 +128,7 @@ def test_file_that_shrank(stored):
 
 def test_failing_disk(stored):
     """An error of the system is an InputError that names the tensor."""
-    tensor = replace(stored(np.ones(8), "F32"), offset=-1)
+    tensor = stored(np.ones(8), "F32")._replace(offset=-1)
     with open_weights(tensor.path) as file, pytest.raises(InputError, match="Cannot read"):
         read_stored(file, tensor)
 

@@ -18,6 +18,7 @@ import httpx
 import numpy as np
 import pytest
 import real_daemon
+from archive import names_of, unpacked
 from recipes import resized
 
 from ollama_pack.base.gguf_header import read_base_gguf
@@ -27,8 +28,8 @@ from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.ollama.versions import ABORTING
 
-RECORDS = Path(__file__).parent.parent / "goldens" / "archs-reference"
-ROWS = sorted(path.parent.name for path in RECORDS.glob("*/logits.npz"))
+RECORDS = "archs-reference"
+ROWS = names_of(RECORDS)
 LIMIT, SECONDS = 0.02, 60
 
 pytestmark = pytest.mark.live
@@ -107,7 +108,7 @@ def test_the_next_token_is_peft_s(row, tmp_path):
 
     Where this llama.cpp aborts on some of them (``generations.ABORTING``) it is the queries alone.
     """
-    folder = RECORDS / row
+    folder = unpacked(RECORDS, row)
     base = read_base_gguf(folder / "base.gguf")
     base = resized(base, multipliers=read_config(folder).base().hparams.multipliers)
     whole = "q_proj" if base.hparams.arch in ABORTING else "all"

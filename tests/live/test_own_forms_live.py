@@ -5,9 +5,9 @@ the same LoRA on the file of llama.cpp's form.
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from archive import unpacked
 from rewriting import rewrite
 from scratch_store import add_base
 from tiny_model import base_noun
@@ -19,7 +19,6 @@ from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.ollama.names import parse_name
 
-RECORDS = Path(__file__).parent.parent / "goldens" / "archs-reference"
 FORMS = {
     "gptoss": (
         "gptoss",
@@ -47,7 +46,8 @@ def test_both_forms_answer_alike(live, package, tmp_path, row):
             tensors = {name.replace(old, new): numbers for name, numbers in tensors.items()}
         return tensors
 
-    plain = RECORDS / row / "base.gguf"
+    folder = unpacked("archs-reference", row)
+    plain = folder / "base.gguf"
     own = rewrite(plain, tmp_path / "base.gguf", renamed, arch)
     assert read_base_gguf(own).hparams.arch == read_base_gguf(plain).hparams.arch
     answers = {}
@@ -55,7 +55,7 @@ def test_both_forms_answer_alike(live, package, tmp_path, row):
         tag = f"{row}-{form}"
         add_base(live.store, path, tag=tag)
         lora = write_lora(
-            plan_lora(read_adapter(RECORDS / row), read_base_gguf(path)), tmp_path / f"{form}.lora", "f16"
+            plan_lora(read_adapter(folder), read_base_gguf(path)), tmp_path / f"{form}.lora", "f16"
         )
         name = parse_name(f"{package.name}-{tag}")
         store.write_to_store(replace(package, name=name, adapter=lora, base=base_noun(tag=tag)), live.store)

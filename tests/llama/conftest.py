@@ -10,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from judging import GOLDENS, OUTTYPES, RECORDS, TORCH, Judge, request_of
+from archive import unpacked
+from judging import OUTTYPES, RECORDS, TORCH, Judge, request_of
 from kinds import KINDS, RIGHT, Kind
 from smollm2 import write_f32
 
 from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.lora.export import write_lora
 from ollama_pack.lora.planner import plan_lora
-from ollama_pack.pipeline.build import BuildPlan
-from ollama_pack.pipeline.inputs import read_all_adapters
+from ollama_pack.pipeline.inputs import read_all_adapters, resolve_inputs
+from ollama_pack.pipeline.prepare import BuildPlan
 
 CHILD = Path(__file__).parent / "child.py"
 SECONDS = 120
@@ -65,8 +66,7 @@ def base_file(tmp_path_factory) -> Callable[[str], Path]:
                 made[model] = tmp_path_factory.mktemp("smollm2") / "smollm2.f32.gguf"
                 write_f32(Path(BASE), made[model])
             return made[model]
-        own = RECORDS / model / "base.gguf"
-        return own if own.exists() else GOLDENS / "reference" / model / "base.gguf"
+        return unpacked(RECORDS, model) / "base.gguf"
 
     return find
 
@@ -76,7 +76,10 @@ def settled(base_file) -> Callable[[Kind], BuildPlan]:
     """Return kind → what is to be written for it."""
 
     def settle(kind: Kind) -> BuildPlan:
-        adapter, base = read_all_adapters(request_of(kind)), read_base_gguf(base_file(kind.model))
+        adapter, base = (
+            read_all_adapters(resolve_inputs(request_of(kind))),
+            read_base_gguf(base_file(kind.model)),
+        )
         return BuildPlan(adapter, base, plan_lora(adapter, base))
 
     return settle
@@ -90,7 +93,7 @@ def judge_kinds(ask_llama, base_file, settled, tmp_path_factory) -> Callable[[st
     def look(model: str) -> Judge:
         if model not in kept:
             scratch = tmp_path_factory.mktemp(model)
-            with np.load(RECORDS / model / "logits.npz") as records:
+            with np.load(unpacked(RECORDS, model) / "logits.npz") as records:
                 truth = dict(records)
             kinds = [kind for kind in KINDS if (kind.model, kind.verdict) == (model, RIGHT)]
             kinds = [kind for kind in kinds if TORCH or kind.case != "bin"]

@@ -1,22 +1,21 @@
 """PEFT's records beside llama.cpp's answers."""
 
 import importlib.util
-from pathlib import Path
 
 import numpy as np
+from archive import unpacked
 from kinds import Kind
 
 from ollama_pack.pipeline.request import Request
 
-GOLDENS = Path(__file__).parent.parent / "goldens"
-RECORDS = GOLDENS / "kinds"
+RECORDS = "kinds"
 OUTTYPES = ("f32", "f16")
 TORCH = importlib.util.find_spec("torch") is not None
 
 
 def request_of(kind: Kind) -> Request:
     """Return what a user would ask for."""
-    home = RECORDS / kind.model / (kind.folder or kind.case)
+    home = unpacked(RECORDS, kind.model) / (kind.folder or kind.case)
     directory, *others = (home / inside for inside in kind.inside)
     return Request(directory=directory, others=tuple(others), **kind.asked)
 

@@ -1,6 +1,7 @@
 """Every kind of adapter, and what must become of it: the rows that docs/adapters.md prints.
 
-The adapters and PEFT's logits lie in ``tests/goldens/kinds``, made by ``tests/reference/record_kinds.py``.
+The adapters and PEFT's logits are in ``tests/goldens/kinds``, one archive a model, made by
+``tests/reference/record_kinds.py``.
 """
 
 from dataclasses import dataclass, field
@@ -199,8 +200,8 @@ KINDS: tuple[Kind, ...] = (
     *refused("deepseek2", "weights that llama.cpp loads and ignores", "ignored", "ignored"),
     *damaged("NaN or infinity", "not-finite", "nan", "inf"),
     *damaged("A without B", "half", "a-without-b"),
-    *damaged("shapes that disagree with each other or the base", "", "wrong-shape"),
-    *damaged("ranks that disagree with the configuration", "rank", "other-rank"),
+    *damaged("shapes that do not match each other or the base", "", "wrong-shape"),
+    *damaged("ranks that do not match the configuration", "rank", "other-rank"),
     *damaged("truncated or empty", "", "truncated"),
     *damaged("truncated or empty", "empty", "empty-443"),
     *damaged("`lora_alpha` 0, or every B zero", "noop", "alpha-zero", "zero-b"),

@@ -5,10 +5,10 @@ modules and for each kind alone, on a base that llama.cpp's own converter wrote.
 """
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from archive import names_of, unpacked
 from recipes import resized
 
 from ollama_pack.arch.spec import dimension
@@ -21,8 +21,8 @@ from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.verify.numbers import prove_numbers
 
-RECORDS = Path(__file__).parent.parent / "goldens" / "archs-reference"
-ROWS = sorted(path.parent.name for path in RECORDS.glob("*/logits.npz"))
+RECORDS = "archs-reference"
+ROWS = names_of(RECORDS)
 ALL, EXPERTS = "all", "experts"
 LIMIT = 0.02
 """Largest difference from PEFT's logits, in units of what the adapter changes; f16 rounds the factors."""
@@ -32,14 +32,15 @@ pytestmark = pytest.mark.llama
 
 def kinds_of(row: str) -> list[str]:
     """Return what was recorded of a row: each kind of module by itself, and all of them."""
-    with np.load(RECORDS / row / "logits.npz") as records:
+    with np.load(unpacked(RECORDS, row) / "logits.npz") as records:
         return sorted(set(records) - {"tokens", "base"})
 
 
 def read_base(row: str) -> BaseModel:
     """Return the base of a row by its header, and what only config.json says."""
-    base = read_base_gguf(RECORDS / row / "base.gguf")
-    return resized(base, multipliers=read_config(RECORDS / row).base().hparams.multipliers)
+    folder = unpacked(RECORDS, row)
+    base = read_base_gguf(folder / "base.gguf")
+    return resized(base, multipliers=read_config(folder).base().hparams.multipliers)
 
 
 CASES = [(row, kind) for row in ROWS for kind in kinds_of(row)]
@@ -64,7 +65,7 @@ def answers(ask_llama, tmp_path_factory):
 
     def look(row: str) -> Answers:
         if row not in kept:
-            folder, scratch = RECORDS / row, tmp_path_factory.mktemp(row)
+            folder, scratch = unpacked(RECORDS, row), tmp_path_factory.mktemp(row)
             adapter, base = read_adapter(folder), read_base(row)
             kinds = kinds_of(row)
             for kind in kinds:
@@ -111,7 +112,7 @@ def test_numbers_proof(row, tmp_path):
 @pytest.mark.parametrize("row", ROWS)
 def test_config_and_header_agree(row):
     """config.json of a model tells the same numbers as the header of its GGUF file."""
-    header, config = read_base(row), read_config(RECORDS / row).base()
+    header, config = read_base(row), read_config(unpacked(RECORDS, row)).base()
     heads = ("heads", "kv_heads", "head_dim") if require_arch(header.hparams.arch).has_heads else ()
     for name in ("arch", "blocks", "hidden", "vocab", "experts", "tied", *heads):
         assert getattr(config.hparams, name) == getattr(header.hparams, name), name
@@ -123,8 +124,9 @@ def test_config_and_header_agree(row):
 @pytest.mark.parametrize("row", ROWS)
 def test_config_is_enough(row):
     """From config.json alone the adapter has the same plan as from the header: its sizes are right."""
-    header, config = read_base(row), read_config(RECORDS / row).base()
-    for adapter in (read_adapter(RECORDS / row), *map(read_adapter, (RECORDS / row).glob(EXPERTS))):
+    folder = unpacked(RECORDS, row)
+    header, config = read_base(row), read_config(folder).base()
+    for adapter in (read_adapter(folder), *map(read_adapter, folder.glob(EXPERTS))):
         planned, told = plan_lora(adapter, header), plan_lora(adapter, config)
         assert [(tensor.name, tensor.rows, tensor.factor) for tensor in told.tensors] == [
             (tensor.name, tensor.rows, tensor.factor) for tensor in planned.tensors
@@ -133,7 +135,7 @@ def test_config_is_enough(row):
 
 def test_what_is_recorded():
     """Every record is of a row of the table."""
-    names = {read_base_gguf(RECORDS / row / "base.gguf").hparams.arch for row in ROWS}
+    names = {read_base_gguf(unpacked(RECORDS, row) / "base.gguf").hparams.arch for row in ROWS}
     assert names <= {arch.name for arch in ARCHS}
     assert len(names) >= 20
 
@@ -141,10 +143,11 @@ def test_what_is_recorded():
 def test_a_row_without_an_order_is_seen(answers, ask_llama, tmp_path):
     """With q, k and v as Hugging Face has them the answer is far from PEFT's: the test would fail."""
     row = "falcon"
-    adapter, base = read_adapter(RECORDS / row), read_base_gguf(RECORDS / row / "base.gguf")
+    folder = unpacked(RECORDS, row)
+    adapter, base = read_adapter(folder), read_base_gguf(folder / "base.gguf")
     plan = plan_lora(adapter, base)
     wrong = replace(plan, tensors=tuple(replace(tensor, rows=None) for tensor in plan.tensors))
     write_lora(wrong, tmp_path / "wrong.gguf", "f16")
     seen = answers(row)
-    (logits,) = ask_llama(RECORDS / row / "base.gguf", seen.truth["tokens"], [tmp_path / "wrong.gguf"])
+    (logits,) = ask_llama(folder / "base.gguf", seen.truth["tokens"], [tmp_path / "wrong.gguf"])
     assert np.abs(logits - seen.truth[ALL]).max() > 5 * LIMIT * seen.effect(ALL)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from archive import names_of, unpacked
 from gguf import GGUFReader, GGUFValueType
 from judging import OUTTYPES, RECORDS, TORCH
 from kinds import DAMAGED, KINDS, REFUSED, RIGHT
@@ -64,11 +65,11 @@ def test_numbers_proof(settled, tmp_path, kind, outtype):
 
 @pytest.mark.parametrize("kind", of(REFUSED))
 def test_refused(settled, kind):
-    """What cannot be exact is refused under its rule, with its tensors, a reason and a way out."""
+    """What cannot be exact is refused under its rule, with its tensors, a reason and a remedy."""
     rule = RULES[kind.rule]
     with pytest.raises(UnsupportedError) as caught:
         settled(kind)
-    assert rule.severity is Severity.REFUSED
+    assert rule.severity is Severity.UNSUPPORTED
     assert f"{rule.feature}: {rule.reason}" in caught.value.what
     assert rule.remedy in caught.value.hint
     assert len(caught.value.what.splitlines()) > 2
@@ -82,7 +83,7 @@ def test_damaged(settled, kind):
     if kind.rule:
         assert RULES[kind.rule].severity is Severity.DAMAGED
         assert RULES[kind.rule].feature in caught.value.what
-    assert str(RECORDS / kind.model / kind.case) in caught.value.where
+    assert str(unpacked(RECORDS, kind.model) / kind.case) in caught.value.where
 
 
 @pytest.mark.parametrize("method", ["bitsandbytes", "gptq", "awq", "fp8"])
@@ -115,7 +116,7 @@ def test_invocation_tokens(settled, tmp_path):
 @pytest.mark.parametrize("tensor", ["attn_q_a", "attn_q_b", "attn_kv_a_mqa"])
 def test_ignored_weights_are_ignored(ask_llama, base_file, judge_kinds, tmp_path, tensor):
     """What is refused as ignored would load and change nothing, so nobody would see that it is missing."""
-    adapter, base = read_adapter(RECORDS / "deepseek2" / "ignored"), base_file("deepseek2")
+    adapter, base = read_adapter(unpacked(RECORDS, "deepseek2") / "ignored"), base_file("deepseek2")
     names = {"attn_q_a": "q_a_proj", "attn_q_b": "q_b_proj", "attn_kv_a_mqa": "kv_a_proj_with_mqa"}
     pair = next(pair for pair in adapter.pairs if pair.module.endswith(f"0.self_attn.{names[tensor]}"))
     sides = (LoraTensor(f"blk.0.{tensor}.weight.lora_{side}", getattr(pair, side)) for side in "ab")
@@ -136,5 +137,8 @@ def test_a_wrong_fold_would_be_seen(settled, ask_llama, base_file, judge_kinds, 
 
 def test_every_record_has_a_row():
     """No recorded adapter is without a verdict, and none is judged that is not recorded."""
-    recorded = {(path.parent.name, path.name) for path in RECORDS.glob("*/*") if path.is_dir()}
+    cases = [
+        path for model in names_of(RECORDS) for path in unpacked(RECORDS, model).iterdir() if path.is_dir()
+    ]
+    recorded = {(path.parent.name, path.name) for path in cases}
     assert {(kind.model, kind.folder or kind.case) for kind in KINDS} == recorded

@@ -4,10 +4,9 @@ The file is that of the records with tensors joined, as ``--fuse-qkv`` and ``--f
 converter join them, or taken apart; llama.cpp must answer as PEFT does all the same.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from archive import unpacked
 from recipes import resized
 from rewriting import rewrite
 
@@ -20,7 +19,7 @@ from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.verify.numbers import prove_numbers
 
-RECORDS = Path(__file__).parent.parent / "goldens" / "archs-reference"
+RECORDS = "archs-reference"
 LIMIT = 0.02
 
 pytestmark = pytest.mark.llama
@@ -70,7 +69,7 @@ CASES = [
 def test_other_layouts(ask_llama, tmp_path, case):
     """An adapter on a base in another layout computes what PEFT computes; its numbers are proved."""
     how, whole, row, adapters = case
-    folder = RECORDS / row
+    folder = unpacked(RECORDS, row)
     plain = read_base_gguf(folder / "base.gguf")
     make = joined(whole) if how == "joined" else apart(whole, plain)
     other = rewrite(folder / "base.gguf", tmp_path / "base.gguf", make)
@@ -94,7 +93,7 @@ def test_other_layouts(ask_llama, tmp_path, case):
 
 def test_heads_that_do_not_fit_a_joined_weight(tmp_path):
     """A joined weight that the header's heads do not explain is not taken apart: the tensor is missing."""
-    folder = RECORDS / "qwen3"
+    folder = unpacked(RECORDS, "qwen3")
     base = read_base_gguf(rewrite(folder / "base.gguf", tmp_path / "base.gguf", joined("attn_qkv")))
-    with pytest.raises(InputError, match=r"the base has no blk\.0\.attn_q\.weight"):
+    with pytest.raises(InputError, match=r"the base has no blk\.{0-1}\.attn_q\.weight"):
         plan_lora(read_adapter(folder), resized(base, kv_heads=3))

@@ -6,10 +6,10 @@ itself, on bases that llama.cpp's own converter wrote.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from archive import names_of, unpacked
 
 from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.lora.export import write_lora
@@ -18,10 +18,12 @@ from ollama_pack.lora.plan import LoraPlan, LoraTensor
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.verify.numbers import prove_numbers
 
-REFERENCE = Path(__file__).parent.parent / "goldens" / "reference"
-MODELS = sorted(folder.name for folder in REFERENCE.iterdir() if folder.is_dir())
+REFERENCE = "reference"
+MODELS = names_of(REFERENCE)
 CASES = [
-    (model, case.name) for model in MODELS for case in sorted((REFERENCE / model / "adapters").iterdir())
+    (model, case.name)
+    for model in MODELS
+    for case in sorted((unpacked(REFERENCE, model) / "adapters").iterdir())
 ]
 OUTTYPES = ("f16", "f32")
 
@@ -54,7 +56,7 @@ class Judged:
 
 def plan_of(model: str, case: str) -> LoraPlan:
     """Return what a converted file must hold."""
-    folder = REFERENCE / model
+    folder = unpacked(REFERENCE, model)
     return plan_lora(read_adapter(folder / "adapters" / case), read_base_gguf(folder / "base.gguf"))
 
 
@@ -70,9 +72,11 @@ def judge(ask_llama, tmp_path_factory) -> Callable[[str], Judged]:
             paths = [scratch / f"{case}-{outtype}.gguf" for case, outtype in keys]
             for (case, outtype), path in zip(keys, paths, strict=True):
                 write_lora(plan_of(model, case), path, outtype)
-            with np.load(REFERENCE / model / "logits.npz") as records:
+            with np.load(unpacked(REFERENCE, model) / "logits.npz") as records:
                 truth = dict(records)
-            base, *found = ask_llama(REFERENCE / model / "base.gguf", truth["tokens"], [None, *paths])
+            base, *found = ask_llama(
+                unpacked(REFERENCE, model) / "base.gguf", truth["tokens"], [None, *paths]
+            )
             kept[model] = Judged(truth, base, dict(zip(keys, found, strict=True)))
         return kept[model]
 
@@ -103,7 +107,7 @@ def test_a_converted_adapter_computes_what_peft_computes(judge, model, case, out
 @pytest.mark.parametrize(("model", "case"), CASES)
 def test_the_numbers_proof_agrees(tmp_path, model, case):
     """What llama.cpp confirms, the numbers proof passes too."""
-    folder, path = REFERENCE / model, tmp_path / "adapter.gguf"
+    folder, path = unpacked(REFERENCE, model), tmp_path / "adapter.gguf"
     write_lora(plan_of(model, case), path, "f16")
     base = read_base_gguf(folder / "base.gguf")
     assert prove_numbers(read_adapter(folder / "adapters" / case), base, path).passed
@@ -135,11 +139,13 @@ def test_a_wrong_file_is_far_from_peft(judge, ask_llama, tmp_path, record, spoil
     plan, judged = plan_of(model, case), judge(model)
     wrong = replace(plan, tensors=tuple(spoil(tensor) for tensor in plan.tensors))
     write_lora(wrong, tmp_path / "wrong.gguf", "f32")
-    (logits,) = ask_llama(REFERENCE / model / "base.gguf", judged.truth["tokens"], [tmp_path / "wrong.gguf"])
+    (logits,) = ask_llama(
+        unpacked(REFERENCE, model) / "base.gguf", judged.truth["tokens"], [tmp_path / "wrong.gguf"]
+    )
     assert judged.miss(case, logits) > 5 * LIMITS["f16"]
 
 
 def test_llama_refuses_an_adapter_of_another_base(ask_llama, tmp_path):
     """An adapter whose shapes are another base's is refused: the fixture tells refusal from an answer."""
     write_lora(plan_of("mistral", "q_proj"), tmp_path / "other.gguf", "f32")
-    assert ask_llama(REFERENCE / "llama" / "base.gguf", [3, 4], [tmp_path / "other.gguf"]) == [None]
+    assert ask_llama(unpacked(REFERENCE, "llama") / "base.gguf", [3, 4], [tmp_path / "other.gguf"]) == [None]

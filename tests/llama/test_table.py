@@ -6,28 +6,32 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from archive import GOLDENS
 from kinds import DAMAGED, KINDS, REFUSED, RIGHT, Kind
 
 from ollama_pack.lora.rules import MERGE, MERGE_HINT, RULES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "adapters.md"
-PEER = json.loads((Path(__file__).parents[1] / "goldens" / "kinds" / "peer.json").read_text("utf-8"))
+PEER = json.loads((GOLDENS / "kinds" / "peer.json").read_text("utf-8"))
 
-HEAD = """# Every kind of adapter, and what becomes of it
+HEAD = """# Supported, unsupported and damaged adapters
 
-What `ollama-pack` does with an adapter is one of three: it is written, and right; it is refused, with every
-tensor or setting concerned, the reason and a way out (exit code 4); or it is damaged, with the place (exit
-code 3).
+`ollama-pack` does one of three things with an adapter. It converts the adapter exactly. Or it rejects an
+unsupported adapter with exit code 4, and names every tensor or setting concerned, the reason and a
+remedy. Or it rejects a damaged adapter with exit code 3, and names the place of the damage.
 
-Each row was recorded with the trainer itself: an adapter saved by PEFT (by mlx-lm and torchtune where it
-says so) and PEFT's own logits, on tiny random models of each architecture and on SmolLM2-135M in float32.
-*Miss* is the largest difference of a logit that llama.cpp computes with our file from PEFT's, divided by
-the largest change that the adapter makes. Figures are upper bounds of what was measured; `make test` measures
-them again and checks this page. The last column is llama.cpp's own converter on the same adapters; a miss
-there is its own. `make reference` records it all anew.
+For each row, PEFT saved an adapter and computed its logits, on tiny random models of each architecture
+and on SmolLM2-135M in float32. Rows for mlx-lm and torchtune use adapters that those trainers saved.
+*Miss* compares the logits that llama.cpp computes with the converted file with PEFT's: it is the largest
+difference of a logit, divided by the largest change that the adapter causes. The figures are upper bounds
+of the measurements. The last column says what llama.cpp's own converter does with the same adapters; a
+miss there is measured in the same way. `make test` repeats the measurements and checks this page;
+`make reference` records the adapters and logits again.
 """
+
 SPOKEN = {"accepted": "**accepted**", "crash": "**crashes llama.cpp**", "wrong": "**wrong**"}
-"""Outcomes that users would not notice, or notice too late."""
+"""Outcomes that users would not notice, or would notice too late; the page prints them in bold."""
+
 SPARE = 3
 """Times what was measured here, for other processors."""
 
@@ -85,7 +89,9 @@ def stopped_rows(verdict: str) -> list[str]:
     rows = []
     for feature, kinds in features(verdict).items():
         rules = [RULES[rule] for rule in dict.fromkeys(kind.rule for kind in kinds) if rule]
-        reasons = "; ".join(rule.reason for rule in rules) or "both shapes, or where it ends"
+        reasons = (
+            "; ".join(rule.reason for rule in rules) or "the shapes do not match, or the file ends early"
+        )
         ways = "; ".join("`--merge` ¹" if rule.remedy == MERGE else rule.remedy for rule in rules)
         rows.append(f"| {feature} | {reasons} | {ways} | {peer(kinds)} |")
     return rows
@@ -94,21 +100,21 @@ def stopped_rows(verdict: str) -> list[str]:
 def page(judge) -> str:
     parts = [
         HEAD,
-        "## Right",
+        "## Converted",
         "",
         "| adapter | miss in f32 | miss in f16 | llama.cpp's own converter |\n|---|---|---|---|",
         *right_rows(judge),
         "",
-        "## Refused",
+        "## Unsupported",
         "",
-        "| adapter | why | way out | llama.cpp's own converter |\n|---|---|---|---|",
+        "| adapter | reason | remedy | llama.cpp's own converter |\n|---|---|---|---|",
         *stopped_rows(REFUSED),
         "",
-        f"¹ `--merge` is not there yet; until then {MERGE_HINT}.",
+        f"¹ `--merge` is not implemented yet; until then, {MERGE_HINT}.",
         "",
         "## Damaged",
         "",
-        "| adapter | what is said | way out | llama.cpp's own converter |\n|---|---|---|---|",
+        "| adapter | reason | remedy | llama.cpp's own converter |\n|---|---|---|---|",
         *stopped_rows(DAMAGED),
     ]
     return "\n".join(parts) + "\n"
@@ -144,8 +150,11 @@ def test_readme_counts():
     rest = [PEER[kind.case]["outcome"] for kind in KINDS if kind.verdict != RIGHT]
     unnoticed = sum(outcome in ("accepted", "wrong") for outcome in rest)
     assert f"{len(KINDS)} recorded adapters are judged" in readme
-    assert f"Of the {len(right)} that are right here" in readme
-    assert f"gets {there['right']} right and {there['wrong']} wrong without a word" in readme
-    words = f"of the {len(rest)} that are refused or damaged here, it converts {unnoticed} without a word"
-    assert words in readme
+    assert f"Of the {len(right)} that are converted here" in readme
+    counts = f"converts {there['right']} correctly and {there['wrong']} incorrectly without a warning"
+    assert counts in readme
+    assert (
+        f"Of the {len(rest)} that are unsupported or damaged, it converts {unnoticed} without a warning"
+        in readme
+    )
     assert rest.count("crash") == 1

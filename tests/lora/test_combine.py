@@ -76,7 +76,7 @@ def test_shapes_that_differ(tmp_path):
     """Adapters of two bases that are not of one size have no sum."""
     one = write_adapter(tmp_path / "one", modules=("v_proj",))
     other = write_adapter(tmp_path / "other", modules=("v_proj",), base=resized(TINY, hidden=24))
-    with pytest.raises(InputError, match="several shapes"):
+    with pytest.raises(InputError, match="a different shape in each"):
         sum_adapters([read_adapter(one), read_adapter(other)], (1, 1))
 
 

@@ -134,5 +134,5 @@ def test_a_header_that_lies(shapes, arch):
     """Names and shapes that no model has are told as what they are: the weight is not there, or no matrix."""
     module = f"{LAYER}.self_attn.qkv_proj" if arch == "phi3" else ATTENTION[0]
     base = replace(base_of(arch, {}), tensors=shapes)
-    with pytest.raises(InputError, match=r"the base has no blk\.0|is no matrix in the base"):
+    with pytest.raises(InputError, match=r"the base has no blk\.0|is not a matrix in the base"):
         deltas([pair(module, 48 if arch == "phi3" else 24, 10)], base)

@@ -120,27 +120,27 @@ def test_unknown_architecture(planned):
 MISFITS = {
     "wider hidden": (
         resized(TINY, hidden=24),
-        "24×20 adapts, 24×24 is in the base",
+        "the adapter expects 24×20, the base has 24×24",
     ),
     "more heads": (
         resized(TINY, heads=5),
-        "24×20 adapts, 30×20 is in the base",
+        "the adapter expects 24×20, the base has 30×20",
     ),
     "more key heads": (
         resized(TINY, kv_heads=4),
-        "12×20 adapts, 24×20 is in the base",
+        "the adapter expects 12×20, the base has 24×20",
     ),
     "wider feed-forward": (
         resized(TINY, feed_forward=32),
-        "28×20 adapts, 32×20 is in the base",
+        "the adapter expects 28×20, the base has 32×20",
     ),
     "too few blocks": (
         resized(TINY, blocks=1),
-        "layers.1.self_attn.q_proj: the base has 1 blocks",
+        "layers.1.self_attn.q_proj: the last layer of the base is 0",
     ),
     "other tensors": (
         replace(TINY, tensors=tensors_of(resized(TINY, hidden=24))),
-        "24×20 adapts, 24×24 is in the base",
+        "the adapter expects 24×20, the base has 24×24",
     ),
     "tensors of too few blocks": (
         replace(TINY, tensors=tensors_of(resized(TINY, blocks=1))),
@@ -148,12 +148,12 @@ MISFITS = {
     ),
     "a header that lies about its heads": (
         resized(KNOWN, heads=8),
-        "24 rows adapt, 48 rows in heads of 6",
+        "the adapter expects 24 rows, the base has 48 rows in heads of 6",
     ),
-    "a header of 2^62 heads": (resized(KNOWN, heads=2**62), "24 rows adapt"),
+    "a header of 2^62 heads": (resized(KNOWN, heads=2**62), "the adapter expects 24 rows"),
     "heads of an odd size": (
         resized(KNOWN, heads=8, kv_heads=4, head_dim=3),
-        "in heads of 3",
+        "into heads of 3",
     ),
 }
 
@@ -194,7 +194,7 @@ def test_head_of_an_untied_base(planned):
 def test_head_of_another_vocabulary(planned):
     """A head of another vocabulary is that of a resized one."""
     base = replace(TINY, tensors=UNTIED.tensors | {"output.weight": (51, 20)})
-    with pytest.raises(UnsupportedError, match="lm_head: 50 tokens adapt, 51 are in the base"):
+    with pytest.raises(UnsupportedError, match="lm_head: the adapter has 50 tokens, the base has 51"):
         planned(base, head=True)
 
 
@@ -270,5 +270,5 @@ def test_a_header_that_tells_huge_numbers(base, numbers):
 
     pair = LoraPair(f"model.layers.0.{module}", made(2, 20), made(24, 2), 1.0)
     adapter = Adapter(Path("x"), Path("x"), (pair,), 2, 1.0, "", {})
-    with pytest.raises(InputError, match="are in the base"):
+    with pytest.raises(InputError, match="the adapter expects 24 rows"):
         plan_lora(adapter, replace(resized(base, **numbers), tensors={tensor: (24, 20)}))

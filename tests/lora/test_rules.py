@@ -1,4 +1,4 @@
-"""The table of reasons, and how what is found is told."""
+"""The table of rules, and the error that reports their violations."""
 
 import pytest
 
@@ -15,19 +15,19 @@ def test_nothing_found():
 
 @pytest.mark.parametrize("code", RULES)
 def test_every_rule(code):
-    """Each rule raises the error of its fate, with its reason, its subjects, the file and its way out."""
+    """Each rule raises the error of its severity, with its reason, its subjects, the file and its remedy."""
     findings, rule = RuleViolations("adapter.safetensors"), RULES[code]
     findings.add(code, "some.tensor")
     with pytest.raises((InputError, UnsupportedError)) as caught:
         findings.raise_if_any()
-    assert caught.value.exit_code == {Severity.DAMAGED: 3, Severity.REFUSED: 4}[rule.severity]
+    assert caught.value.exit_code == {Severity.DAMAGED: 3, Severity.UNSUPPORTED: 4}[rule.severity]
     assert f"{rule.feature}: {rule.reason}\n      some.tensor" in caught.value.what
     assert (caught.value.where, caught.value.hint) == ("adapter.safetensors", rule.remedy)
 
 
 @pytest.mark.parametrize("code", RULES)
 def test_every_rule_is_written_out(code):
-    """A rule has a feature, a reason and a way out, none of them a sentence with a full stop."""
+    """A rule has a feature, a reason and a remedy, none of them a sentence with a full stop."""
     rule = RULES[code]
     assert all(text and not text.endswith(".") for text in (rule.feature, rule.reason, rule.remedy))
 
@@ -41,7 +41,7 @@ def test_what_can_be_merged_says_so():
 
 
 def test_all_rules_at_once():
-    """Several rules are told in one error, each with what it is about, and each way out once."""
+    """Several rules share one error, each with its subjects, and each remedy once."""
     findings = RuleViolations("x")
     findings.add("norm", "a.1.norm", "a.0.norm")
     findings.add("dora", "b")
@@ -74,5 +74,5 @@ def test_many_subjects():
     assert error.subjects == {RULES["unknown-tensor"].feature: [*(f"tensor{n}" for n in range(100)), "last"]}
     assert (len(lines), lines[-1].strip()) == (
         MOST_LINES + 1,
-        f"… and {101 - MOST_LINES} more; --json has them all",
+        f"… and {101 - MOST_LINES} more; --json lists them all",
     )

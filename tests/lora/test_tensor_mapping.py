@@ -172,16 +172,16 @@ def test_refused(each, base, rule):
 
 
 MISFITS = {
-    "too many experts": (pair(f"{EXPERTS}.down_proj", (4, 2, 8), (4, 20, 2)), "4 experts adapt, 3 are"),
+    "too many experts": (pair(f"{EXPERTS}.down_proj", (4, 2, 8), (4, 20, 2)), "4 experts, the base has 3"),
     "an expert that is not there": (
-        pair(f"{EXPERTS}.3.down_proj", (2, 8), (20, 2)), "4 experts adapt, 3 are",
+        pair(f"{EXPERTS}.3.down_proj", (2, 8), (20, 2)), "expects 4 experts, the base has 3",
     ),
-    "one matrix for all experts": (pair(f"{EXPERTS}.down_proj", (2, 8), (20, 2)), "2 dimensions adapt"),
+    "one matrix for all experts": (pair(f"{EXPERTS}.down_proj", (2, 8), (20, 2)), "have 2 dimensions"),
     "a stack on a linear weight": (
-        pair("model.layers.0.self_attn.v_proj", (3, 2, 20), (3, 12, 2)), "3 dimensions adapt",
+        pair("model.layers.0.self_attn.v_proj", (3, 2, 20), (3, 12, 2)), "A and B have 3 dimensions",
     ),
     "an odd number of fused rows": (
-        pair(f"{EXPERTS}.gate_up_proj", (3, 2, 20), (3, 17, 2)), "17×20 adapts, 16×20",
+        pair(f"{EXPERTS}.gate_up_proj", (3, 2, 20), (3, 17, 2)), "expects 17×20, the base has 16×20",
     ),
 }  # fmt: skip
 
@@ -211,7 +211,7 @@ def test_sum_that_holds_experts_in_two_ways():
         pair(f"{EXPERTS}.1.down_proj", (2, 8), (20, 2)),
     )
     alone = replace(alone, a=replace(alone.a, path=Path("y")))
-    with pytest.raises(UnsupportedError, match="a sum of adapters that hold experts in two ways"):
+    with pytest.raises(UnsupportedError, match="a sum of adapters that store experts differently"):
         place(whole, alone)
 
 

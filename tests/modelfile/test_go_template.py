@@ -38,28 +38,28 @@ def test_sound(text):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{{ .Prompt ", "{{ .Prompt  in its line 1: it never closes with }}"),
-        ("a\nb {{ .Prompt }\n{{ .System }}", "{{ .Prompt } in its line 2: it never closes"),
-        ("{{ .Prompt {{ .System }}", "never closes with }}"),
-        ('{{ "a }}', 'the " in it never closes'),
-        ('{{ "a\n" }}', 'the " in it never closes'),
-        ('{{ "a\\" }}', 'the " in it never closes'),
-        ("{{ `a }}", "the ` in it never closes"),
-        ("{{/* a }}", "the comment never closes"),
-        ("{{/* a */ .Prompt }}", "the comment never closes"),
-        ("{{ if .A }}a", "{{ if .A }}a in its line 1: it has no {{ end }}"),
+        ("{{ .Prompt ", "line 1 of it, {{ .Prompt : it is not closed with }}"),
+        ("a\nb {{ .Prompt }\n{{ .System }}", "line 2 of it, {{ .Prompt }: it is not closed"),
+        ("{{ .Prompt {{ .System }}", "is not closed with }}"),
+        ('{{ "a }}', 'a " in it is not closed'),
+        ('{{ "a\n" }}', 'a " in it is not closed'),
+        ('{{ "a\\" }}', 'a " in it is not closed'),
+        ("{{ `a }}", "a ` in it is not closed"),
+        ("{{/* a }}", "the comment is not closed"),
+        ("{{/* a */ .Prompt }}", "the comment is not closed"),
+        ("{{ if .A }}a", "line 1 of it, {{ if .A }}a: its {{ end }} is missing"),
         ("{{ range .A }}{{ if .B }}{{ end }}", "{{ range .A }}"),
-        ("{{ with .A }}{{ else }}", "it has no {{ end }}"),
-        ('{{ block "a" . }}', "it has no {{ end }}"),
-        ('{{ define "a" }}', "it has no {{ end }}"),
-        ("{{ end }}", "nothing is open before it"),
-        ("{{ if .A }}{{ end }}{{ end }}", "nothing is open before it"),
-        ("{{ else }}", "nothing is open before it"),
+        ("{{ with .A }}{{ else }}", "its {{ end }} is missing"),
+        ('{{ block "a" . }}', "its {{ end }} is missing"),
+        ('{{ define "a" }}', "its {{ end }} is missing"),
+        ("{{ end }}", "no action is open before it"),
+        ("{{ if .A }}{{ end }}{{ end }}", "no action is open before it"),
+        ("{{ else }}", "no action is open before it"),
         ("{{ if .A }}{{ else }}{{ else }}{{ end }}", "the if before it has an else already"),
         ("{{ if .A }}{{ else }}{{ else if .B }}{{ end }}", "the if before it has an else already"),
-        ("{{ range .A }}{{ else if .B }}{{ end }}", "range takes no else if"),
-        ("{{ if .A }}{{ else range .B }}{{ end }}", "if takes no else range"),
-        ('{{ define "a" }}{{ else }}{{ end }}', "define takes no else"),
+        ("{{ range .A }}{{ else if .B }}{{ end }}", "range cannot have an else if"),
+        ("{{ if .A }}{{ else range .B }}{{ end }}", "if cannot have an else range"),
+        ('{{ define "a" }}{{ else }}{{ end }}', "define cannot have an else"),
     ],
 )
 def test_broken(text, said):
@@ -69,12 +69,12 @@ def test_broken(text, said):
 
 def test_a_long_action_is_cut():
     """The message shows where the action starts, not all of it."""
-    assert f"{{{{ {'a' * 27}… in" in template_fault(f"{{{{ {'a' * 500}")
+    assert f"{{{{ {'a' * 27}…: " in template_fault(f"{{{{ {'a' * 500}")
 
 
 def test_refused_with_its_file():
     """A Modelfile with a broken TEMPLATE is refused with exit code 3, file and line."""
-    with pytest.raises(InputError, match="no Go template") as caught:
+    with pytest.raises(InputError, match="not a valid Go template") as caught:
         parse('FROM x\nTEMPLATE """{{ .Prompt """\n', where="Modelfile.txt")
     assert (caught.value.where, caught.value.exit_code) == ("Modelfile.txt, line 2", 3)
     assert parse("SYSTEM {{ .Prompt", where="x").value("SYSTEM") == "{{ .Prompt"

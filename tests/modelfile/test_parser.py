@@ -76,23 +76,23 @@ def test_every_text_command(name):
     [
         pytest.param("FRON x", 1, "did you mean FROM", id="a command misspelt"),
         pytest.param(
-            "FROM x\nhello there", 2, "'hello' is no command", id="a text of several lines, unquoted"
+            "FROM x\nhello there", 2, "'hello' is not a command", id="a text of several lines, unquoted"
         ),
         pytest.param("FROM: x", 1, "did you mean FROM", id="a colon behind a command"),
         pytest.param("SYSTEM\nhi", 1, "SYSTEM has no value", id="a command alone on its line"),
         pytest.param("FROM", 1, "FROM has no value", id="a command at the end of the file"),
-        pytest.param("\x0c", 1, "is no command", id="a form feed"),
-        pytest.param("ſystem a", 1, "is no command", id="a letter whose capital is S"),
+        pytest.param("\x0c", 1, "is not a command", id="a form feed"),
+        pytest.param("ſystem a", 1, "is not a command", id="a letter whose capital is S"),
         pytest.param("MESSAGE", 1, "MESSAGE has no value", id="a message without a role"),
-        pytest.param("MESSAGE user", 1, "is no role", id="a role without a message"),
+        pytest.param("MESSAGE user", 1, "is not a role", id="a role without a message"),
         pytest.param("MESSAGE User hi", 1, "did you mean MESSAGE user", id="a role in capitals"),
         pytest.param("MESSAGE  user hi", 1, "one space", id="two spaces before the role"),
         pytest.param("PARAMETER  top_k 1", 1, "exactly one space", id="two spaces before the parameter"),
-        pytest.param("PARAMETER top-k 1", 1, "PARAMETER wants", id="a dash in a parameter"),
-        pytest.param("PARAMETER stop", 1, "PARAMETER wants", id="a parameter without a value"),
-        pytest.param('\nSYSTEM """a\nb', 2, "never close", id="three quotes left open"),
-        pytest.param('SYSTEM "', 1, "never close", id="one quote left open"),
-        pytest.param('SYSTEM """"', 1, "never close", id="four quotes are open quotes"),
+        pytest.param("PARAMETER top-k 1", 1, "PARAMETER must", id="a dash in a parameter"),
+        pytest.param("PARAMETER stop", 1, "PARAMETER must", id="a parameter without a value"),
+        pytest.param('\nSYSTEM """a\nb', 2, "are not closed", id="three quotes left open"),
+        pytest.param('SYSTEM "', 1, "are not closed", id="one quote left open"),
+        pytest.param('SYSTEM """"', 1, "are not closed", id="four quotes are open quotes"),
         pytest.param("PARAMETER Temperature 1", 1, "did you mean temperature", id="a parameter in capitals"),
         pytest.param("PARAMETER num_ctx 4096.0", 1, "whole number", id="a parameter of the wrong type"),
         pytest.param("REQUIRES soon", 1, "version like 0.14.0", id="a version that is none"),
@@ -112,9 +112,9 @@ def test_wrong_values_are_gathered():
     with pytest.raises(InputError) as caught:
         parse(text, where=WHERE)
     assert caught.value.what.splitlines() == [
-        "These lines cannot be understood:",
-        "  - line 2: top_k wants a whole number, not 'a'",
-        "  - line 13: unknown parameter 'Seed' (did you mean seed? Names are all lower case)",
+        "Several lines are not valid in a Modelfile:",
+        "  - line 2: top_k must be a whole number, not 'a'",
+        "  - line 13: unknown parameter 'Seed' (did you mean seed? Names are in lower case)",
     ]
 
 
@@ -191,7 +191,7 @@ def test_a_long_open_text_is_read_once():
     [
         pytest.param("PARAMETER mirostat 2", "line 1: Ollama ignores the parameter mirostat.", id="ignored"),
         pytest.param(
-            "ADAPTER a\nADAPTER b", "line 1: only the last ADAPTER counts, the one in line 2.", id="repeated"
+            "ADAPTER a\nADAPTER b", "line 1: only the last ADAPTER counts, which is in line 2.", id="repeated"
         ),
         pytest.param('SYSTEM ""', "line 1: an empty SYSTEM means “as in the base model”.", id="empty"),
         pytest.param(

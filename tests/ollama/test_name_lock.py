@@ -71,7 +71,7 @@ def test_a_waiting_one_says_so_and_a_killed_one_holds_nothing():
 
         with name_lock(name, progress):
             assert holder.wait() == -signal.SIGKILL
-    assert told[0] == "waiting for another ollama-pack that works on ada"
+    assert told[0] == "waiting for another ollama-pack process that changes ada"
 
 
 @pytest.mark.parametrize("there", ["a directory", "a link", "no place"])

@@ -48,11 +48,11 @@ def test_a_legal_name_has_four_parts(text, parts):
         ("localhost:5000/ada", "namespace 'localhost:5000' contains ':'", "localhost:5000/library/ada"),
         ("ada@sha256:00", "model 'ada@sha256' contains '@'", "ada-sha256:00"),
         ("../../etc/passwd", "host '../..' must start", "etc/passwd"),
-        ("a" * 81, "81 characters long; 80", "a" * 80),
-        ("h" * 351 + "/n/m", "351 characters long; 350", "h" * 350 + "/n/m"),
-        ("ada:cloud", "'cloud' makes Ollama look elsewhere", "ada"),
-        ("ada:Local", "'Local' makes Ollama look elsewhere", "ada"),
-        ("ada:120b-cloud", "'120b-cloud' makes Ollama look elsewhere", "ada:120b"),
+        ("a" * 81, "81 characters; Ollama accepts at most 80", "a" * 80),
+        ("h" * 351 + "/n/m", "351 characters; Ollama accepts at most 350", "h" * 350 + "/n/m"),
+        ("ada:cloud", "'cloud' is reserved", "ada"),
+        ("ada:Local", "'Local' is reserved", "ada"),
+        ("ada:120b-cloud", "'120b-cloud' is reserved", "ada:120b"),
     ],
 )
 def test_an_illegal_name_is_explained(text, part, suggestion):

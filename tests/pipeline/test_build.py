@@ -12,13 +12,17 @@ from ollama_pack.errors import DestinationError, InputError, ProofError, Refused
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.lora import outtype
 from ollama_pack.lora.export import require_replaceable
+from ollama_pack.modelfile.file import write_modelfile
 from ollama_pack.modelfile.parser import parse
 from ollama_pack.pipeline import build, request
-from ollama_pack.pipeline.build import GGUF_NAME, BuildPlan
+from ollama_pack.pipeline.inputs import resolve_inputs
+from ollama_pack.pipeline.naming import model_name
+from ollama_pack.pipeline.prepare import GGUF_NAME, BuildPlan, prepare, render_modelfile
+from ollama_pack.pipeline.register import register
 from ollama_pack.pipeline.request import Request
 from ollama_pack.verify.numbers import prove_numbers
 
-STAGES = ["read", "base", "convert", "proof", "modelfile", "put"]
+STAGES = ["read", "base", "convert", "proof", "modelfile", "register"]
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +61,7 @@ def test_build(asked, tmp_path, stages):
     assert (outcome.lora, outcome.report, outcome.receipt) == (
         values["convert"],
         values["proof"],
-        values["put"],
+        values["register"],
     )
     assert outcome.modelfile == request.directory / "Modelfile.txt"
     assert outcome.report.passed
@@ -107,8 +111,8 @@ def test_register(asked, tmp_path, stages):
     """What a folder holds is registered under another name, without converting."""
     build.build(asked(via="folder", out=tmp_path / "release"))
     told, note = stages
-    receipt = build.register(Request(directory=tmp_path / "release", name="bob"), note)
-    assert [stage for stage, _ in told] == ["read", "put"]
+    receipt = register(Request(directory=tmp_path / "release", name="bob"), note)
+    assert [stage for stage, _ in told] == ["read", "register"]
     assert (receipt.name, receipt.via) == ("bob", "store")
 
 
@@ -116,24 +120,24 @@ def test_settle_writes_nothing(asked, tmp_path):
     """Settling reads headers and decides; the disk stays as it was."""
     request = asked()
     before = sorted(tmp_path.rglob("*"))
-    work = build.prepare(request)
+    work = prepare(resolve_inputs(request))
     assert len(work.plan.tensors) == 2 * len(work.adapter.pairs) == 28
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_request_places(asked, tmp_path):
     """The store is the one named, else the environment's; files go to `out`, else beside the adapter."""
-    assert asked().places.stores == (tmp_path / "models",)
-    assert asked(store=tmp_path / "mine").places.stores == (tmp_path / "mine",)
-    request = asked(out=tmp_path / "out")
-    assert request.folder == request.places.folder == tmp_path / "out"
-    assert asked().folder == asked().directory
+    assert resolve_inputs(asked()).locations.stores == (tmp_path / "models",)
+    assert resolve_inputs(asked(store=tmp_path / "mine")).locations.stores == (tmp_path / "mine",)
+    inputs = resolve_inputs(asked(out=tmp_path / "out"))
+    assert inputs.output_dir == inputs.locations.folder == tmp_path / "out"
+    assert resolve_inputs(asked()).output_dir == asked().directory
 
 
 def test_request_name(asked):
     """A name is checked, and the directory gives one where none is asked for."""
-    assert str(asked(name="team/ada:v1").model) == "team/ada:v1"
-    assert str(asked().model) == "ada"
+    assert str(model_name(asked(name="team/ada:v1"))) == "team/ada:v1"
+    assert str(model_name(asked())) == "ada"
     with pytest.raises(InputError, match="does not accept"):
         build.build(asked(name="no name"))
 
@@ -167,7 +171,7 @@ def test_convert_that_fails_its_proof(asked, tmp_path, monkeypatch):
         raise ProofError("off", where=path)
 
     monkeypatch.setattr(numbers, "require_passed", fail)
-    work = build.prepare(asked())
+    work = prepare(resolve_inputs(asked()))
     with pytest.raises(ProofError):
         build.convert(work, tmp_path / "new" / "x.gguf", "f16", lambda *_: pytest.fail("a stage was told"))
     assert [path for path in (tmp_path / "new").iterdir() if path.is_file()] == []
@@ -176,7 +180,7 @@ def test_convert_that_fails_its_proof(asked, tmp_path, monkeypatch):
 @pytest.mark.parametrize("outtype", ["f16", "f32"])
 def test_convert_replaces_its_own(asked, outtype):
     """A GGUF LoRA of an earlier build is replaced."""
-    work = build.prepare(asked())
+    work = prepare(resolve_inputs(asked()))
     path = work.adapter.directory / GGUF_NAME
     first, _ = build.convert(work, path, "f16")
     second, _ = build.convert(work, path, outtype)
@@ -186,21 +190,21 @@ def test_convert_replaces_its_own(asked, outtype):
 def test_render_names_the_base(asked, tiny_gguf, tmp_path):
     """FROM is the way from the folder to a GGUF base, or the tag of a named one."""
     request = asked(out=tmp_path / "deep" / "er")
-    work = build.prepare(request)
-    source = build.render_modelfile(request, work).value("FROM")
+    work = prepare(resolve_inputs(request))
+    source = render_modelfile(resolve_inputs(request), work).value("FROM")
     assert source.startswith("../")
     assert (tmp_path / "deep" / "er").joinpath(*Path(source).parts).resolve() == tiny_gguf.resolve()
     beside = BuildPlan(work.adapter, read_base_gguf(tiny_gguf), work.plan)
     there = asked(out=tiny_gguf.parent)
-    assert build.render_modelfile(there, beside).value("FROM") == "./tiny.gguf"
+    assert render_modelfile(resolve_inputs(there), beside).value("FROM") == "./tiny.gguf"
 
 
 def test_render_of_a_named_base(asked, tiny_base):
     """A base that is no file is named by its tag."""
     request = asked()
-    work = build.prepare(request)
+    work = prepare(resolve_inputs(request))
     assert (
-        build.render_modelfile(request, BuildPlan(work.adapter, tiny_base, work.plan)).value("FROM")
+        render_modelfile(resolve_inputs(request), BuildPlan(work.adapter, tiny_base, work.plan)).value("FROM")
         == "tiny:latest"
     )
 
@@ -210,15 +214,15 @@ def test_write_modelfile_once(tmp_path, stages):
     told, note = stages
     path = tmp_path / "Modelfile.txt"
     modelfile = parse("FROM x\n", where="x")
-    build.write_modelfile(modelfile, path, note)
+    write_modelfile(modelfile, path, note)
     time = path.stat().st_mtime_ns
-    build.write_modelfile(modelfile, path, note)
+    write_modelfile(modelfile, path, note)
     assert path.stat().st_mtime_ns == time
-    build.write_modelfile(parse("FROM y\n", where="x"), path, note)
+    write_modelfile(parse("FROM y\n", where="x"), path, note)
     assert path.read_bytes() == b"FROM y\n"
     assert path.with_name("Modelfile.txt.old").read_bytes() == b"FROM x\n"
     assert [stage for stage, _ in told] == ["modelfile", "modelfile", "kept", "modelfile"]
-    build.write_modelfile(parse("FROM z\n", where="x"), path, note, author=path)
+    write_modelfile(parse("FROM z\n", where="x"), path, note, author=path)
     assert path.with_name("Modelfile.txt.old").read_bytes() == b"FROM x\n"
 
 
@@ -226,11 +230,11 @@ def test_what_somebody_edited_is_not_lost(asked, tmp_path):
     """A Modelfile.txt among the output, edited by hand, is kept under another name, and that is told."""
     request = asked(via="folder", out=tmp_path / "out")
     build.build(request)
-    written = request.folder / "Modelfile.txt"
+    written = request.out / "Modelfile.txt"
     written.write_text(f"{written.read_text()}SYSTEM Edited by hand.\n")
     told = []
     build.build(request, lambda stage, value: told.append((stage, value)))
-    assert "Edited by hand." in (request.folder / "Modelfile.txt.old").read_text()
+    assert "Edited by hand." in (request.out / "Modelfile.txt.old").read_text()
     assert "Edited" not in written.read_text()
     assert any(stage == "kept" for stage, _ in told)
 
@@ -238,8 +242,7 @@ def test_what_somebody_edited_is_not_lost(asked, tmp_path):
 def test_drafts_of_a_killed_build_are_tidied(asked):
     """What a killed run left in the output goes after an hour; a younger one may be of another run."""
     request = asked(via="folder")
-    request.folder.mkdir(parents=True, exist_ok=True)
-    old, young = request.folder / ".ollama-pack-old", request.folder / ".ollama-pack-young"
+    old, young = (request.directory / f".ollama-pack-{age}" for age in ("old", "young"))
     for draft in (old, young):
         draft.touch()
     os.utime(old, (0, 0))
@@ -265,8 +268,8 @@ def test_protect_nothing(tmp_path):
 @pytest.mark.parametrize("wrong", [{"via": "store2"}, {"outtype": "q4"}])
 def test_a_request_knows_its_words(tmp_path, wrong):
     """A way or a type that does not exist is told at once, from Python too."""
-    with pytest.raises(InputError, match="is none of"):
-        build.Request(directory=tmp_path, **wrong)
+    with pytest.raises(InputError, match="is not one of"):
+        Request(directory=tmp_path, **wrong)
 
 
 def test_the_words_of_a_request_are_those_of_the_stages():
@@ -277,5 +280,5 @@ def test_the_words_of_a_request_are_those_of_the_stages():
 
 def test_a_request_takes_paths_as_text(tmp_path):
     """Text in place of a path means the path."""
-    asked = build.Request(directory=str(tmp_path), out=str(tmp_path / "out"))
-    assert (asked.directory, asked.folder) == (tmp_path, tmp_path / "out")
+    asked = Request(directory=str(tmp_path), out=str(tmp_path / "out"))
+    assert (asked.directory, asked.out) == (tmp_path, tmp_path / "out")

@@ -70,7 +70,7 @@ def test_a_modelfile_nobody_edited_is_not_kept(request_, tmp_path):
 )
 def test_a_damaged_lock_is_written_anew(request_, content):
     """It costs nothing but a message."""
-    (request_.folder / LOCK_NAME).write_text(content)
+    (request_.directory / LOCK_NAME).write_text(content)
     assert json.loads(build.build(request_).lock.read_text())["model"] == "ada"
 
 
@@ -79,7 +79,7 @@ def test_a_base_that_has_moved_is_told():
     then = {"tag": "vicuna:7b", "manifest": f"sha256:{'a' * 64}", "blob": f"sha256:{'b' * 64}"}
     assert describe_base_change({"base": then}, BASE, RECEIPT) == ""
     told = describe_base_change({"base": {**then, "blob": f"sha256:{'c' * 64}"}}, BASE, RECEIPT)
-    assert told.startswith("vicuna:7b has moved since the last build: its blob was sha256:cccc")
+    assert told.startswith("vicuna:7b has changed since the last build: its blob was sha256:cccc")
     told = describe_base_change(
         {"base": {**then, "manifest": f"sha256:{'c' * 64}", "blob": ""}}, BASE, RECEIPT
     )
@@ -100,5 +100,5 @@ def test_another_file_as_the_base_is_told(request_, tiny_gguf, tmp_path):
         *("build", request_.directory, "ada", "--base", other, "--via", "store", "--store", request_.store)
     )
     assert ran.code == 0
-    assert "the base has moved since the last build: its blob was" in ran.stderr
-    assert read_lock(request_.folder)["base"]["blob"] not in ran.stderr
+    assert "the base has changed since the last build: its blob was" in ran.stderr
+    assert read_lock(request_.directory)["base"]["blob"] not in ran.stderr

@@ -13,7 +13,9 @@ from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.modelfile.file import has_same_commands, read_modelfile
 from ollama_pack.modelfile.parser import parse
 from ollama_pack.ollama.names import parse_name
-from ollama_pack.pipeline.build import convert, prepare
+from ollama_pack.pipeline.build import convert
+from ollama_pack.pipeline.inputs import resolve_inputs
+from ollama_pack.pipeline.prepare import prepare
 from ollama_pack.pipeline.release import read_lora, read_package
 from ollama_pack.pipeline.request import Request
 
@@ -61,7 +63,7 @@ def test_nothing_is_invented(tiny_base):
 def folder(make_adapter, tiny_gguf):
     """Return a folder with a GGUF LoRA and a Modelfile on a base known by name."""
     directory = make_adapter()
-    work = prepare(Request(directory=directory, base=str(tiny_gguf)))
+    work = prepare(resolve_inputs(Request(directory=directory, base=str(tiny_gguf))))
     convert(work, directory / "adapter_model.gguf", "f16")
     (directory / MODELFILE_NAME).write_text(WHOLE, "utf-8")
     return directory
@@ -133,7 +135,7 @@ def test_lora_cut_short(folder, missing):
 
 def test_lora_of_f32(folder, tiny_gguf):
     """The type of the tensors is read from the file."""
-    work = prepare(Request(directory=folder, base=str(tiny_gguf)))
+    work = prepare(resolve_inputs(Request(directory=folder, base=str(tiny_gguf))))
     convert(work, folder / "wide.gguf", "f32")
     assert read_lora(folder / "wide.gguf").outtype == "f32"
 

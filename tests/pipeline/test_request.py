@@ -6,6 +6,8 @@ import pytest
 from recipes import write_adapter
 
 from ollama_pack.errors import InputError
+from ollama_pack.pipeline.inputs import resolve_inputs
+from ollama_pack.pipeline.naming import model_name
 from ollama_pack.pipeline.request import Request
 
 ONE, TWO = Path("runs/ada-lora"), Path("elsewhere/babbage")
@@ -15,24 +17,32 @@ def test_only_the_directory_is_needed():
     """Without anything else it is one adapter, weighed as it was trained, named like its directory."""
     asked = Request(directory=ONE)
     assert (asked.directories, asked.weights, asked.scale) == ((ONE,), (), 1.0)
-    assert str(asked.model) == "ada"
+    assert str(model_name(asked)) == "ada"
 
 
 def test_several_adapters():
     """Further adapters follow the first, as text too, and lend their names."""
     asked = Request(directory=ONE, others=(str(TWO),), weights=(1.0, 0.5))
     assert asked.directories == (ONE, TWO)
-    assert str(asked.model) == "ada-babbage"
+    assert str(model_name(asked)) == "ada-babbage"
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        pytest.param({"weights": (1.0, 2.0)}, "2 weights for 1 adapters", id="more weights than adapters"),
-        pytest.param({"others": (TWO,), "weights": (1.0,)}, "1 weights for 2", id="fewer weights"),
-        pytest.param({"scale": float("nan")}, "is no weight", id="a scale of NaN"),
-        pytest.param({"scale": float("inf")}, "is no weight", id="a scale without end"),
-        pytest.param({"weights": (float("nan"),)}, "is no weight", id="a weight of NaN"),
+        pytest.param(
+            {"weights": (1.0, 2.0)},
+            r"weights \(2\) is not the number of adapters \(1\)",
+            id="more weights than adapters",
+        ),
+        pytest.param(
+            {"others": (TWO,), "weights": (1.0,)},
+            r"weights \(1\) is not the number of adapters \(2\)",
+            id="fewer weights",
+        ),
+        pytest.param({"scale": float("nan")}, "is not a usable weight", id="a scale of NaN"),
+        pytest.param({"scale": float("inf")}, "is not a usable weight", id="a scale without end"),
+        pytest.param({"weights": (float("nan"),)}, "is not a usable weight", id="a weight of NaN"),
         pytest.param({"scale": 0.0}, "does nothing", id="a scale of zero"),
         pytest.param({"weights": (0.0,)}, "does nothing", id="a weight of zero"),
         pytest.param({"others": (TWO,), "weights": (0.0, -0.0)}, "does nothing", id="all weights zero"),
@@ -61,32 +71,34 @@ def test_unusual_weights(fields):
 def test_one_adapter_goes_beside_itself(tmp_path):
     """The files of one adapter go where it lies, also where that is below the directory."""
     write_adapter(tmp_path / "run" / "style")
-    asked = Request(directory=tmp_path / "run")
-    assert asked.home == asked.folder == tmp_path / "run" / "style"
-    assert Request(directory=tmp_path / "run", out=tmp_path / "out").folder == tmp_path / "out"
+    inputs = resolve_inputs(Request(directory=tmp_path / "run"))
+    assert inputs.home == inputs.output_dir == tmp_path / "run" / "style"
+    elsewhere = Request(directory=tmp_path / "run", out=tmp_path / "out")
+    assert resolve_inputs(elsewhere).output_dir == tmp_path / "out"
 
 
 def test_one_of_several_is_named(tmp_path):
     """The adapter that is named lends its name as a tag, and has its files in its own directory."""
     for name in ("style", "facts"):
         write_adapter(tmp_path / "run" / name)
-    asked = Request(directory=tmp_path / "run", adapter="facts")
-    assert (str(asked.model), asked.folder) == ("run:facts", tmp_path / "run" / "facts")
+    inputs = resolve_inputs(Request(directory=tmp_path / "run", adapter="facts"))
+    assert (str(inputs.name), inputs.output_dir) == ("run:facts", tmp_path / "run" / "facts")
 
 
 def test_a_sum_has_a_folder_of_its_own(tmp_path):
     """The files of a sum belong to none of its adapters, so they lie beside the first."""
-    asked = Request(directory=tmp_path / "ada-lora", others=(tmp_path / "deep" / "babbage",))
-    assert asked.folder == tmp_path / "ada-babbage"
+    first, second = write_adapter(tmp_path / "ada-lora"), write_adapter(tmp_path / "deep" / "babbage")
+    assert resolve_inputs(Request(directory=first, others=(second,))).output_dir == tmp_path / "ada-babbage"
 
 
 def test_a_store_that_is_named(tmp_path):
     """A store that is named is the only place, whatever the environment says."""
-    asked = Request(directory=tmp_path, store=str(tmp_path / "models"))
-    assert (asked.places.stores, asked.places.named) == ((tmp_path / "models",), True)
+    directory = write_adapter(tmp_path / "ada")
+    locations = resolve_inputs(Request(directory=directory, store=str(tmp_path / "models"))).locations
+    assert (locations.stores, locations.named) == ((tmp_path / "models",), True)
 
 
 def test_a_name_that_is_none():
     """A name that Ollama would refuse is told when it is asked for."""
     with pytest.raises(InputError, match="does not accept"):
-        _ = Request(directory=ONE, name="a b").model
+        model_name(Request(directory=ONE, name="a b"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from recipes import safetensors
 from strategies import dtypes, matrices, outtypes
 
-from ollama_pack.gguf.quants import CASTS, bf16_to_f16
+from ollama_pack.gguf.quants import bf16_to_f16, cast_float32
 from ollama_pack.gguf.tensor_data import CHUNK_ELEMENTS, TensorReader, to_float32
 from ollama_pack.lora.export_tensor import cast_tensor
 from ollama_pack.lora.peft.safetensors_header import read_safetensors
@@ -51,7 +51,7 @@ def test_order_factor_cast(matrix, dtype, outtype, data):
             numbers = weights.float32(tensor)
             found = cast_tensor(weights, LoraTensor("x", tensor, order, factor), outtype)
     rows = numbers if order is None else numbers[list(order)]
-    assert np.array_equal(found, CASTS[outtype](rows * np.float32(factor)))
+    assert np.array_equal(found, cast_float32(rows * np.float32(factor), outtype))
 
 
 @given(matrices)

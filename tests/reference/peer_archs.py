@@ -11,17 +11,20 @@ from typing import Any
 
 import numpy as np
 import record
+from archive import GOLDENS, unpacked
 from archs_mixtures import MIXED
 from archs_models import TINY
 from kinds_models import Tiny, build_tiny, vocabulary
 from llama_source import ROOT, fetch_llama_source
 from peer_kinds import RIGHT, SAME, Peer
-from record_archs import OUT
+from record_archs import KIND
+
+ANSWERS = GOLDENS / KIND / "peer.json"
 
 
 def judge(model: Tiny, vocab: int, llama_cpp: Path, scratch: Path) -> dict[str, Any]:
     """Return what became of a row's adapter: its outcome, and how far it misses where it runs."""
-    folder, checkpoint = OUT / model.name, scratch / f"tiny-{model.name}"
+    folder, checkpoint = unpacked(KIND, model.name), scratch / f"tiny-{model.name}"
     build_tiny(model, vocab).save_pretrained(checkpoint)
     (checkpoint / "tokenizer.model").write_bytes(record.tokenizer_model())
     path = checkpoint / "config.json"
@@ -48,11 +51,11 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="rows to record; all if none is named")
     names = parser.parse_args().names
     llama_cpp, vocab = fetch_llama_source(ROOT / ".cache"), vocabulary()
-    found = json.loads((OUT / "peer.json").read_text("utf-8")) if names else {}
+    found = json.loads(ANSWERS.read_text("utf-8")) if names else {}
     for model in (each for each in (*TINY, *MIXED) if not names or each.name in names):
         with tempfile.TemporaryDirectory() as scratch:
             found[model.name] = judge(model, vocab, llama_cpp, Path(scratch))
-    (OUT / "peer.json").write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", "utf-8")
+    ANSWERS.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -23,12 +23,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import numpy as np
 import smollm2
-from kinds_models import Base, tiny_bases, write_checkpoint
+from archive import BASE, GOLDENS, SUFFIX, lend_base, unpack
+from kinds_models import tiny_bases, write_checkpoint
 from kinds_smollm2 import SOURCE, smollm2_config
 from llama_source import ROOT, fetch_llama_source
 from record import Array
 
-GOLDENS = ROOT / "tests" / "goldens"
 RUNTIME = ROOT / ".venv" / "bin" / "python"
 CHILD = ROOT / "tests" / "llama" / "child.py"
 SECONDS = 300
@@ -156,22 +156,17 @@ def peers(out: Path, room: Path) -> Iterator[Peer]:
     """Yield every recorded model, its checkpoint and its base GGUF file."""
     llama_cpp = fetch_llama_source(ROOT / ".cache")
     bases = tiny_bases()
-    for records in sorted(out.glob("*/logits.npz")):
-        name, checkpoint = records.parent.name, room / records.parent.name
+    for archive in sorted(out.glob(f"*{SUFFIX}")):
+        name = archive.name.removesuffix(SUFFIX)
+        folder, checkpoint = room / "records" / name, room / name
+        unpack(archive, folder)
         if name in bases:
-            gguf = tiny_peer(bases[name], checkpoint, out)
+            lend_base(folder)
+            write_checkpoint(bases[name], checkpoint)
         else:
-            gguf = room / f"{name}.gguf"
-            smollm2.write_f32(SOURCE, gguf)
+            smollm2.write_f32(SOURCE, folder / BASE)
             smollm2_config().save_pretrained(checkpoint)
-        yield Peer(llama_cpp, name, checkpoint, gguf, records)
-
-
-def tiny_peer(base: Base, checkpoint: Path, out: Path) -> Path:
-    """Write a tiny model's checkpoint, and return where its GGUF file lies."""
-    write_checkpoint(base, checkpoint)
-    beside = out / base.name / "base.gguf"
-    return beside if beside.exists() else GOLDENS / "reference" / base.name / "base.gguf"
+        yield Peer(llama_cpp, name, checkpoint, folder / BASE, folder / "logits.npz")
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ import argparse
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ import peft
 import sentencepiece
 import torch
 import transformers
+from archive import GOLDENS, SUFFIX, recording
 from llama_source import ROOT, fetch_llama_source
 
 Array = npt.NDArray[Any]
@@ -43,9 +43,9 @@ Made by `tests/reference/record.py` (`make reference`), and by nothing else: ran
 seeds, a tokenizer trained on two sentences in the script. Nothing here comes from a published model;
 the licence is that of the project, Apache-2.0.
 
-A folder a model: `base.gguf` (float32, by llama.cpp's `convert_hf_to_gguf.py`), `adapters/CASE/` as
-PEFT saved it (without its model card), and `logits.npz`: `tokens` (ids), `base` and one array a case,
-each tokens × vocabulary in float32.
+One archive a model, which `tests/reference/archive.py` unpacks. In it are `base.gguf` (float32, by
+llama.cpp's `convert_hf_to_gguf.py`), `adapters/CASE/` as PEFT saved it (without its model card), and
+`logits.npz`: `tokens` (ids), `base` and one array a case, each tokens × vocabulary in float32.
 
 Recorded with {versions}.
 """
@@ -195,26 +195,23 @@ def record_model(model: Model, out: Path, llama_cpp: Path) -> None:
     vocab = sentencepiece.SentencePieceProcessor(model_proto=pieces).get_piece_size()
     base = build(model, vocab)
     tokens = torch.randint(3, vocab, (TOKENS,), generator=torch.Generator().manual_seed(1))
-    folder = out / model.name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, recording(out / f"{model.name}{SUFFIX}") as folder:
         checkpoint = Path(scratch) / f"tiny-{model.name}"
         base.save_pretrained(checkpoint)
         (checkpoint / "tokenizer.model").write_bytes(pieces)
         command = [sys.executable, str(llama_cpp / "convert_hf_to_gguf.py"), str(checkpoint)]
         subprocess.run([*command, "--outtype", "f32", "--outfile", str(folder / "base.gguf")], check=True)
-    found: dict[str, Any] = {"base": logits(base, tokens)}
-    for case in cases(model):
-        found[case.name] = record_case(model, vocab, case, folder / "adapters" / case.name, tokens)
-    np.savez_compressed(folder / "logits.npz", tokens=tokens.numpy().astype(np.int32), **found)
+        found: dict[str, Any] = {"base": logits(base, tokens)}
+        for case in cases(model):
+            found[case.name] = record_case(model, vocab, case, folder / "adapters" / case.name, tokens)
+        np.savez_compressed(folder / "logits.npz", tokens=tokens.numpy().astype(np.int32), **found)
 
 
 def main() -> None:
     """Record all models."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--llama-cpp", type=Path, help="a llama.cpp source tree; fetched if absent")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "goldens" / "reference")
+    parser.add_argument("--out", type=Path, default=GOLDENS / "reference")
     arguments = parser.parse_args()
     tree = arguments.llama_cpp or fetch_llama_source(ROOT / ".cache")
     torch.set_num_threads(1)

@@ -7,7 +7,6 @@ module cannot hide. The base is brought to GGUF by llama.cpp's own converter.
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,12 +18,13 @@ import peft
 import record
 import torch
 import transformers
+from archive import archive_of, recording
 from archs_mixtures import ATTENTION_MLA, GATED, MIXED, MIXTURES
 from archs_models import TINY
 from kinds_models import CONVERTER, Tiny, build_tiny, tiny_tokens, vocabulary
 from llama_source import ROOT, fetch_llama_source, pinned_version
 
-OUT = ROOT / "tests" / "goldens" / "archs-reference"
+KIND = "archs-reference"
 EYES = r".*visual.*"
 RANK, ALPHA, NOISE = 3, 6, 0.3
 
@@ -135,11 +135,9 @@ def write_class(folder: Path, name: str, **versions: str) -> None:
     (folder / "class.json").write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
 
 
-def record_row(model: Tiny, vocab: int, llama_cpp: Path) -> None:
-    """Record the base, the adapter and the logits of one row."""
-    folder, tokens = OUT / model.name, tiny_tokens(vocab)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+def record_row(model: Tiny, vocab: int, llama_cpp: Path, folder: Path) -> None:
+    """Record the base, the adapter and the logits of one row in an empty folder."""
+    tokens = tiny_tokens(vocab)
     write_base(model, vocab, llama_cpp, folder)
     trained, kinds = adapt(model, vocab)
     trained.save_pretrained(folder, save_embedding_layers=False)
@@ -170,7 +168,8 @@ def main() -> None:
     vocab = vocabulary()
     for model in (*TINY, *MIXED):
         if not names or model.name in names:
-            record_row(model, vocab, llama_cpp)
+            with recording(archive_of(KIND, model.name)) as folder:
+                record_row(model, vocab, llama_cpp, folder)
 
 
 if __name__ == "__main__":

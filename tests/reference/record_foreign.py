@@ -8,7 +8,6 @@ weight is the truth for the row: its own permutation, not ours. Weights are kept
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import record
 import torch
+from archive import archive_of, recording
 from foreign_models import models
 from foreign_parts import Foreign
 from kinds_models import CONVERTER, vocabulary
@@ -23,8 +23,6 @@ from llama_source import ROOT, fetch_llama_source
 from record_archs import write_class
 from safetensors.torch import save_file
 from slices import cut, cut_gguf
-
-OUT = ROOT / "tests" / "goldens" / "archs-foreign"
 
 
 def weights_of(model: Foreign) -> dict[str, torch.Tensor]:
@@ -38,11 +36,8 @@ def weights_of(model: Foreign) -> dict[str, torch.Tensor]:
     }
 
 
-def record_class(model: Foreign, llama_cpp: Path) -> None:
-    """Record one class: its weights, and what the converter made of them."""
-    folder = OUT / model.name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+def record_class(model: Foreign, llama_cpp: Path, folder: Path) -> None:
+    """Record one class in an empty folder: its weights, and what the converter made of them."""
     weights = weights_of(model)
     with tempfile.TemporaryDirectory() as scratch:
         checkpoint = Path(scratch) / f"tiny-{model.name}"
@@ -73,7 +68,8 @@ def main() -> None:
     llama_cpp = fetch_llama_source(ROOT / ".cache")
     for model in models(vocabulary()):
         if not names or model.name in names:
-            record_class(model, llama_cpp)
+            with recording(archive_of("archs-foreign", model.name)) as folder:
+                record_class(model, llama_cpp, folder)
 
 
 if __name__ == "__main__":

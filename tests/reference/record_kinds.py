@@ -16,28 +16,30 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import numpy as np
 import torch
+from archive import BASE, GOLDENS, SUFFIX, lender_of, recording, unpacked
 from kinds_adapters import Arrays, Case, seed
 from kinds_experts import OTHER_MODELS, QWEN3MOE
 from kinds_foreign import FOREIGN, mlx_version
 from kinds_lora import LORA
 from kinds_methods import METHODS
-from kinds_models import RECORDED, TINY, Base, tiny_bases, write_base_gguf
+from kinds_models import TINY, Base, tiny_bases, write_base_gguf
 from kinds_refused import REFUSED, REFUSED_QWEN2, REFUSED_TIED
 from kinds_smollm2 import SMOLLM2, smollm2_base
 from llama_source import ROOT, fetch_llama_source
 
-GOLDENS = ROOT / "tests" / "goldens"
 README = """# What PEFT computes, for every kind of adapter
 
 Made by `tests/reference/record_kinds.py` and `peer_kinds.py` (`make reference`), and by nothing else.
 The tiny models have random weights from fixed seeds, and so have the adapters; those of SmolLM2 are random
 too, and fit the base HuggingFaceTB/SmolLM2-135M-Instruct, whose licence is Apache-2.0. So is this.
 
-A folder a model, a folder a case: the adapter as it was saved, without its model card. Some were edited
-afterwards, to be damaged or spelt as another tool spells them; `mlx` was trained by mlx-lm itself.
+One archive a model, which `tests/reference/archive.py` unpacks. In it is a folder a case: the adapter as it
+was saved, without its model card. Some were edited afterwards, to be damaged or spelt as another tool
+spells them; `mlx` was trained by mlx-lm itself.
 
-* `base.gguf`: float32, by llama.cpp's `convert_hf_to_gguf.py`. The bases of llama, llama-tied and qwen2
-  lie in `../reference`; that of smollm2 is made by `tests/reference/smollm2.py`.
+* `base.gguf`: float32, by llama.cpp's `convert_hf_to_gguf.py`. A base that `../reference` or
+  `../archs-reference` has under the same name is stored only there. The base of smollm2 is made by
+  `tests/reference/smollm2.py`.
 * `logits.npz`: `tokens`, `base`, and an array for each case that has a truth, tokens × vocabulary in
   float32. `second-adapter` is the adapter in the folder `style`, `second-adapter-default` the one in the
   root. `alora` has tokens and a base of its own: `tokens:alora`, `base:alora`. smollm2 keeps only the
@@ -48,7 +50,7 @@ afterwards, to be damaged or spelt as another tool spells them; `mlx` was traine
 Recorded with {versions}.
 """
 NOISE = 1e-5
-"""Largest difference of a base's logits from those that `record.py` wrote."""
+"""Largest difference of a base's logits from those that `record.py` or `record_archs.py` wrote."""
 ROOMS = ("torch", "transformers", "peft", "safetensors")
 
 CASES: dict[str, dict[str, Case]] = {
@@ -62,44 +64,38 @@ CASES: dict[str, dict[str, Case]] = {
 
 
 def check_base(base: Base, found: np.ndarray) -> None:
-    """Stop if a base is not the one whose GGUF file lies beside the records of `record.py`."""
-    with np.load(GOLDENS / "reference" / base.name / "logits.npz") as truth:
+    """Stop if a base is not the one of the same name that another kind of records has."""
+    with np.load(unpacked(lender_of(base.name), base.name) / "logits.npz") as truth:
         difference = float(np.abs(found - truth["base"]).max())
     if difference > NOISE:
         raise SystemExit(f"The base {base.name} differs from the recorded one by {difference}.")
 
 
-def record_base(base: Base, out: Path, llama_cpp: Path) -> Arrays:
-    """Record a model without adapters; a GGUF of it only if `record.py` has none."""
+def record_base(base: Base, folder: Path, llama_cpp: Path) -> Arrays:
+    """Record a model without adapters; a GGUF of it only if no other kind of records has one."""
     found = base.ask(base.build())
-    if base.name in {model.name for model in RECORDED}:
+    if lender_of(base.name):
         check_base(base, found)
     elif base.name in {model.name for model in TINY}:
-        write_base_gguf(base, llama_cpp, out / base.name / "base.gguf")
+        write_base_gguf(base, llama_cpp, folder / BASE)
     arrays = {"tokens": base.tokens.numpy().astype(np.int32), "base": found}
     if base.columns is not None:
         arrays["columns"] = base.columns.numpy().astype(np.int32)
     return arrays
 
 
-def record_model(base: Base, out: Path, names: set[str], llama_cpp: Path) -> None:
-    """Record some cases of a model, and keep the truths of the others."""
-    path = out / base.name / "logits.npz"
-    if names == set(CASES[base.name]):
-        shutil.rmtree(path.parent, ignore_errors=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
+def record_model(base: Base, folder: Path, names: set[str], llama_cpp: Path) -> None:
+    """Record some cases of a model in a folder, and keep what it has of the others."""
+    path = folder / "logits.npz"
     kept: Arrays = {}
     if path.exists():
         with np.load(path) as before:
             kept = {key: before[key] for key in before.files if key.split(":")[-1] not in names}
-    kept.update(record_base(base, out, llama_cpp))
+    kept.update(record_base(base, folder, llama_cpp))
     for name in sorted(names):
-        folder = path.parent / name
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder / name, ignore_errors=True)
         seed(base, name)
-        kept.update(CASES[base.name][name](base, folder))
-        for file in folder.rglob("*.*"):
-            file.chmod(0o644)
+        kept.update(CASES[base.name][name](base, folder / name))
     np.savez_compressed(path, **{key: kept[key] for key in sorted(kept)})
 
 
@@ -121,7 +117,8 @@ def main() -> None:
     for name, cases in CASES.items():
         asked = set(cases) & set(arguments.only or cases)
         if asked:
-            record_model(bases[name], arguments.out, asked, llama_cpp)
+            with recording(arguments.out / f"{name}{SUFFIX}", keep=asked != set(cases)) as folder:
+                record_model(bases[name], folder, asked, llama_cpp)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import sentencepiece
 import torch
+from archive import GOLDENS, thin
 from llama_source import ROOT, fetch_llama_source
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
@@ -37,7 +38,6 @@ from transformers import (
     set_seed,
 )
 
-GOLDENS = ROOT / "tests" / "goldens"
 PAIRS = ROOT / "examples" / "ada_lovelace.jsonl"
 BASE_ID = "tests/babbage-tiny"
 BASE = "babbage-tiny"
@@ -206,7 +206,7 @@ def train(model: PeftModel, tokenizer: LlamaTokenizer, pieces: bytes, lines: lis
 
 
 def finish(pieces: bytes) -> None:
-    """Add what the user adds, and bring to one order what changes from run to run."""
+    """Add what the user adds, bring to one order what changes from run to run, and keep equal files once."""
     root = Path(ADAPTER)
     complete_tokenizer(root, pieces)
     (root / "Modelfile.txt").write_text(MODELFILE, "utf-8")
@@ -217,6 +217,7 @@ def finish(pieces: bytes) -> None:
     for path in root.rglob("*.*"):
         if path.is_file():
             path.chmod(0o644)
+    thin(Path())
 
 
 def main() -> None:

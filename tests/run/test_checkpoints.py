@@ -76,10 +76,10 @@ def test_which_is_not_there(run, which):
 def test_no_best(run):
     """Where the log names none, or one that is gone, that is said; other checkpoints do not step in."""
     shutil.rmtree(run / "checkpoint-20")
-    with pytest.raises(InputError, match="checkpoint-20, is not there any more"):
+    with pytest.raises(InputError, match="checkpoint-20, which does not exist any more"):
         choose(run, "best")
     (run / "checkpoint-30" / "trainer_state.json").write_text(json.dumps(log_until(30)))
-    with pytest.raises(InputError, match="names no best one"):
+    with pytest.raises(InputError, match="no log names it"):
         choose(run, "best")
 
 

@@ -16,9 +16,9 @@ FILES = {
     "adapter_model.safetensors": ("adapter weights", USED),
     "Modelfile.txt": ("Modelfile", USED),
     "adapter_model.gguf": ("GGUF LoRA, made by a build", LEFT_OUT),
-    "ollama-manifest.json": ("manifest and configuration, made by a build", LEFT_OUT),
-    "ollama-config.json": ("manifest and configuration, made by a build", LEFT_OUT),
-    "adapter_model.bin": ("adapter weights, a pickle: torch reads its tensors, and nothing else", USED),
+    "ollama-manifest.json": ("manifest or configuration, made by a build", LEFT_OUT),
+    "ollama-config.json": ("manifest or configuration, made by a build", LEFT_OUT),
+    "adapter_model.bin": ("adapter weights, a pickle: torch reads only its tensors", USED),
     "adapter_model.pt": ("adapter weights of torchtune, a pickle", LEFT_OUT),
     "adapters.safetensors": ("adapter weights of mlx-lm", USED),
     "0000100_adapters.safetensors": ("adapter weights of mlx-lm, of an earlier step", LEFT_OUT),
@@ -157,7 +157,7 @@ def test_links_are_not_followed(tmp_path):
     assert found["adapter_model.safetensors"].link
     titles = {name: file.role.title for name, file in found.items()}
     assert (titles["link"], titles["loop"], titles["dangling"]) == (
-        *("link to a directory", "link to a directory", "link to nowhere"),
+        *("link to a directory", "link to a directory", "broken link"),
     )
     assert titles["optimizer.pt"] == "neither file nor directory"
     assert len(found) == 5

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from archive import unpacked_run
 from terminal import digest_in, layers_of, model_in, run
 from training_run import write_run
 
@@ -15,7 +16,7 @@ from ollama_pack.run.listing import list_files
 from ollama_pack.run.pickle_scan import OBJECTS, PLAIN_TENSORS, scan
 from ollama_pack.run.trainer_log import read_log
 
-RECORDED = Path(__file__).parents[1] / "goldens" / "run"
+RECORDED = unpacked_run()
 LAYOUT = {
     *("adapter_config.json", "adapter_model.safetensors", "Modelfile.txt", "special_tokens_map.json"),
     *("tokenizer.json", "tokenizer.model", "tokenizer_config.json"),

@@ -96,7 +96,7 @@ def test_a_right_pair_raises_no_alarm(base_id):
     assert alarms(found) == set(), found
     line, *apart = require_no_mismatch(known, found, SEEN)
     assert "agrees in every tensor and shape, heads and blocks, 40 tokens, bos, eos" in line
-    assert all("not told apart" in other for other in apart)
+    assert all("cannot be told from" in other for other in apart)
 
 
 def test_there_are_enough_right_pairs():
@@ -219,7 +219,7 @@ def test_an_error_stops_and_is_taken_by_its_code():
     found = compare_base(known, lora(BASE), seen)
     with pytest.raises(ProofError, match="heads: the adapter was trained with 32 heads") as caught:
         require_no_mismatch(known, found, SEEN)
-    assert list(caught.value.found) == ["heads"]
+    assert list(caught.value.subjects) == ["heads"]
     _, line = require_no_mismatch(replace(known, accepted=frozenset({"heads"})), found, SEEN)
     assert line.endswith("(accepted)")
     known, seen, *_ = ONE_AWAY["a layer less"]
@@ -248,7 +248,7 @@ def test_relatives_that_cannot_be_told_apart_are_told():
     """Where the header's name does not decide, that is said with the name."""
     known, seen, *_ = ONE_AWAY["a name that tells nothing"]
     _, line = require_no_mismatch(known, compare_base(known, lora(BASE), seen), SEEN)
-    assert line == f"{ID} and its sister models are not told apart: the base has the name 'models'"
+    assert line == f"{ID} cannot be told from related models: the base has the name 'models'"
 
 
 def test_the_command_line_knows_the_codes():

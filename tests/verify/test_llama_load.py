@@ -48,7 +48,7 @@ CASES = {
     "fits": (PAIR, {}, ""),
     "embedding": (EMBEDDING, {}, ""),
     "a norm is passed over": (PAIR | {"blk.0.attn_norm.weight": np.ones(32, np.float32)}, {}, ""),
-    "another architecture": (PAIR, {"arch": "qwen2"}, "it was made for qwen2, and the base is llama"),
+    "another architecture": (PAIR, {"arch": "qwen2"}, "the adapter is for qwen2, the base is llama"),
     "no adapter": (PAIR, {"kind": "model"}, "general.type is 'model'"),
     "another method": (PAIR, {"method": "ia3"}, "adapter.type is 'ia3'"),
     "alpha is whole": (PAIR, {"alpha": 8}, "is not a float32"),
@@ -57,24 +57,24 @@ CASES = {
         {},
         f"the base has no blk.{BLOCKS}.attn_q.weight",
     ),
-    "a alone": ({f"{Q}.lora_a": A}, {}, "has .lora_a alone"),
-    "b alone": ({f"{Q}.lora_b": B}, {}, "has .lora_b alone"),
-    "another ending": (PAIR | {f"{Q}.lora_magnitude": np.zeros((32, 1), np.float32)}, {}, "is neither"),
+    "a alone": ({f"{Q}.lora_a": A}, {}, "has only .lora_a"),
+    "b alone": ({f"{Q}.lora_b": B}, {}, "has only .lora_b"),
+    "another ending": (PAIR | {f"{Q}.lora_magnitude": np.zeros((32, 1), np.float32)}, {}, "does not end in"),
     "too wide": (
         PAIR | {f"{Q}.lora_a": np.zeros((4, 64), np.float32)},
         {},
-        "32 × 32 in the base, and 32 × 64",
+        "expects 32×64, the base has 32×32",
     ),
     "too high": (
         PAIR | {f"{Q}.lora_b": np.zeros((64, 4), np.float32)},
         {},
-        "32 × 32 in the base, and 64 × 32",
+        "expects 64×32, the base has 32×32",
     ),
-    "two ranks": (PAIR | {f"{Q}.lora_b": np.zeros((32, 8), np.float32)}, {}, "has the ranks 4 and 8"),
+    "two ranks": (PAIR | {f"{Q}.lora_b": np.zeros((32, 8), np.float32)}, {}, "A has rank 4, B has rank 8"),
     "embedding too wide": (
         EMBEDDING | {"token_embd.weight.lora_b": np.zeros((64, 4), np.float32)},
         {},
-        "in the base, and 313 × 64",
+        "the adapter expects 313×64",
     ),
 }
 
@@ -84,6 +84,7 @@ def base(tmp_path_factory):
     return make_base(tmp_path_factory.mktemp("fit") / "base.gguf")
 
 
+@pytest.mark.llama
 @pytest.mark.parametrize("case", CASES)
 def test_misfits(case, base, tmp_path):
     """The reason is named, once; and llama.cpp loads what has none, and nothing else."""

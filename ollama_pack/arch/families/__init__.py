@@ -1,1 +1,1 @@
-"""One file for each family of models; each row describes one GGUF architecture."""
+"""The rows of the architecture table: one file for each family of models, one `Arch` for each GGUF name."""

@@ -1,4 +1,4 @@
-"""AFMoE (Arcee Trinity): a gate on the attention output, and a mixture of experts with a shared expert."""
+"""AFMoE (Arcee Trinity): a gate on the attention output, and routed experts with a shared expert."""
 
 from ollama_pack.arch.blocks import HEAD_AND_EMBEDDING, LAYER, attention, moe
 from ollama_pack.arch.spec import Arch, Weight

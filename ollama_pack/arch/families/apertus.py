@@ -1,4 +1,4 @@
-"""Apertus: a dense decoder without a gate that needs no row order."""
+"""Apertus: a dense decoder with a feed-forward block without a gate. No row order is needed."""
 
 from ollama_pack.arch.blocks import EMBEDDING, HEAD, LAYER, attention, mlp
 from ollama_pack.arch.spec import Arch

@@ -1,4 +1,4 @@
-"""Snowflake Arctic: routed experts beside a dense block in every layer."""
+"""Snowflake Arctic: routed experts and a dense feed-forward block side by side in every layer."""
 
 from ollama_pack.arch.blocks import EMBEDDING, HEAD, LAYER, SPARSE_MOE, attention, experts, gated_mlp, router
 from ollama_pack.arch.permutations import rope_k, rope_q

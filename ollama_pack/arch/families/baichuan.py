@@ -1,4 +1,4 @@
-"""Baichuan: q, k and v in one weight, one below the other; llama.cpp wants them apart."""
+"""Baichuan: q, k and v are concatenated in one weight, which llama.cpp splits."""
 
 from ollama_pack.arch.blocks import EMBEDDING, HEAD, LAYER, SELF_ATTENTION, gated_mlp, split_attention
 from ollama_pack.arch.permutations import PACKED

@@ -1,4 +1,4 @@
-"""Ling (Bailing) 1 and 2: mixtures of experts with a shared expert."""
+"""Ling (Bailing) 1 and 2: routed experts with a shared expert."""
 
 from dataclasses import replace
 
@@ -9,7 +9,8 @@ from ollama_pack.arch.spec import Arch
 _BAILING_QKV, _BAILING_OUTPUT = f"{LAYER}.attention.query_key_value", f"{LAYER}.attention.dense"
 _BAILING_EMBEDDING = embedding("model.word_embeddings")
 
-# Its converter may divide each column of the head by its norm, which no ΔW follows: the head is not here.
+# The converter may divide each column of the head by its norm. A ΔW cannot follow that, so LoRA on the head
+# is unsupported.
 BAILINGMOE = Arch(
     name="bailingmoe",
     hf_classes=("BailingMoeForCausalLM",),

@@ -1,4 +1,4 @@
-"""BLOOM: the weights of Falcon under another name."""
+"""BLOOM: the same modules, tensors and row orders as Falcon."""
 
 from ollama_pack.arch.families.falcon import FALCON_WEIGHTS
 from ollama_pack.arch.spec import Arch

@@ -1,4 +1,4 @@
-"""CodeShell: q, k and v in one weight, and a feed-forward block without a gate."""
+"""CodeShell: a fused q, k and v, and a feed-forward block without a gate."""
 
 from ollama_pack.arch.blocks import GPT_EMBEDDING, GPT_LAYER, HEAD, fused_attention, mlp
 from ollama_pack.arch.spec import Arch

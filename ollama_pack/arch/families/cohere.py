@@ -1,4 +1,4 @@
-"""Cohere's Command R and R7B: nothing changes its order; the head is the embeddings."""
+"""Cohere's Command R and R7B: no row order is needed, and the head is tied to the embedding."""
 
 from ollama_pack.arch.blocks import gated_decoder
 from ollama_pack.arch.spec import Arch

@@ -1,11 +1,11 @@
-"""DBRX: PEFT cannot train its experts, so only attention and router have a row."""
+"""DBRX: only attention, router, head and embedding, because PEFT cannot train its experts."""
 
 from ollama_pack.arch.blocks import HEAD, embedding, fused_attention, router
 from ollama_pack.arch.spec import Arch
 
 _DBRX_LAYER = "transformer.blocks.{i}"
 
-# Its experts are one matrix, cut into rows; PEFT cannot train them.
+# Each matrix of the experts is one parameter for all of them, stacked by rows, which PEFT cannot train.
 DBRX = Arch(
     name="dbrx",
     hf_classes=("DbrxForCausalLM",),

@@ -1,4 +1,4 @@
-"""DeciLM (Llama-Nemotron): some layers have one linear weight in place of attention."""
+"""DeciLM (Llama-Nemotron): Llama, but some layers have one linear weight in place of attention."""
 
 from ollama_pack.arch.blocks import SELF_ATTENTION, gated_decoder
 from ollama_pack.arch.permutations import rope_k, rope_q
@@ -9,7 +9,7 @@ DECI = Arch(
     hf_classes=("DeciLMForCausalLM",),
     weights=(
         *gated_decoder(rope_q, rope_k),
-        # What some layers have in the place of attention.
+        # The linear weight that takes the place of attention in some layers.
         Weight(f"{SELF_ATTENTION}.linear_attn", "blk.{i}.attn_output", None, ("hidden", "heads")),
     ),
 )

@@ -1,8 +1,8 @@
 """DeepSeek V1 to V3 and R1, and GLM-4.7 Flash.
 
-Of the latent attention (MLA) of V2 and later, llama.cpp applies LoRA to the output projection alone. It
-multiplies the other projections, and the head, without LoRA (``src/models/deepseek2.cpp`` calls
-``ggml_mul_mat`` there), so a LoRA on them would load and do nothing.
+In the latent attention (MLA) of V2 and later, llama.cpp applies LoRA only to the output projection. For the
+other projections and the head it calls ``ggml_mul_mat`` instead of ``build_lora_mm``
+(``src/models/deepseek2.cpp``), so a LoRA on them would load and do nothing.
 """
 
 from ollama_pack.arch.blocks import EMBEDDING, HEAD, LAYER, attention, moe
@@ -11,7 +11,7 @@ from ollama_pack.arch.spec import NOT_APPLIED, Arch, Weight
 
 
 def not_applied(module: str, tensor: str) -> Weight:
-    """Return a weight whose LoRA llama.cpp would load and never apply."""
+    """Return a weight whose LoRA llama.cpp would load but never apply."""
     return Weight(module, tensor, None, ("unknown", "unknown"), unsupported=NOT_APPLIED)
 
 

@@ -1,4 +1,4 @@
-"""dots.llm1: a mixture of experts with a shared expert."""
+"""dots.llm1: routed experts with a shared expert."""
 
 from ollama_pack.arch.blocks import moe_decoder
 

@@ -1,4 +1,4 @@
-"""ERNIE 4.5, dense and as a mixture of experts."""
+"""ERNIE 4.5: the dense models and the mixtures of experts."""
 
 from ollama_pack.arch.blocks import gated_decoder, moe_decoder
 from ollama_pack.arch.spec import Arch

@@ -1,4 +1,4 @@
-"""EXAONE 3 and 4, and EXAONE's mixture of experts."""
+"""EXAONE 3 and 4, and EXAONE MoE. No row order is needed."""
 
 from ollama_pack.arch.blocks import (
     GPT_EMBEDDING,

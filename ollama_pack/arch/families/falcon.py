@@ -1,4 +1,4 @@
-"""Falcon, and Falcon-H1 with Mamba layers, whose converter multiplies weights with numbers of config.json."""
+"""Falcon, and Falcon-H1, whose weights llama.cpp's converter multiplies by numbers of config.json."""
 
 from ollama_pack.arch.blocks import (
     EMBEDDING,
@@ -41,7 +41,7 @@ FALCON_H1 = Arch(
             "v_proj": uniform("attention_in_multiplier"),
             "o_proj": uniform("attention_out_multiplier"),
             "gate_proj": uniform("mlp_multipliers"),
-            "down_proj": uniform("mlp_multipliers", place=1),
+            "down_proj": uniform("mlp_multipliers", index=1),
             "in_proj": state_space_inputs,
             "out_proj": uniform("ssm_out_multiplier"),
             "lm_head": uniform("lm_head_multiplier"),

@@ -1,4 +1,4 @@
-"""Gemma 1 to 4: nothing changes its order; the head is the embeddings."""
+"""Gemma 1 to 4: no row order is needed, and the head is tied to the embedding."""
 
 from ollama_pack.arch.blocks import (
     EMBEDDING,
@@ -21,7 +21,7 @@ GEMMA3 = Arch(
     tied=True,
 )
 
-# What each token has of its own in every layer, beside what runs through the layers.
+# The per-layer embeddings of Gemma 3n and 4: every layer has an extra input for each token.
 _PER_LAYER = (
     Weight(f"{LAYER}.per_layer_input_gate", "blk.{i}.inp_gate", None, ("unknown", "hidden")),
     Weight(f"{LAYER}.per_layer_projection", "blk.{i}.proj", None, ("hidden", "unknown")),
@@ -35,8 +35,10 @@ _PER_LAYER = (
 )
 
 
-def _altup(name: str, tensor: str, refused: str = "") -> Weight:
-    return Weight(f"{LAYER}.{name}", f"blk.{{i}}.{tensor}", None, ("unknown", "unknown"), unsupported=refused)
+def _altup(name: str, tensor: str, unsupported: str = "") -> Weight:
+    """Return a weight of AltUp or Laurel, the extra paths of Gemma 3n; the base does not tell its shape."""
+    shape: tuple[str, str] = ("unknown", "unknown")
+    return Weight(f"{LAYER}.{name}", f"blk.{{i}}.{tensor}", None, shape, unsupported=unsupported)
 
 
 GEMMA3N = Arch(

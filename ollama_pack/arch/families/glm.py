@@ -1,4 +1,4 @@
-"""GLM-4, 9B and later: gate and up are one on both sides; GLM-4.5's mixtures of experts have them apart."""
+"""GLM-4 and later: gate and up are fused on both sides, and separate in the experts of GLM-4.5."""
 
 from ollama_pack.arch.blocks import (
     EMBEDDING,

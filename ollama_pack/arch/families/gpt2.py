@@ -1,4 +1,4 @@
-"""GPT-2: its weights are Conv1D, stored in × out, but PEFT keeps A and B as for any linear weight."""
+"""GPT-2: its weights are Conv1D, stored as in × out, but PEFT stores A and B as for a linear weight."""
 
 from ollama_pack.arch.blocks import GPT_EMBEDDING, GPT_LAYER, HEAD
 from ollama_pack.arch.spec import Arch, Weight

@@ -1,4 +1,4 @@
-"""gpt-oss: rows of gate and up take turns, and experts are stored in × out."""
+"""gpt-oss: the rows of gate and up alternate, and the experts are stored as in × out."""
 
 from ollama_pack.arch.blocks import EMBEDDING, HEAD, LAYER, attention, fused_experts, router
 from ollama_pack.arch.permutations import even_rows, odd_rows

@@ -1,4 +1,4 @@
-"""GPT-NeoX and Pythia: q, k and v of each head together, which llama.cpp wants apart."""
+"""GPT-NeoX and Pythia: a fused weight with q, k and v grouped by head, which llama.cpp groups by kind."""
 
 from ollama_pack.arch.blocks import HEAD, embedding, fused_attention, head, mlp
 from ollama_pack.arch.permutations import grouped_qkv

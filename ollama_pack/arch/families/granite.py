@@ -1,4 +1,4 @@
-"""IBM Granite 1 to 4: dense, with experts, and hybrids with Mamba layers; Bamba is one of the latter."""
+"""IBM Granite 1 to 4: dense models, mixtures of experts, and hybrids with Mamba layers, like Bamba."""
 
 from ollama_pack.arch.blocks import (
     EMBEDDING,
@@ -18,7 +18,7 @@ from ollama_pack.arch.spec import Arch, Kind, Weight
 
 
 def granite_experts(module: str) -> tuple[Weight, ...]:
-    """Return the weights of Granite's routed experts, gate and up in one, and what chooses them."""
+    """Return the weights of Granite's routed experts, with gate and up fused, and of their router."""
     into, back = ("expert_feed_forward", "hidden"), ("hidden", "expert_feed_forward")
     return (
         router(f"{module}.router.layer"),
@@ -30,12 +30,13 @@ def granite_experts(module: str) -> tuple[Weight, ...]:
 
 
 def granite_shared(module: str, suffix: str = "_shexp", *, alone: bool = False) -> tuple[Weight, ...]:
-    """Return the weights of Granite's block beside the experts, gate and up in one.
+    """Return the weights of Granite's shared expert, with gate and up fused.
 
     Args:
-        module: what Hugging Face calls it.
-        suffix: what llama.cpp puts behind its names; empty where there never are experts.
-        alone: whether there are models without experts, of which it is the only block.
+        module: the name of the shared expert in Hugging Face's model.
+        suffix: the suffix of the tensors' names in llama.cpp, or an empty string if the architecture never
+            has routed experts.
+        alone: whether some models have no routed experts, so that this is their feed-forward block.
     """
     size = "unknown" if suffix else "feed_forward"
     into, back = (size, "hidden"), ("hidden", size)
@@ -56,7 +57,8 @@ def granite_shared(module: str, suffix: str = "_shexp", *, alone: bool = False) 
 
 
 GRANITE_4_CLASS = "GraniteMoeHybridForCausalLM"
-"""The class of all Granite 4; one whose layers all are attention is a Granite, or a mixture, to llama.cpp."""
+"""Hugging Face class of every Granite 4. Without Mamba layers, llama.cpp's architecture is ``granite`` or
+``granitemoe``."""
 
 GRANITE = Arch(
     name="granite",
@@ -70,7 +72,7 @@ GRANITEHYBRID = Arch(
     weights=(
         *attention(rope_q, rope_k),
         *mamba2_mixer(f"{LAYER}.mamba"),
-        # The block beside the experts, or the only one.
+        # In models without routed experts, this is the only feed-forward block.
         *granite_shared(f"{LAYER}.shared_mlp", alone=True),
         *granite_experts(f"{LAYER}.block_sparse_moe"),
         *gated_mlp(f"{LAYER}.feed_forward"),

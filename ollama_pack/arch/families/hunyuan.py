@@ -1,4 +1,4 @@
-"""HunYuan, dense and with experts, and HY V3."""
+"""HunYuan: the dense models, the mixtures of experts, and HY V3."""
 
 from ollama_pack.arch.blocks import HEAD_AND_EMBEDDING, attention, gated_decoder, moe, moe_decoder
 from ollama_pack.arch.spec import Arch

@@ -1,4 +1,4 @@
-"""InternLM 2: q, k and v of each key-value head lie together in one weight; llama.cpp wants them apart."""
+"""InternLM 2: a fused weight with q, k and v grouped by key-value head, which llama.cpp splits."""
 
 from ollama_pack.arch.blocks import LAYER, embedding, gated_mlp, head, split_attention
 from ollama_pack.arch.permutations import GROUPED

@@ -1,4 +1,4 @@
-"""Jais 1 and 2: Jais 1 keeps q, k and v in one weight; the converter scales its head and embeddings."""
+"""Jais 1 and 2. Jais 1 has a fused q, k and v, and its converter scales the head and the embedding."""
 
 from dataclasses import replace
 

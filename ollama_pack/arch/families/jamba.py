@@ -1,4 +1,4 @@
-"""Jamba: Mamba layers and attention layers, with routed experts."""
+"""Jamba: Mamba layers and attention layers with routed experts."""
 
 from ollama_pack.arch.blocks import FEED_FORWARD, HEAD_AND_EMBEDDING, LAYER, attention, mamba_dt_proj, moe
 from ollama_pack.arch.spec import Arch, Weight

@@ -1,4 +1,4 @@
-"""Liquid's LFM2: attention in some layers, short convolutions in the others; their projections are linear."""
+"""LFM2 by Liquid: layers with attention and layers with a short convolution between linear projections."""
 
 from ollama_pack.arch.blocks import (
     EMBEDDING,

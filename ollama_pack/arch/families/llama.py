@@ -1,4 +1,4 @@
-"""The Llama family: Llama, Mistral, Mixtral, Vicuna, TinyLlama, SmolLM2 and all else that is a Llama."""
+"""The Llama family: Llama, Mistral, Mixtral, Vicuna, TinyLlama, SmolLM2 and all others of these classes."""
 
 from ollama_pack.arch.blocks import (
     FEED_FORWARD,
@@ -22,7 +22,7 @@ LLAMA = Arch(
     ),
     weights=(
         *gated_decoder(rope_q, rope_k),
-        # Mixtral, as transformers 4 and mlx-lm name it, and as transformers 5 does.
+        # Mixtral: first the names of transformers 4 and mlx-lm, then those of transformers 5.
         router(f"{LAYER}.block_sparse_moe.gate"),
         *experts(f"{LAYER}.block_sparse_moe.experts", "w1", "w3", "w2"),
         router(f"{LAYER}.mlp.gate"),

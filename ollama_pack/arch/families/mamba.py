@@ -1,4 +1,4 @@
-"""Mamba 1 and 2: models of Mamba layers alone."""
+"""Mamba 1 and 2: models with only Mamba layers."""
 
 from ollama_pack.arch.blocks import HEAD, MAMBA_MIXER, embedding, mamba2_mixer, mamba_dt_proj
 from ollama_pack.arch.spec import Arch, Weight

@@ -1,4 +1,4 @@
-"""Mellum: routed experts in every layer, and no shared expert."""
+"""Mellum: routed experts in every layer, without a shared expert."""
 
 from ollama_pack.arch.blocks import moe_decoder
 

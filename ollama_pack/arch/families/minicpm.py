@@ -1,4 +1,4 @@
-"""MiniCPM 1 and 3. MiniCPM 3 has the latent attention of DeepSeek V2."""
+"""MiniCPM 1 and 3. MiniCPM 3 has the latent attention (MLA) of DeepSeek V2."""
 
 from ollama_pack.arch.blocks import EMBEDDING, HEAD, LAYER, gated_decoder, gated_mlp
 from ollama_pack.arch.families.deepseek import MLA_ATTENTION

@@ -1,4 +1,4 @@
-"""MiniMax M2: routed experts in every layer, and no shared expert."""
+"""MiniMax M2: routed experts in every layer, without a shared expert."""
 
 from ollama_pack.arch.blocks import moe_decoder
 

@@ -1,4 +1,4 @@
-"""Nemotron, and Nemotron-H, whose layers are Mamba, attention or feed-forward, with or without experts."""
+"""Nemotron, and Nemotron-H, in which a layer is Mamba, attention or feed-forward, dense or with experts."""
 
 from ollama_pack.arch.blocks import (
     EMBEDDING,
@@ -23,12 +23,15 @@ NEMOTRON = Arch(
 
 
 def _nemotron(module: str) -> tuple[Weight, ...]:
-    """Return the weights of Nemotron-H, whose layers are each of one kind and all called mixer."""
+    """Return the weights of Nemotron-H, where the module of every kind of layer is called ``mixer``."""
     return (*attention(rope_q, rope_k, module), *mamba2_mixer(module), *mlp(module))
 
 
 def _nemotron_experts(module: str) -> tuple[Weight, ...]:
-    """Return those of its experts; llama.cpp multiplies the two projections around them without LoRA."""
+    """Return the weights of Nemotron-H's experts.
+
+    The latent projections before and after the experts are unsupported: llama.cpp applies no LoRA to them.
+    """
     around, size = ("unknown", "unknown"), ("unknown", "hidden")
     return (
         router(f"{module}.gate"),
@@ -40,7 +43,7 @@ def _nemotron_experts(module: str) -> tuple[Weight, ...]:
     )
 
 
-# transformers calls the layers as its other models do; the models' own code calls them a backbone.
+# transformers names the layers ``model.layers``; the code published with the models names them ``backbone``.
 _AS_PUBLISHED = embedding("backbone.embeddings")
 NEMOTRON_H = Arch(
     name="nemotron_h",

@@ -1,4 +1,4 @@
-"""OLMo 1 to 3 and OLMoE: only the first rotates neighbours."""
+"""OLMo 1 to 3 and OLMoE. Only OLMo 1 needs Llama's row order of q and k."""
 
 from ollama_pack.arch.blocks import EMBEDDING, HEAD, attention, gated_decoder, moe
 from ollama_pack.arch.permutations import rope_k, rope_q

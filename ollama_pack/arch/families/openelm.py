@@ -1,4 +1,4 @@
-"""OpenELM: gate and up in one weight, which llama.cpp wants apart; sizes differ by layer."""
+"""OpenELM: gate and up are fused, llama.cpp splits them, and their sizes differ by layer."""
 
 from ollama_pack.arch.blocks import embedding, fused_attention
 from ollama_pack.arch.permutations import first_half, second_half

@@ -1,4 +1,4 @@
-"""Phi 1 to 4 and Phi-MoE. Phi 3 and later fuse q, k and v, and gate and up, on both sides."""
+"""Phi 1 to 4 and Phi-MoE. Since Phi 3, q, k and v are fused, and gate and up, also in llama.cpp."""
 
 from ollama_pack.arch.blocks import (
     EMBEDDING,

@@ -1,4 +1,4 @@
-"""PLaMo: query heads are grouped by key head in another order than llama.cpp's."""
+"""PLaMo: llama.cpp's converter reorders the query heads so that those of one key head are neighbours."""
 
 from dataclasses import replace
 

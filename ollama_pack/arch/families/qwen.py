@@ -1,7 +1,7 @@
 """Qwen 1 to 3.5, their mixtures of experts, Qwen3-Next, and the text part of Qwen-VL.
 
-Qwen 1 to 3 need no row order: Hugging Face and llama.cpp both rotate halves of a head. Qwen3-Next and
-Qwen 3.5 have gated delta nets in most layers, whose rows llama.cpp groups otherwise.
+Qwen 1 to 3 need no row order, because Hugging Face and llama.cpp both rotate the halves of a head. Qwen3-Next
+and Qwen 3.5 have gated delta nets in most layers; their row orders are in `ollama_pack.arch.delta_net`.
 """
 
 from ollama_pack.arch.blocks import (
@@ -72,7 +72,7 @@ QWEN = Arch(
 QWEN3VLMOE = moe_decoder("qwen3vlmoe", "Qwen3VLMoeForConditionalGeneration", shared="")
 _DELTA_NET = f"{LAYER}.linear_attn"
 _GATED_ATTENTION = (
-    # Queries and the gate of the output are one weight, of each head together on both sides.
+    # q_proj holds, head by head, the queries and then the output gate, both in Hugging Face and in llama.cpp.
     Weight(f"{LAYER}.self_attn.q_proj", "blk.{i}.attn_q", None, ("gated_heads", "hidden")),
     Weight(f"{LAYER}.self_attn.k_proj", "blk.{i}.attn_k", None, ("kv_heads", "hidden")),
     Weight(f"{LAYER}.self_attn.v_proj", "blk.{i}.attn_v", None, ("kv_heads", "hidden")),

@@ -1,4 +1,4 @@
-"""Refact: k and v in one weight, and gate and up in one; llama.cpp wants all of them apart."""
+"""Refact: k and v are fused, and gate and up; llama.cpp splits both."""
 
 from ollama_pack.arch.blocks import GPT_EMBEDDING, GPT_LAYER, HEAD
 from ollama_pack.arch.permutations import first_half, second_half

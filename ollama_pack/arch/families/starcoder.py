@@ -1,4 +1,4 @@
-"""StarCoder 1 and 2: no gate; the first has q, k and v in one, on both sides."""
+"""StarCoder 1 and 2: feed-forward blocks without a gate. StarCoder 1 has a fused q, k and v."""
 
 from ollama_pack.arch.blocks import (
     EMBEDDING,

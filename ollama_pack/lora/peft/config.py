@@ -1,7 +1,8 @@
-"""CHECK  adapter_config.json: which settings change what the weights mean, and what then follows.
+"""Check adapter_config.json for settings that change what the weights mean.
 
-Every key that PEFT writes stands in one of three tables. A key in none of them is unknown: it is
-refused unless its value is neutral, because a setting nobody has read may change what the adapter does.
+Every key that PEFT writes (``peft/tuners/*/config.py``) is in one of three tables. A key in none of them is
+unknown, so it is unsupported unless its value is neutral: docs/decisions.md, "Settings nobody has read are
+refused".
 """
 
 import json
@@ -23,16 +24,16 @@ HARMLESS = frozenset(
         "megatron_core", "nvfp4_merge_aware", "parent_library", "peft_type", "peft_version",
         "qalora_group_size", "revision", "runtime_config", "target_modules", "task_type", "unsloth_fixed",
         "velora_config",
-        # what a file holds is seen in the file
+        # The tensors in the file show what these two settings did.
         "bias", "modules_to_save",
-        # how AdaLoRA, VeRA, LoHa and LoKr were trained
+        # These describe how AdaLoRA, VeRA, LoHa and LoKr were trained.
         "target_r", "tinit", "tfinal", "deltaT", "beta1", "beta2", "orth_reg_weight", "total_step",
         "vera_dropout", "d_initial", "projection_prng_key", "save_projection", "init_weights",
         "rank_dropout", "module_dropout", "rank_dropout_scale", "use_effective_conv2d", "decompose_both",
         "decompose_factor",
     }
 )  # fmt: skip
-"""Keys that decide where, how or with what the adapter was trained, not what its weights mean."""
+"""Keys that say where, how or with what the adapter was trained, and do not change what its weights mean."""
 
 USED_KEYS = frozenset(
     {
@@ -40,9 +41,9 @@ USED_KEYS = frozenset(
         "init_lora_weights", "target_parameters", "alora_invocation_tokens",
     }
 )  # fmt: skip
-"""Keys that are read: those of the scale by `ollama_pack.lora.peft.scaling`."""
+"""Keys whose values are used. Those of the scale are read by `ollama_pack.lora.peft.scaling`."""
 
-REFUSED = {
+UNSUPPORTED_KEYS = {
     "use_dora": "dora",
     "lora_bias": "lora-bias",
     "trainable_token_indices": "trained-tokens",
@@ -54,20 +55,20 @@ REFUSED = {
     "monteclora_config": "variant",
     "invocation_string": "variant",
 }
-"""Keys that change the meaning of A and B → the rule."""
+"""Keys that change what A and B mean, each with the code of its rule."""
 
 HARMLESS_INITS = frozenset(("true", "false", "none", "gaussian", "eva", "orthogonal", "mica"))
-"""``init_lora_weights`` that choose the start of A and B, and leave the base alone."""
+"""Values of ``init_lora_weights`` that set the initial A and B, and do not change the base."""
 
 BASE_ALTERING_INITS = ("pissa", "olora", "corda", "loftq", "lora_ga")
-"""``init_lora_weights`` that subtract the start of A and B from the base, by prefix."""
+"""Prefixes of the values of ``init_lora_weights`` that subtract the initial B·A from the base."""
 
 SMALLEST_RANK, LARGEST_NUMBER = 1, 1e9
-"""Bounds of a rank and of an alpha's size; no training comes near, and products stay in float32."""
+"""The smallest rank, and the largest rank or |alpha|. Real ones are far smaller; products stay in float32."""
 
 
 def check_method(config: Mapping[str, Any], path: Path) -> Method | str:
-    """Return the method's row, or the rule that refuses a method without one.
+    """Return the method of a configuration, or the code of a rule if this version cannot convert the method.
 
     Raises:
         InputError: the configuration names no method.
@@ -75,22 +76,23 @@ def check_method(config: Mapping[str, Any], path: Path) -> Method | str:
     kind = config.get("peft_type")
     if kind is None:
         raise InputError(
-            "peft_type is missing: this is not an adapter configuration.", where=f"{path}: peft_type"
+            "peft_type is missing, so this is not the configuration of a PEFT adapter.",
+            where=f"{path}: peft_type",
         )
     method = str(kind).upper()
     if method in METHODS:
         return METHODS[method]
-    known = (code for code, methods in OTHER_METHODS.items() if method in methods)
-    return next(known, "unknown-method")
+    codes = (code for code, methods in OTHER_METHODS.items() if method in methods)
+    return next(codes, "unknown-method")
 
 
 def check_settings(config: Mapping[str, Any], findings: RuleViolations) -> None:
-    """Find settings that change what A and B mean in a way a GGUF LoRA cannot carry."""
+    """Add a violation for each setting that changes what A and B mean, or that is unknown."""
     for key, value in config.items():
         if neutral(value):
             continue
-        if key in REFUSED:
-            findings.add(REFUSED[key], f"{key} = {_shortened(value)}")
+        if key in UNSUPPORTED_KEYS:
+            findings.add(UNSUPPORTED_KEYS[key], f"{key} = {_shortened(value)}")
         elif key not in HARMLESS and key not in USED_KEYS:
             findings.add("unknown-setting", f"{key} = {_shortened(value)}")
     start = str(config.get("init_lora_weights", True)).lower()
@@ -101,10 +103,10 @@ def check_settings(config: Mapping[str, Any], findings: RuleViolations) -> None:
 
 
 def check_numbers(config: Mapping[str, Any], path: Path) -> None:
-    """Require rank, alpha and patterns to be numbers that a scale can be made of.
+    """Require rank, alpha and patterns to be numbers from which a scale can be computed.
 
     Raises:
-        InputError: one is missing, or its value is not such a number.
+        InputError: a number is missing, or is not a number in the allowed range.
     """
     method = str(config.get("peft_type")).upper()
     require_number(config, "init_r" if method == "ADALORA" else "r", path, whole=True)
@@ -113,13 +115,21 @@ def check_numbers(config: Mapping[str, Any], path: Path) -> None:
     for key in ("rank_pattern", "alpha_pattern"):
         where = Path(f"{path}: {key}")
         if not neutral(config.get(key)) and not isinstance(config[key], Mapping):
-            raise InputError("The pattern is not an object of name → number.", where=where)
-        if not (key == "rank_pattern" and method == "ADALORA"):  # which lists a true or false for each rank
+            raise InputError("The pattern is not an object of names and numbers.", where=where)
+        if not (
+            key == "rank_pattern" and method == "ADALORA"
+        ):  # AdaLoRA lists booleans there, one for each rank.
             _check_pattern(config.get(key) or {}, where, whole=key == "rank_pattern")
 
 
 def require_number(config: Mapping[str, Any], key: str, path: Path, *, whole: bool = False) -> float:
-    """Return a number of the configuration; a rank is whole and at least 1, an alpha is any size.
+    """Return a number of the configuration.
+
+    Args:
+        config: the parsed configuration.
+        key: the key of the number.
+        path: the configuration file, for the error.
+        whole: whether the number is a rank, which is an integer of at least 1. An alpha may be any number.
 
     Raises:
         InputError: the key is missing, or its value is not such a number.
@@ -131,21 +141,21 @@ def require_number(config: Mapping[str, Any], key: str, path: Path, *, whole: bo
         or not -LARGEST_NUMBER <= value <= LARGEST_NUMBER
         or (whole and (value < SMALLEST_RANK or value % 1))
     ):
-        found = "missing" if key not in config else f"{value!r:.40}"
+        actual = "missing" if key not in config else f"{value!r:.40}"
         kind = (
-            f"a whole number, 1 to {LARGEST_NUMBER:g}"
+            f"a whole number from 1 to {LARGEST_NUMBER:g}"
             if whole
-            else f"a number, of size {LARGEST_NUMBER:g} at most"
+            else f"a number from {-LARGEST_NUMBER:g} to {LARGEST_NUMBER:g}"
         )
-        raise InputError(f"{key} is {found}; it must be {kind}.", where=f"{path}: {key}")
+        raise InputError(f"{key} is {actual}; it must be {kind}.", where=f"{path}: {key}")
     return float(value)
 
 
 def invocation_of(config: Mapping[str, Any], path: Path) -> tuple[int, ...]:
-    """Return the tokens after which an aLoRA is active, empty for every other adapter.
+    """Return the ids of the tokens after which an aLoRA is active, or () for any other adapter.
 
     Raises:
-        InputError: they are no token ids.
+        InputError: the value is not a list of token ids.
     """
     tokens = config.get("alora_invocation_tokens")
     if neutral(tokens):
@@ -159,15 +169,18 @@ def invocation_of(config: Mapping[str, Any], path: Path) -> tuple[int, ...]:
 
 
 def neutral(value: Any) -> bool:  # noqa: ANN401 — unchecked JSON
-    """Return whether a setting has the value of one that is not set."""
+    """Return whether a value means that the setting is not set: null, false, or empty."""
     return value is None or value is False or value in ("", [], {})
 
 
 def _check_pattern(pattern: Mapping[str, Any], where: Path, *, whole: bool) -> None:
+    """Raise InputError if a key is not a regular expression, or a value is not a number."""
     for key in pattern:
         require_number(pattern, key, where, whole=whole)
         try:
-            with warnings.catch_warnings():  # of what may mean something else one day
+            with (
+                warnings.catch_warnings()
+            ):  # A FutureWarning about the syntax of somebody else's pattern helps no user.
                 warnings.simplefilter("ignore")
                 re.compile(rf"(.*\.)?({key})$")
         except (re.error, OverflowError, RecursionError) as error:
@@ -175,5 +188,6 @@ def _check_pattern(pattern: Mapping[str, Any], where: Path, *, whole: bool) -> N
 
 
 def _shortened(value: Any) -> str:  # noqa: ANN401 — JSON
+    """Return a value as JSON, cut to 60 characters."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}…"

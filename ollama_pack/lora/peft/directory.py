@@ -1,5 +1,6 @@
-"""READ  which adapter of a directory is meant, in which files it lies, and who wrote them."""
+"""Find the adapter that the user means in a directory, its files, and the trainer that wrote them."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,23 +21,42 @@ SHARDS_FILE = "adapter_model.safetensors.index.json"
 PICKLE_FILE = "adapter_model.bin"
 MLX_FILE = "adapters.safetensors"
 TOP = "default"
-"""What PEFT calls the adapter that it saves at the top of a directory."""
+"""The name that PEFT gives to the adapter at the top of a directory."""
 
-STRANGE_WEIGHTS = (".safetensors", ".pt", ".pth", ".npz", ".bin", ".ckpt")
-"""How files end that may hold weights, but are called as no trainer calls an adapter's."""
+OTHER_WEIGHTS = (".safetensors", ".pt", ".pth", ".npz", ".bin", ".ckpt")
+"""Suffixes of files that may hold weights under a name that no supported trainer uses. They help an error."""
 
 Tensors = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class AdapterSource:
-    """An adapter, found but not read.
+class AdapterDirectory:
+    """The place of the files of one adapter. It is resolved once, so that no directory is scanned again.
 
     Attributes:
-        directory: where its files lie.
-        weights: its file of weights.
-        config: adapter_config.json in PEFT's words.
-        read: reads the weights: name → tensor, in PEFT's words.
+        path: the directory that the user named.
+        home: the directory that holds the adapter: `path`, or a directory below it.
+        run: the training run whose files a checkpoint borrows, or None if `home` is no checkpoint.
+        config_file: the adapter_config.json that applies: that of `home`, or the borrowed one of `run`.
+        notes: what the user should know about the choice.
+    """
+
+    path: Path
+    home: Path
+    run: Path | None
+    config_file: Path
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSource:
+    """An adapter whose configuration is already read and whose weights are not.
+
+    Attributes:
+        directory: the directory that holds its files.
+        weights: the file that holds its weights.
+        config: the parsed adapter_config.json, translated to PEFT's keys if another trainer wrote it.
+        read: the function that reads the weights. It returns the tensors by name, in PEFT's names and layout.
         notes: what the user should know about the choice.
         merge_hint: how its trainer merges an adapter into the base.
     """
@@ -49,26 +69,39 @@ class AdapterSource:
     merge_hint: str = MERGE_HINT
 
 
-def find_adapter(directory: Path, adapter: str = "") -> AdapterSource:
-    """Return the adapter of a directory: the one at its top, the only one below, or the one named.
+def resolve_directory(path: Path, adapter: str = "") -> AdapterDirectory:
+    """Return the place of the adapter that the user means.
+
+    It is the adapter with the given name, else the one at the top, else the only one below.
+
+    Args:
+        path: the directory that the user named.
+        adapter: the name of one of several adapters in it, or '' if no name was given.
 
     Raises:
-        InputError: there is no such adapter, several could be meant, or a file is missing.
-        UnsupportedError: the weights are a pickle, and torch is not installed.
+        InputError: there is no such directory or adapter, or several could be meant.
     """
-    if not directory.is_dir():
+    if not path.is_dir():
         raise InputError(
-            "There is no such directory."
-            if not directory.exists()
-            else "This is a file; name its directory.",
-            where=directory,
+            "There is no such directory." if not path.exists() else "This is a file, not a directory.",
+            where=path,
             hint="ollama-pack inspect DIR, with the directory that holds adapter_config.json",
         )
-    home, notes = _choose(directory, adapter)
-    settings = _settings_of(home)
-    if settings.parent != home:
-        notes = (*notes, f"it has no {CONFIG_FILE}: that of its run is taken")
-    config = read_json_object(settings)
+    home, notes = _choose(path, adapter)
+    run, config_file = run_of(home), _config_file_of(home)
+    if config_file.parent != home:
+        notes = (*notes, f"it has no {CONFIG_FILE}, so the one of its training run is used")
+    return AdapterDirectory(path, home, run, config_file, notes)
+
+
+def open_adapter(directory: AdapterDirectory) -> AdapterSource:
+    """Return the adapter of a directory, with its configuration read and its weights unread.
+
+    Raises:
+        InputError: a file is missing or damaged.
+        UnsupportedError: an mlx-lm configuration has a scale that is ambiguous.
+    """
+    home, notes, config = directory.home, directory.notes, read_json_object(directory.config_file)
     if (home / MLX_FILE).exists() and mlx.is_mlx(config):
         return _mlx_source(home, config, notes)
     if (home / WEIGHTS_FILE).exists():
@@ -81,20 +114,20 @@ def find_adapter(directory: Path, adapter: str = "") -> AdapterSource:
         return AdapterSource(
             home, home / PICKLE_FILE, config, lambda: torch_bin.read_pickle(home / PICKLE_FILE), notes
         )
-    strange = sorted(path.name for path in home.iterdir() if path.suffix in STRANGE_WEIGHTS)
-    if strange:
+    others = sorted(path.name for path in home.iterdir() if path.suffix in OTHER_WEIGHTS)
+    if others:
         raise InputError(
-            f"There is no {WEIGHTS_FILE} here; there is {', '.join(strange[:4])}.",
+            f"There is no {WEIGHTS_FILE} here; there is {', '.join(others[:4])}.",
             where=home,
-            hint="save the adapter in PEFT's format, or with mlx-lm, as one file of safetensors",
+            hint="save the adapter with PEFT or mlx-lm, as safetensors",
         )
     raise InputError(
-        f"There is no {WEIGHTS_FILE} here.", where=home, hint=_elsewhere(directory, WEIGHTS_FILE)
+        f"There is no {WEIGHTS_FILE} here.", where=home, hint=_where_to_look(directory.path, WEIGHTS_FILE)
     )
 
 
 def _mlx_source(home: Path, config: Mapping[str, Any], notes: tuple[str, ...]) -> AdapterSource:
-    """Return an adapter of mlx-lm, with its configuration and its tensor names in PEFT's terms."""
+    """Return an adapter of mlx-lm, with its configuration and tensor names translated to PEFT's."""
     weights, violations = home / MLX_FILE, RuleViolations(home / CONFIG_FILE)
     translated = mlx.to_peft(config, home / CONFIG_FILE, violations)
     violations.raise_if_any()
@@ -103,30 +136,32 @@ def _mlx_source(home: Path, config: Mapping[str, Any], notes: tuple[str, ...]) -
     )
 
 
-def adapter_home(directory: Path, adapter: str = "") -> Path:
-    """Return the directory in which the files of the adapter that is meant lie, itself where none can be."""
-    try:
-        return _choose(directory, adapter)[0]
-    except InputError:  # `locate` tells, when it is read
-        return directory
-
-
 def adapters_in(directory: Path) -> dict[str, Path]:
-    """Return name → directory of each adapter that PEFT saved below another; checkpoints are none.
+    """Return the directories of the adapters one or two levels below a directory, by name.
 
-    Where two directories have one name, each is called by its way from above.
+    Checkpoints and hidden directories are left out. If two directories have the same name, each is
+    named by its path from `directory`.
     """
-    found = [
-        path.parent.relative_to(directory)
-        for path in sorted((*directory.glob(f"*/{CONFIG_FILE}"), *directory.glob(f"*/*/{CONFIG_FILE}")))
-    ]
-    found = [way for way in found if not any(part.startswith(("checkpoint-", ".")) for part in way.parts)]
-    names = Counter(way.name for way in found)
-    return {way.name if names[way.name] == 1 else way.as_posix(): directory / way for way in found}
+    near = _subdirectories(directory)
+    below = [*near, *(deeper for each in near for deeper in _subdirectories(each))]
+    paths = sorted(each.relative_to(directory) for each in below if (each / CONFIG_FILE).exists())
+    names = Counter(path.name for path in paths)
+    return {path.name if names[path.name] == 1 else path.as_posix(): directory / path for path in paths}
+
+
+def _subdirectories(directory: Path) -> list[Path]:
+    """Return the directories in a directory that may hold an adapter, or none if it cannot be read."""
+    try:
+        with os.scandir(directory) as entries:
+            names = [entry.name for entry in entries if entry.is_dir()]
+    except OSError:  # Reading the adapter will report it, if one is there.
+        return []
+    return [directory / name for name in names if not name.startswith(("checkpoint-", "."))]
 
 
 def _choose(directory: Path, adapter: str) -> tuple[Path, tuple[str, ...]]:
-    below, top = adapters_in(directory), _settings_of(directory).exists()
+    """Return the directory of the adapter that the user means, and a note if there was a choice."""
+    below, top = adapters_in(directory), _config_file_of(directory).exists()
     names = [*([TOP] if top else []), *sorted(below, key=natural_key)]
     if adapter:
         if adapter in below:
@@ -134,57 +169,68 @@ def _choose(directory: Path, adapter: str) -> tuple[Path, tuple[str, ...]]:
         if adapter == TOP and top:
             return directory, ()
         raise InputError(
-            f"There is no adapter {adapter!r} here; there is {', '.join(names) or 'none'}.",
+            f"There is no adapter {adapter!r} here; there is {', '.join(names) or 'no other'}.",
             where=directory,
-            hint=f"--adapter {names[0]}" if names else _elsewhere(directory, CONFIG_FILE),
+            hint=f"--adapter {names[0]}" if names else _where_to_look(directory, CONFIG_FILE),
         )
     if top:
         more = ", ".join(sorted(below, key=natural_key))
-        return directory, (
-            (f"not taken: {more} (--adapter NAME takes one of these instead)",) if more else ()
-        )
+        return directory, ((f"not used: {more} (--adapter NAME selects one of them)",) if more else ())
     if len(below) == 1:
         name, home = next(iter(below.items()))
-        return home, (f"{home.relative_to(directory).as_posix()}/ is the only adapter here: {name}",)
+        return home, (f"{home.relative_to(directory).as_posix()}/ is used, the only adapter here: {name}",)
     if below:
         raise InputError(
-            f"Several adapters lie here: {', '.join(names)}.", where=directory, hint=f"--adapter {names[0]}"
+            f"There are several adapters here: {', '.join(names)}.",
+            where=directory,
+            hint=f"--adapter {names[0]}",
         )
     raise InputError(
-        f"There is no {CONFIG_FILE} here.", where=directory, hint=_elsewhere(directory, CONFIG_FILE)
+        f"There is no {CONFIG_FILE} here.", where=directory, hint=_where_to_look(directory, CONFIG_FILE)
     )
 
 
-def _settings_of(home: Path) -> Path:
-    """Return the adapter_config.json of a directory; a checkpoint without one has that of its run."""
+def _config_file_of(home: Path) -> Path:
+    """Return the adapter_config.json of a directory, or that of its run if a checkpoint has none.
+
+    Why: docs/decisions.md, "A checkpoint borrows from its run".
+    """
     run = run_of(home)
     if run is None or (home / CONFIG_FILE).exists() or not (run / CONFIG_FILE).exists():
         return home / CONFIG_FILE
     return run / CONFIG_FILE
 
 
-def _elsewhere(directory: Path, file: str) -> str:
-    """Return what to try where a directory lacks a file: the last directory in it that has one."""
-    found = sorted((path.parent.name for path in directory.glob(f"*/{file}")), key=natural_key)
+def _where_to_look(directory: Path, file: str) -> str:
+    """Return the hint for a directory without a file: the last directory below it that has the file."""
+    homes = sorted((path.parent.name for path in directory.glob(f"*/{file}")), key=natural_key)
     return (
-        f"ollama-pack build {directory / found[-1]}"
-        if found
-        else "name the directory the adapter was saved in"
+        f"ollama-pack build {directory / homes[-1]}"
+        if homes
+        else "name the directory that the adapter was saved in"
     )
 
 
 def _read_shards(home: Path) -> Tensors:
+    """Return the tensors of all shards that the index names.
+
+    Raises:
+        InputError: the index is damaged, or a shard or a tensor is missing.
+    """
     index = read_json_object(home / SHARDS_FILE).get("weight_map")
     if not isinstance(index, dict) or not all(isinstance(file, str) for file in index.values()):
-        raise InputError("The index names no files.", where=f"{home / SHARDS_FILE}: weight_map")
+        raise InputError(
+            "weight_map does not map tensor names to files.", where=f"{home / SHARDS_FILE}: weight_map"
+        )
     tensors: dict[str, Tensor] = {}
     for file in sorted(set(index.values())):
         if Path(file).name != file or not file.isprintable():
             raise InputError(
-                f"{file!r} is no file beside the index.", where=f"{home / SHARDS_FILE}: weight_map"
+                f"{file!r} is not a file in the directory of the index.",
+                where=f"{home / SHARDS_FILE}: weight_map",
             )
         tensors |= read_safetensors(home / file)
-    lost = sorted(set(index) - set(tensors))
-    if lost:
-        raise InputError(f"No shard has the tensor {lost[0]}.", where=home / SHARDS_FILE)
+    missing = sorted(set(index) - set(tensors))
+    if missing:
+        raise InputError(f"No shard has the tensor {missing[0]}.", where=home / SHARDS_FILE)
     return tensors

@@ -1,7 +1,7 @@
-"""DECIDE  what a tensor is that is no factor of an adapted weight.
+"""Classify the tensors of an adapter that are not factors of an adapted weight.
 
-The first row whose pattern is found in the name decides. None as the rule means: known, and dropped on
-purpose, because leaving it out changes nothing.
+The first row of `KINDS` whose pattern is found in the name decides. If the rule of a row is None, the tensor
+is known and dropped on purpose, because leaving it out changes nothing.
 """
 
 import re
@@ -20,41 +20,42 @@ KINDS: tuple[tuple[re.Pattern[str], str | None], ...] = (
     (re.compile(r"\.bias$"), "bias"),
     (re.compile(r"(^|\.)lora_[^.]+(\.[^.]+)?(\.weight)?$"), "unknown-tensor"),
 )
-"""Pattern → rule."""
+"""Patterns of tensor names, each with the code of the rule that the tensor violates."""
 
 
 def classify_extra_tensor(
-    name: str, spelled: TensorKey, modules: Collection[str], config: Mapping[str, Any]
+    name: str, key: TensorKey, modules: Collection[str], config: Mapping[str, Any]
 ) -> str | None:
-    """Return the rule for a tensor that is no factor, None where it is dropped on purpose.
+    """Return the code of the rule that a tensor violates, or None if it is dropped on purpose.
 
     Args:
-        name: as it stands in the file.
-        spelled: what it says.
-        modules: the modules that are adapted.
-        config: adapter_config.json.
+        name: the name of the tensor in the file.
+        key: the parsed name.
+        modules: the names of the adapted modules.
+        config: the parsed adapter_config.json.
     """
     for pattern, rule in KINDS:
         if pattern.search(name):
             return rule
-    if EMBEDDING_MODULES.search(spelled.module) and spelled.part == "weight":
-        return _embedding(spelled, modules, config)
-    if is_tower(spelled.module):
+    if EMBEDDING_MODULES.search(key.module) and key.part == "weight":
+        return _embedding_rule(key, modules, config)
+    if is_tower(key.module):
         return "vision"
-    if spelled.part != "weight":
+    if key.part != "weight":
         return "unknown-tensor"
-    return "norm" if NORMS.search(spelled.module) else "whole-weight"
+    return "norm" if NORMS.search(key.module) else "whole-weight"
 
 
-def _embedding(spelled: TensorKey, modules: Collection[str], config: Mapping[str, Any]) -> str | None:
-    """Return the rule for a whole head or embedding.
+def _embedding_rule(key: TensorKey, modules: Collection[str], config: Mapping[str, Any]) -> str | None:
+    """Return the code of the rule for a whole head or embedding, or None for a frozen copy.
 
-    PEFT saves them where they were trained, where the vocabulary was resized, and, as a frozen copy
-    below `base_layer`, where LoRA is on them. The copy's size is seen in the LoRA beside it.
+    PEFT saves a head or embedding if it was trained, if the vocabulary was resized, and, as a frozen copy
+    below ``base_layer``, if it has a LoRA (``save_embedding_layers`` in ``peft/utils/save_and_load.py``). The
+    copy can be dropped, because the shapes of its LoRA show the size of the vocabulary.
     """
-    if spelled.depth and spelled.module in modules:
+    if key.depth and key.module in modules:
         return None
     saved = config.get("modules_to_save")
     names = [name for name in saved if isinstance(name, str)] if isinstance(saved, list) else []
-    trained = any(f".{spelled.module}".endswith(f".{name}") for name in names)
+    trained = any(f".{key.module}".endswith(f".{name}") for name in names)
     return "whole-embedding" if trained else "resized"

@@ -1,27 +1,35 @@
-"""LOOK  at every number of an adapter once: NaN and infinity, and adapters that do nothing."""
+"""Look at every number of an adapter once: for NaN and infinity, and for adapters that do nothing.
 
-from collections.abc import Iterable, Sequence
+Tensors that lie side by side are read as one run, because an adapter of single experts has tens of thousands
+of tensors of a few kilobytes each.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from ollama_pack.gguf.tensor_data import Stored, TensorReader, all_finite, keep_freed_memory
-from ollama_pack.gguf.tensors import Tensor
+from ollama_pack.gguf.tensor_data import TensorReader, finite_and_zero, keep_freed_memory, to_float32
+from ollama_pack.gguf.tensors import StoredTensor, Tensor
 from ollama_pack.lora.adapter import LoraPair, leaves_of, tensors_of
 from ollama_pack.lora.rules import RuleViolations
 
 SCAN_WORKERS = 2
+RUN_BYTES = 1 << 20
+"""The bytes at which a run ends; a larger tensor is a run of its own."""
 
 
 class TensorStats(NamedTuple):
     """What the numbers of a tensor are.
 
     Attributes:
-        tensor: whose.
-        bad: how many are NaN or infinite.
-        zero: whether all are zero.
+        tensor: the tensor they belong to.
+        bad: how many numbers are NaN or infinite.
+        zero: whether all numbers are zero.
     """
 
     tensor: Tensor
@@ -32,47 +40,82 @@ class TensorStats(NamedTuple):
 def check_finite(pairs: Sequence[LoraPair], findings: RuleViolations, *, allow_noop: bool = False) -> None:
     """Find tensors that are not finite, and whether no pair changes anything.
 
-    ΔW is a product in every method, so it is zero where one of its factors is. Every number is read.
+    ΔW is a product in every method, so it is zero if one of its factors is. Every number is read.
 
     Raises:
         InputError: the weights cannot be read.
     """
     keep_freed_memory()
-    tensors = tensors_of(pairs)
+    runs = tuple(_runs(tensors_of(pairs)))
     with ThreadPoolExecutor(SCAN_WORKERS, "numbers") as pool:
-        looks = [
-            look
-            for part in pool.map(_look_at, (tensors[i::SCAN_WORKERS] for i in range(SCAN_WORKERS)))
-            for look in part
-        ]
-    for look in looks:
-        if look.bad:
+        shares = pool.map(_scan, (runs[worker::SCAN_WORKERS] for worker in range(SCAN_WORKERS)))
+        found = [stats for share in shares for stats in share]
+    for stats in found:
+        if stats.bad:
             findings.add(
-                "not-finite", f"{look.tensor.name}: {look.bad} of {_element_count(look.tensor)} numbers"
+                "not-finite", f"{stats.tensor.name}: {stats.bad} of {_element_count(stats.tensor)} numbers"
             )
-    zero = {(look.tensor.path, look.tensor.name) for look in looks if look.zero}
+    zero = {(stats.tensor.path, stats.tensor.name) for stats in found if stats.zero}
     idle = [pair.module for pair in pairs if pair.alpha == 0 or _any_of(pair, zero)]
     if len(idle) == len(pairs) and not allow_noop and not findings.codes:
         findings.add("noop", *idle)
 
 
 def _any_of(pair: LoraPair, zero: set[tuple[Path, str]]) -> bool:
-    return any((leaf.path, leaf.name) in zero for leaf in leaves_of(pair))
+    """Return whether one of the tensors of a pair is among those that are zero."""
+    return bool(zero) and any((leaf.path, leaf.name) in zero for leaf in leaves_of(pair))
 
 
-def _look_at(tensors: Iterable[Tensor]) -> list[TensorStats]:
+def _runs(tensors: Iterable[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+    """Yield tensors of one dtype that lie side by side in a file together, and all others alone."""
+    files: dict[Path, list[StoredTensor]] = {}
+    for tensor in tensors:
+        if isinstance(tensor, StoredTensor):
+            files.setdefault(tensor.path, []).append(tensor)
+        else:
+            yield (tensor,)
+    for stored in files.values():
+        stored.sort(key=lambda tensor: (tensor.offset, tensor.nbytes))
+        run = [stored[0]]
+        for tensor in stored[1:]:
+            last = run[-1]
+            beside = tensor.offset == last.offset + last.nbytes and tensor.dtype == last.dtype
+            if not beside or tensor.offset + tensor.nbytes - run[0].offset > RUN_BYTES:
+                yield tuple(run)
+                run = []
+            run.append(tensor)
+        yield tuple(run)
+
+
+def _joined(run: Sequence[Tensor]) -> Tensor:
+    """Return the tensors of a run as one."""
+    first, last = run[0], run[-1]
+    if not isinstance(first, StoredTensor) or not isinstance(last, StoredTensor) or first is last:
+        return first
+    nbytes = last.offset + last.nbytes - first.offset
+    return first._replace(shape=(sum(map(_element_count, run)),), nbytes=nbytes)
+
+
+def _scan(runs: Iterable[Sequence[Tensor]]) -> list[TensorStats]:
+    """Return what the numbers of the tensors of some runs are."""
     with TensorReader() as weights:
-        return [_tensor_stats(tensor, *weights.read_raw(tensor)) for tensor in tensors]
+        return [stats for run in runs for stats in _run_stats(run, weights)]
 
 
-def _tensor_stats(tensor: Tensor, numbers: Stored, dtype: str) -> TensorStats:
-    if not all_finite(numbers):
-        wide = numbers.astype(np.uint32) << np.uint32(16) if dtype == "BF16" else numbers
-        bad = int((~np.isfinite(wide.view(np.float32) if dtype == "BF16" else wide)).sum())
-        return TensorStats(tensor, bad, zero=False)
-    magnitudes = numbers & np.uint16(0x7FFF) if dtype == "BF16" else numbers
-    return TensorStats(tensor, 0, zero=not magnitudes.any())
+def _run_stats(run: Sequence[Tensor], weights: TensorReader) -> Iterator[TensorStats]:
+    """Yield what the numbers of each tensor of a run are; a tensor without numbers counts as zero."""
+    stored, dtype = weights.read_raw(_joined(run))
+    numbers = stored.reshape(-1)
+    ends = list(accumulate(map(_element_count, run)))
+    filled = [start for start, end in zip((0, *ends), ends, strict=False) if start < end]
+    finite, zero = finite_and_zero(numbers, np.array(filled, np.intp))
+    parts = iter(zip(finite.tolist(), zero.tolist(), strict=True))
+    for tensor, start, end in zip(run, (0, *ends), ends, strict=False):
+        good, idle = next(parts) if start < end else (True, True)
+        bad = 0 if good else int((~np.isfinite(to_float32(numbers[start:end], dtype))).sum())
+        yield TensorStats(tensor, bad, zero=idle)
 
 
 def _element_count(tensor: Tensor) -> int:
-    return int(np.prod(tensor.shape))
+    """Return how many numbers a tensor has."""
+    return math.prod(tensor.shape)

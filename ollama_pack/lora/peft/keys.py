@@ -1,8 +1,8 @@
-"""READ  the name of a tensor in an adapter → its module and its part.
+"""Parse the name of a tensor in an adapter into its module and its part.
 
-PEFT writes ``base_model.model.<module>.lora_A.weight``. What its versions and the tools around it put
-between is taken away: the adapter's name, wrappers of torch.compile and FSDP, ``base_layer``, and the
-``language_model`` in which models that see keep their text model.
+PEFT writes ``base_model.model.<module>.lora_A.weight`` (``peft/utils/save_and_load.py``). Additions of its
+versions and of other tools are removed: the adapter's name, the wrappers of torch.compile and FSDP,
+``base_layer``, and the ``language_model`` in which multimodal models keep their text model.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 PEFT_PREFIX = "base_model.model."
 WRAPPERS = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
-"""Segments that torch puts into a name when it wraps a module."""
+"""Segments that torch inserts into a name when it wraps a module."""
 
 BASE_LAYER = "base_layer"
 TEXT_MODEL = (
@@ -19,21 +19,21 @@ TEXT_MODEL = (
     ("language_model.lm_head", "lm_head"),
     ("layers.", "model.layers."),
 )
-"""Where the text model of a larger one, or a model without its head, begins; what it is called alone."""
+"""Prefixes of a text model inside a larger model or without its head, each with the prefix it has alone."""
 
 TOWERS = re.compile(r"(^|[._])(vision|visual|image|img|audio|speech|mm|multi_?modal)([._]|$)")
-"""Parts of a model that see or hear."""
+"""The names of a vision or audio tower, or of its projector."""
 
 
 class TensorKey(NamedTuple):
-    """What the name of a tensor says.
+    """The parsed name of a tensor.
 
     Attributes:
-        module: the module in the text model, ``model.layers.0.self_attn.q_proj``.
-        part: which of its tensors, ``lora_A``; ``weight`` or ``bias`` of the module itself.
-        depth: how many `base_layer` lie between: PEFT's nested wrappers of several parameters.
-        bias: whether it is the bias of that part.
-        trained: the module in the model it was trained in, where it has another name there; else empty.
+        module: the name of the module in the text model, ``model.layers.0.self_attn.q_proj``.
+        part: the tensor of that module, ``lora_A``, or ``weight`` or ``bias`` of the module itself.
+        depth: the number of ``base_layer`` segments. PEFT nests a wrapper for each adapted parameter.
+        bias: whether the tensor is the bias of that part.
+        trained: the name of the module in the trained model if it differs from `module`, else ''.
     """
 
     module: str
@@ -44,11 +44,11 @@ class TensorKey(NamedTuple):
 
 
 def parse_key(name: str, parts: frozenset[str]) -> TensorKey:
-    """Return what the name of a tensor says, whoever wrote it.
+    """Return the parsed name of a tensor.
 
     Args:
-        name: as it stands in the file.
-        parts: names of the tensors that the adapter's method has, ``lora_A`` and ``lora_B``.
+        name: the name of the tensor in the file.
+        parts: the names of the tensors that the adapter's method has, ``lora_A`` and ``lora_B``.
     """
     text = name.removeprefix("module.") if name.startswith(f"module.{PEFT_PREFIX}") else name
     segments = [segment for segment in text.split(".") if segment not in WRAPPERS]
@@ -57,18 +57,19 @@ def parse_key(name: str, parts: frozenset[str]) -> TensorKey:
     place = next((index for index, segment in enumerate(segments) if segment in parts), None)
     if place is None:
         module, _, part = text.rpartition(".")
-        return _spelling(module, part)
+        return _tensor_key(module, part)
     rest = segments[place + 1 :]
-    # Between the part and its end stands the adapter's name, or nothing.
+    # PEFT may write the adapter's name between the part and its ending: lora_A.default.weight.
     is_weight = len(rest) <= 2 and (
         not rest or rest[-1] == "weight" or (len(rest) == 1 and rest[0] != "bias")
     )
     bias = bool(rest) and rest[-1] == "bias"
     part = segments[place] if is_weight or bias else ".".join(segments[place:])
-    return _spelling(".".join(segments[:place]), part, bias=bias)
+    return _tensor_key(".".join(segments[:place]), part, bias=bias)
 
 
-def _spelling(path: str, part: str, *, bias: bool = False) -> TensorKey:
+def _tensor_key(path: str, part: str, *, bias: bool = False) -> TensorKey:
+    """Return the key of a part of the module at a path, with ``base_layer`` removed and counted."""
     depth = 0
     while path.endswith(f".{BASE_LAYER}"):
         path, depth = path.removesuffix(f".{BASE_LAYER}"), depth + 1
@@ -77,7 +78,7 @@ def _spelling(path: str, part: str, *, bias: bool = False) -> TensorKey:
 
 
 def text_module(module: str) -> str:
-    """Return the name of a module in the text model alone."""
+    """Return the name that a module has in the text model alone, ``model.layers.0.mlp``."""
     for beginning, alone in TEXT_MODEL:
         if module.startswith(beginning):
             return alone + module.removeprefix(beginning)
@@ -85,5 +86,5 @@ def text_module(module: str) -> str:
 
 
 def is_tower(module: str) -> bool:
-    """Return whether a module belongs to a part of the model that sees or hears."""
+    """Return whether a module belongs to a vision or audio tower, or to its projector."""
     return TOWERS.search(module) is not None

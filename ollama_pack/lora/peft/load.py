@@ -12,7 +12,13 @@ from ollama_pack.errors import natural_key
 from ollama_pack.gguf.tensors import Tensor
 from ollama_pack.lora.adapter import Adapter, LoraPair
 from ollama_pack.lora.peft.config import check_method, check_numbers, check_settings, invocation_of, neutral
-from ollama_pack.lora.peft.directory import CONFIG_FILE, AdapterSource, find_adapter
+from ollama_pack.lora.peft.directory import (
+    CONFIG_FILE,
+    AdapterDirectory,
+    AdapterSource,
+    open_adapter,
+    resolve_directory,
+)
 from ollama_pack.lora.peft.extra_tensors import classify_extra_tensor
 from ollama_pack.lora.peft.finite_check import check_finite
 from ollama_pack.lora.peft.keys import TensorKey, is_tower, parse_key
@@ -36,19 +42,29 @@ MEANING = frozenset({"variant", "mixture"})
 """Rules under which A and B mean something else, so that their shapes tell nothing."""
 
 
-def read_adapter(directory: Path, *, adapter: str = "", allow_noop: bool = False) -> Adapter:
+def read_adapter(directory: Path | str, *, adapter: str = "", allow_noop: bool = False) -> Adapter:
     """Return the adapter in a directory that its trainer saved.
 
     Args:
         directory: what PEFT's ``save_pretrained``, the Trainer, mlx-lm or torchtune left.
-        adapter: which of several adapters in the directory; empty for the one at its top.
-        allow_noop: take an adapter whose ΔW is zero everywhere.
+        adapter: the name of one of several adapters in the directory; empty for the one at its top.
+        allow_noop: whether an adapter is accepted whose ΔW is zero everywhere.
 
     Raises:
         InputError: a file is missing or damaged, or configuration and weights disagree.
         UnsupportedError: the adapter is not what A and B can express; every tensor is named.
+
+    Example:
+        >>> from ollama_pack import read_adapter
+        >>> [pair.module for pair in read_adapter("ada-lovelace-lora").pairs]
+        ['model.layers.0.self_attn.q_proj', 'model.layers.0.self_attn.v_proj']
     """
-    found = find_adapter(directory, adapter)
+    return load_adapter(resolve_directory(Path(directory), adapter), allow_noop=allow_noop)
+
+
+def load_adapter(directory: AdapterDirectory, *, allow_noop: bool = False) -> Adapter:
+    """Return the adapter of a directory that is resolved already; it raises what `read_adapter` raises."""
+    found = open_adapter(directory)
     config, findings = found.config, RuleViolations(found.weights, found.merge_hint)
     method = check_method(config, found.directory / CONFIG_FILE)
     tensors = found.read()
@@ -93,9 +109,10 @@ def _group_factors(
     factors: dict[AdaptedParameter, dict[str, Tensor]] = {}
     owners: dict[str, AdaptedParameter] = {}
     strangers: dict[str, TensorKey] = {}
+    parts = method.parts
     for name, tensor in tensors.items():
-        spelled = parse_key(name, method.parts)
-        if spelled.part not in method.parts or spelled.bias:
+        spelled = parse_key(name, parts)
+        if spelled.part not in parts or spelled.bias:
             strangers[name] = spelled
         elif is_tower(spelled.module):
             findings.add("vision", name)

@@ -1,8 +1,8 @@
-"""FOLD  what a method trained → A and B, exactly.
+"""Convert the tensors of each training method to exact factors A and B.
 
-A row of `METHODS` says what a method's tensors are called, which of them make a weight, and the function
-that brings them to A and B. Every fold is a product of two matrices in another form, so nothing is
-approximated; where A and B would be as large as the weight itself, the method is refused.
+A row of `METHODS` names the tensors of a method, the sets of them that make one weight, and the function that
+folds them into A and B. Every fold is exact. If A and B would be larger than the weight itself, the method is
+unsupported: docs/decisions.md, "Exact factors no larger than the weight".
 """
 
 from collections.abc import Callable, Mapping
@@ -20,15 +20,15 @@ from ollama_pack.lora.algebra import (
 Parts = Mapping[str, Tensor]
 Factors = tuple[Tensor, Tensor]
 Side = Tensor | int
-"""A matrix, or the size of the identity that stands in its place."""
+"""A matrix, or the size of an identity matrix in its place."""
 
 
 class FactorError(Exception):
-    """What keeps the tensors of one weight from being A and B.
+    """The tensors of one weight cannot be converted to A and B.
 
     Args:
-        code: of a rule in `ollama_pack.lora.rules`.
-        text: which tensors, and what is wrong with them.
+        code: the code of the violated rule in `ollama_pack.lora.rules`.
+        text: the module, its tensors, and what is wrong with them.
     """
 
     def __init__(self, code: str, text: str) -> None:
@@ -38,14 +38,14 @@ class FactorError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method whose change of a weight has exact low-rank factors.
+    """A training method whose change of a weight has exact low-rank factors.
 
     Attributes:
-        label: its name as people write it.
-        layouts: which parts together make one weight.
-        fold: called with the module, its parts and its rank as trained; returns A (rank × in) and
-            B (out × rank); raises `FactorError`.
-        shared: tensors that all weights have in common.
+        label: the usual name of the method.
+        layouts: the sets of parts that make one weight.
+        fold: the function that converts a module's parts to A (rank × in) and B (out × rank). It takes the
+            module's name, the parts and the trained rank, and raises `FactorError` if they do not match.
+        shared: the names of the tensors that all weights share.
     """
 
     label: str
@@ -55,12 +55,19 @@ class Method:
 
     @property
     def parts(self) -> frozenset[str]:
-        """Return the names of all its tensors."""
+        """Return the names of all tensors of the method."""
         return self.shared.union(*self.layouts)
 
 
 def fold_lora(module: str, parts: Parts, rank: int) -> Factors:
-    """Return A and B as they are. An embedding's are of its transpose: B is hidden × rank."""
+    """Return A and B of a LoRA, which need no conversion.
+
+    Those of an embedding belong to its transpose (``Embedding`` in ``peft/tuners/lora/layer.py``), so B is
+    hidden × rank.
+
+    Raises:
+        FactorError: the shapes do not match each other or the rank.
+    """
     a, b = (tensor for _, tensor in sorted(parts.items()))
     if len(a.shape) != 3 or len(b.shape) != 3:
         require_matrices(module, parts)
@@ -72,7 +79,13 @@ def fold_lora(module: str, parts: Parts, rank: int) -> Factors:
 
 
 def fold_adalora(module: str, parts: Parts, rank: int) -> Factors:
-    """Return diag(E)·A and B: AdaLoRA keeps the singular values apart, as a column E."""
+    """Return diag(E)·A and B of AdaLoRA, which stores the singular values as a column E, rank × 1.
+
+    The source is ``SVDLinear`` in ``peft/tuners/adalora/layer.py``.
+
+    Raises:
+        FactorError: the shapes do not match each other or the rank.
+    """
     a, b, e = parts["lora_A"], parts["lora_B"], parts["lora_E"]
     require_matrices(module, parts)
     if not a.shape[0] == b.shape[1] == e.shape[0] or e.shape[1] != 1:
@@ -86,10 +99,14 @@ def fold_adalora(module: str, parts: Parts, rank: int) -> Factors:
 
 
 def fold_vera(module: str, parts: Parts, rank: int) -> Factors:
-    """Return diag(λd)·A and diag(λb)·B, of the corners of A and B that this weight uses.
+    """Return diag(λd)·A and diag(λb)·B of VeRA, with the first rows of B that this weight uses.
 
-    A and B are random, frozen and shared by all weights; only the two vectors were trained. A tells
-    its width only together with the base, so it is left whole here and cut by whoever knows.
+    A and B are random, frozen and shared by all weights; only the two vectors λd and λb were trained
+    (``peft/tuners/vera/layer.py``). The width of the weight is known only from the base, so A keeps all its
+    columns here, and `ollama_pack.lora.tensor_mapping` slices it.
+
+    Raises:
+        FactorError: the shapes do not match each other or the rank.
     """
     a, b, by_rank, by_row = (parts[f"vera_{name}"] for name in ("A", "B", "lambda_d", "lambda_b"))
     out = by_row.shape[0] if len(by_row.shape) == 1 else -1
@@ -103,9 +120,14 @@ def fold_vera(module: str, parts: Parts, rank: int) -> Factors:
 
 
 def fold_loha(module: str, parts: Parts, rank: int) -> Factors:
-    """Return factors of rank r²: (P·Q) ∘ (R·S) is the product of P and R, and Q and S, crossed.
+    """Return the factors of rank r² of LoHa, whose ΔW is the elementwise product (P·Q) ∘ (R·S).
 
-    Element i, j is Σp Pip·Qpj times Σq Riq·Sqj, the sum over all pairs p, q of (Pip·Riq)·(Qpj·Sqj).
+    Element i, j is Σp Pip·Qpj times Σq Riq·Sqj, which is the sum over all p and q of (Pip·Riq)·(Qpj·Sqj). So
+    B has a column Pip·Riq, and A a row Qpj·Sqj, for each p and q. The source is
+    ``peft/tuners/loha/layer.py``.
+
+    Raises:
+        FactorError: the shapes do not match, or the factors would be larger than the weight.
     """
     p, q, r, s = (parts[f"hada_{name}"] for name in ("w1_a", "w1_b", "w2_a", "w2_b"))
     require_matrices(module, parts)
@@ -118,9 +140,13 @@ def fold_loha(module: str, parts: Parts, rank: int) -> Factors:
 
 
 def fold_lokr(module: str, parts: Parts, rank: int) -> Factors:
-    """Return factors of w1 ⊗ w2: with w1 = P·Q and w2 = R·S it is (P ⊗ R)·(Q ⊗ S).
+    """Return the factors of LoKr, whose ΔW is w1 ⊗ w2. With w1 = P·Q and w2 = R·S it is (P ⊗ R)·(Q ⊗ S).
 
-    A side that was not trained as two factors is itself times the identity of its smaller dimension.
+    A side that was not trained as two factors is multiplied by an identity matrix of its smaller dimension.
+    The source is ``peft/tuners/lokr/layer.py``.
+
+    Raises:
+        FactorError: the shapes do not match, or the factors would be larger than the weight.
     """
     require_matrices(module, parts)
     sides: list[tuple[Side, Side]] = []
@@ -168,7 +194,7 @@ METHODS: dict[str, Method] = {
         fold_lokr,
     ),
 }  # fmt: skip
-"""``peft_type`` → how its tensors become A and B."""
+"""The supported values of ``peft_type``, each with its method."""
 
 OTHER_METHODS: dict[str, tuple[str, ...]] = {
     "multiplicative": (
@@ -187,32 +213,32 @@ OTHER_METHODS: dict[str, tuple[str, ...]] = {
     "trained-tokens": ("TRAINABLE_TOKENS",),
     "bias": ("BEFT",),
 }  # fmt: skip
-"""Rule → the ``peft_type`` of methods that have no exact A and B."""
+"""The codes of rules, each with the values of ``peft_type`` that violate it."""
 
 
 def require_matrices(module: str, parts: Parts) -> None:
-    """Require every part to be a matrix with something in it.
+    """Require every part to be a matrix that is not empty.
 
     Raises:
-        MisfitError: one is not.
+        FactorError: a part is not a matrix, or has no rows or columns.
     """
     wrong = [
         f"{name} {shape_of(part)}" for name, part in parts.items() if len(part.shape) != 2 or 0 in part.shape
     ]
     if wrong:
-        raise FactorError("shape", f"{module}: {', '.join(sorted(wrong))} is no matrix")
+        raise FactorError("shape", f"{module}: {', '.join(sorted(wrong))} is not a matrix")
 
 
-def rank_error(module: str, found: int, wanted: int) -> FactorError:
-    """Return what to say of a rank that is not the configuration's."""
-    return FactorError("rank", f"{module}: rank {found} in the file, {wanted} in its configuration")
+def rank_error(module: str, actual: int, expected: int) -> FactorError:
+    """Return the error for a rank that is not the one in the configuration."""
+    return FactorError("rank", f"{module}: rank {actual} in the file, {expected} in adapter_config.json")
 
 
 def require_low_rank(module: str, a: Tensor, b: Tensor) -> Factors:
-    """Return the factors, if they are no larger than the weight they stand for.
+    """Return the factors if they have no more numbers than the weight that they express.
 
     Raises:
-        MisfitError: they are.
+        FactorError: they have more.
     """
     inner, out, width = a.shape[0], b.shape[0], a.shape[1]
     if inner * (out + width) > out * width:
@@ -221,16 +247,17 @@ def require_low_rank(module: str, a: Tensor, b: Tensor) -> Factors:
 
 
 def full_rank_error(module: str, inner: int, out: int, width: int) -> FactorError:
-    """Return what to say of factors that are larger than their weight."""
+    """Return the error for factors that are larger than their weight."""
     return FactorError(
         "full-rank", f"{module}: exact factors have rank {inner}, for a weight of {out}×{width}"
     )
 
 
 def shape_of(tensor: Tensor) -> str:
-    """Return a shape as people write it."""
+    """Return a shape as it is written in messages, ``24×20``, or ``()`` for a scalar."""
     return "×".join(map(str, tensor.shape)) or "()"
 
 
 def _side_size(side: Side, axis: int) -> int:
+    """Return the size of an axis of a matrix, or of an identity matrix."""
     return side if isinstance(side, int) else side.shape[axis]

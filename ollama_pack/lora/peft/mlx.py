@@ -1,8 +1,8 @@
-"""READ  what mlx-lm wrote, in PEFT's words.
+"""Translate an adapter of mlx-lm to PEFT's configuration, tensor names and layout.
 
-mlx-lm keeps the factors of a linear weight transposed, ``lora_a`` in × rank and ``lora_b`` rank × out, and
-those of a stack of experts as PEFT would, experts × rank × in and experts × out × rank. The output is
-y + scale · (x · lora_a) · lora_b. (``mlx_lm/tuner/lora.py``.)
+mlx-lm stores the factors of a linear weight transposed: ``lora_a`` is in × rank, ``lora_b`` is rank × out. It
+stores those of a stack of experts as PEFT does: experts × rank × in and experts × out × rank. The output is
+y + scale · (x · lora_a) · lora_b (``mlx_lm/tuner/lora.py``).
 """
 
 import re
@@ -16,7 +16,7 @@ from ollama_pack.lora.algebra import reshape, transpose
 from ollama_pack.lora.peft.config import require_number
 from ollama_pack.lora.rules import RuleViolations
 
-MLX_MERGE_HINT = "mlx_lm.fuse, and the fused model as a GGUF file"
+MLX_MERGE_HINT = "merge the adapter with mlx_lm.fuse, and convert the merged model to GGUF"
 """How mlx-lm merges an adapter into its base."""
 
 _FACTOR = re.compile(r"(?P<module>.+)\.lora_(?P<side>[ab])(\.weight)?")
@@ -31,25 +31,34 @@ _EMBEDDING_MODULE = re.compile(r"(^|\.)(embed_tokens|wte)$")
 
 
 def is_mlx(config: Mapping[str, Any]) -> bool:
-    """Return whether adapter_config.json was written by mlx-lm: only it has these keys."""
+    """Return whether mlx-lm wrote the configuration. Only mlx-lm writes these keys."""
     return "lora_parameters" in config or "fine_tune_type" in config or "lora_layers" in config
 
 
 def to_peft(config: Mapping[str, Any], path: Path, findings: RuleViolations) -> dict[str, Any]:
-    """Return rank, scale and base of mlx-lm's configuration as PEFT would say them.
+    """Return the rank, scale and base of an mlx-lm configuration under PEFT's keys.
 
-    Early versions multiplied the scale with alpha / rank, later ones ignore alpha but went on writing
-    it. Those that write ``num_layers`` or ``fine_tune_type`` ignore it; those that write ``lora_layers``
-    without ``use_dora`` used it; between them lie both.
+    Early versions of mlx-lm multiplied the scale by alpha / rank. Later ones ignore alpha, but still write
+    it. Versions that write ``num_layers`` or ``fine_tune_type`` ignore alpha, and versions that write
+    ``lora_layers`` without ``use_dora`` use it. Versions in between may do either, so a configuration of
+    theirs whose alpha would matter violates the rule ``mlx-scale``.
+
+    Args:
+        config: the parsed configuration of mlx-lm.
+        path: its file, for errors.
+        findings: collects the violation.
 
     Raises:
-        InputError: a number is missing.
+        InputError: a number is missing, or is not a number in the allowed range.
     """
     parameters = config.get("lora_parameters")
     if parameters is None and config.get("fine_tune_type") == "full":
-        parameters = {"rank": 1, "scale": 1.0}  # its tensors are whole weights, and refused by name
+        parameters = {
+            "rank": 1,
+            "scale": 1.0,
+        }  # Its tensors are whole weights, which have a rule of their own.
     if not isinstance(parameters, Mapping):
-        raise InputError("lora_parameters is missing.", where=f"{path}: lora_parameters")
+        raise InputError("lora_parameters is missing or is not an object.", where=f"{path}: lora_parameters")
     rank = require_number(parameters, "rank", path, whole=True)
     scale = require_number(parameters, "scale", path)
     if (
@@ -73,7 +82,7 @@ def to_peft(config: Mapping[str, Any], path: Path, findings: RuleViolations) -> 
 
 
 def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors under PEFT's names and in PEFT's layout; what is no factor stays as it is."""
+    """Return the tensors with PEFT's names and layout. Tensors that are not factors are unchanged."""
     renamed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         match = _FACTOR.fullmatch(name)
@@ -81,8 +90,8 @@ def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             renamed[name] = tensor
             continue
         module, side = match["module"], match["side"]
-        for spelled, usual in _EXPERT_MODULES:
-            module = module.replace(spelled, usual)
+        for mlx_name, hf_name in _EXPERT_MODULES:
+            module = module.replace(mlx_name, hf_name)
         part = f"lora_{side.upper()}.weight"
         if _EMBEDDING_MODULE.search(module):
             part = f"lora_embedding_{side.upper()}"
@@ -92,10 +101,11 @@ def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _in_peft_layout(tensor: Tensor, b: Tensor | None) -> Tensor:
+    """Return a factor as PEFT stores it. `b` is the B of the same module, or None if it is missing."""
     if len(tensor.shape) == 3:
         return tensor
     if b is not None and len(b.shape) == 3 and len(tensor.shape) == 2:
-        # Until October 2025 the A of experts were one matrix, (experts · rank) × in.
+        # Until October 2025 mlx-lm stored A of all experts as one matrix, (experts · rank) × in.
         experts = b.shape[0]
         if experts and tensor.shape[0] % experts == 0:
             return reshape(tensor, (experts, tensor.shape[0] // experts, tensor.shape[1]))

@@ -1,13 +1,16 @@
-"""READ  the header of a safetensors file → where each tensor lies.
+"""Read the header of a safetensors file: where each tensor lies.
 
-The format is one little-endian u64 (size of the header), a JSON object, then the data; see the
-format section of the safetensors documentation. Nothing of the data is read here, and nothing the
-header claims is believed before it is checked against the file.
+The format is one little-endian u64 (size of the header), a JSON object, then the data; see the format section
+of the safetensors documentation. Nothing of the data is read here, and nothing the header claims is believed
+before it is checked against the file, twice: by the parser of the safetensors library, which has the last
+word on what the format allows, and here, where an error names the tensor and what to do.
 """
 
 import json
 import math
+import operator
 import stat
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,36 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
         InputError: the file is missing, cut short, or its header does not fit it.
         UnsupportedError: a tensor is stored as something other than F32, F16 or BF16.
     """
+    # The library goes first, because both hold the header in memory. Its error comes last: ours say more.
+    refusal = _library_refusal(path)
+    text, size = _read_header(path)
+    header = _parse(text, path)
+    header.pop("__metadata__", None)
+    data_start = 8 + len(text)
+    tensors = {name: _tensor(path, name, entry, data_start) for name, entry in header.items()}
+    _check_layout(tensors.values(), path, data_start, size)
+    if refusal is not None:
+        raise InputError(
+            f"The safetensors library refuses the file ({refusal}).", where=path, hint=_RECOVER
+        ) from refusal
+    return tensors
+
+
+def _library_refusal(path: Path) -> Exception | None:
+    """Return why the safetensors library refuses the header of a file, or None if it accepts it."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if path.is_file():  # it would wait for a pipe without end
+            with safe_open(path, framework="numpy"):
+                pass
+    except (SafetensorError, OSError) as error:
+        return error
+    return None
+
+
+def _read_header(path: Path) -> tuple[bytes, int]:
+    """Return the JSON of the header, and the size of the file."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for without end
@@ -63,20 +96,16 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
                     where=path,
                     hint=_RECOVER,
                 )
-            text = file.read(length)
+            return file.read(length), size
     except OSError as error:
         raise InputError(f"Cannot read the weights: {error.strerror}.", where=path) from error
-    header = _parse(text, path)
-    header.pop("__metadata__", None)
-    tensors = {name: _tensor(path, name, entry, 8 + length) for name, entry in header.items()}
-    _check_layout(tensors, path, 8 + length, size)
-    return tensors
 
 
 _RECOVER = "copy the file again from where it was trained, and compare the sizes"
 
 
 def _parse(text: bytes, path: Path) -> dict[str, Any]:
+    """Return the header, in which no name occurs twice."""
     try:
         header = json.loads(text.decode("utf-8"), object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
@@ -87,6 +116,7 @@ def _parse(text: bytes, path: Path) -> dict[str, Any]:
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; json takes the last of two equal names, and others may take the first."""
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
@@ -96,47 +126,61 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _tensor(path: Path, name: str, entry: Any, data_start: int) -> StoredTensor:  # noqa: ANN401 — unchecked JSON
-    where = f"{path}: {name}"
-    match entry:
-        case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(begin), int(end)]}:
-            pass
-        case _:
-            raise InputError(
-                "The header entry lacks dtype, shape or data_offsets.", where=where, hint=_RECOVER
-            )
+    """Return a tensor whose entry makes sense by itself; whether it fits the file is checked later."""
+    dtype, shape, offsets = _fields(entry) or (None, [], [])
+    if dtype is None:
+        raise _entry_error("The header entry lacks dtype, shape or data_offsets.", path, name)
     if len(shape) > MOST_DIMENSIONS or not all(
         type(extent) is int and 0 <= extent < 2**40 for extent in shape
     ):
-        raise InputError("The shape is not one.", where=where, hint=_RECOVER)
-    if dtype not in ITEM_SIZES:
-        if dtype in OTHER_DTYPES:
-            raise UnsupportedError(
-                f"The tensor is stored as {dtype}; LoRA weights are F32, F16 or BF16.",
-                where=where,
-                hint="save the adapter in one of these dtypes, then build again",
-            )
-        raise InputError(f"The dtype {dtype!r} is unknown.", where=where, hint=_RECOVER)
-    nbytes = math.prod(shape) * ITEM_SIZES[dtype]
-    if not 0 <= begin <= end or end - begin != nbytes:
-        raise InputError(
-            f"Offsets {begin}–{end} do not hold {dtype} {shape} ({nbytes} bytes).", where=where, hint=_RECOVER
+        raise _entry_error("The shape is not one.", path, name)
+    item_size = ITEM_SIZES.get(dtype)
+    if item_size is None and dtype in OTHER_DTYPES:
+        raise UnsupportedError(
+            f"The tensor is stored as {dtype}; LoRA weights are F32, F16 or BF16.",
+            where=f"{path}: {name}",
+            hint="save the adapter in one of these dtypes, then build again",
         )
+    if item_size is None:
+        raise _entry_error(f"The dtype {dtype!r} is unknown.", path, name)
+    begin, end = offsets
+    nbytes = math.prod(shape) * item_size
+    if not 0 <= begin <= end or end - begin != nbytes:
+        fault = f"Offsets {begin}–{end} do not hold {dtype} {shape} ({nbytes} bytes)."
+        raise _entry_error(fault, path, name)
     return StoredTensor(path, name, dtype, tuple(shape), data_start + begin, nbytes)
 
 
-def _check_layout(tensors: dict[str, StoredTensor], path: Path, data_start: int, size: int) -> None:
+def _fields(entry: Any) -> tuple[str, list[Any], list[int]] | None:  # noqa: ANN401 — unchecked JSON
+    """Return dtype, shape and offsets of an entry, or None if they are not there or not of their types."""
+    if not isinstance(entry, dict):
+        return None
+    dtype, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
+    if not isinstance(dtype, str) or not isinstance(shape, list) or not isinstance(offsets, list):
+        return None
+    if len(offsets) != 2 or type(offsets[0]) is not int or type(offsets[1]) is not int:
+        return None
+    return dtype, shape, offsets
+
+
+def _entry_error(fault: str, path: Path, name: str) -> InputError:
+    """Return the error for a tensor whose entry is damaged."""
+    return InputError(fault, where=f"{path}: {name}", hint=_RECOVER)
+
+
+def _check_layout(tensors: Collection[StoredTensor], path: Path, data_start: int, size: int) -> None:
     """Require the tensors to cover the data exactly: no overlap, no hole, no byte missing or left."""
     position = data_start
-    for tensor in sorted(tensors.values(), key=lambda tensor: (tensor.offset, tensor.nbytes)):
-        where = f"{path}: {tensor.name}"
-        if tensor.offset + tensor.nbytes > size:
-            missing = tensor.offset + tensor.nbytes - size
-            raise InputError(
-                f"The file is cut short: {missing} bytes are missing.", where=where, hint=_RECOVER
-            )
+    for tensor in sorted(tensors, key=_BY_PLACE):
+        end = tensor.offset + tensor.nbytes
+        if end > size:
+            raise _entry_error(f"The file is cut short: {end - size} bytes are missing.", path, tensor.name)
         if tensor.offset != position:
             fault = "overlaps another tensor" if tensor.offset < position else "leaves a hole before it"
-            raise InputError(f"The tensor {fault}.", where=where, hint=_RECOVER)
-        position += tensor.nbytes
+            raise _entry_error(f"The tensor {fault}.", path, tensor.name)
+        position = end
     if position != size:
         raise InputError(f"{size - position} bytes follow the last tensor.", where=path, hint=_RECOVER)
+
+
+_BY_PLACE = operator.attrgetter("offset", "nbytes")

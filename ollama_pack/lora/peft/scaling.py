@@ -1,8 +1,9 @@
-"""DECIDE  rank and scale of every adapted weight. Nobody else does.
+"""Compute the rank and the scale of every adapted weight from the configuration.
 
-The rules are PEFT's: ``LoraLayer.update_layer`` (alpha / r, and alpha / √r with rsLoRA),
-``get_pattern_key`` (which key of a pattern a module takes), ``SVDLinear`` of AdaLoRA, ``LoHaLayer`` and
-``LoKrLayer`` (alpha / r), ``VeraLayer`` (no scale at all).
+No other module does this. The rules are PEFT's: ``LoraLayer.update_layer`` in ``peft/tuners/lora/layer.py``
+(alpha / r, or alpha / √r with rsLoRA), ``get_pattern_key`` in ``peft/utils/other.py`` (which key of a pattern
+applies to a module), ``SVDLinear`` in ``peft/tuners/adalora/layer.py``, ``LoHaLayer`` and ``LoKrLayer``
+(alpha / r), and ``VeraLayer`` (no scale).
 """
 
 import math
@@ -11,11 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 ADALORA_GUARD = 1e-5
-"""AdaLoRA divides by its rank plus this, so that a rank of 0 divides by something."""
+"""AdaLoRA divides by the rank plus this number, to avoid a division by zero if the rank is 0."""
 
 
 def trained_rank(module: str, config: Mapping[str, Any]) -> int:
-    """Return the rank the configuration gives a module: ``r``, unless a pattern says otherwise."""
+    """Return the rank that the configuration gives a module: that of ``rank_pattern``, else ``r``."""
     kept = _kept_ranks(module, config)
     if kept is not None:
         return kept
@@ -24,19 +25,19 @@ def trained_rank(module: str, config: Mapping[str, Any]) -> int:
 
 
 def pair_alpha(module: str, config: Mapping[str, Any], rank: int) -> float:
-    """Return the alpha for which alpha / rank is what PEFT multiplies B·A with.
+    """Return the alpha for which alpha / rank is PEFT's scale of B·A.
 
     Args:
-        module: its name in the base.
-        config: adapter_config.json, checked.
-        rank: inner dimension of B·A as it will be written, which a fold may have made larger.
+        module: the name of the module in the trained model.
+        config: the checked adapter_config.json.
+        rank: the inner dimension of B·A as it will be written. A fold may have made it larger than trained.
     """
     alpha, divisor = _peft_scale(module, config)
     return alpha if divisor == rank else alpha * rank / divisor
 
 
 def _peft_scale(module: str, config: Mapping[str, Any]) -> tuple[float, float]:
-    """Return numerator and denominator of PEFT's scale."""
+    """Return the numerator and the denominator of PEFT's scale."""
     method = _method(config)
     if method == "VERA":
         return 1.0, 1.0
@@ -50,7 +51,7 @@ def _peft_scale(module: str, config: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def _by_pattern(patterns: Mapping[str, float], module: str, default: float) -> float:
-    """Return the value of the first key that matches the module's whole name, or its end from a dot on."""
+    """Return the value of the first key that matches the module's name, or its end after a dot."""
     for pattern, value in patterns.items():
         if re.match(rf"(.*\.)?({pattern})$", module):
             return value
@@ -58,11 +59,15 @@ def _by_pattern(patterns: Mapping[str, float], module: str, default: float) -> f
 
 
 def _numeric_patterns(pattern: Any) -> Mapping[str, float]:  # noqa: ANN401 — JSON
+    """Return the entries of a pattern that are numbers; AdaLoRA's pattern has lists."""
     return {key: value for key, value in (pattern or {}).items() if isinstance(value, int | float)}
 
 
 def _kept_ranks(module: str, config: Mapping[str, Any]) -> int | None:
-    """Return how many of AdaLoRA's ranks a module kept; its pattern lists a true or false for each."""
+    """Return how many ranks AdaLoRA kept for a module, or None if the configuration does not say.
+
+    AdaLoRA's ``rank_pattern`` has a list of booleans for each module, with True for each kept rank.
+    """
     if _method(config) != "ADALORA":
         return None
     for key, kept in (config.get("rank_pattern") or {}).items():
@@ -74,4 +79,5 @@ def _kept_ranks(module: str, config: Mapping[str, Any]) -> int | None:
 
 
 def _method(config: Mapping[str, Any]) -> str:
+    """Return the ``peft_type`` in capitals."""
     return str(config.get("peft_type")).upper()

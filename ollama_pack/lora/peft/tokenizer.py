@@ -1,11 +1,11 @@
-"""READ  the tokenizer files that were saved with an adapter → Vocabulary.
+"""Reads the tokenizer files that were saved with an adapter.
 
-``tokenizer.json`` has every token; where it is not there, ``tokenizer.model`` does, which the library
-`sentencepiece` reads. Where both are, they are compared. Which token ends a text is said in
-``tokenizer_config.json``, before in ``special_tokens_map.json``.
+``tokenizer.json`` has every token. Without it, ``tokenizer.model`` has them, and the library `sentencepiece`
+reads it; if both are there, they are compared. The special tokens are named in ``tokenizer_config.json``, and
+by older versions of transformers in ``special_tokens_map.json``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ollama_pack.errors import InputError
@@ -20,39 +20,36 @@ MOST_TOKENS = 1 << 22
 
 
 def read_tokenizer(directory: Path) -> tuple[Vocabulary | None, tuple[str, ...]]:
-    """Return the vocabulary of the tokenizer in a directory, None where there is none, and notes.
+    """Return the vocabulary of the tokenizer in a directory, or None if there is none, and notes.
 
-    A checkpoint without one has that of its run. Nothing but the proof of the base needs it: what is damaged,
-    or of two minds, is a note.
+    A checkpoint without a tokenizer borrows that of its run. Only the proof of the base needs the vocabulary,
+    so files that are damaged or contradict each other lead to a note and not to an error.
     """
     run = run_of(directory)
     try:
-        found, notes = _read_directory(directory)
-        if found is None and run is not None:
-            found, more = _read_directory(run)
-            notes = (*notes, *more, *(("the tokenizer of its run is taken",) if found else ()))
-        return found, notes
+        vocabulary = _read_directory(directory)
+        if vocabulary is None and run is not None:
+            vocabulary = _read_directory(run)
+            return vocabulary, ("the tokenizer of its run is taken",) if vocabulary else ()
+        return vocabulary, ()
     except InputError as error:
         return None, (f"the tokenizer is not compared with the base's: {error.where}: {error.clause}",)
 
 
-def _read_directory(directory: Path) -> tuple[Vocabulary | None, tuple[str, ...]]:
-    notes: list[str] = []
+def _read_directory(directory: Path) -> Vocabulary | None:
+    """Return the vocabulary of the tokenizer files in a directory, or None if there are none."""
     tokens = dict(_of_json(directory / FAST)) if (directory / FAST).is_file() else {}
     model = directory / SENTENCEPIECE
     if model.is_file():
         pieces = _of_sentencepiece(model)
-        if pieces is None:
-            notes.append(f"{SENTENCEPIECE} is not compared: pip install 'ollama-pack[tokenizer]' reads it")
-        elif not tokens:
-            tokens = pieces
-        else:
+        if tokens:
             _require_same(pieces, tokens, model)
+        tokens = tokens or pieces
     if not tokens:
-        return None, tuple(notes)
+        return None
     tokens |= _added(directory)
     origin = FAST if (directory / FAST).is_file() else SENTENCEPIECE
-    return Vocabulary(tokens, _special_tokens(directory, tokens), origin), tuple(notes)
+    return Vocabulary(tokens, _special_tokens(directory, tokens), origin)
 
 
 def _of_json(path: Path) -> Iterator[tuple[int, str]]:
@@ -60,7 +57,7 @@ def _of_json(path: Path) -> Iterator[tuple[int, str]]:
     model = document.get("model")
     vocabulary = model.get("vocab") if isinstance(model, Mapping) else None
     if isinstance(vocabulary, Mapping):
-        pairs = [(token, number) for token, number in vocabulary.items()]
+        pairs = list(vocabulary.items())
     elif isinstance(vocabulary, list):  # Unigram: each with its score
         pairs = [(entry[0], at) for at, entry in enumerate(vocabulary) if isinstance(entry, list) and entry]
     else:
@@ -68,22 +65,26 @@ def _of_json(path: Path) -> Iterator[tuple[int, str]]:
     for added in document.get("added_tokens") or ():
         if isinstance(added, Mapping):
             pairs.append((added.get("content"), added.get("id")))
+    yield from _checked(pairs, path)
+
+
+def _checked(pairs: Iterable[tuple[object, object]], path: Path) -> Iterator[tuple[int, str]]:
+    """Yield id and token of each pair; the loop has no call, since vocabularies are long."""
     for token, number in pairs:
-        yield _token(token, number, path)
+        if type(token) is not str or type(number) is not int or not 0 <= number < MOST_TOKENS:
+            raise _bad_token(token, number, path)
+        yield number, token
 
 
-def _token(token: object, number: object, path: Path) -> tuple[int, str]:
-    if not isinstance(token, str) or type(number) is not int or not 0 <= number < MOST_TOKENS:
-        raise InputError(f"{token!r:.40} has the id {number!r:.40}, which is none.", where=path)
-    return number, token
+def _bad_token(token: object, number: object, path: Path) -> InputError:
+    """Return the error for a token that is no text, or whose id is no number of a token."""
+    return InputError(f"{token!r:.40} has the id {number!r:.40}, which is none.", where=path)
 
 
-def _of_sentencepiece(path: Path) -> dict[int, str] | None:
-    """Return the pieces of a SentencePiece model; None where the library is not installed."""
-    try:
-        import sentencepiece
-    except ImportError:
-        return None
+def _of_sentencepiece(path: Path) -> dict[int, str]:
+    """Return the pieces of a SentencePiece model by their ids."""
+    import sentencepiece
+
     try:
         processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
         return {number: processor.IdToPiece(number) for number in range(processor.GetPieceSize())}
@@ -108,7 +109,7 @@ def _added(directory: Path) -> dict[int, str]:
     path = directory / ADDED
     if not path.is_file():
         return {}
-    return dict(_token(token, number, path) for token, number in read_json_object(path).items())
+    return dict(_checked(read_json_object(path).items(), path))
 
 
 def _special_tokens(directory: Path, tokens: Mapping[int, str]) -> dict[str, int]:

@@ -1,7 +1,8 @@
-"""READ  adapter_model.bin, with torch's loader that makes tensors and nothing else.
+"""Read adapter_model.bin with the safe loader of torch.
 
-A pickle can run any program. torch's ``weights_only`` refuses everything but plain tensors, and is not
-without holes before 2.6 (CVE-2025-32434), so older versions are not used. The only place that knows torch.
+Loading a pickle can run any program. torch's ``weights_only`` loads nothing but plain tensors, but it could
+be bypassed before torch 2.6 (CVE-2025-32434), so older versions are not used. No other module of the package
+imports torch. Why: docs/decisions.md, "Pickles are data".
 """
 
 from pathlib import Path
@@ -10,22 +11,27 @@ from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf.tensors import LazyTensor
 
 OLDEST_TORCH = (2, 6)
+"""The first version of torch whose ``weights_only`` is safe."""
+
 EXACT_IN_FLOAT32 = ("float32", "float16", "bfloat16")
+"""The dtypes whose values float32 represents exactly."""
+
 _SAVE_AGAIN = "save the adapter again with model.save_pretrained(DIR, safe_serialization=True)"
 
 
 def read_pickle(path: Path) -> dict[str, LazyTensor]:
-    """Return every tensor of a file that ``torch.save`` made, by name.
+    """Return every tensor of a file that ``torch.save`` wrote, by name, in float32.
 
     Raises:
-        InputError: the file is damaged, or holds something else than tensors.
-        UnsupportedError: torch is not installed, or too old to be safe; or a tensor has another dtype.
+        InputError: the file is damaged, or holds objects other than tensors.
+        UnsupportedError: torch is not installed or too old to be safe, or the dtype of a tensor is not one of
+            `EXACT_IN_FLOAT32`.
     """
     try:
         import torch
     except ImportError as error:
         raise UnsupportedError(
-            "The weights are a pickle; reading one safely takes torch, which is not installed.",
+            "The weights are a pickle. Reading it safely needs torch, which is not installed.",
             where=path,
             hint=f"pip install 'ollama-pack[torch]', or {_SAVE_AGAIN}",
         ) from error
@@ -41,31 +47,37 @@ def read_pickle(path: Path) -> dict[str, LazyTensor]:
         if not isinstance(loaded, dict) or not all(
             isinstance(each, torch.Tensor) for each in loaded.values()
         ):
-            raise _not_tensors(path, "it is no table of tensors")
+            raise _not_tensors(path, "it is not a dictionary of tensors")
         return {str(name): _lazy_from_torch(path, str(name), tensor) for name, tensor in loaded.items()}
     except OSError as error:
         raise InputError(f"Cannot read the weights: {error.strerror or error}.", where=path) from error
     except (RuntimeError, ValueError, EOFError, KeyError, AttributeError, TypeError, IndexError) as error:
         raise _not_tensors(path, str(error).strip().partition("\n")[0]) from error
     except torch.serialization.pickle.UnpicklingError as error:
-        raise _not_tensors(path, "it asks for more than tensors") from error
+        raise _not_tensors(path, "it contains objects that are not tensors") from error
 
 
 def _lazy_from_torch(path: Path, name: str, tensor: "torch.Tensor") -> LazyTensor:  # type: ignore[name-defined]  # noqa: F821
-    kind = str(tensor.dtype).removeprefix("torch.")
-    if kind not in EXACT_IN_FLOAT32:
+    """Return a tensor of torch as float32 values of numpy.
+
+    Raises:
+        UnsupportedError: float32 cannot represent the dtype exactly, or it is no dtype of LoRA weights.
+    """
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    if dtype not in EXACT_IN_FLOAT32:
         raise UnsupportedError(
-            f"The tensor is stored as {kind}; LoRA weights are {', '.join(EXACT_IN_FLOAT32)}.",
+            f"The tensor is stored as {dtype}; supported are {', '.join(EXACT_IN_FLOAT32)}.",
             where=f"{path}: {name}",
-            hint="save the adapter in one of these dtypes, then build again",
+            hint="save the adapter in one of these dtypes",
         )
     numbers = tensor.detach().float().contiguous().numpy()
     return LazyTensor(path, name, tuple(numbers.shape), (), lambda: numbers)
 
 
 def _not_tensors(path: Path, reason: str) -> InputError:
+    """Return the error for a file that the loader rejects."""
     return InputError(
-        f"The file is damaged, or holds other things than tensors: {reason:.200}.",
+        f"The file is damaged, or holds objects other than tensors: {reason:.200}.",
         where=path,
         hint=_SAVE_AGAIN,
     )

@@ -7,7 +7,7 @@ import pytest
 from ollama_pack.errors import InputError
 from ollama_pack.lora.peft.config import (
     HARMLESS,
-    REFUSED,
+    UNSUPPORTED_KEYS,
     USED_KEYS,
     check_method,
     check_numbers,
@@ -47,14 +47,14 @@ def found(config):
 def test_defaults_of_peft():
     """A configuration of PEFT's defaults is taken, and no key of it is unknown."""
     assert found(PEFT_DEFAULTS) == ()
-    assert not PEFT_DEFAULTS.keys() - HARMLESS - USED_KEYS - REFUSED.keys()
+    assert not PEFT_DEFAULTS.keys() - HARMLESS - USED_KEYS - UNSUPPORTED_KEYS.keys()
 
 
 def test_tables_are_disjoint():
     """No key stands in two tables, and every refused one has a rule."""
     assert not HARMLESS & USED_KEYS
-    assert not (HARMLESS | USED_KEYS) & REFUSED.keys()
-    assert set(REFUSED.values()) <= RULES.keys()
+    assert not (HARMLESS | USED_KEYS) & UNSUPPORTED_KEYS.keys()
+    assert set(UNSUPPORTED_KEYS.values()) <= RULES.keys()
 
 
 @pytest.mark.parametrize("start", [True, False, None, "gaussian", "eva", "orthogonal", "mica"])
@@ -75,7 +75,7 @@ def test_inits_nobody_knows(start):
     assert found({"init_lora_weights": start}) == ("unknown-setting",)
 
 
-@pytest.mark.parametrize(("key", "rule"), REFUSED.items(), ids=REFUSED)
+@pytest.mark.parametrize(("key", "rule"), UNSUPPORTED_KEYS.items(), ids=UNSUPPORTED_KEYS)
 def test_refused_keys(key, rule):
     """A key that changes what A and B mean is found under its rule."""
     assert found({key: ["something"]}) == (rule,)
@@ -155,7 +155,7 @@ BAD_NUMBERS = ["8", None, True, [8], float("nan"), float("inf"), 10**400, 1e39]
 @pytest.mark.parametrize("value", [*BAD_NUMBERS, 0, -1, 2.5], ids=lambda value: f"{value!r:.12}")
 def test_ranks_that_are_none(value):
     """A rank is a whole number above 0; anything else is told with its key."""
-    with pytest.raises(InputError, match=r"r is .*; it must be a whole number, 1 to 1e") as caught:
+    with pytest.raises(InputError, match=r"r is .*; it must be a whole number from 1 to 1e") as caught:
         require_number({"r": value}, "r", PATH, whole=True)
     assert len(str(caught.value)) < 300
     assert caught.value.where == f"{PATH}: r"

@@ -9,7 +9,7 @@ import pytest
 from recipes import safetensors, write_adapter
 
 from ollama_pack.errors import InputError
-from ollama_pack.lora.peft.directory import adapter_home, adapters_in, find_adapter
+from ollama_pack.lora.peft.directory import adapters_in, open_adapter, resolve_directory
 from ollama_pack.lora.peft.load import read_adapter
 
 
@@ -25,9 +25,9 @@ def tree(tmp_path):
 
 def test_the_one_at_the_top(tree):
     """Without a name it is the one at the top; the others are told, checkpoints are none."""
-    found = find_adapter(tree)
-    assert found.directory == tree
-    assert found.notes == ("not taken: facts, style (--adapter NAME takes one of these instead)",)
+    found = resolve_directory(tree)
+    assert (found.home, found.run, found.config_file) == (tree, None, tree / "adapter_config.json")
+    assert found.notes == ("not used: facts, style (--adapter NAME selects one of them)",)
     assert adapters_in(tree) == {"style": tree / "style", "facts": tree / "deep" / "facts"}
 
 
@@ -41,18 +41,16 @@ def test_the_only_one_below(tree):
     """Where one lies below and none at the top, it is that one, and it is told."""
     (tree / "adapter_config.json").unlink()
     shutil.rmtree(tree / "deep")
-    found = find_adapter(tree)
-    assert (found.directory, found.notes) == (tree / "style", ("style/ is the only adapter here: style",))
-    assert adapter_home(tree) == tree / "style"
+    found = resolve_directory(tree)
+    assert (found.home, found.notes) == (tree / "style", ("style/ is used, the only adapter here: style",))
 
 
 def test_several_below(tree):
     """Where several could be meant they are told, with the option that chooses."""
     (tree / "adapter_config.json").unlink()
-    with pytest.raises(InputError, match="Several adapters lie here: facts, style") as caught:
-        find_adapter(tree)
+    with pytest.raises(InputError, match="There are several adapters here: facts, style") as caught:
+        open_adapter(resolve_directory(tree))
     assert caught.value.hint == "--adapter facts"
-    assert adapter_home(tree) == tree
 
 
 @pytest.mark.parametrize("name", ["voice", "checkpoint-3", "../ada", ""])
@@ -63,7 +61,7 @@ def test_no_such_adapter(tree, name):
         shutil.rmtree(tree / "deep")
         (tree / "adapter_config.json").unlink()
     with pytest.raises(InputError) as caught:
-        find_adapter(tree, name)
+        resolve_directory(tree, name)
     assert caught.value.where == str(tree)
 
 
@@ -95,7 +93,7 @@ def test_index_that_names_no_files(tree, index):
     """An index that does not name files beside it is damaged."""
     (tree / "adapter_model.safetensors").unlink()
     (tree / "adapter_model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(InputError, match=r"names no files|is no file beside"):
+    with pytest.raises(InputError, match=r"does not map tensor names|is not a file in"):
         read_adapter(tree)
 
 
@@ -103,7 +101,7 @@ def test_no_weights(tree):
     """A configuration without weights is told, with the checkpoint that has some."""
     (tree / "adapter_model.safetensors").unlink()
     with pytest.raises(InputError, match=r"no adapter_model\.safetensors") as caught:
-        find_adapter(tree)
+        open_adapter(resolve_directory(tree))
     assert caught.value.hint.startswith("ollama-pack build ")
 
 
@@ -121,8 +119,8 @@ def test_two_of_one_name(tmp_path):
     """Two adapters whose directories have one name are two: none is taken unasked."""
     for run in ("monday", "tuesday"):
         write_adapter(tmp_path / run / "style")
-    with pytest.raises(InputError, match="Several adapters lie here"):
-        find_adapter(tmp_path)
+    with pytest.raises(InputError, match="There are several adapters here"):
+        open_adapter(resolve_directory(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["epoch_0.pt", "adapters.npz", "adapter_model-00001-of-00002.safetensors"])
@@ -131,5 +129,5 @@ def test_weights_under_a_strange_name(tmp_path, name):
     home = write_adapter(tmp_path / "ada")
     (home / "adapter_model.safetensors").rename(home / name)
     with pytest.raises(InputError, match=re.escape(f"there is {name}")) as caught:
-        find_adapter(home)
-    assert "save the adapter in PEFT's format" in caught.value.hint
+        open_adapter(resolve_directory(home))
+    assert "save the adapter with PEFT" in caught.value.hint

@@ -112,8 +112,11 @@ DAMAGED_PAIRS = {
     "A and B of different ranks": (a_of(Q0, 3) | b_of(Q0, 2), "A 3×20 and B 24×2 have different ranks"),
     "another rank than the configuration": (a_of(Q0, 2) | b_of(Q0, 2), "rank 2 in the file, 3 in"),
     "A with three dimensions": ({f"{ROOT}{Q0}.lora_A.weight": np.ones((3, 4, 5))} | b_of(Q0), "3×4×5 is no"),
-    "A with one number": ({f"{ROOT}{Q0}.lora_A.weight": np.ones(())} | b_of(Q0), r"lora_A \(\) is no matrix"),
-    "A without columns": ({f"{ROOT}{Q0}.lora_A.weight": np.ones((3, 0))} | b_of(Q0), "is no matrix"),
+    "A with one number": (
+        {f"{ROOT}{Q0}.lora_A.weight": np.ones(())} | b_of(Q0),
+        r"lora_A \(\) is not a matrix",
+    ),
+    "A without columns": ({f"{ROOT}{Q0}.lora_A.weight": np.ones((3, 0))} | b_of(Q0), "is not a matrix"),
     "the same weight twice": (a_of(Q0) | {f"{Q0}.lora_A.default.weight": np.ones((3, 20))}, "twice"),
 }
 

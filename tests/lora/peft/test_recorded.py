@@ -1,19 +1,19 @@
 """Adapters as their trainers saved them: read as what they are, or stopped by the rule they are under."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from archive import unpacked
 from recipes import safetensors
 
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf.tensors import LazyTensor
-from ollama_pack.lora.peft.directory import find_adapter
+from ollama_pack.lora.peft.directory import open_adapter, resolve_directory
 from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.rules import RULES
 
-RECORDS = Path(__file__).parents[2] / "goldens" / "kinds" / "llama"
+RECORDS = unpacked("kinds", "llama")
 
 READ = {
     "plain": ("LoRA", 4 / 3),
@@ -65,7 +65,7 @@ def test_every_tensor_of_another_method_is_told():
 def test_a_pickle_is_found_and_not_opened(monkeypatch):
     """A pickle alone is found without torch, which is asked for when it is read."""
     monkeypatch.setitem(sys.modules, "torch", None)
-    found = find_adapter(RECORDS / "bin")
+    found = open_adapter(resolve_directory(RECORDS / "bin"))
     assert found.weights.name == "adapter_model.bin"
     with pytest.raises(UnsupportedError, match="torch"):
         found.read()

@@ -1,10 +1,12 @@
 """Headers of safetensors files: right ones are read, wrong ones are named."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 from recipes import safetensors, with_header
+from safetensors import SafetensorError
 from safetensors.numpy import save
 
 from ollama_pack.errors import InputError, UnsupportedError
@@ -120,6 +122,29 @@ def test_other_dtypes(read, dtype):
     """A dtype of the format that no LoRA has is not damage, but cannot be taken."""
     with pytest.raises(UnsupportedError, match=f"stored as {dtype}"):
         read(with_header({"x": entry(dtype=dtype)}, bytes(8)))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        with_header({"__metadata__": {"format": 3}, "x": entry()}, bytes(8)),
+        with_header({"x": entry(), "__metadata__": ["pt"]}, bytes(8)),
+    ],
+    ids=["metadata that is a number", "metadata that is a list"],
+)
+def test_the_library_has_the_last_word(read, content):
+    """What our checks let pass and the library refuses is an InputError with the library's words."""
+    with pytest.raises(InputError, match="safetensors library refuses the file") as caught:
+        read(content)
+    assert "weights.safetensors" in caught.value.where
+    assert isinstance(caught.value.__cause__, SafetensorError)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    """A pipe in place of the file is refused at once; opening it would wait for a writer."""
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    with pytest.raises(InputError, match="it is no file"):
+        read_safetensors(tmp_path / "pipe.safetensors")
 
 
 def test_missing_file(tmp_path):

@@ -77,5 +77,5 @@ def test_a_plain_weight_is_left_alone():
 def test_no_whole_experts(rows, columns):
     """Factors that are not of the same experts and rank are told with both shapes."""
     parts = {"lora_A": tensor(np.ones((rows, 5))), "lora_B": tensor(np.ones((7, columns)))}
-    with pytest.raises(FactorError, match="hold no experts of rank 2"):
+    with pytest.raises(FactorError, match="do not hold experts of rank 2"):
         split_experts(AdaptedParameter("m", "m", bare=True), parts, 2)

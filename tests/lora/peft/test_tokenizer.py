@@ -2,7 +2,6 @@
 
 import io
 import json
-import sys
 
 import pytest
 
@@ -95,17 +94,6 @@ def test_both_files(pieces, tmp_path):
     found, (note,) = read_tokenizer(tmp_path)
     assert found is None
     assert f"tokenizer.model and tokenizer.json disagree on {len(names)} tokens" in note
-
-
-def test_without_sentencepiece(pieces, tmp_path, monkeypatch):
-    """Where the library is not installed, what would install it is told, and the other file serves."""
-    monkeypatch.setitem(sys.modules, "sentencepiece", None)
-    (tmp_path / "tokenizer.model").write_bytes(pieces[0])
-    found, (note,) = read_tokenizer(tmp_path)
-    assert found is None
-    assert "pip install 'ollama-pack[tokenizer]'" in note
-    save(tmp_path, "tokenizer.json", {"model": {"vocab": VOCABULARY}})
-    assert read_tokenizer(tmp_path)[0].tokens[3] == "\u2581ada"
 
 
 DAMAGED = {

@@ -1,0 +1,124 @@
+"""Reads the adapter and its base, and decides what a build will write, without writing it."""
+
+from dataclasses import dataclass, field
+
+from ollama_pack.base.expected import ExpectedBase
+from ollama_pack.base.model import BaseModel
+from ollama_pack.errors import UnsupportedError
+from ollama_pack.files import Note, relative_path
+from ollama_pack.gguf.split import require_one_file
+from ollama_pack.lora.adapter import Adapter
+from ollama_pack.lora.peft.directory import CONFIG_FILE
+from ollama_pack.lora.plan import LoraPlan
+from ollama_pack.lora.planner import plan_lora
+from ollama_pack.lora.rules import MERGE_HINT
+from ollama_pack.modelfile.syntax import Modelfile
+from ollama_pack.modelfile.template import DEFAULT, TemplateFields, compose_modelfile, find_template
+from ollama_pack.pipeline.inputs import (
+    BuildInputs,
+    author_modelfile,
+    expected_base,
+    layer_count,
+    read_all_adapters,
+    resolve_base,
+)
+
+GGUF_NAME = "adapter_model.gguf"
+
+
+def silent(_stage: str, _value: object) -> None:
+    """Ignore a stage: the `note` of a caller that needs no messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlan:
+    """What a build decides before it writes anything. Each value is made once and used to the end.
+
+    Attributes:
+        adapter: the adapter.
+        base: its base.
+        plan: what the GGUF LoRA file will hold.
+        trained: what is known of the base that the adapter was trained on.
+        author: the author's Modelfile.txt, or None if there is none.
+        base_check: the messages of the check of a GGUF base, or None if the base is not a file.
+    """
+
+    adapter: Adapter
+    base: BaseModel
+    plan: LoraPlan
+    trained: ExpectedBase = field(default_factory=ExpectedBase)
+    author: Modelfile | None = None
+    base_check: tuple[str, ...] | None = None
+
+
+def prepare(inputs: BuildInputs, note: Note = silent) -> BuildPlan:
+    """Read the adapter and its base, and decide what the GGUF LoRA file will hold.
+
+    Raises:
+        InputError: the adapter or its base is damaged, or they do not fit together.
+        UnsupportedError: the adapter cannot be expressed exactly.
+        ProofError: the base is a GGUF file, and not the base that the adapter was trained on.
+    """
+    request = inputs.request
+    if request.merge:
+        raise UnsupportedError(
+            "Merging an adapter into its base (--merge) is not supported yet.",
+            hint=f"until then {MERGE_HINT}",
+        )
+    adapter = read_all_adapters(inputs)
+    note("read", adapter)
+    author = author_modelfile(inputs.directories[0])
+    base = resolve_base(inputs, adapter, author)
+    note("base", base)
+    trained = expected_base(inputs.home, adapter.base_id, request, inputs.environment, layer_count(adapter))
+    plan = plan_lora(adapter, base)
+    return BuildPlan(adapter, base, plan, trained, author, _check_base_file(base, trained, plan))
+
+
+def _check_base_file(base: BaseModel, trained: ExpectedBase, plan: LoraPlan) -> tuple[str, ...] | None:
+    """Check a GGUF base and return the messages for the user, or None if the base is not a file.
+
+    A file can be read before the conversion, so that a mismatch is reported before any work is done.
+
+    Raises:
+        ProofError: it is not the base that the adapter was trained on.
+    """
+    if base.info is None:
+        return None
+    from ollama_pack.lora.export import planned_header
+    from ollama_pack.verify.base import compare_base, require_no_mismatch
+
+    mismatches = compare_base(trained, planned_header(plan), base.info)
+    return tuple(require_no_mismatch(trained, mismatches, base.info))
+
+
+def render_modelfile(inputs: BuildInputs, work: BuildPlan, adapter: str = f"./{GGUF_NAME}") -> Modelfile:
+    """Return the Modelfile: that of the author or of a template, with FROM, ADAPTER and the options set.
+
+    Args:
+        inputs: the resolved request, with template, system prompt and parameters.
+        work: the plan of the build, which has the base and the author's Modelfile.
+        adapter: the path for ADAPTER, relative to the Modelfile.
+
+    Raises:
+        InputError: the template is damaged.
+        UnsupportedError: there is no Ollama model to build FROM, or a Modelfile cannot hold a value.
+    """
+    request, base = inputs.request, work.base
+    if not base.gguf and not base.tag:
+        raise UnsupportedError(
+            f"No Ollama model of {base.source_id} is known, so there is nothing to build FROM.",
+            where=f"{inputs.home / CONFIG_FILE}: base_model_name_or_path",
+            hint="--base BASE, with its GGUF file or with an Ollama model that you made of it",
+        )
+    if base.gguf is not None and base.info is not None:
+        require_one_file(base.gguf, base.info.metadata)
+    fields = TemplateFields(
+        base=relative_path(base.gguf, inputs.output_dir) if base.gguf else base.tag,
+        adapter=adapter,
+        system=request.system,
+        parameters=request.parameters,
+        name=str(inputs.name),
+    )
+    template = find_template(request.template or DEFAULT)
+    return compose_modelfile(work.author, template, fields, chosen=bool(request.template))

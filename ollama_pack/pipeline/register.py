@@ -1,0 +1,69 @@
+"""Registers the files of an earlier build, and proves that the daemon loads the model."""
+
+import os
+from typing import TYPE_CHECKING
+
+from ollama_pack.deliver.package import Receipt
+from ollama_pack.files import Note, Progress
+from ollama_pack.ollama.locations import OllamaLocations, locations_from
+from ollama_pack.pipeline.release import read_release
+from ollama_pack.pipeline.request import Request
+from ollama_pack.verify.result import ProofResult
+
+if TYPE_CHECKING:
+    from ollama_pack.deliver.package import Package
+
+
+from ollama_pack.pipeline.prepare import silent
+
+
+def register(request: Request, note: Note = silent, progress: Progress | None = None) -> Receipt:
+    """Register the files of an earlier build with Ollama, without converting anything again.
+
+    Args:
+        request: what the user asks for; its directory is the folder with the files.
+        note: called after each stage, with the name of the stage and the value that it made.
+        progress: called while bytes are written or sent.
+
+    Raises:
+        InputError: the folder lacks Modelfile.txt or the GGUF LoRA it names, or they are damaged.
+        DestinationError: no delivery works.
+        ProofError: the model does not load, or answers as its base does.
+
+    Example:
+        >>> from ollama_pack import Request, build, register
+        >>> base, folder = "smollm2:135m", "release"
+        >>> outcome = build(Request(directory="ada-lovelace-lora", base=base, via="folder", out=folder))
+        >>> receipt = register(Request(directory="release", name="ada", via="folder"))
+        >>> receipt.name
+        'ada'
+    """
+    from ollama_pack.deliver import choose
+
+    package = read_release(request)
+    note("read", package.adapter)
+    locations = locations_from(os.environ, request.out or request.directory, request.store)
+    receipt = choose.deliver(package, locations, via=request.via, progress=progress)
+    note("register", receipt)
+    prove_load_of(package, receipt, request, locations, note)
+    return receipt
+
+
+def prove_load_of(
+    package: "Package", receipt: Receipt, request: Request, locations: OllamaLocations, note: Note = silent
+) -> ProofResult | None:
+    """Prove that the daemon loads the model that was registered.
+
+    Returns:
+        The result of the proof, or None if no daemon has the model or the request says ``load=False``.
+
+    Raises:
+        ProofError: the model does not load, or answers as its base does.
+    """
+    if not request.load or not receipt.served:
+        return None
+    from ollama_pack.deliver.load_check import check_load
+
+    result = check_load(package, locations.address, digest=receipt.digest, allow_noop=request.allow_noop)
+    note("proof", result)
+    return result

@@ -1,0 +1,78 @@
+"""One walk: a build looks at each directory once, opens each file as often as it must, and decides once."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from recipes import write_adapter, write_model
+
+from ollama_pack.pipeline import request
+from ollama_pack.pipeline.request import Request
+
+CHILD = Path(__file__).with_name("count_build.py")
+ADAPTER = "ada-lora"
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory):
+    """Return the counts of a build with an author's Modelfile, a tokenizer and a GGUF base."""
+    folder = tmp_path_factory.mktemp("walk")
+    adapter = write_adapter(folder / ADAPTER, config={"base_model_name_or_path": "tests/tiny"})
+    write_adapter(adapter / "style")
+    write_adapter(adapter / "checkpoint-3")
+    (adapter / "Modelfile.txt").write_text("FROM x\nSYSTEM Be Ada.\n")
+    (adapter / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {"<s>": 1}}}))
+    base = write_model(folder / "base.gguf")
+    asked = ["build", str(adapter), "--base", str(base), "--via", "store", "--store", str(folder / "models")]
+    ran = subprocess.run(
+        [sys.executable, CHILD, folder, *asked, "--out", folder / "out", "-q"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OLLAMA_HOST": "127.0.0.1:9", "HF_HUB_CACHE": str(folder / "hub")},
+    )
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout.splitlines()[-1])
+
+
+def test_each_directory_is_scanned_once(counted):
+    """The adapter's directory and those below it are scanned when it is resolved, and not again."""
+    scans = {name: count for name, count in counted["scans"].items() if name.startswith(ADAPTER)}
+    assert scans == {ADAPTER: 1, f"{ADAPTER}/style": 1}
+
+
+def test_each_file_is_opened_once(counted):
+    """What the trainer and the author wrote is opened once, a base for each pass over its bytes."""
+    opens = counted["opens"]
+    texts = ("Modelfile.txt", "adapter_config.json", "tokenizer.json")
+    assert [opens[f"{ADAPTER}/{name}"] for name in texts] == [1, 1, 1]
+    assert opens["base.gguf"] == 3, "its header, its digest, its clone"
+
+
+ONCE = (
+    *("inputs.resolve_inputs", "directory.resolve_directory", "locations.locations_from"),
+    *("load.load_adapter", "tokenizer.read_tokenizer", "planner.plan_lora"),
+    *("tensor_mapping.map_pairs_to_tensors", "split.read_model", "base.compare_base"),
+)
+
+
+def test_each_decision_is_made_once(counted):
+    """Everything that is learned or decided is made once and carried to the delivery."""
+    assert {name: counted["calls"].get(name, 0) for name in ONCE} == dict.fromkeys(ONCE, 1)
+
+
+def test_a_modelfile_is_parsed_once(counted):
+    """The author's Modelfile is parsed when it is read, the template when it is filled, the result once."""
+    assert counted["calls"]["parser.parse"] <= 4
+
+
+def test_a_request_is_a_plain_value():
+    """A request computes nothing: all it has beside its fields is the list of its directories."""
+    computed = [name for name, value in vars(Request).items() if isinstance(value, property)]
+    assert computed == ["directories"]
+    source = Path(request.__file__).read_text("utf-8")
+    assert not re.search(r"\bos\b|environ|exists\(|is_dir|glob\(|resolve\(", source)
