@@ -102,8 +102,9 @@ def test_each_module_computes_what_peft_computes(answers, row, kind):
 @pytest.mark.parametrize("row", ROWS)
 def test_numbers_proof(row, tmp_path):
     """The proof of the numbers passes what llama.cpp confirms, from the header and from config.json."""
-    for base in (read_base(row), read_config(RECORDS / row).base()):
-        for adapter in (read_adapter(RECORDS / row), *map(read_adapter, (RECORDS / row).glob(EXPERTS))):
+    folder = unpacked(RECORDS, row)
+    for base in (read_base(row), read_config(folder).base()):
+        for adapter in (read_adapter(folder), *map(read_adapter, folder.glob(EXPERTS))):
             write_lora(plan_lora(adapter, base), tmp_path / "lora.gguf", "f16")
             report = prove_numbers(adapter, base, tmp_path / "lora.gguf")
             assert report.passed, report.summary
