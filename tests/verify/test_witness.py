@@ -1,10 +1,10 @@
 """The witness of the proof: what it states is what llama.cpp's converter does."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from archive import names_of, unpacked
 from sized_rows import adapter_of, factors_of, matrix, named, sized_base, targets
 
 from ollama_pack.arch.spec import Kind, find_targets
@@ -18,8 +18,8 @@ from ollama_pack.verify.layouts import LAYOUTS, experts_are_turned, layout_of
 from ollama_pack.verify.reference import find_references
 from ollama_pack.verify.tensor_names import parse_module, tensor_names
 
-RECORDS = Path(__file__).parent.parent / "goldens" / "archs-foreign"
-RECORDED = sorted(path.parent.name for path in RECORDS.glob("*/base.gguf"))
+RECORDS = "archs-foreign"
+RECORDED = names_of(RECORDS)
 STORED_IN_OUT = ("jais",)
 """Architectures whose linear weights are stored in × out."""
 
@@ -29,10 +29,11 @@ every_row = pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
 @pytest.mark.parametrize("name", RECORDED)
 def test_the_witness_is_the_converter(name):
     """Each weight of a recorded class, laid out by the witness, is what llama.cpp's converter wrote."""
-    path = RECORDS / name / "base.gguf"
+    folder = unpacked(RECORDS, name)
+    path = folder / "base.gguf"
     base, written, checked = read_base_gguf(path), read_gguf(path), 0
     with TensorReader() as source:
-        for tensor, stored in read_safetensors(RECORDS / name / "weights.safetensors").items():
+        for tensor, stored in read_safetensors(folder / "weights.safetensors").items():
             module = parse_module(tensor.removesuffix(".weight"))
             own = base.hparams.at_layer(module.block)
             known = find_targets(require_arch(own.arch), tensor.removesuffix(".weight"))
@@ -49,6 +50,11 @@ def test_the_witness_is_the_converter(name):
                 assert np.array_equal(found[module.expert] if module.expert >= 0 else found, part), tensor
                 checked += 1
     assert checked >= 5
+
+
+def test_records_are_found():
+    """There are records of the converter to compare with: without any, the test above would be empty."""
+    assert len(RECORDED) >= 30
 
 
 @every_row
