@@ -1,4 +1,4 @@
-"""READ  a base that is there → Seen: its header, its tensors and its tokens."""
+"""What is known of a base that is at hand: its header, its tensors and its tokens."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,8 +34,8 @@ class ModelInfo:
     Attributes:
         name: what the user calls it.
         metadata: of its header; ``model_info`` of ``/api/show`` serves too.
-        shapes: name → shape, rows first, of its tensors; empty where they are not told.
-        vocabulary: None where it was not told.
+        shapes: name → shape, rows first, of its tensors; empty if they are unknown.
+        vocabulary: the tokens of its tokenizer, or None if they are unknown.
     """
 
     name: str
@@ -68,7 +68,7 @@ def model_info_of(header: GgufFile, name: str = "") -> ModelInfo:
 
 
 def vocabulary_of(metadata: Mapping[str, Any], origin: str) -> Vocabulary | None:
-    """Return the tokens in a header, or as ``/api/show`` tells them; None where it does not."""
+    """Return the tokens in a header or in the answer of ``/api/show``, or None if it has none."""
     tokens = metadata.get(TOKENS_KEY)
     if not isinstance(tokens, list | tuple) or not tokens:
         return None
