@@ -104,7 +104,7 @@ FEWEST = {
     "kind": 1071,
     "name": 804,
 }
-"""Kind of error → the number of mutants, 6600 in all; a new architecture adds to it, and nothing takes away."""
+"""Kind of error → the number of mutants, 6600 in all; a new architecture adds to it, nothing takes away."""
 
 
 def test_mutants_are_many():
