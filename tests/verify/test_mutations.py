@@ -71,10 +71,9 @@ def outcome(mutant: Mutant, folder) -> str:
 
 
 @every_row
-def test_no_mutant_passes(arch, tmp_path, record_property):
+def test_no_mutant_passes(arch, tmp_path):
     """Each mutant of a row is converted and fails its proof: exit 5, and nothing else stops it before."""
     mutants = list(mutants_of(arch))
-    record_property("mutants", len(mutants))
     outcomes = {mutant.what: outcome(mutant, tmp_path) for mutant in mutants}
     assert {what: how for what, how in outcomes.items() if how != "exit 5"} == {}
     assert len(outcomes) == len(mutants)
@@ -96,8 +95,20 @@ def test_every_true_row_passes(arch, tmp_path):
             assert convert_and_prove(adapter_of(factors, config), base, tmp_path).passed
 
 
-def test_mutants_are_many(record_property):
-    """Every kind of error is tried, of every row that can have it; a kind that dies out would be seen."""
+FEWEST = {
+    "rows": 1164,
+    "columns": 1078,
+    "scale": 2154,
+    "split": 91,
+    "stack": 238,
+    "kind": 1071,
+    "name": 804,
+}
+"""Kind of error → the number of mutants, 6600 in all; a new architecture adds to it, nothing takes away."""
+
+
+def test_mutants_are_many():
+    """Every kind of error is tried, of every row that can have it, and no mutant has gone missing."""
     kinds: Counter[str] = Counter()
     for arch in ARCHS:
         own = Counter(mutant.kind for mutant in mutants_of(arch))
@@ -105,10 +116,8 @@ def test_mutants_are_many(record_property):
         parts = Counter(weight.module for weight in arch.weights if not weight.unsupported)
         assert (own["split"] > 0) == (max(parts.values()) > 1)
         assert own["stack"] == sum(weight.has_experts and not weight.unsupported for weight in arch.weights)
-    for kind, count in sorted(kinds.items()):
-        record_property(kind, count)
-    assert sorted(kinds) == ["columns", "kind", "name", "rows", "scale", "split", "stack"]
-    assert min(kinds.values()) > 50
+    assert kinds.keys() == FEWEST.keys()
+    assert {kind: count for kind, count in kinds.items() if count < FEWEST[kind]} == {}
 
 
 EXCHANGED_SECTIONS = {
