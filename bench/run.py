@@ -22,10 +22,10 @@ from report import claims, markdown
 BASE_ID = "meta-llama/Llama-2-7b-hf"
 
 
-def ours(folder: Path, size: str) -> Command:
+def ours(folder: Path, size: str, base: str = BASE_ID) -> Command:
     """Return the conversion of an adapter by ollama-pack."""
     out = folder / f"{size}.gguf"
-    words = [sys.executable, "-m", "ollama_pack", "convert", str(folder / size), "--base", BASE_ID]
+    words = [sys.executable, "-m", "ollama_pack", "convert", str(folder / size), "--base", base]
     return Command(f"ollama-pack {size}", [*words, "--out", str(out), "--quiet"], forget(out))
 
 
@@ -63,7 +63,8 @@ def starts() -> list[Command]:
 
 def commands(folder: Path, python: Path | None, tree: Path | None) -> list[Command]:
     """Return everything that is measured, in the order of a round."""
-    listed = [ours(folder, "big"), *floor(folder), ours(folder, "small"), *starts()]
+    listed = [ours(folder, "big"), *floor(folder), ours(folder, "small")]
+    listed += [ours(folder, "experts", str(folder / "mixture")), *starts()]
     if python is not None and tree is not None:
         listed += [peers(folder, size, python, tree) for size in ("big", "small")]
     return listed

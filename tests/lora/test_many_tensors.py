@@ -70,7 +70,7 @@ def test_steps_grow_with_the_tensors(mixture):
     """Each further expert costs as much as the one before: 16 to 32 half of what 32 to 64 cost."""
     convert(*mixture(4))  # what is imported or worked out once is not counted
     few, more, most = (steps_of(partial(convert, *mixture(experts))) for experts in (16, 32, 64))
-    assert (most - more) / (more - few) == pytest.approx(2, rel=0.1)
+    assert (most - more) / (more - few) == pytest.approx(2, rel=0.01)
 
 
 def test_a_quadratic_step_would_be_seen():
