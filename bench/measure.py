@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Sample:
-    """One run of one command: seconds, mebibytes, and what it said where it failed."""
+    """One run of one command: its seconds, its mebibytes, and its last words if it failed."""
 
     wall: float
     processor: float
@@ -38,7 +38,7 @@ class Series:
 
     @property
     def failure(self) -> str:
-        """Return what the first failed run said, empty where all went well."""
+        """Return the last words of the first run that failed, or "" if none did."""
         return next((sample.failure for sample in self.samples if sample.failure), "")
 
     @property

@@ -80,7 +80,7 @@ def _help(series: Mapping[str, Series]) -> Claim:
 def markdown(
     series: Mapping[str, Series], found: Sequence[Claim], machine: Sequence[str], rounds: int
 ) -> str:
-    """Return the report: what was promised, all figures, and where they come from."""
+    """Return the report: the promises, all figures, and the machine they were measured on."""
     verdicts = {True: "yes", False: "**no**", None: "–"}
     lines = [
         "# How fast",

@@ -1,4 +1,4 @@
-"""What is known of a base that is at hand: its header, its tensors and its tokens."""
+"""Reads what a base model that is at hand says of itself: its metadata, its tensors and its tokens."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,17 +9,17 @@ from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.gguf.split import read_model
 
 SPECIAL = ("bos", "eos", "pad")
-"""Tokens with a meaning of their own: begin of text, end of text, padding."""
+"""The tokens that are compared by their meaning: begin of text, end of text, padding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Tokens by their ids.
+    """The tokens of a model by their ids.
 
     Attributes:
-        tokens: id → token; a space may stand as ``▁``.
-        special: ``bos``, ``eos`` or ``pad`` → id, of those that are known.
-        origin: where this was read.
+        tokens: a map from id to token; a space may be written as ``▁``.
+        special: a map from ``bos``, ``eos`` or ``pad`` to the id of that token, for those that are known.
+        origin: the file or the model that the tokens were read from.
     """
 
     tokens: Mapping[int, str]
@@ -32,10 +32,10 @@ class ModelInfo:
     """A base as it is, from its header or as a daemon shows it.
 
     Attributes:
-        name: what the user calls it.
-        metadata: of its header; ``model_info`` of ``/api/show`` serves too.
-        shapes: name → shape, rows first, of its tensors; empty if they are unknown.
-        vocabulary: the tokens of its tokenizer, or None if they are unknown.
+        name: the name the user gives it.
+        metadata: the keys and values of its header, or ``model_info`` of ``/api/show``.
+        shapes: a map from the name of each tensor to its shape, rows first; empty if no shapes are told.
+        vocabulary: its tokens, or None if they are not told.
     """
 
     name: str
@@ -68,7 +68,7 @@ def model_info_of(header: GgufFile, name: str = "") -> ModelInfo:
 
 
 def vocabulary_of(metadata: Mapping[str, Any], origin: str) -> Vocabulary | None:
-    """Return the tokens in a header or in the answer of ``/api/show``, or None if it has none."""
+    """Return the tokens of a header or of ``/api/show``, or None if it has no list of tokens."""
     tokens = metadata.get(TOKENS_KEY)
     if not isinstance(tokens, list | tuple) or not tokens:
         return None

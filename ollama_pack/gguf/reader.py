@@ -1,7 +1,7 @@
-"""READ  a GGUF file → its metadata and where each tensor lies.
+"""Reads the header of a GGUF file: its metadata, and where each tensor lies.
 
-Nothing the file claims is believed before it is checked: a header that lies about a count or a
-length raises an error, and never makes us ask for more memory than the file is long.
+Nothing the file claims is believed before it is checked. A header that lies about a count or a length raises
+an error, and never makes this module ask for more memory than the file is long.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""READ  a GGUF model that may lie in several files → one header.
+"""Reads the header of a GGUF model that may lie in several files.
 
 llama.cpp's ``llama-gguf-split`` names the parts ``NAME-00001-of-00003.gguf``: the first has the metadata,
 each has some of the tensors.

@@ -1,4 +1,4 @@
-"""Numbers of a tensor, read in one bounded piece and brought to float32.
+"""Reads the numbers of a tensor from its file, and widens them to float32.
 
 bfloat16 has no numpy dtype: it is the upper half of a float32, so reading it is a shift. Q8_0 is
 llama.cpp's: 32 numbers of a row share a float16 scale and are signed bytes in its units.
@@ -30,7 +30,7 @@ STORAGE: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f
 """How each dtype is held in memory before it is widened."""
 
 CHUNK_ELEMENTS = 1 << 17
-"""Elements handled at a time where several steps follow each other: they stay in the cache."""
+"""Elements that several steps in a row handle at a time, so that they stay in the cache."""
 
 
 def keep_freed_memory() -> None:
@@ -191,7 +191,7 @@ def finite_and_zero(numbers: Stored, starts: npt.NDArray[np.intp]) -> tuple[Flag
 
     Args:
         numbers: float16, bfloat16 (as uint16) or float32.
-        starts: where each part begins, ascending; no part is empty.
+        starts: the index at which each part begins, in ascending order; no part is empty.
     """
     signed, unsigned, infinity, sign = _as_integers(numbers)
     highest, lowest = np.maximum.reduceat(signed, starts), np.maximum.reduceat(unsigned, starts)

@@ -11,7 +11,11 @@ HASH_CHUNK = 1 << 20
 
 
 class HashingThread:
-    """A thread that hashes a file up to where it may, while the file grows."""
+    """A thread that takes the SHA-256 of a file while the file grows, as far as it is allowed to read.
+
+    Args:
+        path: the file, which exists already.
+    """
 
     def __init__(self, path: Path) -> None:
         self._hash = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""WRITE  LoraPlan → GGUF LoRA file, as a stream.
+"""Writes the GGUF LoRA file of a plan, as a stream.
 
 One tensor is in memory at a time. The SHA-256 is taken by a second thread that follows the writer
 through the file: hashing is the slowest step, and on two cores it then costs no time of its own.
@@ -30,8 +30,8 @@ def write_lora(
     The bytes depend on the plan and the weights alone.
 
     Args:
-        plan: what goes in.
-        path: where the file goes; its directory is made if it is not there.
+        plan: the tensors and the metadata of the file.
+        path: the place of the file; its directory is made if it is not there.
         outtype: ``f16``, ``f32``, ``bf16``, ``q8_0`` or ``auto``; see `choose_types`.
         check: called with the finished file before it gets its name; what it raises keeps the
             file from appearing.

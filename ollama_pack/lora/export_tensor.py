@@ -1,4 +1,4 @@
-"""The bytes of one tensor of a GGUF LoRA file: row order, factor, cast, and a check that all is finite."""
+"""Makes the numbers of one tensor of a GGUF LoRA file: row order, factor, cast, and a check for NaN."""
 
 import numpy as np
 
@@ -42,6 +42,7 @@ def cast_tensor(weights: TensorReader, tensor: LoraTensor, kind: str) -> Stored:
 
 
 def _why_not_finite(numbers: Float32, tensor: LoraTensor, kind: str) -> InputError | UnsupportedError:
+    """Return the error for a tensor that is not finite: it never was, or it is too large for its type."""
     where = f"{tensor.source.path}: {tensor.source.name}"
     bad = numbers.size - int(np.isfinite(numbers).sum())
     if bad:

@@ -1,4 +1,4 @@
-"""Which type each tensor of a GGUF LoRA file gets, and how many bytes it then has."""
+"""Chooses the type of each tensor of a GGUF LoRA file, and computes how many bytes it then has."""
 
 import math
 from collections.abc import Iterable
@@ -10,11 +10,11 @@ from ollama_pack.gguf.tensor_data import TensorReader
 from ollama_pack.lora.plan import LoraPlan, LoraTensor
 
 OUTTYPE_NUMBERS = {"f16": F16, "f32": F32, "bf16": BF16, "q8_0": Q8_0}
-"""Type → ggml's number of it."""
+"""The number that ggml has for each type."""
 
 AUTO_OUTTYPE = "auto"
 FALLBACK_OUTTYPE = "f16"
-"""What a tensor gets whose rows are too short for blocks of Q8_0; llama.cpp's converter does the same."""
+"""The type of a tensor whose rows cannot be cut into blocks of Q8_0, as in llama.cpp's converter."""
 
 
 def choose_types(plan: LoraPlan, outtype: str) -> tuple[str, ...]:
@@ -47,6 +47,7 @@ def join_types(kinds: Iterable[str]) -> str:
 
 
 def _smallest_exact(weights: TensorReader, tensor: LoraTensor) -> str:
+    """Return the first of f16, bf16 and f32 that holds all numbers of a tensor exactly."""
     numbers = weights.float32(tensor.source)
     if tensor.factor != 1.0:
         with np.errstate(over="ignore"):  # the writer refuses what is beyond float32

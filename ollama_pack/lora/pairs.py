@@ -1,7 +1,7 @@
-"""Pairs made from pairs: several summed, one an expert stacked, one the other way round.
+"""Makes pairs from pairs: a sum of several, a stack of one for each expert, the transposed one.
 
-What is joined may have different scales. The one most of them have stays the pair's, so that their
-numbers are untouched; the others get the difference on B.
+Pairs that are joined may have different scales. The joined pair gets the scale that most of them have, so
+that their numbers stay untouched; in the others, B is multiplied by the difference.
 """
 
 from collections import Counter
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def scale_pair(pair: LoraPair, weight: float) -> LoraPair:
-    """Return a pair whose ΔW is that of another times a number."""
+    """Return a pair whose ΔW is that of another pair multiplied by a number."""
     return LoraPair(pair.module, pair.a, pair.b, pair.alpha * weight)
 
 
 def sum_pairs(pairs: Sequence[LoraPair]) -> LoraPair:
-    """Return one pair with the sum of all ΔW of one module, exactly: ranks are put side by side."""
+    """Return one pair whose ΔW is exactly the sum of all ΔW of one module: the ranks are put side by side."""
     if len(pairs) == 1:
         return pairs[0]
     rank = sum(pair.rank for pair in pairs)
@@ -32,9 +32,13 @@ def sum_pairs(pairs: Sequence[LoraPair]) -> LoraPair:
 
 
 def stack_pairs(pairs: Mapping[int, LoraPair], experts: int) -> LoraPair:
-    """Return one pair for a stack of experts from those of some or all of them, by their number.
+    """Return one pair for a stack of experts.
 
-    Smaller ranks are filled up with zeros, and so are experts without a pair.
+    Smaller ranks are padded with zeros, and experts without a pair are all zeros.
+
+    Args:
+        pairs: the pairs of some or all experts, by the number of the expert.
+        experts: how many experts the stack has.
     """
     given = list(pairs.values())
     rank = max(pair.rank for pair in given)
@@ -65,9 +69,9 @@ def slice_columns(pair: LoraPair, width: int) -> LoraPair:
 
 
 def _shared_scale(pairs: Sequence[LoraPair]) -> tuple[float, list[float]]:
-    """Return the scale most pairs have, and what each B is multiplied with.
+    """Return the scale that most pairs have, and the factor of each B.
 
-    Of equals it is the largest, so that no B grows beyond its type.
+    If several scales are as frequent, it is the largest of them, so that no B grows beyond its type.
     """
     counts = Counter(pair.scale for pair in pairs if pair.scale != 0.0)
     if not counts:

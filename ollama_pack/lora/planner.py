@@ -19,14 +19,14 @@ LARGEST_FACTOR = 3.4e38
 """No alpha is larger: it is a float32 in the file."""
 
 ALPHA_IF_UNUSED = 1.0
-"""What is written where every alpha is 0, or is in float32: llama.cpp takes 0 for a scale of 1."""
+"""The alpha of a file if every alpha is 0 or rounds to 0 in float32: llama.cpp reads 0 as a scale of 1."""
 
 
 def plan_lora(adapter: Adapter, base: BaseModel) -> LoraPlan:
     """Return what a GGUF LoRA file for this base must hold.
 
     A file has one alpha, and llama.cpp multiplies B·A with alpha / rank of the tensor. The alpha
-    most places have is written; for the others the difference is folded into B.
+    most weights have is written; for the others the difference is folded into B.
 
     Raises:
         UnsupportedError: the architecture has no row, or a pair has no place in the file.
@@ -40,13 +40,14 @@ def plan_lora(adapter: Adapter, base: BaseModel) -> LoraPlan:
 
 
 def _lora_tensors(place: TensorSlot, alpha: float) -> Iterator[LoraTensor]:
+    """Yield A and B of a slot, with what B is multiplied by in a file with this alpha."""
     yield LoraTensor(f"{place.tensor}.lora_a", place.a)
     factor = _factor(place.pair.alpha, alpha)
     yield LoraTensor(f"{place.tensor}.lora_b", place.pair.b, rows=place.rows, factor=factor)
 
 
 def _common_alpha(alphas: Sequence[float]) -> float:
-    """Return the alpha most places have (the smallest of equals), rounded to the float32 of the file."""
+    """Return the alpha that most weights have, the smallest if several are as frequent, as a float32."""
     counts = Counter(alpha for alpha in alphas if alpha != 0.0) or Counter([ALPHA_IF_UNUSED])
     alpha = min(counts, key=lambda value: (-counts[value], value))
     if abs(alpha) > LARGEST_FACTOR:
@@ -58,13 +59,13 @@ def _common_alpha(alphas: Sequence[float]) -> float:
 
 
 def _factor(wanted: float, written: float) -> float:
-    """Return what B is multiplied with; rounding alpha to float32 alone is no reason to touch B."""
+    """Return the factor of B, which is 1 if the alphas differ by no more than the rounding to float32."""
     factor = wanted / written
     return 1.0 if abs(factor - 1.0) <= FLOAT32_EPSILON else factor
 
 
 def _metadata(adapter: Adapter, base: BaseModel) -> dict[str, str | int | tuple[int, ...]]:
-    """Return what a file says beside its tensors: where it comes from, and when an aLoRA acts."""
+    """Return the metadata of a file: the base it was trained on, and the tokens that activate an aLoRA."""
     invocation = {INVOCATION_TOKENS: adapter.invocation} if adapter.invocation else {}
     return {**_lineage(adapter, base), **invocation}
 

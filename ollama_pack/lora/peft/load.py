@@ -33,7 +33,7 @@ WHOLE = frozenset({"norm", "whole-weight", "whole-embedding", "resized"})
 """Rules for what ``modules_to_save`` leaves in a file."""
 
 ALPHA_KEYS = {"LoHa": "alpha", "LoKr": "alpha"}
-"""Method → what its configuration calls alpha, where that is not ``lora_alpha``."""
+"""The setting that holds alpha, for the methods that do not call it ``lora_alpha``."""
 
 EVERY_TENSOR = frozenset({"altered-base", "kasa", "replication", "variant", "mixture"})
 """Rules of settings that concern all there is."""
