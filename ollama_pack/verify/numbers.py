@@ -59,6 +59,9 @@ allows the rounding of the block's scale to float16."""
 COMPARE_WORKERS = 2
 """Threads that compare: while the file is hashed one of them finds a core, afterwards both do."""
 
+FEW_NUMBERS = 1 << 14
+"""Numbers of a tensor below which two threads wait for each other's Python more than they compute."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorError:
@@ -98,10 +101,16 @@ def prove_numbers(adapter: Adapter, base: BaseModel, path: Path) -> ProofResult:
     written = read_gguf(path)
     references = find_references(adapter, base)
     _check_header(written, base.hparams.arch, adapter, len(references))
-    with ThreadPoolExecutor(COMPARE_WORKERS, "numbers") as pool:
+    with ThreadPoolExecutor(_workers(adapter), "numbers") as pool:
         errors = list(pool.map(lambda reference: _compare(reference, written), references))
     differing = sum(reference.differs for reference in references)
     return _report(errors, base.hparams.arch, differing)
+
+
+def _workers(adapter: Adapter) -> int:
+    """Return how many threads compare the tensors of an adapter soonest."""
+    numbers = sum(math.prod(pair.a.shape) + math.prod(pair.b.shape) for pair in adapter.pairs)
+    return COMPARE_WORKERS if numbers >= FEW_NUMBERS * 2 * len(adapter.pairs) else 1
 
 
 def require_passed(report: ProofResult, path: Path) -> ProofResult:
