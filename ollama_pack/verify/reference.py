@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,6 +29,29 @@ _JOINED: dict[str, tuple[tuple[str, ...], Axes]] = {
 
 _WIDTH_OF_THE_WIDEST = "VeRA"
 """The method whose A is as wide as its widest weight; of every other weight it uses the first columns."""
+
+
+_Side = tuple[Stored, str]
+"""A or B as it is stored, and its dtype."""
+
+
+class _Sides(NamedTuple):
+    """The A, or the B, of several shares, all of one dtype."""
+
+    stored: Sequence[Stored]
+    dtype: str
+
+    def zeros(self, shape: tuple[int, ...]) -> Stored:
+        """Return zeros of the same dtype."""
+        return np.zeros(shape, self.stored[0].dtype)
+
+
+def _of_one_dtype(sides: Sequence[_Side]) -> _Sides:
+    """Return the sides as they are stored, or as float32 if they are of several dtypes."""
+    dtypes = {dtype for _, dtype in sides}
+    if len(dtypes) == 1:
+        return _Sides([numbers for numbers, _ in sides], dtypes.pop())
+    return _Sides([to_float32(*side) for side in sides], "F32")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +78,19 @@ class Share:
     turned: bool = False
     width: int = 0
 
-    def factors(self, source: TensorReader, scale: float) -> tuple[Float32, Float32]:
-        """Return A and B: `scale` · B · A is what PEFT's ΔW becomes in llama.cpp's layout."""
+    def factors(self, source: TensorReader, scale: float) -> tuple[_Side, _Side]:
+        """Return A and B with their dtypes: `scale` · B · A is PEFT's ΔW in llama.cpp's layout."""
         (a, a_type), (b, b_type) = source.read_raw(self.pair.a), source.read_raw(self.pair.b)
         if self.turned:
             a, a_type, b, b_type = b.swapaxes(-1, -2), b_type, a.swapaxes(-1, -2), a_type
         a = self.layout.of_columns(a[..., : self.width] if self.width else a, self.base)
         b, b_type = self._multiplied(b, b_type, self.pair.scale / scale)
-        return to_float32(a, a_type), to_float32(self.take_rows(self.layout.of_rows(b, self.base)), b_type)
+        return (a, a_type), (self.take_rows(self.layout.of_rows(b, self.base)), b_type)
 
     def _multiplied(self, b: Stored, dtype: str, scale: float) -> tuple[Stored, str]:
         """Return B times what PEFT's scale is to the file's, and times the numbers of config.json."""
+        if self.layout.factor is None and scale == 1.0:
+            return b, dtype
         factor = np.multiply(1.0 if self.layout.factor is None else self.layout.factor(self.base), scale)
         with np.errstate(over="ignore", invalid="ignore"):  # a scale that is not finite fails the proof later
             if factor.ndim == 0 and np.float32(factor) == 1.0:
@@ -106,30 +132,31 @@ class Reference:
         made = [share.factors(source, scale) for share in self.shares]
         if self.starts or self.shares[0].expert >= 0:
             return self._assemble(made)
-        a, b = made[0]
+        a, b = (to_float32(*side) for side in made[0])
         return (a.T if self.is_embedding else a), b
 
-    def _assemble(self, made: Sequence[tuple[Float32, Float32]]) -> tuple[Float32, Float32]:
+    def _assemble(self, made: Sequence[tuple[_Side, _Side]]) -> tuple[Float32, Float32]:
         """Return the A and B that hold those of all shares; what none of them fills is zero.
 
         Single experts share their ranks. Sections of a joined tensor have ranks of their own, side by side
         in the order in which the adapter names them.
         """
         ranks: dict[int, int] = {}
-        for share, (a, _) in zip(self.shares, made, strict=True):
+        sides_a, sides_b = (_of_one_dtype(sides) for sides in zip(*made, strict=True))
+        for share, a in zip(self.shares, sides_a.stored, strict=True):
             ranks[share.section] = max(ranks.get(share.section, 0), a.shape[-2])
         first_rank = dict(zip(ranks, accumulate(ranks.values(), initial=0), strict=False))
         front = (self.experts,) if self.experts else ()
-        rows = self.starts[-1] if self.starts else made[0][1].shape[-2]
-        whole_a = np.zeros((*front, sum(ranks.values()), made[0][0].shape[-1]), np.float32)
-        whole_b = np.zeros((*front, rows, sum(ranks.values())), np.float32)
-        for share, (a, b) in zip(self.shares, made, strict=True):
+        rows = self.starts[-1] if self.starts else sides_b.stored[0].shape[-2]
+        whole_a = sides_a.zeros((*front, sum(ranks.values()), sides_a.stored[0].shape[-1]))
+        whole_b = sides_b.zeros((*front, rows, sum(ranks.values())))
+        for share, a, b in zip(self.shares, sides_a.stored, sides_b.stored, strict=True):
             expert = share.expert if share.expert >= 0 else slice(None)
             at = (expert,) if self.experts else ()
             start, rank = (self.starts[share.section] if self.starts else 0), first_rank[share.section]
             whole_a[(*at, slice(rank, rank + a.shape[-2]))] = a
             whole_b[(*at, slice(start, start + b.shape[-2]), slice(rank, rank + b.shape[-1]))] = b
-        return whole_a, whole_b
+        return to_float32(whole_a, sides_a.dtype), to_float32(whole_b, sides_b.dtype)
 
 
 def find_references(adapter: Adapter, base: BaseModel) -> tuple[Reference, ...]:
@@ -139,10 +166,13 @@ def find_references(adapter: Adapter, base: BaseModel) -> tuple[Reference, ...]:
         ProofError: the witness has no statement of a module.
     """
     shares: dict[str, list[Share]] = {}
+    known: dict[tuple[int, tuple[str, ...]], tuple[str, ...]] = {}  # single experts share their names
     for pair in adapter.pairs:
         path = parse_module(pair.module)
         own = base.hparams.at_layer(path.block)
-        names = tensor_names(path, own)
+        names = known.get((path.block, path.words))
+        if names is None:
+            names = known[path.block, path.words] = tensor_names(path, own)
         if not names:
             raise ProofError(
                 f"The proof does not know where llama.cpp holds {pair.module} of {own.arch}.",

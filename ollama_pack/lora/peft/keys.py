@@ -12,6 +12,8 @@ PEFT_PREFIX = "base_model.model."
 WRAPPERS = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 """Segments that torch inserts into a name when it wraps a module."""
 
+_WRAPPED_PREFIX = f"module.{PEFT_PREFIX}"
+
 BASE_LAYER = "base_layer"
 TEXT_MODEL = (
     ("model.language_model.", "model."),
@@ -50,14 +52,17 @@ def parse_key(name: str, parts: frozenset[str]) -> TensorKey:
         name: the name of the tensor in the file.
         parts: the names of the tensors that the adapter's method has, ``lora_A`` and ``lora_B``.
     """
-    text = name.removeprefix("module.") if name.startswith(f"module.{PEFT_PREFIX}") else name
-    segments = [segment for segment in text.split(".") if segment not in WRAPPERS]
-    text = ".".join(segments).removeprefix(PEFT_PREFIX)
+    text = name.removeprefix("module.") if name.startswith(_WRAPPED_PREFIX) else name
     segments = text.split(".")
-    place = next((index for index, segment in enumerate(segments) if segment in parts), None)
-    if place is None:
+    if not WRAPPERS.isdisjoint(segments):
+        text = ".".join(segment for segment in segments if segment not in WRAPPERS)
+    text = text.removeprefix(PEFT_PREFIX)
+    segments = text.split(".")
+    found = parts.intersection(segments)
+    if not found:
         module, _, part = text.rpartition(".")
         return _tensor_key(module, part)
+    place = min(map(segments.index, found))
     rest = segments[place + 1 :]
     # PEFT may write the adapter's name between the part and its ending: lora_A.default.weight.
     is_weight = len(rest) <= 2 and (

@@ -60,7 +60,9 @@ def _by_pattern(patterns: Mapping[str, float], module: str, default: float) -> f
 
 def _numeric_patterns(pattern: Any) -> Mapping[str, float]:  # noqa: ANN401 — JSON
     """Return the entries of a pattern that are numbers; AdaLoRA's pattern has lists."""
-    return {key: value for key, value in (pattern or {}).items() if isinstance(value, int | float)}
+    if not pattern:
+        return {}
+    return {key: value for key, value in pattern.items() if isinstance(value, int | float)}
 
 
 def _kept_ranks(module: str, config: Mapping[str, Any]) -> int | None:

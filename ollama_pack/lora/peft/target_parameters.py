@@ -39,9 +39,11 @@ def parameter_of(key: TensorKey, config: Mapping[str, Any]) -> AdaptedParameter:
     """Return what a factor adapts, from its module and the depth of its wrapper."""
     module, trained = key.module, key.trained or key.module
     targets = config.get("target_parameters")
+    if not isinstance(targets, list) or not targets:
+        return AdaptedParameter(module, trained)
     names = [
         name.rpartition(".")[2]
-        for name in (targets if isinstance(targets, list) else [])
+        for name in targets
         if isinstance(name, str) and _owns(trained, *name.rpartition(".")[::2])
     ]
     names = sorted(set(names), key=lambda name: (DECLARED.index(name) if name in DECLARED else -1, name))
