@@ -62,3 +62,18 @@ def test_what_supersedes_is_a_newer_decision():
             assert newer < place
             assert DECISIONS[newer][2] == "Status: holds."
     assert found
+
+
+POINTER = re.compile(r'decisions\.md[,:(]? ?\(?"([^"]{5,90})"|"([^"]{5,90})" in `{0,2}docs/decisions\.md')
+
+
+def test_the_code_points_to_decisions_that_exist():
+    """Each title that the code quotes is that of a decision."""
+    texts = [path.read_text("utf-8") for path in (ROOT / "ollama_pack").rglob("*.py")]
+    quoted = {
+        one or other
+        for text in texts
+        for one, other in POINTER.findall(re.sub(r"\s*\n\s*(?:# ?)?", " ", text))
+    }
+    assert len(quoted) > 15
+    assert quoted - set(TITLES) == set()

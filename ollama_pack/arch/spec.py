@@ -14,8 +14,8 @@ PermutationFn = Callable[[HParams, int], Permutation]
 """Function (sizes of the base, number of rows or columns of a module) → source indices of one tensor.
 
 Over all tensors of a module, the indices are a partition of ``range(rows)``. That holds only if `rows` is
-the number that the sizes of the base give; the caller must check it (docs/decisions.md, “One kind of
-function moves rows, and placing checks it”).
+the number that the sizes of the base give; the caller must check it (docs/decisions.md, "One kind of
+function moves rows, and the mapping checks it").
 """
 
 RowScaleFn = Callable[[HParams, int], tuple[float, ...]]

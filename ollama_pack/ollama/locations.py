@@ -69,7 +69,7 @@ def unreadable_store_error(store: Path, reason: str = "") -> DestinationError:
     )
 
 
-def _store_is_writable(store: Path) -> bool:
+def is_writable(store: Path) -> bool:
     """Return whether this user may write to `store` and its folders, or create those that do not exist."""
     if is_closed(store):
         return False
@@ -79,11 +79,6 @@ def _store_is_writable(store: Path) -> bool:
         if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
             return False
     return True
-
-
-def is_writable(store: Path) -> bool:
-    """Return whether this user can write a model into `store`, which may not exist yet."""
-    return _store_is_writable(store)
 
 
 def user_owning(path: Path) -> str:

@@ -17,8 +17,10 @@ well, and must be within the rounding of the file's type.
 """
 
 import math
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -101,8 +103,11 @@ def prove_numbers(adapter: Adapter, base: BaseModel, path: Path) -> ProofResult:
     written = read_gguf(path)
     references = find_references(adapter, base)
     _check_header(written, base.hparams.arch, adapter, len(references))
-    with ThreadPoolExecutor(_workers(adapter), "numbers") as pool:
-        errors = list(pool.map(lambda reference: _compare(reference, written), references))
+    workers = _workers(adapter)
+    # Each thread opens the files once. It takes every n-th tensor, so that all get large and small ones.
+    shares = [references[first::workers] for first in range(workers)]
+    with ThreadPoolExecutor(workers, "numbers") as pool:
+        errors = [error for share in pool.map(partial(_compare_all, written), shares) for error in share]
     differing = sum(reference.differs for reference in references)
     return _report(errors, base.hparams.arch, differing)
 
@@ -151,16 +156,22 @@ def _check_header(written: GgufFile, arch: str, adapter: Adapter, weights: int) 
         )
 
 
-def _compare(reference: Reference, written: GgufFile) -> TensorError:
-    stored_a, stored_b = _stored(reference, written)
+def _compare_all(written: GgufFile, references: Sequence[Reference]) -> list[TensorError]:
+    """Return the error of each tensor, with every file opened once."""
     with TensorReader() as source:
-        a, b = reference.factors(source, _file_scale(written, stored_b.shape[-1]))
-        if (stored_a.shape, stored_b.shape) != (a.shape, b.shape):
-            raise ProofError(
-                f"A is {stored_a.shape}, B {stored_b.shape}; the adapter has {a.shape} and {b.shape}.",
-                where=f"{written.path.name}: {reference.tensor}",
-            )
-        found_a, found_b = source.read_raw(stored_a)[0], source.read_raw(stored_b)[0]
+        return [_compare(reference, written, source) for reference in references]
+
+
+def _compare(reference: Reference, written: GgufFile, source: TensorReader) -> TensorError:
+    """Return how far one tensor of the file is from what the adapter asks for."""
+    stored_a, stored_b = _stored(reference, written)
+    a, b = reference.factors(source, _file_scale(written, stored_b.shape[-1]))
+    if (stored_a.shape, stored_b.shape) != (a.shape, b.shape):
+        raise ProofError(
+            f"A is {stored_a.shape}, B {stored_b.shape}; the adapter has {a.shape} and {b.shape}.",
+            where=f"{written.path.name}: {reference.tensor}",
+        )
+    found_a, found_b = source.read_raw(stored_a)[0], source.read_raw(stored_b)[0]
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite becomes the figure
         axis = 0 if reference.is_embedding else 1
         delta_a, element_a = _deviation(a, found_a, stored_a.dtype, axis=axis)

@@ -65,9 +65,16 @@ def test_each_decision_is_made_once(counted):
     assert {name: counted["calls"].get(name, 0) for name in ONCE} == dict.fromkeys(ONCE, 1)
 
 
-def test_a_modelfile_is_parsed_once(counted):
-    """The author's Modelfile is parsed when it is read, the template when it is filled, the result once."""
-    assert counted["calls"]["parser.parse"] <= 4
+def test_how_often_a_modelfile_is_parsed(counted):
+    """The author's Modelfile is parsed when it is read, the template when it is filled, then both edits."""
+    assert counted["calls"]["parser.parse"] == 4
+
+
+def test_weights_are_opened_for_each_pass(counted):
+    """The weights are opened twice for their header, then for each pass: check, writing and proof."""
+    assert counted["opens"][f"{ADAPTER}/adapter_model.safetensors"] <= 2 + 3 + 1, (
+        "the proof may have two threads"
+    )
 
 
 def test_a_request_is_a_plain_value():
