@@ -33,6 +33,7 @@ def convert_command(*, out: Path | None, weights: tuple[float, ...], **chosen: A
       ollama-pack convert ada-lovelace-lora/ --base vicuna:7b --out ada.gguf
       ollama-pack convert ada-lora/ style-lora/ --weight 0.7 --weight 0.3 --out both.gguf
     """
+    from ollama_pack.locks import folder_lock
     from ollama_pack.pipeline.build import convert
     from ollama_pack.pipeline.inputs import resolve_inputs
     from ollama_pack.pipeline.prepare import GGUF_NAME, prepare
@@ -50,7 +51,9 @@ def convert_command(*, out: Path | None, weights: tuple[float, ...], **chosen: A
     )
     inputs = resolve_inputs(request)
     work = prepare(inputs, console.stage_done)
-    lora, report = convert(work, out or inputs.output_dir / GGUF_NAME, request.outtype, console.stage_done)
+    path = out or inputs.output_dir / GGUF_NAME
+    with folder_lock(path.parent, console.progress):
+        lora, report = convert(work, path, request.outtype, console.stage_done)
     if chosen["as_json"]:
         facts = {"base": base_facts(work.base), "lora": lora_facts(lora), "proofs": [report_facts(report)]}
         print_json("convert", facts)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ollama_pack.deliver.package import Receipt, make_package
 from ollama_pack.errors import DestinationError, RefusedError
 from ollama_pack.files import Note, Progress, remove_stale_drafts
+from ollama_pack.locks import folder_lock
 from ollama_pack.lora.peft.directory import CONFIG_FILE
 from ollama_pack.lora.plan import LoraFile
 from ollama_pack.modelfile import MODELFILE_NAME
@@ -79,9 +80,16 @@ def build(request: Request, note: Note = silent, progress: Progress | None = Non
         >>> outcome.receipt.name
         'ada-lovelace'
     """
+    inputs = resolve_inputs(request)
+    with folder_lock(inputs.output_dir, progress):
+        return _build_into_folder(inputs, note, progress)
+
+
+def _build_into_folder(inputs: BuildInputs, note: Note, progress: Progress | None) -> Outcome:
+    """Build into the output folder, which no other process changes meanwhile."""
     from ollama_pack.deliver import choose
 
-    inputs = resolve_inputs(request)
+    request = inputs.request
     require_own_output_dir(inputs)
     work = prepare(inputs, note)
     modelfile = render_modelfile(inputs, work)

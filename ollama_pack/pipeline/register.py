@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from ollama_pack.deliver.package import Receipt
 from ollama_pack.files import Note, Progress
+from ollama_pack.locks import folder_lock
 from ollama_pack.ollama.locations import OllamaLocations, locations_from
 from ollama_pack.pipeline.release import read_release
 from ollama_pack.pipeline.request import Request
@@ -40,12 +41,13 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
     """
     from ollama_pack.deliver import choose
 
-    package = read_release(request)
-    note("read", package.adapter)
     locations = locations_from(os.environ, request.out or request.directory, request.store)
-    receipt = choose.deliver(package, locations, via=request.via, progress=progress)
-    note("register", receipt)
-    prove_load_of(package, receipt, request, locations, note)
+    with folder_lock(request.directory, progress):
+        package = read_release(request)
+        note("read", package.adapter)
+        receipt = choose.deliver(package, locations, via=request.via, progress=progress)
+        note("register", receipt)
+        prove_load_of(package, receipt, request, locations, note)
     return receipt
 
 
