@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         ProofError,
         RefusedError,
         UnsupportedError,
+        UsageError,
     )
     from ollama_pack.lora.adapter import Adapter
     from ollama_pack.lora.peft.load import read_adapter
@@ -38,6 +39,7 @@ _HOMES = {
     "RefusedError": "errors",
     "Request": "pipeline.request",
     "UnsupportedError": "errors",
+    "UsageError": "errors",
     "build": "pipeline.build",
     "plan_build": "pipeline.build",
     "read_adapter": "lora.peft.load",
@@ -58,6 +60,7 @@ __all__ = [
     "RefusedError",
     "Request",
     "UnsupportedError",
+    "UsageError",
     "__version__",
     "build",
     "plan_build",

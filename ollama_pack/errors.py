@@ -4,13 +4,14 @@ The tree::
 
     PackError
     ├── InputError          3  the input cannot be read, or is damaged
+    │   └── UsageError      2  the words of the request are wrong, or one is missing
     ├── UnsupportedError    4  the input is understood, but cannot be expressed exactly
     ├── ProofError          5  a proof failed
     ├── DestinationError    6  a daemon, store or registry does not answer, or refuses
     └── RefusedError        7  refused, to protect files or models of the user
 
-Exit code 1 is a bug (with a traceback), and 2 is a usage error. The library raises these errors and prints
-nothing; the command line turns them into text in one place.
+Exit code 1 is a bug (with a traceback). The library raises these errors and prints nothing; the command line
+turns them into text in one place. `code` tells errors of one class apart; docs/json.md lists the codes.
 """
 
 import re
@@ -32,6 +33,8 @@ class PackError(Exception):
         where: the file, then the tensor or key inside it.
         hint: a command or an option that helps.
         subjects: topic → every tensor, module or setting concerned. `what` may show only the first of them.
+        code: the name of the reason for programs, which stays the same when the words change; empty for the
+            general one of the class.
 
     Example:
         >>> from ollama_pack import PackError, Request, build
@@ -39,10 +42,11 @@ class PackError(Exception):
         ...     build(Request(directory="not-there"))
         ... except PackError as error:
         ...     print(error.exit_code, error.what, error.where)
-        3 There is no such directory. not-there
+        2 There is no such directory. not-there
     """
 
     exit_code: ClassVar[int] = 1
+    general_code: ClassVar[str] = "error"
 
     def __init__(
         self,
@@ -51,11 +55,13 @@ class PackError(Exception):
         where: object = "",
         hint: str = "",
         subjects: Mapping[str, Sequence[str]] | None = None,
+        code: str = "",
     ) -> None:
         super().__init__(what)
         self.what = what
         self.where = str(where)
         self.hint = hint
+        self.code = code or self.general_code
         self.subjects = {about: list(subjects) for about, subjects in (subjects or {}).items()}
 
     @property
@@ -86,6 +92,23 @@ class InputError(PackError):
     """
 
     exit_code = 3
+    general_code = "damaged"
+
+
+class UsageError(InputError):
+    """What was asked for is wrong: it names something that does not exist, or lacks a word that is needed.
+
+    Example:
+        >>> from ollama_pack import Request, UsageError, build
+        >>> try:
+        ...     build(Request(directory="ada-lovelace-lora", base="smollm2:135m", template="none-such"))
+        ... except UsageError as error:
+        ...     print(error.exit_code, error.code)
+        2 no-such-template
+    """
+
+    exit_code = 2
+    general_code = "usage"
 
 
 class UnsupportedError(PackError):
@@ -101,6 +124,7 @@ class UnsupportedError(PackError):
     """
 
     exit_code = 4
+    general_code = "unsupported"
 
 
 class ProofError(PackError):
@@ -113,6 +137,7 @@ class ProofError(PackError):
     """
 
     exit_code = 5
+    general_code = "proof"
 
 
 class DestinationError(PackError):
@@ -128,6 +153,7 @@ class DestinationError(PackError):
     """
 
     exit_code = 6
+    general_code = "destination"
 
 
 class RefusedError(PackError):
@@ -143,6 +169,7 @@ class RefusedError(PackError):
     """
 
     exit_code = 7
+    general_code = "refused"
 
 
 def bullet_list(headline: str, problems: Sequence[str]) -> str:

@@ -70,6 +70,7 @@ def read_range(url: str, count: int, headers: Mapping[str, str], *, start: int =
                 f"The server answers {answer.status_code}: the document is not public.",
                 where=url,
                 hint="set HF_TOKEN, for a Hugging Face model whose licence you have accepted",
+                code="not-public",
             )
         if answer.is_error:
             raise DestinationError(f"The server answers {answer.status_code}.", where=url)
@@ -103,4 +104,6 @@ def _answer(url: str, headers: Mapping[str, str]) -> Iterator[Any]:
             yield answer
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         reason = str(error) or type(error).__name__
-        raise DestinationError(f"The server does not answer: {reason}.", where=url) from error
+        raise DestinationError(
+            f"The server does not answer: {reason}.", where=url, code="no-network"
+        ) from error

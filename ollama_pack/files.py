@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
-from ollama_pack.errors import DestinationError, InputError
+from ollama_pack.errors import DestinationError, InputError, UsageError
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Function called with a label, the number of bytes done, and the number of all bytes (0 if unknown)."""
@@ -102,6 +102,20 @@ def whole_file(target: Path, *, temporary_in: Path | None = None) -> Iterator[Bi
         finally:
             if temporary is not None:
                 temporary.unlink(missing_ok=True)
+
+
+def require_directory(path: Path, hint: str = "") -> None:
+    """Require that a path which the user named is a directory.
+
+    Raises:
+        UsageError: it does not exist, or is a file.
+    """
+    mode = 0
+    with contextlib.suppress(OSError, ValueError):  # a path may be too long, or hold a null character
+        mode = path.stat().st_mode
+    if not stat.S_ISDIR(mode):
+        what = "This is a file, not a directory." if mode else "There is no such directory."
+        raise UsageError(what, where=path, hint=hint, code="no-such-directory")
 
 
 def read_small(path: Path, most: int = SMALL) -> bytes:

@@ -114,6 +114,7 @@ def require_arch(name: str) -> Arch:
         raise UnsupportedError(
             f"Models of the architecture {name!r} cannot be converted yet.{question}",
             hint=f"ollama-pack archs  lists the {len(ARCHS)} that can; CONTRIBUTING.md shows how to add one",
+            code="architecture-unknown",
         )
     return arch
 

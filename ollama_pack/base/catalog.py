@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ollama_pack.arch.hparams import HParams
 from ollama_pack.base.model import BaseModel
-from ollama_pack.errors import InputError, UnsupportedError
+from ollama_pack.errors import InputError, UnsupportedError, UsageError
 from ollama_pack.ollama.names import parse_name
 
 TABLE = Path(__file__).with_name("catalog.tsv")
@@ -161,6 +161,7 @@ def base_from_entry(entry: CatalogEntry) -> BaseModel:
             f"The catalog does not know {', '.join(missing)} of {entry.source_id}.",
             where=f"{TABLE.name}, row {entry.source_id}",
             hint=f"{BASE_FILE_HINT}  reads them from the model's GGUF file.",
+            code="base-numbers-unknown",
         )
     return BaseModel(
         hparams=HParams(
@@ -198,7 +199,12 @@ def read_base_by_name(text: str) -> BaseModel:
     offer = f"{BASE_FILE_HINT}  accepts any GGUF model."
     if similar:
         offer += f" The catalog has {', '.join(similar)}."
-    raise InputError(f"No base is known by the name {text!r}.", where="the catalog of bases", hint=offer)
+    raise UsageError(
+        f"No base is known by the name {text!r}.",
+        where="the catalog of bases",
+        hint=offer,
+        code="base-unknown",
+    )
 
 
 def _parse_row(cells: list[str]) -> CatalogEntry:

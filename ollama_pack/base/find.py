@@ -16,7 +16,7 @@ from ollama_pack.base.catalog import base_from_entry, find_entry, find_tag, read
 from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.base.hf_cache import is_hub_id
 from ollama_pack.base.model import BaseModel
-from ollama_pack.errors import InputError, UnsupportedError
+from ollama_pack.errors import InputError, UnsupportedError, UsageError
 from ollama_pack.ollama.names import parse_name
 
 
@@ -83,10 +83,11 @@ def find_base(
         return named(references.modelfile_from)
     if references.adapter_base:
         return _by_name_or_cache(references.adapter_base, read_base_by_name, online)
-    raise InputError(
+    raise UsageError(
         "Nothing says which base the adapter belongs to.",
         where="adapter_config.json: base_model_name_or_path",
         hint="--base BASE, with an Ollama model (vicuna:7b), a Hugging Face id, or a GGUF file",
+        code="base-not-named",
     )
 
 

@@ -130,6 +130,7 @@ class HfConfig:
                 f"Models of the class {name or 'none'} cannot be converted yet.",
                 where=f"{self.where}: architectures",
                 hint="ollama-pack archs  lists those that can; CONTRIBUTING.md shows how to add one",
+                code="architecture-unknown",
             )
         if "block_configs" in self.values:
             raise UnsupportedError(

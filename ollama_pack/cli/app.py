@@ -1,7 +1,5 @@
 """Defines the command group, and turns errors into messages and exit codes at one place."""
 
-import contextlib
-import errno
 import gc
 import importlib
 import io
@@ -12,7 +10,15 @@ from typing import Any
 import click
 
 from ollama_pack import __version__
-from ollama_pack.errors import DestinationError, InputError, PackError, printable
+from ollama_pack.cli.error_edge import (
+    discard_output,
+    of_os_error,
+    of_usage,
+    print_document,
+    report,
+    wants_json,
+)
+from ollama_pack.errors import PackError
 
 COMMAND_GROUPS = {
     "build": "Convert an adapter and register it as a model in Ollama.",
@@ -33,12 +39,6 @@ COMMAND_GROUPS = {
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells define it."""
-
-OUTPUT_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""Error numbers of a failed write to a redirected stdout; such an error names no file."""
-
-PATH_FAILS = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR)
-"""Error numbers of a path that the user gave and that cannot be used."""
 
 
 class Commands(click.Group):
@@ -61,6 +61,15 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMAND_GROUPS.items()))
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Return the context of a call; wrong options before the command have a JSON document too."""
+        try:
+            return super().make_context(*args, **extra)
+        except click.UsageError as error:
+            if len(args) > 1 and wants_json(args[1]):
+                print_document(of_usage(error))
+            raise
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; print a `PackError` as text, and exit with its exit code."""
         if isinstance(sys.stdout, io.TextIOWrapper):
@@ -71,14 +80,15 @@ class Commands(click.Group):
         # An adapter may have tens of thousands of tensors, and none is garbage: looking for garbage as often
         # as Python does by default takes a sixth of the conversion.
         gc.set_threshold(20_000, 20, 20)
-        as_json = "--json" in ctx.args
+        as_json = wants_json(ctx.args)
         try:
             return super().invoke(ctx)
-        except PackError as error:
+        except click.UsageError as error:
             if as_json:
-                print_error(error)
-            click.echo(f"Error: {printable(str(error))}", err=True)
-            ctx.exit(error.exit_code)
+                print_document(of_usage(error))
+            raise
+        except PackError as error:
+            ctx.exit(report(error, as_json=as_json))
         except KeyboardInterrupt:
             click.echo("Interrupted. No incomplete file is left.", err=True)
             ctx.exit(INTERRUPTED)
@@ -87,28 +97,7 @@ class Commands(click.Group):
             discard_output()
             ctx.exit(0)
         except OSError as error:
-            if error.filename is not None and error.errno in PATH_FAILS:
-                click.echo(f"Error: This path cannot be used: {error.strerror}.", err=True)
-                click.echo(f"  in:  {printable(os.fsdecode(error.filename))}", err=True)
-                ctx.exit(InputError.exit_code)
-            if error.filename is not None or error.errno not in OUTPUT_FAILS:
-                raise
-            discard_output()
-            click.echo(f"Error: The output cannot be written: {error.strerror}.", err=True)
-            ctx.exit(DestinationError.exit_code)
-
-
-def print_error(error: PackError) -> None:
-    """Print an error as the JSON document that ``--json`` promises."""
-    from ollama_pack.cli.output import error_facts, print_json
-
-    print_json("error", {**error_facts(error), "exit_code": error.exit_code})
-
-
-def discard_output() -> None:
-    """Redirect stdout to the null device, so that Python does not fail again when it ends."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(report(of_os_error(error), as_json=as_json))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ollama_pack.cli.output import print_json
-from ollama_pack.errors import DestinationError, InputError, printable
+from ollama_pack.errors import DestinationError, InputError, UsageError, printable
 
 if TYPE_CHECKING:
     from ollama_pack.gguf.model_info import ModelInfo
@@ -62,10 +62,11 @@ def show_base(path: Path, store: Path | None, *, as_json: bool) -> None:
         try:
             installed = look_up(locations_from(os.environ, store=store), parse_name(str(path)))
         except (InputError, DestinationError) as error:
-            raise InputError(
+            raise UsageError(
                 f"There is no directory or file {path}, and {error.clause}.",
                 where=error.where,
                 hint=error.hint,
+                code="no-such-directory",
             ) from error
         facts = {
             "where": installed.place,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ollama_pack.cli import options
-from ollama_pack.cli.output import STAGE_WIDTH, color, print_json
+from ollama_pack.cli.error_edge import color
+from ollama_pack.cli.output import STAGE_WIDTH, print_json
 from ollama_pack.errors import DestinationError, printable
 
 if TYPE_CHECKING:

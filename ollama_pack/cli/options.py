@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ollama_pack.errors import InputError
+from ollama_pack.errors import InputError, UsageError
 from ollama_pack.pipeline.request import ACCEPTABLE_MISMATCHES, LARGEST_WEIGHT, OUTTYPES, VIA_CHOICES
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def known_name(_ctx: click.Context, _param: click.Parameter, text: str) -> "Mode
     try:
         return parse_name(text)
     except InputError as error:
-        raise InputError(error.what) from error
+        raise UsageError(error.what, code=error.code) from error
 
 
 def not_empty(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str:

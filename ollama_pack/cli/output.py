@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from ollama_pack.base.model import BaseModel
+from ollama_pack.cli.error_edge import color
 from ollama_pack.cli.progress import Bars
 from ollama_pack.deliver.package import Receipt
 from ollama_pack.errors import PackError, printable
@@ -57,14 +57,16 @@ class Console:
             self._bars(label, done, total)
 
 
-def color() -> bool | None:
-    """Return False if NO_COLOR is set, else None, so that click decides by the terminal."""
-    return False if os.environ.get("NO_COLOR") else None
-
-
 def error_facts(error: PackError) -> dict[str, Any]:
     """Return the JSON object of an error, with every tensor or setting concerned."""
-    return {"what": error.what, "where": error.where, "try": error.hint, "found": error.subjects}
+    return {
+        "code": error.code,
+        "what": error.what,
+        "where": error.where,
+        "try": error.hint,
+        "found": error.subjects,
+        "exit_code": error.exit_code,
+    }
 
 
 def print_json(kind: str, content: Mapping[str, Any]) -> None:

@@ -133,4 +133,5 @@ def _pull(tag: str, daemon: Daemon, progress: Progress | None) -> None:
             f"Ollama does not have {tag} and could not pull it ({reason}).",
             where=daemon.address,
             hint=f"ollama pull {tag}  once there is a network; or --base FILE.gguf",
+            code="base-not-here",
         ) from error

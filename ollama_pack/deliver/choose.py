@@ -130,6 +130,7 @@ def _first_that_works(deliveries: Iterator[Delivery]) -> Receipt:
             "No delivery works:\n" + "\n".join(f"  - {each}" for each in tried),
             where=failure.where,
             hint="--via folder  writes everything into a folder for later",
+            code="no-delivery",
         ) from failure
     raise failure
 
@@ -201,7 +202,9 @@ def _refuse_own_base(package: Package) -> None:
     tag = package.base.tag
     if package.base.gguf is None and tag and package.name.same_as(parse_name(tag)):
         raise RefusedError(
-            f"{package.name} would replace its own base.", hint="--name NAME  chooses another name"
+            f"{package.name} would replace its own base.",
+            hint="--name NAME  chooses another name",
+            code="own-base",
         )
 
 
@@ -213,7 +216,9 @@ def _check_parameters(package: Package) -> None:
     """
     faults = [why for key, value in package.parameters.items() if (why := value_error(key, value))]
     if faults:
-        raise InputError(bullet_list("Ollama would not accept these parameters.", faults))
+        raise InputError(
+            bullet_list("Ollama would not accept these parameters.", faults), code="bad-parameter"
+        )
 
 
 def _by_daemon(

@@ -57,6 +57,7 @@ def store_for(package: Package, locations: OllamaLocations, reason: str = "") ->
         hint="--via folder, or OLLAMA_MODELS=DIR"
         if package.base.gguf
         else f"ollama serve, then ollama pull {package.base.tag}; or --via folder",
+        code="no-store",
     )
 
 
@@ -85,4 +86,6 @@ def require_access(package: Package, store: Path, locations: OllamaLocations) ->
         folder, name = shlex.quote(str(package.adapter.path.parent)), shlex.quote(str(package.name))
         sudo = sudo_prefix(store) if store.exists() else "sudo"
         hint = f"{sudo} ollama-pack register {folder} {name} --via store --store {shlex.quote(str(store))}"
-    raise DestinationError("You may not write into this store.", where=store, hint=hint)
+    raise DestinationError(
+        "You may not write into this store.", where=store, hint=hint, code="store-not-writable"
+    )

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ollama_pack.deliver.package import Receipt
-from ollama_pack.errors import DestinationError, InputError, RefusedError
+from ollama_pack.errors import DestinationError, RefusedError, UsageError
 from ollama_pack.files import Progress
 from ollama_pack.ollama.models import InstalledModel, ModelRepository, find_model, no_such_model
 from ollama_pack.ollama.name_lock import name_lock
@@ -111,6 +111,7 @@ def rollback(
             raise DestinationError(
                 f"{chosen.name} would not run: {damage}.",
                 hint=f"ollama-pack versions {name}{models.option}  lists the others",
+                code="version-broken",
             )
         target = current.name if current else replace(chosen.name, tag=name.tag)
         earlier = None
@@ -146,6 +147,7 @@ def remove_model(models: ModelRepository, name: ModelName) -> tuple[list[ModelNa
                 f"{current.name} has no adapter, so ollama-pack did not make it.",
                 where=models.place,
                 hint=f"ollama rm {current.name}  if it is not needed any more",
+                code="not-ours",
             )
         ours = [entry.name for entry in earlier if models.has_adapter(entry.name)]
         gone = [*([current.name] if current else []), *ours]
@@ -177,17 +179,21 @@ def _chosen(
     if current is None and not known:
         raise no_such_model(models, name)
     if not known:
-        raise InputError(
+        raise UsageError(
             f"There is no earlier version of {name}.",
             where=models.place,
             hint="a version is kept when a build replaces a model",
+            code="no-such-version",
         )
     if current is not None and not matches and _means(version, current):
         why = f"{name} is already at version {version}."
     else:
         why = f"{version} {'matches several versions' if matches else 'is not a version'} of {name}."
-    raise InputError(
-        why, where=models.place, hint=f"one of {', '.join(entry.digest[:SHORT_DIGEST] for entry in known)}"
+    raise UsageError(
+        why,
+        where=models.place,
+        hint=f"one of {', '.join(entry.digest[:SHORT_DIGEST] for entry in known)}",
+        code="no-such-version",
     )
 
 

@@ -101,12 +101,14 @@ def check_kind(name: str, model_format: str, remote: str) -> None:
             f"{name} runs on another machine ({remote}): it cannot take an adapter.",
             where=name,
             hint="use a model that ollama pull downloads, or --base FILE.gguf",
+            code="base-takes-no-adapter",
         )
     if model_format not in ("gguf", ""):
         raise UnsupportedError(
             f"{name} is not a GGUF model ({model_format}): Ollama would ignore the adapter without an error.",
             where=name,
             hint=f"use a GGUF variant of {name}, or --base FILE.gguf",
+            code="base-takes-no-adapter",
         )
 
 

@@ -65,6 +65,7 @@ def _registered_name(package: Package, daemon: Daemon, digest: str) -> str:
             f"{package.name} was registered, but the daemon now has another model under that name.",
             where=daemon.address,
             hint="run the same command again; another program may be writing that name",
+            code="name-changed",
         )
     return registered.display
 
@@ -133,4 +134,5 @@ def _does_not_load(package: Package, error: DestinationError, cause: str) -> Pro
         where=error.where,
         hint=f"{cause or checked}\n       --no-load skips this proof; "
         f"ollama-pack remove {package.name}  removes the model",
+        code="not-loaded",
     )

@@ -151,4 +151,5 @@ def _require_arrival(package: Package, image: Image, daemon: Daemon) -> None:
             f"The daemon has another model under that name than the one it pulled ({digest[:12] or 'none'}).",
             where=f"{daemon.address}: {package.name}",
             hint="run the same command again; another program may be writing that name",
+            code="name-changed",
         )

@@ -150,7 +150,9 @@ def make_image(package: Package, store: Path | None, progress: Progress | None =
     """
     if store is None and package.base.gguf is None:
         raise DestinationError(
-            f"No Ollama store is known that has {package.base.tag}.", hint="OLLAMA_MODELS=DIR"
+            f"No Ollama store is known that has {package.base.tag}.",
+            hint="OLLAMA_MODELS=DIR",
+            code="base-not-here",
         )
     _, base = _package_and_base(package, store or Path(), progress)
     return build_image(package, base)

@@ -79,6 +79,7 @@ def require_replaceable(path: Path) -> None:
             "There is a file of this name already, and it is not a GGUF LoRA.",
             where=path,
             hint="--out with another place, or move the file away",
+            code="file-in-the-way",
         )
 
 

@@ -50,10 +50,12 @@ def _why_not_finite(numbers: Float32, tensor: LoraTensor, kind: str) -> InputErr
             f"{bad} of {numbers.size} weights are NaN or infinite: the training diverged.",
             where=where,
             hint="build an earlier checkpoint, from before the loss became NaN",
+            code="not-finite",
         )
     largest = float(np.abs(numbers).max()) * abs(tensor.factor)
     return UnsupportedError(
         f"A weight of {largest:g} is beyond {kind}, which ends at {LARGEST_OF_TYPE[kind]:g}.",
         where=where,
         hint="look at lora_alpha and alpha_pattern" if kind == "f32" else "--outtype f32",
+        code="too-large",
     )

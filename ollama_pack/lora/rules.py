@@ -6,7 +6,7 @@ Why it is one table: docs/decisions.md, "One table of rules". A test checks docs
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -244,7 +244,7 @@ class RuleViolations:
             return error
         raise AssertionError("a recorded violation always raises")
 
-    def _error(self, kind: type[PackError], severity: Severity, codes: Iterable[str]) -> PackError:
+    def _error(self, kind: type[PackError], severity: Severity, codes: Sequence[str]) -> PackError:
         """Return one error with the reason and the subjects of each rule, and each remedy once."""
         lines, remedies = [severity.value], []
         for code in codes:
@@ -258,7 +258,8 @@ class RuleViolations:
             "\n".join(lines),
             where=self.where,
             hint="\n       ".join(remedies),
-            subjects={RULES[code].feature: self._subjects[code] for code in codes},
+            subjects={code: self._subjects[code] for code in codes},
+            code=codes[0],
         )
 
 

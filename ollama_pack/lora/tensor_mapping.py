@@ -73,6 +73,7 @@ def map_pairs_to_tensors(adapter: Adapter, base: BaseModel, arch: Arch) -> tuple
             where=adapter.weights,
             hint="--base with the model that the adapter was trained on"
             + (f", {adapter.base_id}" if adapter.base_id else "; adapter_config.json does not name it"),
+            code="does-not-fit",
         )
     return tuple(to_base_layout([_slot(aim, view) for aim in _stack_experts(aims)], base, seen))
 

@@ -49,6 +49,7 @@ def has_same_commands(path: Path, content: bytes) -> bool:
             "A file of this name exists already, and it is not a Modelfile.",
             where=path,
             hint="--out with another directory, or move the file away",
+            code="file-in-the-way",
         ) from error
     return False
 

@@ -87,7 +87,9 @@ def quoted(value: str, where: str = "") -> str:
     """
     if not value:
         raise UnsupportedError(
-            "A Modelfile cannot set an empty text: Ollama reads it as “as in the base model”.", where=where
+            "A Modelfile cannot set an empty text: Ollama reads it as “as in the base model”.",
+            where=where,
+            code="modelfile-cannot-hold",
         )
     multiline = "\n" in value or "\r" in value
     # Every spelling is read back, so the rules of quoting are written only once, in `read_value`.
@@ -100,6 +102,7 @@ def quoted(value: str, where: str = "") -> str:
         bullet_list("A Modelfile cannot carry this text:", _obstacles(value)),
         where=where,
         hint="remove these characters from the text; Ollama has no way to escape them",
+        code="modelfile-cannot-hold",
     )
 
 

@@ -9,7 +9,7 @@ import difflib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from ollama_pack.errors import InputError, bullet_list
+from ollama_pack.errors import InputError, UsageError, bullet_list
 from ollama_pack.modelfile.editing import with_command, without_command, without_comment
 from ollama_pack.modelfile.parameters import text_error
 from ollama_pack.modelfile.parser import parse
@@ -77,10 +77,11 @@ def find_template(name_or_path: str) -> Template:
         return Template(name_or_path, where, decode(path.read_bytes(), where))
     except (OSError, ValueError) as error:
         similar = difflib.get_close_matches(name_or_path.lower(), template_names(), n=1)
-        raise InputError(
+        raise UsageError(
             f"There is no template {name_or_path!r}, and no file of that name can be read.",
             where=f"templates: {', '.join(template_names())}",
             hint=f"--template {similar[0] if similar else DEFAULT}",
+            code="no-such-template",
         ) from error
 
 
@@ -219,11 +220,14 @@ def _folder() -> Path:
 def _check_values(author: Modelfile | None, filled: TemplateFields) -> None:
     """Raise InputError if no base is given, or if a parameter has a value that Ollama would reject."""
     if not filled.base and not (author and author.value("FROM")):
-        raise InputError(
+        raise UsageError(
             "Nothing says which base model this adapter belongs to.",
             where=author.where if author else "",
             hint="--base NAME, or a line FROM NAME in Modelfile.txt",
+            code="base-not-named",
         )
     problems = [fault for key, value in filled.parameters if (fault := text_error(key, value))]
     if problems:
-        raise InputError(bullet_list("Some parameters cannot be set:", problems), where="--parameter")
+        raise UsageError(
+            bullet_list("Some parameters cannot be set:", problems), where="--parameter", code="bad-parameter"
+        )

@@ -5,7 +5,7 @@ import ipaddress
 import socket
 from urllib.parse import urlsplit
 
-from ollama_pack.errors import InputError
+from ollama_pack.errors import UsageError
 from ollama_pack.fetch import is_loopback
 
 DEFAULT_PORT = 11434
@@ -31,13 +31,14 @@ def parse_host(text: str) -> str:
     if not separator:
         scheme, rest = ("https", "ollama.com:443") if plain == "ollama.com" else ("http", plain)
     if scheme not in ("http", "https"):
-        raise InputError(f"OLLAMA_HOST={text!r}: {scheme!r} is not http or https.")
+        raise UsageError(f"OLLAMA_HOST={text!r}: {scheme!r} is not http or https.", code="bad-address")
     default = _PORTS[scheme] if separator else DEFAULT_PORT
     hostport, _, path = rest.partition("/")
     if "@" in hostport:  # The message does not repeat the value: a password must not reach a log.
-        raise InputError(
+        raise UsageError(
             "OLLAMA_HOST has a user or a password, which Ollama does not support.",
             hint="OLLAMA_HOST=HOST:PORT",
+            code="bad-address",
         )
     host, port = _host_and_port(hostport, text)
     path = f"/{path.strip('/')}" if path.strip("/") else ""
@@ -56,7 +57,11 @@ def _host_and_port(hostport: str, text: str) -> tuple[str, int]:
     if not colon:
         return hostport, 0
     if not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise InputError(f"OLLAMA_HOST={text!r}: {port!r} is not a port.", hint="OLLAMA_HOST=127.0.0.1:11434")
+        raise UsageError(
+            f"OLLAMA_HOST={text!r}: {port!r} is not a port.",
+            hint="OLLAMA_HOST=127.0.0.1:11434",
+            code="bad-address",
+        )
     return host.strip("[]"), int(port)
 
 

@@ -33,3 +33,13 @@ def error_message(answer: "httpx.Response") -> str:
         return str(answer.json()["error"])
     except (ValueError, KeyError, TypeError):
         return f"{answer.status_code} {answer.text[:200]}"
+
+
+def no_daemon(address: str) -> DestinationError:
+    """Return the error for an address at which nobody answers."""
+    return DestinationError(
+        "No Ollama daemon answers.",
+        where=address,
+        hint="start it with ollama serve, or set OLLAMA_HOST=HOST:PORT",
+        code="no-daemon",
+    )

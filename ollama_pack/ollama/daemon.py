@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ollama_pack.errors import DestinationError, InputError
+from ollama_pack.errors import DestinationError, UsageError
 from ollama_pack.files import Progress
 from ollama_pack.ollama.address import is_near
-from ollama_pack.ollama.api_errors import daemon_error, error_message
+from ollama_pack.ollama.api_errors import daemon_error, error_message, no_daemon
 from ollama_pack.ollama.api_types import NEVER, Listed, Shown, read_shown
 
 UPLOAD_CHUNK = 1 << 20
@@ -50,8 +50,11 @@ class Daemon:
             self._http: httpx.Client = httpx.Client(base_url=address, **options)
             self._client: ollama.Client = ollama.Client(host=address, **options)
         except (httpx.InvalidURL, ValueError) as error:
-            raise InputError(
-                f"OLLAMA_HOST is not an address: {error}.", where=address, hint="OLLAMA_HOST=HOST:PORT"
+            raise UsageError(
+                f"OLLAMA_HOST is not an address: {error}.",
+                where=address,
+                hint="OLLAMA_HOST=HOST:PORT",
+                code="bad-address",
             ) from error
 
     def __enter__(self) -> "Daemon":
@@ -255,11 +258,7 @@ class Daemon:
         except httpx.HTTPStatusError as error:
             raise daemon_error(error_message(error.response), self.address) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
-            raise DestinationError(
-                "No Ollama daemon answers.",
-                where=self.address,
-                hint="start it with ollama serve, or set OLLAMA_HOST=HOST:PORT",
-            ) from error
+            raise no_daemon(self.address) from error
         except httpx.HTTPError as error:
             raise DestinationError(
                 f"The connection to the daemon failed: {error}.", where=self.address

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Protocol
 
-from ollama_pack.errors import DestinationError, InputError
+from ollama_pack.errors import DestinationError, InputError, UsageError
 from ollama_pack.gguf.model_info import ModelInfo, read_model_info, vocabulary_of
 from ollama_pack.ollama.address import may_answer
 from ollama_pack.ollama.blob_store import StoreTransaction
@@ -99,7 +99,7 @@ def no_such_model(models: ModelRepository, name: ModelName) -> InputError:
     installed = {str(entry.name).lower(): str(entry.name) for entry in models.entries()}
     similar = difflib.get_close_matches(str(name).lower(), installed, SUGGESTED_NAMES, SUGGESTION_SIMILARITY)
     hint = f"an installed model: {', '.join(installed[each] for each in similar)}" if similar else ""
-    return InputError(f"There is no model {name}.", where=models.place, hint=hint)
+    return UsageError(f"There is no model {name}.", where=models.place, hint=hint, code="no-such-model")
 
 
 _FROM = re.compile(r"^FROM .*[\\/]sha256-([0-9a-f]{64})\s*$", re.MULTILINE)
@@ -203,6 +203,7 @@ class StoreModels:
                 "You have no permission to write to this store.",
                 where=self.store,
                 hint=f"the same command with {sudo_prefix(self.store)} before it",
+                code="store-not-writable",
             )
 
     def unload(self, name: ModelName) -> None:
@@ -271,6 +272,7 @@ def models_at(places: OllamaLocations, name: ModelName) -> Iterator[ModelReposit
             f"{problem[:1].upper()}{problem[1:]}, and there is no store.",
             where=", ".join((places.address, *map(str, places.stores))),
             hint="ollama serve, or --store DIR",
+            code="no-store",
         )
     yield StoreModels(next((store for store in stores if has_manifest(store, name)), stores[0]))
 

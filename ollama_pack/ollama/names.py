@@ -9,7 +9,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from ollama_pack.errors import InputError, bullet_list
+from ollama_pack.errors import InputError, UsageError, bullet_list
 
 DEFAULT_HOST = "registry.ollama.ai"
 DEFAULT_NAMESPACE = "library"
@@ -43,7 +43,9 @@ class ModelName:
         parts = {"host": self.host, "namespace": self.namespace, "model": self.model, "tag": self.tag}
         problems = [why for kind, text in parts.items() if (why := _why_illegal(kind, text))]
         if problems:
-            raise InputError(bullet_list("Ollama does not accept this model name.", problems))
+            raise InputError(
+                bullet_list("Ollama does not accept this model name.", problems), code="bad-name"
+            )
 
     def __str__(self) -> str:
         """Return the shortest text that parses to this name; it leaves out ``:latest``."""
@@ -74,6 +76,18 @@ class ModelName:
         return [part.lower() for part in self.parts] == [part.lower() for part in other.parts]
 
 
+def typed_name(text: str) -> ModelName:
+    """Return the name of a model that a user typed; unlike one in a file, a wrong one is wrong usage.
+
+    Raises:
+        UsageError: Ollama would refuse the name.
+    """
+    try:
+        return parse_name(text)
+    except InputError as error:
+        raise UsageError(error.what, hint=error.hint, code=error.code) from error
+
+
 def parse_name(text: str) -> ModelName:
     """Return the model name that `text` means, with Ollama's defaults for missing parts.
 
@@ -89,6 +103,7 @@ def parse_name(text: str) -> ModelName:
         raise InputError(
             bullet_list(f"Ollama does not accept the model name {text!r}.", problems),
             hint=f"the name {_valid_name(parts)}",
+            code="bad-name",
         )
     return ModelName(**parts)
 

@@ -28,7 +28,9 @@ def image_in_store(store: Path, tag: str) -> BaseImage:
     hint = f"ollama pull {tag}"
     content = read_manifest(store, name)
     if content is None:
-        raise DestinationError(f"The base {tag} is not in this store.", where=store, hint=hint)
+        raise DestinationError(
+            f"The base {tag} is not in this store.", where=store, hint=hint, code="base-not-here"
+        )
     config, layers = parse_manifest(gguf_manifest(store, content), where=manifest_path(store, name))
     for layer in layers:
         if missing_blob(store, layer):

@@ -105,7 +105,7 @@ def _build_into_folder(inputs: BuildInputs, note: Note, progress: Progress | Non
     except DestinationError as error:
         kept = f"{_register_command(inputs)}  continues after that; the files are kept"
         hint = f"{error.hint}\n       {kept}" if error.hint else kept
-        raise DestinationError(error.what, where=error.where, hint=hint) from error
+        raise DestinationError(error.what, where=error.where, hint=hint, code=error.code) from error
     if change := describe_base_change(earlier, work.base, receipt):
         receipt = replace(receipt, lines=(*receipt.lines, change))
     note("register", receipt)
@@ -186,6 +186,7 @@ def require_own_output_dir(inputs: BuildInputs) -> None:
             "The output directory holds another adapter; its Modelfile.txt and GGUF file would be replaced.",
             where=inputs.output_dir,
             hint="--out DIR, with a directory of its own",
+            code="other-adapter",
         )
 
 

@@ -17,7 +17,7 @@ from ollama_pack.base.hf_config import HfConfig, read_config
 from ollama_pack.base.installed import base_of_installed
 from ollama_pack.base.model import BaseModel
 from ollama_pack.base.online import find_online, hub_config
-from ollama_pack.errors import DestinationError, InputError, UnsupportedError
+from ollama_pack.errors import DestinationError, InputError, UnsupportedError, UsageError
 from ollama_pack.lora.adapter import Adapter, layer_of
 from ollama_pack.lora.combine import scale_adapter, sum_adapters
 from ollama_pack.lora.peft.directory import CONFIG_FILE, AdapterDirectory, resolve_directory
@@ -104,10 +104,11 @@ def read_all_adapters(inputs: BuildInputs) -> Adapter:
     adapters = [load_adapter(each, allow_noop=request.allow_noop) for each in inputs.directories]
     for other in adapters[1:]:
         if not request.base and not same_base(adapters[0].base_id, other.base_id):
-            raise InputError(
+            raise UsageError(
                 f"The adapters were trained on different bases: {adapters[0].base_id} and {other.base_id}.",
                 where=other.directory / CONFIG_FILE,
                 hint="--base, if they are the same weights under two names",
+                code="different-bases",
             )
     weights = request.weights or (1.0,) * len(adapters)
     return scale_adapter(sum_adapters(adapters, weights), request.scale)
@@ -265,9 +266,10 @@ def requests_for(request: Request, which: str) -> tuple[Request, ...]:
     chosen = choose(request.directory, which)
     name = model_name(request)
     if name.tag != DEFAULT_TAG:
-        raise InputError(
+        raise UsageError(
             f"The name {name} has a tag, but each checkpoint gets its own tag.",
             hint=f"use the name {name.model}",
+            code="bad-name",
         )
     return tuple(
         replace(

@@ -13,7 +13,7 @@ from ollama_pack.ollama.names import (
     ModelName,
     is_cloud_tag,
     legal_part,
-    parse_name,
+    typed_name,
 )
 from ollama_pack.pipeline.request import Request
 
@@ -27,7 +27,7 @@ def model_name(request: Request) -> ModelName:
         InputError: Ollama would refuse the name.
     """
     if request.name:
-        return parse_name(request.name)
+        return typed_name(request.name)
     return name_from_directories(request.directories, request.adapter)
 
 

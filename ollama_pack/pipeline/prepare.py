@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.model import BaseModel
-from ollama_pack.errors import UnsupportedError
+from ollama_pack.errors import UnsupportedError, UsageError
 from ollama_pack.files import Note, relative_path
 from ollama_pack.gguf.split import require_one_file
 from ollama_pack.lora.adapter import Adapter
@@ -64,6 +64,7 @@ def prepare(inputs: BuildInputs, note: Note = silent) -> BuildPlan:
         raise UnsupportedError(
             "Merging an adapter into its base (--merge) is not supported yet.",
             hint=f"until then {MERGE_HINT}",
+            code="merge-not-available",
         )
     adapter = read_all_adapters(inputs)
     note("read", adapter)
@@ -106,10 +107,11 @@ def render_modelfile(inputs: BuildInputs, work: BuildPlan, adapter: str = f"./{G
     """
     request, base = inputs.request, work.base
     if not base.gguf and not base.tag:
-        raise UnsupportedError(
+        raise UsageError(
             f"No Ollama model of {base.source_id} is known, so there is nothing to build FROM.",
             where=f"{inputs.home / CONFIG_FILE}: base_model_name_or_path",
             hint="--base BASE, with its GGUF file or with an Ollama model that you made of it",
+            code="no-tag",
         )
     if base.gguf is not None and base.info is not None:
         require_one_file(base.gguf, base.info.metadata)

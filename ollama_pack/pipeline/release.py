@@ -10,7 +10,7 @@ from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Package, make_package
 from ollama_pack.errors import InputError
-from ollama_pack.files import sha256_of_file
+from ollama_pack.files import require_directory, sha256_of_file
 from ollama_pack.gguf.constants import TENSOR_TYPES
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.split import require_one_file
@@ -42,14 +42,14 @@ def read_package(folder: Path, name: ModelName) -> Package:
     Raises:
         InputError: one of them is missing or damaged, or ADAPTER names another kind of file.
     """
-    if not folder.is_dir():
-        raise InputError("There is no such directory.", where=folder)
+    require_directory(folder)
     modelfile = read_modelfile(folder)
     if modelfile is None:
         raise InputError(
             f"There is no {MODELFILE_NAME} here.",
             where=folder,
             hint="ollama-pack build DIR --via folder --out FOLDER  makes such a folder",
+            code="no-release",
         )
     if not modelfile.value("ADAPTER"):
         raise InputError(

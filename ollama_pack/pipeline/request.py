@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ollama_pack.errors import InputError
+from ollama_pack.errors import UsageError
 
 VIA_CHOICES = ("auto", "create", "pull", "store", "folder")
 LARGEST_WEIGHT = 1e9
@@ -82,14 +82,21 @@ class Request:
         object.__setattr__(self, "others", tuple(Path(other) for other in self.others))
         weights, adapters = len(self.weights), 1 + len(self.others)
         if self.weights and weights != adapters:
-            raise InputError(f"The number of weights ({weights}) is not the number of adapters ({adapters}).")
+            raise UsageError(
+                f"The number of weights ({weights}) is not the number of adapters ({adapters}).",
+                code="bad-option",
+            )
         for number in (self.scale, *self.weights):
             if not abs(number) <= LARGEST_WEIGHT:
-                raise InputError(f"{number:g} is not a usable weight: the limits are ±{LARGEST_WEIGHT:g}.")
+                raise UsageError(
+                    f"{number:g} is not a usable weight: the limits are ±{LARGEST_WEIGHT:g}.",
+                    code="bad-option",
+                )
         if not self.allow_noop and not any(weight * self.scale for weight in self.weights or (1.0,)):
-            raise InputError(
+            raise UsageError(
                 "A scale of 0 makes an adapter that does nothing.",
                 hint="--allow-noop  if that is intended",
+                code="bad-option",
             )
         for name in ("directory", "out", "store"):
             if isinstance(value := getattr(self, name), str):
@@ -98,7 +105,7 @@ class Request:
         choices += [(code, ACCEPTABLE_MISMATCHES) for code in self.base_mismatch_ok]
         for value, known in choices:
             if value not in known:
-                raise InputError(f"{value!r} is not one of {', '.join(known)}.")
+                raise UsageError(f"{value!r} is not one of {', '.join(known)}.", code="bad-option")
 
     @property
     def directories(self) -> tuple[Path, ...]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ollama_pack.errors import UnsupportedError, natural_key, one_line
+from ollama_pack.errors import UsageError, natural_key, one_line
 from ollama_pack.lora.adapter import layer_of
 from ollama_pack.lora.spectrum import Spectrum
 from ollama_pack.run.trainer_log import Curve
@@ -59,9 +59,10 @@ def require_library() -> None:
     try:
         import matplotlib  # noqa: F401 — only whether it is there
     except ImportError as error:
-        raise UnsupportedError(
+        raise UsageError(
             "A report needs matplotlib, which is not installed.",
             hint="pip install 'ollama-pack[report]'",
+            code="extra-missing",
         ) from error
 
 

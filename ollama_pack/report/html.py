@@ -36,10 +36,14 @@ def write_report(report: RunReport, path: Path) -> None:
             "A report cannot be written into the run that it describes, because that would change the run.",
             where=path,
             hint="--report with a file in another directory",
+            code="report-in-the-run",
         )
     if path.exists() and not (path.is_file() and MARK in path.read_bytes()[:4096]):
         raise RefusedError(
-            "This file exists already, and it is not a report.", where=path, hint="--report with another name"
+            "This file exists already, and it is not a report.",
+            where=path,
+            hint="--report with another name",
+            code="file-in-the-way",
         )
     content = render_report(report).encode("utf-8")
     with whole_file(path) as file:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from ollama_pack.errors import InputError, PackError
-from ollama_pack.files import sha256_of_file
+from ollama_pack.errors import InputError, PackError, UsageError
+from ollama_pack.files import require_directory, sha256_of_file
 from ollama_pack.lora.peft.directory import MLX_FILE, PICKLE_FILE, WEIGHTS_FILE
 from ollama_pack.lora.peft.run_directory import step_in, step_of
 from ollama_pack.lora.peft.safetensors_header import read_safetensors
@@ -89,8 +89,9 @@ def list_checkpoints(directory: Path) -> tuple[Checkpoint, ...]:
     """Return the checkpoints of a run, ordered by step. Links to directories are ignored.
 
     Raises:
-        InputError: the directory does not exist or cannot be read.
+        InputError: the directory does not exist (a `UsageError`) or cannot be read.
     """
+    require_directory(directory)
     try:
         paths = [path for path in directory.iterdir() if step_of(path) is not None]
     except OSError as error:
@@ -122,8 +123,11 @@ def choose(directory: Path, which: str) -> tuple[Checkpoint, ...]:
     """
     available = list_checkpoints(directory)
     if not available:
-        raise InputError(
-            "This directory has no checkpoints.", where=directory, hint=f"ollama-pack inspect {directory}"
+        raise UsageError(
+            "This directory has no checkpoints.",
+            where=directory,
+            hint=f"ollama-pack inspect {directory}",
+            code="no-such-checkpoint",
         )
     steps = ", ".join(str(each.step) for each in available[-10:])
     if which == ALL:
@@ -135,10 +139,11 @@ def choose(directory: Path, which: str) -> tuple[Checkpoint, ...]:
         if not chosen:
             best = best_of(directory, available)
             why = f"it is {best}, which does not exist any more" if best else "no log names it"
-            raise InputError(
+            raise UsageError(
                 f"The best checkpoint cannot be used: {why}.",
                 where=directory,
                 hint=f"--checkpoint with one of {steps}; ollama-pack checkpoints  shows their losses",
+                code="no-such-checkpoint",
             )
         return tuple(chosen)
     number = which.removeprefix("checkpoint-")
@@ -147,10 +152,11 @@ def choose(directory: Path, which: str) -> tuple[Checkpoint, ...]:
     # checkpoint-7 and checkpoint-007 may both exist; the one that is spelled as requested comes first.
     chosen.sort(key=lambda each: each.name != f"checkpoint-{number}")
     if not chosen:
-        raise InputError(
+        raise UsageError(
             f"There is no checkpoint {which!r:.40} in this directory.",
             where=directory,
             hint=f"--checkpoint with one of {steps}",
+            code="no-such-checkpoint",
         )
     return tuple(chosen[:1])
 

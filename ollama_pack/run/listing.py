@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ollama_pack.errors import InputError
+from ollama_pack.files import require_directory
 from ollama_pack.lora.peft.directory import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE
 from ollama_pack.run.file_roles import DANGLING, LEFT_OUT, LINK, NO_FILE, USED, Role, role_of
 
@@ -68,8 +69,9 @@ def list_files(directory: Path) -> Tree:
     """Return the files of a directory, with their roles.
 
     Raises:
-        InputError: the directory does not exist or cannot be read.
+        InputError: the directory does not exist (a `UsageError`) or cannot be read.
     """
+    require_directory(directory)
     walk = _Walk()
     try:
         files = list(walk.files(directory, ""))

@@ -106,6 +106,7 @@ def require_no_mismatch(
         raise ProofError(
             "\n".join([f"{base.name} {is_not} the base this adapter was trained on.", *lines]),
             subjects={each.code: [each.expected, each.found] for each in stops},
+            code="base-mismatch",
         )
     doubts = [_mismatch_line(each, trained) for each in mismatches if each.level != NOTE]
     return [*_agreed(trained, mismatches, base), *doubts, *trained.notes]

@@ -77,6 +77,7 @@ def require_change(report: ProofResult) -> ProofResult:
         raise ProofError(
             f"{report.summary}, so the adapter has no effect.",
             hint="--allow-noop, if that is intended; --no-load skips this proof; the model stays registered",
+            code="no-effect",
         )
     return report
 

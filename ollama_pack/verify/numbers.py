@@ -129,6 +129,7 @@ def require_passed(report: ProofResult, path: Path) -> ProofResult:
             report.summary,
             where=f"{path.name}: {report.worst}",
             hint="--outtype f32, if f16 was too coarse; else report it",
+            code="numbers",
         )
     return report
 

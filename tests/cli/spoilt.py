@@ -62,12 +62,12 @@ def bad(code, *told):
     return enter
 
 
-@bad(3, "no such directory")
+@bad(2, "no such directory")
 def missing_directory(scene):
     scene.ada = scene.ada.parent / "nowhere"
 
 
-@bad(3, "This is a file")
+@bad(2, "This is a file")
 def file_for_a_directory(scene):
     scene.ada /= WEIGHTS
 
@@ -211,53 +211,53 @@ def base_of_an_unknown_architecture(scene):
     scene.base = write_model(scene.ada.parent / "clip.gguf", resized(TINY, arch="clip"))
 
 
-@bad(3, "vicunna:7b", "vicuna:7b")
+@bad(2, "vicunna:7b", "vicuna:7b")
 def base_is_misspelt(scene):
     scene.base = "vicunna:7b"
 
 
-@bad(3, "a" * 300)
+@bad(2, "a" * 300)
 def base_has_a_name_too_long_for_a_file(scene):
     scene.base = "a" * 300
 
 
-@bad(3, "Nothing says which base", "--base")
+@bad(2, "Nothing says which base", "--base")
 def nothing_names_a_base(scene):
     scene.config(base_model_name_or_path=None)
     scene.base = ""
 
 
-@bad(3, "ada lovelace", "ada-lovelace")
+@bad(2, "ada lovelace", "ada-lovelace")
 def name_with_a_space(scene):
     scene.more = ("ada lovelace",)
 
 
-@bad(3, "cloud")
+@bad(2, "cloud")
 def name_of_the_cloud(scene):
     scene.more = ("ada:7b-cloud",)
 
 
-@bad(3, "must start with")
+@bad(2, "must start with")
 def name_begins_with_a_sign(scene):
     scene.more = ("--name", ".ada")
 
 
-@bad(3, "81 characters", "80")
+@bad(2, "81 characters", "80")
 def name_is_too_long(scene):
     scene.more = ("a" * 81,)
 
 
-@bad(3, "temprature", "did you mean temperature?")
+@bad(2, "temprature", "did you mean temperature?")
 def parameter_is_misspelt(scene):
     scene.more = ("--parameter", "temprature=0.3")
 
 
-@bad(3, "temperature must be a number")
+@bad(2, "temperature must be a number")
 def parameter_is_of_another_type(scene):
     scene.more = ("--parameter", "temperature=cold")
 
 
-@bad(3, "There is no template")
+@bad(2, "There is no template")
 def template_is_missing(scene):
     scene.more = ("--template", "a" * 300)
 

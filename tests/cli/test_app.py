@@ -166,10 +166,28 @@ def test_the_gguf_library_is_loaded_to_cast(make_adapter, tiny_gguf, outtype, lo
 def test_an_error_is_a_document_too(tmp_path):
     """With ``--json`` a script reads what went wrong where it would have read the result."""
     ran = run("build", tmp_path / "nowhere", "--json")
-    assert (ran.code, ran.document["kind"], ran.document["exit_code"]) == (3, "error", 3)
+    assert (ran.code, ran.document["kind"], ran.document["exit_code"]) == (2, "error", 2)
     assert ran.document["what"] == "There is no such directory."
-    assert ran.document["found"] == {}
+    assert (ran.document["code"], ran.document["found"]) == ("no-such-directory", {})
     assert "There is no such directory." in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "where"),
+    [
+        (("fly", "--json"), "ollama-pack"),
+        (("--fly", "--json"), "ollama-pack"),
+        (("build", "--json"), "ollama-pack build"),
+        (("build", "x", "--via", "pigeon", "--json"), "ollama-pack build"),
+        (("build", "x", "a", "b", "--json"), "ollama-pack build"),
+    ],
+)
+def test_wrong_usage_is_a_document_too(words, where):
+    """Whatever is wrong with the words, a script that asked for JSON gets it, and the exit code."""
+    ran = run(*words)
+    assert (ran.code, ran.document["kind"], ran.document["exit_code"]) == (2, "error", 2)
+    assert (ran.document["code"], ran.document["where"]) == ("usage", where)
+    assert "for help" in ran.stderr
 
 
 @pytest.mark.parametrize("command", ["build", "inspect"])
@@ -180,4 +198,4 @@ def test_a_document_names_everything(command, tmp_path):
     problem = ran.document if command == "build" else ran.document["problem"]
     assert ran.code == 4
     assert "16 more; --json lists them all" in problem["what"]
-    assert problem["found"] == {"modules_to_save: norms": sorted(norms)}
+    assert problem["found"] == {"norm": sorted(norms)}

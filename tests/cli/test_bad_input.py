@@ -37,7 +37,7 @@ def test_bad_address(ada, tiny_gguf, tmp_path, monkeypatch):
     monkeypatch.setenv("OLLAMA_HOST", "ftp://x")
     before = tree(tmp_path)
     ran = run("build", ada, "--base", tiny_gguf)
-    assert (ran.code, ran.stdout, tree(tmp_path)) == (3, "", before)
+    assert (ran.code, ran.stdout, tree(tmp_path)) == (2, "", before)
     assert "OLLAMA_HOST" in ran.stderr
 
 

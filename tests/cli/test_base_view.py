@@ -40,7 +40,7 @@ def test_an_installed_model(built, tiny_gguf):
 def test_neither(name, built):
     """What is no directory, no file and no model is told as that, with the names that are like it."""
     ran = run("inspect", name, "--store", built)
-    assert (ran.code, ran.stdout) == (3, "")
+    assert (ran.code, ran.stdout) == (2, "")
     assert f"There is no directory or file {name}, and there is no model {name}." in ran.stderr
     assert "ada" in run("inspect", "adda", "--store", built).stderr
 

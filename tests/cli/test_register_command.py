@@ -131,5 +131,5 @@ def test_damaged_folder(release, tiny_gguf, models, tmp_path, case):
 def test_missing_folder(tmp_path, models):
     """A folder that is not there is damaged input."""
     ran = run("register", tmp_path / "nowhere", "ada")
-    assert (ran.code, ran.stdout) == (3, "")
+    assert (ran.code, ran.stdout) == (2, "")
     assert not models.exists()

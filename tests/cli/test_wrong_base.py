@@ -108,7 +108,7 @@ def test_a_base_that_only_the_web_knows(ada, models, tiny_gguf):
         web.model("me/tiny", tiny_gguf.read_bytes())
         name = f"{web.host}/me/tiny"
         refused = run("build", ada, "ada", "--base", name, "--via", "folder", "--json")
-        assert (refused.code, web.asked) == (3, [])
+        assert (refused.code, web.asked) == (2, [])
         ran = run("build", ada, "ada", "--base", name, "--via", "folder", "--online", "-v")
         assert ran.code == 0
         assert f"header of {name}:latest at {web.host}" in ran.stderr
@@ -117,7 +117,7 @@ def test_a_base_that_only_the_web_knows(ada, models, tiny_gguf):
 
 
 def test_a_web_that_is_not_there(ada, monkeypatch):
-    """Exit code 6 and the address; without --online the same base is unknown (3)."""
+    """Exit code 6 and the address; without --online the same base is unknown (2)."""
     monkeypatch.setenv("HF_ENDPOINT", f"http://{NOBODY}")
     ran = run("convert", ada, "--base", "me/nowhere", "--online")
     assert ran.code == 6

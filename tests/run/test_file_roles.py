@@ -190,7 +190,7 @@ def test_names_that_are_none(tmp_path):
 def test_no_directory(tmp_path, name):
     """What is no directory, or none that can be named, is an InputError that says where."""
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="Cannot read the directory") as caught:
+    with pytest.raises(InputError, match=r"no such directory|is a file") as caught:
         list_files(tmp_path / name)
     assert caught.value.where == str(tmp_path / name)
 

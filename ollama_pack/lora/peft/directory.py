@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ollama_pack.errors import InputError, natural_key
-from ollama_pack.files import read_json_object
+from ollama_pack.errors import InputError, UsageError, natural_key
+from ollama_pack.files import read_json_object, require_directory
 from ollama_pack.gguf.tensors import Tensor
 from ollama_pack.lora.peft import mlx, torch_bin
 from ollama_pack.lora.peft.run_directory import run_of
@@ -81,12 +81,7 @@ def resolve_directory(path: Path, adapter: str = "") -> AdapterDirectory:
     Raises:
         InputError: there is no such directory or adapter, or several could be meant.
     """
-    if not path.is_dir():
-        raise InputError(
-            "There is no such directory." if not path.exists() else "This is a file, not a directory.",
-            where=path,
-            hint="ollama-pack inspect DIR, with the directory that holds adapter_config.json",
-        )
+    require_directory(path, "name the directory that holds adapter_config.json")
     home, notes = _choose(path, adapter)
     run, config_file = run_of(home), _config_file_of(home)
     if config_file.parent != home:
@@ -120,9 +115,13 @@ def open_adapter(directory: AdapterDirectory) -> AdapterSource:
             f"There is no {WEIGHTS_FILE} here; there is {', '.join(others[:4])}.",
             where=home,
             hint="save the adapter with PEFT or mlx-lm, as safetensors",
+            code="no-weights",
         )
     raise InputError(
-        f"There is no {WEIGHTS_FILE} here.", where=home, hint=_where_to_look(directory.path, WEIGHTS_FILE)
+        f"There is no {WEIGHTS_FILE} here.",
+        where=home,
+        hint=_where_to_look(directory.path, WEIGHTS_FILE),
+        code="no-weights",
     )
 
 
@@ -168,10 +167,11 @@ def _choose(directory: Path, adapter: str) -> tuple[Path, tuple[str, ...]]:
             return below[adapter], ()
         if adapter == TOP and top:
             return directory, ()
-        raise InputError(
+        raise UsageError(
             f"There is no adapter {adapter!r} here; there is {', '.join(names) or 'no other'}.",
             where=directory,
             hint=f"--adapter {names[0]}" if names else _where_to_look(directory, CONFIG_FILE),
+            code="no-such-adapter",
         )
     if top:
         more = ", ".join(sorted(below, key=natural_key))
@@ -180,13 +180,17 @@ def _choose(directory: Path, adapter: str) -> tuple[Path, tuple[str, ...]]:
         name, home = next(iter(below.items()))
         return home, (f"{home.relative_to(directory).as_posix()}/ is used, the only adapter here: {name}",)
     if below:
-        raise InputError(
+        raise UsageError(
             f"There are several adapters here: {', '.join(names)}.",
             where=directory,
             hint=f"--adapter {names[0]}",
+            code="several-adapters",
         )
     raise InputError(
-        f"There is no {CONFIG_FILE} here.", where=directory, hint=_where_to_look(directory, CONFIG_FILE)
+        f"There is no {CONFIG_FILE} here.",
+        where=directory,
+        hint=_where_to_look(directory, CONFIG_FILE),
+        code="no-adapter",
     )
 
 

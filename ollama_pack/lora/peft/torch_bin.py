@@ -34,6 +34,7 @@ def read_pickle(path: Path) -> dict[str, LazyTensor]:
             "The weights are a pickle. Reading it safely needs torch, which is not installed.",
             where=path,
             hint=f"pip install 'ollama-pack[torch]', or {_SAVE_AGAIN}",
+            code="extra-missing",
         ) from error
     version = tuple(int(number) for number in torch.__version__.split("+")[0].split(".")[:2])
     if version < OLDEST_TORCH:
