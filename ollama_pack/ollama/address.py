@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from ollama_pack.errors import UsageError
 from ollama_pack.fetch import is_loopback
 
-DEFAULT_PORT = 11434
+DEFAULT_PORT, LARGEST_PORT = 11434, 65535
 KNOCK_SECONDS = 0.5
 """How long `may_answer` waits for a connection."""
 
@@ -20,19 +20,18 @@ def parse_host(text: str) -> str:
 
     Accepts what Ollama accepts: ``host``, ``host:port``, ``:port``, ``[::1]:port`` and
     ``scheme://host:port/path``. An empty value means ``http://127.0.0.1:11434``. An address to listen on
-    everywhere (``0.0.0.0`` or ``::``) means this machine.
+    everywhere (``0.0.0.0`` or ``::``) means this machine. As in Ollama, a port that is not a number up to 65535
+    is ignored, and only a scheme in lower case changes the default port.
 
     Raises:
-        InputError: the port is not a number up to 65535, the scheme is not http or https, or the value has a
-            user or a password.
+        UsageError: the scheme is not http or https, or the value has a user or a password.
     """
     plain = text.strip().strip("\"'").strip()
     scheme, separator, rest = plain.partition("://")
     if not separator:
         scheme, rest = ("https", "ollama.com:443") if plain == "ollama.com" else ("http", plain)
-    if scheme not in ("http", "https"):
+    if scheme.lower() not in _PORTS:
         raise UsageError(f"OLLAMA_HOST={text!r}: {scheme!r} is not http or https.", code="bad-address")
-    default = _PORTS[scheme] if separator else DEFAULT_PORT
     hostport, _, path = rest.partition("/")
     if "@" in hostport:  # The message does not repeat the value: a password must not reach a log.
         raise UsageError(
@@ -40,29 +39,21 @@ def parse_host(text: str) -> str:
             hint="OLLAMA_HOST=HOST:PORT",
             code="bad-address",
         )
-    host, port = _host_and_port(hostport, text)
+    default = _PORTS.get(scheme, DEFAULT_PORT) if separator else DEFAULT_PORT
+    host, port = _host_and_port(hostport, default)
     path = f"/{path.strip('/')}" if path.strip("/") else ""
-    return f"{scheme}://{_dialable(host)}:{port or default}{path}"
+    return f"{scheme.lower()}://{_dialable(host)}:{port}{path}"
 
 
-def _host_and_port(hostport: str, text: str) -> tuple[str, int]:
-    """Return the host and the port of `hostport`; the port is 0 if none is given.
-
-    Raises:
-        InputError: the port is not a number up to 65535; the message quotes the whole value, `text`.
-    """
+def _host_and_port(hostport: str, default: int) -> tuple[str, int]:
+    """Return the host and the port of `hostport`; the port is `default` if none is given or it is not one."""
     with contextlib.suppress(ValueError):
-        return str(ipaddress.ip_address(hostport.strip("[]"))), 0
+        return str(ipaddress.ip_address(hostport.strip("[]"))), default
     host, colon, port = hostport.rpartition(":")
     if not colon:
-        return hostport, 0
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise UsageError(
-            f"OLLAMA_HOST={text!r}: {port!r} is not a port.",
-            hint="OLLAMA_HOST=127.0.0.1:11434",
-            code="bad-address",
-        )
-    return host.strip("[]"), int(port)
+        return hostport, default
+    valid = port.isascii() and port.isdigit() and int(port) <= LARGEST_PORT
+    return host.strip("[]"), int(port) if valid else default
 
 
 def _dialable(host: str) -> str:

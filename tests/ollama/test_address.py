@@ -26,6 +26,15 @@ from ollama_pack.ollama.address import may_answer, parse_host
         ("https://example.com:8443/ollama/", "https://example.com:8443/ollama"),
         ("ollama.com", "https://ollama.com:443"),
         (' "127.0.0.1:8080" ', "http://127.0.0.1:8080"),
+        ("HTTP://example.com", "http://example.com:11434"),
+        ("HTTPS://example.com:8443", "https://example.com:8443"),
+        ("example.com:none", "http://example.com:11434"),
+        ("example.com:", "http://example.com:11434"),
+        ("http://example.com:99999", "http://example.com:80"),
+        ("https://example.com:-1", "https://example.com:443"),
+        ("localhost:²", "http://localhost:11434"),
+        ("[::1]:none", "http://[::1]:11434"),
+        ("127.0.0.1:0080", "http://127.0.0.1:80"),
     ],
 )
 def test_the_forms_ollama_accepts(text, address):
@@ -33,9 +42,9 @@ def test_the_forms_ollama_accepts(text, address):
     assert parse_host(text) == address
 
 
-@pytest.mark.parametrize("text", ["127.0.0.1:none", "127.0.0.1:99999", "ftp://example.com", "localhost:²"])
+@pytest.mark.parametrize("text", ["ftp://example.com", "unix:///run/ollama", "http://me:secret@example.com"])
 def test_what_is_no_address_is_refused(text):
-    """A port that is none, or a foreign scheme, is an error."""
+    """A foreign scheme is an error, and so is a user with a password."""
     with pytest.raises(InputError, match="OLLAMA_HOST"):
         parse_host(text)
 
