@@ -1,8 +1,8 @@
 """Locks a thing of this machine by its name, so that only one ollama-pack process at a time changes it.
 
 A file in the temporary directory stands for each thing, whether it is a folder or the name of a model. The
-operating system releases the lock when the process ends. Other machines are not locked out. See "One at a time
-changes what a name means" and "A build has its output folder to itself" in docs/decisions.md.
+operating system releases the lock when the process ends. Other machines are not locked out. See "One at a
+time changes what a name means" and "A build has its output folder to itself" in docs/decisions.md.
 """
 
 import contextlib

@@ -29,6 +29,13 @@ def _no_models_of_hugging_face(tmp_path, monkeypatch) -> None:
 
 
 @pytest.fixture
+def no_daemon(monkeypatch) -> None:
+    """Leave no daemon named, and none at the address that Ollama has by default."""
+    monkeypatch.delenv("OLLAMA_HOST", raising=False)
+    monkeypatch.setattr("ollama_pack.ollama.address.DEFAULT_PORT", 9)
+
+
+@pytest.fixture
 def make_adapter(tmp_path) -> Callable[..., Path]:
     """Return a function that writes an adapter directory from the fields of `adapters.Recipe`."""
 

@@ -11,8 +11,9 @@ from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.gguf.model_info import ModelInfo
 from ollama_pack.gguf.reader import GgufFile
+from ollama_pack.ollama.choose_models import models_at
 from ollama_pack.ollama.locations import OllamaLocations
-from ollama_pack.ollama.models import find_model, models_at, no_such_model
+from ollama_pack.ollama.models import find_model, no_such_model
 from ollama_pack.ollama.names import ModelName, parse_name
 
 
@@ -58,12 +59,14 @@ def look_up(locations: OllamaLocations, name: ModelName) -> Installed:
 def base_of_installed(locations: OllamaLocations, text: str) -> BaseModel | None:
     """Return an installed model as a base, or None if no such model is installed.
 
+    Nothing is written, so a store of this machine is read too if the daemon that the user named is absent.
+
     Raises:
         UnsupportedError: no version of Ollama runs such a base any more.
     """
     try:
         name = parse_name(text)
-        model = look_up(locations, name)
+        model = look_up(replace(locations, host_named=False), name)
         header = GgufFile(Path(model.place), _as_header(model.seen.metadata), model.seen.shapes, {}, {})
         return replace(base_of_header(header), tag=name.display, origin=f"{name.display} in {model.place}")
     except (InputError, DestinationError):
@@ -78,6 +81,7 @@ def _as_header(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def installed_names(locations: OllamaLocations) -> list[ModelName]:
     """Return the names of the installed models; an empty list if there is neither a daemon nor a store."""
-    with contextlib.suppress(DestinationError), models_at(locations, ModelName("x", "x", "x", "x")) as models:
+    anywhere = replace(locations, host_named=False)
+    with contextlib.suppress(DestinationError), models_at(anywhere, ModelName("x", "x", "x", "x")) as models:
         return [entry.name for entry in models.entries()]
     return []

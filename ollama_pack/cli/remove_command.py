@@ -28,8 +28,8 @@ def remove_command(*, model: "ModelName", store: Path | None, as_json: bool, qui
       ollama-pack remove ada-lovelace
     """
     from ollama_pack.deliver.history import remove_model
+    from ollama_pack.ollama.choose_models import models_at
     from ollama_pack.ollama.locations import locations_from
-    from ollama_pack.ollama.models import models_at
 
     with models_at(locations_from(os.environ, store=store), model) as models:
         removed, kept = remove_model(models, model)

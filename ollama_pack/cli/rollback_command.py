@@ -34,8 +34,8 @@ def rollback_command(
       ollama-pack rollback ada-lovelace 1a2b3c4d
     """
     from ollama_pack.deliver.history import rollback
+    from ollama_pack.ollama.choose_models import models_at
     from ollama_pack.ollama.locations import locations_from
-    from ollama_pack.ollama.models import models_at
 
     with models_at(locations_from(os.environ, store=store), model) as models:
         current, earlier = rollback(models, model, version)

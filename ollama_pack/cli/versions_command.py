@@ -30,8 +30,9 @@ def versions_command(*, model: "ModelName", store: Path | None, as_json: bool) -
       ollama-pack rollback ada-lovelace
     """
     from ollama_pack.deliver.history import current_and_versions
+    from ollama_pack.ollama.choose_models import models_at
     from ollama_pack.ollama.locations import locations_from
-    from ollama_pack.ollama.models import models_at, no_such_model
+    from ollama_pack.ollama.models import no_such_model
 
     with models_at(locations_from(os.environ, store=store), model) as models:
         current, earlier = current_and_versions(models, model)

@@ -2,8 +2,9 @@
 
 ``auto`` decides by what the daemon answers, not by its version alone. It asks a daemon that answers to create
 the model. If the daemon refuses adapters, ``auto`` lets it pull the model; if the daemon cannot reach this
-machine, ``auto`` writes into the daemon's store, if that is on this machine. If no daemon answers,
-or if the user named a store, ``auto`` writes into a store. The receipt lists each delivery that failed.
+machine, ``auto`` writes into the daemon's store, if that is on this machine. If the user named a store,
+or if no daemon answers and ``OLLAMA_HOST`` names none, ``auto`` writes into a store. A daemon that
+``OLLAMA_HOST`` names and that does not answer is an error. The receipt lists each delivery that failed.
 See "`auto` is a row of deliveries, and an open one ends it" in docs/decisions.md.
 """
 
@@ -25,7 +26,13 @@ from ollama_pack.modelfile.parameters import value_error
 from ollama_pack.ollama.address import is_near, may_answer
 from ollama_pack.ollama.api_errors import AdapterRefusedError
 from ollama_pack.ollama.daemon import Daemon
-from ollama_pack.ollama.locations import OllamaLocations, is_writable, store_of, with_daemon_store_first
+from ollama_pack.ollama.locations import (
+    OllamaLocations,
+    is_writable,
+    named_daemon_absent,
+    store_of,
+    with_daemon_store_first,
+)
 from ollama_pack.ollama.loopback_registry import UnreachableError
 from ollama_pack.ollama.models import DaemonModels, ModelRepository, StoreModels, find_model
 from ollama_pack.ollama.names import parse_name
@@ -144,6 +151,8 @@ def _deliveries(
         yield by_store(store_for(package, locations), "--store names this store")
         return
     absent = daemon.why_absent()
+    if absent and locations.host_named:
+        raise named_daemon_absent(daemon.address, absent, "--via store")
     if absent:
         absent = f"{absent} at {daemon.address}"
         yield by_store(store_for(package, locations, absent), absent)

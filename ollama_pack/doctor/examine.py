@@ -48,6 +48,7 @@ def examine(locations: OllamaLocations) -> Checkup:
             checkup.stores.append(store)
             checkup.findings += findings
     checkup.ways = list(_delivery_checks(checkup, locations, refuses=refuses))
+    checkup.findings += _daemon_findings(checkup, named=locations.host_named)
     checkup.findings += _machine_findings(checkup, own)
     checkup.findings.sort(key=lambda finding: finding.level != PROBLEM)
     return checkup
@@ -104,19 +105,32 @@ def _delivery_checks(
         yield DeliveryCheck("store", open=False, why="no store on this machine is writable")
 
 
+def _daemon_findings(checkup: Checkup, *, named: bool) -> Iterator[Finding]:
+    """Yield what is wrong with the daemon: it does not answer, or it is too old for adapters.
+
+    Args:
+        checkup: everything that was examined.
+        named: whether the user named the daemon; then a build does not use a store in its place.
+    """
+    version = parse_version(checkup.version)
+    if not checkup.version and named:
+        what, fix = f"{checkup.trouble}, but OLLAMA_HOST names it", "ollama serve there, or --via store"
+        yield Finding(PROBLEM, checkup.address, what, fix)
+    elif not checkup.version:
+        yield Finding(MINOR, checkup.address, checkup.trouble, "ollama serve, or OLLAMA_HOST=HOST:PORT")
+    elif version is not None and version < GENERATIONS[0].first:
+        about = f"Ollama {checkup.version}"
+        yield Finding(PROBLEM, about, "it does not support adapters in GGUF", "update Ollama")
+
+
 def _machine_findings(checkup: Checkup, own: Path | None) -> Iterator[Finding]:
-    """Yield what is wrong apart from the models: with the daemon, the disks, the stores and the runner.
+    """Yield what is wrong with the deliveries, the disks, the stores and the runner.
 
     Args:
         checkup: everything that was examined.
         own: the store of the daemon, or None if it is unknown.
     """
     version = parse_version(checkup.version)
-    if not checkup.version:
-        yield Finding(MINOR, checkup.address, checkup.trouble, "ollama serve, or OLLAMA_HOST=HOST:PORT")
-    elif version is not None and version < GENERATIONS[0].first:
-        about = f"Ollama {checkup.version}"
-        yield Finding(PROBLEM, about, "it does not support adapters in GGUF", "update Ollama")
     if not any(way.open for way in checkup.ways):
         what = "none of create, pull and store works"
         yield Finding(PROBLEM, "delivery", what, "--via folder  writes all files into a directory")

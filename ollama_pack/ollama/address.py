@@ -20,8 +20,8 @@ def parse_host(text: str) -> str:
 
     Accepts what Ollama accepts: ``host``, ``host:port``, ``:port``, ``[::1]:port`` and
     ``scheme://host:port/path``. An empty value means ``http://127.0.0.1:11434``. An address to listen on
-    everywhere (``0.0.0.0`` or ``::``) means this machine. As in Ollama, a port that is not a number up to 65535
-    is ignored, and only a scheme in lower case changes the default port.
+    everywhere (``0.0.0.0`` or ``::``) means this machine. As in Ollama, a port that is not a number up to
+    65535 is ignored, and only a scheme in lower case changes the default port.
 
     Raises:
         UsageError: the scheme is not http or https, or the value has a user or a password.

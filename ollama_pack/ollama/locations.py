@@ -27,6 +27,7 @@ class OllamaLocations:
         folder: the output directory of ``--via folder``, or None.
         named: whether the user named the store with ``--store``; then no other store is used.
         defaulted: whether `stores` are Ollama's defaults; then the store of a running daemon comes first.
+        host_named: whether the user named the daemon with ``OLLAMA_HOST``; then its absence is an error.
     """
 
     address: str
@@ -34,6 +35,7 @@ class OllamaLocations:
     folder: Path | None = None
     named: bool = False
     defaulted: bool = False
+    host_named: bool = False
 
 
 def locations_from(
@@ -53,10 +55,29 @@ def locations_from(
     """
     named = environment.get("OLLAMA_MODELS", "").strip().strip("\"'")
     stores = (Path(named),) if named else (Path.home() / ".ollama" / "models", SERVICE_STORE)
-    address = parse_host(environment.get("OLLAMA_HOST", ""))
+    host = environment.get("OLLAMA_HOST", "")
+    address, host_named = parse_host(host), bool(host.strip(" \t\r\n\"'"))
     if store is not None:
-        return OllamaLocations(address, (store,), folder, named=True)
-    return OllamaLocations(address, stores, folder, defaulted=not named)
+        return OllamaLocations(address, (store,), folder, named=True, host_named=host_named)
+    return OllamaLocations(address, stores, folder, defaulted=not named, host_named=host_named)
+
+
+def named_daemon_absent(address: str, why: str, way_out: str) -> DestinationError:
+    """Return the error for a daemon that the user named and that cannot be used.
+
+    A store here would be another place than the one the user asked for, and nobody would notice.
+
+    Args:
+        address: the address of the daemon.
+        why: why it cannot be used, as a clause.
+        way_out: the option that uses a store of this machine instead.
+    """
+    return DestinationError(
+        f"{why[:1].upper()}{why[1:]}, but OLLAMA_HOST names it.",
+        where=address,
+        hint=f"start ollama serve there, or correct OLLAMA_HOST; {way_out}  uses a store of this machine",
+        code="no-daemon",
+    )
 
 
 def unreadable_store_error(store: Path, reason: str = "") -> DestinationError:

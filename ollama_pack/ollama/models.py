@@ -13,10 +13,9 @@ from typing import Protocol
 
 from ollama_pack.errors import DestinationError, InputError, UsageError
 from ollama_pack.gguf.model_info import ModelInfo, read_model_info, vocabulary_of
-from ollama_pack.ollama.address import may_answer
 from ollama_pack.ollama.blob_store import StoreTransaction
 from ollama_pack.ollama.daemon import Daemon
-from ollama_pack.ollama.locations import OllamaLocations, is_writable, sudo_prefix, unreadable_store_error
+from ollama_pack.ollama.locations import is_writable, sudo_prefix
 from ollama_pack.ollama.manifest import ADAPTER_TYPE, MODEL_TYPE, has_adapter, parse_manifest
 from ollama_pack.ollama.names import ModelName, parse_name
 from ollama_pack.ollama.store_layout import (
@@ -24,9 +23,6 @@ from ollama_pack.ollama.store_layout import (
     corrupt_blob,
     delete_manifest,
     gguf_manifest,
-    has_manifest,
-    is_closed,
-    is_store,
     listed_digest,
     missing_blob,
     names_in,
@@ -243,38 +239,6 @@ class StoreModels:
         return missing or "".join(
             filter(None, (corrupt_blob(blob_path(self.store, a.digest)) for a in adapters))
         )
-
-
-@contextlib.contextmanager
-def models_at(places: OllamaLocations, name: ModelName) -> Iterator[ModelRepository]:
-    """Yield the models of the daemon, or those of a store if the user named one or no daemon answers.
-
-    If there are several stores, the one that has the model `name` is used, else the first.
-
-    Raises:
-        DestinationError: no daemon answers, and there is no store that this user may read.
-    """
-    problem = "no Ollama daemon answers"
-    if not places.named and may_answer(places.address):
-        with Daemon(places.address) as daemon:
-            problem = daemon.why_absent()
-            if not problem:
-                yield DaemonModels(daemon)
-                return
-    stores = [store for store in places.stores if is_store(store)]
-    closed = [store for store in places.stores if is_closed(store)]
-    if not stores and closed:
-        raise unreadable_store_error(closed[0])
-    if not stores and places.named:
-        raise DestinationError("This directory is not an Ollama store.", where=places.stores[0])
-    if not stores:
-        raise DestinationError(
-            f"{problem[:1].upper()}{problem[1:]}, and there is no store.",
-            where=", ".join((places.address, *map(str, places.stores))),
-            hint="ollama serve, or --store DIR",
-            code="no-store",
-        )
-    yield StoreModels(next((store for store in stores if has_manifest(store, name)), stores[0]))
 
 
 def spoilt_adapter(modelfile: str) -> str:

@@ -4,17 +4,15 @@ from pathlib import Path
 
 import pytest
 from recipes import write_adapter
-from terminal import NOBODY
 
 from ollama_pack.base.catalog import read_base_by_name
 
 
 @pytest.fixture(autouse=True)
-def alone(tmp_path, monkeypatch) -> Path:
+def alone(tmp_path, monkeypatch, no_daemon) -> Path:
     """Keep every command away from the user's Ollama and the user's files, and return its home."""
     home = tmp_path / "home"
     home.mkdir()
-    monkeypatch.setenv("OLLAMA_HOST", NOBODY)
     monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("HOME", str(home))
     for name in ("NO_COLOR", "CI", "FORCE_COLOR"):

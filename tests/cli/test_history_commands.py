@@ -5,7 +5,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from terminal import run
+from terminal import NOBODY, run
 
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.ollama.store_layout import manifest_path
@@ -132,19 +132,34 @@ def test_names_that_are_like_it(twice, models):
     assert "try:" not in run("versions", "", "--store", str(models)).stderr
 
 
+@pytest.mark.parametrize("named", [False, True], ids=["default address", "named"])
 @pytest.mark.parametrize("command", ["versions", "rollback", "remove"])
-def test_something_else_answers(command, twice, models, monkeypatch):
-    """Where OLLAMA_HOST is no Ollama the store is looked into, as a build does."""
+def test_something_else_answers(command, named, twice, models, monkeypatch):
+    """What answers is no Ollama: the store is looked into, as a build does, unless OLLAMA_HOST names it."""
     handler = type("Handler", (BaseHTTPRequestHandler,), {"log_message": lambda *_: None})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        monkeypatch.setenv("OLLAMA_HOST", f"127.0.0.1:{server.server_port}")
+        monkeypatch.setattr("ollama_pack.ollama.address.DEFAULT_PORT", server.server_port)
+        if named:
+            monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1")
         monkeypatch.setenv("OLLAMA_MODELS", str(models))
         ran = run(command, "ada")
         server.shutdown()
         thread.join()
-    assert (ran.code, "ada" in ran.stdout) == (0, True)
+    assert (ran.code, "ada" in ran.stdout) == ((6, False) if named else (0, True))
+
+
+@pytest.mark.parametrize("command", ["versions", "rollback", "remove"])
+def test_a_named_daemon_that_is_down(command, twice, models, monkeypatch):
+    """It is not replaced by a store of this machine; the option that the hint names uses the store."""
+    monkeypatch.setenv("OLLAMA_HOST", NOBODY)
+    monkeypatch.setenv("OLLAMA_MODELS", str(models))
+    ran = run(command, "ada")
+    assert ran.code == 6
+    assert "No Ollama daemon answers, but OLLAMA_HOST names it." in ran.stderr
+    assert "--store DIR  uses a store of this machine" in ran.stderr
+    assert run(command, "ada", "--store", models).code == 0
 
 
 @pytest.mark.parametrize("host", ["256.1.1.1", "user:secret@127.0.0.1:1"])

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ollama_pack.deliver import choose, history
 from ollama_pack.deliver.package import Package, Receipt
+from ollama_pack.ollama.choose_models import models_at
 from ollama_pack.ollama.locations import OllamaLocations
-from ollama_pack.ollama.models import ModelRepository, find_model, models_at
+from ollama_pack.ollama.models import ModelRepository, find_model
 from ollama_pack.ollama.names import ModelName
 
 

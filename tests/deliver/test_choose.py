@@ -34,7 +34,7 @@ def test_a_silent_host_is_given_up(package):
 def test_the_environment_names_the_places():
     """OLLAMA_HOST and OLLAMA_MODELS are honoured."""
     places = locations_from({"OLLAMA_HOST": "0.0.0.0:8080", "OLLAMA_MODELS": '"/srv/models"'})
-    assert places == OllamaLocations("http://127.0.0.1:8080", (Path("/srv/models"),))
+    assert places == OllamaLocations("http://127.0.0.1:8080", (Path("/srv/models"),), host_named=True)
 
 
 def test_without_an_environment_ollamas_defaults_hold():
@@ -72,6 +72,19 @@ def test_without_a_daemon_the_store_is_written(models, package):
     planned = choose.plan_delivery(package, places)
     assert (planned.via, planned.replaces) == ("store", True)
     assert "no Ollama daemon answers" in planned.reason
+
+
+def test_a_named_daemon_that_is_down(models, package):
+    """Its absence is an error and no store of this machine takes its place; the option in the hint does."""
+    places = OllamaLocations(NOBODY, (models,), host_named=True)
+    for attempt in (choose.deliver, choose.plan_delivery):
+        with pytest.raises(DestinationError, match="answers, but OLLAMA_HOST names it") as caught:
+            attempt(package, places)
+        assert caught.value.where == NOBODY
+        assert "--via store  uses a store of this machine" in caught.value.hint
+    assert not manifest_path(models, package.name).exists()
+    assert choose.deliver(package, places, via="store").where == str(models)
+    assert choose.deliver(package, replace(places, named=True)).where == str(models)
 
 
 def test_a_refusing_daemon_fetches_the_model(fake, package):

@@ -15,8 +15,8 @@ from ollama_pack.deliver import choose, history
 from ollama_pack.doctor.examine import examine
 from ollama_pack.doctor.findings import PROBLEM
 from ollama_pack.errors import DestinationError
+from ollama_pack.ollama.choose_models import models_at
 from ollama_pack.ollama.locations import OllamaLocations
-from ollama_pack.ollama.models import models_at
 from ollama_pack.ollama.store_layout import is_closed
 
 OTHER = 65534

@@ -20,8 +20,8 @@ from ollama_pack.doctor import store_scan as doctor_store
 from ollama_pack.doctor.examine import examine, find_runner
 from ollama_pack.doctor.findings import MINOR, PROBLEM
 from ollama_pack.doctor.store_scan import scan_store
+from ollama_pack.ollama.choose_models import models_at
 from ollama_pack.ollama.locations import OllamaLocations
-from ollama_pack.ollama.models import models_at
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.ollama.store_layout import manifest_path
 
@@ -50,6 +50,14 @@ def test_without_anything(tmp_path):
     assert opened(seen) == {"store"}
     assert "can be made" in seen.ways[-1].why
     assert [(found.level, found.what) for found in seen.findings] == [(MINOR, "no Ollama daemon answers")]
+
+
+def test_a_named_daemon_that_is_down(models):
+    """It is a problem, since a build stops; where no daemon is named the same is a warning."""
+    seen = examine(OllamaLocations(NOBODY, (models,), host_named=True))
+    assert [(found.level, found.about) for found in seen.findings] == [(PROBLEM, NOBODY)]
+    assert "OLLAMA_HOST names it" in seen.findings[0].what
+    assert "--via store" in seen.findings[0].fix
 
 
 def test_no_way_in(tmp_path):

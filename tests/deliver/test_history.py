@@ -11,8 +11,9 @@ from ollama_pack.deliver import choose, history
 from ollama_pack.deliver.history import KEPT_VERSIONS
 from ollama_pack.deliver.package import UNCHANGED, Package
 from ollama_pack.errors import DestinationError, InputError, RefusedError
+from ollama_pack.ollama.choose_models import models_at
 from ollama_pack.ollama.locations import OllamaLocations
-from ollama_pack.ollama.models import find_model, models_at
+from ollama_pack.ollama.models import find_model
 from ollama_pack.ollama.names import parse_name
 
 

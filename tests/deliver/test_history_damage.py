@@ -8,8 +8,9 @@ from ways import NOBODY
 from ollama_pack.deliver import choose, history, store
 from ollama_pack.errors import DestinationError
 from ollama_pack.ollama.blob_store import StoreTransaction
+from ollama_pack.ollama.choose_models import models_at
 from ollama_pack.ollama.locations import OllamaLocations
-from ollama_pack.ollama.models import find_model, models_at
+from ollama_pack.ollama.models import find_model
 from ollama_pack.ollama.store_layout import blob_path
 
 

@@ -26,9 +26,8 @@ STAGES = ["read", "base", "convert", "proof", "modelfile", "register"]
 
 
 @pytest.fixture(autouse=True)
-def alone(tmp_path, monkeypatch):
+def alone(tmp_path, monkeypatch, no_daemon):
     """Keep every build away from the user's Ollama."""
-    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
     monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("HOME", str(tmp_path))
 
