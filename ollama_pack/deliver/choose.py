@@ -24,7 +24,7 @@ from ollama_pack.errors import DestinationError, InputError, RefusedError, bulle
 from ollama_pack.files import Progress
 from ollama_pack.modelfile.parameters import value_error
 from ollama_pack.ollama.address import is_near, may_answer
-from ollama_pack.ollama.api_errors import AdapterRefusedError
+from ollama_pack.ollama.api_errors import AdapterRefusedError, UnreachableError
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.locations import (
     OllamaLocations,
@@ -33,7 +33,6 @@ from ollama_pack.ollama.locations import (
     store_of,
     with_daemon_store_first,
 )
-from ollama_pack.ollama.loopback_registry import UnreachableError
 from ollama_pack.ollama.models import DaemonModels, ModelRepository, StoreModels, find_model
 from ollama_pack.ollama.names import parse_name
 

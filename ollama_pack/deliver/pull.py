@@ -9,6 +9,7 @@ daemon has the base already, so only the adapter and a few small blobs are sent.
 import contextlib
 import re
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ollama_pack.deliver.base_check import digest_in, ensure_base, plan_by_daemon
 from ollama_pack.deliver.image import build_image, image_of_gguf
@@ -16,13 +17,15 @@ from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt, replaced
 from ollama_pack.errors import DestinationError
 from ollama_pack.files import Progress, sha256_of_file
 from ollama_pack.ollama.address import is_near
+from ollama_pack.ollama.api_errors import UnreachableError, did_not_come
 from ollama_pack.ollama.daemon import Daemon
-from ollama_pack.ollama.loopback_registry import Registry, UnreachableError, did_not_come, is_served, serving
 from ollama_pack.ollama.manifest import BaseImage, Image
-from ollama_pack.ollama.manifest_probe import probe_manifest
 from ollama_pack.ollama.models import DaemonModels
 from ollama_pack.ollama.names import ModelName, parse_name
 from ollama_pack.ollama.store import spelled_as_in
+
+if TYPE_CHECKING:
+    from ollama_pack.ollama.loopback_registry import Registry
 
 PULL = "pull"
 _LEFT_BEHIND = re.compile(r"127\.0\.0\.1:[0-9]{1,5}/p[0-9a-f]{32}/model:latest")
@@ -42,6 +45,8 @@ def pull_model(package: Package, daemon: Daemon, progress: Progress | None = Non
         UnsupportedError: the base cannot take an adapter.
         InputError: the adapter does not fit the base.
     """
+    from ollama_pack.ollama.loopback_registry import serving
+
     _require_near(daemon)
     remove_stale_names(daemon)
     lines = ensure_base(package, daemon, progress)
@@ -83,6 +88,8 @@ def remove_stale_names(daemon: Daemon) -> None:
     Raises:
         DestinationError: the daemon does not answer.
     """
+    from ollama_pack.ollama.loopback_registry import is_served
+
     for model in daemon.models():
         if _LEFT_BEHIND.fullmatch(model.name) and not is_served(parse_name(model.name)):
             with contextlib.suppress(DestinationError):  # another run may have deleted it
@@ -101,6 +108,8 @@ def _require_near(daemon: Daemon) -> None:
 
 def _package_and_image(package: Package, daemon: Daemon, progress: Progress | None) -> tuple[Package, Image]:
     """Return the package with its name spelled as in the daemon, and its image."""
+    from ollama_pack.ollama.manifest_probe import probe_manifest
+
     gguf = package.base.gguf
     base: BaseImage
     if gguf is None:
@@ -112,7 +121,7 @@ def _package_and_image(package: Package, daemon: Daemon, progress: Progress | No
     return named, build_image(named, base)
 
 
-def _fetch(package: Package, daemon: Daemon, registry: Registry, progress: Progress | None) -> None:
+def _fetch(package: Package, daemon: Daemon, registry: "Registry", progress: Progress | None) -> None:
     """Have the daemon pull the model, copy it to its real name, and delete the temporary name."""
     name, served = package.name.display, registry.name.display
     try:

@@ -16,6 +16,19 @@ class AdapterRefusedError(DestinationError):
     """The daemon cannot create models with an adapter (Ollama 0.34.1 and later)."""
 
 
+class UnreachableError(DestinationError):
+    """The daemon cannot connect to this machine, because it runs on another one or in a container."""
+
+
+def did_not_come(address: str) -> UnreachableError:
+    """Return the error for a daemon at `address` that sent no request to the registry of this process."""
+    return UnreachableError(
+        "The daemon did not request the model: it cannot connect to the loopback interface of this machine.",
+        where=address,
+        hint="if the daemon runs in a container, run ollama-pack there, or use the network of the host",
+    )
+
+
 def daemon_error(reason: str, address: str) -> DestinationError:
     """Return the error for a request that the daemon at `address` rejected, giving `reason`."""
     if NO_ADAPTERS.lower() in reason.lower():

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from ollama_pack.errors import DestinationError
 from ollama_pack.ollama.manifest import MANIFEST_TYPE, Image, Layer
 from ollama_pack.ollama.names import ModelName
 
@@ -24,19 +23,6 @@ HOST = "127.0.0.1"
 RESPONSE_CHUNK = 1 << 20
 ANSWER_SECONDS = 2
 _RANGE_HEADER = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})")
-
-
-class UnreachableError(DestinationError):
-    """The daemon cannot connect to this machine, because it runs on another one or in a container."""
-
-
-def did_not_come(address: str) -> UnreachableError:
-    """Return the error for a daemon at `address` that sent no request to the registry of this process."""
-    return UnreachableError(
-        "The daemon did not request the model: it cannot connect to the loopback interface of this machine.",
-        where=address,
-        hint="if the daemon runs in a container, run ollama-pack there, or use the network of the host",
-    )
 
 
 @dataclass

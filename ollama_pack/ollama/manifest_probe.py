@@ -17,8 +17,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ollama_pack.errors import DestinationError
+from ollama_pack.ollama.api_errors import did_not_come
 from ollama_pack.ollama.daemon import Daemon
-from ollama_pack.ollama.loopback_registry import Handler, did_not_come, listening
+from ollama_pack.ollama.loopback_registry import Handler, listening
 from ollama_pack.ollama.manifest import PARAMS_TYPE, BaseImage, Layer, inherited, parse_manifest
 from ollama_pack.ollama.names import parse_name
 

@@ -15,9 +15,9 @@ from ollama_pack.deliver import pull
 from ollama_pack.deliver.image import build_image
 from ollama_pack.deliver.package import UNCHANGED
 from ollama_pack.errors import DestinationError, UnsupportedError
-from ollama_pack.ollama import loopback_registry
+from ollama_pack.ollama import loopback_registry, manifest_probe
+from ollama_pack.ollama.api_errors import UnreachableError
 from ollama_pack.ollama.daemon import Daemon
-from ollama_pack.ollama.loopback_registry import UnreachableError
 from ollama_pack.ollama.manifest_probe import probe_manifest
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.ollama.store import image_in_store
@@ -149,7 +149,7 @@ def test_a_daemon_elsewhere(package):
 
 def test_a_daemon_that_does_not_come(daemon, fake, package, monkeypatch):
     """A daemon in a container does not reach this machine: that is said, with what would help."""
-    monkeypatch.setattr(pull, "probe_manifest", lambda *_: image_in_store(fake.store, BASE_TAG))
+    monkeypatch.setattr(manifest_probe, "probe_manifest", lambda *_: image_in_store(fake.store, BASE_TAG))
     fake.mood = "far"
     with pytest.raises(UnreachableError, match="did not request the model") as caught:
         pull.pull_model(package, daemon)
