@@ -1,5 +1,6 @@
 """Writes files atomically, computes digests, and reads small files and JSON objects with a limit of size."""
 
+import codecs
 import contextlib
 import errno
 import hashlib
@@ -191,11 +192,11 @@ def read_json_object(path: Path) -> Mapping[str, Any]:
     """Return the JSON object that a file holds.
 
     Raises:
-        InputError: the file does not exist, cannot be read, is too large, is not UTF-8, is not JSON, or holds
-            no object.
+        InputError: the file does not exist, cannot be read, is too large, is neither UTF-8
+            nor UTF-16, is not JSON, or holds no object.
     """
     try:
-        config = json.loads(read_small(path, LARGEST_JSON).decode("utf-8"))
+        config = json.loads(_text_of(read_small(path, LARGEST_JSON)))
     except OSError as error:
         raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
     except (ValueError, RecursionError) as error:
@@ -203,6 +204,16 @@ def read_json_object(path: Path) -> Mapping[str, Any]:
     if not isinstance(config, dict):
         raise InputError("The file does not hold a JSON object.", where=path)
     return config
+
+
+def _text_of(content: bytes) -> str:
+    """Return the text of a file in UTF-8, or in UTF-16 if it begins with a mark that says so.
+
+    Editors on Windows begin a file with such a mark, and PowerShell writes UTF-16.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    return content.decode("utf-8-sig")
 
 
 def megabytes(size: int) -> str:

@@ -161,12 +161,17 @@ def find_targets(arch: Arch, module: str, *, mixture: bool = True) -> tuple[Targ
     block, expert = (*map(int, numbers), -1, -1)[:2]
     parts[1::2] = (LAYER_INDEX, EXPERT_INDEX, *numbers[2:])[: len(numbers)]
     pattern = "".join(parts)
+    weights = [weight for weight in arch.weights if weight.module == pattern]
+    if (
+        not weights and module
+    ):  # a model that was loaded without its head has no name for its body: h.0, layers.0
+        bare = pattern.removeprefix("model.")
+        weights = [weight for weight in arch.weights if weight.module.partition(".")[2] == bare]
     return tuple(
         Target(
             weight, f"{weight.tensor_name(mixture).replace(LAYER_INDEX, str(block))}.weight", block, expert
         )
-        for weight in arch.weights
-        if weight.module == pattern
+        for weight in weights
     )
 
 

@@ -29,6 +29,12 @@ Q8_STORAGE = np.dtype([("scale", "<f2"), ("quants", "i1", (Q8_BLOCK,))])
 STORAGE: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
 """How each dtype is held in memory before it is widened."""
 
+CONVERTED: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype("<f8"), "BOOL": np.dtype("?"),
+    **{f"{sign}{8 * size}": np.dtype(f"<{sign.lower()}{size}") for sign in "IU" for size in (1, 2, 4, 8)},
+}  # fmt: skip
+"""Dtypes that are float32 once they are read: PEFT rounds float64 likewise, and integers are indices."""
+
 CHUNK_ELEMENTS = 1 << 17
 """Elements that several steps in a row handle at a time, so that they stay in the cache."""
 
@@ -71,7 +77,7 @@ class TensorReader:
             file = self._files.get(tensor.path)
             if file is None:
                 file = self._files[tensor.path] = open_weights(tensor.path)
-            return read_stored(file, tensor), tensor.dtype
+            return read_stored(file, tensor), "F32" if tensor.dtype in CONVERTED else tensor.dtype
         parts = [self.read_raw(part) for part in tensor.inputs]
         dtypes = {dtype for _, dtype in parts}
         if tensor.moves_only and len(dtypes) == 1:
@@ -102,7 +108,7 @@ def open_weights(path: Path) -> FileIO:
 
 
 def read_stored(file: FileIO, tensor: StoredTensor) -> Stored:
-    """Return a tensor as it is stored (bfloat16 as uint16, Q8_0 as float32), in its shape.
+    """Return a tensor as it is stored (bfloat16 as uint16, Q8_0 and `CONVERTED` as float32), in its shape.
 
     Raises:
         InputError: the file ends inside the tensor, or cannot be read.
@@ -111,6 +117,11 @@ def read_stored(file: FileIO, tensor: StoredTensor) -> Stored:
         blocks = np.empty(tensor.nbytes // Q8_STORAGE.itemsize, Q8_STORAGE)
         _fill(file, tensor, blocks)
         return from_q8(blocks).reshape(tensor.shape)
+    if tensor.dtype in CONVERTED:
+        wide = np.empty(tensor.shape, CONVERTED[tensor.dtype])
+        _fill(file, tensor, wide)
+        with np.errstate(over="ignore"):  # what is beyond float32 is infinite, and found as that
+            return wide.astype(np.float32)
     array = np.empty(tensor.shape, STORAGE[tensor.dtype])
     _fill(file, tensor, array)
     return array

@@ -15,7 +15,7 @@ class StoredTensor(NamedTuple):
     Attributes:
         path: the file.
         name: the name of the tensor inside the file.
-        dtype: ``F32``, ``F16`` or ``BF16``; ``Q8_0`` too in a GGUF file.
+        dtype: ``F32``, ``F16`` or ``BF16``; ``Q8_0`` too in a GGUF file, and what else safetensors has.
         shape: the extents, rows first.
         offset: the place of its first byte in the file.
         nbytes: its size in bytes.

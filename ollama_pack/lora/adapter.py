@@ -73,7 +73,7 @@ class Adapter:
     notes: tuple[str, ...] = ()
 
 
-_LAYER_NUMBER = re.compile(r"\.(?:layers|h|blocks)\.([0-9]{1,6})\.")
+_LAYER_NUMBER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.([0-9]{1,6})\.")
 
 
 def layer_of(module: str) -> int | None:

@@ -17,6 +17,10 @@ MERGE_HINT = "merge the adapter with PEFT's merge_and_unload, and convert the me
 
 MERGE = f"{MERGE_HINT} (--merge will do both in a later version)"
 LINEAR_ONLY_HINT = "train LoRA only on linear modules of the language model"
+TOWER_HINT = (
+    'train again with LoraConfig(exclude_modules=r".*(vision|visual|image|audio|speech|multi_modal'
+    '|connector).*", …), so that only the language model is adapted'
+)
 BASE_FILES_HINT = "--base FILE.gguf, or --base with the directory of its config.json"
 MOST_LINES = 24
 """The number of lines one rule may take in an error. Names that differ only in numbers share a line."""
@@ -84,8 +88,8 @@ RULES: dict[str, Rule] = {
     ),
     "vision": _unsupported(
         "LoRA on a vision or audio tower",
-        "llama.cpp keeps the tower in a separate file, to which it applies no LoRA",
-        LINEAR_ONLY_HINT,
+        "it was trained, and llama.cpp keeps the tower in a separate file, to which it applies no LoRA",
+        TOWER_HINT,
     ),
     "unknown-tensor": _unsupported(
         "unknown tensors", "this version does not know what they mean", LINEAR_ONLY_HINT

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from recipes import read_numbers, safetensors
+from recipes import read_numbers, safetensors, with_header
 
 from ollama_pack.errors import InputError
 from ollama_pack.gguf.tensor_data import (
@@ -36,6 +36,19 @@ def test_reads_what_the_library_reads(stored, dtype):
         found = weights.float32(tensor)
     assert found.dtype == np.float32
     assert np.array_equal(found, read_numbers(tensor.path)["x"])
+
+
+@pytest.mark.parametrize(("dtype", "kind"), [("F64", "<f8"), ("U8", "u1"), ("I16", "<i2"), ("I64", "<i8")])
+def test_what_is_float32_once_it_is_read(tmp_path, dtype, kind):
+    """float64 is rounded as PEFT rounds it, and integers are what they are."""
+    numbers = (np.arange(6).reshape(2, 3) / (3 if dtype == "F64" else 1)).astype(kind)
+    header = {"x": {"dtype": dtype, "shape": [2, 3], "data_offsets": [0, numbers.nbytes]}}
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(with_header(header, numbers.tobytes()))
+    with TensorReader() as weights:
+        found, stored_as = weights.read_raw(read_safetensors(path)["x"])
+    assert stored_as == "F32"
+    assert np.array_equal(found, numbers.astype(np.float32))
 
 
 @pytest.mark.parametrize(

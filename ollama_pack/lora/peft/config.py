@@ -1,8 +1,8 @@
 """Check adapter_config.json for settings that change what the weights mean.
 
 Every key that PEFT writes (``peft/tuners/*/config.py``) is in one of three tables. A key in none of them is
-unknown, so it is unsupported unless its value is neutral: docs/decisions.md, "Settings nobody has read are
-refused".
+unknown. PEFT ignores what it does not know, so such a key is ignored and told, unless a newer PEFT may know
+it or it has meant something elsewhere: docs/decisions.md, "A setting that PEFT ignores is ignored, and told".
 """
 
 import json
@@ -60,6 +60,17 @@ UNSUPPORTED_KEYS = {
 HARMLESS_INITS = frozenset(("true", "false", "none", "gaussian", "eva", "orthogonal", "mica"))
 """Values of ``init_lora_weights`` that set the initial A and B, and do not change the base."""
 
+NEWEST_READ_PEFT = (0, 21)
+"""The newest PEFT whose settings are all in the tables. A key that a newer one wrote may matter."""
+
+MEANT_ELSEWHERE = frozenset(
+    {
+        "blc_alpha", "blc_weight", "enable_lora", "expert_num", "lora_nums", "lora_scale", "mora_type",
+        "num_experts", "task_num", "use_hydralora", "use_mora", "use_moslora",
+    }
+)  # fmt: skip
+"""Keys that PEFT does not know, and that changed the meaning of A and B in early versions or forks."""
+
 BASE_ALTERING_INITS = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Prefixes of the values of ``init_lora_weights`` that subtract the initial B·A from the base."""
 
@@ -93,13 +104,41 @@ def check_settings(config: Mapping[str, Any], findings: RuleViolations) -> None:
             continue
         if key in UNSUPPORTED_KEYS:
             findings.add(UNSUPPORTED_KEYS[key], f"{key} = {_shortened(value)}")
-        elif key not in HARMLESS and key not in USED_KEYS:
+        elif _is_unknown(key) and not _peft_ignores(key, config):
             findings.add("unknown-setting", f"{key} = {_shortened(value)}")
     start = str(config.get("init_lora_weights", True)).lower()
     if start.startswith(BASE_ALTERING_INITS):
         findings.add("altered-base", f"init_lora_weights = {start}")
     elif start not in HARMLESS_INITS:
         findings.add("unknown-setting", f"init_lora_weights = {_shortened(config['init_lora_weights'])}")
+
+
+def ignored_settings(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the keys that are set and that PEFT itself ignores: notes of an owner, options of a trainer."""
+    return tuple(
+        key
+        for key, value in config.items()
+        if _is_unknown(key) and not neutral(value) and _peft_ignores(key, config)
+    )
+
+
+def _is_unknown(key: str) -> bool:
+    """Return whether no table has a key."""
+    return key not in HARMLESS and key not in USED_KEYS and key not in UNSUPPORTED_KEYS
+
+
+def _peft_ignores(key: str, config: Mapping[str, Any]) -> bool:
+    """Return whether an unknown key meant nothing to the PEFT that saved the adapter."""
+    version = re.match(r"(\d+)\.(\d+)", str(config.get("peft_version") or "0.0"))
+    read = version is not None and (int(version[1]), int(version[2])) <= NEWEST_READ_PEFT
+    return read and key not in MEANT_ELSEWHERE
+
+
+def with_defaults(config: Mapping[str, Any], method: Method) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Return a configuration in which PEFT's default stands for each number that is missing, and notes."""
+    missing = {key: value for key, value in method.defaults.items() if key not in config}
+    notes = (f"adapter_config.json has no {key}: PEFT's default, {value}" for key, value in missing.items())
+    return {**config, **missing}, tuple(notes)
 
 
 def check_numbers(config: Mapping[str, Any], path: Path) -> None:

@@ -61,6 +61,15 @@ def check_finite(pairs: Sequence[LoraPair], findings: RuleViolations, *, allow_n
         findings.add("noop", *idle)
 
 
+def zero_tensors(tensors: Sequence[Tensor]) -> set[tuple[Path, str]]:
+    """Return the file and the name of each tensor whose numbers are all zero.
+
+    Raises:
+        InputError: the weights cannot be read.
+    """
+    return {(stats.tensor.path, stats.tensor.name) for stats in _scan(_runs(tensors)) if stats.zero}
+
+
 def _any_of(pair: LoraPair, zero: set[tuple[Path, str]]) -> bool:
     """Return whether one of the tensors of a pair is among those that are zero."""
     return bool(zero) and any((leaf.path, leaf.name) in zero for leaf in leaves_of(pair))

@@ -1,29 +1,42 @@
 """Parse the name of a tensor in an adapter into its module and its part.
 
 PEFT writes ``base_model.model.<module>.lora_A.weight`` (``peft/utils/save_and_load.py``). Additions of its
-versions and of other tools are removed: the adapter's name, the wrappers of torch.compile and FSDP,
-``base_layer``, and the ``language_model`` in which multimodal models keep their text model.
+versions and of other tools are removed: the adapter's name, the wrappers of trainers, ``base_layer``, and the
+holders in which multimodal models keep their text model.
 """
 
 import re
 from typing import NamedTuple
 
 PEFT_PREFIX = "base_model.model."
-WRAPPERS = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
-"""Segments that torch inserts into a name when it wraps a module."""
+WRAPPERS = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"})
+"""Segments that torch and trainers insert into a name, anywhere, when they wrap a module."""
 
-_WRAPPED_PREFIX = f"module.{PEFT_PREFIX}"
+OUTER_WRAPPER = "module"
+"""The segment that data parallelism and DeepSpeed put in front of a name."""
 
 BASE_LAYER = "base_layer"
-TEXT_MODEL = (
-    ("model.language_model.", "model."),
-    ("language_model.model.", "model."),
-    ("language_model.lm_head", "lm_head"),
-    ("layers.", "model.layers."),
-)
-"""Prefixes of a text model inside a larger model or without its head, each with the prefix it has alone."""
+HOLDERS = frozenset({"language_model", "text_model", "thinker", "llm", "language"})
+"""Segments in which a larger model holds its text model."""
 
-TOWERS = re.compile(r"(^|[._])(vision|visual|image|img|audio|speech|mm|multi_?modal)([._]|$)")
+BODIES = frozenset({"model", "transformer", "gpt_neox", "backbone", "lm_head"})
+"""Segments with which the name of a text model begins. Lightning puts another ``model`` in front of it."""
+
+HEADLESS = frozenset({"layers", "embed_tokens"})
+"""Segments with which it begins if the model was loaded without its head (``AutoModel``)."""
+
+OTHER_PARTS = {"lora_down": "lora_A", "lora_up": "lora_B"}
+"""What kohya's trainers call PEFT's parts. Other tools write PEFT's names in small letters."""
+
+_UNDERSCORED = re.compile(
+    r"(?:lora|lycoris)_(?:unet_|te[0-9]?_|llm_|transformer_)?"
+    r"(model_layers|transformer_h|layers)_([0-9]{1,6})_(self_attn|attention|attn|mlp|feed_forward)_(\w+)"
+)
+"""A module as kohya's trainers write it, with underscores for dots."""
+
+TOWERS = re.compile(
+    r"(^|[._])(vision|visual|image|img|audio|speech|mm|multi_?modal|connector|resampler|aligner|vpm|apm)([._]|$)"
+)
 """The names of a vision or audio tower, or of its projector."""
 
 
@@ -52,25 +65,42 @@ def parse_key(name: str, parts: frozenset[str]) -> TensorKey:
         name: the name of the tensor in the file.
         parts: the names of the tensors that the adapter's method has, ``lora_A`` and ``lora_B``.
     """
-    text = name.removeprefix("module.") if name.startswith(_WRAPPED_PREFIX) else name
-    segments = text.split(".")
-    if not WRAPPERS.isdisjoint(segments):
-        text = ".".join(segment for segment in segments if segment not in WRAPPERS)
-    text = text.removeprefix(PEFT_PREFIX)
-    segments = text.split(".")
-    found = parts.intersection(segments)
+    segments = _without_wrappers(name)
+    spelled = {OTHER_PARTS.get(segment, segment): segment for segment in segments}
+    found = parts.intersection(spelled)
     if not found:
-        module, _, part = text.rpartition(".")
-        return _tensor_key(module, part)
-    place = min(map(segments.index, found))
+        capitals = {part.lower(): part for part in parts}
+        spelled = {capitals[segment]: segment for segment in segments if segment in capitals}
+        found = parts.intersection(spelled)
+    if not found:
+        return _tensor_key(".".join(segments[:-1]), segments[-1])
+    part = min(found, key=lambda each: segments.index(spelled[each]))
+    place = segments.index(spelled[part])
     rest = segments[place + 1 :]
     # PEFT may write the adapter's name between the part and its ending: lora_A.default.weight.
     is_weight = len(rest) <= 2 and (
         not rest or rest[-1] == "weight" or (len(rest) == 1 and rest[0] != "bias")
     )
     bias = bool(rest) and rest[-1] == "bias"
-    part = segments[place] if is_weight or bias else ".".join(segments[place:])
+    if not (is_weight or bias):
+        part = ".".join(segments[place:])
     return _tensor_key(".".join(segments[:place]), part, bias=bias)
+
+
+def _without_wrappers(name: str) -> list[str]:
+    """Return the segments of a name without PEFT's prefix, and without what trainers put around a model.
+
+    Whatever stands in front of PEFT's prefix is the trainer's, and so is a second prefix.
+    """
+    segments = [segment for segment in name.split(".") if segment not in WRAPPERS]
+    while segments[:1] == [OUTER_WRAPPER]:
+        segments = segments[1:]
+    text = f".{'.'.join(segments)}"
+    if f".{PEFT_PREFIX}" in text:
+        segments = text.rpartition(f".{PEFT_PREFIX}")[2].split(".")
+        while segments[:1] == [OUTER_WRAPPER]:
+            segments = segments[1:]
+    return segments or [""]
 
 
 def _tensor_key(path: str, part: str, *, bias: bool = False) -> TensorKey:
@@ -78,16 +108,27 @@ def _tensor_key(path: str, part: str, *, bias: bool = False) -> TensorKey:
     depth = 0
     while path.endswith(f".{BASE_LAYER}"):
         path, depth = path.removesuffix(f".{BASE_LAYER}"), depth + 1
+    underscored = _UNDERSCORED.fullmatch(path)
+    if underscored is not None:
+        front, layer, owner, leaf = underscored.groups()
+        path = f"{front.replace('_', '.')}.{layer}.{owner}.{leaf}"
     module = text_module(path)
     return TensorKey(module, part, depth, bias, "" if module == path else path)
 
 
 def text_module(module: str) -> str:
     """Return the name that a module has in the text model alone, ``model.layers.0.mlp``."""
-    for beginning, alone in TEXT_MODEL:
-        if module.startswith(beginning):
-            return alone + module.removeprefix(beginning)
-    return module
+    segments = module.split(".")
+    while len(segments) > 1:
+        first, second, *rest = segments
+        if first in HOLDERS or (first == "model" and second in BODIES):
+            segments = [second, *rest]
+        elif first == "model" and second in HOLDERS:
+            segments = [first, *rest]
+        else:
+            break
+    front = ["model"] if segments[0] in HEADLESS else []
+    return ".".join([*front, *segments])
 
 
 def is_tower(module: str) -> bool:

@@ -4,14 +4,24 @@ What PEFT writes is documented in its checkpoint format guide. Headers are read 
 once. Whatever A and B cannot express exactly is told by name, all of it at once, before anything is written.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ollama_pack.errors import natural_key
-from ollama_pack.gguf.tensors import Tensor
+from ollama_pack.gguf.tensors import StoredTensor, Tensor
 from ollama_pack.lora.adapter import Adapter, LoraPair
-from ollama_pack.lora.peft.config import check_method, check_numbers, check_settings, invocation_of, neutral
+from ollama_pack.lora.peft.config import (
+    check_method,
+    check_numbers,
+    check_settings,
+    ignored_settings,
+    invocation_of,
+    neutral,
+    with_defaults,
+)
 from ollama_pack.lora.peft.directory import (
     CONFIG_FILE,
     AdapterDirectory,
@@ -19,11 +29,13 @@ from ollama_pack.lora.peft.directory import (
     open_adapter,
     resolve_directory,
 )
-from ollama_pack.lora.peft.extra_tensors import classify_extra_tensor
-from ollama_pack.lora.peft.finite_check import check_finite
+from ollama_pack.lora.peft.extra_tensors import classify_extra_tensor, dropped_as
+from ollama_pack.lora.peft.finite_check import check_finite, zero_tensors
 from ollama_pack.lora.peft.keys import TensorKey, is_tower, parse_key
+from ollama_pack.lora.peft.kohya import is_own_alpha, with_own_alphas
 from ollama_pack.lora.peft.methods import FactorError, Method
-from ollama_pack.lora.peft.scaling import pair_alpha, trained_rank
+from ollama_pack.lora.peft.safetensors_header import FACTOR_DTYPES, dtype_error
+from ollama_pack.lora.peft.scaling import pair_alpha, pattern_warnings, trained_rank
 from ollama_pack.lora.peft.target_parameters import AdaptedParameter, parameter_of, split_experts
 from ollama_pack.lora.rules import RuleViolations
 
@@ -34,6 +46,9 @@ WHOLE = frozenset({"norm", "whole-weight", "whole-embedding", "resized"})
 
 ALPHA_KEYS = {"LoHa": "alpha", "LoKr": "alpha"}
 """The setting that holds alpha, for the methods that do not call it ``lora_alpha``."""
+
+IDLE_TOWER = "weights of a vision or audio tower, on which the LoRA is exactly zero"
+"""What is left out of a model that sees or hears and was trained on text alone."""
 
 EVERY_TENSOR = frozenset({"altered-base", "kasa", "replication", "variant", "mixture"})
 """Rules of settings that concern all there is."""
@@ -70,6 +85,7 @@ def load_adapter(directory: AdapterDirectory, *, allow_noop: bool = False) -> Ad
     tensors = found.read()
     if isinstance(method, str):
         raise findings.fatal(method, f"peft_type = {config['peft_type']}", *tensors)
+    config, notes = with_defaults(config, method)
     check_settings(config, findings)
     for rule in EVERY_TENSOR.intersection(findings.codes):
         findings.add(rule, *tensors)
@@ -78,12 +94,24 @@ def load_adapter(directory: AdapterDirectory, *, allow_noop: bool = False) -> Ad
     check_numbers(config, found.directory / CONFIG_FILE)
     if not tensors:
         findings.add("empty")
-    factors, strangers = _group_factors(tensors, method, config, findings)
-    _check_extra_tensors(strangers, factors, config, findings)
-    pairs = tuple(_fold(factors, method, config, findings))
+    groups = _group_tensors(tensors, method, config, findings)
+    left_out = _check_extra_tensors(groups, config, findings)
+    left_out += _check_towers(groups.towers, findings)
+    pairs = tuple(_fold(groups.factors, method, config, findings))
     check_finite(pairs, findings, allow_noop=allow_noop)
     findings.raise_if_any()
-    return _to_adapter(found, method, pairs)
+    notes = (*found.notes, *notes, *_notes(config, groups.factors, left_out))
+    return _to_adapter(
+        replace(found, config=config, notes=notes), method, with_own_alphas(pairs, groups.alphas)
+    )
+
+
+def _notes(config: Config, factors: Modules, left_out: Counter[str]) -> Iterator[str]:
+    """Yield what the user should know about settings and tensors that are not used."""
+    if ignored := ignored_settings(config):
+        yield f"ignored in adapter_config.json, as PEFT ignores it: {', '.join(ignored)}"
+    yield from (f"left out: {count} {what}" for what, count in left_out.items())
+    yield from pattern_warnings([owner.key for owner in factors if owner.key], config)
 
 
 def _to_adapter(found: AdapterSource, method: Method, pairs: tuple[LoraPair, ...]) -> Adapter:
@@ -102,41 +130,85 @@ def _to_adapter(found: AdapterSource, method: Method, pairs: tuple[LoraPair, ...
     )
 
 
-def _group_factors(
+@dataclass(slots=True)
+class _Groups:
+    """The tensors of an adapter by what they are.
+
+    Attributes:
+        factors: the factors by what they adapt; shared ones have no owner.
+        towers: the factors of the modules of a vision or audio tower, by module.
+        alphas: the scalars in which kohya's trainers store an alpha, by module.
+        strangers: all other tensors, by name.
+    """
+
+    factors: dict[AdaptedParameter, dict[str, Tensor]] = field(default_factory=dict)
+    towers: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    alphas: dict[str, Tensor] = field(default_factory=dict)
+    strangers: dict[str, TensorKey] = field(default_factory=dict)
+
+
+def _group_tensors(
     tensors: Mapping[str, Tensor], method: Method, config: Config, findings: RuleViolations
-) -> tuple[Modules, Mapping[str, TensorKey]]:
-    """Return the factors by what they adapt, and all other tensors by name; shared ones have no owner."""
-    factors: dict[AdaptedParameter, dict[str, Tensor]] = {}
-    owners: dict[str, AdaptedParameter] = {}
-    strangers: dict[str, TensorKey] = {}
+) -> _Groups:
+    """Return the tensors by what they are.
+
+    Raises:
+        UnsupportedError: a factor is stored in a dtype that no LoRA is stored in.
+    """
+    groups, owners = _Groups(), dict[str, AdaptedParameter]()
     parts = method.parts
     for name, tensor in tensors.items():
         spelled = parse_key(name, parts)
-        if spelled.part not in parts or spelled.bias:
-            strangers[name] = spelled
+        if is_own_alpha(spelled, tensor):
+            groups.alphas[spelled.module] = tensor
+        elif spelled.part not in parts or spelled.bias:
+            groups.strangers[name] = spelled
         elif is_tower(spelled.module):
-            findings.add("vision", name)
+            groups.towers.setdefault(spelled.module, {})[spelled.part] = tensor
         else:
+            if isinstance(tensor, StoredTensor) and tensor.dtype not in FACTOR_DTYPES:
+                raise dtype_error(tensor.path, name, tensor.dtype)
             shared = spelled.part in method.shared
             owner = AdaptedParameter("", "") if shared else parameter_of(spelled, config)
-            sides = factors.setdefault(owners.setdefault(owner.module, owner), {})
+            sides = groups.factors.setdefault(owners.setdefault(owner.module, owner), {})
             if spelled.part in sides:
                 findings.add("twice", f"{name} and {sides[spelled.part].name}")
             sides[spelled.part] = tensor
-    return factors, strangers
+    return groups
 
 
-def _check_extra_tensors(
-    strangers: Mapping[str, TensorKey], factors: Modules, config: Config, findings: RuleViolations
-) -> None:
-    """Find against every tensor that is no factor and would be missed."""
-    modules = {owner.module for owner in factors}
-    for name, spelled in strangers.items():
+def _check_towers(towers: Mapping[str, Mapping[str, Tensor]], findings: RuleViolations) -> Counter[str]:
+    """Return how many weights of a tower have a LoRA that changes nothing, and find against all others.
+
+    A tower that was wrapped and never trained keeps the B that it began with: exactly zero.
+    """
+    zero = zero_tensors([tensor for parts in towers.values() for tensor in parts.values()])
+    idle = 0
+    for parts in towers.values():
+        if any((tensor.path, tensor.name) in zero for tensor in parts.values()):
+            idle += 1
+        else:
+            findings.add("vision", *(tensor.name for tensor in parts.values()))
+    return Counter({IDLE_TOWER: idle} if idle else {})
+
+
+def _check_extra_tensors(groups: _Groups, config: Config, findings: RuleViolations) -> Counter[str]:
+    """Find against every tensor that is no factor and would be missed; return what is left out, counted."""
+    modules = {owner.module for owner in groups.factors if owner.module}
+    adapted = modules | groups.towers.keys()
+    frozen = {key.module for key in groups.strangers.values() if key.depth and key.part == "weight"}
+    left_out: Counter[str] = Counter()
+    for name, spelled in groups.strangers.items():
+        what = dropped_as(spelled, adapted, config, whole=bool(modules) and modules <= frozen)
+        if what:
+            left_out[what] += 1
+            continue
         rule = classify_extra_tensor(name, spelled, modules, config)
         if rule is not None:
             findings.add(rule, name)
     if not neutral(config.get("modules_to_save")) and not WHOLE.intersection(findings.codes):
         findings.add("whole-weight", f"modules_to_save = {config['modules_to_save']}, and none of it is here")
+    return left_out
 
 
 def _fold(factors: Modules, method: Method, config: Config, findings: RuleViolations) -> Iterator[LoraPair]:

@@ -7,6 +7,7 @@ unsupported: docs/decisions.md, "Exact factors no larger than the weight".
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ollama_pack.gguf.tensors import Tensor
 from ollama_pack.lora.algebra import (
@@ -45,12 +46,14 @@ class Method:
         layouts: the sets of parts that make one weight.
         fold: the function that converts a module's parts to A (rank × in) and B (out × rank). It takes the
             module's name, the parts and the trained rank, and raises `FactorError` if they do not match.
+        defaults: the settings that PEFT computes with, each with the value that it takes where it is missing.
         shared: the names of the tensors that all weights share.
     """
 
     label: str
     layouts: tuple[frozenset[str], ...]
     fold: Callable[[str, Parts, int], Factors]
+    defaults: Mapping[str, Any]
     shared: frozenset[str] = field(default_factory=frozenset)
 
     @property
@@ -173,16 +176,25 @@ def fold_lokr(module: str, parts: Parts, rank: int) -> Factors:
 
 LORA_LAYOUTS = (frozenset({"lora_A", "lora_B"}), frozenset({"lora_embedding_A", "lora_embedding_B"}))
 METHODS: dict[str, Method] = {
-    "LORA": Method("LoRA", LORA_LAYOUTS, fold_lora),
-    "ADALORA": Method("AdaLoRA", (frozenset({"lora_A", "lora_B", "lora_E"}),), fold_adalora),
+    "LORA": Method("LoRA", LORA_LAYOUTS, fold_lora, {"r": 8, "lora_alpha": 8}),
+    "ADALORA": Method(
+        "AdaLoRA",
+        (frozenset({"lora_A", "lora_B", "lora_E"}),),
+        fold_adalora,
+        {"init_r": 12, "lora_alpha": 8},
+    ),
     "VERA": Method(
         "VeRA",
         (frozenset({"vera_lambda_b", "vera_lambda_d"}),),
         fold_vera,
+        {"r": 256},
         shared=frozenset({"vera_A", "vera_B"}),
     ),
     "LOHA": Method(
-        "LoHa", (frozenset({"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"}),), fold_loha
+        "LoHa",
+        (frozenset({"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"}),),
+        fold_loha,
+        {"r": 8, "alpha": 8},
     ),
     "LOKR": Method(
         "LoKr",
@@ -192,6 +204,7 @@ METHODS: dict[str, Method] = {
             for second in (("lokr_w2",), ("lokr_w2_a", "lokr_w2_b"))
         ),
         fold_lokr,
+        {"r": 8, "alpha": 8},
     ),
 }  # fmt: skip
 """The supported values of ``peft_type``, each with its method."""

@@ -17,15 +17,18 @@ from typing import Any
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf.tensors import StoredTensor
 
-ITEM_SIZES = {"F32": 4, "F16": 2, "BF16": 2}
-"""Bytes per element of the dtypes a LoRA is stored in."""
+FACTOR_DTYPES = frozenset({"F64", "F32", "F16", "BF16"})
+"""The dtypes that a LoRA is stored in."""
 
-OTHER_DTYPES = frozenset(
-    {"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64",
-     "I64", "F64", "C64", "F8_E4M3", "F8_E5M2",
-     "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F4", "F6_E2M3", "F6_E3M2"}
-)  # fmt: skip
-"""What the format also knows; no LoRA is stored in these."""
+ITEM_SIZES = {
+    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "C64": 8,
+    "BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "U32": 4, "I32": 4, "U64": 8, "I64": 8,
+    "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1,
+}  # fmt: skip
+"""Bytes per element. A frozen copy of a base may be of any dtype, and some methods store indices."""
+
+PARTIAL_DTYPES = frozenset({"F4", "F6_E2M3", "F6_E3M2"})
+"""What the format also knows, with elements of less than a byte; nothing beside a LoRA is stored in these."""
 
 LARGEST_SAFETENSORS_HEADER = 100_000_000
 """The bound of the reference implementation, in bytes."""
@@ -39,7 +42,7 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
 
     Raises:
         InputError: the file is missing, cut short, or its header does not fit it.
-        UnsupportedError: a tensor is stored as something other than F32, F16 or BF16.
+        UnsupportedError: the elements of a tensor have less than a byte.
     """
     # The library goes first, because both hold the header in memory. Its error comes last: ours say more.
     refusal = _library_refusal(path)
@@ -135,12 +138,8 @@ def _tensor(path: Path, name: str, entry: Any, data_start: int) -> StoredTensor:
     ):
         raise _entry_error("The shape is not one.", path, name)
     item_size = ITEM_SIZES.get(dtype)
-    if item_size is None and dtype in OTHER_DTYPES:
-        raise UnsupportedError(
-            f"The tensor is stored as {dtype}; LoRA weights are F32, F16 or BF16.",
-            where=f"{path}: {name}",
-            hint="save the adapter in one of these dtypes, then build again",
-        )
+    if item_size is None and dtype in PARTIAL_DTYPES:
+        raise dtype_error(path, name, dtype)
     if item_size is None:
         raise _entry_error(f"The dtype {dtype!r} is unknown.", path, name)
     begin, end = offsets
@@ -149,6 +148,15 @@ def _tensor(path: Path, name: str, entry: Any, data_start: int) -> StoredTensor:
         fault = f"Offsets {begin}–{end} do not hold {dtype} {shape} ({nbytes} bytes)."
         raise _entry_error(fault, path, name)
     return StoredTensor(path, name, dtype, tuple(shape), data_start + begin, nbytes)
+
+
+def dtype_error(path: Path, name: str, dtype: str) -> UnsupportedError:
+    """Return the error for a factor that is stored in a dtype that no LoRA is stored in."""
+    return UnsupportedError(
+        f"The tensor is stored as {dtype}; LoRA weights are F64, F32, F16 or BF16.",
+        where=f"{path}: {name}",
+        hint="save the adapter in one of these dtypes, then build again",
+    )
 
 
 def _fields(entry: Any) -> tuple[str, list[Any], list[int]] | None:  # noqa: ANN401 — unchecked JSON

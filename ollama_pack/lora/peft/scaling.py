@@ -8,7 +8,7 @@ applies to a module), ``SVDLinear`` in ``peft/tuners/adalora/layer.py``, ``LoHaL
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 ADALORA_GUARD = 1e-5
@@ -36,6 +36,32 @@ def pair_alpha(module: str, config: Mapping[str, Any], rank: int) -> float:
     return alpha if divisor == rank else alpha * rank / divisor
 
 
+def pattern_warnings(modules: Sequence[str], config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a warning for each pattern of which two keys with different values match one module.
+
+    PEFT takes the first key that matches, and writes the keys of a pattern in another order than they had in
+    training, so that the file may give another value than the one that was trained.
+    """
+    for name in ("rank_pattern", "alpha_pattern"):
+        patterns = _numeric_patterns(config.get(name))
+        if len(set(patterns.values())) < 2:
+            continue
+        for module in modules:
+            matching = [key for key in patterns if _matches(key, module)]
+            if len({patterns[key] for key in matching}) > 1:
+                values = ", ".join(f"{key!r} = {patterns[key]:g}" for key in matching)
+                yield (
+                    f"several keys of {name} match {module}: {values}. The first one is used, as by "
+                    "PEFT, but PEFT sorts the keys when it saves: compare with the settings of the training"
+                )
+                break
+
+
+def _matches(pattern: str, module: str) -> bool:
+    """Return whether a key matches a module's name, or its end after a dot."""
+    return re.match(rf"(.*\.)?({pattern})$", module) is not None
+
+
 def _peft_scale(module: str, config: Mapping[str, Any]) -> tuple[float, float]:
     """Return the numerator and the denominator of PEFT's scale."""
     method = _method(config)
@@ -53,7 +79,7 @@ def _peft_scale(module: str, config: Mapping[str, Any]) -> tuple[float, float]:
 def _by_pattern(patterns: Mapping[str, float], module: str, default: float) -> float:
     """Return the value of the first key that matches the module's name, or its end after a dot."""
     for pattern, value in patterns.items():
-        if re.match(rf"(.*\.)?({pattern})$", module):
+        if _matches(pattern, module):
             return value
     return default
 

@@ -13,8 +13,8 @@ from ollama_pack.gguf.tensors import LazyTensor
 OLDEST_TORCH = (2, 6)
 """The first version of torch whose ``weights_only`` is safe."""
 
-EXACT_IN_FLOAT32 = ("float32", "float16", "bfloat16")
-"""The dtypes whose values float32 represents exactly."""
+READ_AS_FLOAT32 = ("float64", "float32", "float16", "bfloat16", "uint8", "int16", "int32", "int64")
+"""The dtypes that are read. Only float64 is rounded, as PEFT does; integers are indices."""
 
 _SAVE_AGAIN = "save the adapter again with model.save_pretrained(DIR, safe_serialization=True)"
 
@@ -25,7 +25,7 @@ def read_pickle(path: Path) -> dict[str, LazyTensor]:
     Raises:
         InputError: the file is damaged, or holds objects other than tensors.
         UnsupportedError: torch is not installed or too old to be safe, or the dtype of a tensor is not one of
-            `EXACT_IN_FLOAT32`.
+            `READ_AS_FLOAT32`.
     """
     try:
         import torch
@@ -62,12 +62,12 @@ def _lazy_from_torch(path: Path, name: str, tensor: "torch.Tensor") -> LazyTenso
     """Return a tensor of torch as float32 values of numpy.
 
     Raises:
-        UnsupportedError: float32 cannot represent the dtype exactly, or it is no dtype of LoRA weights.
+        UnsupportedError: it is no dtype of LoRA weights.
     """
     dtype = str(tensor.dtype).removeprefix("torch.")
-    if dtype not in EXACT_IN_FLOAT32:
+    if dtype not in READ_AS_FLOAT32:
         raise UnsupportedError(
-            f"The tensor is stored as {dtype}; supported are {', '.join(EXACT_IN_FLOAT32)}.",
+            f"The tensor is stored as {dtype}; supported are {', '.join(READ_AS_FLOAT32)}.",
             where=f"{path}: {name}",
             hint="save the adapter in one of these dtypes",
         )

@@ -7,13 +7,16 @@ import pytest
 from ollama_pack.errors import InputError
 from ollama_pack.lora.peft.config import (
     HARMLESS,
+    MEANT_ELSEWHERE,
     UNSUPPORTED_KEYS,
     USED_KEYS,
     check_method,
     check_numbers,
     check_settings,
+    ignored_settings,
     invocation_of,
     require_number,
+    with_defaults,
 )
 from ollama_pack.lora.peft.methods import METHODS, OTHER_METHODS, Method
 from ollama_pack.lora.rules import RULES, RuleViolations
@@ -88,10 +91,42 @@ def test_neutral_values(key, value):
     assert found({key: value}) == ()
 
 
-@pytest.mark.parametrize("value", [True, "yes", 1, 0, 0.5, ["x"], {"x": 1}], ids=repr)
-def test_unknown_keys(value):
-    """An unknown key with a value is found: nobody here knows what it changes."""
-    assert found({"from_the_future": value}) == ("unknown-setting",)
+SOMETHING = pytest.mark.parametrize("value", [True, "yes", 1, 0, 0.5, ["x"], {"x": 1}], ids=repr)
+
+
+@SOMETHING
+@pytest.mark.parametrize("version", ["0.22.0", "1.0.0", "from a fork"])
+def test_unknown_keys_of_a_newer_peft(value, version):
+    """A key that only a newer PEFT may know is found: nobody here knows what it changes."""
+    config = {"peft_version": version, "from_the_future": value}
+    assert found(config) == ("unknown-setting",)
+    assert ignored_settings({**PLAIN, **config}) == ()
+
+
+@SOMETHING
+@pytest.mark.parametrize("version", [None, "0.9.0", "0.21.2", "0.21.3.dev0@main"])
+def test_keys_that_peft_ignores(value, version):
+    """A key that PEFT did not know when it saved the adapter is ignored, as PEFT ignores it, and told."""
+    config = {"peft_version": version, "trainer": value, "r": 8}
+    assert found(config) == ()
+    assert ignored_settings({**PLAIN, **config}) == ("trainer",)
+
+
+@pytest.mark.parametrize("key", sorted(MEANT_ELSEWHERE))
+def test_keys_that_have_meant_something(key):
+    """A key that changed A and B in a fork is found, whichever PEFT has saved it."""
+    assert found({"peft_version": "0.21.2", key: 4}) == ("unknown-setting",)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_missing_numbers_are_those_of_peft(method):
+    """A rank or an alpha that is missing is what PEFT takes, and told; one that is there stays."""
+    defaults = METHODS[method].defaults
+    config, notes = with_defaults({"peft_type": method}, METHODS[method])
+    assert config == {"peft_type": method, **defaults}
+    assert len(notes) == len(defaults)
+    assert with_defaults(config, METHODS[method]) == (config, ())
+    check_numbers(config, PATH)
 
 
 @pytest.mark.parametrize("method", ["LORA", "lora", "AdaLora", "VERA", "LOHA", "LOKR"])

@@ -69,7 +69,9 @@ REFUSED_TENSORS = {
     f"{Q0}.lora_B.bias": "lora_bias",
     f"{Q0}.lora_B.default.bias": "lora_bias",
     "model.embed_tokens.token_adapter.trainable_tokens_delta": "trainable tokens",
-    f"{Q0}.base_layer.bias": "trained biases",
+    f"{Q0}.bias": "trained biases",
+    "model.norm.base_layer.bias": "trained biases",
+    "model.norm.modules_to_save.default.weight": "norms",
     "model.norm.weight": "norms",
     "model.layers.0.input_layernorm.weight": "norms",
     "model.layers.0.self_attn.q_norm.weight": "norms",
@@ -155,9 +157,9 @@ def test_adapter_of_443_bytes(make_adapter):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        pytest.param({"r": ...}, "r is missing", id="no rank"),
+        pytest.param({"r": None}, "r is None", id="no rank"),
         pytest.param({"r": 2.5}, "r is 2.5; it must be a whole number", id="half a rank"),
-        pytest.param({"lora_alpha": ...}, "lora_alpha is missing", id="no alpha"),
+        pytest.param({"lora_alpha": None}, "lora_alpha is None", id="no alpha"),
         pytest.param({"lora_alpha": "16"}, "lora_alpha is '16'", id="a text for an alpha"),
         pytest.param({"peft_type": ...}, "peft_type is missing", id="no method"),
     ],

@@ -11,8 +11,9 @@ from safetensors.numpy import save
 
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.lora.peft.safetensors_header import (
+    ITEM_SIZES,
     LARGEST_SAFETENSORS_HEADER,
-    OTHER_DTYPES,
+    PARTIAL_DTYPES,
     read_safetensors,
 )
 
@@ -117,7 +118,14 @@ def test_damage_names_the_tensor(read):
     assert caught.value.where.endswith(": model.x")
 
 
-@pytest.mark.parametrize("dtype", sorted(OTHER_DTYPES))
+@pytest.mark.parametrize("dtype", sorted(ITEM_SIZES.keys() - {"C64"}))
+def test_dtypes_beside_a_lora(read, dtype):
+    """A frozen copy of a base may have any dtype: its header is read."""
+    size = ITEM_SIZES[dtype]
+    assert read(with_header({"x": entry(0, size, dtype, [1])}, bytes(size)))["x"].dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", sorted(PARTIAL_DTYPES))
 def test_other_dtypes(read, dtype):
     """A dtype of the format that no LoRA has is not damage, but cannot be taken."""
     with pytest.raises(UnsupportedError, match=f"stored as {dtype}"):
