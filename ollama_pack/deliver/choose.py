@@ -8,22 +8,19 @@ or if no daemon answers and ``OLLAMA_HOST`` names none, ``auto`` writes into a s
 See "`auto` is a row of deliveries, and an open one ends it" in docs/decisions.md.
 """
 
-import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from ollama_pack.deliver import create, folder, pull
 from ollama_pack.deliver import store as store_destination
-from ollama_pack.deliver.base_check import digest_in
-from ollama_pack.deliver.choose_store import output_folder, require_access, store_for, store_with_base
-from ollama_pack.deliver.history import replace_keeping_version, version_name
+from ollama_pack.deliver.choose_store import output_folder, store_for, store_with_base
 from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt
+from ollama_pack.deliver.registration import register_in_store, register_with_daemon
 from ollama_pack.errors import DestinationError, InputError, RefusedError, bullet_list
 from ollama_pack.files import Progress
 from ollama_pack.modelfile.parameters import value_error
-from ollama_pack.ollama.address import is_near, may_answer
+from ollama_pack.ollama.address import is_near
 from ollama_pack.ollama.api_errors import AdapterRefusedError, UnreachableError
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.locations import (
@@ -33,7 +30,6 @@ from ollama_pack.ollama.locations import (
     store_of,
     with_daemon_store_first,
 )
-from ollama_pack.ollama.models import DaemonModels, ModelRepository, StoreModels, find_model
 from ollama_pack.ollama.names import parse_name
 
 AUTO = "auto"
@@ -70,6 +66,7 @@ def deliver(
 
     Raises:
         RefusedError: the model would replace its own base.
+        ProofError: the base, or the gate of the package; the name means what it meant before.
         InputError: Ollama would not accept a parameter.
         DestinationError: the delivery failed; with ``auto``, every delivery failed.
         UnsupportedError: the base cannot take an adapter.
@@ -80,14 +77,14 @@ def deliver(
         known = store_with_base(package, with_daemon_store_first(locations))
         return folder.write_folder(package, output_folder(locations), store=known, progress=progress)
     if via == store_destination.STORE:
-        return _into_store(
+        return register_in_store(
             package, locations, store_for(package, with_daemon_store_first(locations)), progress
         )
     with Daemon(locations.address) as daemon:
         if via == create.CREATE:
-            return _by_daemon(create.create_model, package, daemon, progress)
+            return register_with_daemon(create.create_model, package, daemon, progress)
         if via == pull.PULL:
-            return _by_daemon(pull.pull_model, package, daemon, progress)
+            return register_with_daemon(pull.pull_model, package, daemon, progress)
         return _first_that_works(_deliveries(package, daemon, locations, progress))
 
 
@@ -174,7 +171,7 @@ def _deliveries(
         yield Delivery(
             create.CREATE,
             reason,
-            lambda: _by_daemon(create.create_model, package, daemon, progress),
+            lambda: register_with_daemon(create.create_model, package, daemon, progress),
             lambda: create.plan_create(package, daemon),
         )
     yield by_pull(refusing)
@@ -190,7 +187,7 @@ def _store_delivery(
     return lambda store, reason: Delivery(
         store_destination.STORE,
         reason,
-        lambda: _into_store(package, locations, store, progress),
+        lambda: register_in_store(package, locations, store, progress),
         lambda: store_destination.plan_store(package, store),
     )
 
@@ -200,7 +197,7 @@ def _pull_delivery(package: Package, daemon: Daemon, progress: Progress | None) 
     return lambda reason: Delivery(
         pull.PULL,
         reason,
-        lambda: _by_daemon(pull.pull_model, package, daemon, progress),
+        lambda: register_with_daemon(pull.pull_model, package, daemon, progress),
         lambda: pull.plan_pull(package, daemon),
     )
 
@@ -227,63 +224,3 @@ def _check_parameters(package: Package) -> None:
         raise InputError(
             bullet_list("Ollama would not accept these parameters.", faults), code="bad-parameter"
         )
-
-
-def _by_daemon(
-    run: Callable[[Package, Daemon, Progress | None], Receipt],
-    package: Package,
-    daemon: Daemon,
-    progress: Progress | None,
-) -> Receipt:
-    """Deliver `package` through the daemon, and keep the model that had the name as a version."""
-    daemon.version()  # fails within seconds if nobody answers; other requests may take a daemon minutes
-    models = DaemonModels(daemon)
-    receipt = replace_keeping_version(models, package.name, lambda: run(package, daemon, progress), progress)
-    return _with_base(receipt, package, models)
-
-
-def _with_base(receipt: Receipt, package: Package, models: ModelRepository) -> Receipt:
-    """Return a receipt with the digests of the base, which the lock file records."""
-    base = None
-    if package.base.gguf is None:
-        with contextlib.suppress(DestinationError):
-            base = find_model(models, parse_name(package.base.tag))
-    blob = models.base_blob(package.name)
-    return replace(receipt, base_manifest=base.digest if base else "", base_blob=blob)
-
-
-def _into_store(
-    package: Package, locations: OllamaLocations, store: Path, progress: Progress | None
-) -> Receipt:
-    """Write `package` into `store`, and unload the old model from a daemon that may be running."""
-    require_access(package, store, locations)
-
-    def write(*, served: bool = False) -> Receipt:
-        models = StoreModels(store, served=served)
-        register = partial(store_destination.write_to_store, package, store, progress)
-        return _with_base(replace_keeping_version(models, package.name, register, progress), package, models)
-
-    if not may_answer(locations.address):
-        return write()
-    with Daemon(locations.address) as daemon:
-        if daemon.why_absent():
-            return write()
-        daemon.unload(package.name.display)
-        receipt = write(served=store_of(daemon, locations) == store)
-        with contextlib.suppress(DestinationError):  # the model is registered, whatever the daemon answers
-            daemon.unload(package.name.display)
-            names = (package.name, version_name(package.name, receipt.digest))
-            if any(digest_in(daemon, name) == receipt.digest for name in names):
-                return replace(receipt, served=True)
-            warning = _unlisted_note(package, daemon, locations, store)
-            receipt = replace(receipt, lines=(*receipt.lines, warning))
-    return receipt
-
-
-def _unlisted_note(package: Package, daemon: Daemon, locations: OllamaLocations, store: Path) -> str:
-    """Return the message for a model that is in `store` but that the daemon does not list."""
-    own = store_of(daemon, replace(locations, stores=(store, *locations.stores)))
-    elsewhere = own is not None and own.resolve() != store.resolve()
-    if elsewhere or not daemon.has_blob(package.adapter.digest):
-        return f"Ollama at {locations.address} does not list the model: it uses another store"
-    return f"Ollama at {locations.address} does not list the model"

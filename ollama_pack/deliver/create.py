@@ -36,11 +36,11 @@ def create_model(package: Package, daemon: Daemon, progress: Progress | None = N
         digest = _base_digest(package, progress)
         fields["files"] = {package.base.gguf.name: digest}
         sent += daemon.upload(package.base.gguf, digest, progress)
-    name, before = package.name.display, digest_in(daemon, package.name)
+    name, before = package.place.display, digest_in(daemon, package.name)
     daemon.unload(name)
     daemon.create(name, fields, progress)
     daemon.unload(name)
-    digest = digest_in(daemon, package.name)
+    digest = digest_in(daemon, package.place)
     done = [f"registered {package.name} with Ollama at {daemon.address}", *replaced_note(before, digest)]
     return Receipt(
         via=CREATE,
@@ -87,7 +87,7 @@ def guessed_template_note(package: Package, daemon: Daemon) -> list[str]:
     """
     if package.base.gguf is None or package.template:
         return []
-    shown = daemon.show(package.name.display)
+    shown = daemon.show(package.place.display)
     text = "" if shown is None else shown.modelfile
     if "\nTEMPLATE " not in text or f"\nTEMPLATE {NO_TEMPLATE}" in text:
         return []

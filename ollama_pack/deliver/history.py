@@ -40,11 +40,16 @@ def current_and_versions(
 
 def version_name(name: ModelName, digest: str) -> ModelName:
     """Return the name of a version; a tag that would be too long is cut, and its own digest is added."""
-    tag, longest = name.tag, LONGEST_PART - SHORT_DIGEST - 1
+    return name_with_ending(name, digest[:SHORT_DIGEST])
+
+
+def name_with_ending(name: ModelName, ending: str) -> ModelName:
+    """Return a name with an ending after its tag; a tag that is too long is cut, and its digest is added."""
+    tag, longest = name.tag, LONGEST_PART - len(ending) - 1
     if len(tag) > longest:
         whole = hashlib.sha256(tag.lower().encode()).hexdigest()[:SHORT_DIGEST]
         tag = f"{tag[: longest - SHORT_DIGEST - 1]}-{whole}"
-    return replace(name, tag=f"{tag}-{digest[:SHORT_DIGEST]}")
+    return replace(name, tag=f"{tag}-{ending}")
 
 
 def is_version(name: ModelName, digest: str) -> bool:
@@ -66,19 +71,30 @@ def replace_keeping_version(
         PackError: `register` failed; the previous model still has its name, or is kept as a version.
     """
     with name_lock(name, progress):
-        current = find_model(models, name)
-        if current is None:
-            return register()
-        kept = version_name(current.name, current.digest)
-        with contextlib.ExitStack() as undo:
-            undo.callback(_forget_unless_needed, models, current, kept)
-            models.copy(current.name, kept)
-            receipt = register()
-            if receipt.digest == current.digest:
-                return receipt
-            undo.pop_all()
-        _delete_version(models, version_name(current.name, receipt.digest))
-        gone = _prune(models, name)
+        return replace_current(models, name, register)
+
+
+def replace_current(models: ModelRepository, name: ModelName, register: Callable[[], Receipt]) -> Receipt:
+    """Register a model, and keep the model that had its name as a version unless both are identical.
+
+    The caller holds the lock of the name.
+
+    Raises:
+        PackError: `register` failed; the previous model still has its name, or is kept as a version.
+    """
+    current = find_model(models, name)
+    if current is None:
+        return register()
+    kept = version_name(current.name, current.digest)
+    with contextlib.ExitStack() as undo:
+        undo.callback(_forget_unless_needed, models, current, kept)
+        models.copy(current.name, kept)
+        receipt = register()
+        if receipt.digest == current.digest:
+            return receipt
+        undo.pop_all()
+    _delete_version(models, version_name(current.name, receipt.digest))
+    gone = _prune(models, name)
     first, *others = receipt.lines
     back = f"ollama-pack rollback {current.name}{models.option}"
     messages = [f"the previous model is kept as {kept}: {back}  restores it"]

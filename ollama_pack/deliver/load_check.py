@@ -1,10 +1,9 @@
-"""The load proof: the daemon loads the model that was registered, and its answers differ from the base's."""
+"""The load proof: a daemon loads the model, and its answers differ from those of the base."""
 
 import contextlib
 from collections.abc import Iterator
 
-from ollama_pack.deliver.base_check import digest_in, why_base_fails
-from ollama_pack.deliver.history import version_name
+from ollama_pack.deliver.base_check import why_base_fails
 from ollama_pack.deliver.package import Package
 from ollama_pack.errors import DestinationError, ProofError
 from ollama_pack.gguf.constants import INVOCATION_TOKENS
@@ -23,51 +22,34 @@ ANSWER_TOKENS = 8
 """The number of tokens that a model is asked for at each prompt."""
 
 
-def check_load(package: Package, address: str, *, digest: str, allow_noop: bool = False) -> ProofResult:
+def check_load(package: Package, daemon: Daemon, *, allow_noop: bool = False) -> ProofResult:
     """Have a daemon load a model and its base, compare their answers, and unload both.
 
     An aLoRA is not active before its invocation tokens, so its answers may equal those of the base.
 
     Args:
-        package: the model that was registered.
-        address: the address of the daemon.
-        digest: the digest of the manifest that was registered. If another build has replaced the model since,
-            the model is found by this digest among the earlier versions.
+        package: the model, which the daemon has under the name ``package.place``.
+        daemon: the daemon.
         allow_noop: whether the answers may equal those of the base.
 
     Raises:
-        ProofError: the model is missing, does not load, or answers as its base does.
+        ProofError: the model does not load, or answers as its base does.
     """
     is_alora = INVOCATION_TOKENS in read_gguf(package.adapter.path).metadata
-    with Daemon(address) as daemon:
-        model = _registered_name(package, daemon, digest)
+    label, model = package.name.display, package.place.display
 
-        def ask(name: str, prompt: str) -> Answer:
-            return Answer(*daemon.answer(name, prompt, ANSWER_TOKENS))
+    def ask(name: str, prompt: str) -> Answer:
+        return Answer(*daemon.answer(model if name == label else name, prompt, ANSWER_TOKENS))
 
-        try:
-            with _base_name(package, model, daemon) as base, _unloading(daemon, model, base):
-                base_label = package.base.gguf.name if package.base.gguf else ""
-                report = compare_answers(
-                    model, base, ask, called=base_label, may_equal=allow_noop or is_alora
-                )
-                return require_change(report)
-        except DestinationError as error:
-            raise _does_not_load(package, error, _explain_failure(package, daemon)) from error
-
-
-def _registered_name(package: Package, daemon: Daemon, digest: str) -> str:
-    """Return the daemon's name for the model that was registered: its name, or that of an earlier version."""
-    names = (package.name, version_name(package.name, digest))
-    registered = next((name for name in names if digest_in(daemon, name) == digest), None)
-    if registered is None:
-        raise ProofError(
-            f"{package.name} was registered, but the daemon now has another model under that name.",
-            where=daemon.address,
-            hint="run the same command again; another program may be writing that name",
-            code="name-changed",
-        )
-    return registered.display
+    try:
+        # A model on the same base with the same adapter may be loaded, with another prompt template.
+        daemon.unload(model)
+        with _base_name(package, model, daemon) as base, _unloading(daemon, model, base):
+            base_label = package.base.gguf.name if package.base.gguf else ""
+            report = compare_answers(label, base, ask, called=base_label, may_equal=allow_noop or is_alora)
+            return require_change(report)
+    except DestinationError as error:
+        raise _does_not_load(package, error, _explain_failure(package, daemon)) from error
 
 
 @contextlib.contextmanager
@@ -113,7 +95,7 @@ def _explain_failure(package: Package, daemon: Daemon) -> str:
     """Return why the daemon does not load a model, or an empty text if the reason is unknown."""
     shown = None
     with contextlib.suppress(DestinationError):
-        shown = daemon.show(package.name.display)
+        shown = daemon.show(package.place.display)
     if shown is None:
         return ""
     corrupt = spoilt_adapter(shown.modelfile)
@@ -130,9 +112,8 @@ def _does_not_load(package: Package, error: DestinationError, cause: str) -> Pro
         f"{package.base.origin or 'the base'}; the log of ollama serve gives the reason"
     )
     return ProofError(
-        f"{package.name} is registered, but the daemon cannot load it ({reason}).",
+        f"The daemon cannot load {package.name} ({reason}).",
         where=error.where,
-        hint=f"{cause or checked}\n       --no-load skips this proof; "
-        f"ollama-pack remove {package.name}  removes the model",
+        hint=f"{cause or checked}\n       --no-load skips this proof",
         code="not-loaded",
     )

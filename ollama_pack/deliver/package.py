@@ -1,14 +1,15 @@
 """The values that every delivery takes and returns: `Package`, `DeliveryPlan` and `Receipt`."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.model import BaseModel
 from ollama_pack.lora.plan import LoraFile
 from ollama_pack.modelfile.parser import parameters
 from ollama_pack.modelfile.syntax import Modelfile, print_modelfile
+from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.names import ModelName
 
 
@@ -70,6 +71,8 @@ class Package:
         modelfile_text: the Modelfile with the same content, which the delivery ``folder`` writes.
         trained: what is known of the base that the adapter was trained on.
         base_check: what the check of a GGUF base found, or None if it has not been checked yet.
+        staged_as: the name that the model has until it is proved, or None if it gets its own name at once.
+        gate: proves the model before it takes its name, if a daemon has it; None if that proof is left out.
     """
 
     name: ModelName
@@ -86,6 +89,22 @@ class Package:
     modelfile_text: str = ""
     trained: ExpectedBase = field(default_factory=ExpectedBase)
     base_check: tuple[str, ...] | None = None
+    staged_as: ModelName | None = None
+    gate: "Gate | None" = field(default=None, compare=False)
+
+    @property
+    def place(self) -> ModelName:
+        """Return the name under which a delivery puts the model: its own, or the one for its proof."""
+        return self.staged_as or self.name
+
+    def renamed(self, name: ModelName) -> "Package":
+        """Return the package with another spelling of its name, in which the name for its proof follows."""
+        staged = self.staged_as
+        return replace(self, name=name, staged_as=staged and replace(name, tag=staged.tag))
+
+
+Gate: TypeAlias = Callable[[Package, Daemon], None]
+"""Proves the model that a daemon has as ``package.place``; it raises `ProofError` if the proof fails."""
 
 
 @dataclass(frozen=True, slots=True)

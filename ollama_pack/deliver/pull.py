@@ -8,7 +8,6 @@ daemon has the base already, so only the adapter and a few small blobs are sent.
 
 import contextlib
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ollama_pack.deliver.base_check import digest_in, ensure_base, plan_by_daemon
@@ -52,7 +51,7 @@ def pull_model(package: Package, daemon: Daemon, progress: Progress | None = Non
     lines = ensure_base(package, daemon, progress)
     package, image = _package_and_image(package, daemon, progress)
     before, sent = digest_in(daemon, package.name), 0
-    if before != image.digest:
+    if digest_in(daemon, package.place) != image.digest:
         with serving(image) as registry:
             _fetch(package, daemon, registry, progress)
             sent = registry.moved
@@ -117,13 +116,13 @@ def _package_and_image(package: Package, daemon: Daemon, progress: Progress | No
     else:
         base = image_of_gguf(package.base, sha256_of_file(gguf, progress), gguf.stat().st_size)
     known = (entry.name.parts for entry in DaemonModels(daemon).entries())
-    named = replace(package, name=spelled_as_in(known, package.name))
+    named = package.renamed(spelled_as_in(known, package.name))
     return named, build_image(named, base)
 
 
 def _fetch(package: Package, daemon: Daemon, registry: "Registry", progress: Progress | None) -> None:
     """Have the daemon pull the model, copy it to its real name, and delete the temporary name."""
-    name, served = package.name.display, registry.name.display
+    name, served = package.place.display, registry.name.display
     try:
         daemon.pull(served, _labelled_progress(package, progress), insecure=True)
         if progress is not None and package.adapter.digest in registry.fetched:
@@ -154,7 +153,7 @@ def _labelled_progress(package: Package, progress: Progress | None) -> Progress 
 
 def _require_arrival(package: Package, image: Image, daemon: Daemon) -> None:
     """Raise DestinationError unless the daemon has this very model under its name."""
-    digest = digest_in(daemon, package.name)
+    digest = digest_in(daemon, package.place)
     if digest != image.digest:
         raise DestinationError(
             f"The daemon has another model under that name than the one it pulled ({digest[:12] or 'none'}).",

@@ -4,7 +4,8 @@ A running daemon lists the model at once, because it reads the manifests again o
 layouts of Ollama are read and written; `ollama_pack.ollama.store_layout` describes them.
 """
 
-from dataclasses import replace
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 from ollama_pack.base.model import BaseModel
@@ -19,6 +20,7 @@ from ollama_pack.ollama.names import parse_name
 from ollama_pack.ollama.store import image_in_store, spelled_as_in
 from ollama_pack.ollama.store_layout import (
     blob_path,
+    delete_manifest,
     has_manifest,
     listed_digest,
     missing_blob,
@@ -30,8 +32,20 @@ STORE = "store"
 _UNKNOWN_DIGEST = "sha256:" + "0" * 64
 
 
-def write_to_store(package: Package, store: Path, progress: Progress | None = None) -> Receipt:
+def write_to_store(
+    package: Package,
+    store: Path,
+    progress: Progress | None = None,
+    check: Callable[[str], None] | None = None,
+) -> Receipt:
     """Write `package` into `store`, blobs first and the manifest last; replace a model of that name.
+
+    Args:
+        package: the model.
+        store: the directory of the store.
+        progress: called while bytes are written.
+        check: called with the digest of the model when it is there; if it raises, the model and its new blobs
+            are removed again.
 
     Raises:
         DestinationError: the base is missing or the store is not writable; nothing was registered.
@@ -49,7 +63,12 @@ def write_to_store(package: Package, store: Path, progress: Progress | None = No
         for layer in image.layers:
             if layer.media_type == MODEL_TYPE:
                 transaction.import_file(layer)
-        transaction.write_manifest(package.name, image.manifest, (*image.layers, image.config))
+        transaction.write_manifest(package.place, image.manifest, (*image.layers, image.config))
+        if check is not None:
+            with contextlib.ExitStack() as undo:  # Without its manifest, the transaction removes the blobs.
+                undo.callback(delete_manifest, store, package.place)
+                check(image.digest)
+                undo.pop_all()
     return Receipt(
         via=STORE,
         name=str(package.name),
@@ -76,7 +95,7 @@ def plan_store(package: Package, store: Path) -> DeliveryPlan:
     if gguf is None:
         package, base = _package_and_base(package, store, None)
     else:
-        package = replace(package, name=spelled_as_in(names_in(store), package.name))
+        package = package.renamed(spelled_as_in(names_in(store), package.name))
         base = image_of_gguf(package.base, _UNKNOWN_DIGEST, _gguf_size(gguf))
     image = build_image(package, base)
     items = [
@@ -107,7 +126,7 @@ def _package_and_base(package: Package, store: Path, progress: Progress | None) 
         base = image_in_store(store, package.base.tag)
     else:
         base = image_of_gguf(package.base, sha256_of_file(gguf, progress), _gguf_size(gguf))
-    return replace(package, name=spelled_as_in(names_in(store), package.name)), base
+    return package.renamed(spelled_as_in(names_in(store), package.name)), base
 
 
 def _gguf_size(gguf: Path) -> int:

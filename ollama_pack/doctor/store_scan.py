@@ -10,6 +10,7 @@ from pathlib import Path
 from ollama_pack.deliver.base_check import why_base_fails
 from ollama_pack.deliver.history import is_version
 from ollama_pack.deliver.pull import is_left_behind
+from ollama_pack.deliver.staging import is_unproved
 from ollama_pack.doctor.findings import MINOR, PROBLEM, Finding, StoreSeen
 from ollama_pack.errors import DestinationError, InputError, PackError
 from ollama_pack.gguf.reader import GgufFile, read_gguf
@@ -46,7 +47,7 @@ def scan_store(path: Path, version: str, option: str = "") -> tuple[StoreSeen, l
     for parts, file in entries_in(path):
         with contextlib.suppress(InputError):  # The path of a stray file is not the name of a model.
             name = ModelName(*parts)
-            if is_left_behind(name):
+            if is_left_behind(name) or is_unproved(name):
                 remove = f"ollama-pack remove {name}{option}"
                 findings.append(Finding(MINOR, str(name), "a killed build left this model behind", remove))
             elif name not in names and not file.is_dir():

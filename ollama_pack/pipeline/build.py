@@ -30,7 +30,7 @@ from ollama_pack.verify.result import ProofResult
 if TYPE_CHECKING:
     from ollama_pack.deliver.package import DeliveryPlan, Package
 from ollama_pack.pipeline.prepare import GGUF_NAME, BuildPlan, prepare, render_modelfile, silent
-from ollama_pack.pipeline.register import prove_load_of
+from ollama_pack.pipeline.register import load_gate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +100,13 @@ def _build_into_folder(inputs: BuildInputs, note: Note, progress: Progress | Non
     author, known = inputs.home / MODELFILE_NAME, earlier.get("modelfile")
     write_modelfile(modelfile, path, note, author=author, known=known)
     package = _package(inputs, work, modelfile, lora)
+    proofs: list[ProofResult] = []
+
+    def proved(stage: str, value: object) -> None:
+        proofs.extend([value] if isinstance(value, ProofResult) else [])
+        note(stage, value)
+
+    package = replace(package, gate=load_gate(request, proved))
     try:
         receipt = choose.deliver(package, inputs.locations, via=request.via, progress=progress)
     except DestinationError as error:
@@ -110,7 +117,7 @@ def _build_into_folder(inputs: BuildInputs, note: Note, progress: Progress | Non
         receipt = replace(receipt, lines=(*receipt.lines, change))
     note("register", receipt)
     lock = write_lock(inputs.output_dir, package, receipt)
-    load = prove_load_of(package, receipt, request, inputs.locations, note)
+    load = next(iter(proofs), None)
     return Outcome(work=work, lora=lora, report=report, modelfile=path, lock=lock, receipt=receipt, load=load)
 
 

@@ -1,18 +1,19 @@
 """Registers the files of an earlier build, and proves that the daemon loads the model."""
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ollama_pack.deliver.package import Receipt
 from ollama_pack.files import Note, Progress
 from ollama_pack.locks import folder_lock
-from ollama_pack.ollama.locations import OllamaLocations, locations_from
+from ollama_pack.ollama.locations import locations_from
 from ollama_pack.pipeline.release import read_release
 from ollama_pack.pipeline.request import Request
-from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:
-    from ollama_pack.deliver.package import Package
+    from ollama_pack.deliver.package import Gate, Package
+    from ollama_pack.ollama.daemon import Daemon
 
 
 from ollama_pack.pipeline.prepare import silent
@@ -45,27 +46,25 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
     with folder_lock(request.directory, progress):
         package = read_release(request)
         note("read", package.adapter)
+        package = replace(package, gate=load_gate(request, note))
         receipt = choose.deliver(package, locations, via=request.via, progress=progress)
         note("register", receipt)
-        prove_load_of(package, receipt, request, locations, note)
     return receipt
 
 
-def prove_load_of(
-    package: "Package", receipt: Receipt, request: Request, locations: OllamaLocations, note: Note = silent
-) -> ProofResult | None:
-    """Prove that the daemon loads the model that was registered.
+def load_gate(request: Request, note: Note = silent) -> "Gate | None":
+    """Return the load proof that a model must pass before it takes its name, or None if it is left out.
 
-    Returns:
-        The result of the proof, or None if no daemon has the model or the request says ``load=False``.
-
-    Raises:
-        ProofError: the model does not load, or answers as its base does.
+    Args:
+        request: says whether the proof runs, and whether the adapter may change nothing.
+        note: called with ``proof`` and the result.
     """
-    if not request.load or not receipt.served:
+    if not request.load:
         return None
-    from ollama_pack.deliver.load_check import check_load
 
-    result = check_load(package, locations.address, digest=receipt.digest, allow_noop=request.allow_noop)
-    note("proof", result)
-    return result
+    def prove(package: "Package", daemon: "Daemon") -> None:
+        from ollama_pack.deliver.load_check import check_load
+
+        note("proof", check_load(package, daemon, allow_noop=request.allow_noop))
+
+    return prove

@@ -1,4 +1,4 @@
-"""Prove that a registered model loads, and that its answers differ from those of its base.
+"""Prove that a model loads in Ollama, and that its answers differ from those of its base.
 
 The daemon checks nothing when it registers a model. A fault of the adapter shows only at the first load, as a
 bare exit status. So the model and then its base are asked the same prompts, at temperature 0 and without a
@@ -76,7 +76,7 @@ def require_change(report: ProofResult) -> ProofResult:
     if not report.passed:
         raise ProofError(
             f"{report.summary}, so the adapter has no effect.",
-            hint="--allow-noop, if that is intended; --no-load skips this proof; the model stays registered",
+            hint="--allow-noop, if that is intended; --no-load skips this proof",
             code="no-effect",
         )
     return report

@@ -124,9 +124,11 @@ TAIL = """
 - `folder` only writes files. It works with every Ollama, and without one.
 - `auto` asks the daemon for its version, and tries `create` unless that version rejects adapters. A daemon
   built from source reports 0.0.0, so `auto` tries `create` there. If the daemon rejects the adapter, `auto`
-  uses `pull`. If no daemon answers, it uses `store`. If the base is a GGUF file, it uses `store` or `pull`,
-  because `create` would give the model another prompt template.
-- After every delivery the daemon loads the model and answers a prompt. If that fails, ollama-pack says why.
+  uses `pull`. If no daemon answers, it uses `store`; if `OLLAMA_HOST` names the daemon that does not answer,
+  it stops with exit code 6. If the base is a GGUF file, it uses `store` or `pull`, because `create` would
+  give the model another prompt template.
+- In every delivery to a daemon, the daemon loads the model under a temporary name and answers prompts. Only
+  then does the model get its name. If the proof fails, ollama-pack says why, and nothing has changed.
 """
 
 

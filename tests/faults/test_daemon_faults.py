@@ -1,6 +1,7 @@
 """A daemon that dies at every step of its work, and one that two builds speak to at once."""
 
 import threading
+from dataclasses import replace
 
 import fake_daemon
 import pytest
@@ -12,6 +13,11 @@ from ollama_pack.ollama.locations import OllamaLocations
 
 NAME = "ada:latest"
 WAYS = [("create", "0.33"), ("pull", "0.34.1"), ("pull", "0.40")]
+
+
+def prove(staged, daemon):
+    """Ask a model for something, as the load proof does."""
+    assert daemon.answer(staged.place.display, "Who are you?", 1)
 
 
 def put(package, store, way, dies_at=0):
@@ -42,13 +48,20 @@ def test_a_daemon_that_dies_at_every_step(way, taken, new_store, package, record
         put(package, store, way)
         after = models(store)
         assert after[NAME] == new
-        assert not [name for name in after if name.startswith(LOOPBACK)]
+        assert not [name for name in after if name.startswith(LOOPBACK) or "unproved" in name]
         require_sound(store, before, NAME, new)
         if lived:
             break
         tried += 1
     record_property("faults", tried)
     assert tried > 15
+
+
+@pytest.mark.parametrize("way", [("create", "0.33"), ("pull", "0.40")], ids=", ".join)
+def test_a_daemon_that_dies_while_a_model_is_proved(way, new_store, package, record_property):
+    """Killed at any step of delivery, proof or swap: the name is old or new, and nothing stays."""
+    package = replace(package, gate=prove)
+    test_a_daemon_that_dies_at_every_step(way, True, new_store, package, record_property)
 
 
 @pytest.mark.parametrize("way", WAYS, ids=", ".join)

@@ -1,0 +1,103 @@
+"""The gate before a name: a model is proved under another name, and takes its own only if the proof holds.
+
+The name for the proof exists for seconds: ``ada:latest-unproved-1a2b3c4d``. Its model part is the same,
+because Ollama chooses some prompt renderers by the name. A run that is killed leaves it behind; the next
+delivery of the model deletes it, and ``doctor`` names it. See "A model is proved before it takes its name" in
+docs/decisions.md.
+"""
+
+import contextlib
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+
+from ollama_pack.deliver.history import SHORT_DIGEST, name_with_ending, replace_current
+from ollama_pack.deliver.package import Gate, Package, Receipt
+from ollama_pack.errors import DestinationError, ProofError
+from ollama_pack.files import Progress
+from ollama_pack.ollama.daemon import Daemon
+from ollama_pack.ollama.models import InstalledModel, ModelRepository, find_model
+from ollama_pack.ollama.name_lock import name_lock
+from ollama_pack.ollama.names import ModelName, parse_name
+
+UNPROVED = "unproved-"
+_UNPROVED = re.compile(rf".*-{UNPROVED}[0-9a-f]{{{SHORT_DIGEST}}}", re.IGNORECASE)
+
+
+def is_unproved(name: ModelName) -> bool:
+    """Return whether this is the name of a model that waits for its proof, which exists for seconds only."""
+    return _UNPROVED.fullmatch(name.tag) is not None
+
+
+def replace_when_proved(
+    models: ModelRepository,
+    package: Package,
+    put: Callable[[Package], Receipt],
+    progress: Progress | None = None,
+) -> Receipt:
+    """Deliver and prove a model under a name of its own, and give it its real name only if the proof holds.
+
+    The model that has the name is kept as a version, as `replace_keeping_version` does.
+
+    Args:
+        models: the daemon or the store that gets the model.
+        package: the model.
+        put: delivers a package as its ``place``, and calls its gate.
+        progress: called while this process waits for another one that changes the name.
+
+    Raises:
+        ProofError: the proof failed; the name means what it meant before.
+        PackError: `put` failed; the previous model still has its name, or is kept as a version.
+    """
+    name = package.name
+    with name_lock(name, progress):
+        _remove_unproved(models, name)
+        current = find_model(models, name)
+        spelled = current.name if current else name
+        ending = f"{UNPROVED}{secrets.token_hex(SHORT_DIGEST // 2)}"
+        gate = _gate_telling_what_stays(package, current)
+        try:
+            receipt = put(replace(package, staged_as=name_with_ending(spelled, ending), gate=gate))
+            if current is not None and current.digest == receipt.digest:
+                return receipt
+            target = parse_name(receipt.name)  # as the daemon or the store spells it
+
+            def take_name() -> Receipt:
+                models.unload(target)
+                models.copy(name_with_ending(target, ending), target)
+                models.unload(target)
+                return receipt
+
+            return replace_current(models, name, take_name)
+        finally:
+            _remove_unproved(models, name)
+
+
+def _gate_telling_what_stays(package: Package, current: InstalledModel | None) -> Gate:
+    """Return the gate of a package; its error says what the name means now that the proof has failed."""
+    stays = f"still means the model {current.digest[:12]}" if current else "was not registered"
+
+    def prove(staged: Package, daemon: Daemon) -> None:
+        try:
+            if package.gate is not None:
+                package.gate(staged, daemon)
+        except ProofError as error:
+            what = f"{error.what} {package.name} {stays}."
+            raise ProofError(
+                what, where=error.where, hint=error.hint, subjects=error.subjects, code=error.code
+            ) from error
+
+    return prove
+
+
+def _remove_unproved(models: ModelRepository, name: ModelName) -> None:
+    """Delete the names under which models were proved; a failure is ignored, and tried again later.
+
+    The caller holds the lock of the name, so a name that is there belongs to nobody who is still at work.
+    """
+    with contextlib.suppress(DestinationError):
+        for entry in list(models.entries()):
+            ending = entry.name.tag[-len(UNPROVED) - SHORT_DIGEST :]
+            if is_unproved(entry.name) and entry.name.same_as(name_with_ending(name, ending)):
+                models.delete(entry.name)
