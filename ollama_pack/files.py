@@ -80,13 +80,15 @@ def whole_file(target: Path, *, temporary_in: Path | None = None) -> Iterator[Bi
     """Yield a temporary file that becomes `target` at the end of the block, or is removed after an error.
 
     Args:
-        target: the path of the finished file. Its directory is created if it does not exist.
+        target: the path of the finished file. Its directory is created if it does not exist, and removed
+            again after an error.
         temporary_in: the directory of the temporary file; by default, that of `target`.
 
     Raises:
         DestinationError: the file cannot be written.
     """
     temporary: Path | None = None
+    missing = [parent for parent in target.parents if not os.path.lexists(parent)]
     with os_errors_as_destination_error(target):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -103,6 +105,9 @@ def whole_file(target: Path, *, temporary_in: Path | None = None) -> Iterator[Bi
         finally:
             if temporary is not None:
                 temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # A directory with a file in it is not removed.
+                for parent in missing:
+                    parent.rmdir()
 
 
 def require_directory(path: Path, hint: str = "") -> None:

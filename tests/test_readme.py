@@ -230,7 +230,7 @@ def test_python_example(tmp_path, monkeypatch):
     with contextlib.redirect_stdout(said):
         exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})
     assert "2 weights" in said.getvalue()
-    assert (tmp_path / directory[1] / "adapter_model.gguf").exists()
+    assert (tmp_path / directory[1] / "ollama" / "adapter_model.gguf").exists()
 
 
 @pytest.mark.parametrize("command", COMMAND_GROUPS)

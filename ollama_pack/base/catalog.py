@@ -185,7 +185,8 @@ def base_from_entry(entry: CatalogEntry) -> BaseModel:
 def read_base_by_name(text: str) -> BaseModel:
     """Return the base that is named by a Hugging Face id, the path of a local copy, or an Ollama tag.
 
-    A base that is found by its tag keeps that tag, so that no other model has to be pulled.
+    A base that is found by its tag keeps that tag, so that no other model has to be pulled; it is
+    spelled as the registry spells it, with its capitals.
 
     Raises:
         InputError: the catalog does not have the name; the hint lists similar names.
@@ -194,7 +195,8 @@ def read_base_by_name(text: str) -> BaseModel:
     if entry := find_entry(text):
         return base_from_entry(entry)
     if entry := find_tag(text):
-        return replace(base_from_entry(entry), tag=parse_name(text).display.lower())
+        wanted = parse_name(text).display.lower()
+        return replace(base_from_entry(entry), tag=next(tag for tag in entry.tags if tag.lower() == wanted))
     similar = similar_ids(text)
     offer = f"{BASE_FILE_HINT}  accepts any GGUF model."
     if similar:

@@ -13,6 +13,9 @@ from ollama_pack.base.hf_config import CONFIG_JSON
 from ollama_pack.files import read_small
 
 _REVISION = re.compile(r"[0-9a-f]{40}")
+_REPOSITORY = re.compile(r"models--(.+)--(.+)")
+_DOWNLOADS = frozenset({"huggingface", "modelscope", "kagglehub"})
+"""The directories below ``~/.cache`` in which programs keep models that they downloaded."""
 
 
 def find_local(name: str, environment: Mapping[str, str]) -> Path | None:
@@ -37,6 +40,27 @@ def cache(environment: Mapping[str, str]) -> Path:
         return Path(hub)
     home = environment.get("HF_HOME", "")
     return (Path(home) if home else Path.home() / ".cache" / "huggingface") / "hub"
+
+
+def repository_of(directory: Path) -> str:
+    """Return the name that the repository of a snapshot has without its owner, or an empty text.
+
+    Example: ``models--alice--ada-lora/snapshots/1f…9c`` → ``ada-lora``; any other directory → ``""``.
+    """
+    match = _REPOSITORY.fullmatch(directory.parent.parent.name)
+    return match[2] if match and directory.parent.name == "snapshots" else ""
+
+
+def is_downloaded(path: Path, environment: Mapping[str, str]) -> bool:
+    """Return whether a path is in the cache of a program that downloads models."""
+    places = (path.absolute(), path.resolve())
+    if any(_REPOSITORY.fullmatch(part) for place in places for part in place.parts):
+        return True
+    pairs = {pair for place in places for pair in zip(place.parts, place.parts[1:], strict=False)}
+    hub = cache(environment).absolute()
+    return any((".cache", name) in pairs for name in _DOWNLOADS) or any(
+        place.is_relative_to(hub) for place in places
+    )
 
 
 def _snapshot(repository: Path) -> Path | None:

@@ -22,7 +22,7 @@ from ollama_pack.cli.output import Console, print_json
     type=options.PATH,
     default=None,
     metavar="FILE",
-    help="The GGUF file to write.  [default: adapter_model.gguf in DIR]",
+    help="The GGUF file to write.  [default: adapter_model.gguf in DIR/ollama]",
 )
 @options.speech
 def convert_command(*, out: Path | None, weights: tuple[float, ...], **chosen: Any) -> None:

@@ -35,14 +35,14 @@ def modelfile_command(
 ) -> None:
     """Print the Modelfile of the adapter in DIR.
 
-    The lines of DIR/Modelfile.txt are kept; only FROM, ADAPTER and the lines that the
-    options set are changed. If there is no Modelfile.txt, a template is used.
+    It has the lines of DIR/Modelfile.txt; only FROM, ADAPTER and what the options set are
+    different. If there is no Modelfile.txt, a template is used. Paths are relative to
+    DIR/ollama, or to the directory of --out FILE.
 
     \b
     Example:
       ollama-pack modelfile ada-lovelace-lora/ --template chatml --system "You are Ada."
     """
-    from ollama_pack.modelfile import MODELFILE_NAME
     from ollama_pack.modelfile.file import write_modelfile
     from ollama_pack.modelfile.syntax import print_modelfile
     from ollama_pack.pipeline.inputs import resolve_inputs
@@ -58,4 +58,4 @@ def modelfile_command(
     if out is None:
         click.echo(print_modelfile(modelfile), nl=False)
     else:
-        write_modelfile(modelfile, out, Console(quiet=quiet).stage_done, author=inputs.home / MODELFILE_NAME)
+        write_modelfile(modelfile, out, Console(quiet=quiet).stage_done)

@@ -230,7 +230,7 @@ out = click.option(
     type=PATH,
     default=None,
     metavar="DIR",
-    help="Directory for the GGUF file and Modelfile.txt.  [default: DIR]",
+    help="Directory for the GGUF file and Modelfile.txt.  [default: DIR/ollama]",
 )
 
 model_store = store_option("An Ollama model store.  [default: the daemon, or its store if none answers]")

@@ -26,7 +26,8 @@ def register_command(*, directory: Path, name: str, name_option: str, **chosen: 
     """Register the model in the folder DIR in Ollama.
 
     DIR contains Modelfile.txt and the GGUF LoRA file that its ADAPTER line names, as an
-    earlier build wrote them. Nothing is converted again.
+    earlier build wrote them. DIR may also be the directory of the adapter, if the build wrote
+    into DIR/ollama. Nothing is converted again.
 
     \b
     Example:

@@ -54,9 +54,7 @@ def has_same_commands(path: Path, content: bytes) -> bool:
     return False
 
 
-def write_modelfile(
-    modelfile: Modelfile, path: Path, note: Note, *, author: Path | None = None, known: object = ""
-) -> Path:
+def write_modelfile(modelfile: Modelfile, path: Path, note: Note, *, known: object = "") -> Path:
     """Write a Modelfile, unless the file has the same content already, and return its path.
 
     A different Modelfile that is there is kept as ``….old``, because somebody may have edited it.
@@ -65,7 +63,6 @@ def write_modelfile(
         modelfile: the Modelfile to write.
         path: the file to write.
         note: is called with the written Modelfile, and with the name of the one that was kept.
-        author: the file that `modelfile` was made from. It is not kept, because its lines are in `modelfile`.
         known: the digest of the file that the last build wrote. A file with this digest is not kept.
 
     Raises:
@@ -74,8 +71,7 @@ def write_modelfile(
     """
     content = print_modelfile(modelfile).encode()
     if not has_same_commands(path, content):
-        own = author and author.exists() and path.exists() and author.samefile(path)
-        if path.exists() and not own and sha256_of_file(path) != known:
+        if path.exists() and sha256_of_file(path) != known:
             old = path.with_name(f"{path.name}.old")
             with os_errors_as_destination_error(old):
                 path.replace(old)

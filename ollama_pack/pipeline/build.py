@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ollama_pack.deliver.package import Receipt, make_package
-from ollama_pack.errors import DestinationError, RefusedError
+from ollama_pack.errors import DestinationError
 from ollama_pack.files import Note, Progress, remove_stale_drafts
 from ollama_pack.locks import folder_lock
-from ollama_pack.lora.peft.directory import CONFIG_FILE
 from ollama_pack.lora.plan import LoraFile
 from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.modelfile.file import write_modelfile
@@ -24,6 +23,7 @@ from ollama_pack.pipeline.inputs import (
     resolve_inputs,
 )
 from ollama_pack.pipeline.lock import describe_base_change, read_lock, write_lock
+from ollama_pack.pipeline.output_dir import require_own_output_dir
 from ollama_pack.pipeline.request import Request
 from ollama_pack.verify.result import ProofResult
 
@@ -90,15 +90,14 @@ def _build_into_folder(inputs: BuildInputs, note: Note, progress: Progress | Non
     from ollama_pack.deliver import choose
 
     request = inputs.request
-    require_own_output_dir(inputs)
+    require_own_output_dir(inputs.output_dir, named=request.out is not None, environment=inputs.environment)
     work = prepare(inputs, note)
     modelfile = render_modelfile(inputs, work)
     remove_stale_drafts(inputs.output_dir)
     earlier = read_lock(inputs.output_dir)
     lora, report = convert(work, inputs.output_dir / GGUF_NAME, request.outtype, note)
     path = inputs.output_dir / MODELFILE_NAME
-    author, known = inputs.home / MODELFILE_NAME, earlier.get("modelfile")
-    write_modelfile(modelfile, path, note, author=author, known=known)
+    write_modelfile(modelfile, path, note, known=earlier.get("modelfile"))
     package = _package(inputs, work, modelfile, lora)
     proofs: list[ProofResult] = []
 
@@ -140,7 +139,7 @@ def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, Deliv
     from ollama_pack.lora.export import planned_size, require_replaceable
 
     inputs = resolve_inputs(request)
-    require_own_output_dir(inputs)
+    require_own_output_dir(inputs.output_dir, named=request.out is not None, environment=inputs.environment)
     work = prepare(inputs, note)
     modelfile = render_modelfile(inputs, work)
     path = inputs.output_dir / GGUF_NAME
@@ -175,26 +174,6 @@ def convert(work: BuildPlan, path: Path, outtype: str, note: Note = silent) -> t
     note("convert", lora)
     note("proof", results[0])
     return lora, results[0]
-
-
-def require_own_output_dir(inputs: BuildInputs) -> None:
-    """Require that the output directory does not hold another adapter.
-
-    Raises:
-        RefusedError: it does, and the Modelfile.txt and GGUF file of that adapter would be replaced.
-    """
-    other, own = inputs.output_dir / CONFIG_FILE, inputs.home / CONFIG_FILE
-    try:
-        is_other = not other.samefile(own)
-    except OSError:  # a missing or unreadable file is reported where it is read or written
-        is_other = False
-    if is_other:
-        raise RefusedError(
-            "The output directory holds another adapter; its Modelfile.txt and GGUF file would be replaced.",
-            where=inputs.output_dir,
-            hint="--out DIR, with a directory of its own",
-            code="other-adapter",
-        )
 
 
 def _package(inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile, lora: LoraFile) -> "Package":

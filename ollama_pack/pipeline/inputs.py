@@ -28,6 +28,7 @@ from ollama_pack.modelfile.syntax import Modelfile
 from ollama_pack.ollama.locations import OllamaLocations, locations_from
 from ollama_pack.ollama.names import DEFAULT_TAG, ModelName
 from ollama_pack.pipeline.naming import model_name, name_from_directories
+from ollama_pack.pipeline.output_dir import default_output_dir, why_not_ours
 from ollama_pack.pipeline.request import Request
 from ollama_pack.run.checkpoints import ALL, choose
 
@@ -41,6 +42,7 @@ class BuildInputs:
         directories: the directory of each adapter.
         name: the name the model will have.
         output_dir: the directory for the GGUF file, Modelfile.txt and the lock.
+        moved: why the output directory is not beside the adapter; empty if it is, or if the user named it.
         locations: the daemon's address, and the stores on this machine.
         environment: the environment variables of the process.
     """
@@ -51,6 +53,7 @@ class BuildInputs:
     output_dir: Path
     locations: OllamaLocations
     environment: Mapping[str, str]
+    moved: str = ""
 
     @property
     def home(self) -> Path:
@@ -71,7 +74,7 @@ def resolve_inputs(request: Request, environment: Mapping[str, str] | None = Non
     environment = os.environ if environment is None else environment
     name = model_name(request)
     directories = tuple(resolve_directory(path, request.adapter) for path in request.directories)
-    output_dir = _output_dir(request, directories[0].home)
+    output_dir, moved = _output_dir(request, directories[0].home, name, environment)
     locations = locations_from(environment, output_dir, request.store)
     return BuildInputs(
         request=request,
@@ -80,17 +83,22 @@ def resolve_inputs(request: Request, environment: Mapping[str, str] | None = Non
         output_dir=output_dir,
         locations=locations,
         environment=environment,
+        moved=moved,
     )
 
 
-def _output_dir(request: Request, home: Path) -> Path:
-    """Return the directory for the files of a build."""
+def _output_dir(
+    request: Request, home: Path, name: ModelName, environment: Mapping[str, str]
+) -> tuple[Path, str]:
+    """Return the directory for the files of a build, and why it is not where the adapter is."""
     if request.out is not None:
-        return request.out
+        return request.out, ""
     if request.others:
-        name = name_from_directories(request.directories, request.adapter)
-        return request.directory.absolute().parent / name.model
-    return home
+        own = name_from_directories(request.directories, request.adapter).model
+        beside = request.directory.absolute().parent
+        if not why_not_ours(beside, environment):
+            return beside / own, ""
+    return default_output_dir(home, name, environment)
 
 
 def read_all_adapters(inputs: BuildInputs) -> Adapter:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ollama_pack.base.hf_cache import repository_of
 from ollama_pack.lora.peft.run_directory import step_of
 from ollama_pack.ollama.names import (
     DEFAULT_HOST,
@@ -15,6 +16,7 @@ from ollama_pack.ollama.names import (
     legal_part,
     typed_name,
 )
+from ollama_pack.pipeline.output_dir import is_output
 from ollama_pack.pipeline.request import Request
 
 _ADAPTER_SUFFIX = re.compile(r"(?<=.)[-_.](q?lora|adapter)$", re.IGNORECASE)
@@ -46,20 +48,24 @@ def name_from_directories(paths: Sequence[Path], adapter: str = "") -> ModelName
 def name_from_directory(path: Path) -> ModelName:
     """Return the name that a model gets from the directory of its adapter.
 
-    ``ada-lovelace-lora/`` → ``ada-lovelace``; ``checkpoint-3/`` in it → ``ada-lovelace:checkpoint-3``.
-    Names are in lower case, accents are dropped, and each character that Ollama refuses becomes ``-``.
+    ``ada-lovelace-lora/`` → ``ada-lovelace``; ``checkpoint-3/`` in it → ``ada-lovelace:checkpoint-3``. The
+    files of a build in ``ollama/`` have the name of the directory around them, and a snapshot in the cache of
+    Hugging Face has that of its repository. Names are in lower case, accents are dropped, and each character
+    that Ollama refuses becomes ``-``.
     """
     named = path if path.name not in ("", "..") else path.resolve()
+    named = named.absolute().parent if is_output(named) else named
     if step_of(named) is not None:
         run = named.absolute().parent
         if run.name and run.name != "..":
-            return ModelName(DEFAULT_HOST, DEFAULT_NAMESPACE, _model_from(run.name), named.name.lower())
-    return ModelName(DEFAULT_HOST, DEFAULT_NAMESPACE, _model_from(named.name), DEFAULT_TAG)
+            return ModelName(DEFAULT_HOST, DEFAULT_NAMESPACE, _model_from(run), named.name.lower())
+    return ModelName(DEFAULT_HOST, DEFAULT_NAMESPACE, _model_from(named), DEFAULT_TAG)
 
 
-def _model_from(directory: str) -> str:
+def _model_from(directory: Path) -> str:
     """Return the model part of a name: the directory's name without suffixes such as ``-lora``."""
-    shorter = _ADAPTER_SUFFIX.sub("", directory)
-    while shorter != directory:
-        directory, shorter = shorter, _ADAPTER_SUFFIX.sub("", shorter)
-    return legal_part("model", directory).lower() or FALLBACK_MODEL
+    name = repository_of(directory.absolute()) or directory.name
+    shorter = _ADAPTER_SUFFIX.sub("", name)
+    while shorter != name:
+        name, shorter = shorter, _ADAPTER_SUFFIX.sub("", shorter)
+    return legal_part("model", name).lower() or FALLBACK_MODEL

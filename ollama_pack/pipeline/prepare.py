@@ -68,6 +68,8 @@ def prepare(inputs: BuildInputs, note: Note = silent) -> BuildPlan:
         )
     adapter = read_all_adapters(inputs)
     note("read", adapter)
+    if inputs.moved:
+        note("output", f"{inputs.output_dir}, because {inputs.moved}")
     author = author_modelfile(inputs.directories[0])
     base = resolve_base(inputs, adapter, author)
     note("base", base)

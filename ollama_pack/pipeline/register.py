@@ -8,6 +8,7 @@ from ollama_pack.deliver.package import Receipt
 from ollama_pack.files import Note, Progress
 from ollama_pack.locks import folder_lock
 from ollama_pack.ollama.locations import locations_from
+from ollama_pack.pipeline.output_dir import built_folder
 from ollama_pack.pipeline.release import read_release
 from ollama_pack.pipeline.request import Request
 
@@ -43,7 +44,7 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
     from ollama_pack.deliver import choose
 
     locations = locations_from(os.environ, request.out or request.directory, request.store)
-    with folder_lock(request.directory, progress):
+    with folder_lock(built_folder(request.directory), progress):
         package = read_release(request)
         note("read", package.adapter)
         package = replace(package, gate=load_gate(request, note))

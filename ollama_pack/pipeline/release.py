@@ -20,6 +20,7 @@ from ollama_pack.modelfile.file import read_modelfile
 from ollama_pack.ollama.names import ModelName
 from ollama_pack.pipeline.inputs import expected_base
 from ollama_pack.pipeline.naming import model_name
+from ollama_pack.pipeline.output_dir import adapter_home, built_folder
 from ollama_pack.pipeline.request import Request
 
 
@@ -29,11 +30,12 @@ def read_release(request: Request) -> Package:
     Raises:
         InputError: Modelfile.txt or the GGUF LoRA it names is missing or damaged.
     """
-    package = read_package(request.directory, model_name(request))
+    folder = built_folder(request.directory)
+    package = read_package(folder, model_name(request))
     header = read_gguf(package.adapter.path)
     parts = [header.text(f"general.base_model.0.{part}") for part in ("organization", "name")]
     base_id = "/".join(filter(None, parts))
-    return replace(package, trained=expected_base(request.directory, base_id, request, os.environ))
+    return replace(package, trained=expected_base(adapter_home(folder), base_id, request, os.environ))
 
 
 def read_package(folder: Path, name: ModelName) -> Package:

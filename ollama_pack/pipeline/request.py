@@ -39,8 +39,9 @@ class Request:
         system: the system prompt; empty for the author's, else that of the base.
         parameters: the PARAMETERs to set, key and value.
         outtype: ``f16``, ``f32``, ``bf16``, ``q8_0`` or ``auto``.
-        out: the output directory; None for the directory of the adapter. For a sum of adapters, None stands
-            for a directory with the model's name beside the first adapter.
+        out: the output directory; None for ``ollama/`` in the directory of the adapter, or ``NAME/ollama/``
+            in the working directory if that of the adapter is read-only or a cache of downloads. For a sum of
+            adapters, None stands for a directory with the model's name beside the first adapter.
         store: the Ollama model store; None for OLLAMA_MODELS, else for the default stores of Ollama.
         strict: whether a base is refused if it may not be the one that the adapter was trained on.
         base_mismatch_ok: the codes of mismatches with the base that are accepted.

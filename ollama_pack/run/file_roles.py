@@ -258,6 +258,10 @@ CHECKPOINT_ROLE = Role(
 )
 DIRECTORIES: tuple[tuple[str, Role], ...] = (
     ("checkpoint-[0-9]*", CHECKPOINT_ROLE),
+    (
+        "ollama",
+        Role("directory", "files of a build", LEFT_OUT, "GGUF file, Modelfile and lock of a build."),
+    ),
     ("runs", Role("directory", "TensorBoard's logs", LEFT_OUT, LOG.words)),
     (
         "wandb",

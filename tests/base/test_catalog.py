@@ -288,3 +288,9 @@ def test_a_tag_whose_row_has_no_numbers_names_the_base():
     """The refusal does not depend on how the base was asked for."""
     with pytest.raises(UnsupportedError, match=re.escape("Qwen/Qwen3.5-9B")):
         read_base_by_name("qwen3.5:9b")
+
+
+def test_a_tag_is_spelled_as_the_registry_spells_it():
+    """Capitals are kept, or put back: a registry distinguishes them where Ollama itself does not."""
+    for asked in ("llama3.2:3b-text-q4_K_M", "llama3.2:3b-text-q4_k_m"):
+        assert read_base_by_name(asked).tag == "llama3.2:3b-text-q4_K_M"

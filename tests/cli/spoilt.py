@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from recipes import TINY, resized, safetensors, with_header, write_adapter, write_model
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+CONFIG, WEIGHTS, BUILT = "adapter_config.json", "adapter_model.safetensors", "ollama/adapter_model.gguf"
 
 
 @dataclass
@@ -44,8 +44,10 @@ class Scene:
 
     def file(self, name, content=b""):
         """Write a file beside the adapter, and return its path."""
-        (self.ada.parent / name).write_bytes(content)
-        return self.ada.parent / name
+        path = self.ada.parent / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        return path
 
 
 BAD = {}
@@ -284,14 +286,14 @@ def modelfile_is_a_directory(scene):
 
 @bad(7, "not a GGUF LoRA", "--out")
 def a_file_of_the_users_is_in_the_way(scene):
-    (scene.ada / "adapter_model.gguf").write_bytes(b"my thesis")
+    scene.file(scene.ada / BUILT, b"my thesis")
 
 
 @bad(7, "not a GGUF LoRA")
 def a_directory_of_the_users_is_in_the_way(scene):
-    (scene.ada / "adapter_model.gguf").mkdir()
+    (scene.ada / BUILT).mkdir(parents=True)
 
 
 @bad(7, "not a GGUF LoRA")
 def the_base_is_in_the_way(scene):
-    (scene.ada / "adapter_model.gguf").write_bytes(scene.base.read_bytes())
+    scene.file(scene.ada / BUILT, scene.base.read_bytes())

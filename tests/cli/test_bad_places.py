@@ -41,22 +41,53 @@ def test_store_cannot_be_made(ada, tiny_gguf, tmp_path):
     (tmp_path / "file").touch()
     ran = run("build", ada, "--base", tiny_gguf, "--via", "store", "--store", tmp_path / "file" / "models")
     assert (ran.code, ran.stdout) == (6, "")
-    assert f"ollama-pack register {ada} ada" in ran.stderr
-    assert run("register", ada, "ada", "--via", "store", "--store", tmp_path / "good").code == 0
+    assert f"ollama-pack register {ada / 'ollama'} ada" in ran.stderr
+    assert run("register", ada / "ollama", "ada", "--via", "store", "--store", tmp_path / "good").code == 0
     assert model_in(tmp_path / "good", "ada")
 
 
 @LINUX
-@pytest.mark.parametrize("mode", [0o555, 0o000])
-def test_directory_may_not_be_written(ada, tiny_gguf, mode):
-    """A directory whose mode forbids it is told by its name, to root as to everybody."""
+@pytest.mark.parametrize("program", ["", OBEYING], ids=["administrator", "user"])
+def test_read_only_adapter(ada, tiny_gguf, alone, program):
+    """An adapter that may only be read is built into the working directory, by root as by everybody."""
     before = tree(ada)
-    ada.chmod(mode)
+    ada.chmod(0o555)
+    try:
+        ran = spawn("build", ada, "--base", tiny_gguf, "--via", "folder", code=program)
+    finally:
+        ada.chmod(0o755)
+    assert (ran.code, ran.stdout) == (0, "ada\n")
+    assert "ada/ollama, because the directory of the adapter is read-only" in ran.stderr
+    assert {"adapter_model.gguf", "Modelfile.txt"} <= tree(alone / "ada" / "ollama").keys()
+    assert tree(ada) == before
+
+
+@LINUX
+def test_nothing_may_be_written(ada, tiny_gguf, alone):
+    """Where the working directory may only be read too, it is told by its name, and --out is offered."""
+    ada.chmod(0o555)
+    alone.chmod(0o555)
     try:
         ran = spawn("build", ada, "--base", tiny_gguf, code=OBEYING)
     finally:
         ada.chmod(0o755)
-    assert ran.code == (6 if mode else 3)
+        alone.chmod(0o755)
+    assert ran.code == 6
+    assert "Permission denied" in ran.stderr
+    assert "--out" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@LINUX
+def test_directory_may_not_be_read(ada, tiny_gguf):
+    """A directory whose mode forbids to read it is told by its name, to root as to everybody."""
+    before = tree(ada)
+    ada.chmod(0o000)
+    try:
+        ran = spawn("build", ada, "--base", tiny_gguf, code=OBEYING)
+    finally:
+        ada.chmod(0o755)
+    assert ran.code == 3
     assert "Permission denied" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert tree(ada) == before
@@ -83,7 +114,7 @@ def test_store_may_not_grow(ada, tiny_gguf, models, tmp_path):
     assert (ran.code, ran.stdout) == (6, "")
     assert "Traceback" not in ran.stderr
     assert [path for path in models.rglob("*") if path.is_file()] == []
-    assert {"adapter_model.gguf", "Modelfile.txt"} <= tree(ada).keys()
+    assert {"adapter_model.gguf", "Modelfile.txt"} <= tree(ada / "ollama").keys()
 
 
 def in_a_mount(options, folder, *words):
@@ -165,9 +196,12 @@ def test_out_is_another_adapters_home(ada, tiny_gguf, tmp_path):
     assert tree(tmp_path) == before
 
 
-def test_out_may_be_the_adapters_own_home(ada, tiny_gguf):
-    """Named in full, the adapter's own directory is where the files go anyway."""
-    assert run("build", ada, "--base", tiny_gguf, "--via", "folder", "--out", ada).code == 0
+def test_out_is_the_adapters_own_home(ada, tiny_gguf, tmp_path):
+    """A Modelfile.txt beside the adapter is its author's, so a build writes none there."""
+    before = tree(tmp_path)
+    ran = run("build", ada, "--base", tiny_gguf, "--via", "folder", "--out", ada)
+    assert (ran.code, tree(tmp_path)) == (7, before)
+    assert "--out DIR, with a directory of its own" in ran.stderr
 
 
 @pytest.mark.parametrize("option", ["--out", "--store"])

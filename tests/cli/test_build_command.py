@@ -22,7 +22,7 @@ def test_store(ada, tiny_gguf, models, via):
     assert (ran.code, ran.stdout) == (0, "ada\n")
     layers = layers_of(model_in(models, "ada"))
     assert list(layers) == ["model", "adapter"]
-    assert blob_in(models, layers["adapter"]) == (ada / "adapter_model.gguf").read_bytes()
+    assert blob_in(models, layers["adapter"]) == (ada / "ollama" / "adapter_model.gguf").read_bytes()
     assert blob_in(models, layers["model"]) == tiny_gguf.read_bytes()
     assert "registered ada in" in ran.stderr or "No Ollama daemon answers" in ran.stderr
 
@@ -51,10 +51,10 @@ def test_folder(ada, tiny_gguf, tmp_path, models):
 def test_twice(ada, tiny_gguf, models, via):
     """A second build changes no byte, no manifest, and does not touch Modelfile.txt."""
     assert run("build", ada, "--base", tiny_gguf, "--via", via).code == 0
-    before = (tree(ada), tree(models), (ada / "Modelfile.txt").stat().st_mtime_ns)
+    written = ada / "ollama" / "Modelfile.txt"
+    before = (tree(ada), tree(models), written.stat().st_mtime_ns)
     assert run("build", ada, "--base", tiny_gguf, "--via", via).code == 0
-    assert run("build", ada, "--via", via).code == 0, "FROM is in Modelfile.txt now"
-    assert (tree(ada), tree(models), (ada / "Modelfile.txt").stat().st_mtime_ns) == before
+    assert (tree(ada), tree(models), written.stat().st_mtime_ns) == before
 
 
 def test_same_digest_from_anywhere(ada, tiny_gguf, models, tmp_path, monkeypatch):
@@ -66,10 +66,11 @@ def test_same_digest_from_anywhere(ada, tiny_gguf, models, tmp_path, monkeypatch
 
 
 def test_author(ada, tiny_gguf, models):
-    """An author's Modelfile.txt keeps its comments and commands; only FROM and ADAPTER are set."""
+    """The built Modelfile has the author's comments and commands; only FROM and ADAPTER are set."""
     (ada / "Modelfile.txt").write_text(AUTHOR, "utf-8")
     assert run("build", ada, "--base", tiny_gguf).code == 0
-    written = (ada / "Modelfile.txt").read_text("utf-8").splitlines()
+    assert (ada / "Modelfile.txt").read_text("utf-8") == AUTHOR
+    written = (ada / "ollama" / "Modelfile.txt").read_text("utf-8").splitlines()
     kept = [line for line in AUTHOR.splitlines() if not line.startswith("FROM")]
     assert [line for line in written if not line.startswith(("FROM", "ADAPTER"))] == kept
     assert written[2] == "ADAPTER ./adapter_model.gguf"
@@ -170,9 +171,9 @@ def test_dry_run_tells_sizes(ada, tiny_gguf):
     planned = run("build", ada, "--base", tiny_gguf, "--dry-run", "--json").document
     sizes = {item["what"]: item["bytes"] for item in planned["delivery"]["items"]}
     run("build", ada, "--base", tiny_gguf)
-    assert sizes["adapter"] == (ada / "adapter_model.gguf").stat().st_size
+    assert sizes["adapter"] == (ada / "ollama" / "adapter_model.gguf").stat().st_size
     assert planned["delivery"]["bytes"] == sum(sizes.values())
-    again = run("build", ada, "--dry-run", "--json").document
+    again = run("build", ada, "--base", tiny_gguf, "--dry-run", "--json").document
     assert (planned["delivery"]["replaces"], again["delivery"]["replaces"]) == (False, True)
 
 
@@ -214,8 +215,8 @@ def test_nowhere_to_put_it(smol, models):
     """Without daemon and store the files are kept, and the way to register them later is told."""
     ran = run("build", smol)
     assert (ran.code, ran.stdout) == (6, "")
-    assert {"adapter_model.gguf", "Modelfile.txt"} <= tree(smol).keys()
-    assert f"ollama-pack register {smol} smol" in ran.stderr
+    assert {"adapter_model.gguf", "Modelfile.txt"} <= tree(smol / "ollama").keys()
+    assert f"ollama-pack register {smol / 'ollama'} smol" in ran.stderr
     assert "ollama pull smollm2:135m" in ran.stderr
     assert not models.exists()
 

@@ -8,11 +8,11 @@ from ollama_pack.gguf.reader import read_gguf
 
 
 def test_into_the_directory(ada, tiny_gguf, models):
-    """The file goes beside the weights, its path to stdout, and nothing else is written."""
+    """The file goes into a directory beside the weights, its path to stdout; nothing else is written."""
     before = tree(ada)
     ran = run("convert", ada, "--base", tiny_gguf)
-    assert (ran.code, ran.stdout) == (0, f"{ada / 'adapter_model.gguf'}\n")
-    assert tree(ada).keys() - before.keys() == {"adapter_model.gguf"}
+    assert (ran.code, ran.stdout) == (0, f"{ada / 'ollama' / 'adapter_model.gguf'}\n")
+    assert tree(ada).keys() - before.keys() == {"ollama", "ollama/adapter_model.gguf"}
     assert not models.exists()
 
 
@@ -49,7 +49,7 @@ def test_json(ada, tiny_gguf):
     document = ran.document
     assert list(document) == ["schema_version", "kind", "base", "lora", "proofs"]
     assert document["kind"] == "convert"
-    assert document["lora"]["size"] == (ada / "adapter_model.gguf").stat().st_size
+    assert document["lora"]["size"] == (ada / "ollama" / "adapter_model.gguf").stat().st_size
     assert "proof" in ran.stderr
 
 
@@ -64,7 +64,7 @@ def test_other_dtypes(make_adapter, tiny_gguf, dtype):
     """Adapters saved in half precision convert and pass their proof too."""
     adapter = make_adapter(dtype=dtype)
     assert run("convert", adapter, "--base", tiny_gguf).code == 0
-    written = read_gguf(adapter / "adapter_model.gguf")
+    written = read_gguf(adapter / "ollama" / "adapter_model.gguf")
     assert len(written.shapes) == len(read_numbers(adapter / "adapter_model.safetensors"))
 
 

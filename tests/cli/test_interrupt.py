@@ -79,5 +79,5 @@ def test_before_the_manifest(ada, tiny_gguf, models):
     code, stdout, stderr = interrupted(point, "build", ada, "--base", tiny_gguf, "--via", "store")
     assert (code, stdout) == (130, ""), stderr
     assert [path for path in models.rglob("*") if path.is_file()] == []
-    assert {"adapter_model.gguf", "Modelfile.txt"} <= tree(ada).keys()
-    assert not [name for name in tree(ada) if name.startswith(".")]
+    assert {"adapter_model.gguf", "Modelfile.txt"} <= tree(ada / "ollama").keys()
+    assert not [name for name in tree(ada) if "/." in f"/{name}"]

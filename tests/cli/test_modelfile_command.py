@@ -52,7 +52,7 @@ def test_same_as_a_build(said, ada, tiny_gguf):
     """It prints what a build writes."""
     printed = run("modelfile", ada, "--base", tiny_gguf).stdout
     run("build", ada, "--base", tiny_gguf)
-    assert (ada / "Modelfile.txt").read_text("utf-8") == printed
+    assert (ada / "ollama" / "Modelfile.txt").read_text("utf-8") == printed
 
 
 def test_out(ada, tiny_gguf, tmp_path):

@@ -108,7 +108,7 @@ def test_directory_of_any_bytes(ada, tiny_gguf):
         pytest.skip("this file system takes UTF-8 only")
     ran = run("convert", odd, "--base", tiny_gguf)
     assert ran.code == 0
-    assert ran.stdout.rstrip().endswith("ad\\udcff/adapter_model.gguf")
+    assert ran.stdout.rstrip().endswith("ad\\udcff/ollama/adapter_model.gguf")
     assert (
         run("convert", odd, "--base", tiny_gguf, "--json").document["lora"]["path"].endswith("f16") is False
     )

@@ -93,7 +93,7 @@ def test_scale_of_zero(two, tiny_gguf):
     assert (ran.code, "--allow-noop" in ran.stderr) == (2, True)
     ran = run("build", two[0], "--scale", "0", "--allow-noop", "--base", tiny_gguf, "--via", "folder")
     assert ran.code == 0
-    assert not delta_in(two[0] / "adapter_model.gguf").any()
+    assert not delta_in(two[0] / "ollama" / "adapter_model.gguf").any()
 
 
 def test_sum_of_different_bases(two, tiny_gguf):
@@ -121,15 +121,16 @@ def test_adapter_below(tree_of_adapters, tiny_gguf):
     ran = run("build", tree_of_adapters, "--adapter", "style", "--base", tiny_gguf, "--via", "folder")
     assert (ran.code, ran.stdout) == (0, "ada:style\n")
     assert "rank 2" in ran.stderr
-    assert (tree_of_adapters / "style" / "adapter_model.gguf").exists()
-    assert not (tree_of_adapters / "adapter_model.gguf").exists()
+    assert (tree_of_adapters / "style" / "ollama" / "adapter_model.gguf").exists()
+    assert not (tree_of_adapters / "ollama").exists()
 
 
 def test_author_of_an_adapter_below(tree_of_adapters, tiny_gguf):
     """What the author wrote at the top is said of an adapter below, too."""
     (tree_of_adapters / "Modelfile.txt").write_text("FROM tiny\nSYSTEM You are Ada.\n", "utf-8")
     run("build", tree_of_adapters, "--adapter", "style", "--base", tiny_gguf, "--via", "folder")
-    assert "SYSTEM You are Ada." in (tree_of_adapters / "style" / "Modelfile.txt").read_text("utf-8")
+    built = tree_of_adapters / "style" / "ollama" / "Modelfile.txt"
+    assert "SYSTEM You are Ada." in built.read_text("utf-8")
 
 
 def test_the_one_at_the_top(tree_of_adapters, tiny_gguf):

@@ -35,7 +35,7 @@ def test_other_tokens(command, ada, tiny_gguf, models, tokenizer):
     said = ran.stderr + ran.stdout
     assert "tokens: the adapter was trained with the tokens '<unk>!' (0)" in said
     assert "--base with the model that the adapter was trained on" in said
-    assert not (ada / "adapter_model.gguf").exists()
+    assert not (ada / "ollama" / "adapter_model.gguf").exists()
 
 
 def test_another_end(ada, tiny_gguf, models, tokenizer):
@@ -113,7 +113,7 @@ def test_a_base_that_only_the_web_knows(ada, models, tiny_gguf):
         assert ran.code == 0
         assert f"header of {name}:latest at {web.host}" in ran.stderr
         assert web.asked
-    assert f"FROM {name}:latest" in (ada / "Modelfile.txt").read_text()
+    assert f"FROM {name}:latest" in (ada / "ollama" / "Modelfile.txt").read_text()
 
 
 def test_a_web_that_is_not_there(ada, monkeypatch):

@@ -62,7 +62,7 @@ def test_build(asked, tmp_path, stages):
         values["proof"],
         values["register"],
     )
-    assert outcome.modelfile == request.directory / "Modelfile.txt"
+    assert outcome.modelfile == request.directory / "ollama" / "Modelfile.txt"
     assert outcome.report.passed
     assert (outcome.receipt.via, outcome.receipt.where) == ("store", str(tmp_path / "models"))
 
@@ -101,7 +101,8 @@ def test_plan_and_build_agree(asked, tmp_path):
 def test_plan_protects(asked):
     """A plan tells that a file is in the way, as the build would."""
     request = asked()
-    (request.directory / GGUF_NAME).write_text("my thesis")
+    (request.directory / "ollama").mkdir()
+    (request.directory / "ollama" / GGUF_NAME).write_text("my thesis")
     with pytest.raises(RefusedError):
         build.plan_build(request)
 
@@ -130,7 +131,7 @@ def test_request_places(asked, tmp_path):
     assert resolve_inputs(asked(store=tmp_path / "mine")).locations.stores == (tmp_path / "mine",)
     inputs = resolve_inputs(asked(out=tmp_path / "out"))
     assert inputs.output_dir == inputs.locations.folder == tmp_path / "out"
-    assert resolve_inputs(asked()).output_dir == asked().directory
+    assert resolve_inputs(asked()).output_dir == asked().directory / "ollama"
 
 
 def test_request_name(asked):
@@ -173,7 +174,7 @@ def test_convert_that_fails_its_proof(asked, tmp_path, monkeypatch):
     work = prepare(resolve_inputs(asked()))
     with pytest.raises(ProofError):
         build.convert(work, tmp_path / "new" / "x.gguf", "f16", lambda *_: pytest.fail("a stage was told"))
-    assert [path for path in (tmp_path / "new").iterdir() if path.is_file()] == []
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("outtype", ["f16", "f32"])
@@ -221,7 +222,8 @@ def test_write_modelfile_once(tmp_path, stages):
     assert path.read_bytes() == b"FROM y\n"
     assert path.with_name("Modelfile.txt.old").read_bytes() == b"FROM x\n"
     assert [stage for stage, _ in told] == ["modelfile", "modelfile", "kept", "modelfile"]
-    write_modelfile(parse("FROM z\n", where="x"), path, note, author=path)
+    written = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    write_modelfile(parse("FROM z\n", where="x"), path, note, known=written)
     assert path.with_name("Modelfile.txt.old").read_bytes() == b"FROM x\n"
 
 
@@ -241,7 +243,9 @@ def test_what_somebody_edited_is_not_lost(asked, tmp_path):
 def test_drafts_of_a_killed_build_are_tidied(asked):
     """What a killed run left in the output goes after an hour; a younger one may be of another run."""
     request = asked(via="folder")
-    old, young = (request.directory / f".ollama-pack-{age}" for age in ("old", "young"))
+    folder = request.directory / "ollama"
+    folder.mkdir()
+    old, young = (folder / f".ollama-pack-{age}" for age in ("old", "young"))
     for draft in (old, young):
         draft.touch()
     os.utime(old, (0, 0))

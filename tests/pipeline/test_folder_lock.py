@@ -18,7 +18,7 @@ TYPES = ("f16", "f32", "bf16") * 4
 
 @pytest.fixture
 def asked(make_adapter, tiny_gguf, tmp_path, monkeypatch):
-    """Return a build in the adapter's own directory, into a scratch store."""
+    """Return a build beside the adapter, into a scratch store."""
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
     monkeypatch.setenv("HOME", str(tmp_path))
     store = tmp_path / "models"
@@ -41,7 +41,7 @@ def test_who_waits_says_so(asked, tmp_path, use):
     """A build or a registration waits for the one that has the folder, by whatever path it was named."""
     build.build(asked)
     link = tmp_path / "link"
-    link.symlink_to(asked.directory)
+    link.symlink_to(asked.directory / "ollama")
     told, waiting = [], threading.Event()
 
     def progress(label, _done, _total):
@@ -54,4 +54,4 @@ def test_who_waits_says_so(asked, tmp_path, use):
             assert waiting.wait(20)
             assert not done.done()
         done.result(20)
-    assert told[0] == f"waiting for another ollama-pack process that uses {asked.directory}"
+    assert told[0] == f"waiting for another ollama-pack process that uses {asked.directory / 'ollama'}"

@@ -70,7 +70,9 @@ def test_a_modelfile_nobody_edited_is_not_kept(request_, tmp_path):
 )
 def test_a_damaged_lock_is_written_anew(request_, content):
     """It costs nothing but a message."""
-    (request_.directory / LOCK_NAME).write_text(content)
+    folder = request_.directory / "ollama"
+    folder.mkdir()
+    (folder / LOCK_NAME).write_text(content)
     assert json.loads(build.build(request_).lock.read_text())["model"] == "ada"
 
 
@@ -101,4 +103,4 @@ def test_another_file_as_the_base_is_told(request_, tiny_gguf, tmp_path):
     )
     assert ran.code == 0
     assert "the base has changed since the last build: its blob was" in ran.stderr
-    assert read_lock(request_.directory)["base"]["blob"] not in ran.stderr
+    assert read_lock(request_.directory / "ollama")["base"]["blob"] not in ran.stderr

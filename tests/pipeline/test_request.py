@@ -69,10 +69,10 @@ def test_unusual_weights(fields):
 
 
 def test_one_adapter_goes_beside_itself(tmp_path):
-    """The files of one adapter go where it lies, also where that is below the directory."""
+    """The files of one adapter go beside it, also where that is below the directory."""
     write_adapter(tmp_path / "run" / "style")
     inputs = resolve_inputs(Request(directory=tmp_path / "run"))
-    assert inputs.home == inputs.output_dir == tmp_path / "run" / "style"
+    assert inputs.home == inputs.output_dir.parent == tmp_path / "run" / "style"
     elsewhere = Request(directory=tmp_path / "run", out=tmp_path / "out")
     assert resolve_inputs(elsewhere).output_dir == tmp_path / "out"
 
@@ -82,7 +82,7 @@ def test_one_of_several_is_named(tmp_path):
     for name in ("style", "facts"):
         write_adapter(tmp_path / "run" / name)
     inputs = resolve_inputs(Request(directory=tmp_path / "run", adapter="facts"))
-    assert (str(inputs.name), inputs.output_dir) == ("run:facts", tmp_path / "run" / "facts")
+    assert (str(inputs.name), inputs.output_dir) == ("run:facts", tmp_path / "run" / "facts" / "ollama")
 
 
 def test_a_sum_has_a_folder_of_its_own(tmp_path):

@@ -1,0 +1,99 @@
+"""Where the files of a build go, so that nothing is changed that its user wrote or downloaded.
+
+See "A build writes into a directory of its own" in docs/decisions.md.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from ollama_pack.base.hf_cache import is_downloaded
+from ollama_pack.errors import RefusedError
+from ollama_pack.lora.peft.directory import CONFIG_FILE
+from ollama_pack.modelfile import MODELFILE_NAME
+from ollama_pack.ollama.names import DEFAULT_TAG, ModelName
+
+OUTPUT_NAME = "ollama"
+"""The directory, beside the files of an adapter, that a build writes into by default."""
+
+
+def is_output(directory: Path) -> bool:
+    """Return whether a directory is, by its name, the one that a build made beside an adapter."""
+    return directory.name == OUTPUT_NAME and not holds_adapter(directory)
+
+
+def holds_adapter(directory: Path) -> bool:
+    """Return whether a directory has an adapter_config.json; one that cannot be read is said to have none."""
+    try:
+        return (directory / CONFIG_FILE).is_file()
+    except OSError:  # it is reported where it is read or written
+        return False
+
+
+def built_folder(directory: Path) -> Path:
+    """Return the directory with the files of a build: ``ollama/`` in that of an adapter, else `directory`."""
+    beside = directory / OUTPUT_NAME
+    return beside if holds_adapter(directory) and (beside / MODELFILE_NAME).is_file() else directory
+
+
+def adapter_home(folder: Path) -> Path:
+    """Return the directory with the tokenizer of a build: that of the adapter around it, else `folder`."""
+    around = folder.absolute().parent
+    return around if is_output(folder) and holds_adapter(around) else folder
+
+
+def default_output_dir(home: Path, name: ModelName, environment: Mapping[str, str]) -> tuple[Path, str]:
+    """Return the directory that a build writes into by default, and why it is not beside the adapter.
+
+    It is ``ollama/`` in the directory of the adapter. If that directory must not be changed, it is
+    ``NAME/ollama/`` in the working directory, with the tag of the name between the two.
+
+    Args:
+        home: the directory of the adapter.
+        name: the name of the model.
+        environment: the environment variables, which name the cache of Hugging Face.
+    """
+    beside = home / OUTPUT_NAME
+    reason = why_not_ours(beside if beside.is_dir() else home, environment)
+    if not reason:
+        return beside, ""
+    tag = () if name.tag == DEFAULT_TAG else (name.tag,)
+    return Path(name.model, *tag, OUTPUT_NAME), reason
+
+
+def why_not_ours(directory: Path, environment: Mapping[str, str]) -> str:
+    """Return why a build must not write into a directory by itself, or an empty text if it may."""
+    if is_downloaded(directory, environment):
+        return "the adapter is in a cache of downloads"
+    # The bits are looked at too, because nothing is read-only for the administrator.
+    if not directory.stat().st_mode & 0o222 or not os.access(directory, os.W_OK):
+        return "the directory of the adapter is read-only"
+    return ""
+
+
+def require_own_output_dir(output_dir: Path, *, named: bool, environment: Mapping[str, str]) -> None:
+    """Require that a build may write into its output directory.
+
+    Args:
+        output_dir: the directory for the files.
+        named: whether the user named it.
+        environment: the environment variables, which name the cache of Hugging Face.
+
+    Raises:
+        RefusedError: an adapter is in it, or it is in a cache of downloads and the user did not name it.
+    """
+    if not named and is_downloaded(output_dir, environment):
+        raise RefusedError(
+            "The working directory is in a cache of downloads, which a build does not change.",
+            where=output_dir,
+            hint="--out DIR, with a directory of its own",
+            code="cached-output",
+        )
+    if holds_adapter(output_dir):
+        raise RefusedError(
+            "The output directory holds an adapter. A Modelfile.txt there is its author's, and a build would "
+            "replace it.",
+            where=output_dir,
+            hint="--out DIR, with a directory of its own",
+            code="adapter-in-output",
+        )
