@@ -38,7 +38,13 @@ def explain(directory: Path, name: str, *, as_json: bool) -> None:
     role = role_of(path.name, directory=path.is_dir())
     pickle = scan(path) if role.pickle and path.is_file() else None
     if as_json:
-        facts = {"name": name, "kind": role.kind, "role": role.title, "use": role.use, "words": role.words}
+        facts = {
+            "name": name,
+            "file_kind": role.kind,
+            "role": role.title,
+            "use": role.use,
+            "words": role.words,
+        }
         print_json("file", {**facts, "there": path.exists(), "pickle": pickle and _pickle_facts(pickle)})
         return
     click.echo(f"{one_line(name)}: {role.title}")

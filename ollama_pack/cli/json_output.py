@@ -2,12 +2,15 @@
 
 import math
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import DeliveryPlan, Receipt
 from ollama_pack.lora.adapter import Adapter, dtypes_of, trained_tensors
 from ollama_pack.lora.plan import LoraFile
+from ollama_pack.message import facts_of
+from ollama_pack.modelfile.syntax import Modelfile, print_modelfile
 from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:
@@ -81,9 +84,23 @@ def receipt_facts(receipt: Receipt) -> dict[str, Any]:
             "manifest": f"sha256:{receipt.base_manifest}" if receipt.base_manifest else "",
             "blob": receipt.base_blob,
         },
-        "lines": list(receipt.lines),
+        "reason": next((each["reason"] for each in facts_of(receipt.lines, "reason")), ""),
+        "versions": {
+            "kept": facts_of(receipt.lines, "version-kept"),
+            "removed": [each["name"] for each in facts_of(receipt.lines, "version-removed")],
+        },
+        "base_check": base_check_facts(receipt.lines),
+        "base_moved": next(iter(facts_of(receipt.lines, "base-moved")), None),
+        "lines": list(map(str, receipt.lines)),
         "tried": list(receipt.tried),
     }
+
+
+def base_check_facts(lines: tuple[str, ...]) -> dict[str, Any] | None:
+    """Return the JSON object of the check of a base, or None if the base was not checked."""
+    found = facts_of(lines, "base-agrees")
+    mismatches = [each["mismatch"] for each in facts_of(lines, "base-mismatch")]
+    return {**found[0], "mismatches": mismatches} if found else None
 
 
 def outcome_facts(outcome: "Outcome") -> dict[str, Any]:
@@ -135,3 +152,10 @@ def checkpoint_facts(each: "Checkpoint", *, is_root: bool) -> dict[str, Any]:
         "size": each.size,
         "note": each.note,
     }
+
+
+def modelfile_facts(name: str, modelfile: Modelfile, path: Path | None) -> dict[str, Any]:
+    """Return the JSON object of a Modelfile; `path` is the file that it was written to, or None."""
+    commands = [{"command": each.name, "key": each.key, "value": each.value} for each in modelfile.commands]
+    file = path.as_posix() if path else ""
+    return {"name": name, "file": file, "text": print_modelfile(modelfile), "commands": commands}

@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from ollama_pack.cli import options
-from ollama_pack.cli.output import Console
+from ollama_pack.cli.json_output import modelfile_facts
+from ollama_pack.cli.output import Console, print_json
 
 
 @click.command("modelfile")
@@ -29,9 +30,10 @@ from ollama_pack.cli.output import Console
     metavar="FILE",
     help="Write the Modelfile to FILE instead of printing it.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
+@options.as_json
+@options.quiet
 def modelfile_command(
-    *, directory: Path, adapter_file: str, out: Path | None, quiet: bool, **chosen: Any
+    *, directory: Path, adapter_file: str, out: Path | None, as_json: bool, quiet: bool, **chosen: Any
 ) -> None:
     """Print the Modelfile of the adapter in DIR.
 
@@ -55,7 +57,9 @@ def modelfile_command(
     modelfile = (
         render_modelfile(inputs, work, adapter_file) if adapter_file else render_modelfile(inputs, work)
     )
-    if out is None:
-        click.echo(print_modelfile(modelfile), nl=False)
-    else:
+    if out is not None:
         write_modelfile(modelfile, out, Console(quiet=quiet).stage_done)
+    if as_json:
+        print_json("modelfile", modelfile_facts(str(inputs.name), modelfile, out))
+    elif out is None:
+        click.echo(print_modelfile(modelfile), nl=False)

@@ -19,6 +19,7 @@ from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt
 from ollama_pack.deliver.registration import register_in_store, register_with_daemon
 from ollama_pack.errors import DestinationError, InputError, RefusedError, bullet_list
 from ollama_pack.files import Progress
+from ollama_pack.message import Message
 from ollama_pack.modelfile.parameters import value_error
 from ollama_pack.ollama.address import is_near
 from ollama_pack.ollama.api_errors import AdapterRefusedError, UnreachableError
@@ -126,7 +127,8 @@ def _first_that_works(deliveries: Iterator[Delivery]) -> Receipt:
             failure = error
             continue
         done, *others = receipt.lines
-        return replace(receipt, lines=(done, f"because {delivery.reason}", *others), tried=tuple(tried))
+        reason = Message(f"because {delivery.reason}", "reason", reason=delivery.reason)
+        return replace(receipt, lines=(done, reason, *others), tried=tuple(tried))
     assert failure is not None, "there is at least one delivery"
     if len(tried) > 1:
         raise DestinationError(

@@ -14,6 +14,7 @@ from dataclasses import replace
 from ollama_pack.deliver.package import Receipt
 from ollama_pack.errors import DestinationError, RefusedError, UsageError
 from ollama_pack.files import Progress
+from ollama_pack.message import Message
 from ollama_pack.ollama.models import InstalledModel, ModelRepository, find_model, no_such_model
 from ollama_pack.ollama.name_lock import name_lock
 from ollama_pack.ollama.names import LONGEST_PART, ModelName
@@ -97,8 +98,11 @@ def replace_current(models: ModelRepository, name: ModelName, register: Callable
     gone = _prune(models, name)
     first, *others = receipt.lines
     back = f"ollama-pack rollback {current.name}{models.option}"
-    messages = [f"the previous model is kept as {kept}: {back}  restores it"]
-    messages += [f"removed the old version {old}: {KEPT_VERSIONS} are kept" for old in gone]
+    text = f"the previous model is kept as {kept}: {back}  restores it"
+    messages = [Message(text, "version-kept", name=str(kept), digest=f"sha256:{current.digest}")]
+    for old in gone:
+        text = f"removed the old version {old}: {KEPT_VERSIONS} are kept"
+        messages.append(Message(text, "version-removed", name=str(old)))
     return replace(receipt, lines=(first, *others, *messages))
 
 

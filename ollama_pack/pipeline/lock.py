@@ -16,6 +16,7 @@ from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Package, Receipt
 from ollama_pack.errors import InputError
 from ollama_pack.files import read_json_object, sha256_of_file, whole_file
+from ollama_pack.message import Message
 
 LOCK_NAME = "ollama-pack.lock"
 LOCK_SCHEMA_VERSION = 1
@@ -77,7 +78,8 @@ def describe_base_change(earlier: Mapping[str, Any], base: BaseModel, receipt: R
             if before == now:
                 return ""
             change = f"its {key} was {before[:19]}… and is {now[:19]}… now"
-            return f"{label} has changed since the last build: {change}"
+            text = f"{label} has changed since the last build: {change}"
+            return Message(text, "base-moved", what=key, before=before, now=now)
     return ""
 
 

@@ -15,7 +15,7 @@ from ollama_pack.errors import ProofError, fold_numbered_names
 from ollama_pack.gguf.model_info import SPECIAL, ModelInfo, Vocabulary
 from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.ollama.compat import is_translated, translate_header
-from ollama_pack.verify.base_mismatch import ERROR, NOTE, WARNING, BaseMismatch
+from ollama_pack.verify.base_mismatch import ERROR, NOTE, WARNING, BaseMismatch, agreement
 from ollama_pack.verify.llama_load import load_errors
 
 FATAL = frozenset({"architecture", "fit"})
@@ -124,17 +124,17 @@ def _agreed(trained: ExpectedBase, mismatches: tuple[BaseMismatch, ...], base: M
             agreed.append(f"{len(trained.vocabulary.tokens)} tokens")
         both = trained.vocabulary.special.keys() & base.vocabulary.special.keys() - doubtful
         agreed += [kind for kind in SPECIAL if kind in both]
-    yield f"base proved: {base.name} agrees in {', '.join(agreed)}"
-    for each in mismatches:
-        if each.code == "untold":
-            yield f"{trained.base_id} cannot be told from related models: the base has {each.found}"
+    yield agreement(base.name, agreed)
+    for each in (each for each in mismatches if each.code == "untold"):
+        untold = f"{trained.base_id} cannot be told from related models: the base has {each.found}"
+        yield each.message(untold, trained.accepted)
 
 
 def _mismatch_line(mismatch: BaseMismatch, trained: ExpectedBase) -> str:
     """Return the mismatch with its hint, or with the remark that the user accepts it."""
-    if mismatch.code in trained.accepted:
-        return f"{mismatch} (accepted)"
-    return f"{mismatch}; {mismatch.hint.format(code=mismatch.code)}"
+    accepted = mismatch.code in trained.accepted
+    end = " (accepted)" if accepted else f"; {mismatch.hint.format(code=mismatch.code)}"
+    return mismatch.message(f"{mismatch}{end}", trained.accepted)
 
 
 def _stops(mismatch: BaseMismatch, trained: ExpectedBase) -> bool:

@@ -1,6 +1,9 @@
 """The value that describes one mismatch between a base and the base that an adapter was trained on."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+
+from ollama_pack.message import Message
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 
@@ -29,3 +32,19 @@ class BaseMismatch:
         if not self.expected:
             return f"{self.code}: {self.found}"
         return f"{self.code}: the adapter was trained with {self.expected}, and the base has {self.found}"
+
+    def message(self, text: str, accepted: Collection[str]) -> Message:
+        """Return a line about the mismatch, with the mismatch as its values.
+
+        Args:
+            text: the line.
+            accepted: the codes that the user accepts.
+        """
+        values = {"code": self.code, "level": self.level, "trained": self.expected, "found": self.found}
+        return Message(text, "base-mismatch", mismatch={**values, "accepted": self.code in accepted})
+
+
+def agreement(base: str, agreed: Sequence[str]) -> Message:
+    """Return the line that says in what a base agrees with the one in training."""
+    text = f"base proved: {base} agrees in {', '.join(agreed)}"
+    return Message(text, "base-agrees", base=base, agrees=list(agreed))

@@ -11,6 +11,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 from click.testing import CliRunner
 
 import ollama_pack
@@ -20,6 +21,7 @@ from ollama_pack.cli.app import main
 RUNNER = CliRunner(**({"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}))
 
 CODE = Path(ollama_pack.__file__).parent.parent
+SCHEMA = json.loads((CODE / "docs" / "schema.json").read_text("utf-8"))
 NOBODY = "127.0.0.1:9"
 """Where no daemon listens."""
 
@@ -40,8 +42,15 @@ class Ran:
 
     @property
     def document(self) -> dict[str, Any]:
-        """Return the one JSON document on stdout."""
-        return json.loads(self.stdout)
+        """Return the one JSON document on stdout, which is as docs/schema.json says."""
+        return check_document(json.loads(self.stdout))
+
+
+def check_document(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document of the command line; raise an error unless docs/schema.json describes it."""
+    kind = {**SCHEMA["$defs"][f"document_{document['kind']}"], "$defs": SCHEMA["$defs"]}
+    jsonschema.validate(document, kind, jsonschema.Draft202012Validator)
+    return document
 
 
 def run(*args: object, columns: int = 0) -> Ran:
