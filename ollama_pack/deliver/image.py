@@ -13,7 +13,7 @@ from typing import Any
 from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Package
 from ollama_pack.errors import UnsupportedError
-from ollama_pack.ollama.go_json import encode_go_json
+from ollama_pack.go_json import encode_go_json
 from ollama_pack.ollama.manifest import (
     ADAPTER_TYPE,
     CONFIG_TYPE,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack.errors import DestinationError
-from ollama_pack.ollama.go_json import encode_go_json
+from ollama_pack.go_json import encode_go_json
 
 
 @dataclass(frozen=True, slots=True)
