@@ -5,7 +5,8 @@ import random
 import tempfile
 from pathlib import Path
 
-from go_cases import HAND_WRITTEN, make_case
+from go_cases import make_case
+from go_examples import HAND_WRITTEN
 from go_program import GoProgram
 
 GOLDEN = Path(__file__).parents[1] / "goldens" / "go-templates.json"
