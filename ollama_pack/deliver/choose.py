@@ -16,7 +16,7 @@ from ollama_pack.deliver import create, folder, pull
 from ollama_pack.deliver import store as store_destination
 from ollama_pack.deliver.choose_store import output_folder, store_for, store_with_base
 from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt
-from ollama_pack.deliver.registration import register_in_store, register_with_daemon
+from ollama_pack.deliver.registration import register_in_store, register_with_daemon, with_recorded_base
 from ollama_pack.errors import DestinationError, InputError, RefusedError, bullet_list
 from ollama_pack.files import Progress
 from ollama_pack.message import Message
@@ -76,7 +76,8 @@ def deliver(
     _check_parameters(package)
     if via == folder.FOLDER:
         known = store_with_base(package, with_daemon_store_first(locations))
-        return folder.write_folder(package, output_folder(locations), store=known, progress=progress)
+        receipt = folder.write_folder(package, output_folder(locations), store=known, progress=progress)
+        return with_recorded_base(receipt, package, known, locations)
     if via == store_destination.STORE:
         return register_in_store(
             package, locations, store_for(package, with_daemon_store_first(locations)), progress

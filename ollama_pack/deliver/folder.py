@@ -10,7 +10,7 @@ from ollama_pack.deliver import store as store_destination
 from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt
 from ollama_pack.files import Progress, copy_whole, os_errors_as_destination_error, whole_file
 from ollama_pack.modelfile import MODELFILE_NAME
-from ollama_pack.ollama.manifest import Image
+from ollama_pack.ollama.manifest import MODEL_TYPE, Image
 
 FOLDER = "folder"
 CONFIG = "ollama-config.json"
@@ -47,6 +47,9 @@ def write_folder(
         where=str(folder),
         bytes_written=written,
         lines=(f"wrote {package.name} to {folder}", *(() if image else (left_out,))),
+        base_blob=next(
+            (layer.digest for layer in (image.layers if image else ()) if layer.media_type == MODEL_TYPE), ""
+        ),
     )
 
 

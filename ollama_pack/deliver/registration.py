@@ -15,6 +15,7 @@ from ollama_pack.deliver.store import write_to_store
 from ollama_pack.errors import DestinationError
 from ollama_pack.files import Progress
 from ollama_pack.ollama.address import may_answer
+from ollama_pack.ollama.choose_models import models_at
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.locations import OllamaLocations, store_of
 from ollama_pack.ollama.models import DaemonModels, ModelRepository, StoreModels, find_model
@@ -63,6 +64,29 @@ def _with_base(receipt: Receipt, package: Package, models: ModelRepository) -> R
             base = find_model(models, parse_name(package.base.tag))
     blob = models.base_blob(package.name)
     return replace(receipt, base_manifest=base.digest if base else "", base_blob=blob)
+
+
+def with_recorded_base(
+    receipt: Receipt, package: Package, store: Path | None, locations: OllamaLocations
+) -> Receipt:
+    """Return the receipt of a folder with the digests of the base that a store or a daemon here has.
+
+    If the base is installed nowhere, or nobody answers, the receipt is returned as it is.
+
+    Args:
+        receipt: the receipt of the delivery ``folder``.
+        package: the model.
+        store: the store whose manifest of the base was used, or None.
+        locations: the daemon and the stores to ask otherwise.
+    """
+    if package.base.gguf is not None:
+        return receipt
+    name = parse_name(package.base.tag)
+    with contextlib.suppress(DestinationError), contextlib.ExitStack() as stack:
+        models = StoreModels(store) if store else stack.enter_context(models_at(locations, name))
+        if (base := find_model(models, name)) is not None:
+            return replace(receipt, base_manifest=base.digest, base_blob=models.base_blob(base.name))
+    return receipt
 
 
 def register_in_store(

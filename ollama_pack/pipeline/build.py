@@ -22,7 +22,13 @@ from ollama_pack.pipeline.inputs import (
     BuildInputs,
     resolve_inputs,
 )
-from ollama_pack.pipeline.lock import describe_base_change, read_lock, write_lock
+from ollama_pack.pipeline.lock import (
+    describe_base_change,
+    digest_if_recorded,
+    digest_sources,
+    read_lock,
+    write_lock,
+)
 from ollama_pack.pipeline.output_dir import require_own_output_dir
 from ollama_pack.pipeline.request import Request
 from ollama_pack.verify.result import ProofResult
@@ -97,8 +103,10 @@ def _build_into_folder(inputs: BuildInputs, note: Note, progress: Progress | Non
     earlier = read_lock(inputs.output_dir)
     lora, report = convert(work, inputs.output_dir / GGUF_NAME, request.outtype, note)
     path = inputs.output_dir / MODELFILE_NAME
-    write_modelfile(modelfile, path, note, known=earlier.get("modelfile"))
+    write_modelfile(modelfile, path, note, known=digest_if_recorded(inputs.output_dir, earlier))
     package = _package(inputs, work, modelfile, lora)
+    sources = digest_sources(inputs, work.adapter)
+    write_lock(inputs.output_dir, package, modelfile, sources)
     proofs: list[ProofResult] = []
 
     def proved(stage: str, value: object) -> None:
@@ -112,10 +120,13 @@ def _build_into_folder(inputs: BuildInputs, note: Note, progress: Progress | Non
         kept = f"{_register_command(inputs)}  continues after that; the files are kept"
         hint = f"{error.hint}\n       {kept}" if error.hint else kept
         raise DestinationError(error.what, where=error.where, hint=hint, code=error.code) from error
-    if change := describe_base_change(earlier, work.base, receipt):
+    change = describe_base_change(
+        earlier, work.base.tag, blob=receipt.base_blob, manifest=receipt.base_manifest
+    )
+    if change:
         receipt = replace(receipt, lines=(*receipt.lines, change))
     note("register", receipt)
-    lock = write_lock(inputs.output_dir, package, receipt)
+    lock = write_lock(inputs.output_dir, package, modelfile, sources, receipt)
     load = next(iter(proofs), None)
     return Outcome(work=work, lora=lora, report=report, modelfile=path, lock=lock, receipt=receipt, load=load)
 

@@ -1,25 +1,38 @@
 """The lock file: records what a model was made of, beside its Modelfile, as digests and names.
 
 It holds no dates and no paths, so that the same build writes the same bytes. The next build reads it first,
-to report that a tag has other weights now, and to recognise a Modelfile.txt that nobody has edited since.
+to report that a tag has other weights now, and to recognise a Modelfile.txt that nobody has edited since;
+`register` and `verify` compare the files with it.
 See "The base's digest is in the lock, not in the GGUF" in docs/decisions.md.
 """
 
 import contextlib
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from ollama_pack import modelfile
-from ollama_pack.base.model import BaseModel
+from ollama_pack import __version__
+from ollama_pack.base.find import is_path
 from ollama_pack.deliver.package import Package, Receipt
-from ollama_pack.errors import InputError
+from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.files import read_json_object, sha256_of_file, whole_file
+from ollama_pack.lora.adapter import Adapter, tensors_of
 from ollama_pack.message import Message
+from ollama_pack.modelfile import MODELFILE_NAME
+from ollama_pack.modelfile.file import read_modelfile
+from ollama_pack.modelfile.syntax import Modelfile, print_modelfile
+from ollama_pack.pipeline.inputs import BuildInputs
 
 LOCK_NAME = "ollama-pack.lock"
-LOCK_SCHEMA_VERSION = 1
+LOCK_SCHEMA_VERSION = 2
+BASE_PATH = "./base.gguf"
+"""What stands for the path of a GGUF base when a Modelfile is compared with the record."""
+
+Sources: TypeAlias = Sequence[Mapping[str, str]]
+"""For each adapter of a build: file name → digest."""
 
 
 def read_lock(folder: Path) -> Mapping[str, Any]:
@@ -31,48 +44,114 @@ def read_lock(folder: Path) -> Mapping[str, Any]:
     return {}
 
 
-def write_lock(folder: Path, package: Package, receipt: Receipt) -> Path:
+def write_lock(
+    folder: Path, package: Package, text: Modelfile, sources: Sources, receipt: Receipt | None = None
+) -> Path:
     """Write the lock file unless it has that content already, and return its path.
 
     Args:
         folder: the directory with Modelfile.txt and the GGUF LoRA file.
-        package: the model that was delivered.
-        receipt: the receipt of the delivery, with the digests of the base if they are known.
+        package: the model.
+        text: its Modelfile.
+        sources: the digests of what the GGUF LoRA file was made of, as `digest_sources` returns them.
+        receipt: the receipt of the delivery, or None before it; then the digests of an earlier delivery stay
+            if it had the same files.
 
     Raises:
         DestinationError: the file cannot be written.
     """
     base = package.base
-    document = {
+    document: dict[str, Any] = {
         "schema_version": LOCK_SCHEMA_VERSION,
         "kind": "lock",
+        "ollama_pack": __version__,
         "model": str(package.name),
-        "manifest": _digest(receipt.digest),
-        "adapter": {"gguf": package.adapter.digest, "outtype": package.adapter.outtype},
+        "manifest": _digest(receipt.digest) if receipt else "",
+        "adapter": {
+            "gguf": package.adapter.digest,
+            "outtype": package.adapter.outtype,
+            "sources": [dict(files) for files in sources],
+        },
         "base": {
             "architecture": base.hparams.arch,
             "tag": base.tag,
             "source_id": base.source_id,
-            "manifest": _digest(receipt.base_manifest),
-            "blob": receipt.base_blob,
+            "manifest": _digest(receipt.base_manifest) if receipt else "",
+            "blob": receipt.base_blob if receipt else "",
         },
-        "modelfile": sha256_of_file(folder / modelfile.MODELFILE_NAME),
+        "modelfile": modelfile_digest(text, folder),
     }
-    path = folder / LOCK_NAME
-    content = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
-    if not (path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content):
+    path, earlier = folder / LOCK_NAME, read_lock(folder)
+    if receipt is None and _without_delivery(earlier) == _without_delivery(document):
+        return path
+    if earlier != document:
         with whole_file(path) as file:
-            file.write(content)
+            file.write((json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
     return path
 
 
-def describe_base_change(earlier: Mapping[str, Any], base: BaseModel, receipt: Receipt) -> str:
-    """Return a message if the base's tag has other weights than at the last build, else an empty text."""
+def _without_delivery(lock: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a lock without the digests that only a delivery knows."""
+    base = lock.get("base")
+    recorded = base if isinstance(base, Mapping) else {}
+    return {**lock, "manifest": "", "base": {**recorded, "manifest": "", "blob": ""}}
+
+
+def digest_sources(inputs: BuildInputs, adapter: Adapter) -> Sources:
+    """Return the digests of the configuration and the weights of each adapter of a build, by file name.
+
+    Raises:
+        DestinationError: a file cannot be read.
+    """
+    weights = {tensor.path for tensor in tensors_of(adapter.pairs)}
+    return [
+        {
+            path.name: sha256_of_file(path)
+            for path in (each.config_file, *sorted(path for path in weights if path.parent == each.home))
+        }
+        for each in inputs.directories
+    ]
+
+
+def modelfile_digest(text: Modelfile, folder: Path) -> str:
+    """Return the digest of a Modelfile in a folder, which does not depend on where the folder is.
+
+    The path of a GGUF base leads out of the folder, so it does not count; the digest of the base is recorded.
+    """
+    entries = text.entries
+    source = text.value("FROM")
+    if is_path(source, folder / Path(source).expanduser()):
+        entries = tuple(
+            replace(entry, body=BASE_PATH) if entry.command and entry.command.name == "FROM" else entry
+            for entry in entries
+        )
+    content = print_modelfile(replace(text, entries=entries))
+    return f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
+
+
+def digest_if_recorded(folder: Path, lock: Mapping[str, Any]) -> str:
+    """Return the digest of the file Modelfile.txt if a lock records its content, else an empty text."""
+    with contextlib.suppress(InputError, DestinationError):
+        text = read_modelfile(folder)
+        if text is not None and modelfile_digest(text, folder) == lock.get("modelfile"):
+            return sha256_of_file(folder / MODELFILE_NAME)
+    return ""
+
+
+def describe_base_change(earlier: Mapping[str, Any], tag: str, *, blob: str = "", manifest: str = "") -> str:
+    """Return a message if the base has other weights than at the last build, else an empty text.
+
+    Args:
+        earlier: the lock of the last build.
+        tag: the Ollama model that is the base, or empty if it is a file.
+        blob: the digest of its weights, ``sha256:…``; empty if it is unknown.
+        manifest: the digest of its manifest, 64 hexadecimal digits; empty if it is unknown.
+    """
     recorded = earlier.get("base")
-    if not isinstance(recorded, Mapping) or recorded.get("tag") != base.tag:
+    if not isinstance(recorded, Mapping) or recorded.get("tag") != tag:
         return ""
-    label = base.tag or "the base"
-    for key, now in (("blob", receipt.base_blob), ("manifest", _digest(receipt.base_manifest))):
+    label = tag or "the base"
+    for key, now in (("blob", blob), ("manifest", _digest(manifest))):
         before = recorded.get(key)
         if isinstance(before, str) and before and now:
             if before == now:

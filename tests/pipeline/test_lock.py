@@ -2,22 +2,24 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import pytest
-from terminal import run
+from scratch_store import upgrade
+from terminal import add_base, run
 
-from ollama_pack.arch.hparams import HParams
-from ollama_pack.base.model import BaseModel
-from ollama_pack.deliver.package import Receipt
+from ollama_pack import __version__
+from ollama_pack.errors import DestinationError
+from ollama_pack.files import sha256_of_file
+from ollama_pack.ollama.names import parse_name
+from ollama_pack.ollama.store_layout import manifest_path
 from ollama_pack.pipeline import build
 from ollama_pack.pipeline.lock import LOCK_NAME, describe_base_change, read_lock
 from ollama_pack.pipeline.request import Request
 
-BASE = BaseModel(
-    hparams=HParams(arch="llama", blocks=1, heads=1, kv_heads=1, head_dim=1, hidden=1), tag="vicuna:7b"
-)
-RECEIPT = Receipt("store", "ada", "0" * 64, "", 0, base_manifest="a" * 64, base_blob=f"sha256:{'b' * 64}")
+TAG = "vicuna:7b"
+NOW = {"manifest": "a" * 64, "blob": f"sha256:{'b' * 64}"}
 DAMAGED = ["", "{", "[]", '{"base": 3}', '{"base": {"tag": "vicuna:7b", "blob": 7}}']
 
 
@@ -31,11 +33,15 @@ def request_(make_adapter, tiny_gguf, tmp_path, monkeypatch):
 
 
 def test_what_is_recorded(request_, tiny_gguf):
-    """Digests of the model, the adapter, the base and the Modelfile; neither a date nor a path."""
+    """Digests of the model, the adapter and its files, the base and the Modelfile; no date and no path."""
     outcome = build.build(request_)
     text = outcome.lock.read_text()
     document = json.loads(text)
-    assert (document["schema_version"], document["kind"], document["model"]) == (1, "lock", "ada")
+    assert (document["schema_version"], document["kind"], document["model"]) == (2, "lock", "ada")
+    assert document["ollama_pack"] == __version__
+    names = ("adapter_config.json", "adapter_model.safetensors")
+    (files,) = document["adapter"]["sources"]
+    assert files == {name: sha256_of_file(request_.directory / name) for name in names}
     assert document["manifest"] == f"sha256:{outcome.receipt.digest}"
     assert document["adapter"]["gguf"] == outcome.lora.digest
     assert document["base"]["blob"] == outcome.receipt.base_blob
@@ -79,16 +85,14 @@ def test_a_damaged_lock_is_written_anew(request_, content):
 def test_a_base_that_has_moved_is_told():
     """The same tag with other weights, or another manifest where the weights are not known."""
     then = {"tag": "vicuna:7b", "manifest": f"sha256:{'a' * 64}", "blob": f"sha256:{'b' * 64}"}
-    assert describe_base_change({"base": then}, BASE, RECEIPT) == ""
-    told = describe_base_change({"base": {**then, "blob": f"sha256:{'c' * 64}"}}, BASE, RECEIPT)
+    assert describe_base_change({"base": then}, TAG, **NOW) == ""
+    told = describe_base_change({"base": {**then, "blob": f"sha256:{'c' * 64}"}}, TAG, **NOW)
     assert told.startswith("vicuna:7b has changed since the last build: its blob was sha256:cccc")
-    told = describe_base_change(
-        {"base": {**then, "manifest": f"sha256:{'c' * 64}", "blob": ""}}, BASE, RECEIPT
-    )
+    told = describe_base_change({"base": {**then, "manifest": f"sha256:{'c' * 64}", "blob": ""}}, TAG, **NOW)
     assert "its manifest was sha256:cccc" in told
-    assert describe_base_change({"base": {**then, "tag": "vicuna:13b", "blob": ""}}, BASE, RECEIPT) == ""
-    assert describe_base_change({}, BASE, RECEIPT) == ""
-    assert describe_base_change({"base": then}, BASE, replace(RECEIPT, base_manifest="", base_blob="")) == ""
+    assert describe_base_change({"base": {**then, "tag": "vicuna:13b", "blob": ""}}, TAG, **NOW) == ""
+    assert describe_base_change({}, TAG, **NOW) == ""
+    assert describe_base_change({"base": then}, TAG) == ""
 
 
 def test_another_file_as_the_base_is_told(request_, tiny_gguf, tmp_path):
@@ -104,3 +108,54 @@ def test_another_file_as_the_base_is_told(request_, tiny_gguf, tmp_path):
     assert ran.code == 0
     assert "the base has changed since the last build: its blob was" in ran.stderr
     assert read_lock(request_.directory / "ollama")["base"]["blob"] not in ran.stderr
+
+
+def test_elsewhere_the_lock_is_the_same(request_, tiny_gguf, tmp_path):
+    """The same release in another place, on a base in another place, has the same lock byte for byte."""
+    request_ = replace(request_, via="folder", store=None)
+    other = tmp_path / "far" / "away"
+    other.mkdir(parents=True)
+    moved = replace(
+        request_,
+        directory=shutil.copytree(request_.directory, other / "lora"),
+        base=str(shutil.copy(tiny_gguf, other / "renamed.gguf")),
+        out=other / "release",
+    )
+    here, there = build.build(replace(request_, out=tmp_path / "out")), build.build(moved)
+    assert here.modelfile.read_bytes() != there.modelfile.read_bytes()
+    assert here.lock.read_bytes() == there.lock.read_bytes()
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_folder_records_its_base(request_, tiny_gguf, tmp_path, monkeypatch, newer):
+    """With --via folder, manifest and weights of an installed base are recorded, as a registration would."""
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "models"))
+    add_base(tmp_path / "models", tiny_gguf, "tiny", "latest")
+    digest = sha256_of_file(manifest_path(tmp_path / "models", parse_name("tiny")))
+    if newer:
+        upgrade(tmp_path / "models")
+    (request_.directory / "Modelfile.txt").write_text("FROM tiny\n")
+    request_ = replace(request_, base="")
+    locks = [
+        json.loads(build.build(replace(request_, via=via, out=tmp_path / via)).lock.read_text())
+        for via in ("folder", "store")
+    ]
+    base = locks[0]["base"]
+    assert (base["tag"], base["manifest"], base["blob"]) == (
+        *("tiny:latest", digest),
+        sha256_of_file(tiny_gguf),
+    )
+    assert locks[0] == locks[1]
+
+
+def test_a_failed_delivery_leaves_a_lock_of_the_files(request_, tmp_path):
+    """What lies in the folder is recorded before the delivery, so that `register` can go on after it."""
+    first = build.build(request_).lock.read_bytes()
+    blocked = tmp_path / "blocked"
+    blocked.write_text("no store")
+    with pytest.raises(DestinationError, match="register") as caught:
+        build.build(replace(request_, system="Be new.", store=blocked))
+    assert "register" in caught.value.hint
+    lock = read_lock(request_.directory / "ollama")
+    assert lock["manifest"] == lock["base"]["blob"] == ""
+    assert lock["modelfile"] != json.loads(first)["modelfile"]
