@@ -1,6 +1,6 @@
 """Makes sure that a daemon has the base of a model, and that the base is the one the adapter needs."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,16 +81,16 @@ def _check_base_info(package: Package, version: str, info: ModelInfo) -> list[st
     return [*(f"{info.name}: {reason}" for reason in (failure, crash) if reason), *lines]
 
 
-def why_base_fails(version: str, metadata: Mapping[str, Any], tensors: Collection[str]) -> str:
+def why_base_fails(version: str, metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> str:
     """Return why this Ollama does not run a base with an adapter, or an empty text if it does.
 
     Args:
         version: the version of Ollama; empty if it is unknown.
         metadata: the metadata of the base's GGUF header.
-        tensors: the names of the base's tensors.
+        shapes: the shape of each of the base's tensors, rows first.
     """
     arch = str(metadata.get("general.architecture", ""))
-    return unsupported_reason(version, arch, translated=is_translated(metadata, tensors))
+    return unsupported_reason(version, arch, translated=is_translated(metadata, shapes))
 
 
 def digest_in(daemon: Daemon, name: ModelName) -> str:

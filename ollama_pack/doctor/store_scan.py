@@ -130,7 +130,8 @@ def _model_findings(
         yield from _adapter_findings(blob_path(store, layer.digest), base, str(name), rebuild)
     why = why_base_fails(version, base.metadata, base.shapes)
     if why:
-        yield Finding(MINOR, str(name), why, "--base with a GGUF file in llama.cpp's form")
+        fix = "ollama run the base once, or --base with a GGUF file in llama.cpp's form; then build again"
+        yield Finding(MINOR, str(name), why, fix)
 
 
 def _adapter_findings(path: Path, base: GgufFile, name: str, rebuild: str) -> Iterator[Finding]:

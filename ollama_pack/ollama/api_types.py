@@ -1,9 +1,11 @@
 """The models in a daemon's responses, as ``api/types.go`` of Ollama defines them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
+
+from ollama_pack.ollama.manifest_list import runner_rank
 
 NEVER = datetime.fromtimestamp(0, timezone.utc)
 """Stands for a time of change that the daemon does not report."""
@@ -46,6 +48,25 @@ class Shown:
     def has_adapter(self) -> bool:
         """Return whether the model has an adapter."""
         return "\nADAPTER " in self.modelfile
+
+
+def read_listed(entries: Iterable[Any], fields: Iterable[Mapping[str, Any]]) -> list[Listed]:
+    """Return the models of a response of ``/api/tags``, each once.
+
+    Ollama from 0.40 on lists a model again for every engine that it has a manifest for; the one for GGUF is
+    returned.
+
+    Args:
+        entries: the models, as the client parsed them.
+        fields: the same as the daemon sent them; the client drops ``details.runner``, which names the engine.
+    """
+    best: dict[str, tuple[int, Listed]] = {}
+    for entry, sent in zip(entries, fields, strict=True):
+        rank = runner_rank(str((sent.get("details") or {}).get("runner") or ""))
+        model = Listed(entry.model or "", entry.digest or "", entry.modified_at or NEVER)
+        if model.name not in best or rank < best[model.name][0]:
+            best[model.name] = (rank, model)
+    return [model for _, model in best.values()]
 
 
 def read_shown(answer: Mapping[str, Any]) -> Shown:

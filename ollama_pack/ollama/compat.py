@@ -6,12 +6,15 @@ those of ``llama/compat`` in Ollama 0.33: an architecture, and marks in the head
 llama.cpp's converter does not have.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 LLAMA3_TOKENS, LLAMA3_END_OF_TEXT = 128256, 128001
 """The size of the vocabulary of Llama 3, and the id of its token ``<|end_of_text|>``."""
+
+LLAMA3_MARKS: Mapping[int, str] = {128006: "<|start_header_id|>", 128009: "<|eot_id|>"}
+"""Maps ids to tokens of Llama 3's chat format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class FormMarks:
     Attributes:
         keys: the metadata keys that only Ollama's form has; ``*`` stands for the architecture.
         lacking: the metadata key that Ollama's form does not have.
+        without: the tensor that a file with one of `tensors` must not have to be in Ollama's form.
         value: a metadata key, and the value that it has in Ollama's form.
         tensors: the prefixes of tensor names that only Ollama's form has.
         endings: the suffixes of tensor names that only Ollama's form has.
@@ -28,6 +32,7 @@ class FormMarks:
 
     keys: tuple[str, ...] = ()
     lacking: str = ""
+    without: str = ""
     value: tuple[str, str] = ("", "")
     tensors: tuple[str, ...] = ()
     endings: tuple[str, ...] = ()
@@ -59,7 +64,7 @@ OLLAMA_FORMS: Mapping[str, FormMarks] = {
     "glmocr": FormMarks(),
     "gptoss": FormMarks(),
     "laguna": FormMarks(("*.rope.swa.dimension_count", "*.rope.swa.freq_base"), tensors=("blk.0.attn_g.",)),
-    "lfm2": FormMarks(tensors=("output_norm.",)),
+    "lfm2": FormMarks(tensors=("output_norm.weight",), without="token_embd_norm.weight"),
     "llama4": FormMarks(tensors=("v.", "mm.")),
     "mistral3": FormMarks(
         ("*.rope.scaling.beta_fast", "*.rope.scaling.mscale_all_dim", "*.rope.scaling_beta"),
@@ -75,7 +80,7 @@ OLLAMA_FORMS: Mapping[str, FormMarks] = {
     "qwen3vl": _QWEN3VL,
     "qwen3vlmoe": _QWEN3VL,
 }
-"""Maps an architecture, as the file names it, to the marks of Ollama's form. Llama 3 has its own rule."""
+"""Maps an architecture, as the file names it, to the marks of Ollama's form. `_OWN_RULES` has the others."""
 
 LLAMA_CPP_NAMES: Mapping[str, str] = {
     "deepseekocr": "deepseek2-ocr",
@@ -183,16 +188,16 @@ def _doubled(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*shape[:-2], 2 * shape[-2], shape[-1]) if len(shape) > 1 else shape
 
 
-def is_translated(metadata: Mapping[str, Any], tensors: Collection[str]) -> bool:
+def is_translated(metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> bool:
     """Return whether Ollama translates a base when it loads it.
 
     Args:
         metadata: the metadata of its header, or ``model_info`` of a response of ``/api/show``.
-        tensors: the names of its tensors.
+        shapes: the shape of each tensor, rows first.
     """
     arch = str(metadata.get("general.architecture", ""))
-    if arch == "llama":
-        return _is_unrepaired_llama3(metadata)
+    if arch in _OWN_RULES:
+        return _OWN_RULES[arch](metadata, shapes)
     marks = OLLAMA_FORMS.get(arch)
     if marks is None:
         return False
@@ -202,13 +207,49 @@ def is_translated(metadata: Mapping[str, Any], tensors: Collection[str]) -> bool
         any(key.replace("*", arch) in metadata for key in marks.keys)
         or (marks.lacking != "" and marks.lacking.replace("*", arch) not in metadata)
         or (marks.value[0] != "" and metadata.get(marks.value[0]) == marks.value[1])
-        or any(name.startswith(marks.tensors) or name.endswith(marks.endings) for name in tensors)
+        or (
+            marks.without not in shapes
+            and any(name.startswith(marks.tensors) or name.endswith(marks.endings) for name in shapes)
+        )
     )
 
 
-def _is_unrepaired_llama3(metadata: Mapping[str, Any]) -> bool:
-    """Return whether a Llama 3 has no pre-tokenizer, or ends its turns with ``<|end_of_text|>``."""
-    if metadata.get("llama.vocab_size") != LLAMA3_TOKENS:
-        return False
+def _is_unrepaired_llama3(metadata: Mapping[str, Any], _shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Return whether a Llama 3 has no pre-tokenizer, or ends its turns with ``<|end_of_text|>``.
+
+    A model is a Llama 3 if it has the tokens of its chat format; if no tokens are known, the size of the
+    vocabulary decides.
+    """
+    template = str(metadata.get("tokenizer.chat_template") or "")
+    tokens = metadata.get("tokenizer.ggml.tokens")
+    if tokens:
+        header, turn = (tokens[at : at + 1] == type(tokens)([token]) for at, token in LLAMA3_MARKS.items())
+        is_llama3 = turn and (header or any(token in template for token in LLAMA3_MARKS.values()))
+    else:
+        is_llama3 = metadata.get("llama.vocab_size") == LLAMA3_TOKENS
     split = metadata.get("tokenizer.ggml.pre") or "default"
-    return split == "default" or metadata.get("tokenizer.ggml.eos_token_id") == LLAMA3_END_OF_TEXT
+    ends = metadata.get("tokenizer.ggml.eos_token_id") == LLAMA3_END_OF_TEXT
+    return is_llama3 and (split == "default" or ends)
+
+
+def _has_other_vocabularies(_metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Return whether a Gemma 3n has more tokens in its embedding than in the embeddings of its layers."""
+    sizes = {
+        shapes[name][0] for name in ("token_embd.weight", "per_layer_token_embd.weight") if name in shapes
+    }
+    return len(sizes) > 1
+
+
+def _has_letters_as_charsmap(metadata: Mapping[str, Any], _shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Return whether a BERT with a sentencepiece tokenizer has its character map as a list of letters."""
+    letters = metadata.get("tokenizer.ggml.precompiled_charsmap")
+    listed = isinstance(letters, list | tuple) and bool(letters) and isinstance(letters[0], str)
+    return metadata.get("tokenizer.ggml.model") == "t5" and listed
+
+
+_OWN_RULES: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, tuple[int, ...]]], bool]] = {
+    "bert": _has_letters_as_charsmap,
+    "gemma3n": _has_other_vocabularies,
+    "llama": _is_unrepaired_llama3,
+}
+"""Maps an architecture whose form no mark tells to the rule that does."""

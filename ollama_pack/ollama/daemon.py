@@ -15,7 +15,7 @@ from ollama_pack.errors import DestinationError, UsageError
 from ollama_pack.files import Progress
 from ollama_pack.ollama.address import is_near
 from ollama_pack.ollama.api_errors import daemon_error, error_message, no_daemon
-from ollama_pack.ollama.api_types import NEVER, Listed, Shown, read_shown
+from ollama_pack.ollama.api_types import Listed, Shown, read_listed, read_shown
 
 UPLOAD_CHUNK = 1 << 20
 CONNECT_SECONDS = 3.0
@@ -87,16 +87,18 @@ class Daemon:
         return ""
 
     def models(self) -> list[Listed]:
-        """Return the models of the daemon.
+        """Return the models of the daemon, each once, with the digest of its manifest for GGUF.
 
         Raises:
             DestinationError: the daemon rejected the request, or did not answer.
         """
+        import ollama
+
         with self._explained():
-            return [
-                Listed(model.model or "", model.digest or "", model.modified_at or NEVER)
-                for model in self._client.list().models
-            ]
+            answer = self._http.get("/api/tags")
+            answer.raise_for_status()
+            fields = answer.json()["models"]
+            return read_listed(ollama.ListResponse(models=fields).models, fields)
 
     def show(self, name: str, *, verbose: bool = False) -> Shown | None:
         """Return what the daemon shows of a model, or None if it has no such model.

@@ -47,6 +47,10 @@ PARAMS_TYPE = f"{_IMAGE}params"
 MESSAGES_TYPE = f"{_IMAGE}messages"
 
 
+_ANCHORED = (MANIFEST_TYPE, "application/vnd.ollama.manifest.list.v2+json")
+"""The types of layers that are no part of a model: they keep older versions of Ollama from pruning blobs."""
+
+
 @dataclass(frozen=True, slots=True)
 class BaseImage:
     """The base of a model, as a store or a daemon has it.
@@ -93,9 +97,15 @@ def parse_manifest(content: bytes, *, where: object) -> tuple[Layer, tuple[Layer
     try:
         document = json.loads(content)
         config = _parse_layer(document["config"])
-        return config, tuple(_parse_layer(entry) for entry in document["layers"])
+        layers = tuple(_parse_layer(entry) for entry in document["layers"])
+        return config, tuple(layer for layer in layers if layer.media_type not in _ANCHORED)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DestinationError("This is not the manifest of a model.", where=where) from error
+        raise not_a_manifest(where) from error
+
+
+def not_a_manifest(where: object) -> DestinationError:
+    """Return the error for content that is not the manifest of a model."""
+    return DestinationError("This is not the manifest of a model.", where=where)
 
 
 def without_adapter(model: BaseImage) -> Image:

@@ -10,7 +10,6 @@ of a store are written, the one that wins last" in docs/decisions.md.
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import secrets
@@ -20,16 +19,11 @@ from pathlib import Path
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.files import DRAFT, os_errors_as_destination_error, read_small, sha256_of_file
 from ollama_pack.ollama.manifest import Layer
+from ollama_pack.ollama.manifest_list import gguf_children
 from ollama_pack.ollama.names import DEFAULT_HOST, ModelName
 
 NEWER = "manifests-v2"
 PUBLIC_HOST = "ollama.com"
-_LISTS = (
-    "application/vnd.ollama.manifest.list.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
-
-_GGUF_RUNNERS = ("ggml", "llamacpp")
 
 
 def is_newer(store: Path) -> bool:
@@ -88,26 +82,30 @@ def read_manifest(store: Path, name: ModelName) -> bytes | None:
 def gguf_manifest(store: Path, content: bytes) -> bytes:
     """Return the manifest for llama.cpp from a list with one manifest for each engine.
 
-    Content that is not such a list is returned unchanged.
+    Content that is not such a list is returned unchanged. A child whose blob is not in the store is passed
+    over: Ollama pulls only the child that it runs.
 
     Raises:
-        DestinationError: the list has no manifest for llama.cpp, or that manifest cannot be read.
+        DestinationError: the list has no manifest for GGUF here, or that manifest cannot be read.
     """
-    try:
-        document = json.loads(content)
-        if not isinstance(document, dict) or document.get("mediaType") not in _LISTS:
-            return content
-        children = document["manifests"]
-        chosen = next(child for child in children if child.get("runner") in _GGUF_RUNNERS)
-        return read_small(blob_path(store, chosen["digest"]))
-    except (ValueError, RecursionError):
-        return content  # `parse_manifest` reports what is wrong with it.
-    except (StopIteration, KeyError, TypeError, AttributeError) as error:
-        raise DestinationError(
-            "The base has no variant in the GGUF format, and only that can have an adapter.", where=store
-        ) from error
-    except OSError as error:
-        raise DestinationError(f"This manifest cannot be read: {error.strerror}.", where=store) from error
+    children = gguf_children(content, where=store)
+    if children is None:
+        return content
+    for child in children:
+        try:
+            return child.content or read_small(blob_path(store, child.digest))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise DestinationError(
+                f"This manifest cannot be read: {error.strerror}.", where=blob_path(store, child.digest)
+            ) from error
+    raise DestinationError(
+        "The variant of the base in the GGUF format is not in this store.",
+        where=store,
+        hint="ollama pull for the base",
+        code="base-not-here",
+    )
 
 
 def missing_blob(store: Path, layer: Layer) -> str:
@@ -184,12 +182,20 @@ def manifest_texts(store: Path) -> Iterator[str]:
 
 def digest_of_bytes(content: bytes) -> str:
     """Return the digest of `content`, ``sha256:`` and 64 hexadecimal digits."""
-    return f"sha256:{listed_digest(content)}"
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def listed_digest(manifest: bytes) -> str:
-    """Return the digest of a model as Ollama lists it: the SHA-256 of its manifest, 64 hexadecimal digits."""
-    return hashlib.sha256(manifest).hexdigest()
+def listed_digest(content: bytes) -> str:
+    """Return the digest of a model as Ollama lists it: the SHA-256 of its manifest, 64 hexadecimal digits.
+
+    Of a list of manifests Ollama lists the children, each with its own digest; that of the best child for
+    GGUF is returned.
+    """
+    with contextlib.suppress(DestinationError):  # Ollama lists what it cannot run, too.
+        children = gguf_children(content, where="")
+        if children:
+            return children[0].digest.removeprefix("sha256:")
+    return hashlib.sha256(content).hexdigest()
 
 
 def link_manifest(store: Path, name: ModelName, digest: str) -> Path:

@@ -61,8 +61,8 @@ GENERATIONS = (
         (0, 40, 0),
         creates=False,
         newer=True,
-        runs="GGUF bases, except those in Ollama's own form: gemma3, gpt-oss and qwen3-vl of its library, "
-        "some of Llama 3",
+        runs="GGUF bases, except those in Ollama's own form until it has converted them: gemma3, gpt-oss and "
+        "qwen3-vl of its library, some of Llama 3",
     ),
 )
 """All generations, the oldest first, after Ollama's release notes and source; docs/delivery.md says what was
@@ -138,6 +138,6 @@ def unsupported_reason(text: str, arch: str, *, translated: bool) -> str:
     later = version is None or version < NO_TRANSLATION_FROM
     subject = "Ollama from 0.40 on" if later else f"Ollama {text}"
     return (
-        f"{subject} does not load it with an adapter, because the base is in Ollama's own form; "
-        "a base in llama.cpp's form loads: --base FILE.gguf"
+        f"{subject} does not load it with an adapter, because the base is in Ollama's own form; there, "
+        "ollama run BASE once, which converts it, then build again; or --base FILE.gguf in llama.cpp's form"
     )

@@ -24,7 +24,7 @@ import gguf
 from characters import CHARACTERS, Character
 from fake_create import IMAGE, compose
 from fake_registry_client import RegistryError, pull_from, push_to
-from fake_store import FakeStore
+from fake_store import FakeStore, rows_of
 from scratch_store import add_blob, upgrade
 
 REFUSAL = "LoRA adapters are no longer supported"
@@ -46,11 +46,12 @@ class FakeDaemon:
     address: str = ""
     steps: int = 0
     dies_at: int = 0  # the step; 0: never
+    children_are: str = "blobs"
 
     @property
     def models(self) -> FakeStore:
         """Return what it has."""
-        return FakeStore(self.store, self.character.newer)
+        return FakeStore(self.store, self.character.newer, self.children_are)
 
     def becomes(self, version: str, *, creates: bool = True) -> None:
         """Let it be of another version."""
@@ -228,9 +229,9 @@ class _Handler(BaseHTTPRequestHandler):
                 content, changed = path.read_bytes(), path.lstat().st_mtime
             except FileNotFoundError:  # another request removed it
                 continue
-            digest = hashlib.sha256(content).hexdigest()
             changed = datetime.fromtimestamp(changed, timezone.utc).isoformat()
-            yield {"name": name, "model": name, "digest": digest, "modified_at": changed}
+            for row in rows_of(content):
+                yield row | {"name": name, "model": name, "modified_at": changed}
 
     def _shown(self, name: str, *, verbose: bool) -> dict:
         manifest = self.state.models.document(name)

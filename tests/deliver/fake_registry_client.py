@@ -90,8 +90,14 @@ def push_to(name: str, store: FakeStore, step: Callable[[], None]) -> list[dict]
     """Send a model: the blobs its registry does not have, then its manifest; `step` as in `pull_from`."""
     base, tag = parts_of(name)
     manifest = store.read(name)
-    document = json.loads(manifest)
-    for layer in (*document["layers"], document["config"]):
+    children = [child for child in json.loads(manifest).get("manifests", ()) if "digest" in child]
+    document = store.document(name)
+    if store.children_are == "manifests":
+        for child in children:
+            content = store.blob(child["digest"]).read_bytes()
+            ask("PUT", f"{base}/manifests/{child['digest']}", content, Content_Type=MANIFEST)
+        children = []
+    for layer in (*document["layers"], document["config"], *children):
         if ask("HEAD", f"{base}/blobs/{layer['digest']}")[0] == 200:
             continue
         step()

@@ -18,12 +18,28 @@ def whole(path: Path, make: Callable[[Path], object]) -> None:
     draft.replace(path)
 
 
+def compact(document: dict) -> bytes:
+    """Return a document as Go writes it."""
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def rows_of(content: bytes) -> Iterator[dict]:
+    """Yield how ``/api/tags`` lists a manifest: Ollama 0.40 lists each child of a list."""
+    children = json.loads(content or b"{}").get("manifests", ())
+    for child in children:
+        digest = child.get("digest", f"sha256:{hashlib.sha256(compact(child)).hexdigest()}")
+        yield {"digest": digest.removeprefix("sha256:"), "details": {"runner": child["runner"]}}
+    if not children:
+        yield {"digest": hashlib.sha256(content).hexdigest()}
+
+
 @dataclass
 class FakeStore:
     """A store as the daemon itself reads and writes it."""
 
     root: Path
     newer: bool = False
+    children_are: str = "blobs"  # or "manifests": what the children of a list are pushed as
 
     def parts(self, name: str) -> tuple[str, ...]:
         """Return host, namespace, model and tag, in the spelling that is there already."""
@@ -63,8 +79,13 @@ class FakeStore:
         return content
 
     def document(self, name: str) -> dict:
-        """Return a manifest, parsed."""
-        return json.loads(self.read(name))
+        """Return a manifest, parsed; of a list the child that Ollama 0.40 prefers on Linux."""
+        document = json.loads(self.read(name))
+        children = {child["runner"]: child for child in document.get("manifests", ())}
+        if not children:
+            return document
+        child = next(children[runner] for runner in ("llamacpp", "ggml", "mlx") if runner in children)
+        return child if "layers" in child else json.loads(self.blob(child["digest"]).read_bytes())
 
     def write(self, name: str, content: bytes) -> None:
         """Write a manifest: the old file always, in the newer layout the blob and its entry too."""

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from scratch_store import BASE_TAG, add_blob, kinds_of, upgrade
+from scratch_store import BASE_TAG, kinds_of, upgrade
 
 from ollama_pack.deliver import store
 from ollama_pack.errors import DestinationError
@@ -93,31 +93,6 @@ def test_an_existing_spelling_is_found(models, package, layout):
         shutil.rmtree(models / "manifests")
     shouted = parse_name(str(package.name).upper())
     assert spelled_as_in(store_layout.names_in(models), shouted).model == package.name.model
-
-
-def listed(models, runner):
-    """Make the base's entry one that names a manifest for each engine."""
-    entry = store_layout.newer_path(models, parse_name(BASE_TAG))
-    child = add_blob(models, entry.read_bytes())
-    children = [{**add_blob(models, b"{}"), "runner": "mlx"}, {**child, "runner": runner}]
-    document = {"mediaType": "application/vnd.ollama.manifest.list.v2+json", "manifests": children}
-    entry.unlink()
-    entry.write_text(json.dumps(document))
-
-
-@pytest.mark.parametrize("runner", ["ggml", "llamacpp"])
-def test_one_manifest_for_each_engine(newer, package, runner):
-    """Of several manifests the one for GGUF is the base."""
-    listed(newer, runner)
-    store.write_to_store(package, newer)
-    assert kinds_of(json.loads(store_layout.read_manifest(newer, package.name)))[0] == "model"
-
-
-def test_no_manifest_for_gguf(newer):
-    """A base that has none in GGUF takes no adapter."""
-    listed(newer, "other")
-    with pytest.raises(DestinationError, match="no variant in the GGUF format"):
-        image_in_store(newer, BASE_TAG)
 
 
 def refuse(*_):

@@ -127,6 +127,8 @@ TAIL = """
   uses `pull`. If no daemon answers, it uses `store`; if `OLLAMA_HOST` names the daemon that does not answer,
   it stops with exit code 6. If the base is a GGUF file, it uses `store` or `pull`, because `create` would
   give the model another prompt template.
+- From 0.40 on a model may have a list of manifests, one for each engine. Every delivery takes the one for
+  llama.cpp as the base. If only the one for Ollama up to 0.34 is there, run the base once to convert it.
 - In every delivery to a daemon, the daemon loads the model under a temporary name and answers prompts. Only
   then does the model get its name. If the proof fails, ollama-pack says why, and nothing has changed.
 """

@@ -33,6 +33,7 @@ LLAMA3 = {"general.architecture": "llama", "llama.vocab_size": 128256}
         ({"general.architecture": "gemma4", "tokenizer.ggml.model": "gemma4"}, (), False),
         ({"general.architecture": "lfm2"}, ("output_norm.weight",), True),
         ({"general.architecture": "lfm2"}, ("token_embd_norm.weight",), False),
+        ({"general.architecture": "lfm2"}, ("token_embd_norm.weight", "output_norm.weight"), False),
         ({"general.architecture": "qwen3next"}, ("blk.3.ssm_dt",), True),
         ({"general.architecture": "qwen3next"}, ("blk.3.ssm_dt.bias",), False),
         ({"general.architecture": "qwen3vl"}, (), True),
@@ -48,7 +49,55 @@ LLAMA3 = {"general.architecture": "llama", "llama.vocab_size": 128256}
 )
 def test_is_translated(metadata, tensors, translated):
     """One mark of Ollama's converter is enough, and a file without marks is llama.cpp's."""
-    assert is_translated(metadata, tensors) is translated
+    assert is_translated(metadata, dict.fromkeys(tensors, (8, 8))) is translated
+
+
+def llama3(**tokens: str) -> dict:
+    """Return a header that ends with ``<|end_of_text|>``, with these tokens at their ids."""
+    words = ["x"] * 128256
+    for name, token in tokens.items():
+        words[int(name.removeprefix("at"))] = token
+    return LLAMA3 | {
+        "tokenizer.ggml.pre": "llama-bpe",
+        "tokenizer.ggml.eos_token_id": 128001,
+        "tokenizer.ggml.tokens": tuple(words),
+    }
+
+
+@pytest.mark.parametrize(
+    ("metadata", "translated"),
+    [
+        (llama3(at128009="<|eot_id|>", at128006="<|start_header_id|>"), True),
+        (llama3(at128009="<|eot_id|>"), False),
+        (llama3(at128009="<|eot_id|>") | {"tokenizer.chat_template": "{{ '<|eot_id|>' }}"}, True),
+        (llama3(at128006="<|start_header_id|>") | {"tokenizer.chat_template": "<|eot_id|>"}, False),
+        (llama3(), False),
+        (llama3() | {"tokenizer.ggml.tokens": ("<s>", "</s>")}, False),
+    ],
+)
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_llama_3_is_known_by_its_tokens(metadata, translated, kind):
+    """Another model of the same size of vocabulary is none; Ollama leaves it as it is."""
+    metadata = metadata | {"tokenizer.ggml.tokens": kind(metadata["tokenizer.ggml.tokens"])}
+    assert is_translated(metadata, {}) is translated
+
+
+@pytest.mark.parametrize(("rows", "translated"), [(262144, False), (262400, True)])
+def test_gemma_3n_is_known_by_its_two_vocabularies(rows, translated):
+    """Ollama cuts the embedding that has more tokens than those of the layers."""
+    shapes = {"token_embd.weight": (rows, 2048), "per_layer_token_embd.weight": (262144, 8960)}
+    assert is_translated({"general.architecture": "gemma3n"}, shapes) is translated
+    assert not is_translated({"general.architecture": "gemma3n"}, {})
+
+
+@pytest.mark.parametrize(
+    ("model", "letters", "translated"),
+    [("t5", ("a", "b"), True), ("t5", (1, 2), False), ("bert", ("a",), False), ("t5", None, False)],
+)
+def test_bert_is_known_by_its_character_map(model, letters, translated):
+    """Ollama wrote it as letters, llama.cpp reads bytes."""
+    tokenizer = {"tokenizer.ggml.model": model, "tokenizer.ggml.precompiled_charsmap": letters}
+    assert is_translated({"general.architecture": "bert"} | tokenizer, {}) is translated
 
 
 def test_forms_that_need_no_marks_are_no_names_of_llama_cpp():
