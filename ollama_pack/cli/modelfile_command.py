@@ -53,12 +53,17 @@ def modelfile_command(
 
     request = Request(directory=directory, out=out.parent if out else None, **chosen)
     inputs = resolve_inputs(request)
-    work = prepare(inputs)
-    modelfile = (
-        render_modelfile(inputs, work, adapter_file) if adapter_file else render_modelfile(inputs, work)
-    )
+    console = Console(quiet=quiet)
+
+    def note(stage: str, value: object) -> None:
+        if stage == "author":
+            console.stage_done(stage, value)
+
+    work = prepare(inputs, note)
+    named = {"adapter": adapter_file} if adapter_file else {}
+    modelfile = render_modelfile(inputs, work, console.stage_done, **named)
     if out is not None:
-        write_modelfile(modelfile, out, Console(quiet=quiet).stage_done)
+        write_modelfile(modelfile, out, console.stage_done)
     if as_json:
         print_json("modelfile", modelfile_facts(str(inputs.name), modelfile, out))
     elif out is None:

@@ -12,3 +12,6 @@ of a line; nothing can be escaped; and Ollama drops characters that Go calls unp
 
 MODELFILE_NAME = "Modelfile.txt"
 """Name of the file in an adapter directory and in the output directory of a build."""
+
+OLLAMA_MODELFILE_NAME = "Modelfile"
+"""Ollama's own name for such a file, which is read beside an adapter if there is no `MODELFILE_NAME`."""

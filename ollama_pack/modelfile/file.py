@@ -10,13 +10,13 @@ from ollama_pack.modelfile.quoting import decode
 from ollama_pack.modelfile.syntax import Modelfile, print_modelfile
 
 
-def read_modelfile(directory: Path) -> Modelfile | None:
-    """Return the Modelfile.txt of a directory, or None if there is no such file.
+def read_modelfile(directory: Path, name: str = MODELFILE_NAME) -> Modelfile | None:
+    """Return the Modelfile of this name in a directory, or None if there is no such file.
 
     Raises:
         InputError: the file cannot be read, or it is not a Modelfile.
     """
-    path = directory / MODELFILE_NAME
+    path = directory / name
     try:
         if not path.exists():
             return None

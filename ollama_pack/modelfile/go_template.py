@@ -5,6 +5,7 @@ version of Ollama. The rules are those of Go's ``text/template/parse`` (``lex.go
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 _ACTION_OPEN = re.compile(r"\{\{(?:-(?=[ \t\r\n]))?")
@@ -57,6 +58,22 @@ def template_fault(text: str) -> str:
     if stack:
         return _describe(text, stack[-1].at, "its {{ end }} is missing")
     return ""
+
+
+def template_parts(text: str) -> Iterator[tuple[bool, str]]:
+    """Yield the parts of a valid Go template in order: whether a part is an action, and its text.
+
+    The text of an action has neither its braces nor the signs that trim blanks. Comments are left out.
+    """
+    at = 0
+    while action := _ACTION_OPEN.search(text, at):
+        yield False, text[at : action.start()]
+        if comment := _COMMENT.match(text, action.start()):
+            at = comment.end()
+            continue
+        at, _ = _end_of_action(text, action.end())
+        yield True, text[action.end() : at].removesuffix("}}").removesuffix("-")
+    yield False, text[at:]
 
 
 def _end_of_action(text: str, at: int) -> tuple[int, str]:

@@ -7,6 +7,7 @@ from ollama_pack.modelfile.go_template import template_fault
 from ollama_pack.modelfile.parameters import IGNORED, PARAMETERS, TEXTS, ParameterValue, text_error, typed
 from ollama_pack.modelfile.quoting import dropped, name_of
 from ollama_pack.modelfile.syntax import Command, Modelfile, read_entries
+from ollama_pack.modelfile.template_check import ESCAPE_HINT, template_problems
 
 _VERSION_NUMBER = r"(?:0|[1-9][0-9]*)"
 _VERSION_WORD = r"[0-9A-Za-z-]+"
@@ -14,6 +15,9 @@ _PRE = rf"(?:{_VERSION_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _SEMVER = re.compile(
     rf"v?{_VERSION_NUMBER}(?:\.{_VERSION_NUMBER}(?:\.{_VERSION_NUMBER}(?:-{_PRE}(?:\.{_PRE})*)?(?:\+{_VERSION_WORD}(?:\.{_VERSION_WORD})*)?)?)?"
 )
+
+_ESCAPED_LINE_END = re.compile(r"\\[nt](?![a-z])|(?:\\n){2}")
+"""A line end as programming languages write it; ``C:\\new`` and ``\\nabla`` are none."""
 
 _LAST_COUNTS = ("ADAPTER", "TEMPLATE", "SYSTEM", "RENDERER", "PARSER", "REQUIRES")
 
@@ -58,24 +62,35 @@ def parameters(modelfile: Modelfile) -> dict[str, ParameterValue]:
     return values
 
 
-def warnings(modelfile: Modelfile) -> tuple[str, ...]:
-    """Return one sentence, with the line, for each command that is valid but without the expected effect."""
-    problems: list[tuple[int, str]] = []
+def command_problems(modelfile: Modelfile) -> tuple[tuple[Command, str], ...]:
+    """Return each command that is valid but without the expected effect, and what is wrong with it."""
+    problems: list[tuple[Command, str]] = []
     last = {command.name: command.line for command in modelfile.commands}
     for entry in modelfile.entries:
         command = entry.command
         if command is None:
             continue
         if command.name == "PARAMETER" and PARAMETERS[command.key] == IGNORED:
-            problems.append((command.line, f"Ollama ignores the parameter {command.key}"))
+            problems.append((command, f"Ollama ignores the parameter {command.key}"))
         if command.name in _LAST_COUNTS and command.line != last[command.name]:
             counts = last[command.name]
-            problems.append((command.line, f"only the last {command.name} counts, which is in line {counts}"))
+            problems.append((command, f"only the last {command.name} counts, which is in line {counts}"))
+            continue
         if command.name in ("SYSTEM", "TEMPLATE") and not command.value:
-            problems.append((command.line, f"an empty {command.name} means “as in the base model”"))
+            problems.append((command, f"an empty {command.name} means “as in the base model”"))
+        elif command.name == "TEMPLATE":
+            problems += [(command, what) for what in template_problems(command.value)]
+        elif _takes_text(command) and (found := _ESCAPED_LINE_END.search(command.value)):
+            what = f"{found[0]} is a backslash and a letter in {command.name}, not a line end or tab"
+            problems.append((command, f"{what}; {ESCAPE_HINT}"))
         for character in dropped(entry.body):
-            problems.append((command.line, f"Ollama drops {name_of(character)} from {command.name}"))
-    return tuple(f"{modelfile.where}, line {line}: {what}." for line, what in problems)
+            problems.append((command, f"Ollama drops {name_of(character)} from {command.name}"))
+    return tuple(problems)
+
+
+def _takes_text(command: Command) -> bool:
+    """Return whether a command has a text that is sent to the model, or compared with what it answers."""
+    return command.name in ("SYSTEM", "MESSAGE") or command.key == "stop"
 
 
 def command_fault(command: Command) -> str:

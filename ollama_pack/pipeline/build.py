@@ -98,7 +98,7 @@ def _build_into_folder(inputs: BuildInputs, note: Note, progress: Progress | Non
     request = inputs.request
     require_own_output_dir(inputs.output_dir, named=request.out is not None, environment=inputs.environment)
     work = prepare(inputs, note)
-    modelfile = render_modelfile(inputs, work)
+    modelfile = render_modelfile(inputs, work, note)
     remove_stale_drafts(inputs.output_dir)
     earlier = read_lock(inputs.output_dir)
     lora, report = convert(work, inputs.output_dir / GGUF_NAME, request.outtype, note)
@@ -152,7 +152,7 @@ def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, Deliv
     inputs = resolve_inputs(request)
     require_own_output_dir(inputs.output_dir, named=request.out is not None, environment=inputs.environment)
     work = prepare(inputs, note)
-    modelfile = render_modelfile(inputs, work)
+    modelfile = render_modelfile(inputs, work, note)
     path = inputs.output_dir / GGUF_NAME
     require_replaceable(path)
     lora = LoraFile(path, "sha256:" + "0" * 64, planned_size(work.plan, request.outtype), request.outtype)

@@ -23,7 +23,6 @@ from ollama_pack.lora.combine import scale_adapter, sum_adapters
 from ollama_pack.lora.peft.directory import CONFIG_FILE, AdapterDirectory, resolve_directory
 from ollama_pack.lora.peft.load import load_adapter
 from ollama_pack.lora.peft.tokenizer import read_tokenizer
-from ollama_pack.modelfile.file import read_modelfile
 from ollama_pack.modelfile.syntax import Modelfile
 from ollama_pack.ollama.locations import OllamaLocations, locations_from
 from ollama_pack.ollama.names import DEFAULT_TAG, ModelName
@@ -247,18 +246,6 @@ def layer_count(adapter: Adapter) -> int:
         return 0
     numbers = {layer_of(pair.module) for pair in adapter.pairs} - {None}
     return len(numbers) if numbers == set(range(len(numbers))) else 0
-
-
-def author_modelfile(directory: AdapterDirectory) -> Modelfile | None:
-    """Return the author's Modelfile.txt, or None if there is none.
-
-    It is searched for beside the adapter, then in the named directory, then in the directory of the run.
-
-    Raises:
-        InputError: the file cannot be read, or is not a Modelfile.
-    """
-    candidates = dict.fromkeys((directory.home, directory.path, directory.run or directory.home))
-    return next(filter(None, map(read_modelfile, candidates)), None)
 
 
 def requests_for(request: Request, which: str) -> tuple[Request, ...]:

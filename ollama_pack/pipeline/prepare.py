@@ -14,9 +14,9 @@ from ollama_pack.lora.planner import plan_lora
 from ollama_pack.lora.rules import MERGE_HINT
 from ollama_pack.modelfile.syntax import Modelfile
 from ollama_pack.modelfile.template import DEFAULT, TemplateFields, compose_modelfile, find_template
+from ollama_pack.pipeline.author import author_modelfile, author_warnings
 from ollama_pack.pipeline.inputs import (
     BuildInputs,
-    author_modelfile,
     expected_base,
     layer_count,
     read_all_adapters,
@@ -70,7 +70,9 @@ def prepare(inputs: BuildInputs, note: Note = silent) -> BuildPlan:
     note("read", adapter)
     if inputs.moved:
         note("output", f"{inputs.output_dir}, because {inputs.moved}")
-    author = author_modelfile(inputs.directories[0])
+    author, author_notes = author_modelfile(inputs.directories[0])
+    for text in author_notes:
+        note("author", text)
     base = resolve_base(inputs, adapter, author)
     note("base", base)
     trained = expected_base(inputs.home, adapter.base_id, request, inputs.environment, layer_count(adapter))
@@ -95,12 +97,17 @@ def _check_base_file(base: BaseModel, trained: ExpectedBase, plan: LoraPlan) -> 
     return tuple(require_no_mismatch(trained, mismatches, base.info))
 
 
-def render_modelfile(inputs: BuildInputs, work: BuildPlan, adapter: str = f"./{GGUF_NAME}") -> Modelfile:
+def render_modelfile(
+    inputs: BuildInputs, work: BuildPlan, note: Note = silent, adapter: str = f"./{GGUF_NAME}"
+) -> Modelfile:
     """Return the Modelfile: that of the author or of a template, with FROM, ADAPTER and the options set.
+
+    What in it does not do what its author expects is noted as a warning.
 
     Args:
         inputs: the resolved request, with template, system prompt and parameters.
         work: the plan of the build, which has the base and the author's Modelfile.
+        note: called with each warning.
         adapter: the path for ADAPTER, relative to the Modelfile.
 
     Raises:
@@ -125,4 +132,7 @@ def render_modelfile(inputs: BuildInputs, work: BuildPlan, adapter: str = f"./{G
         name=str(inputs.name),
     )
     template = find_template(request.template or DEFAULT)
-    return compose_modelfile(work.author, template, fields, chosen=bool(request.template))
+    modelfile = compose_modelfile(work.author, template, fields, chosen=bool(request.template))
+    for text in author_warnings(work.author, modelfile):
+        note("warning", text)
+    return modelfile

@@ -84,13 +84,17 @@ def report_on_run(request: Request) -> RunReport:
     latest = (each.log for each in reversed(report.checkpoints) if each.log is not None)
     report.log = report.log or next(latest, None)
     expected: ExpectedBase | None = None
+
+    def keep(stage: str, value: object) -> None:
+        _keep(report, stage, value)
+
     home = request.directory
     try:
         inputs = resolve_inputs(request)
         home = inputs.home
-        work = prepare(inputs, lambda stage, value: _keep(report, stage, value))
+        work = prepare(inputs, keep)
         expected = work.trained
-        render_modelfile(inputs, work)
+        render_modelfile(inputs, work, keep)
         report.name = str(inputs.name)
     except PackError as error:
         report.problem = error
@@ -119,3 +123,5 @@ def _keep(report: RunReport, stage: str, value: object) -> None:
         report.adapter = value
     elif stage == "base" and isinstance(value, BaseModel):
         report.base = value
+    elif stage in ("author", "warning"):
+        report.notes.append(str(value))

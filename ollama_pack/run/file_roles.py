@@ -127,9 +127,9 @@ FILES: tuple[tuple[str, Role], ...] = (
         "Modelfile",
         Role(
             "prompt",
-            "Modelfile under another name: only Modelfile.txt is read",
-            LEFT_OUT,
-            "A Modelfile as some trainers write it. Rename it to Modelfile.txt to use it.",
+            "Modelfile, read if there is no Modelfile.txt",
+            USED,
+            "Prompt and parameters of the model under Ollama's own name for such a file.",
         ),
     ),
     (

@@ -10,6 +10,7 @@ from pathlib import Path
 from ollama_pack.errors import InputError
 from ollama_pack.files import require_directory
 from ollama_pack.lora.peft.directory import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE
+from ollama_pack.modelfile import MODELFILE_NAME, OLLAMA_MODELFILE_NAME
 from ollama_pack.run.file_roles import DANGLING, LEFT_OUT, LINK, NO_FILE, USED, Role, role_of
 
 MOST_FILES, DEEPEST = 100_000, 32
@@ -17,6 +18,9 @@ MOST_FILES, DEEPEST = 100_000, 32
 
 HIDDEN_TREES = frozenset({".git", ".cache", "__pycache__"})
 """Names of directories whose files are not listed, because other programs fill them with many files."""
+
+_BEFORE = {PICKLE_FILE: WEIGHTS_FILE, OLLAMA_MODELFILE_NAME: MODELFILE_NAME}
+"""The name of a file → that of the one that is read instead if both are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,7 @@ def _file(entry: "os.DirEntry[str]", prefix: str, siblings: set[str]) -> File:
     if not stat.S_ISREG(status.st_mode):
         return File(name, LINK if stat.S_ISDIR(status.st_mode) else NO_FILE, LEFT_OUT, 0, link)
     use = role.use
-    # A build reads only the top directory, and the pickle only if there are no safetensors.
-    if prefix or (entry.name == PICKLE_FILE and WEIGHTS_FILE in siblings):
+    # A build reads only the top directory, and some files only if there is no other.
+    if prefix or _BEFORE.get(entry.name) in siblings:
         use = LEFT_OUT
     return File(name, role, use, status.st_size, link)

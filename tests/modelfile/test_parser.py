@@ -3,7 +3,7 @@
 import pytest
 
 from ollama_pack.errors import InputError
-from ollama_pack.modelfile.parser import parameters, parse, warnings
+from ollama_pack.modelfile.parser import command_problems, parameters, parse
 from ollama_pack.modelfile.syntax import Command, print_modelfile
 
 WHERE = "Modelfile.txt"
@@ -201,10 +201,38 @@ def test_a_long_open_text_is_read_once():
 )
 def test_warnings(text, warned):
     """What Ollama allows but does not do as written is warned about, with its line."""
-    assert warnings(parse(text, where=WHERE)) == (f"Modelfile.txt, {warned}",)
+    assert told(text) == [warned]
 
 
 def test_no_warnings():
     """A plain Modelfile, with several stops and licenses, has no warnings."""
     text = "FROM x\nPARAMETER stop a\nPARAMETER stop b\nLICENSE a\nLICENSE b\n# \u200b\nSYSTEM é"
-    assert warnings(parse(text, where=WHERE)) == ()
+    assert told(text) == []
+
+
+def told(text):
+    """Return the problems of the commands of a Modelfile, with their lines."""
+    return [f"line {command.line}: {what}." for command, what in command_problems(parse(text, where=WHERE))]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "SYSTEM Be brief.\\nBe kind.",
+        "SYSTEM one\\n\\ntwo",
+        "MESSAGE user Hello\\n",
+        'PARAMETER stop "\\n"',
+        "PARAMETER stop \\n###",
+    ],
+)
+def test_escapes(command):
+    """A line end that is written as in a program is told, wherever a text is sent or compared."""
+    (line,) = told(f"FROM x\n{command}\n")
+    assert line.startswith("line 2: \\n is a backslash and a letter in ")
+    assert '"""' in line
+
+
+@pytest.mark.parametrize("text", [r"SYSTEM Read C:\new\table.", r"SYSTEM \nabla f", 'SYSTEM """a\nb"""'])
+def test_no_escapes(text):
+    """A path, a formula and a line end are none."""
+    assert told(text) == []

@@ -8,7 +8,7 @@ import pytest
 
 from ollama_pack.errors import InputError, PackError, UnsupportedError
 from ollama_pack.modelfile import template as template_module
-from ollama_pack.modelfile.parser import parameters, parse, warnings
+from ollama_pack.modelfile.parser import command_problems, parameters, parse
 from ollama_pack.modelfile.syntax import print_modelfile
 from ollama_pack.modelfile.template import (
     Template,
@@ -84,7 +84,7 @@ def test_filled(name, golden):
 def test_filled_says_everything(name):
     """A shipped template, filled, is a Modelfile without warnings that says what the fields say."""
     modelfile = parse(fill_template(find_template(name), FILLED), where=name)
-    assert warnings(modelfile) == ()
+    assert command_problems(modelfile) == ()
     said = [modelfile.value(command) for command in ("FROM", "ADAPTER", "SYSTEM")]
     assert said == [FILLED.base, FILLED.adapter, FILLED.system]
     assert parameters(modelfile)["temperature"] == 0.7

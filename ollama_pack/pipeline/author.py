@@ -1,0 +1,80 @@
+"""The Modelfile that the author of an adapter left beside it, and what the user should know about it."""
+
+from collections import Counter
+from pathlib import Path
+
+from ollama_pack.base.find import is_path
+from ollama_pack.lora.peft.directory import AdapterDirectory
+from ollama_pack.modelfile import MODELFILE_NAME, OLLAMA_MODELFILE_NAME
+from ollama_pack.modelfile.editing import without_command
+from ollama_pack.modelfile.file import read_modelfile
+from ollama_pack.modelfile.parser import command_problems
+from ollama_pack.modelfile.syntax import Command, Modelfile
+
+
+def author_modelfile(directory: AdapterDirectory) -> tuple[Modelfile | None, tuple[str, ...]]:
+    """Return the author's Modelfile, or None if there is none, and what the user should know about it.
+
+    It is searched for beside the adapter, then in the named directory, then in the directory of the run. In
+    each, ``Modelfile.txt`` counts, else ``Modelfile``. A FROM that names no base is removed.
+
+    Raises:
+        InputError: the file cannot be read, or is not a Modelfile.
+    """
+    for folder in dict.fromkeys((directory.home, directory.path, directory.run or directory.home)):
+        for name in (MODELFILE_NAME, OLLAMA_MODELFILE_NAME):
+            found = read_modelfile(folder, name)
+            if found is not None:
+                notes = () if name == MODELFILE_NAME else (_what_is_read(found),)
+                reason = _why_no_base(found, folder, name)
+                if not reason:
+                    return found, notes
+                notes = (*notes, f"FROM in {found.where} is left out: {reason}")
+                return without_command(found, "FROM"), notes
+    return None, ()
+
+
+def author_warnings(author: Modelfile | None, made: Modelfile) -> tuple[str, ...]:
+    """Return a sentence for each command of a Modelfile that does not do what is expected of it.
+
+    A command of the author's is told with its line, unless an option replaced it. One that comes from an
+    option or a template is told by its name.
+
+    Args:
+        author: the author's Modelfile, or None.
+        made: the Modelfile that is written.
+    """
+    of_author = () if author is None else command_problems(author)
+    written, own = set(map(_text_of, made.commands)), {_text_of(command) for command, _ in of_author}
+    where = author.where if author else ""
+    lines = [f"{where}, line {each.line}: {what}." for each, what in of_author if _text_of(each) in written]
+    others = [(each, what) for each, what in command_problems(made) if _text_of(each) not in own]
+    return (*lines, *(f"{f'{each.name} {each.key}'.strip()}: {what}." for each, what in others))
+
+
+def _text_of(command: Command) -> tuple[str, str, str]:
+    """Return what a command says, without the line in which it says it."""
+    return command.name, command.key, command.value
+
+
+def _what_is_read(modelfile: Modelfile) -> str:
+    """Return the note that a file under Ollama's own name is read, with the commands in it."""
+    names = Counter(command.name for command in modelfile.commands if command.name not in ("FROM", "ADAPTER"))
+    told = ", ".join(name if count == 1 else f"{count} {name}" for name, count in names.items())
+    return f"{modelfile.where} is read, because there is no {MODELFILE_NAME}: {told or 'nothing but FROM'}"
+
+
+def _why_no_base(modelfile: Modelfile, folder: Path, name: str) -> str:
+    """Return why FROM cannot be the base of the adapter, or an empty text if it can."""
+    source = modelfile.value("FROM")
+    try:
+        path = folder / Path(source).expanduser()
+        is_file, is_directory = is_path(source, path), path.is_dir()
+    except (OSError, RuntimeError):  # the name is too long, or there is no such user
+        return ""
+    if is_file and is_directory:
+        return f"{source} is a directory; a base is a model or a GGUF file"
+    if name == OLLAMA_MODELFILE_NAME and is_file and not modelfile.value("ADAPTER"):
+        # A trainer that exports a merged model writes such a file; on it, the adapter would act twice.
+        return f"without ADAPTER, {source} may hold the adapter already; if it is the base, --base {path}"
+    return ""
