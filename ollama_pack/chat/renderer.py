@@ -1,0 +1,135 @@
+"""Fills the chat template that a model was trained with, in a process of its own with limits.
+
+What it makes is what ``apply_chat_template`` of transformers makes, with the prompt for an answer at its end.
+"""
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ollama_pack.chat import jinja_worker
+from ollama_pack.chat.trained import ChatTemplate, Conversation
+from ollama_pack.errors import InputError, printable
+
+SLOWEST_SECONDS = 10.0
+"""Time after which a conversation is given up."""
+
+
+class ConversationRefusedError(Exception):
+    """The template does not take a conversation; the text is what it says."""
+
+
+@dataclass(slots=True)
+class ChatRenderer:
+    """A process that fills chat templates; `chat_renderer` starts and ends it.
+
+    Attributes:
+        now: the time that templates see.
+        process: the process, or None while none runs.
+        slowest: number of seconds after which a conversation is given up.
+    """
+
+    now: datetime
+    process: "subprocess.Popen[bytes] | None" = None
+    slowest: float = SLOWEST_SECONDS
+
+    def render(self, template: ChatTemplate, conversation: Conversation, **settings: Any) -> str:  # noqa: ANN401
+        """Return the prompt of a conversation.
+
+        Args:
+            template: the chat template.
+            conversation: the conversation.
+            settings: further values for the template, ``enable_thinking``.
+
+        Raises:
+            ConversationRefusedError: the template itself says that it does not take this conversation.
+            InputError: the template is damaged, or takes too much time or memory.
+
+        Example:
+            >>> with chat_renderer(datetime(2026, 1, 2)) as renderer:
+            ...     hello = Conversation("hello", [{"role": "user", "content": "Hi"}])
+            ...     renderer.render(ChatTemplate("{{ messages[0]['content'] }}!"), hello)
+            'Hi!'
+        """
+        values: dict[str, Any] = {
+            "messages": list(conversation.messages),
+            "tools": list(conversation.tools) if conversation.tools is not None else None,
+            "documents": None,
+            "add_generation_prompt": True,
+            **template.special,
+            **settings,
+        }
+        answer = self._ask({"template": template.text, "values": values, "now": self.now.isoformat()})
+        if "refused" in answer:
+            raise ConversationRefusedError(answer["refused"])
+        if "fault" in answer:
+            raise _template_fault(printable(answer["fault"]), template)
+        return answer["text"]
+
+    def _ask(self, asked: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return the answer of the process; one that is too slow is ended, and replaced."""
+        process = self.process or self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        timer = threading.Timer(self.slowest, process.kill)
+        timer.start()
+        try:
+            process.stdin.write(json.dumps(asked).encode() + b"\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except OSError:
+            line = b""
+        finally:
+            timer.cancel()
+        if not line:
+            self.close()
+            return {"fault": f"it takes more than {self.slowest:g} seconds, or too much memory"}
+        answer: Mapping[str, str] = json.loads(line)
+        return answer
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        self.process = subprocess.Popen(
+            [sys.executable, jinja_worker.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        return self.process
+
+    def close(self) -> None:
+        """End the process."""
+        if self.process is not None:
+            self.process.kill()
+            for stream in (self.process.stdin, self.process.stdout):
+                if stream is not None:
+                    with contextlib.suppress(OSError):
+                        stream.close()
+            self.process.wait()
+            self.process = None
+
+
+@contextlib.contextmanager
+def chat_renderer(now: datetime) -> Iterator[ChatRenderer]:
+    """Return a renderer whose process ends with the block.
+
+    Args:
+        now: the time that templates see.
+    """
+    renderer = ChatRenderer(now)
+    try:
+        yield renderer
+    finally:
+        renderer.close()
+
+
+def _template_fault(what: str, template: ChatTemplate) -> InputError:
+    """Return the error for a template that cannot be filled."""
+    where = Path(template.origin).name if template.origin else "chat template"
+    return InputError(f"The chat template cannot be filled: {what}.", where=template.origin or where)

@@ -1,0 +1,40 @@
+"""The chat template that a model was trained with, and a conversation it is filled with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+Turn: TypeAlias = Mapping[str, Any]
+"""A message as the Hub's chat templates take it: ``role``, ``content``, and more for some."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatTemplate:
+    """The chat template of a tokenizer.
+
+    Attributes:
+        text: the template, in the language of Jinja.
+        special: the special tokens by the names that templates know them by, ``bos_token``.
+        origin: the file that it was read from.
+        others: the names of further templates that the tokenizer has beside it.
+    """
+
+    text: str
+    special: Mapping[str, str] = field(default_factory=dict)
+    origin: str = ""
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What a chat template is filled with.
+
+    Attributes:
+        name: what is special about it, ``odd white space``.
+        messages: the messages, from the first to the one that is to be answered.
+        tools: the tools that the model may call, in the form of the OpenAI interface.
+    """
+
+    name: str
+    messages: Sequence[Turn]
+    tools: Sequence[Mapping[str, Any]] | None = None
