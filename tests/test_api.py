@@ -11,7 +11,7 @@ import pytest
 from recipes import write_adapter
 
 import ollama_pack
-from ollama_pack.base.catalog import read_base_by_name
+from ollama_pack.base.lookup import read_base_by_name
 
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 NAMES = [name for name in ollama_pack.__all__ if name != "__version__"]

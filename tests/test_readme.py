@@ -11,7 +11,8 @@ from recipes import write_adapter
 
 from ollama_pack import errors
 from ollama_pack.arch.table import ARCHS
-from ollama_pack.base.catalog import load_catalog, read_base_by_name
+from ollama_pack.base.catalog import load_catalog
+from ollama_pack.base.lookup import read_base_by_name
 from ollama_pack.cli.app import COMMAND_GROUPS, main
 from ollama_pack.deliver.choose import DELIVERIES
 from ollama_pack.modelfile.template import TemplateFields, template_names

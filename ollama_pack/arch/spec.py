@@ -175,6 +175,23 @@ def find_targets(arch: Arch, module: str, *, mixture: bool = True) -> tuple[Targ
     )
 
 
+def unknown_sizes(arch: Arch, hparams: HParams) -> tuple[str, ...]:
+    """Return what a conversion needs to know of a base of this architecture and does not, in words.
+
+    Heads and blocks are always known. A base of an architecture that has dense layers as well may have no
+    experts; without such layers, none means unknown.
+    """
+    expert = [weight.has_experts or EXPERT_INDEX in weight.module for weight in arch.weights]
+    dense = [weight for weight in arch.weights if "feed_forward" in weight.shape]
+    unknown = {
+        "the multipliers of its weights": any(weight.scale for weight in arch.weights)
+        and not hparams.multipliers,
+        "the sizes of its states": arch.needs_ssm_sizes and not hparams.ssm.heads,
+        "the number of its experts": any(expert) and not dense and not hparams.experts,
+    }
+    return tuple(words for words, lacks in unknown.items() if lacks)
+
+
 def dimension(name: str, hparams: HParams) -> int:
     """Return a size of the base by its name in `Weight.shape`, or 0 if the base does not tell it.
 

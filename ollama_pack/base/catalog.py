@@ -6,21 +6,20 @@ a row without numbers still names the Ollama model. The numbers are those of the
 llama.cpp.
 """
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ollama_pack.arch.hparams import HParams
-from ollama_pack.base.model import BaseModel
-from ollama_pack.errors import InputError, UnsupportedError, UsageError
-from ollama_pack.ollama.names import parse_name
+from ollama_pack.arch.hparams import HParams, StateSpace
+from ollama_pack.base.model import BaseModel, Positions
+from ollama_pack.errors import UnsupportedError
 
 TABLE = Path(__file__).with_name("catalog.tsv")
 CATALOG_COLUMNS = (
     *("id", "aliases", "tags", "quant", "confidence", "arch", "model_class"),
-    *("blocks", "heads", "kv_heads", "head_dim", "hidden", "feed_forward", "vocab", "note"),
+    *("blocks", "heads", "kv_heads", "head_dim", "hidden", "feed_forward", "vocab"),
+    *("experts", "expert_feed_forward", "states", "rope_base", "context", "norm_epsilon", "hub_gguf", "note"),
 )
 
 BASE_FILE_HINT = "--base FILE.gguf"
@@ -33,10 +32,7 @@ _REQUIRED_NUMBERS = {
     "hidden": "the hidden size",
 }
 
-_QUANTISED = re.compile(r"(-unsloth)?-bnb-4bit$")
-_CACHED = re.compile(r"(?:^|[/\\])models--([^/\\]+?)--([^/\\]+)")
-_LOOKS_LIKE_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-_TAG = re.compile(r"[^/\\]*:[^/\\]*")
+_NUMBERS = (*CATALOG_COLUMNS[7:14], "experts", "expert_feed_forward")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +55,12 @@ class CatalogEntry:
         hidden: the size of the residual stream.
         feed_forward: the inner size of the feed-forward block; in a mixture of experts, that of one expert.
         vocab: the number of rows of the embedding.
+        experts: the number of routed experts.
+        expert_feed_forward: the inner size of one expert.
+        states: the sizes of layers with a recurrent state; all 0 if there are none or they are unknown.
+        positions: rope base, context and norm epsilon.
+        hub_gguf: a GGUF file of these weights on Hugging Face, ``OWNER/REPO:QUANT``; empty if there is a tag
+            or no such file is known.
         notes: messages for the user, of one or two sentences each.
     """
 
@@ -76,6 +78,11 @@ class CatalogEntry:
     hidden: int | None
     feed_forward: int | None
     vocab: int | None
+    experts: int | None
+    expert_feed_forward: int | None
+    states: StateSpace
+    positions: Positions
+    hub_gguf: str
     notes: tuple[str, ...]
 
     @property
@@ -96,71 +103,28 @@ def load_catalog() -> tuple[CatalogEntry, ...]:
     return tuple(_parse_row(line.split("\t")) for line in lines[1:])
 
 
-def find_entry(source_id: str) -> CatalogEntry | None:
-    """Return the row of a Hugging Face id or of the path of a local copy, or None if there is no such row.
-
-    Case does not matter, and the suffix of a 4-bit copy (``-bnb-4bit``) is ignored. A directory of the
-    Hugging Face cache has the id in its name. Any other path, and an id without its owner, is looked up by
-    its last part if only one row ends in it; a note of the returned entry says so.
-    """
-    text = source_id.strip().rstrip("/\\")
-    if cached := _CACHED.search(text):
-        return _row_named(f"{cached[1]}/{cached[2]}")
-    entry = _row_named(text)
-    if entry or _LOOKS_LIKE_HUB_ID.fullmatch(text):
-        return entry
-    parts = re.split(r"[/\\]+", text)
-    entry = _row_named("/".join(parts[-2:])) or _ending_in(parts[-1])
-    if entry is None:
-        return None
-    return replace(
-        entry, notes=(f"{text} is taken to be {entry.source_id}, because of its name.", *entry.notes)
-    )
-
-
-def find_tag(tag: str) -> CatalogEntry | None:
-    """Return the row whose weights the Ollama model `tag` has, or None if there is no such row.
-
-    A missing ``:latest`` and ``library/`` are added as Ollama adds them; case does not matter.
-    """
-    try:
-        name = parse_name(tag)
-    except InputError:
-        return None
-    return _by_tag().get(name.display.lower())
-
-
-def similar_ids(source_id: str, n: int = 3) -> tuple[str, ...]:
-    """Return up to `n` ids of the catalog, the most similar first; for a tag, return tags instead."""
-    # difflib is imported here because only an error message needs it.
-    from difflib import SequenceMatcher
-
-    wanted = source_id.strip().lower()
-    known = _tags() if _TAG.fullmatch(wanted) else _ids()
-    whole, last = SequenceMatcher(b=wanted), SequenceMatcher(b=_last(wanted))
-    scores: dict[str, float] = {}
-    for text, shown in known:
-        whole.set_seq1(text)
-        last.set_seq1(_last(text))
-        scores[shown] = max(scores.get(shown, 0.0), whole.ratio() + last.ratio())
-    similar = sorted((-score, shown) for shown, score in scores.items() if score >= 1.2)
-    return tuple(shown for _, shown in similar[:n])
-
-
 def base_from_entry(entry: CatalogEntry) -> BaseModel:
     """Return the base that a row of the catalog describes.
 
     Raises:
-        UnsupportedError: the row lacks numbers that a conversion needs.
+        UnsupportedError: Ollama does not run the model, or the row lacks numbers that a conversion needs.
     """
+    if reason := why_not_run(entry):
+        raise UnsupportedError(
+            f"{entry.source_id} cannot run in Ollama: {reason}.",
+            where=f"{TABLE.name}, row {entry.source_id}",
+            hint="ollama-pack bases  lists the bases that can; an adapter of this one needs another runtime",
+            code="base-not-run",
+        )
     numbers = (entry.blocks, entry.heads, entry.kv_heads, entry.head_dim, entry.hidden)
     blocks, heads, kv_heads, head_dim, hidden = (number or 0 for number in numbers)
     missing = [words for name, words in _REQUIRED_NUMBERS.items() if not getattr(entry, name)]
     if missing:
+        pull = f"ollama pull {entry.tag}  and build again: they are read from it. Or " if entry.tag else ""
         raise UnsupportedError(
             f"The catalog does not know {', '.join(missing)} of {entry.source_id}.",
             where=f"{TABLE.name}, row {entry.source_id}",
-            hint=f"{BASE_FILE_HINT}  reads them from the model's GGUF file.",
+            hint=f"{pull}{BASE_FILE_HINT}  reads them from the model's GGUF file.",
             code="base-numbers-unknown",
         )
     return BaseModel(
@@ -172,7 +136,10 @@ def base_from_entry(entry: CatalogEntry) -> BaseModel:
             head_dim=head_dim,
             hidden=hidden,
             feed_forward=entry.feed_forward or 0,
+            experts=entry.experts or 0,
+            expert_feed_forward=entry.expert_feed_forward or 0,
             vocab=entry.vocab or 0,
+            ssm=entry.states,
         ),
         origin="catalog",
         tag=entry.tag,
@@ -182,37 +149,26 @@ def base_from_entry(entry: CatalogEntry) -> BaseModel:
     )
 
 
-def read_base_by_name(text: str) -> BaseModel:
-    """Return the base that is named by a Hugging Face id, the path of a local copy, or an Ollama tag.
+def why_not_run(entry: CatalogEntry) -> str:
+    """Return why no version of Ollama that is supported runs the model of a row, or an empty text.
 
-    A base that is found by its tag keeps that tag, so that no other model has to be pulled; it is
-    spelled as the registry spells it, with its capitals.
-
-    Raises:
-        InputError: the catalog does not have the name; the hint lists similar names.
-        UnsupportedError: the catalog has the name, but not the numbers that a conversion needs.
+    A row of a model that Ollama does not run has no architecture, or one that is not in the table.
     """
-    if entry := find_entry(text):
-        return base_from_entry(entry)
-    if entry := find_tag(text):
-        wanted = parse_name(text).display.lower()
-        return replace(base_from_entry(entry), tag=next(tag for tag in entry.tags if tag.lower() == wanted))
-    similar = similar_ids(text)
-    offer = f"{BASE_FILE_HINT}  accepts any GGUF model."
-    if similar:
-        offer += f" The catalog has {', '.join(similar)}."
-    raise UsageError(
-        f"No base is known by the name {text!r}.",
-        where="the catalog of bases",
-        hint=offer,
-        code="base-unknown",
-    )
+    # The table is imported here, because listing the catalog does not need it.
+    from ollama_pack.arch.table import arch_of_hf_class, get_arch
+
+    runs = get_arch(entry.arch) if entry.arch else arch_of_hf_class(entry.model_class)
+    if runs is not None or not (entry.arch or entry.model_class):
+        return ""
+    return f"its llama.cpp has no support for {entry.model_class or entry.arch}"
 
 
 def _parse_row(cells: list[str]) -> CatalogEntry:
     """Return the entry of one row of the table."""
-    source_id, aliases, tags, quant, confidence, arch, model_class, *numbers, note = cells
-    blocks, heads, kv_heads, head_dim, hidden, feed_forward, vocab = [int(n) if n else None for n in numbers]
+    source_id, aliases, tags, quant, confidence, arch, model_class, *numbers = cells[:16]
+    states, rope_base, context, norm_epsilon, hub_gguf, note = cells[16:]
+    sizes = [int(number) if number else None for number in numbers]
+    blocks, heads, kv_heads, head_dim, hidden, feed_forward, vocab, experts, expert_feed_forward = sizes
     return CatalogEntry(
         source_id=source_id,
         aliases=tuple(aliases.split()),
@@ -228,53 +184,33 @@ def _parse_row(cells: list[str]) -> CatalogEntry:
         hidden=hidden,
         feed_forward=feed_forward,
         vocab=vocab,
+        experts=experts,
+        expert_feed_forward=expert_feed_forward,
+        states=_parse_states(states),
+        positions=_parse_positions(rope_base, context, norm_epsilon),
+        hub_gguf=hub_gguf,
         notes=(note,) if note else (),
+    )
+
+
+@cache
+def _parse_states(text: str) -> StateSpace:
+    """Return the sizes of states: groups, heads, state and inner size, or all 0 if the cell is empty."""
+    groups, heads, state, inner = map(int, text.split() or (0, 0, 0, 0))
+    return StateSpace(groups=groups, heads=heads, state=state, inner=inner)
+
+
+@cache
+def _parse_positions(rope_base: str, context: str, norm_epsilon: str) -> Positions:
+    """Return the numbers of three cells, which many rows have alike."""
+    return Positions(
+        rope_base=float(rope_base or 0), context=int(context or 0), norm_epsilon=float(norm_epsilon or 0)
     )
 
 
 def _doubts(entry: CatalogEntry) -> Iterable[str]:
     """Yield a message if no tag is known, or if it is uncertain that the tag has these weights."""
     if not entry.tag:
-        yield f"No Ollama model of {entry.source_id} is known; name its GGUF file with {BASE_FILE_HINT}."
+        yield f"No Ollama model of {entry.source_id} is known; {BASE_FILE_HINT} names its GGUF file."
     elif entry.confidence == "C":
         yield f"It is not certain that {entry.tag} is {entry.source_id}; see ollama show {entry.tag}."
-
-
-def _row_named(text: str) -> CatalogEntry | None:
-    """Return the row with this id or alias, with or without the suffix of a 4-bit copy."""
-    lowered = text.lower()
-    return _index_by_name().get(lowered) or _index_by_name().get(_QUANTISED.sub("", lowered))
-
-
-def _ending_in(text: str) -> CatalogEntry | None:
-    """Return the row with an id that ends in the part `text`, or None unless exactly one row has one."""
-    wanted = _QUANTISED.sub("", text.lower())
-    ends = [entry for entry in load_catalog() if any(_last(name.lower()) == wanted for name in entry.names)]
-    return ends[0] if len(ends) == 1 else None
-
-
-def _last(text: str) -> str:
-    """Return the last part of an id or a path."""
-    return text.rpartition("/")[2]
-
-
-@cache
-def _index_by_name() -> dict[str, CatalogEntry]:
-    """Return the rows by id and alias, in lower case."""
-    return {name.lower(): entry for entry in load_catalog() for name in entry.names}
-
-
-@cache
-def _by_tag() -> dict[str, CatalogEntry]:
-    """Return the rows by tag, in lower case."""
-    return {tag.lower(): entry for entry in load_catalog() for tag in entry.tags}
-
-
-def _ids() -> Iterable[tuple[str, str]]:
-    """Return each id and alias in lower case, with the id to show for it."""
-    return ((name.lower(), entry.source_id) for entry in load_catalog() for name in entry.names)
-
-
-def _tags() -> Iterable[tuple[str, str]]:
-    """Return each tag in lower case, with the tag to show for it."""
-    return ((tag.lower(), tag) for entry in load_catalog() for tag in entry.tags)

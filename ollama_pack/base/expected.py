@@ -1,8 +1,9 @@
 """What is known of the base that an adapter was trained on, without having that base."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ollama_pack.arch.hparams import HParams
+from ollama_pack.base.model import Positions
 from ollama_pack.gguf.model_info import Vocabulary
 
 
@@ -13,8 +14,8 @@ class ExpectedBase:
     Attributes:
         base_id: the ``base_model_name_or_path`` of the adapter, or empty if it has none.
         hparams: the sizes of that base, from its config.json or the catalog, or None if they are unknown.
-        rope_base: the base frequency of its rotary embeddings, or 0 if it is unknown.
-        context: the number of tokens it was made for, or 0 if it is unknown.
+        positions: its rope base, context and norm epsilon, as far as they are known.
+        placed: the sizes that placed the rows of the GGUF LoRA file, or None if they are not known.
         vocabulary: the tokenizer that was saved with the adapter, or None if there was none.
         blocks: the number of layers the adapter covers if it covers a gap-free range from 0, else 0.
         strict: whether warnings are errors.
@@ -24,8 +25,8 @@ class ExpectedBase:
 
     base_id: str = ""
     hparams: HParams | None = None
-    rope_base: float = 0.0
-    context: int = 0
+    positions: Positions = field(default_factory=Positions)
+    placed: HParams | None = None
     vocabulary: Vocabulary | None = None
     blocks: int = 0
     strict: bool = False

@@ -6,15 +6,23 @@ name is looked up in the catalog, as an Ollama model or a Hugging Face id, then 
 on this machine.
 """
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ollama_pack.base import hf_cache, hf_config
-from ollama_pack.base.catalog import base_from_entry, find_entry, find_tag, read_base_by_name, similar_ids
+from ollama_pack.base.catalog import base_from_entry
 from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.base.hf_cache import is_hub_id
+from ollama_pack.base.lookup import (
+    find_entry,
+    find_tag,
+    find_variant,
+    read_base_by_name,
+    similar_ids,
+)
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import InputError, UnsupportedError, UsageError
 from ollama_pack.ollama.names import parse_name
@@ -51,9 +59,9 @@ def find_base(
 ) -> BaseModel:
     """Return the base by the first reference that is given.
 
-    A name that is not in the catalog is looked up among the installed Ollama models, among the Hugging Face
-    models on this machine, and online. An Ollama model that none of them knows gets the numbers of the base
-    that the adapter names, and a note says so.
+    A name that is not in the catalog, or whose row has no numbers, is looked up among the installed Ollama
+    models, among the Hugging Face models on this machine, and online. An Ollama model that none of them knows
+    gets the numbers that its name tells, else those of the base that the adapter names, and a note says so.
 
     Args:
         references: the names of the base.
@@ -65,24 +73,21 @@ def find_base(
         UnsupportedError: the base is known, but not the numbers that a conversion needs.
         DestinationError: the online source does not answer.
     """
-
-    def named(name: str) -> BaseModel:
-        return _by_name(name, references.adapter_base, (installed, online))
-
+    sources = _Sources(installed, online, references.adapter_base)
     if references.option:
         path = Path(references.option).expanduser()
         if (path / hf_config.CONFIG_JSON).is_file():
             return _with_tag(hf_config.read_config(path).base(), references.adapter_base)
         if is_path(references.option, path):
             return read_base_gguf(path)
-        return _by_name_or_cache(references.option, named)
+        return sources.find(references.option, borrows=is_ollama_name(references.option))
     if references.modelfile_from:
         path = references.directory / Path(references.modelfile_from).expanduser()
         if is_path(references.modelfile_from, path):
             return read_base_gguf(path)
-        return named(references.modelfile_from)
+        return sources.find(references.modelfile_from, borrows=True)
     if references.adapter_base:
-        return _by_name_or_cache(references.adapter_base, read_base_by_name, online)
+        return sources.find(references.adapter_base, named=False)
     raise UsageError(
         "Nothing says which base the adapter belongs to.",
         where="adapter_config.json: base_model_name_or_path",
@@ -91,24 +96,91 @@ def find_base(
     )
 
 
-def _by_name_or_cache(
-    name: str, by_name: Callable[[str], BaseModel], online: Source = no_source
-) -> BaseModel:
-    """Return a base by its name, else from a copy of the model on this machine, else from the online source.
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """Where the numbers of a named base may come from, and the base that the adapter names."""
+
+    installed: Source
+    online: Source
+    adapter_base: str
+
+    def find(self, name: str, *, named: bool = True, borrows: bool = False) -> BaseModel:
+        """Return the base of a name: from the catalog, else from what is on this machine, else from the web.
+
+        Args:
+            name: an Ollama model, a Hugging Face id, or the path of a local copy.
+            named: whether the user names it, so that it may be an Ollama model of any name.
+            borrows: whether the numbers of the adapter's base serve for an Ollama model that nothing knows.
+
+        Raises:
+            InputError: no source knows the name.
+            UnsupportedError: no source has the numbers of the base.
+            DestinationError: the online source does not answer.
+        """
+        try:
+            return read_base_by_name(name)
+        except (InputError, UnsupportedError) as error:
+            unknown = error
+        installed = self._installed if named or find_entry(name) is not None else no_source
+        for source in (installed, _cached, self.online):
+            if (base := source(name)) is not None:
+                return base
+        borrowed = self._borrowed(name) if borrows and find_entry(name) is None else None
+        if borrowed is not None:
+            return borrowed
+        more = _more_ways(name, borrows=borrows) if named and isinstance(unknown, InputError) else ""
+        raise type(unknown)(unknown.what, where=unknown.where, hint=unknown.hint + more, code=unknown.code)
+
+    def _installed(self, name: str) -> BaseModel | None:
+        """Return an installed model, also the one that the catalog has for an id without its numbers."""
+        entry = find_entry(name)
+        base = self.installed(name) if entry is None else self.installed(entry.tag) if entry.tag else None
+        if base is None:
+            return None
+        meant = entry or find_tag(name) or find_variant(name)
+        notes = (*meant.notes, *base.notes) if meant is not None and not base.source_id else base.notes
+        source_id = base.source_id or (meant.source_id if meant is not None else "")
+        return replace(base, source_id=source_id, notes=notes)
+
+    def _borrowed(self, name: str) -> BaseModel | None:
+        """Return an Ollama model with the numbers of its name, else with those of the adapter's base."""
+        try:
+            tag = str(parse_name(name))
+        except InputError:
+            return None
+        variant = find_variant(name)
+        with contextlib.suppress(UnsupportedError):  # neither row may have the numbers
+            if variant is not None:
+                base = base_from_entry(variant)
+                return replace(base, tag=tag, details={}, notes=variant.notes)
+            entry = find_entry(self.adapter_base) if self.adapter_base else None
+            if entry is not None:
+                similar = similar_ids(tag, 1) if "/" not in tag else ()
+                suggestion = f" (did you mean {similar[0]}?)" if similar else ""
+                note = f"{tag} is not in the catalog{suggestion}; "
+                note += f"the numbers of {entry.source_id} are used for it"
+                base = base_from_entry(entry)
+                return replace(base, tag=tag, details={}, notes=(*entry.notes, note))
+        return None
+
+
+def _more_ways(name: str, *, borrows: bool) -> str:
+    """Return what else helps if a name that the user gave is not known."""
+    if borrows:
+        return f" ollama pull {name}  and build again reads its numbers; --online  asks its registry."
+    return f" --base {name}:latest  names an Ollama model." if is_hub_id(name) else ""
+
+
+def _cached(name: str) -> BaseModel | None:
+    """Return a Hugging Face model on this machine, with the Ollama model that the catalog has for it.
 
     Raises:
-        InputError: no source knows the name.
-        UnsupportedError: no source has the numbers of the base.
-        DestinationError: the online source does not answer.
+        InputError: its config.json is damaged.
+        UnsupportedError: the class of the model has no row in the table of architectures.
     """
-    try:
-        return by_name(name)
-    except (InputError, UnsupportedError):
-        local = hf_cache.find_local(name, os.environ)
-        if local is None and (remote := online(name)) is not None:
-            return remote
-        if local is None:
-            raise
+    local = hf_cache.find_local(name, os.environ)
+    if local is None:
+        return None
     base = replace(
         hf_config.read_config(local).base(),
         origin=f"{hf_config.CONFIG_JSON} of {name} on this machine",
@@ -131,6 +203,17 @@ def same_base(one: str, other: str) -> bool:
     return first is not None and second is not None and first.source_id == second.source_id
 
 
+def is_ollama_name(text: str) -> bool:
+    """Return whether a text can only be the name of an Ollama model, and not a Hugging Face id.
+
+    It has a tag, or a host, or no owner: ``me/mine:latest``, ``hf.co/OWNER/REPO``, ``mine``.
+    """
+    *owner, last = text.split("/")
+    if len(owner) == 2:
+        return owner[0] == "localhost" or "." in owner[0] or ":" in owner[0]
+    return ":" in last or not owner or owner == ["library"]
+
+
 def is_path(text: str, path: Path) -> bool:
     """Return whether `text`, which as a path would be `path`, names a file and not a model.
 
@@ -142,22 +225,3 @@ def is_path(text: str, path: Path) -> bool:
         return path.is_file()
     except OSError:  # the name is too long, or the directory is not accessible
         return False
-
-
-def _by_name(name: str, adapter_base: str, sources: tuple[Source, ...]) -> BaseModel:
-    """Return a base from the catalog, else from the sources, else with the numbers of `adapter_base`."""
-    if find_tag(name) is None and find_entry(name) is None:
-        for source in sources:
-            if (base := source(name)) is not None:
-                return base
-        entry = find_entry(adapter_base) if adapter_base else None
-        if entry is not None and "/" not in name.removeprefix("library/"):
-            tag = str(parse_name(name))
-            similar = similar_ids(tag, 1)
-            suggestion = f" (did you mean {similar[0]}?)" if similar else ""
-            note = (
-                f"{tag} is not in the catalog{suggestion}; the numbers of {entry.source_id} are used for it"
-            )
-            base = base_from_entry(entry)
-            return replace(base, tag=tag, notes=(*base.notes, note))
-    return read_base_by_name(name)

@@ -13,7 +13,7 @@ from ollama_pack.arch.hparams import HParams, StateSpace
 from ollama_pack.arch.multipliers import MULTIPLIERS
 from ollama_pack.arch.spec import Arch
 from ollama_pack.arch.table import arch_of_hf_class, require_arch
-from ollama_pack.base.model import BaseModel
+from ollama_pack.base.model import BaseModel, Positions
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.files import read_json_object
 
@@ -39,6 +39,8 @@ _KV_HEADS = (
     *("num_key_value_heads", "num_kv_heads", "n_head_kv", "kv_n_heads", "multi_query_group_num"),
     *("num_query_groups", "num_key_value_heads_per_layer"),
 )
+
+_EPSILON = ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps")
 
 _SSM = {
     "groups": ("linear_num_key_heads", "mamba_n_groups", "n_groups"),
@@ -101,10 +103,8 @@ class HfConfig:
             origin=self.origin,
         )
 
-    def positions(self) -> tuple[float, int]:
-        """Return the base frequency of the rotary embeddings, and the context length in tokens.
-
-        Each is 0 if config.json does not have it.
+    def positions(self) -> Positions:
+        """Return the base frequency of the rotary embeddings, the context length and the norms' epsilon.
 
         Raises:
             InputError: the context length is not a whole number.
@@ -112,8 +112,12 @@ class HfConfig:
         text = self._text()
         settings = text.get("rope_parameters")
         rope = text.get("rope_theta", settings.get("rope_theta") if isinstance(settings, Mapping) else None)
-        base = float(rope) if isinstance(rope, int | float) and rope > 1 else 0.0
-        return base, _whole_number(text, ("max_position_embeddings", "n_positions"), self.where, 0)
+        epsilon = next((text[name] for name in _EPSILON if _is_factor(text.get(name))), 0.0)
+        return Positions(
+            rope_base=float(rope) if isinstance(rope, int | float) and rope > 1 else 0.0,
+            context=_whole_number(text, ("max_position_embeddings", "n_positions"), self.where, 0),
+            norm_epsilon=float(epsilon) if 0 < epsilon < 1 else 0.0,
+        )
 
     def _arch(self) -> Arch:
         """Return the architecture of the model's class.

@@ -9,6 +9,29 @@ from ollama_pack.gguf.model_info import ModelInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Positions:
+    """Numbers of a model that change its answers and none of its shapes; each is 0 if it is unknown.
+
+    Attributes:
+        rope_base: the base frequency of the rotary embeddings.
+        context: the number of tokens it was made for.
+        norm_epsilon: the epsilon of its norms.
+    """
+
+    rope_base: float = 0.0
+    context: int = 0
+    norm_epsilon: float = 0.0
+
+    def or_else(self, other: "Positions") -> "Positions":
+        """Return these numbers, with those of `other` where one is unknown."""
+        return Positions(
+            rope_base=self.rope_base or other.rope_base,
+            context=self.context or other.context,
+            norm_epsilon=self.norm_epsilon or other.norm_epsilon,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BaseModel:
     """The model an adapter was trained on, as it was found.
 

@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import Collection
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ollama_pack.arch.table import get_arch
+from ollama_pack.arch.spec import unknown_sizes
+from ollama_pack.arch.table import require_arch
 from ollama_pack.cli import options
 from ollama_pack.cli.output import print_json
+from ollama_pack.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from ollama_pack.base.catalog import CatalogEntry
@@ -71,11 +74,20 @@ def is_installed(entry: "CatalogEntry", installed: Collection[str]) -> bool:
 
 
 def builds(entry: "CatalogEntry") -> str:
-    """Return whether an adapter for this base can be built: ``yes``, ``gguf`` (with a file) or ``no``."""
-    arch = get_arch(entry.arch)
-    if entry.arch and arch is None:
+    """Return whether an adapter for this base can be built: ``yes``, ``gguf`` (with a file) or ``no``.
+
+    It asks what a build asks: whether the row has the base, a model to build FROM, and every size.
+    """
+    from ollama_pack.base.catalog import base_from_entry, why_not_run
+
+    if why_not_run(entry):
         return "no"
-    return "yes" if arch is not None and entry.tag and not arch.needs_ssm_sizes else "gguf"
+    try:
+        base = base_from_entry(entry)
+    except UnsupportedError:
+        return "gguf"
+    arch = require_arch(base.hparams.arch)
+    return "yes" if base.tag and not unknown_sizes(arch, base.hparams) else "gguf"
 
 
 def catalog_entry_json(entry: "CatalogEntry") -> dict[str, Any]:
@@ -95,5 +107,11 @@ def catalog_entry_json(entry: "CatalogEntry") -> dict[str, Any]:
         "head_dim": entry.head_dim,
         "hidden": entry.hidden,
         "vocabulary": entry.vocab,
+        "experts": entry.experts,
+        "states": asdict(entry.states) if any(asdict(entry.states).values()) else None,
+        "rope_base": entry.positions.rope_base or None,
+        "context": entry.positions.context or None,
+        "norm_epsilon": entry.positions.norm_epsilon or None,
+        "hub_gguf": entry.hub_gguf,
         "notes": list(entry.notes),
     }

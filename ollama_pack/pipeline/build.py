@@ -123,7 +123,7 @@ def _build_into_folder(inputs: BuildInputs, note: Note, progress: Progress | Non
     change = describe_base_change(
         earlier, work.base.tag, blob=receipt.base_blob, manifest=receipt.base_manifest
     )
-    if change:
+    if change and not any(change in note for note in work.base.notes):
         receipt = replace(receipt, lines=(*receipt.lines, change))
     note("register", receipt)
     lock = write_lock(inputs.output_dir, package, modelfile, sources, receipt)

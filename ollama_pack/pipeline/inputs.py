@@ -8,14 +8,16 @@ from functools import partial
 from pathlib import Path
 
 from ollama_pack.arch.hparams import HParams
+from ollama_pack.arch.spec import unknown_sizes
 from ollama_pack.arch.table import get_arch
-from ollama_pack.base.catalog import base_from_entry, find_entry
+from ollama_pack.base.catalog import base_from_entry
 from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.find import BaseReferences, find_base, no_source, same_base
 from ollama_pack.base.hf_cache import find_local
 from ollama_pack.base.hf_config import HfConfig, read_config
 from ollama_pack.base.installed import base_of_installed
-from ollama_pack.base.model import BaseModel
+from ollama_pack.base.lookup import find_entry
+from ollama_pack.base.model import BaseModel, Positions
 from ollama_pack.base.online import find_online, hub_config
 from ollama_pack.errors import DestinationError, InputError, UnsupportedError, UsageError
 from ollama_pack.lora.adapter import Adapter, layer_of
@@ -149,7 +151,7 @@ def resolve_base(inputs: BuildInputs, adapter: Adapter, author: Modelfile | None
 def _fill_missing_hparams(base: BaseModel, base_id: str, inputs: BuildInputs) -> BaseModel:
     """Return a base with the sizes that the catalog or a GGUF header does not have.
 
-    The catalog lacks the sizes of states and experts; an installed model or config.json has them.
+    A row of the catalog may lack the sizes of states and experts; an installed model or config.json has them.
     A header lacks the multipliers; only config.json has them.
     See "What config.json alone knows is asked for, not guessed" in docs/decisions.md.
 
@@ -158,20 +160,18 @@ def _fill_missing_hparams(base: BaseModel, base_id: str, inputs: BuildInputs) ->
         DestinationError: a server does not answer.
     """
     arch = get_arch(base.hparams.arch)
-    if arch is None:
+    if arch is None or not unknown_sizes(arch, base.hparams):
         return base
-    needs_multipliers = not base.hparams.multipliers and any(weight.scale for weight in arch.weights)
-    needs_ssm = arch.needs_ssm_sizes and not base.hparams.ssm.heads and base.tensors is None
-    if needs_ssm and base.tag and (installed := base_of_installed(inputs.locations, base.tag)) is not None:
-        return replace(installed, source_id=base.source_id, notes=base.notes)
-    if not (needs_multipliers or needs_ssm):
-        return base
-    names = (base_id, base.source_id)
-    config = _config_of(names, inputs.environment, online=inputs.request.online)
+    by_name = base.tensors is None
+    if by_name and base.tag and (installed := base_of_installed(inputs.locations, base.tag)) is not None:
+        base = replace(installed, source_id=base.source_id, notes=base.notes)
+        if not unknown_sizes(arch, base.hparams):
+            return base
+    config = _config_of((base_id, base.source_id), inputs.environment, online=inputs.request.online)
     if config is None:
         return base
     known, hparams = config.base().hparams, base.hparams
-    if needs_ssm:
+    if base.tensors is None:
         hparams = replace(
             hparams, ssm=known.ssm, experts=known.experts, heads_per_layer=known.heads_per_layer
         )
@@ -193,13 +193,13 @@ def expected_base(
     vocabulary, notes = read_tokenizer(home)
     entry = find_entry(base_id) if base_id else None
     source_id = entry.source_id if entry is not None else base_id
-    hparams, rope_base, context = None, 0.0, 0
+    hparams, positions = None, entry.positions if entry is not None else Positions()
     with contextlib.suppress(UnsupportedError):  # the row of the catalog has no sizes
         hparams = base_from_entry(entry).hparams if entry is not None else None
     try:
         config = _config_of((base_id, source_id), environment, online=request.online)
         if config is not None:
-            rope_base, context = config.positions()
+            positions = config.positions().or_else(positions)
             catalog, hparams = hparams, config.base().hparams
             notes = (*notes, *_source_differences(catalog, hparams, config.origin))
     except (InputError, DestinationError) as error:
@@ -208,8 +208,7 @@ def expected_base(
         pass
     return ExpectedBase(
         base_id=source_id,
-        rope_base=rope_base,
-        context=context,
+        positions=positions,
         hparams=hparams,
         vocabulary=vocabulary,
         blocks=blocks,

@@ -10,12 +10,14 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from ollama_pack import __version__
+from ollama_pack.arch.hparams import HParams, StateSpace
 from ollama_pack.base.find import is_path
+from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Package, Receipt
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.files import read_json_object, sha256_of_file, whole_file
@@ -33,6 +35,7 @@ BASE_PATH = "./base.gguf"
 
 Sources: TypeAlias = Sequence[Mapping[str, str]]
 """For each adapter of a build: file name → digest."""
+_SIZES = ("blocks", "heads", "kv_heads", "head_dim", "hidden")
 
 
 def read_lock(folder: Path) -> Mapping[str, Any]:
@@ -76,6 +79,7 @@ def write_lock(
             "architecture": base.hparams.arch,
             "tag": base.tag,
             "source_id": base.source_id,
+            "sizes": _sizes(base),
             "manifest": _digest(receipt.base_manifest) if receipt else "",
             "blob": receipt.base_blob if receipt else "",
         },
@@ -160,6 +164,38 @@ def describe_base_change(earlier: Mapping[str, Any], tag: str, *, blob: str = ""
             text = f"{label} has changed since the last build: {change}"
             return Message(text, "base-moved", what=key, before=before, now=now)
     return ""
+
+
+def placed_sizes(lock: Mapping[str, Any]) -> HParams | None:
+    """Return the sizes that placed the rows of the GGUF LoRA file, or None if the lock does not have them."""
+    recorded = lock.get("base")
+    sizes = recorded.get("sizes") if isinstance(recorded, Mapping) else None
+    if not isinstance(sizes, Mapping):
+        return None
+    with contextlib.suppress(TypeError, ValueError):  # a damaged lock only costs a comparison
+        layers = sizes.get("heads_per_layer", ())
+        blocks, heads, kv_heads, head_dim, hidden = (int(sizes.get(name, 0)) for name in _SIZES)
+        return HParams(
+            arch=str(recorded["architecture"]) if isinstance(recorded, Mapping) else "",
+            blocks=blocks,
+            heads=heads,
+            kv_heads=kv_heads,
+            head_dim=head_dim,
+            hidden=hidden,
+            ssm=StateSpace(**{name: int(number) for name, number in dict(sizes.get("ssm", {})).items()}),
+            heads_per_layer=tuple((int(one), int(other)) for one, other in layers),
+        )
+    return None
+
+
+def _sizes(base: BaseModel) -> dict[str, Any]:
+    """Return the sizes that place rows, without those that the base does not have."""
+    every = asdict(base.hparams)
+    sizes = {name: every[name] for name in _SIZES if every[name]}
+    if every["heads_per_layer"]:
+        sizes["heads_per_layer"] = [list(layer) for layer in every["heads_per_layer"]]
+    states = {name: number for name, number in every["ssm"].items() if number}
+    return {**sizes, "ssm": states} if states else sizes
 
 
 def _digest(digits: str) -> str:

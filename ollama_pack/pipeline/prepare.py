@@ -1,6 +1,6 @@
 """Reads the adapter and its base, and decides what a build will write, without writing it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.model import BaseModel
@@ -22,6 +22,7 @@ from ollama_pack.pipeline.inputs import (
     read_all_adapters,
     resolve_base,
 )
+from ollama_pack.pipeline.named_base import check_named_base
 
 GGUF_NAME = "adapter_model.gguf"
 
@@ -74,8 +75,10 @@ def prepare(inputs: BuildInputs, note: Note = silent) -> BuildPlan:
     for text in author_notes:
         note("author", text)
     base = resolve_base(inputs, adapter, author)
-    note("base", base)
     trained = expected_base(inputs.home, adapter.base_id, request, inputs.environment, layer_count(adapter))
+    trained = replace(trained, placed=base.hparams)
+    base = check_named_base(inputs, base, trained)
+    note("base", base)
     plan = plan_lora(adapter, base)
     return BuildPlan(adapter, base, plan, trained, author, _check_base_file(base, trained, plan))
 

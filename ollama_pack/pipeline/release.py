@@ -1,6 +1,7 @@
 """Reads the files of an earlier build into a package: the Modelfile, the GGUF LoRA file and the base."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.modelfile.file import read_modelfile
 from ollama_pack.ollama.names import ModelName
 from ollama_pack.pipeline.inputs import expected_base
+from ollama_pack.pipeline.lock import placed_sizes, read_lock
 from ollama_pack.pipeline.naming import model_name
 from ollama_pack.pipeline.output_dir import adapter_home, built_folder
 from ollama_pack.pipeline.request import Request
@@ -35,7 +37,11 @@ def read_release(request: Request) -> Package:
     header = read_gguf(package.adapter.path)
     parts = [header.text(f"general.base_model.0.{part}") for part in ("organization", "name")]
     base_id = "/".join(filter(None, parts))
-    return replace(package, trained=expected_base(adapter_home(folder), base_id, request, os.environ))
+    trained = expected_base(adapter_home(folder), base_id, request, os.environ)
+    lock = read_lock(folder)
+    made = lock.get("adapter")
+    own = isinstance(made, Mapping) and made.get("gguf") == package.adapter.digest
+    return replace(package, trained=replace(trained, placed=placed_sizes(lock) if own else None))
 
 
 def read_package(folder: Path, name: ModelName) -> Package:

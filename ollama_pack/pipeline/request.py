@@ -10,8 +10,9 @@ LARGEST_WEIGHT = 1e9
 """The largest absolute value of a weight or scale; with it, the products stay within float32."""
 
 ACCEPTABLE_MISMATCHES = (
-    *("blocks", "hidden", "heads", "kv-heads", "feed-forward", "fewer-blocks", "tokens", "vocabulary"),
-    *("added-tokens", "bos", "eos", "pad", "rope-base", "context", "relative", "untold"),
+    *("blocks", "hidden", "heads", "kv-heads", "head-dim", "feed-forward", "fewer-blocks", "tokens"),
+    *("vocabulary", "added-tokens", "bos", "eos", "pad", "rope-base", "norm-epsilon", "context"),
+    *("relative", "moved", "untold"),
 )
 """The codes of mismatches that may be accepted; `ollama_pack.verify.base` says what each means."""
 

@@ -8,7 +8,7 @@ it is seen".
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.errors import ProofError, fold_numbered_names
@@ -16,20 +16,23 @@ from ollama_pack.gguf.model_info import SPECIAL, ModelInfo, Vocabulary
 from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.ollama.compat import is_translated, translate_header
 from ollama_pack.verify.base_mismatch import ERROR, NOTE, WARNING, BaseMismatch, agreement
+from ollama_pack.verify.base_sizes import number_mismatches, position_mismatches, row_order_mismatches
 from ollama_pack.verify.llama_load import load_errors
 
-FATAL = frozenset({"architecture", "fit"})
-"""The codes that --base-mismatch-ok does not accept, because the model would not load."""
+FATAL = frozenset({"architecture", "fit", "row-order"})
+"""The codes that --base-mismatch-ok does not accept: the model would not load, or its rows are misplaced."""
 
 OTHER_BASE = "--base with the model that the adapter was trained on"
 SAME_WEIGHTS = "if it has exactly the weights used in training, --base-mismatch-ok {code}"
 MISMATCHES: Mapping[str, tuple[str, str]] = {
     "architecture": (ERROR, OTHER_BASE),
     "fit": (ERROR, OTHER_BASE),
+    "row-order": (ERROR, "build again, with --base naming the GGUF file of this base or an installed model"),
     "blocks": (ERROR, OTHER_BASE),
     "hidden": (ERROR, OTHER_BASE),
     "heads": (ERROR, OTHER_BASE),
     "kv-heads": (ERROR, OTHER_BASE),
+    "head-dim": (ERROR, OTHER_BASE),
     "feed-forward": (ERROR, OTHER_BASE),
     "fewer-blocks": (WARNING, f"{OTHER_BASE}; {SAME_WEIGHTS}"),
     "tokens": (ERROR, OTHER_BASE),
@@ -39,8 +42,10 @@ MISMATCHES: Mapping[str, tuple[str, str]] = {
     "eos": (WARNING, f"answers may not stop where they should: --parameter stop=…; {SAME_WEIGHTS}"),
     "pad": (NOTE, "no harm, because Ollama does not pad"),
     "rope-base": (WARNING, f"{OTHER_BASE}; {SAME_WEIGHTS}"),
+    "norm-epsilon": (WARNING, f"{OTHER_BASE}; {SAME_WEIGHTS}"),
     "context": (WARNING, f"it may be another release of the same model; {SAME_WEIGHTS}"),
     "relative": (WARNING, f"{OTHER_BASE}; {SAME_WEIGHTS}"),
+    "moved": (WARNING, f"pull or import the weights used in training again; {SAME_WEIGHTS}"),
     "untold": (NOTE, "ollama show, or the page where the file was published, may tell"),
 }
 """The code of each mismatch, with its level and the hint. docs/base.md is checked against this table."""
@@ -51,19 +56,9 @@ RENAMED_ONE_IN = 100
 SHOWN_ITEMS = 3
 """The number of tokens, or of shape errors, that a message shows before it gives the number of the others."""
 
-_HPARAM_KEYS = {
-    "blocks": "{}.block_count",
-    "hidden": "{}.embedding_length",
-    "heads": "{}.attention.head_count",
-    "kv_heads": "{}.attention.head_count_kv",
-    "feed_forward": "{}.feed_forward_length",
-}
-
-_EXTRA_BLOCKS = "{}.nextn_predict_layers"
-_COMPRESSED = ("{}.attention.kv_lora_rank", "{}.attention.q_lora_rank")
-"""Keys of multi-head latent attention, for which a converter writes another head count than config.json."""
-
-_SIZE_CODES = frozenset({"blocks", "hidden", "heads", "kv-heads", "feed-forward", "fewer-blocks"})
+_SIZE_CODES = frozenset(
+    {"blocks", "hidden", "heads", "kv-heads", "head-dim", "feed-forward", "fewer-blocks", "row-order"}
+)
 _TOKENS = frozenset({"tokens", "vocabulary", "added-tokens"})
 _PLACEHOLDER = re.compile(r"\[PAD\d+\]|<\|?(?:dummy|reserved|unused|extra|pad)[\w|]*>|<pad>", re.IGNORECASE)
 _VERSION = re.compile(r"v?[0-9]+(?:\.[0-9]+)*")
@@ -81,7 +76,7 @@ def compare_base(trained: ExpectedBase, adapter: GgufFile, base: ModelInfo) -> t
         adapter: the header of the GGUF LoRA file.
         base: the metadata, shapes and vocabulary of the found base.
     """
-    mismatches = [_mismatch(code, *texts) for code, *texts in _mismatch_texts(trained, adapter, base)]
+    mismatches = [mismatch_of(code, *texts) for code, *texts in _mismatch_texts(trained, adapter, base)]
     order = (ERROR, WARNING, NOTE)
     return tuple(sorted(mismatches, key=lambda each: order.index(each.level)))
 
@@ -99,17 +94,31 @@ def require_no_mismatch(
     Raises:
         ProofError: there is an error that the user does not accept, or a warning if `trained` is strict.
     """
+    doubts = stop_at_mismatches(trained, mismatches, base.name)
+    return [*_agreed(trained, mismatches, base), *doubts, *trained.notes]
+
+
+def stop_at_mismatches(trained: ExpectedBase, mismatches: Sequence[BaseMismatch], name: str) -> list[str]:
+    """Return the lines to show for mismatches that do not stop a build; notes have none.
+
+    Args:
+        trained: what is known about the base in training, and which mismatches the user accepts.
+        mismatches: the mismatches, the worst first.
+        name: the name of the found base.
+
+    Raises:
+        ProofError: there is an error that the user does not accept, or a warning if `trained` is strict.
+    """
     stops = [each for each in mismatches if _stops(each, trained)]
     if stops:
         lines = [f"  - {each}\n    try: {each.hint.format(code=each.code)}" for each in stops]
         is_not = "is not" if any(each.level == ERROR for each in stops) else "may not be"
         raise ProofError(
-            "\n".join([f"{base.name} {is_not} the base this adapter was trained on.", *lines]),
+            "\n".join([f"{name} {is_not} the base this adapter was trained on.", *lines]),
             subjects={each.code: [each.expected, each.found] for each in stops},
             code="base-mismatch",
         )
-    doubts = [_mismatch_line(each, trained) for each in mismatches if each.level != NOTE]
-    return [*_agreed(trained, mismatches, base), *doubts, *trained.notes]
+    return [_mismatch_line(each, trained) for each in mismatches if each.level != NOTE]
 
 
 def _agreed(trained: ExpectedBase, mismatches: tuple[BaseMismatch, ...], base: ModelInfo) -> Iterator[str]:
@@ -144,7 +153,7 @@ def _stops(mismatch: BaseMismatch, trained: ExpectedBase) -> bool:
     return mismatch.level == ERROR or (trained.strict and mismatch.level == WARNING)
 
 
-def _mismatch(code: str, expected: str, found: str) -> BaseMismatch:
+def mismatch_of(code: str, expected: str, found: str) -> BaseMismatch:
     """Return the mismatch with the level and the hint of its code."""
     level, hint = MISMATCHES[code]
     return BaseMismatch(code, level, expected, found, hint)
@@ -163,38 +172,14 @@ def _mismatch_texts(
     if errors := fold_numbered_names(load_errors(adapter, metadata, shapes)):
         more = f", and {len(errors) - SHOWN_ITEMS} more" if len(errors) > SHOWN_ITEMS else ""
         yield "fit", "", f"{'; '.join(errors[:SHOWN_ITEMS])}{more}"
-    yield from _number_mismatches(trained, metadata, arch)
+    if trained.placed is not None:
+        yield from row_order_mismatches(trained.placed, metadata, arch)
+    yield from number_mismatches(trained, metadata, arch)
     if trained.vocabulary is not None:
         yield from _token_mismatches(trained.vocabulary, base)
-    yield from _position_mismatches(trained, metadata, arch)
+    complete = not is_translated(base.metadata, base.shapes)
+    yield from position_mismatches(trained.positions, metadata, arch, complete=complete)
     yield from _name_mismatches(trained.base_id, base)
-
-
-def _number_mismatches(
-    trained: ExpectedBase, metadata: Mapping[str, object], arch: str
-) -> Iterator[tuple[str, str, str]]:
-    """Yield the sizes in the header that differ from those of the base in training."""
-    sizes = {
-        name: value
-        for name, key in _HPARAM_KEYS.items()
-        if type(value := metadata.get(key.format(arch))) is int
-    }
-    if "blocks" in sizes and type(extra := metadata.get(_EXTRA_BLOCKS.format(arch))) is int:
-        sizes["blocks"] -= extra
-    if any(key.format(arch) in metadata for key in _COMPRESSED):
-        sizes.pop("kv_heads", None)
-    known = trained.hparams
-    if known is None:
-        if trained.blocks and trained.blocks < sizes.get("blocks", 0):
-            yield "fewer-blocks", f"{trained.blocks} blocks, and changes each", str(sizes["blocks"])
-        return
-    for name, value in sizes.items():
-        expected = getattr(known, name)
-        if name == "feed_forward" and known.experts:
-            continue  # Converters differ in whether this is the size of one expert or of all.
-        if expected and expected != value:
-            words = name.replace("_", " ").replace("kv", "KV")
-            yield name.replace("_", "-"), f"{expected} {words}", str(value)
 
 
 def _token_mismatches(trained: Vocabulary, base: ModelInfo) -> Iterator[tuple[str, str, str]]:
@@ -249,17 +234,6 @@ def _token_list(tokens: Mapping[int, str]) -> str:
     """Return the first tokens with their ids, and the number of the others."""
     first = ", ".join(f"{tokens[number]!r} ({number})" for number in sorted(tokens)[:SHOWN_ITEMS])
     return f"{first} and {len(tokens) - SHOWN_ITEMS} more" if len(tokens) > SHOWN_ITEMS else first
-
-
-def _position_mismatches(
-    trained: ExpectedBase, metadata: Mapping[str, object], arch: str
-) -> Iterator[tuple[str, str, str]]:
-    """Yield the base frequency of rotary embeddings and the context length if they differ."""
-    rope, context = metadata.get(f"{arch}.rope.freq_base"), metadata.get(f"{arch}.context_length")
-    if trained.rope_base and isinstance(rope, int | float) and abs(rope / trained.rope_base - 1) > 1e-4:
-        yield "rope-base", f"a rope base of {trained.rope_base:g}", f"{rope:g}"
-    if trained.context and isinstance(context, int) and context != trained.context:
-        yield "context", f"a context of {trained.context} tokens", str(context)
 
 
 def _name_mismatches(base_id: str, base: ModelInfo) -> Iterator[tuple[str, str, str]]:

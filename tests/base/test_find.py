@@ -1,5 +1,6 @@
 """Which base an adapter belongs to: the strongest clue wins, and files are told from names."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,7 @@ def test_misspelt():
 
 def test_row_without_numbers():
     """A base whose numbers the catalog lacks is told as that, with the way out."""
-    bare = next(entry for entry in load_catalog() if entry.blocks is None or not entry.arch)
+    bare = next(entry for entry in load_catalog() if entry.arch == "gemma4")
     with pytest.raises(UnsupportedError, match="does not know") as caught:
         find_base(BaseReferences(adapter_base=bare.source_id))
     assert "--base FILE.gguf" in caught.value.hint
@@ -119,3 +120,49 @@ def test_file_without_an_ending(tmp_path):
     """A file is a file, however it is called."""
     (tmp_path / "vicuna").touch()
     assert is_path("vicuna", tmp_path / "vicuna")
+
+
+def test_model_that_ollama_does_not_run():
+    """OPT is known, and refused as what no GGUF file helps with."""
+    with pytest.raises(UnsupportedError, match="no support for OPTForCausalLM") as caught:
+        find_base(BaseReferences(adapter_base="facebook/opt-125m"))
+    assert "--base" not in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "name", ["hf.co/me/mine-GGUF:Q4_K_M", "me/mine", "me/mine:q8", "registry.example/me/mine:q8"]
+)
+def test_from_any_model(name):
+    """FROM is an Ollama model, wherever it is, and borrows the numbers of the base that the adapter names."""
+    base = find_base(BaseReferences(modelfile_from=name, adapter_base=SEVEN))
+    assert (base.tag, base.hparams.blocks, base.gguf) == (name, 32, None)
+    assert any(f"the numbers of {SEVEN} are used" in note for note in base.notes)
+    if name != "me/mine":  # --base takes that for a Hugging Face id, and says how to name a model
+        assert find_base(BaseReferences(option=name, adapter_base=SEVEN)).tag == name
+        return
+    with pytest.raises(InputError) as caught:
+        find_base(BaseReferences(option=name, adapter_base=SEVEN))
+    assert "--base me/mine:latest  names an Ollama model" in caught.value.hint
+
+
+def test_a_gguf_of_the_hub_that_is_known():
+    """The numbers are those of the model that the file is made of, whatever the adapter names."""
+    name = "hf.co/bartowski/Qwen2.5-1.5B-Instruct-GGUF:Q4_K_M"
+    for clues in (BaseReferences(modelfile_from=name), BaseReferences(option=name, adapter_base=SEVEN)):
+        base = find_base(clues)
+        assert (base.tag, base.source_id) == (name, "Qwen/Qwen2.5-1.5B-Instruct")
+
+
+def test_a_row_without_numbers_whose_model_is_installed():
+    """What a row lacks is read from the model that the row names."""
+    seen = []
+
+    def installed(name):
+        seen.append(name)
+        return replace(find_base(BaseReferences(option="vicuna:7b")), tag=name, source_id="")
+
+    base = find_base(BaseReferences(adapter_base="google/gemma-4-E4B-it"), installed)
+    assert seen == ["gemma4:e4b"]
+    assert (base.tag, base.source_id) == ("gemma4:e4b", "google/gemma-4-E4B-it")
+    with pytest.raises(UnsupportedError, match="does not know"):
+        find_base(BaseReferences(adapter_base="google/gemma-4-E4B-it"))

@@ -116,7 +116,8 @@ def test_positions(changes, expected, tmp_path):
     """Transformers 4 and 5 spell them differently; what is not said is 0."""
     config = {key: value for key, value in {**CONFIG, **changes}.items() if value is not None}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    rope, context = read_config(tmp_path).positions()
+    found = read_config(tmp_path).positions()
+    rope, context = found.rope_base, found.context
     assert context == expected[1]
     assert rope == expected[0]
 
@@ -144,5 +145,5 @@ def test_it_is_compared_with_the_base(tmp_path, monkeypatch, make_adapter):
     directory = make_adapter(config={"base_model_name_or_path": "me/mine"})
     request = Request(directory=directory, strict=True, base_mismatch_ok=("eos",))
     known = expected_base(directory, read_adapter(directory).base_id, request, os.environ)
-    assert (known.rope_base, known.context, known.hparams.heads) == (500000.0, 8192, 4)
+    assert (known.positions.rope_base, known.positions.context, known.hparams.heads) == (500000.0, 8192, 4)
     assert (known.strict, known.accepted, known.base_id) == (True, frozenset({"eos"}), "me/mine")

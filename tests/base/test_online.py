@@ -214,7 +214,7 @@ def test_the_proof_has_its_numbers(mine, make_adapter):
     """What config.json says of the base counts in the proof: heads, positions; a silent web is a note."""
     request = Request(directory=make_adapter(), online=True)
     known = expected_base(request.directory, "me/mine", request, os.environ)
-    assert (known.hparams.heads, known.rope_base, known.context) == (4, 500000.0, 8192)
+    assert (known.hparams.heads, known.positions.rope_base, known.positions.context) == (4, 500000.0, 8192)
     mine.answers[MINE] = (503, {})
     known = expected_base(request.directory, "me/mine", request, os.environ)
     assert known.hparams is None

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from recipes import write_adapter
 
-from ollama_pack.base.catalog import read_base_by_name
+from ollama_pack.base.lookup import read_base_by_name
 
 
 @pytest.fixture(autouse=True)

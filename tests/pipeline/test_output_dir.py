@@ -10,8 +10,8 @@ import pytest
 from recipes import write_adapter
 from terminal import model_in, run, spawn, tree
 
-from ollama_pack.base.catalog import read_base_by_name
 from ollama_pack.base.hf_cache import is_downloaded, repository_of
+from ollama_pack.base.lookup import read_base_by_name
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.pipeline.inputs import resolve_inputs
 from ollama_pack.pipeline.output_dir import default_output_dir
