@@ -1,13 +1,17 @@
 """Chooses the Ollama store, or the folder, that a package is written to."""
 
+import contextlib
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 from ollama_pack.deliver import store as store_destination
+from ollama_pack.deliver.create import CREATE, surely_refuses
 from ollama_pack.deliver.package import Package
+from ollama_pack.deliver.pull import PULL
 from ollama_pack.errors import DestinationError
-from ollama_pack.ollama.address import may_answer
+from ollama_pack.ollama.address import is_near, may_answer
+from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.locations import (
     OllamaLocations,
     is_writable,
@@ -47,7 +51,7 @@ def store_for(package: Package, locations: OllamaLocations, reason: str = "") ->
     if suitable is not None:
         return suitable
     if closed and (locations.named or not package.base.gguf):
-        raise unreadable_store_error(closed[0], reason)
+        raise unreadable_store_error(closed[0], reason, _way_by_daemon(package, locations))
     searched = ", ".join(map(str, locations.stores))
     missing = "is writable" if package.base.gguf else f"has {package.base.tag}"
     prefix = f"{reason[:1].upper()}{reason[1:]}, and no" if reason else "No"
@@ -72,6 +76,22 @@ def _has_base_of(package: Package) -> Callable[[Path], bool]:
     return lambda store: store_destination.has_base(store, package.base)
 
 
+def _way_by_daemon(package: Package, locations: OllamaLocations) -> str:
+    """Return the option that has a running daemon register a model, or an empty text if that would not work.
+
+    A daemon on another machine cannot pull the model from this one.
+    """
+    if not may_answer(locations.address):
+        return ""
+    with Daemon(locations.address) as daemon, contextlib.suppress(DestinationError):
+        refuses = surely_refuses(daemon)
+        via = PULL if is_near(locations.address) else "" if refuses else CREATE
+        if via and (package.base.gguf is not None or daemon.show(package.base.tag) is not None):
+            option = f"--via {via}, without --store," if locations.named else f"--via {via}"
+            return f"{option}  lets Ollama at {locations.address} register the model"
+    return ""
+
+
 def require_access(package: Package, store: Path, locations: OllamaLocations) -> None:
     """Require that this user may write into `store`.
 
@@ -80,9 +100,8 @@ def require_access(package: Package, store: Path, locations: OllamaLocations) ->
     """
     if is_writable(store):
         return
-    if may_answer(locations.address):
-        hint = "--via pull or --via create  lets the daemon write into it"
-    else:
+    hint = _way_by_daemon(package, locations)
+    if not hint:
         folder, name = shlex.quote(str(package.adapter.path.parent)), shlex.quote(str(package.name))
         sudo = sudo_prefix(store) if store.exists() else "sudo"
         hint = f"{sudo} ollama-pack register {folder} {name} --via store --store {shlex.quote(str(store))}"

@@ -12,6 +12,15 @@ from ollama_pack.ollama.names import ModelName
 from ollama_pack.ollama.store_layout import has_manifest, is_closed, is_store
 
 
+def _way_without_store(places: OllamaLocations) -> str:
+    """Return how a running daemon is asked instead of a store, or an empty text if none answers."""
+    if not may_answer(places.address):
+        return ""
+    with Daemon(places.address) as daemon:
+        absent = daemon.why_absent()
+    return "" if absent else f"the same command without --store, which asks Ollama at {places.address}"
+
+
 @contextlib.contextmanager
 def models_at(places: OllamaLocations, name: ModelName) -> Iterator[ModelRepository]:
     """Yield the models of the daemon, or those of a store if the user named one or no daemon answers.
@@ -34,7 +43,7 @@ def models_at(places: OllamaLocations, name: ModelName) -> Iterator[ModelReposit
     stores = [store for store in places.stores if is_store(store)]
     closed = [store for store in places.stores if is_closed(store)]
     if not stores and closed:
-        raise unreadable_store_error(closed[0])
+        raise unreadable_store_error(closed[0], by_daemon=_way_without_store(places))
     if not stores and places.named:
         raise DestinationError("This directory is not an Ollama store.", where=places.stores[0])
     if not stores:

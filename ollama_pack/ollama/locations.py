@@ -80,13 +80,21 @@ def named_daemon_absent(address: str, why: str, way_out: str) -> DestinationErro
     )
 
 
-def unreadable_store_error(store: Path, reason: str = "") -> DestinationError:
-    """Return the error for a store that this user may not read, with the reason why no daemon is used."""
+def unreadable_store_error(store: Path, reason: str = "", by_daemon: str = "") -> DestinationError:
+    """Return the error for a store that this user may not read.
+
+    Args:
+        store: the directory of the store.
+        reason: why no daemon is used, as a clause, or an empty string.
+        by_daemon: what has a running daemon do it; empty if none answers.
+    """
     prefix = f"{reason[:1].upper()}{reason[1:]}, and you" if reason else "You"
     return DestinationError(
         f"{prefix} have no permission to read this store.",
         where=store,
-        hint=f"ollama serve, which can read it; or the same command with {sudo_prefix(store)} before it",
+        hint=f"{by_daemon or 'ollama serve, which can read it'}; or the same command with "
+        f"{sudo_prefix(store)} before it",
+        code="store-not-readable",
     )
 
 

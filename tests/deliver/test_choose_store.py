@@ -10,7 +10,7 @@ from scratch_store import BASE_TAG, kinds_of, manifest_of, snapshot
 from tiny_model import base_noun
 from ways import NOBODY
 
-from ollama_pack.deliver import choose
+from ollama_pack.deliver import choose, registration
 from ollama_pack.errors import DestinationError, RefusedError
 from ollama_pack.ollama.locations import OllamaLocations
 from ollama_pack.ollama.store_layout import manifest_path
@@ -71,7 +71,7 @@ def test_a_running_daemons_store_comes_before_the_defaults(fake, package, file_b
 
 def test_a_model_that_the_daemon_hides_is_told(fake, package, monkeypatch):
     """In the daemon's own store, but not in its list: nothing is said about another store."""
-    monkeypatch.setattr(choose, "digest_in", lambda *_: "")
+    monkeypatch.setattr(registration, "digest_in", lambda *_: "")
     receipt = choose.deliver(package, OllamaLocations(fake.address, (fake.store,)), via="store")
     assert receipt.lines[-1] == f"Ollama at {fake.address} does not list the model"
 
@@ -82,7 +82,7 @@ def test_a_daemon_that_fails_afterwards_undoes_nothing(fake, package, monkeypatc
     def stumbles(*_):
         raise DestinationError("The daemon says: no such file")
 
-    monkeypatch.setattr(choose, "digest_in", stumbles)
+    monkeypatch.setattr(registration, "digest_in", stumbles)
     receipt = choose.deliver(package, OllamaLocations(fake.address, (fake.store,)), via="store")
     assert receipt.lines[0].startswith("registered ")
 
@@ -133,7 +133,7 @@ def test_a_store_of_another_user(models, package, fake, answers):
         path.chmod(0o755 if path.is_dir() else 0o644)
     assert "You may not write into this store." in said
     if answers:
-        assert "--via pull or --via create" in said
+        assert "--via pull, without --store,  lets Ollama at" in said
     else:
         assert f"ollama-pack register {package.adapter.path.parent} {package.name} --via store" in said
         assert f"sudo -u {models.owner()} " in said

@@ -1,7 +1,7 @@
 """A store that belongs to somebody else: nothing of it is guessed, and the command that works is told."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import takewhile
@@ -112,3 +112,64 @@ def test_read_only_and_a_file(store, package, gguf_base):
         choose.deliver(package, OllamaLocations(NOBODY, (store,), named=True))
     assert "ollama-pack register" in caught.value.hint
     assert f"--store {store}" in caught.value.hint
+
+
+def told_to_other(deed: Callable[[], object]) -> str:
+    """Return the error that somebody else gets, in another process: the daemon here keeps its permissions."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        said = "nothing"
+        try:
+            with as_other():
+                deed()
+        except DestinationError as error:
+            said = str(error)
+        finally:
+            os.write(writing, said.encode())
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writing)
+    with os.fdopen(reading) as said_by_child:
+        return said_by_child.read()
+
+
+@pytest.fixture
+def closed(store) -> Path:
+    """Return the store, which only its owner may look into; the fake daemon may too."""
+    if not os.geteuid():
+        store.chmod(0o700)
+    else:
+        pytest.skip("NOT TESTED: only root can be two users at once")
+    return store
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["default store", "--store"])
+def test_a_daemon_can(closed, package, fake, named):
+    """A daemon that runs and has the base registers the model by the delivery that the hint names."""
+    places = OllamaLocations(fake.address, (closed,), named=named)
+    choose.plan_delivery(package, places, via="pull")  # everything is imported by one who may
+
+    def look() -> None:
+        with models_at(replace(places, named=True), package.name):
+            pass
+
+    told = told_to_other(lambda: choose.deliver(package, places, via="store"))
+    assert "You have no permission to read this store." in told
+    without = ", without --store," if named else ""
+    assert f"try: --via pull{without}  lets Ollama at {fake.address} register the model; or" in told
+    assert f"without --store, which asks Ollama at {fake.address}" in told_to_other(look)
+    receipt = choose.deliver(package, replace(places, named=False), via="pull")
+    assert (receipt.via, receipt.where) == ("pull", fake.address)
+    with models_at(replace(places, named=False), package.name) as models:
+        assert models.place == fake.address
+
+
+def test_a_daemon_without_the_base(closed, package, fake):
+    """A daemon that does not have it is not named: it might pull gigabytes."""
+    places = OllamaLocations(fake.address, (closed,))
+    choose.plan_delivery(package, places, via="pull")
+    fake.models.erase(package.base.tag)
+    told = told_to_other(lambda: choose.deliver(package, places, via="store"))
+    assert "You have no permission to read this store." in told
+    assert "--via" not in told

@@ -25,13 +25,12 @@ def test_a_real_daemon_tells_its_base(live):
 
 def test_three_ways_one_model(live, package):
     """Created, pulled and stored models have one manifest and give one answer, which is not the base's."""
-    names = {
-        way: replace(package, name=parse_name(f"{package.name}-{way.VIA}")) for way in (create, pull, store)
-    }
+    deliveries = (create.CREATE, pull.PULL, store.STORE)
+    named = {via: replace(package, name=parse_name(f"{package.name}-{via}")) for via in deliveries}
     receipts = {
-        "create": create.create_model(names[create], live.daemon),
-        "pull": pull.pull_model(names[pull], live.daemon),
-        "store": store.write_to_store(names[store], live.store),
+        "create": create.create_model(named[create.CREATE], live.daemon),
+        "pull": pull.pull_model(named[pull.PULL], live.daemon),
+        "store": store.write_to_store(named[store.STORE], live.store),
     }
     digests = {way: receipt.digest for way, receipt in receipts.items()}
     assert digests["pull"] == digests["store"] == digests["create"]
