@@ -211,6 +211,7 @@ def _parse_positions(rope_base: str, context: str, norm_epsilon: str) -> Positio
 def _doubts(entry: CatalogEntry) -> Iterable[str]:
     """Yield a message if no tag is known, or if it is uncertain that the tag has these weights."""
     if not entry.tag:
-        yield f"No Ollama model of {entry.source_id} is known; {BASE_FILE_HINT} names its GGUF file."
+        file = f"--base hf.co/{entry.hub_gguf}" if entry.hub_gguf else BASE_FILE_HINT
+        yield f"No Ollama model of {entry.source_id} is known; {file} names its GGUF file."
     elif entry.confidence == "C":
         yield f"It is not certain that {entry.tag} is {entry.source_id}; see ollama show {entry.tag}."

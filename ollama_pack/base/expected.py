@@ -16,6 +16,7 @@ class ExpectedBase:
         hparams: the sizes of that base, from its config.json or the catalog, or None if they are unknown.
         positions: its rope base, context and norm epsilon, as far as they are known.
         placed: the sizes that placed the rows of the GGUF LoRA file, or None if they are not known.
+        manifest: the digest of the base's manifest at the last build, ``sha256:…``; empty if it is unknown.
         vocabulary: the tokenizer that was saved with the adapter, or None if there was none.
         blocks: the number of layers the adapter covers if it covers a gap-free range from 0, else 0.
         strict: whether warnings are errors.
@@ -27,6 +28,7 @@ class ExpectedBase:
     hparams: HParams | None = None
     positions: Positions = field(default_factory=Positions)
     placed: HParams | None = None
+    manifest: str = ""
     vocabulary: Vocabulary | None = None
     blocks: int = 0
     strict: bool = False

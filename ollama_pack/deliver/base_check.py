@@ -12,9 +12,9 @@ from ollama_pack.gguf.model_info import ModelInfo, read_model_info, vocabulary_o
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.ollama.compat import is_translated
 from ollama_pack.ollama.daemon import Daemon
-from ollama_pack.ollama.names import ModelName
+from ollama_pack.ollama.names import ModelName, parse_name
 from ollama_pack.ollama.versions import known_crash, unsupported_reason
-from ollama_pack.verify.base import compare_base, require_no_mismatch
+from ollama_pack.verify.base import compare_base, mismatch_of, require_no_mismatch, stop_at_mismatches
 
 
 def ensure_base(package: Package, daemon: Daemon, progress: Progress | None) -> list[str]:
@@ -36,6 +36,7 @@ def ensure_base(package: Package, daemon: Daemon, progress: Progress | None) -> 
     if shown is None:
         _pull(tag, daemon, progress)
         lines.append(f"pulled {tag}")
+        _require_unmoved(package, daemon)
         shown = daemon.show(tag, verbose=tokens)
     if shown is not None:
         check_kind(tag, shown.format, shown.remote)
@@ -44,6 +45,25 @@ def ensure_base(package: Package, daemon: Daemon, progress: Progress | None) -> 
         info = ModelInfo(tag, shown.metadata, shown.shapes, vocabulary_of(shown.metadata, "the daemon"))
         lines += _check_base_info(package, version, info)
     return lines
+
+
+def _require_unmoved(package: Package, daemon: Daemon) -> None:
+    """Require of a strict build that a base that was pulled is the one of the last build.
+
+    Without a pull, the build has compared them before; without --strict, it says so afterwards.
+
+    Raises:
+        ProofError: the tag has another manifest now.
+        DestinationError: the daemon refuses or does not answer.
+    """
+    trained, tag = package.trained, package.base.tag
+    if not (trained.strict and trained.manifest):
+        return
+    now = f"sha256:{digest_in(daemon, parse_name(tag))}"
+    if now != trained.manifest:
+        change = f"its manifest was {trained.manifest[:19]}… and is {now[:19]}… now"
+        moved = mismatch_of("moved", "", f"{tag} has changed since the last build: {change}")
+        stop_at_mismatches(trained, [moved], tag)
 
 
 def check_base_file(package: Package, gguf: Path, version: str = "") -> list[str]:

@@ -22,7 +22,7 @@ from ollama_pack.pipeline.inputs import (
     read_all_adapters,
     resolve_base,
 )
-from ollama_pack.pipeline.named_base import check_named_base
+from ollama_pack.pipeline.named_base import check_named_base, recorded_manifest, ways_to_a_base
 
 GGUF_NAME = "adapter_model.gguf"
 
@@ -76,7 +76,7 @@ def prepare(inputs: BuildInputs, note: Note = silent) -> BuildPlan:
         note("author", text)
     base = resolve_base(inputs, adapter, author)
     trained = expected_base(inputs.home, adapter.base_id, request, inputs.environment, layer_count(adapter))
-    trained = replace(trained, placed=base.hparams)
+    trained = replace(trained, placed=base.hparams, manifest=recorded_manifest(inputs, base))
     base = check_named_base(inputs, base, trained)
     note("base", base)
     plan = plan_lora(adapter, base)
@@ -122,7 +122,7 @@ def render_modelfile(
         raise UsageError(
             f"No Ollama model of {base.source_id} is known, so there is nothing to build FROM.",
             where=f"{inputs.home / CONFIG_FILE}: base_model_name_or_path",
-            hint="--base BASE, with its GGUF file or with an Ollama model that you made of it",
+            hint=ways_to_a_base(base.source_id, inputs.request),
             code="no-tag",
         )
     if base.gguf is not None and base.info is not None:

@@ -7,9 +7,10 @@ import pytest
 from scratch_store import BASE_TAG, kinds_of, manifest_of
 from tiny_model import base_noun
 
+from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.deliver import create
 from ollama_pack.deliver.base_check import digest_in
-from ollama_pack.errors import DestinationError
+from ollama_pack.errors import DestinationError, ProofError
 from ollama_pack.ollama.api_errors import AdapterRefusedError
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.names import parse_name
@@ -67,6 +68,20 @@ def test_a_missing_base_is_pulled_first(fake, daemon, package):
     receipt = create.create_model(replace(package, base=base), daemon, lambda *step: told.append(step))
     assert "pulled vicuna:7b" in receipt.lines
     assert ("pulling vicuna:7b: pulling 0123456789ab", 5, 10) in told
+
+
+def test_a_pulled_base_is_the_one_of_the_last_build(fake, daemon, package):
+    """A strict build stops before anything is created if the tag has another manifest by now."""
+    fake.pullable["vicuna:7b"] = fake.manifest(BASE_TAG)
+    base = base_noun(tag="vicuna:7b")
+    moved = ExpectedBase(strict=True, manifest=f"sha256:{'0' * 64}")
+    with pytest.raises(ProofError, match="moved: vicuna:7b has changed since the last build"):
+        create.create_model(replace(package, base=base, trained=moved), daemon)
+    assert not fake.asked("POST", "/api/create")
+    same = replace(moved, manifest=f"sha256:{digest_in(daemon, parse_name('vicuna:7b'))}")
+    daemon.delete("vicuna:7b")
+    receipt = create.create_model(replace(package, base=base, trained=same), daemon)
+    assert "pulled vicuna:7b" in receipt.lines
 
 
 def test_a_gguf_base_is_sent_too(fake, daemon, package, gguf_base):
