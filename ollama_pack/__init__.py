@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ollama_pack.pipeline.build import Outcome, build, plan_build
     from ollama_pack.pipeline.register import register
     from ollama_pack.pipeline.request import Request
+    from ollama_pack.pipeline.verify import verify_release
     from ollama_pack.verify.result import ProofResult
 
 __version__ = "0.1.0"
@@ -44,6 +45,7 @@ _HOMES = {
     "plan_build": "pipeline.build",
     "read_adapter": "lora.peft.load",
     "register": "pipeline.register",
+    "verify_release": "pipeline.verify",
 }
 """Public name → the module that defines it. It is imported when the name is first used, so that `--help`
 stays instant."""
@@ -66,6 +68,7 @@ __all__ = [
     "plan_build",
     "read_adapter",
     "register",
+    "verify_release",
 ]
 
 

@@ -28,6 +28,7 @@ COMMAND_GROUPS = {
     "convert": "Write only the GGUF LoRA file, and verify its numbers.",
     "modelfile": "Print only the Modelfile.",
     "register": "Register a model in Ollama from the files of an earlier build.",
+    "verify": "Prove again what is recorded of a build's folder or a model.",
     "doctor": "Check Ollama: deliveries, stores, and models that would not run.",
     "versions": "List a model and its earlier versions.",
     "rollback": "Restore an earlier version of a model.",

@@ -14,8 +14,11 @@ from ollama_pack.modelfile.syntax import Modelfile, print_modelfile
 from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ollama_pack.pipeline.build import Outcome
     from ollama_pack.pipeline.prepare import BuildPlan
+    from ollama_pack.pipeline.verify import Verdict
     from ollama_pack.run.checkpoints import Checkpoint
 
 
@@ -101,6 +104,13 @@ def base_check_facts(lines: tuple[str, ...]) -> dict[str, Any] | None:
     found = facts_of(lines, "base-agrees")
     mismatches = [each["mismatch"] for each in facts_of(lines, "base-mismatch")]
     return {**found[0], "mismatches": mismatches} if found else None
+
+
+def verdict_facts(verdicts: "Sequence[Verdict]") -> dict[str, Any]:
+    """Return the proofs of a verification, and those that could not be made here."""
+    proved = [report_facts(each) for each in verdicts if isinstance(each, ProofResult)]
+    others = [each for each in verdicts if not isinstance(each, ProofResult)]
+    return {"proofs": proved, "not_proved": [{"proof": each.proof, "why": each.why} for each in others]}
 
 
 def outcome_facts(outcome: "Outcome") -> dict[str, Any]:

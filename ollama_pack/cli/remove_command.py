@@ -1,6 +1,7 @@
 """The command ``ollama-pack remove``."""
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,36 +11,73 @@ from ollama_pack.cli import options
 from ollama_pack.cli.output import Console, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ollama_pack.ollama.names import ModelName
 
 
 @click.command("remove")
 @options.model
 @options.model_store
+@click.option("-y", "--yes", is_flag=True, help="Remove without asking.")
+@click.option("--dry-run", is_flag=True, help="Print what would be removed, and remove nothing.")
 @options.as_json
 @options.quiet
-def remove_command(*, model: "ModelName", store: Path | None, as_json: bool, quiet: bool) -> None:
+def remove_command(
+    *, model: "ModelName", store: Path | None, yes: bool, dry_run: bool, **speech: bool
+) -> None:
     """Remove the model NAME and its earlier versions, but not its base.
 
-    A model without an adapter is not removed, because ollama-pack did not create it.
+    On a terminal, the names that go are shown first, and you are asked. A model without an
+    adapter is not removed, because ollama-pack did not create it.
 
     \b
     Example:
-      ollama-pack remove ada-lovelace
+      ollama-pack remove ada-lovelace --dry-run
+      ollama-pack remove ada-lovelace --yes
     """
     from ollama_pack.deliver.history import remove_model
     from ollama_pack.ollama.choose_models import models_at
     from ollama_pack.ollama.locations import locations_from
 
+    def confirm(names: "Sequence[ModelName]") -> bool:
+        return not dry_run and (yes or require_consent(names))
+
     with models_at(locations_from(os.environ, store=store), model) as models:
-        removed, kept = remove_model(models, model)
-    if as_json:
-        print_json("remove", {"removed": list(map(str, removed)), "left": list(map(str, kept))})
+        removed, kept = remove_model(models, model, confirm)
+    if speech["as_json"]:
+        facts = {"removed": list(map(str, removed)), "left": list(map(str, kept)), "dry_run": dry_run}
+        print_json("remove", facts)
         return
-    console = Console(quiet=quiet)
+    console = Console(quiet=speech["quiet"])
+    if dry_run:
+        console.stage_done("dry run", "these would be removed, and nothing was")
     for each in removed:
         click.echo(each)
     for each in kept:
         console.stage_done("kept", f"{each}, which has no adapter and was not created by ollama-pack")
-    if models.option:
+    if models.option and not dry_run:
         console.stage_done("kept", f"unused blobs in {models.place}; Ollama removes them when it starts")
+
+
+def require_consent(names: "Sequence[ModelName]") -> bool:
+    """Return True if the user at the terminal agrees that these models go, or if there is no terminal.
+
+    Raises:
+        RefusedError: the user does not agree.
+    """
+    from ollama_pack.errors import RefusedError
+
+    if not sys.stdin.isatty():
+        return True
+    first, *versions = map(str, names)
+    also = f", and its earlier {listed_versions(versions)}" if versions else ""
+    click.echo(f"This removes {first}{also}", err=True)
+    if not click.confirm("Remove?", err=True):
+        raise RefusedError("Nothing was removed.", hint="--yes  removes without asking", code="not-confirmed")
+    return True
+
+
+def listed_versions(versions: "Sequence[str]") -> str:
+    """Return the names of versions with their noun: ``version ada:latest-1a2b3c4d``."""
+    return f"version{'s' if len(versions) > 1 else ''} {', '.join(versions)}"

@@ -8,8 +8,9 @@ See "An earlier version is a name" in docs/decisions.md.
 
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from ollama_pack.deliver.package import Receipt
 from ollama_pack.errors import DestinationError, RefusedError, UsageError
@@ -145,13 +146,24 @@ def rollback(
         return replace(chosen, name=target), earlier
 
 
-def remove_model(models: ModelRepository, name: ModelName) -> tuple[list[ModelName], list[ModelName]]:
+Confirm: TypeAlias = Callable[[Sequence[ModelName]], bool]
+"""Returns whether the models with these names may be removed."""
+
+
+def remove_model(
+    models: ModelRepository, name: ModelName, confirm: Confirm = lambda _names: True
+) -> tuple[list[ModelName], list[ModelName]]:
     """Remove a model and its versions.
 
     A version without an adapter stays: it is a model of the user's that a build replaced.
 
+    Args:
+        models: the daemon or the store that has the model.
+        name: the name of the model.
+        confirm: asked once, with every name that goes; if it returns False, nothing is removed.
+
     Returns:
-        The names that were removed, and the names of the versions that stay.
+        The names that go, and the names of the versions that stay.
 
     Raises:
         InputError: there is no such model.
@@ -171,7 +183,7 @@ def remove_model(models: ModelRepository, name: ModelName) -> tuple[list[ModelNa
             )
         ours = [entry.name for entry in earlier if models.has_adapter(entry.name)]
         gone = [*([current.name] if current else []), *ours]
-        for each in gone:
+        for each in gone if confirm(gone) else ():
             models.unload(each)
             models.delete(each)
         return gone, [entry.name for entry in earlier if entry.name not in gone]

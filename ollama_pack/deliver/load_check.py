@@ -45,7 +45,7 @@ def check_load(package: Package, daemon: Daemon, *, allow_noop: bool = False) ->
         # A model on the same base with the same adapter may be loaded, with another prompt template.
         daemon.unload(model)
         with _base_name(package, model, daemon) as base, _unloading(daemon, model, base):
-            base_label = package.base.gguf.name if package.base.gguf else ""
+            base_label = package.base.gguf.name if package.base.gguf else package.base.tag or "its base"
             report = compare_answers(label, base, ask, called=base_label, may_equal=allow_noop or is_alora)
             return require_change(report)
     except DestinationError as error:
@@ -56,10 +56,11 @@ def check_load(package: Package, daemon: Daemon, *, allow_noop: bool = False) ->
 def _base_name(package: Package, model: str, daemon: Daemon) -> Iterator[str]:
     """Yield the daemon's name for the base.
 
-    A GGUF base has no name, so it gets one for as long as the proof runs; the name is empty if the daemon
-    cannot pull from here. No weights are sent: the daemon has the blob, because it is a layer of the model.
+    A GGUF base has no name, and that of an installed model is not known. So the base gets one for as long as
+    the proof runs; the name is empty if the daemon cannot pull from here. No weights are sent: the daemon has
+    the blob, because it is a layer of the model.
     """
-    if package.base.gguf is None:
+    if package.base.gguf is None and package.base.tag:
         yield parse_name(package.base.tag).display
         return
     with contextlib.ExitStack() as temporary:

@@ -8,13 +8,16 @@ from pathlib import Path
 
 from ollama_pack.deliver.base_check import digest_in
 from ollama_pack.deliver.choose_store import require_access
+from ollama_pack.deliver.create import create_model
 from ollama_pack.deliver.history import replace_keeping_version, version_name
 from ollama_pack.deliver.package import Package, Receipt
-from ollama_pack.deliver.staging import replace_when_proved
+from ollama_pack.deliver.pull import pull_model
+from ollama_pack.deliver.staging import prove_without_registering, replace_when_proved
 from ollama_pack.deliver.store import write_to_store
 from ollama_pack.errors import DestinationError
 from ollama_pack.files import Progress
 from ollama_pack.ollama.address import may_answer
+from ollama_pack.ollama.api_errors import AdapterRefusedError
 from ollama_pack.ollama.choose_models import models_at
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.locations import OllamaLocations, store_of
@@ -64,6 +67,32 @@ def _with_base(receipt: Receipt, package: Package, models: ModelRepository) -> R
             base = find_model(models, parse_name(package.base.tag))
     blob = models.base_blob(package.name)
     return replace(receipt, base_manifest=base.digest if base else "", base_blob=blob)
+
+
+def prove_with_daemon(package: Package, daemon: Daemon, progress: Progress | None = None) -> None:
+    """Prove a package with a daemon by its gate, and leave nothing of it there.
+
+    Args:
+        package: the model; the daemon has its base.
+        daemon: the daemon.
+        progress: called while bytes are sent.
+
+    Raises:
+        ProofError: the base, or the gate of the package.
+        DestinationError: the daemon takes the model neither by ``create`` nor by ``pull``.
+    """
+
+    def put(staged: Package) -> Receipt:
+        try:
+            # /api/create would rewrite a GGUF base, which `pull` leaves as it is.
+            receipt = (pull_model if staged.base.gguf else create_model)(staged, daemon, progress)
+        except AdapterRefusedError:
+            receipt = pull_model(staged, daemon, progress)
+        if staged.gate is not None:
+            staged.gate(staged, daemon)
+        return receipt
+
+    prove_without_registering(DaemonModels(daemon), package, put, progress)
 
 
 def with_recorded_base(

@@ -9,7 +9,7 @@ docs/decisions.md.
 import contextlib
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from ollama_pack.deliver.history import SHORT_DIGEST, name_with_ending, replace_current
@@ -51,25 +51,58 @@ def replace_when_proved(
         PackError: `put` failed; the previous model still has its name, or is kept as a version.
     """
     name = package.name
+    with _staged(models, package, progress) as (staged, current):
+        receipt = put(replace(staged, gate=_gate_telling_what_stays(package, current)))
+        if current is not None and current.digest == receipt.digest:
+            return receipt
+        target = parse_name(receipt.name)  # as the daemon or the store spells it
+
+        def take_name() -> Receipt:
+            models.unload(target)
+            models.copy(replace(target, tag=staged.place.tag), target)
+            models.unload(target)
+            return receipt
+
+        return replace_current(models, name, take_name)
+
+
+def prove_without_registering(
+    models: ModelRepository,
+    package: Package,
+    put: Callable[[Package], Receipt],
+    progress: Progress | None = None,
+) -> None:
+    """Deliver and prove a model under a name of its own, and remove that name again.
+
+    Args:
+        models: the daemon that gets the model for the time of the proof.
+        package: the model.
+        put: delivers a package as its ``place``, and calls its gate.
+        progress: called while this process waits for another one that changes the name.
+
+    Raises:
+        ProofError: the proof failed.
+        DestinationError: the model could not be delivered.
+    """
+    with _staged(models, package, progress) as (staged, _current):
+        put(staged)
+
+
+@contextlib.contextmanager
+def _staged(
+    models: ModelRepository, package: Package, progress: Progress | None
+) -> Iterator[tuple[Package, InstalledModel | None]]:
+    """Yield the package under the name for its proof, and the model that has its real name."""
+    name = package.name
     with name_lock(name, progress):
         _remove_unproved(models, name)
         current = find_model(models, name)
-        spelled = current.name if current else name
         ending = f"{UNPROVED}{secrets.token_hex(SHORT_DIGEST // 2)}"
-        gate = _gate_telling_what_stays(package, current)
         try:
-            receipt = put(replace(package, staged_as=name_with_ending(spelled, ending), gate=gate))
-            if current is not None and current.digest == receipt.digest:
-                return receipt
-            target = parse_name(receipt.name)  # as the daemon or the store spells it
-
-            def take_name() -> Receipt:
-                models.unload(target)
-                models.copy(name_with_ending(target, ending), target)
-                models.unload(target)
-                return receipt
-
-            return replace_current(models, name, take_name)
+            yield (
+                replace(package, staged_as=name_with_ending(current.name if current else name, ending)),
+                current,
+            )
         finally:
             _remove_unproved(models, name)
 

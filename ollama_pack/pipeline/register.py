@@ -1,16 +1,20 @@
 """Registers the files of an earlier build, and proves that the daemon loads the model."""
 
+import contextlib
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ollama_pack.deliver.package import Receipt
+from ollama_pack.errors import DestinationError
 from ollama_pack.files import Note, Progress
 from ollama_pack.locks import folder_lock
 from ollama_pack.ollama.locations import locations_from
+from ollama_pack.pipeline.evidence import record_of_folder
 from ollama_pack.pipeline.output_dir import built_folder
-from ollama_pack.pipeline.release import read_release
+from ollama_pack.pipeline.proof_rows import prove_base_of
 from ollama_pack.pipeline.request import Request
+from ollama_pack.pipeline.verify import check_folder
 
 if TYPE_CHECKING:
     from ollama_pack.deliver.package import Gate, Package
@@ -31,7 +35,8 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
     Raises:
         InputError: the folder lacks Modelfile.txt or the GGUF LoRA it names, or they are damaged.
         DestinationError: no delivery works.
-        ProofError: the model does not load, or answers as its base does.
+        ProofError: the files are not those that the lock records, a number is not finite, the base is another
+            one, or the model does not load or answers as its base does.
 
     Example:
         >>> from ollama_pack import Request, build, register
@@ -45,8 +50,12 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
 
     locations = locations_from(os.environ, request.out or request.directory, request.store)
     with folder_lock(built_folder(request.directory), progress):
-        package = read_release(request)
+        package, _ = check_folder(built_folder(request.directory), request, note, progress)
         note("read", package.adapter)
+        record = record_of_folder(built_folder(request.directory))
+        if record is not None:
+            with contextlib.suppress(DestinationError):  # The delivery brings the base, or says why not.
+                prove_base_of(package, record, locations, progress)
         package = replace(package, gate=load_gate(request, note))
         receipt = choose.deliver(package, locations, via=request.via, progress=progress)
         note("register", receipt)

@@ -34,14 +34,18 @@ def read_release(request: Request) -> Package:
     """
     folder = built_folder(request.directory)
     package = read_package(folder, model_name(request))
-    header = read_gguf(package.adapter.path)
-    parts = [header.text(f"general.base_model.0.{part}") for part in ("organization", "name")]
-    base_id = "/".join(filter(None, parts))
-    trained = expected_base(adapter_home(folder), base_id, request, os.environ)
+    trained = expected_base(adapter_home(folder), base_id_of(package.adapter.path), request, os.environ)
     lock = read_lock(folder)
     made = lock.get("adapter")
     own = isinstance(made, Mapping) and made.get("gguf") == package.adapter.digest
     return replace(package, trained=replace(trained, placed=placed_sizes(lock) if own else None))
+
+
+def base_id_of(path: Path) -> str:
+    """Return the Hugging Face id of the base that a GGUF LoRA file names, or an empty text."""
+    header = read_gguf(path)
+    parts = [header.text(f"general.base_model.0.{part}") for part in ("organization", "name")]
+    return "/".join(filter(None, parts))
 
 
 def read_package(folder: Path, name: ModelName) -> Package:

@@ -1,11 +1,13 @@
 """``versions``, ``rollback`` and ``remove``: what a user sees of a model's past."""
 
 import json
+import os
+import pty
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from terminal import NOBODY, run
+from terminal import NOBODY, run, spawn, tree
 
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.ollama.store_layout import manifest_path
@@ -186,3 +188,40 @@ def test_no_name(command, models, twice):
     """A name Ollama would refuse is refused, and a model that is not there is told."""
     assert run(command, "a b", "--store", str(models)).code == 2
     assert run(command, "babbage", "--store", str(models)).code == 2
+
+
+def removed_at_a_terminal(models, answer, *options):
+    """Run `remove ada` with a terminal as its input, on which somebody types the answer."""
+    keyboard, terminal = pty.openpty()
+    try:
+        os.write(keyboard, answer)
+        return spawn("remove", "ada", "--store", models, *options, stdin=terminal)
+    finally:
+        os.close(terminal)
+        os.close(keyboard)
+
+
+def test_remove_asks_at_a_terminal(twice, models):
+    """The names that go are shown first; without a yes nothing is removed, and --yes does not ask."""
+    before = tree(models)
+    for answer in (b"n\n", b"\n"):
+        ran = removed_at_a_terminal(models, answer)
+        assert (ran.code, ran.stdout) == (7, "")
+        assert "This removes ada, and its earlier version ada:latest-" in ran.stderr
+        assert "Nothing was removed." in ran.stderr
+        assert tree(models) == before
+    ran = removed_at_a_terminal(models, b"", "--dry-run")
+    assert ran.code == 0
+    first, version = ran.stdout.splitlines()
+    assert (first, version.startswith("ada:latest-")) == ("ada", True)
+    assert tree(models) == before
+    assert run("remove", "ada", "--store", models, "--dry-run", "--json").document["dry_run"]
+    assert removed_at_a_terminal(models, b"", "--yes").stdout == ran.stdout
+    assert run("versions", "ada", "--store", models).code == 2
+
+
+def test_remove_does_what_it_is_told_at_a_terminal(twice, models):
+    """A yes removes the model and its versions."""
+    ran = removed_at_a_terminal(models, b"y\n")
+    assert (ran.code, len(ran.stdout.splitlines())) == (0, 2)
+    assert run("versions", "ada", "--store", models).code == 2

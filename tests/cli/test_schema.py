@@ -39,6 +39,7 @@ def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models):
         ("convert", ada, *base, "--out", tmp_path / "ada.gguf"),
         ("modelfile", ada, *base),
         ("register", folder, "other", "--via", "store"),
+        ("verify", folder),
         ("inspect", trained, *base),
         ("inspect", ada, "--base", "vicunna:7b"),
         ("inspect", trained, "--explain", "optimizer.pt"),

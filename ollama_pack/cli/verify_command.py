@@ -1,0 +1,43 @@
+"""The command ``ollama-pack verify``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ollama_pack.cli import options
+from ollama_pack.cli.json_output import verdict_facts
+from ollama_pack.cli.output import Console, print_json
+
+
+@click.command("verify")
+@click.argument("source", metavar="DIR|MODEL", type=options.PATH_OR_NAME)
+@options.model_store
+@options.load
+@options.proof
+@options.allow_noop
+@options.speech
+def verify_command(*, source: str, **chosen: Any) -> None:
+    """Prove again everything that is recorded of a build's folder, or of an installed model.
+
+    For the folder DIR these are the files and Modelfile.txt against ollama-pack.lock, every
+    number of the adapter, the base, and that a daemon loads the model. For an installed MODEL
+    they are its blobs, every number of its adapter, its base, and that it loads. What cannot
+    be proved on this machine is told. Nothing is registered or changed.
+
+    \b
+    Example:
+      ollama-pack verify release/
+      ollama-pack verify ada-lovelace
+    """
+    from ollama_pack.pipeline.request import Request
+    from ollama_pack.pipeline.verify import verify_release
+
+    console = Console.of(chosen)
+    chosen_options = {key: chosen[key] for key in ("store", "load", "allow_noop", *options.PROOF)}
+    request = Request(directory=Path(source), **chosen_options)
+    verdicts = verify_release(request, console.stage_done, console.progress)
+    if chosen["as_json"]:
+        print_json("verify", {"source": source, **verdict_facts(verdicts)})
+    else:
+        click.echo(source)

@@ -1,0 +1,174 @@
+"""Verifies a build's folder or an installed model: proves again everything that is recorded of it.
+
+The proofs are rows: a name, and a function that returns a `ProofResult` or raises. A further proof is one
+more row, and a further source one more function beside `_verify_folder` and `_verify_model`.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from ollama_pack.errors import DestinationError, InputError, PackError, ProofError, bullet_list
+from ollama_pack.files import Note, Progress
+from ollama_pack.locks import folder_lock
+from ollama_pack.ollama.locations import locations_from
+from ollama_pack.ollama.names import parse_name
+from ollama_pack.pipeline.evidence import installed_package, record_of_folder
+from ollama_pack.pipeline.inputs import expected_base
+from ollama_pack.pipeline.output_dir import built_folder
+from ollama_pack.pipeline.prepare import silent
+from ollama_pack.pipeline.proof_rows import (
+    Row,
+    not_as_recorded,
+    prove_base_info,
+    prove_base_of,
+    prove_load_of_folder,
+    prove_load_of_installed,
+    record_rows,
+    require_recorded,
+)
+from ollama_pack.pipeline.release import base_id_of, read_release
+from ollama_pack.pipeline.request import Request
+from ollama_pack.verify.result import ProofResult
+
+if TYPE_CHECKING:
+    from ollama_pack.deliver.package import Package
+
+
+@dataclass(frozen=True, slots=True)
+class NotProved:
+    """A proof that could not be made here.
+
+    Attributes:
+        proof: the name of the proof.
+        why: the reason, as a clause.
+    """
+
+    proof: str
+    why: str
+
+
+Verdict: TypeAlias = ProofResult | NotProved
+
+
+def verify_release(
+    request: Request, note: Note = silent, progress: Progress | None = None
+) -> tuple[Verdict, ...]:
+    """Prove again what is recorded of a build's folder, or of an installed model.
+
+    Args:
+        request: what the user asks for; its directory is the folder, or else the name of a model.
+        note: called after each proof.
+        progress: called while bytes are read.
+
+    Returns:
+        The result of each proof, or why it could not be made here.
+
+    Raises:
+        ProofError: a proof failed.
+        InputError: there is no such folder or model, or the folder is none of a build.
+
+    Example:
+        >>> from ollama_pack import Request, build, verify_release
+        >>> outcome = build(Request(directory="ada-lovelace-lora", base="smollm2:135m", via="folder"))
+        >>> [result.proof for result in verify_release(Request(directory="ada-lovelace-lora"))]
+        ['files', 'modelfile', 'numbers', 'base', 'load']
+    """
+    if request.directory.is_dir():
+        folder = built_folder(request.directory)
+        with folder_lock(folder, progress):
+            return _verify_folder(folder, request, note, progress)
+    return _verify_model(request, note, progress)
+
+
+def check_folder(
+    folder: Path, request: Request, note: Note = silent, progress: Progress | None = None
+) -> "tuple[Package, tuple[Verdict, ...]]":
+    """Return the package of a build's folder, after all is proved that needs no Ollama.
+
+    Args:
+        folder: the folder.
+        request: what the user asks for.
+        note: called after each proof.
+        progress: called while bytes are read.
+
+    Raises:
+        ProofError: a file is not as recorded, or a number is not finite.
+        InputError: the folder is none of a build.
+    """
+    from ollama_pack.verify.finite import prove_finite
+
+    verdicts = _prove(record_rows(folder, progress), note, partial(not_as_recorded, folder))
+    package = read_release(request)
+    numbers = (("numbers", partial(require_recorded, partial(prove_finite, package.adapter.path), folder)),)
+    return package, (*verdicts, *_prove(numbers, note))
+
+
+def _verify_folder(
+    folder: Path, request: Request, note: Note, progress: Progress | None
+) -> tuple[Verdict, ...]:
+    """Prove what is recorded of a build's folder."""
+    package, verdicts = check_folder(folder, request, note, progress)
+    locations = locations_from(os.environ, folder, request.store)
+    record = record_of_folder(folder)
+    rows = (
+        ("base", partial(prove_base_of, package, record, locations, progress)),
+        ("load", partial(prove_load_of_folder, package, request, locations, progress)),
+    )
+    return (*verdicts, *_prove(rows, note))
+
+
+def _verify_model(request: Request, note: Note, progress: Progress | None) -> tuple[Verdict, ...]:
+    """Prove what the manifest of an installed model says."""
+    from ollama_pack.verify.finite import prove_finite
+    from ollama_pack.verify.recorded_files import prove_files
+
+    locations = locations_from(os.environ, None, request.store)
+    package, record, seen = installed_package(parse_name(request.name or str(request.directory)), locations)
+    blobs = package.adapter.path.parent
+    trained = expected_base(blobs, base_id_of(package.adapter.path), request, os.environ)
+    package = replace(package, trained=trained)
+    rows = (
+        ("files", partial(require_recorded, partial(prove_files, record.files, progress), blobs)),
+        ("numbers", partial(require_recorded, partial(prove_finite, package.adapter.path), blobs)),
+        ("base", partial(prove_base_info, package, seen.seen)),
+        ("load", partial(prove_load_of_installed, package, request, locations)),
+    )
+    return _prove(rows, note)
+
+
+def _prove(
+    rows: Iterable[Row], note: Note, describe: Callable[[PackError], PackError] = lambda error: error
+) -> tuple[Verdict, ...]:
+    """Return the result of each row; raise one ProofError for all that failed.
+
+    Args:
+        rows: the proofs.
+        note: called after each proof.
+        describe: returns the error to raise for one of a row.
+    """
+    verdicts: list[Verdict] = []
+    errors: list[PackError] = []
+    for proof, make in rows:
+        try:
+            result = make()
+        except DestinationError as error:
+            verdicts.append(NotProved(proof, error.clause))
+            note("unproved", f"{proof}: {error.clause}")
+        except (ProofError, InputError) as error:
+            errors.append(describe(error))
+        else:
+            verdicts.append(result)
+            note("proof", result)
+    if errors:
+        first, several = errors[0], len(errors) > 1
+        what = (
+            bullet_list("Several proofs failed.", [each.clause for each in errors]) if several else first.what
+        )
+        raise ProofError(
+            what, where=first.where, hint=first.hint, subjects=first.subjects, code=first.code
+        ) from first
+    return tuple(verdicts)
