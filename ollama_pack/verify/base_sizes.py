@@ -29,6 +29,17 @@ _COMPRESSED = ("{}.attention.kv_lora_rank", "{}.attention.q_lora_rank")
 _ROPE = ("{}.rope.freq_base", "{}.rope.global.freq_base")
 _EPSILON = ("{}.attention.layer_norm_rms_epsilon", "{}.attention.layer_norm_epsilon")
 
+_OTHER_HEADS = "{}.attention.key_length_swa"
+"""A key of models whose layers differ in the size of a head; config.json may name another one first."""
+
+NOT_FROM_CONFIG = {
+    "chatglm": frozenset({"context", "norm-epsilon"}),
+    **dict.fromkeys(
+        ("falcon", "granitehybrid", "mamba", "mamba2", "nemotron_h", "nemotron_h_moe"), frozenset({"context"})
+    ),
+}
+"""Architecture → the codes of numbers that its converter does not take from where others have them."""
+
 LOADERS_ROPE_BASE = 10000.0
 """The base frequency that llama.cpp takes if a header has none (``rope_freq_base_train``)."""
 
@@ -64,14 +75,15 @@ def header_sizes(metadata: Mapping[str, object], arch: str) -> dict[str, int]:
     sizes = {
         name: value
         for name, key in _HPARAM_KEYS.items()
-        if type(value := metadata.get(key.format(arch))) is int
+        if type(value := metadata.get(key.format(arch))) is int and value > 0
     }
     if "blocks" in sizes and type(extra := metadata.get(_EXTRA_BLOCKS.format(arch))) is int:
         sizes["blocks"] -= extra
     if any(key.format(arch) in metadata for key in _COMPRESSED):
         sizes.pop("kv_heads", None)
-    elif type(size := metadata.get(f"{arch}.attention.key_length")) is int:
-        sizes["head_dim"] = size
+    elif type(size := metadata.get(f"{arch}.attention.key_length")) is int and size > 0:
+        if _OTHER_HEADS.format(arch) not in metadata:
+            sizes["head_dim"] = size
     elif sizes.get("heads") and "hidden" in sizes:
         sizes["head_dim"] = sizes["hidden"] // sizes["heads"]
     return sizes
@@ -86,9 +98,8 @@ def size_mismatches(known: HParams, sizes: Mapping[str, int]) -> Iterator[Mismat
     """
     differ = {name for name, value in sizes.items() if getattr(known, name) not in (0, value)}
     if known.experts:
-        differ.discard(
-            "feed_forward"
-        )  # Converters differ in whether this is the size of one expert or of all.
+        # Converters differ in whether this is the size of one expert or of all.
+        differ.discard("feed_forward")
     if known.heads_per_layer:
         differ -= {"heads", "kv_heads", "head_dim"}
     if differ & {"heads", "hidden"}:
@@ -114,10 +125,16 @@ def position_mismatches(
     if known.rope_base and rope and abs(rope / known.rope_base - 1) > 1e-4:
         yield "rope-base", f"a rope base of {known.rope_base:g}", f"{rope:g}"
     epsilon = _first_number(metadata, _EPSILON, arch)
-    if known.norm_epsilon and epsilon and abs(epsilon / known.norm_epsilon - 1) > 1e-3:
+    exempt = NOT_FROM_CONFIG.get(arch, frozenset())
+    if (
+        known.norm_epsilon
+        and epsilon
+        and "norm-epsilon" not in exempt
+        and abs(epsilon / known.norm_epsilon - 1) > 1e-3
+    ):
         yield "norm-epsilon", f"a norm epsilon of {known.norm_epsilon:g}", f"{epsilon:g}"
     context = metadata.get(f"{arch}.context_length")
-    if known.context and isinstance(context, int) and context != known.context:
+    if known.context and isinstance(context, int) and context != known.context and "context" not in exempt:
         yield "context", f"a context of {known.context} tokens", str(context)
 
 
