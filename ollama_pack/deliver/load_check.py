@@ -9,6 +9,7 @@ from ollama_pack.errors import DestinationError, ProofError
 from ollama_pack.gguf.constants import INVOCATION_TOKENS
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.ollama.daemon import Daemon
+from ollama_pack.ollama.erase import erase_model
 from ollama_pack.ollama.loopback_registry import serving
 from ollama_pack.ollama.manifest import without_adapter
 from ollama_pack.ollama.manifest_probe import probe_manifest
@@ -89,7 +90,7 @@ def _unloading(daemon: Daemon, *names: str) -> Iterator[None]:
 def _delete_quietly(daemon: Daemon, name: str) -> None:
     """Delete a model; a daemon that refuses is ignored."""
     with contextlib.suppress(DestinationError):
-        daemon.delete(name)
+        erase_model(daemon, name)
 
 
 def _explain_failure(package: Package, daemon: Daemon) -> str:

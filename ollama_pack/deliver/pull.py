@@ -7,32 +7,26 @@ daemon has the base already, so only the adapter and a few small blobs are sent.
 """
 
 import contextlib
-import re
 from typing import TYPE_CHECKING
 
 from ollama_pack.deliver.base_check import digest_in, ensure_base, plan_by_daemon
 from ollama_pack.deliver.image import build_image, image_of_gguf
+from ollama_pack.deliver.leftovers import remove_leftovers
 from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt, replaced_note
 from ollama_pack.errors import DestinationError
 from ollama_pack.files import Progress, sha256_of_file
 from ollama_pack.ollama.address import is_near
 from ollama_pack.ollama.api_errors import UnreachableError, did_not_come
 from ollama_pack.ollama.daemon import Daemon
+from ollama_pack.ollama.erase import erase_model
 from ollama_pack.ollama.manifest import BaseImage, Image
 from ollama_pack.ollama.models import DaemonModels
-from ollama_pack.ollama.names import ModelName, parse_name
 from ollama_pack.ollama.store import spelled_as_in
 
 if TYPE_CHECKING:
     from ollama_pack.ollama.loopback_registry import Registry
 
 PULL = "pull"
-_LEFT_BEHIND = re.compile(r"127\.0\.0\.1:[0-9]{1,5}/p[0-9a-f]{32}/model:latest")
-
-
-def is_left_behind(name: ModelName) -> bool:
-    """Return whether a name belongs to a temporary registry of ollama-pack, which exists only for seconds."""
-    return _LEFT_BEHIND.fullmatch(name.display) is not None
 
 
 def pull_model(package: Package, daemon: Daemon, progress: Progress | None = None) -> Receipt:
@@ -47,7 +41,7 @@ def pull_model(package: Package, daemon: Daemon, progress: Progress | None = Non
     from ollama_pack.ollama.loopback_registry import serving
 
     _require_near(daemon)
-    remove_stale_names(daemon)
+    remove_leftovers(daemon)
     lines = ensure_base(package, daemon, progress)
     package, image = _package_and_image(package, daemon, progress)
     before, sent = digest_in(daemon, package.name), 0
@@ -77,22 +71,6 @@ def plan_pull(package: Package, daemon: Daemon) -> DeliveryPlan:
     """
     _require_near(daemon)
     return plan_by_daemon(daemon, package, PULL)
-
-
-def remove_stale_names(daemon: Daemon) -> None:
-    """Delete temporary names that were left behind by a run that was killed between pull and copy.
-
-    A name whose registry still answers belongs to a run that is still going, and stays.
-
-    Raises:
-        DestinationError: the daemon does not answer.
-    """
-    from ollama_pack.ollama.loopback_registry import is_served
-
-    for model in daemon.models():
-        if _LEFT_BEHIND.fullmatch(model.name) and not is_served(parse_name(model.name)):
-            with contextlib.suppress(DestinationError):  # another run may have deleted it
-                daemon.delete(model.name)
 
 
 def _require_near(daemon: Daemon) -> None:
@@ -135,7 +113,7 @@ def _fetch(package: Package, daemon: Daemon, registry: "Registry", progress: Pro
         raise did_not_come(daemon.address) from error
     finally:
         with contextlib.suppress(DestinationError):
-            daemon.delete(served)
+            erase_model(daemon, served)
     daemon.unload(name)
 
 

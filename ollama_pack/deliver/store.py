@@ -11,6 +11,7 @@ from pathlib import Path
 from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.base_check import check_base_file
 from ollama_pack.deliver.image import base_has_adapter_note, build_image, image_of_gguf
+from ollama_pack.deliver.leftovers import remove_empty_entries
 from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt, replaced_note
 from ollama_pack.errors import DestinationError
 from ollama_pack.files import Progress, sha256_of_file
@@ -56,13 +57,11 @@ def write_to_store(
     image = build_image(package, base)
     messages = _check_base_in_store(package, base, store)
     before = read_manifest(store, package.name)
+    remove_empty_entries(store)
     with StoreTransaction(store, progress) as transaction:
-        for layer in (*image.layers, image.config):
-            if layer.media_type != MODEL_TYPE:
-                transaction.add(layer)
-        for layer in image.layers:
-            if layer.media_type == MODEL_TYPE:
-                transaction.import_file(layer)
+        for layer in sorted((*image.layers, image.config), key=lambda each: each.media_type == MODEL_TYPE):
+            write = transaction.import_file if layer.media_type == MODEL_TYPE else transaction.add
+            write(layer)
         transaction.write_manifest(package.place, image.manifest, (*image.layers, image.config))
         if check is not None:
             with contextlib.ExitStack() as undo:  # Without its manifest, the transaction removes the blobs.

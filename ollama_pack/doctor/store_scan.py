@@ -9,12 +9,11 @@ from pathlib import Path
 
 from ollama_pack.deliver.base_check import why_base_fails
 from ollama_pack.deliver.history import is_version
-from ollama_pack.deliver.pull import is_left_behind
-from ollama_pack.deliver.staging import is_unproved
+from ollama_pack.deliver.leftovers import is_temporary
 from ollama_pack.doctor.findings import MINOR, PROBLEM, Finding, StoreSeen
 from ollama_pack.errors import DestinationError, InputError, PackError
 from ollama_pack.gguf.reader import GgufFile, read_gguf
-from ollama_pack.ollama.locations import is_writable, user_owning
+from ollama_pack.ollama.locations import is_writable, sudo_prefix, user_owning
 from ollama_pack.ollama.manifest import ADAPTER_TYPE, MODEL_TYPE, Layer, has_adapter, parse_manifest
 from ollama_pack.ollama.names import ModelName
 from ollama_pack.ollama.store_layout import (
@@ -47,14 +46,18 @@ def scan_store(path: Path, version: str, option: str = "") -> tuple[StoreSeen, l
     for parts, file in entries_in(path):
         with contextlib.suppress(InputError):  # The path of a stray file is not the name of a model.
             name = ModelName(*parts)
-            if is_left_behind(name) or is_unproved(name):
+            if name in names or file.is_dir():
+                continue
+            try:
+                layers = _layers_of(path, name)
+            except DestinationError as error:
+                findings.append(_damaged_entry(path, name, file, error))
+                continue
+            if is_temporary(name):
                 remove = f"ollama-pack remove {name}{option}"
                 findings.append(Finding(MINOR, str(name), "a killed build left this model behind", remove))
-            elif name not in names and not file.is_dir():
-                try:
-                    names[name] = _layers_of(path, name)
-                except DestinationError as error:
-                    findings.append(Finding(PROBLEM, str(name), error.clause, _command_removing(path, name)))
+            else:
+                names[name] = layers
     adapted = {name: layers for name, layers in names.items() if has_adapter(layers)}
     for name, layers in adapted.items():
         findings += _model_findings(path, name, layers, version, option)
@@ -80,11 +83,24 @@ def _layers_of(store: Path, name: ModelName) -> tuple[Layer, ...]:
     return parse_manifest(gguf_manifest(store, content), where=store)[1]
 
 
-def _command_removing(store: Path, name: ModelName) -> str:
-    """Return a command that removes an entry so damaged that ``ollama rm`` does not know the model."""
+def _damaged_entry(store: Path, name: ModelName, file: Path, error: DestinationError) -> Finding:
+    """Return what is wrong with an entry so damaged that ``ollama rm`` does not know the model.
+
+    Args:
+        store: the directory of the store.
+        name: the name of the model.
+        file: the entry.
+        error: why it cannot be read.
+    """
     entries = (newer_path(store, name), manifest_path(store, name))
     paths = " ".join(shlex.quote(str(path)) for path in entries if os.path.lexists(path))
-    return f"rm {paths}, and build or pull it again"
+    remove = f"rm {paths}" if is_writable(store) else f"{sudo_prefix(store)} rm {paths}"
+    empty = file.is_file() and file.stat().st_size == 0
+    why = "its manifest is empty, as a full disk leaves it" if empty else error.clause
+    what = f"{why}; Ollama removes no unused blobs while it is there"
+    if is_temporary(name):
+        return Finding(MINOR, str(name), f"a build left it behind: {what}", remove)
+    return Finding(PROBLEM, str(name), what, f"{remove}, and build or pull it again")
 
 
 def _model_findings(

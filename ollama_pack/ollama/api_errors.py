@@ -12,12 +12,20 @@ NO_ADAPTERS = "LoRA adapters are no longer supported"
 """Part of the error with which ``/api/create`` rejects adapters (``server/create.go``)."""
 
 
+_ENDS_EARLY = ("EOF", "unexpected EOF", "unexpected end of JSON input")
+"""What a daemon answers if a manifest ends before its JSON does."""
+
+
 class AdapterRefusedError(DestinationError):
     """The daemon cannot create models with an adapter (Ollama 0.34.1 and later)."""
 
 
 class UnreachableError(DestinationError):
     """The daemon cannot connect to this machine, because it runs on another one or in a container."""
+
+
+class EmptyManifestError(DestinationError):
+    """The daemon found an empty manifest; it does not list such a model, and does not delete it."""
 
 
 def did_not_come(address: str) -> UnreachableError:
@@ -36,6 +44,13 @@ def daemon_error(reason: str, address: str) -> DestinationError:
             "This Ollama no longer creates models with adapters; it still runs them.",
             where=address,
             hint="--via pull",
+        )
+    if reason in _ENDS_EARLY:
+        return EmptyManifestError(
+            f"The daemon found a manifest that is empty or cut off ({reason}), as a full disk leaves it.",
+            where=address,
+            hint="ollama-pack doctor, which names the file",
+            code="empty-manifest",
         )
     return DestinationError(f"The daemon says: {reason}", where=address)
 

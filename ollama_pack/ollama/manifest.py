@@ -84,12 +84,13 @@ class Image:
         return hashlib.sha256(self.manifest).hexdigest()
 
 
-def parse_manifest(content: bytes, *, where: object) -> tuple[Layer, tuple[Layer, ...]]:
+def parse_manifest(content: bytes, *, where: object, hint: str = "") -> tuple[Layer, tuple[Layer, ...]]:
     """Return the configuration and the layers that a manifest names.
 
     Args:
         content: the bytes of the manifest.
         where: the place of the manifest, for the error message.
+        hint: what helps if it is damaged, for the error message.
 
     Raises:
         DestinationError: the content is not the manifest of one model.
@@ -100,12 +101,12 @@ def parse_manifest(content: bytes, *, where: object) -> tuple[Layer, tuple[Layer
         layers = tuple(_parse_layer(entry) for entry in document["layers"])
         return config, tuple(layer for layer in layers if layer.media_type not in _ANCHORED)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise not_a_manifest(where) from error
+        raise not_a_manifest(where, hint) from error
 
 
-def not_a_manifest(where: object) -> DestinationError:
+def not_a_manifest(where: object, hint: str = "") -> DestinationError:
     """Return the error for content that is not the manifest of a model."""
-    return DestinationError("This is not the manifest of a model.", where=where)
+    return DestinationError("This is not the manifest of a model.", where=where, hint=hint)
 
 
 def without_adapter(model: BaseImage) -> Image:

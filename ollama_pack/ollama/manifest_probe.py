@@ -20,6 +20,7 @@ from typing import Any
 from ollama_pack.errors import DestinationError
 from ollama_pack.ollama.api_errors import did_not_come
 from ollama_pack.ollama.daemon import Daemon
+from ollama_pack.ollama.erase import erase_model
 from ollama_pack.ollama.loopback_registry import Handler, Server, listening
 from ollama_pack.ollama.manifest import PARAMS_TYPE, BaseImage, Layer, inherited, parse_manifest
 from ollama_pack.ollama.manifest_list import gguf_children
@@ -118,12 +119,12 @@ def _pushed_manifest(daemon: Daemon, server: Server, where: str) -> bytes:
 @contextlib.contextmanager
 def _copied(daemon: Daemon, tag: str, name: str) -> Iterator[None]:
     """Copy a model to `name` while the block runs: a push goes to the registry in the name."""
-    daemon.copy(tag, name)
     try:
+        daemon.copy(tag, name)  # A full disk makes it fail, and leaves an empty manifest.
         yield
     finally:
         with contextlib.suppress(DestinationError):
-            daemon.delete(name)
+            erase_model(daemon, name)
 
 
 def _pushed_config(pushed: _PushedModel, config: Layer, daemon: Daemon, tag: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ollama_pack.errors import DestinationError, InputError, UsageError
 from ollama_pack.gguf.model_info import ModelInfo, read_model_info, vocabulary_of
 from ollama_pack.ollama.blob_store import StoreTransaction
 from ollama_pack.ollama.daemon import Daemon
+from ollama_pack.ollama.erase import erase_model
 from ollama_pack.ollama.locations import is_writable, sudo_prefix
 from ollama_pack.ollama.manifest import ADAPTER_TYPE, MODEL_TYPE, has_adapter, parse_manifest
 from ollama_pack.ollama.names import ModelName, parse_name
@@ -121,7 +122,7 @@ class DaemonModels:
 
     def delete(self, name: ModelName) -> None:
         """Let the daemon delete a manifest, and the blobs that no other manifest names."""
-        self.daemon.delete(name.display)
+        erase_model(self.daemon, name.display)
 
     def unload(self, name: ModelName) -> None:
         """Let the daemon unload a model from memory."""

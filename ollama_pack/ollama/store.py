@@ -31,7 +31,9 @@ def image_in_store(store: Path, tag: str) -> BaseImage:
         raise DestinationError(
             f"The base {tag} is not in this store.", where=store, hint=hint, code="base-not-here"
         )
-    config, layers = parse_manifest(gguf_manifest(store, content), where=manifest_path(store, name))
+    config, layers = parse_manifest(
+        gguf_manifest(store, content), where=manifest_path(store, name), hint=f"{hint}, which writes it again"
+    )
     for layer in layers:
         if missing_blob(store, layer):
             raise DestinationError(

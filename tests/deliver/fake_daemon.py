@@ -122,8 +122,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_DELETE(self) -> None:
         body = self._body()
+        if self.state.models.has(body["model"]) and not self.state.models.read(body["model"]):
+            return self._answer({"error": "EOF"}, 500)
         found = self.state.models.erase(body["model"])
-        self._answer({} if found else {"error": f"model '{body['model']}' not found"}, 200 if found else 404)
+        missing = {"error": f"model '{body['model']}' not found"}
+        return self._answer({} if found else missing, 200 if found else 404)
 
     def do_POST(self) -> None:
         if self.path.startswith("/api/blobs/"):
@@ -142,6 +145,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._with_registry(push_to, name)
             case "/api/copy" if here:
                 self._copy(body["source"], body["destination"])
+            case "/api/show" if here and not self.state.models.read(name):
+                self._answer({"error": "EOF"}, 400)
             case "/api/show" if here:
                 self._answer(self._shown(name, verbose=bool(body.get("verbose"))))
             case "/api/generate" if here and body.get("prompt") and (why := self._why_not(name)):

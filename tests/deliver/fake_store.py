@@ -29,7 +29,7 @@ def rows_of(content: bytes) -> Iterator[dict]:
     for child in children:
         digest = child.get("digest", f"sha256:{hashlib.sha256(compact(child)).hexdigest()}")
         yield {"digest": digest.removeprefix("sha256:"), "details": {"runner": child["runner"]}}
-    if not children:
+    if content and not children:
         yield {"digest": hashlib.sha256(content).hexdigest()}
 
 
