@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack.gguf.tensors import StoredTensor, Tensor, leaves
+from ollama_pack.lora.factors import Fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +20,15 @@ class LoraPair:
         b: the factor B, ``out × rank`` or ``experts × out × rank``.
         alpha: the number for which alpha / rank is PEFT's scale of B·A. It already includes rsLoRA
             (alpha / √rank) and the patterns of the configuration.
+        fit: the function that makes A and B for the size of the weight, if the trained tensors do not tell it
+            (`ollama_pack.lora.factors.Fit`); `pairs.fitted_pair` calls it.
     """
 
     module: str
     a: Tensor
     b: Tensor
     alpha: float
+    fit: Fit | None = None
 
     @property
     def rank(self) -> int:

@@ -28,7 +28,8 @@ def sum_adapters(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapt
         weights: the factor of each adapter.
 
     Raises:
-        UnsupportedError: the adapters become active after different tokens (aLoRA), or only some are VeRA.
+        UnsupportedError: the adapters become active after different tokens (aLoRA), or only some take the
+            size of their factors from the base (VeRA).
         InputError: two adapters have different shapes for the same module.
     """
     first = adapters[0]
@@ -54,7 +55,7 @@ def sum_adapters(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapt
 
 
 def _require_summable(adapters: Sequence[Adapter]) -> None:
-    """Raise UnsupportedError if the adapters differ in their invocation tokens, or only some are VeRA."""
+    """Raise UnsupportedError if the adapters differ in their invocation tokens, or only some need a fit."""
     first = adapters[0]
     for other in adapters[1:]:
         if other.invocation != first.invocation:
@@ -63,9 +64,11 @@ def _require_summable(adapters: Sequence[Adapter]) -> None:
                 where=f"{other.directory}: alora_invocation_tokens",
                 hint="build each adapter by itself",
             )
-        if (first.method == "VeRA") != (other.method == "VeRA"):
+        fits = [any(pair.fit for pair in each.pairs) for each in (first, other)]
+        if any(fits) and (first.method != other.method or not all(fits)):
+            label = (first if fits[0] else other).method
             raise UnsupportedError(
-                "VeRA shares one A between weights of all widths, so it can be summed only with VeRA.",
+                f"{label} takes the size of A and B from the base, so it can be summed only with {label}.",
                 where=other.directory,
                 hint="build each adapter by itself",
             )

@@ -6,18 +6,32 @@ that their numbers stay untouched; in the others, B is multiplied by the differe
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ollama_pack.lora.adapter import LoraPair
-from ollama_pack.lora.algebra import concatenate, first_rows_columns, scale_by, stack_padded, transpose
+from ollama_pack.lora.algebra import concatenate, scale_by, stack_padded, transpose
 
 if TYPE_CHECKING:
     from ollama_pack.gguf.tensors import Tensor
+    from ollama_pack.lora.factors import Fit
 
 
 def scale_pair(pair: LoraPair, weight: float) -> LoraPair:
     """Return a pair whose ΔW is that of another pair multiplied by a number."""
-    return LoraPair(pair.module, pair.a, pair.b, pair.alpha * weight)
+    return replace(pair, alpha=pair.alpha * weight)
+
+
+def fitted_pair(pair: LoraPair, out: int, width: int) -> LoraPair:
+    """Return a pair with the A and B that it has for a weight of out × in; a size is 0 if it is unknown.
+
+    Raises:
+        FactorError: the size is unknown, or the trained tensors do not fit it.
+    """
+    if pair.fit is None:
+        return pair
+    a, b = pair.fit(out, width)
+    return replace(pair, a=a, b=b, fit=None)
 
 
 def sum_pairs(pairs: Sequence[LoraPair]) -> LoraPair:
@@ -28,7 +42,19 @@ def sum_pairs(pairs: Sequence[LoraPair]) -> LoraPair:
     scale, factors = _shared_scale(pairs)
     a = concatenate([pair.a for pair in pairs], -2)
     b = concatenate([scale_by(pair.b, factor) for pair, factor in zip(pairs, factors, strict=True)], -1)
-    return LoraPair(pairs[0].module, a, b, scale * rank)
+    return LoraPair(pairs[0].module, a, b, scale * rank, _fit_of_sum(pairs))
+
+
+def _fit_of_sum(pairs: Sequence[LoraPair]) -> "Fit | None":
+    """Return the function that fits the sum of pairs to their weight, or None if none needs a fit."""
+    if all(pair.fit is None for pair in pairs):
+        return None
+
+    def fit(out: int, width: int) -> "tuple[Tensor, Tensor]":
+        fitted = sum_pairs([fitted_pair(pair, out, width) for pair in pairs])
+        return fitted.a, fitted.b
+
+    return fit
 
 
 def stack_pairs(pairs: Mapping[int, LoraPair], experts: int) -> LoraPair:
@@ -61,11 +87,6 @@ def stack_pairs(pairs: Mapping[int, LoraPair], experts: int) -> LoraPair:
 def transpose_pair(pair: LoraPair) -> LoraPair:
     """Return the pair of the transposed ΔW."""
     return LoraPair(pair.module, transpose(pair.b), transpose(pair.a), pair.alpha)
-
-
-def slice_columns(pair: LoraPair, width: int) -> LoraPair:
-    """Return a pair of the first `width` columns of ΔW."""
-    return LoraPair(pair.module, first_rows_columns(pair.a, pair.rank, width), pair.b, pair.alpha)
 
 
 def _shared_scale(pairs: Sequence[LoraPair]) -> tuple[float, list[float]]:

@@ -67,6 +67,11 @@ _CONVERT = (
     "merge_and_unload, and convert the merged model to GGUF"
 )
 
+_AS_LORA = (
+    'load base and adapter with PEFT, write the LoRA with peft.save_as_lora("DIR", model, rank=R), where R '
+    "is r of adapter_config.json, and build DIR"
+)
+
 RULES: dict[str, Rule] = {
     # Tensors that are not the factors A and B.
     "dora": _unsupported("DoRA", "it rescales every row of W + ΔW, which the factors A and B cannot express"),
@@ -173,15 +178,27 @@ RULES: dict[str, Rule] = {
         "mixtures of adapters", "the active adapter is chosen for each token", "build one of its adapters"
     ),
     "full-rank": _unsupported(
-        "additive methods of full rank", "exact factors A and B would be larger than W itself"
+        "additive methods of full rank",
+        "exact factors A and B would be larger than W itself",
+        f'{MERGE}; or build the nearest LoRA: peft.save_as_lora("DIR", model, rank=N) writes it',
     ),
     "not-folded": _unsupported(
         "additive methods without a conversion", "this version cannot compute A and B from their tensors"
     ),
+    "as-lora": _unsupported(
+        "methods of low rank whose tensors do not tell all",
+        "A and B depend on the model that was trained, which PEFT has and the file has not",
+        _AS_LORA,
+    ),
     "no-projection": _unsupported(
-        "VeRA without its projections",
-        "A and B are not in the file (save_projection=False); only torch's random generator can make them",
-        "load it with PEFT, set save_projection = True in its configuration, and save it again",
+        "VeRA or TinyLoRA without its projections",
+        "they are not in the file (save_projection=False); only torch's random generator can make them",
+        _AS_LORA,
+    ),
+    "size-unknown": _unsupported(
+        "a method whose factors depend on the size of the weight",
+        "the base does not tell the size of these weights",
+        BASE_FILES_HINT,
     ),
     "unknown-method": _unsupported("unknown methods", "this version does not know what its tensors mean"),
     # Damage.

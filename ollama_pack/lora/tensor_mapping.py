@@ -18,8 +18,9 @@ from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import InputError, bullet_list, fold_by_reason
 from ollama_pack.lora.adapter import Adapter, LoraPair
 from ollama_pack.lora.algebra import scale_rows, take_columns
+from ollama_pack.lora.factors import FactorError
 from ollama_pack.lora.fused_tensors import TensorSlot, as_table_names, to_base_layout
-from ollama_pack.lora.pairs import slice_columns, stack_pairs, transpose_pair
+from ollama_pack.lora.pairs import fitted_pair, stack_pairs, transpose_pair
 from ollama_pack.lora.rules import RuleViolations
 from ollama_pack.lora.shape_check import (
     BaseView,
@@ -30,10 +31,6 @@ from ollama_pack.lora.shape_check import (
     times_text,
     vocabulary_error,
 )
-
-SHARED_A_METHOD = "VeRA"
-"""The method that shares one A among all weights; a narrower weight uses the first columns of it."""
-
 
 PEFT_FIXED_EXPERT_LAYOUT_IN = (0, 19)
 """First version of PEFT that reads expert weights as out × in; older adapters hold the transposed factors."""
@@ -56,7 +53,11 @@ def map_pairs_to_tensors(adapter: Adapter, base: BaseModel, arch: Arch) -> tuple
     findings = RuleViolations(adapter.weights)
     seen = as_table_names(base, arch)
     view = BaseView(seen)
-    aims = [_orient(aim, adapter) for aim in _candidates(adapter, view, arch, findings)]
+    aims = [
+        oriented
+        for aim in _candidates(adapter, view, arch, findings)
+        for oriented in _oriented(aim, adapter, findings)
+    ]
     findings.raise_if_any()
     misfits: list[tuple[str, str]] = []
     _find_duplicate_targets(aims, findings)
@@ -151,12 +152,20 @@ def _unsupported_rule(target: Target, base: BaseModel) -> str:
     return ""
 
 
+def _oriented(aim: Candidate, adapter: Adapter, findings: RuleViolations) -> Iterator[Candidate]:
+    """Yield the candidate with its pair fitted to the size of the weight, or find why it does not fit."""
+    try:
+        fitted = aim if aim.pair.fit is None else aim.with_pair(fitted_pair(aim.pair, *aim.expected))
+    except FactorError as misfit:
+        findings.add(misfit.code, misfit.text)
+    else:
+        yield _orient(fitted, adapter)
+
+
 def _orient(aim: Candidate, adapter: Adapter) -> Candidate:
-    """Transpose the pair if the base stores its weight transposed, and cut VeRA's A to the weight's width."""
+    """Transpose the pair if the base stores its weight transposed."""
     out, width = aim.expected
     kind, trained = aim.target.weight.kind, aim.shape
-    if adapter.method == SHARED_A_METHOD and 0 < width < trained[1]:
-        return aim.with_pair(slice_columns(aim.pair, width))
     if kind is Kind.LINEAR or aim.target.expert >= 0 or trained[::-1] != (out, width):
         return aim
     turned = kind is Kind.EXPERTS_TRANSPOSED or (kind is Kind.EXPERTS and _swaps(adapter.config))

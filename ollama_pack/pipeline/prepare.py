@@ -12,6 +12,7 @@ from ollama_pack.lora.peft.directory import CONFIG_FILE
 from ollama_pack.lora.plan import LoraPlan
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.lora.rules import MERGE_HINT
+from ollama_pack.lora.split_modules import join_split_modules
 from ollama_pack.modelfile.syntax import Modelfile
 from ollama_pack.modelfile.template import DEFAULT, TemplateFields, compose_modelfile, find_template
 from ollama_pack.pipeline.author import author_modelfile, author_warnings
@@ -79,8 +80,11 @@ def prepare(inputs: BuildInputs, note: Note = silent) -> BuildPlan:
     trained = replace(trained, placed=base.hparams, manifest=recorded_manifest(inputs, base))
     base = check_named_base(inputs, base, trained)
     note("base", base)
-    plan = plan_lora(adapter, base)
-    return BuildPlan(adapter, base, plan, trained, author, _check_base_file(base, trained, plan))
+    joined = join_split_modules(adapter, base)
+    if joined is not adapter:
+        note("read", joined.notes[-1])
+    plan = plan_lora(joined, base)
+    return BuildPlan(joined, base, plan, trained, author, _check_base_file(base, trained, plan))
 
 
 def _check_base_file(base: BaseModel, trained: ExpectedBase, plan: LoraPlan) -> tuple[str, ...] | None:

@@ -105,7 +105,8 @@ def report_on_run(request: Request) -> RunReport:
     report.notes += notes
     if report.adapter is not None:
         try:
-            report.spectra = measure(report.adapter.pairs)
+            # What takes its size from the base is not measured without it.
+            report.spectra = measure(pair for pair in report.adapter.pairs if pair.fit is None)
         except PackError as error:
             report.problem = report.problem or error
     return report

@@ -27,10 +27,6 @@ _JOINED: dict[str, tuple[tuple[str, ...], Axes]] = {
 }
 """A tensor that some files have → those that others have in its place, and how it is split into them."""
 
-_WIDTH_OF_THE_WIDEST = "VeRA"
-"""The method whose A is as wide as its widest weight; of every other weight it uses the first columns."""
-
-
 _Side = tuple[Stored, str]
 """A or B as it is stored, and its dtype."""
 
@@ -66,7 +62,7 @@ class Share:
         expert: the number of the only expert that the pair belongs to, or -1.
         section: the place of these rows among those of a joined tensor, or -1 if nothing is joined.
         turned: whether PEFT trained the transposed ΔW.
-        width: the number of columns of the weight if A may have more, else 0.
+        size: the rows and columns of the weight, which some methods need to make A and B; 0 if unknown.
     """
 
     pair: LoraPair
@@ -76,14 +72,15 @@ class Share:
     expert: int = -1
     section: int = -1
     turned: bool = False
-    width: int = 0
+    size: tuple[int, int] = (0, 0)
 
     def factors(self, source: TensorReader, scale: float) -> tuple[_Side, _Side]:
         """Return A and B with their dtypes: `scale` · B · A is PEFT's ΔW in llama.cpp's layout."""
-        (a, a_type), (b, b_type) = source.read_raw(self.pair.a), source.read_raw(self.pair.b)
+        sides = (self.pair.a, self.pair.b) if self.pair.fit is None else self.pair.fit(*self.size)
+        (a, a_type), (b, b_type) = (source.read_raw(side) for side in sides)
         if self.turned:
             a, a_type, b, b_type = b.swapaxes(-1, -2), b_type, a.swapaxes(-1, -2), a_type
-        a = self.layout.of_columns(a[..., : self.width] if self.width else a, self.base)
+        a = self.layout.of_columns(a, self.base)
         b, b_type = self._multiplied(b, b_type, self.pair.scale / scale)
         return (a, a_type), (self.take_rows(self.layout.of_rows(b, self.base)), b_type)
 
@@ -201,11 +198,10 @@ def _shares_of(
     turned = (parameter or lookup) and trained != wanted and trained == wanted[::-1]
     if parameter and trained[0] == trained[1]:
         turned = experts_are_turned(own.arch, adapter.config)
-    width = columns if adapter.method == _WIDTH_OF_THE_WIDEST else 0
     for part, name in enumerate(names):
         for tensor, section, cut in _in_base(name, base):
             take = partial(_take, part, cut, own)
-            yield tensor, Share(pair, layout, own, take, path.expert, section, turned, width)
+            yield tensor, Share(pair, layout, own, take, path.expert, section, turned, wanted)
 
 
 def _take(part: int, cut: tuple[Axes, int] | None, base: HParams, held: Sequence[Matrix]) -> Matrix:
@@ -247,8 +243,18 @@ def _written_shape(names: Sequence[str], base: BaseModel, own: HParams) -> tuple
         inner = own.expert_feed_forward
         double = len(names) == 2 or kind == "ffn_gate_up_exps"
         return (own.hidden, inner) if "down" in kind else (inner * (2 if double else 1), own.hidden)
-    widths = {"attn_output": own.heads * own.head_dim, "ffn_down": own.feed_forward}
-    return 0, widths.get(kind, own.hidden)
+    queries, keys = own.heads * own.head_dim, own.kv_heads * own.head_dim
+    widths = {"attn_output": queries, "ffn_down": own.feed_forward}
+    rows = {
+        "attn_q": queries,
+        "attn_k": keys,
+        "attn_v": keys,
+        "attn_qkv": queries + 2 * keys,
+        "ffn_gate": own.feed_forward,
+        "ffn_up": own.feed_forward,
+    }
+    kinds = [name.removesuffix(".weight").rpartition(".")[2] for name in names]
+    return sum(rows.get(each, own.hidden) for each in kinds), widths.get(kind, own.hidden)
 
 
 def _experts_of(tensor: str, shares: Sequence[Share], base: BaseModel) -> int:

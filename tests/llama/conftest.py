@@ -18,6 +18,7 @@ from smollm2 import write_f32
 from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.lora.export import write_lora
 from ollama_pack.lora.planner import plan_lora
+from ollama_pack.lora.split_modules import join_split_modules
 from ollama_pack.pipeline.inputs import read_all_adapters, resolve_inputs
 from ollama_pack.pipeline.prepare import BuildPlan
 
@@ -80,6 +81,7 @@ def settled(base_file) -> Callable[[Kind], BuildPlan]:
             read_all_adapters(resolve_inputs(request_of(kind))),
             read_base_gguf(base_file(kind.model)),
         )
+        adapter = join_split_modules(adapter, base)
         return BuildPlan(adapter, base, plan_lora(adapter, base))
 
     return settle

@@ -9,6 +9,7 @@ from recipes import TINY, Recipe, delta_weights, resized, write_adapter
 from ollama_pack.errors import InputError, PackError, UnsupportedError
 from ollama_pack.gguf.tensor_data import TensorReader
 from ollama_pack.lora.combine import scale_adapter, sum_adapters
+from ollama_pack.lora.pairs import fitted_pair
 from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.planner import plan_lora
 
@@ -89,10 +90,19 @@ def test_other_invocations(tmp_path):
 
 
 def test_vera_with_another_method(tmp_path):
-    """VeRA's A is as wide as its widest weight, so it is summed with VeRA alone."""
+    """What takes the size of its factors from the base is summed with its like alone."""
     adapter = read_adapter(write_adapter(tmp_path / "one"))
-    with pytest.raises(UnsupportedError, match="VeRA"):
-        sum_adapters([adapter, replace(adapter, method="VeRA")], (1, 1))
+    vera = replace(
+        adapter,
+        method="VeRA",
+        pairs=tuple(replace(pair, fit=lambda _, __, pair=pair: (pair.a, pair.b)) for pair in adapter.pairs),
+    )
+    for adapters in ([adapter, vera], [vera, adapter]):
+        with pytest.raises(UnsupportedError, match="only with VeRA"):
+            sum_adapters(adapters, (1, 1))
+    both = sum_adapters([vera, vera], (1, 1)).pairs[0]
+    out, width = both.b.shape[0], both.a.shape[1]
+    np.testing.assert_allclose(delta(fitted_pair(both, out, width)), 2 * delta(adapter.pairs[0]), rtol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [1e39, -1e39, 1e300], ids=repr)

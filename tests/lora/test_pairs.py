@@ -1,5 +1,6 @@
 """Pairs made from pairs: every one against the dense ΔW it must have."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from ollama_pack.gguf.tensor_data import TensorReader
 from ollama_pack.gguf.tensors import LazyTensor
 from ollama_pack.lora import pairs
 from ollama_pack.lora.adapter import LoraPair
+from ollama_pack.lora.algebra import first_rows_columns
 
 RANDOM = np.random.default_rng(5)
 OUT, WIDTH = 7, 5
@@ -110,9 +112,11 @@ def test_flipped(stack):
     close(delta(pairs.transpose_pair(each)), delta(each).swapaxes(-1, -2))
 
 
-def test_narrowed():
-    """A narrower pair has the first columns of ΔW, and B is not touched."""
+def test_fitted():
+    """A pair that takes its size from the base gets the factors of that size; any other stays."""
     each = pair()
-    found = pairs.slice_columns(each, 3)
+    assert pairs.fitted_pair(each, 5, 3) is each
+    wide = replace(each, fit=lambda _, width: (first_rows_columns(each.a, each.rank, width), each.b))
+    found = pairs.fitted_pair(wide, 0, 3)
     close(delta(found), delta(each)[:, :3])
-    assert found.b is each.b
+    assert (found.b, found.fit) == (each.b, None)

@@ -12,6 +12,8 @@ from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf.tensor_data import TensorReader
 from ollama_pack.gguf.tensors import LazyTensor
 from ollama_pack.lora.adapter import Adapter, LoraPair
+from ollama_pack.lora.algebra import first_rows_columns
+from ollama_pack.lora.factors import FactorError
 from ollama_pack.lora.rules import RULES
 from ollama_pack.lora.tensor_mapping import map_pairs_to_tensors
 
@@ -94,8 +96,20 @@ def test_interleaved_rows():
 def test_vera_is_cut():
     """VeRA's A is as wide as its widest weight; a narrower one uses the first columns."""
     trained = pair("model.layers.0.self_attn.v_proj", (4, 28), (12, 4))
-    (found,) = place(trained, base=TINY, method="VeRA")
+    fit = lambda _, width: (first_rows_columns(trained.a, 4, width), trained.b)  # noqa: E731
+    (found,) = place(replace(trained, fit=fit), base=TINY)
     np.testing.assert_allclose(delta(found.pair), delta(trained)[:, :20])
+
+
+def test_a_fit_that_fails():
+    """What does not fit the size of its weight is refused by the rule that says why, with its module."""
+
+    def fit(_, __):
+        raise FactorError("size-unknown", "the.module")
+
+    with pytest.raises(UnsupportedError, match=r"the\.module") as caught:
+        place(replace(pair("model.layers.0.self_attn.v_proj", (4, 28), (12, 4)), fit=fit), base=TINY)
+    assert caught.value.hint == RULES["size-unknown"].remedy
 
 
 def test_embedding_is_transposed():

@@ -20,6 +20,8 @@ Change = Callable[[peft.PeftModel], None]
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
+GONE = ...
+"""Stands for a key that is taken out of a config."""
 ORDERLESS = ("target_modules", "target_parameters", "exclude_modules", "feedforward_modules")
 
 
@@ -61,6 +63,7 @@ def edit_config(folder: Path, **changes: Any) -> None:
     """Write keys into a config; a set's members in alphabetical order."""
     path = folder / CONFIG
     config = {**json.loads(path.read_text("utf-8")), **changes}
+    config = {key: value for key, value in config.items() if value is not GONE}
     for key in ORDERLESS:
         if isinstance(config.get(key), list):
             config[key] = sorted(config[key])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import peft
 import torch
-from kinds_adapters import WEIGHTS, Arrays, Case, Tensors, lora, lora_config, tidy
+from kinds_adapters import WEIGHTS, Arrays, Case, Tensors, lora, lora_config, renamed, tidy
 from kinds_lora import ATTENTION, PREFIX
 from kinds_models import Base, Model
 from peft.utils.other import get_pattern_key
@@ -129,6 +129,10 @@ OTHER_MODELS: dict[str, dict[str, Case]] = {
     },
     "gpt2": {
         "conv1d": lora(target_modules=["c_attn", "c_fc", "c_proj"], fan_in_fan_out=True),
+        "conv1d-automodel": renamed(
+            lora(target_modules=["c_attn", "c_fc", "c_proj"], fan_in_fan_out=True),
+            lambda key: key.replace("model.transformer.", "model."),
+        ),
         "conv1d-attn-c-proj": lora(target_modules=["attn.c_proj"], fan_in_fan_out=True),
     },
     "deepseek2": {

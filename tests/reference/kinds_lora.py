@@ -6,8 +6,11 @@ from pathlib import Path
 import peft
 import torch
 from kinds_adapters import (
+    GONE,
+    WEIGHTS,
     Arrays,
     Case,
+    Tensors,
     edited,
     loaded,
     lora,
@@ -19,6 +22,7 @@ from kinds_adapters import (
 )
 from kinds_models import Base
 from peft.tuners.lora import LoraLayer
+from safetensors.torch import save_file
 
 ATTENTION = ["k_proj", "o_proj", "q_proj", "v_proj"]
 PREFIX = "base_model.model."
@@ -132,11 +136,51 @@ def language_model(key: str) -> str:
     return key.replace("model.model.layers", "model.model.language_model.layers")
 
 
+def kohya(base: Base, folder: Path) -> Arrays:
+    """Save the plain adapter with kohya's names, and the alpha of each module beside its factors."""
+
+    def spelled(key: str) -> str:
+        module, _, part = key.removeprefix(PREFIX).partition(".lora_")
+        return f"lora_unet_{module.replace('.', '_')}.lora_{'down' if part.startswith('A') else 'up'}.weight"
+
+    def change(tensors: Tensors) -> Tensors:
+        named = {spelled(key): held for key, held in tensors.items()}
+        alphas = {f"{key.rpartition('.lora_')[0]}.alpha": torch.tensor(4.0) for key in named}
+        return {**named, **alphas}
+
+    return edited(PLAIN, change, config={"lora_alpha": 99})(base, folder)
+
+
+def whole_state(base: Base, folder: Path) -> Arrays:
+    """Save the state of the whole model, as trainers of sharded models do, and what PPO adds to it."""
+    found = PLAIN(base, folder)
+    model = loaded(base, folder)
+    head = {"v_head.summary.weight": torch.ones(1, 24), "v_head.summary.bias": torch.ones(1)}
+    state = {
+        key.replace("base_model.", "module.base_model.", 1): held.clone()
+        for key, held in model.state_dict().items()
+    }
+    save_file({**state, **head}, folder / WEIGHTS, metadata={"format": "pt"})
+    return found
+
+
 SPELLINGS: dict[str, Case] = {
     "keys-no-prefix": renamed(PLAIN, lambda key: key.removeprefix(PREFIX)),
     "keys-default": renamed(PLAIN, lambda key: key.replace(".weight", ".default.weight")),
     "keys-base-layer": renamed(PLAIN, lambda key: key.replace("q_proj.lora", "q_proj.base_layer.lora")),
     "keys-language-model": renamed(PLAIN, language_model),
+    "keys-wrapped-twice": renamed(PLAIN, lambda key: f"module._orig_mod.{key}"),
+    "keys-lightning": renamed(PLAIN, lambda key: f"model.{key}"),
+    "keys-thinker": renamed(PLAIN, lambda key: key.replace(PREFIX, f"{PREFIX}thinker.")),
+    "keys-small-letters": renamed(
+        PLAIN, lambda key: key.replace("lora_A", "lora_a").replace("lora_B", "lora_b")
+    ),
+    "keys-kohya": kohya,
+    "f64": edited(PLAIN, lambda tensors: {key: held.double() for key, held in tensors.items()}),
+    "whole-state": whole_state,
+    "defaults": edited(
+        lora(r=8, lora_alpha=8), config={"r": GONE, "lora_alpha": GONE, "trainer": "acme 1.2"}
+    ),
     "keys-compiled": renamed(PLAIN, lambda key: key.replace(PREFIX, f"{PREFIX}_orig_mod.")),
 }
 PATTERNS = {

@@ -2,8 +2,8 @@
 
 A base that PEFT altered before training (PiSSA and its kin), weights that are replaced and not added to,
 and methods that are no product of two factors. Three kinds whose preparation needs data or a quantiser
-(LoftQ, CorDA, LoRA-GA) and two whose layers need it (QA-LoRA, the vision tower of a text model) are the
-plain adapter, renamed.
+(LoftQ, CorDA, LoRA-GA) and one whose layers need it (the vision tower of a text model) are the plain
+adapter, renamed.
 """
 
 from pathlib import Path
@@ -58,6 +58,14 @@ def with_eyes(tensors: Tensors) -> Tensors:
     return {**tensors, **eyes}
 
 
+def with_closed_eyes(tensors: Tensors) -> Tensors:
+    """Return the tensors and a pair of a vision tower that saw no image in training: its B is zero."""
+    return {
+        key: torch.zeros_like(held) if key.startswith(EYES) and ".lora_B." in key else held
+        for key, held in with_eyes(tensors).items()
+    }
+
+
 def called(name: str) -> Case:
     """Return the plain adapter under the name of an initialisation that alters the base."""
     return edited(PLAIN, config={"init_lora_weights": name}, truth=False)
@@ -75,9 +83,6 @@ ALTERED: dict[str, Case] = {
     "corda": called("corda"),
     "lora-ga": called("lora_ga"),
 }
-BLOCKS = peft.BdLoraConfig(
-    target_modules_bd_a=["down_proj"], target_modules_bd_b=["q_proj", "v_proj"], nblocks=2
-)
 BEYOND_LORA: dict[str, Case] = {
     "dora": lora(use_dora=True),
     "lora-bias": lora(lora_bias=True),
@@ -89,8 +94,7 @@ BEYOND_LORA: dict[str, Case] = {
     "resized": resized,
     "layer-replication": lora(layer_replication=[[0, 2], [1, 2]]),
     "vision": edited(PLAIN, with_eyes, truth=False),
-    "qalora": edited(PLAIN, config={"use_qalora": True, "qalora_group_size": 8}, truth=False),
-    "bdlora": lora(use_bdlora=BLOCKS, r=4),
+    "vision-untrained": edited(PLAIN, with_closed_eyes),
 }
 OTHER_METHODS: dict[str, Case] = {
     "ia3": other(
@@ -102,11 +106,11 @@ OTHER_METHODS: dict[str, Case] = {
     "prompt-tuning": other(peft.PromptTuningConfig, num_virtual_tokens=3),
     "p-tuning": other(peft.PromptEncoderConfig, num_virtual_tokens=3, encoder_hidden_size=16),
     "prefix-tuning": other(peft.PrefixTuningConfig, num_virtual_tokens=3),
-    "vblora": other(peft.VBLoRAConfig, target_modules=TARGETS, r=2, num_vectors=12, vector_length=8),
     "randlora": other(peft.RandLoraConfig, target_modules=TARGETS, r=4),
     "hira": other(peft.HiraConfig, target_modules=TARGETS, r=3),
-    "miss": other(peft.MissConfig, target_modules=TARGETS, r=4),
-    "fourierft": other(peft.FourierFTConfig, target_modules=TARGETS, n_frequency=12, scaling=20.0),
+    "fourierft-full": other(peft.FourierFTConfig, target_modules=TARGETS, n_frequency=12, scaling=20.0),
+    "miss-bat": other(peft.MissConfig, target_modules=["q_proj", "v_proj"], r=4, init_weights="bat"),
+    "psoft": other(peft.PsoftConfig, target_modules=TARGETS, r=4),
 }
 
 

@@ -26,6 +26,7 @@ import smollm2
 from archive import BASE, GOLDENS, SUFFIX, lend_base, unpack
 from kinds_models import tiny_bases, write_checkpoint
 from kinds_smollm2 import SOURCE, smollm2_config
+from kinds_split import phi_base
 from llama_source import ROOT, fetch_llama_source
 from record import Array
 
@@ -155,7 +156,7 @@ def adapter_folder(case: Path) -> Path:
 def peers(out: Path, room: Path) -> Iterator[Peer]:
     """Yield every recorded model, its checkpoint and its base GGUF file."""
     llama_cpp = fetch_llama_source(ROOT / ".cache")
-    bases = tiny_bases()
+    bases = {**tiny_bases(), "phimini": phi_base()}
     for archive in sorted(out.glob(f"*{SUFFIX}")):
         name = archive.name.removesuffix(SUFFIX)
         folder, checkpoint = room / "records" / name, room / name

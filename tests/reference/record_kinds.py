@@ -25,6 +25,7 @@ from kinds_methods import METHODS
 from kinds_models import TINY, Base, tiny_bases, write_base_gguf
 from kinds_refused import REFUSED, REFUSED_QWEN2, REFUSED_TIED
 from kinds_smollm2 import SMOLLM2, smollm2_base
+from kinds_split import SPLIT, phi_base
 from llama_source import ROOT, fetch_llama_source
 
 README = """# What PEFT computes, for every kind of adapter
@@ -59,6 +60,7 @@ CASES: dict[str, dict[str, Case]] = {
     "qwen2": REFUSED_QWEN2,
     "qwen3moe": QWEN3MOE,
     **OTHER_MODELS,
+    **SPLIT,
     "smollm2": SMOLLM2,
 }
 
@@ -108,7 +110,7 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     llama_cpp = fetch_llama_source(ROOT / ".cache")
-    bases = {**tiny_bases(), "smollm2": smollm2_base()}
+    bases = {**tiny_bases(), "phimini": phi_base(), "smollm2": smollm2_base()}
     arguments.out.mkdir(parents=True, exist_ok=True)
     versions = ", ".join(f"{room} {importlib.metadata.version(room)}" for room in ROOMS)
     (arguments.out / "README.md").write_text(

@@ -22,15 +22,19 @@ HARMLESS = frozenset(
         "eva_config", "exclude_modules", "fan_in_fan_out", "inference_mode", "layers_pattern",
         "layers_to_transform", "loftq_config", "lora_dropout", "lora_ga_config", "megatron_config",
         "megatron_core", "nvfp4_merge_aware", "parent_library", "peft_type", "peft_version",
-        "qalora_group_size", "revision", "runtime_config", "target_modules", "task_type", "unsloth_fixed",
+        "revision", "runtime_config", "target_modules", "task_type", "unsloth_fixed",
         "velora_config",
         # The tensors in the file show what these two settings did.
         "bias", "modules_to_save",
-        # These describe how AdaLoRA, VeRA, LoHa and LoKr were trained.
+        # These describe how the other methods were trained.
         "target_r", "tinit", "tfinal", "deltaT", "beta1", "beta2", "orth_reg_weight", "total_step",
-        "vera_dropout", "d_initial", "projection_prng_key", "save_projection", "init_weights",
-        "rank_dropout", "module_dropout", "rank_dropout_scale", "use_effective_conv2d", "decompose_both",
-        "decompose_factor",
+        "vera_dropout", "d_initial", "projection_prng_key", "save_projection", "rank_dropout",
+        "rank_dropout_scale", "module_dropout", "use_effective_conv2d", "decompose_both",
+        "decompose_factor", "miss_dropout", "vblora_dropout", "gralora_dropout", "tinylora_dropout",
+        "init_logits_std", "init_vector_bank_bound", "init_v_bound", "num_vectors", "vector_length",
+        "save_only_topk_weights", "delora_lambda", "lambda_pattern", "u", "projection_seed",
+        # The tensors in the file show what these two numbers were.
+        "mini_r", "gralora_k",
     }
 )  # fmt: skip
 """Keys that say where, how or with what the adapter was trained, and do not change what its weights mean."""
@@ -38,7 +42,9 @@ HARMLESS = frozenset(
 USED_KEYS = frozenset(
     {
         "r", "init_r", "lora_alpha", "alpha", "use_rslora", "rank_pattern", "alpha_pattern",
-        "init_lora_weights", "target_parameters", "alora_invocation_tokens",
+        "init_lora_weights", "target_parameters", "alora_invocation_tokens", "init_weights", "use_bdlora",
+        "use_qalora", "qalora_group_size", "topk", "hybrid_r", "weight_tying", "n_frequency",
+        "n_frequency_pattern", "scaling", "random_loc_seed",
     }
 )  # fmt: skip
 """Keys whose values are used. Those of the scale are read by `ollama_pack.lora.peft.scaling`."""
@@ -48,8 +54,6 @@ UNSUPPORTED_KEYS = {
     "lora_bias": "lora-bias",
     "trainable_token_indices": "trained-tokens",
     "layer_replication": "replication",
-    "use_qalora": "variant",
-    "use_bdlora": "variant",
     "arrow_config": "mixture",
     "kasa_config": "kasa",
     "monteclora_config": "variant",
@@ -148,17 +152,19 @@ def check_numbers(config: Mapping[str, Any], path: Path) -> None:
         InputError: a number is missing, or is not a number in the allowed range.
     """
     method = str(config.get("peft_type")).upper()
-    require_number(config, "init_r" if method == "ADALORA" else "r", path, whole=True)
-    if method != "VERA":
-        require_number(config, "alpha" if method in ("LOHA", "LOKR") else "lora_alpha", path)
-    for key in ("rank_pattern", "alpha_pattern"):
+    row = METHODS[method]
+    require_number(config, row.rank_key, path, whole=True)
+    for key in (row.alpha_key, *({"hybrid_r", "scaling"} & row.defaults.keys())):
+        if key:
+            require_number(config, key, path)
+    for key in ("rank_pattern", "alpha_pattern", "n_frequency_pattern"):
         where = Path(f"{path}: {key}")
         if not neutral(config.get(key)) and not isinstance(config[key], Mapping):
             raise InputError("The pattern is not an object of names and numbers.", where=where)
         if not (
             key == "rank_pattern" and method == "ADALORA"
         ):  # AdaLoRA lists booleans there, one for each rank.
-            _check_pattern(config.get(key) or {}, where, whole=key == "rank_pattern")
+            _check_pattern(config.get(key) or {}, where, whole=key != "alpha_pattern")
 
 
 def require_number(config: Mapping[str, Any], key: str, path: Path, *, whole: bool = False) -> float:

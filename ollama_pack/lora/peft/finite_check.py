@@ -40,7 +40,7 @@ class TensorStats(NamedTuple):
 def check_finite(pairs: Sequence[LoraPair], findings: RuleViolations, *, allow_noop: bool = False) -> None:
     """Find tensors that are not finite, and whether no pair changes anything.
 
-    ΔW is a product in every method, so it is zero if one of its factors is. Every number is read.
+    ΔW is a product in most methods, so it is zero if one of its factors is. Every number is read.
 
     Raises:
         InputError: the weights cannot be read.
@@ -57,8 +57,17 @@ def check_finite(pairs: Sequence[LoraPair], findings: RuleViolations, *, allow_n
             )
     zero = {(stats.tensor.path, stats.tensor.name) for stats in found if stats.zero}
     idle = [pair.module for pair in pairs if pair.alpha == 0 or _any_of(pair, zero)]
-    if len(idle) == len(pairs) and not allow_noop and not findings.codes:
+    if len(idle) == len(pairs) and not allow_noop and not findings.codes and _are_zero(pairs):
         findings.add("noop", *idle)
+
+
+def _are_zero(pairs: Sequence[LoraPair]) -> bool:
+    """Return whether A or B of every pair is zero. A sum need not be, if one of its tensors is."""
+    with TensorReader() as source:
+        return all(
+            pair.alpha == 0 or not source.float32(pair.b).any() or not source.float32(pair.a).any()
+            for pair in pairs
+        )
 
 
 def zero_tensors(tensors: Sequence[Tensor]) -> set[tuple[Path, str]]:

@@ -13,6 +13,7 @@ from typing import Any
 from ollama_pack.errors import natural_key
 from ollama_pack.gguf.tensors import StoredTensor, Tensor
 from ollama_pack.lora.adapter import Adapter, LoraPair
+from ollama_pack.lora.factors import FactorError
 from ollama_pack.lora.peft.config import (
     check_method,
     check_numbers,
@@ -33,8 +34,8 @@ from ollama_pack.lora.peft.extra_tensors import classify_extra_tensor, dropped_a
 from ollama_pack.lora.peft.finite_check import check_finite, zero_tensors
 from ollama_pack.lora.peft.keys import TensorKey, is_tower, parse_key
 from ollama_pack.lora.peft.kohya import is_own_alpha, with_own_alphas
-from ollama_pack.lora.peft.methods import FactorError, Method
-from ollama_pack.lora.peft.safetensors_header import FACTOR_DTYPES, dtype_error
+from ollama_pack.lora.peft.methods import Method
+from ollama_pack.lora.peft.safetensors_header import FACTOR_DTYPES, ITEM_SIZES, dtype_error
 from ollama_pack.lora.peft.scaling import pair_alpha, pattern_warnings, trained_rank
 from ollama_pack.lora.peft.target_parameters import AdaptedParameter, parameter_of, split_experts
 from ollama_pack.lora.rules import RuleViolations
@@ -44,11 +45,11 @@ Modules = Mapping[AdaptedParameter, Mapping[str, Tensor]]
 WHOLE = frozenset({"norm", "whole-weight", "whole-embedding", "resized"})
 """Rules for what ``modules_to_save`` leaves in a file."""
 
-ALPHA_KEYS = {"LoHa": "alpha", "LoKr": "alpha"}
-"""The setting that holds alpha, for the methods that do not call it ``lora_alpha``."""
-
 IDLE_TOWER = "weights of a vision or audio tower, on which the LoRA is exactly zero"
 """What is left out of a model that sees or hears and was trained on text alone."""
+
+INDICES = "_indices"
+"""The end of the name of a part that holds integers."""
 
 EVERY_TENSOR = frozenset({"altered-base", "kasa", "replication", "variant", "mixture"})
 """Rules of settings that concern all there is."""
@@ -120,8 +121,8 @@ def _to_adapter(found: AdapterSource, method: Method, pairs: tuple[LoraPair, ...
         directory=found.directory,
         weights=found.weights,
         pairs=pairs,
-        rank=int(config["init_r" if method.label == "AdaLoRA" else "r"]),
-        alpha=1.0 if method.label == "VeRA" else float(config[ALPHA_KEYS.get(method.label, "lora_alpha")]),
+        rank=int(config[method.rank_key]),
+        alpha=float(config[method.alpha_key]) if method.alpha_key else 1.0,
         base_id=str(config.get("base_model_name_or_path") or ""),
         config=config,
         method=method.label,
@@ -166,15 +167,23 @@ def _group_tensors(
         elif is_tower(spelled.module):
             groups.towers.setdefault(spelled.module, {})[spelled.part] = tensor
         else:
-            if isinstance(tensor, StoredTensor) and tensor.dtype not in FACTOR_DTYPES:
+            floats = FACTOR_DTYPES if not spelled.part.endswith(INDICES) else ITEM_SIZES.keys()
+            if isinstance(tensor, StoredTensor) and tensor.dtype not in floats:
                 raise dtype_error(tensor.path, name, tensor.dtype)
             shared = spelled.part in method.shared
             owner = AdaptedParameter("", "") if shared else parameter_of(spelled, config)
             sides = groups.factors.setdefault(owners.setdefault(owner.module, owner), {})
-            if spelled.part in sides:
-                findings.add("twice", f"{name} and {sides[spelled.part].name}")
-            sides[spelled.part] = tensor
+            part = _numbered(name, spelled.part) if shared else spelled.part
+            if part in sides:
+                findings.add("twice", f"{name} and {sides[part].name}")
+            sides[part] = tensor
     return groups
+
+
+def _numbered(name: str, part: str) -> str:
+    """Return the name of a shared tensor with its number if there are several, ``tinylora_v.3``."""
+    last = name.rpartition(".")[2]
+    return f"{part}.{last}" if last.isdigit() else part
 
 
 def _check_towers(towers: Mapping[str, Mapping[str, Tensor]], findings: RuleViolations) -> Counter[str]:
@@ -215,8 +224,16 @@ def _fold(factors: Modules, method: Method, config: Config, findings: RuleViolat
     """Yield one pair for each weight, by name; what cannot be one is found against."""
     shared = factors.get(AdaptedParameter("", ""), {})
     owners = sorted((owner for owner in factors if owner.module), key=lambda owner: natural_key(owner.module))
-    if method.shared - shared.keys():
+    if method.shared - {name.partition(".")[0] for name in shared}:
         findings.add("no-projection", *(part.name for owner in owners for part in factors[owner].values()))
+        return
+    dealt: Mapping[str, Mapping[str, Tensor]] = {}
+    settings = {key: config[key] for key in method.takes if key in config}
+    try:
+        if method.deal is not None:
+            dealt = method.deal([owner.module for owner in owners], shared, config)
+    except FactorError as misfit:
+        findings.add(misfit.code, misfit.text)
         return
     for owner in owners:
         parts = factors[owner]
@@ -224,8 +241,9 @@ def _fold(factors: Modules, method: Method, config: Config, findings: RuleViolat
             _require_whole(parts, method)
             rank = trained_rank(owner.key, config)
             if rank:  # AdaLoRA may have pruned all of them
-                a, b = method.fold(owner.module, {**shared, **split_experts(owner, parts, rank)}, rank)
-                yield LoraPair(owner.module, a, b, pair_alpha(owner.key, config, a.shape[-2]))
+                every = {**shared, **dealt.get(owner.module, {}), **split_experts(owner, parts, rank)}
+                a, b, fit = method.fold(owner.module, every, rank, **settings)
+                yield LoraPair(owner.module, a, b, pair_alpha(owner.key, config, a.shape[-2]), fit)
         except FactorError as misfit:
             findings.add(misfit.code, misfit.text)
 

@@ -3,7 +3,8 @@
 No other module does this. The rules are PEFT's: ``LoraLayer.update_layer`` in ``peft/tuners/lora/layer.py``
 (alpha / r, or alpha / √r with rsLoRA), ``get_pattern_key`` in ``peft/utils/other.py`` (which key of a pattern
 applies to a module), ``SVDLinear`` in ``peft/tuners/adalora/layer.py``, ``LoHaLayer`` and ``LoKrLayer``
-(alpha / r), and ``VeraLayer`` (no scale).
+(alpha / r), and ``GraloraLayer`` (alpha / (r + hybrid_r)). Methods without an alpha have no scale, or
+fold it into their factors.
 """
 
 import math
@@ -11,17 +12,23 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ollama_pack.lora.peft.methods import METHODS
+
 ADALORA_GUARD = 1e-5
 """AdaLoRA divides by the rank plus this number, to avoid a division by zero if the rank is 0."""
 
 
+_RANK_PATTERNS = {"r": "rank_pattern", "init_r": "rank_pattern", "n_frequency": "n_frequency_pattern"}
+"""The setting that gives single modules another rank, for each setting that holds the rank."""
+
+
 def trained_rank(module: str, config: Mapping[str, Any]) -> int:
-    """Return the rank that the configuration gives a module: that of ``rank_pattern``, else ``r``."""
+    """Return the rank that the configuration gives a module: that of the pattern, else ``r``."""
     kept = _kept_ranks(module, config)
     if kept is not None:
         return kept
-    default = config["init_r"] if _method(config) == "ADALORA" else config["r"]
-    return int(_by_pattern(_numeric_patterns(config.get("rank_pattern")), module, default))
+    key = METHODS[_method(config)].rank_key
+    return int(_by_pattern(_numeric_patterns(config.get(_RANK_PATTERNS.get(key, ""))), module, config[key]))
 
 
 def pair_alpha(module: str, config: Mapping[str, Any], rank: int) -> float:
@@ -65,13 +72,15 @@ def _matches(pattern: str, module: str) -> bool:
 def _peft_scale(module: str, config: Mapping[str, Any]) -> tuple[float, float]:
     """Return the numerator and the denominator of PEFT's scale."""
     method = _method(config)
-    if method == "VERA":
+    key = METHODS[method].alpha_key
+    if not key:
         return 1.0, 1.0
     if method == "ADALORA":
         alpha, rank = float(config["lora_alpha"]), float(config["init_r"])
         return (alpha if alpha > 0 else rank), rank + ADALORA_GUARD
-    key = "alpha" if method in ("LOHA", "LOKR") else "lora_alpha"
     rank = float(trained_rank(module, config))
+    if method == "GRALORA":
+        return float(config["alpha"]), rank + float(config["hybrid_r"])
     alpha = _by_pattern(_numeric_patterns(config.get("alpha_pattern")), module, config[key])
     return float(alpha), (math.sqrt(rank) if config.get("use_rslora") else rank)
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from ollama_pack.gguf.tensors import Tensor
 from ollama_pack.lora.algebra import expert_a, expert_b
+from ollama_pack.lora.factors import FactorError, shape_of
 from ollama_pack.lora.peft.keys import TensorKey
-from ollama_pack.lora.peft.methods import FactorError, shape_of
 
 PARAMETER_WEIGHT = "weight"
 """The parameter of a linear module. LoRA on it is the same as LoRA on the module."""

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from ollama_pack.gguf.tensor_data import TensorReader
 from ollama_pack.gguf.tensors import LazyTensor
-from ollama_pack.lora.peft.methods import METHODS, FactorError
+from ollama_pack.lora.factors import FactorError
+from ollama_pack.lora.peft.methods import METHODS
 
 RANDOM = np.random.default_rng(11)
 
@@ -26,7 +27,7 @@ def random(*shape):
 def product(factors):
     """Return B·A in float64, of what a fold returns."""
     with TensorReader() as weights:
-        a, b = (weights.float32(factor) for factor in factors)
+        a, b = (weights.float32(factor) for factor in factors[:2])
     assert (a.shape, b.shape) == (factors[0].shape, factors[1].shape)
     return b.astype(np.float64) @ a.astype(np.float64)
 
@@ -42,7 +43,7 @@ def exact(numbers):
 def test_lora():
     """LoRA is its own fold: the very tensors."""
     a, b = tensor(random(2, 5)), tensor(random(7, 2))
-    assert METHODS["LORA"].fold("m", {"lora_A": a, "lora_B": b}, 2) == (a, b)
+    assert METHODS["LORA"].fold("m", {"lora_A": a, "lora_B": b}, 2) == (a, b, None)
 
 
 def test_adalora():
@@ -150,7 +151,9 @@ def test_misfits(method, shapes, code):
 
 
 def test_parts_are_known():
-    """Every method says which tensors it has, and no layout is part of another."""
+    """Every method says which tensors it has, and which settings it computes with."""
     for method in METHODS.values():
         assert method.parts >= method.shared
-        assert not any(one < other for one in method.layouts for other in method.layouts)
+        assert len(set(method.layouts)) == len(method.layouts)
+        assert method.rank_key in method.defaults
+        assert not method.alpha_key or method.alpha_key in method.defaults

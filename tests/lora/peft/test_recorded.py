@@ -25,6 +25,17 @@ READ = {
     "vera": ("VeRA", 1.0),
     "loha": ("LoHa", 20 / 2),
     "lokr": ("LoKr", 6 / 2),
+    "miss": ("MiSS", 1.0),
+    "bone": ("Bone", 1.0),
+    "vblora": ("VB-LoRA", 1.0),
+    "vblora-topk-only": ("VB-LoRA", 1.0),
+    "delora": ("DeLoRA", 1.0),
+    "gralora": ("GraLoRA", 8 / 4),
+    "gralora-hybrid": ("GraLoRA", 8 / 4),
+    "tinylora": ("TinyLoRA", 1.0),
+    "fourierft": ("FourierFT", 1.0),
+    "bdlora": ("LoRA", 4 / 4),
+    "qalora-pooled": ("LoRA", 4 / 3),
 }
 
 
@@ -38,9 +49,9 @@ def test_read_as_what_it_is(case, truth):
 
 
 STOPPED = {
-    "prompt-tuning": "prompt", "ia3": "multiplicative", "fourierft": "full-rank", "miss": "not-folded",
+    "prompt-tuning": "prompt", "ia3": "multiplicative", "miss-bat": "multiplicative",
     "pissa": "altered-base", "vera-no-projection": "no-projection", "layer-replication": "replication",
-    "bdlora": "variant", "vision": "vision", "save-norm": "norm", "resized": "resized", "twice": "twice",
+    "vision": "vision", "save-norm": "norm", "resized": "resized", "twice": "twice",
     "empty-443": "empty", "zero-b": "noop", "nan": "not-finite",
 }  # fmt: skip
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ollama_pack.gguf.tensor_data import TensorReader
 from ollama_pack.gguf.tensors import LazyTensor
+from ollama_pack.lora.factors import FactorError
 from ollama_pack.lora.peft.keys import TensorKey
-from ollama_pack.lora.peft.methods import FactorError
 from ollama_pack.lora.peft.target_parameters import AdaptedParameter, parameter_of, split_experts
 
 EXPERTS = "model.layers.0.mlp.experts"
