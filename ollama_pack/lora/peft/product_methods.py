@@ -27,15 +27,7 @@ Side = Tensor | int
 """A matrix, or the size of an identity matrix in its place."""
 
 
-def fold_lora(  # noqa: PLR0913 — the settings of its variants
-    module: str,
-    parts: Parts,
-    rank: int,
-    *,
-    use_bdlora: Any = None,  # noqa: ANN401 — unchecked JSON
-    use_qalora: Any = False,  # noqa: ANN401 — unchecked JSON
-    qalora_group_size: Any = 16,  # noqa: ANN401 — unchecked JSON
-) -> Factors:
+def fold_lora(module: str, parts: Parts, rank: int, **variant: Any) -> Factors:  # noqa: ANN401
     """Return A and B of a LoRA, which need no conversion unless a variant has shortened them.
 
     Those of an embedding belong to its transpose (``Embedding`` in ``peft/tuners/lora/layer.py``), so B is
@@ -47,13 +39,15 @@ def fold_lora(  # noqa: PLR0913 — the settings of its variants
     a, b = (tensor for _, tensor in sorted(parts.items()))
     if len(a.shape) != 3 or len(b.shape) != 3:
         require_matrices(module, parts)
-    if use_bdlora:
-        a, b = in_blocks(module, a, b, use_bdlora)
+    if variant.get("use_bdlora"):
+        a, b = in_blocks(module, a, b, variant["use_bdlora"])
     if a.shape[-2] != b.shape[-1] or a.shape[:-2] != b.shape[:-2]:
         raise FactorError("shape", f"{module}: A {shape_of(a)} and B {shape_of(b)} have different ranks")
     if a.shape[-2] != rank:
         raise rank_error(module, a.shape[-2], rank)
-    return pooled(module, a, b, qalora_group_size) if use_qalora else Factors(a, b)
+    if variant.get("use_qalora"):
+        return pooled(module, a, b, variant.get("qalora_group_size", 16))
+    return Factors(a, b)
 
 
 def fold_adalora(module: str, parts: Parts, rank: int) -> Factors:
