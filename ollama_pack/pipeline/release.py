@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from ollama_pack.arch.hparams import HParams
+from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.find import is_path
 from ollama_pack.base.gguf_header import read_base_gguf
+from ollama_pack.base.lookup import find_tag, find_variant
 from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Package, make_package
 from ollama_pack.errors import InputError
@@ -31,6 +33,7 @@ def read_release(request: Request) -> Package:
 
     Raises:
         InputError: Modelfile.txt or the GGUF LoRA it names is missing or damaged.
+        ProofError: its FROM names other weights, and the request is strict.
     """
     folder = built_folder(request.directory)
     package = read_package(folder, model_name(request))
@@ -38,7 +41,22 @@ def read_release(request: Request) -> Package:
     lock = read_lock(folder)
     made = lock.get("adapter")
     own = isinstance(made, Mapping) and made.get("gguf") == package.adapter.digest
-    return replace(package, trained=replace(trained, placed=placed_sizes(lock) if own else None))
+    trained = replace(trained, placed=placed_sizes(lock) if own else None)
+    return replace(package, trained=replace(trained, notes=(*trained.notes, *_doubts(package.base, trained))))
+
+
+def _doubts(base: BaseModel, trained: ExpectedBase) -> list[str]:
+    """Return what speaks against the base of a release by its name, before it is opened.
+
+    Raises:
+        ProofError: it may not be the base that the adapter was trained on, and the request is strict.
+    """
+    from ollama_pack.verify.base import stop_at_mismatches
+    from ollama_pack.verify.base_named import compare_named_base
+
+    entry = find_tag(base.tag) or find_variant(base.tag) if base.tag else None
+    named = replace(base, source_id=entry.source_id) if entry is not None else base
+    return stop_at_mismatches(trained, compare_named_base(trained, named), base.tag or "the base")
 
 
 def base_id_of(path: Path) -> str:

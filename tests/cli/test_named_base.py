@@ -116,8 +116,9 @@ def test_rows_that_were_placed_for_another_base(nameless, config, tmp_path, mode
     assert run("build", nameless, "--via", "folder", "--out", release).code == 0
     shutil.rmtree(models)
     add_base(models, write_smol(tmp_path / "smol.gguf"), "my-smol", "latest")
+    moved = ("--base-mismatch-ok", "moved")
     for accepted in ((), ("--base-mismatch-ok", "heads", "--base-mismatch-ok", "head-dim")):
-        ran = run("register", release, "ada", "--via", "store", *accepted)
+        ran = run("register", release, "ada", "--via", "store", *moved, *accepted)
         assert ran.code == 5
         assert "row-order: the adapter was trained with rows placed for 18 heads (6 KV) of 32" in ran.stderr
         assert "the base has 9 heads (3 KV) of 64" in ran.stderr
@@ -200,3 +201,17 @@ def test_a_file_that_has_changed(smol, tmp_path):
     ran = run(*given)
     assert ran.code == 5
     assert "moved: the base has changed since the last build" in ran.stderr
+
+
+def test_a_release_on_other_weights(smol, tmp_path, models):
+    """`register` says and refuses what `build` does, where a release says FROM another model."""
+    add_base(models, write_smol(tmp_path / "one.gguf"), "smollm", "135m")
+    release = tmp_path / "release"
+    assert run("build", smol, "ada", "--base", "smollm:135m", "--via", "folder", "--out", release).code == 0
+    given = ("register", release, "ada", "--via", "store")
+    ran = run(*given, "--strict")
+    assert ran.code == 5
+    assert f"relative: the adapter was trained with {SMOLLM2}" in ran.stderr
+    ran = run(*given)
+    assert ran.code == 0
+    assert "relative: " in ran.stderr
