@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 @click.command("doctor")
 @options.model_store
+@click.option("--load/--no-load", default=True, help="Load a model for a moment, if none is loaded.")
 @options.as_json
 @click.pass_context
-def doctor_command(ctx: click.Context, /, *, store: Path | None, as_json: bool) -> None:
+def doctor_command(ctx: click.Context, /, *, store: Path | None, load: bool, as_json: bool) -> None:
     """Check which deliveries work with this Ollama, and which models with an adapter would not run.
 
-    Nothing is changed and no model is loaded. The exit code is 6 if no delivery works.
+    Nothing is changed. To see whether Ollama can run a model, the smallest one is loaded for a moment if none
+    is loaded; --no-load skips this. The exit code is 6 if no delivery works.
 
     \b
     Example:
@@ -31,7 +33,7 @@ def doctor_command(ctx: click.Context, /, *, store: Path | None, as_json: bool) 
     from ollama_pack.doctor.examine import examine
     from ollama_pack.ollama.locations import locations_from
 
-    checkup = examine(locations_from(os.environ, store=store))
+    checkup = examine(locations_from(os.environ, store=store), load=load)
     if as_json:
         print_json("doctor", checkup_facts(checkup))
     else:
@@ -49,7 +51,8 @@ def show(checkup: "Checkup") -> None:
         print_line("store", store_line(store))
     if not checkup.stores:
         print_line("store", "no store found")
-    print_line("runner", str(checkup.runner) if checkup.runner else "no llama-server found")
+    state = {True: "works", False: "does not run a model", None: "unknown"}[checkup.runner.works]
+    print_line("runner", f"{state}  {checkup.runner.why}")
     for finding in checkup.findings:
         click.echo()
         print_line(finding.level, f"{finding.about}: {finding.what}")
@@ -90,7 +93,7 @@ def checkup_facts(checkup: "Checkup") -> dict[str, Any]:
             }
             for store in checkup.stores
         ],
-        "runner": checkup.runner.as_posix() if checkup.runner else "",
+        "runner": {"works": checkup.runner.works, "why": checkup.runner.why},
         "findings": [
             {"level": finding.level, "about": finding.about, "what": finding.what, "fix": finding.fix}
             for finding in checkup.findings

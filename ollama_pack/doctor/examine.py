@@ -1,20 +1,19 @@
-"""Examines an Ollama: its daemon, stores, disk and runner. Nothing is changed, and no model is loaded."""
+"""Examines an Ollama: its daemon, stores, disk and runner. Nothing is changed."""
 
 import shlex
-import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from ollama_pack.deliver.create import surely_refuses
 from ollama_pack.doctor.findings import MINOR, PROBLEM, Checkup, DeliveryCheck, Finding
+from ollama_pack.doctor.runner_check import check_runner
 from ollama_pack.doctor.store_scan import scan_store
 from ollama_pack.errors import DestinationError
 from ollama_pack.ollama.address import is_near, may_answer
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.locations import OllamaLocations, is_writable, store_of, sudo_prefix
 from ollama_pack.ollama.store_layout import is_closed, is_store
-from ollama_pack.ollama.versions import GENERATIONS, LLAMA_SERVER_FROM, parse_version
+from ollama_pack.ollama.versions import GENERATIONS, parse_version
 
 LITTLE_ROOM = 1_000_000_000
 """Free bytes on a disk below which a build may run out of space."""
@@ -22,9 +21,14 @@ LITTLE_ROOM = 1_000_000_000
 RESTART = "read the daemon's log, then restart ollama serve"
 
 
-def examine(locations: OllamaLocations) -> Checkup:
-    """Examine the daemon and the stores of this machine."""
-    checkup = Checkup(locations.address, runner=find_runner())
+def examine(locations: OllamaLocations, *, load: bool = True) -> Checkup:
+    """Examine the daemon and the stores of this machine.
+
+    Args:
+        locations: the daemon and the stores.
+        load: whether a model may be loaded for a moment, to see whether the daemon can run one.
+    """
+    checkup = Checkup(locations.address)
     own: Path | None = None
     refuses = False
     if may_answer(locations.address):
@@ -33,6 +37,7 @@ def examine(locations: OllamaLocations) -> Checkup:
                 checkup.version = daemon.version()
                 refuses = surely_refuses(daemon)
                 own = store_of(daemon, locations)
+                checkup.runner = check_runner(daemon, load=load)
         except DestinationError as error:
             checkup.trouble = error.clause
             if checkup.version:
@@ -52,24 +57,6 @@ def examine(locations: OllamaLocations) -> Checkup:
     checkup.findings += _machine_findings(checkup, own)
     checkup.findings.sort(key=lambda finding: finding.level != PROBLEM)
     return checkup
-
-
-def find_runner(program: str = "") -> Path | None:
-    """Return the ``llama-server`` that the Ollama of this machine would run, or None if there is none.
-
-    The directories are those that Ollama searches (``LibOllamaPath`` in its ``ml/path.go``).
-
-    Args:
-        program: the path of the program ``ollama``; by default, the one on PATH.
-    """
-    ollama = program or shutil.which("ollama")
-    if not ollama:
-        return None
-    home = Path(ollama).resolve().parent
-    name = "llama-server.exe" if sys.platform == "win32" else "llama-server"
-    directories = (home / "../lib/ollama", home / "lib/ollama", home, home / "build/lib/ollama")
-    candidates = ((directory / name).resolve() for directory in directories)
-    return next((path for path in candidates if path.is_file()), None)
 
 
 def _delivery_checks(
@@ -106,7 +93,7 @@ def _delivery_checks(
 
 
 def _daemon_findings(checkup: Checkup, *, named: bool) -> Iterator[Finding]:
-    """Yield what is wrong with the daemon: it does not answer, or it is too old for adapters.
+    """Yield what is wrong with the daemon: it does not answer, is too old for adapters, or runs no model.
 
     Args:
         checkup: everything that was examined.
@@ -121,16 +108,19 @@ def _daemon_findings(checkup: Checkup, *, named: bool) -> Iterator[Finding]:
     elif version is not None and version < GENERATIONS[0].first:
         about = f"Ollama {checkup.version}"
         yield Finding(PROBLEM, about, "it does not support adapters in GGUF", "update Ollama")
+    if checkup.runner.works is False:
+        lacks = "llama-server" in checkup.runner.why and "not found" in checkup.runner.why
+        fix = "reinstall Ollama, whose llama-server is missing" if lacks else RESTART
+        yield Finding(PROBLEM, f"Ollama {checkup.version}", checkup.runner.why, fix)
 
 
 def _machine_findings(checkup: Checkup, own: Path | None) -> Iterator[Finding]:
-    """Yield what is wrong with the deliveries, the disks, the stores and the runner.
+    """Yield what is wrong with the deliveries, the disks and the stores.
 
     Args:
         checkup: everything that was examined.
         own: the store of the daemon, or None if it is unknown.
     """
-    version = parse_version(checkup.version)
     if not any(way.open for way in checkup.ways):
         what = "none of create, pull and store works"
         yield Finding(PROBLEM, "delivery", what, "--via folder  writes all files into a directory")
@@ -145,7 +135,3 @@ def _machine_findings(checkup: Checkup, own: Path | None) -> Iterator[Finding]:
                 "you may not write into this store",
                 "ollama serve, then --via create or --via pull, lets the daemon write",
             )
-    needs = version is None or version >= LLAMA_SERVER_FROM
-    if checkup.version and needs and checkup.runner is None and shutil.which("ollama"):
-        what = "the ollama on PATH has no llama-server, so it cannot load a model"
-        yield Finding(PROBLEM, "llama-server", what, "reinstall Ollama")

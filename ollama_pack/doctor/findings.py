@@ -61,6 +61,19 @@ class StoreSeen:
     adapted: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class RunCheck:
+    """Whether a daemon can run a model.
+
+    Attributes:
+        works: whether it can, or None if it was not asked.
+        why: the reason, as a clause.
+    """
+
+    works: bool | None
+    why: str
+
+
 @dataclass(slots=True)
 class Checkup:
     """The state of an Ollama, and what is wrong with it.
@@ -71,7 +84,7 @@ class Checkup:
         trouble: why no daemon answers, as a clause.
         ways: whether each delivery would work.
         stores: the stores that were found; the daemon's own comes first.
-        runner: the path of ``llama-server``, or None if it was not found.
+        runner: whether the daemon can run a model.
         findings: what is wrong; problems come before warnings.
     """
 
@@ -80,5 +93,5 @@ class Checkup:
     trouble: str = "no Ollama daemon answers"
     ways: list[DeliveryCheck] = field(default_factory=list)
     stores: list[StoreSeen] = field(default_factory=list)
-    runner: Path | None = None
+    runner: RunCheck = RunCheck(None, "no daemon to ask")
     findings: list[Finding] = field(default_factory=list)

@@ -11,6 +11,7 @@ from ollama_pack.deliver.base_check import why_base_fails
 from ollama_pack.deliver.history import is_version
 from ollama_pack.deliver.leftovers import is_temporary
 from ollama_pack.doctor.findings import MINOR, PROBLEM, Finding, StoreSeen
+from ollama_pack.doctor.shared_runner import shared_runner_findings
 from ollama_pack.errors import DestinationError, InputError, PackError
 from ollama_pack.gguf.reader import GgufFile, read_gguf
 from ollama_pack.ollama.locations import is_writable, sudo_prefix, user_owning
@@ -61,6 +62,7 @@ def scan_store(path: Path, version: str, option: str = "") -> tuple[StoreSeen, l
     adapted = {name: layers for name, layers in names.items() if has_adapter(layers)}
     for name, layers in adapted.items():
         findings += _model_findings(path, name, layers, version, option)
+    findings += shared_runner_findings(adapted)
     return (
         StoreSeen(
             path=path,

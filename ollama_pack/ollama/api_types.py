@@ -19,11 +19,15 @@ class Listed:
         name: the name with its tag.
         digest: the SHA-256 of its manifest, 64 hexadecimal digits.
         changed: the time at which its manifest was written.
+        size: the size of its blobs in bytes; 0 if it is not told.
+        remote: whether the model runs in a cloud.
     """
 
     name: str
     digest: str
     changed: datetime
+    size: int = 0
+    remote: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,9 @@ def read_listed(entries: Iterable[Any], fields: Iterable[Mapping[str, Any]]) -> 
     best: dict[str, tuple[int, Listed]] = {}
     for entry, sent in zip(entries, fields, strict=True):
         rank = runner_rank(str((sent.get("details") or {}).get("runner") or ""))
-        model = Listed(entry.model or "", entry.digest or "", entry.modified_at or NEVER)
+        size, remote = int(sent.get("size") or 0), bool(sent.get("remote_host"))
+        changed = entry.modified_at or NEVER
+        model = Listed(entry.model or "", entry.digest or "", changed, size, remote)
         if model.name not in best or rank < best[model.name][0]:
             best[model.name] = (rank, model)
     return [model for _, model in best.values()]

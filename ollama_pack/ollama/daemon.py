@@ -16,8 +16,8 @@ from ollama_pack.files import Progress
 from ollama_pack.ollama.address import is_near
 from ollama_pack.ollama.api_errors import daemon_error, error_message, no_daemon
 from ollama_pack.ollama.api_types import Listed, Shown, read_listed, read_shown
+from ollama_pack.ollama.stream import file_pieces, follow_stream
 
-UPLOAD_CHUNK = 1 << 20
 CONNECT_SECONDS = 3.0
 SILENCE_SECONDS = 900.0
 """Longest wait between two lines of a stream: a daemon that checks a large GGUF sends nothing for minutes."""
@@ -138,7 +138,7 @@ class Daemon:
             return 0
         with self._explained():
             size = path.stat().st_size
-            body = _file_pieces(path, size, progress)
+            body = file_pieces(path, size, progress)
             answer = self._http.post(
                 f"/api/blobs/{digest}", content=body, headers={"Content-Length": str(size)}
             )
@@ -163,7 +163,7 @@ class Daemon:
                 parts: Iterator[Any] = self._client.create(name, **known, stream=True)
             else:
                 parts = self._lines("/api/create", {"model": name, **fields})
-            _follow(parts, f"creating {name}", progress)
+            follow_stream(parts, f"creating {name}", progress)
 
     def pull(self, name: str, progress: Progress | None = None, *, insecure: bool = False) -> None:
         """Let the daemon pull a model from its registry; with `insecure` it uses plain HTTP.
@@ -173,7 +173,7 @@ class Daemon:
         """
         with self._explained():
             parts = self._client.pull(name, insecure=insecure, stream=True)
-            _follow(parts, f"pulling {name}", progress)
+            follow_stream(parts, f"pulling {name}", progress)
 
     def push(self, name: str) -> None:
         """Let the daemon push a model to the registry that its name contains, over plain HTTP.
@@ -182,7 +182,7 @@ class Daemon:
             DestinationError: the daemon rejected the request, or closed the connection.
         """
         with self._explained():
-            _follow(self._client.push(name, insecure=True, stream=True), f"pushing {name}", None)
+            follow_stream(self._client.push(name, insecure=True, stream=True), f"pushing {name}", None)
 
     def copy(self, source: str, target: str) -> None:
         """Copy a model to the name `target`, and replace a model that has this name.
@@ -218,6 +218,23 @@ class Daemon:
             content = reply.json()
             logprobs = [float(token["logprob"]) for token in content.get("logprobs") or ()]
             return str(content.get("response") or ""), tuple(logprobs)
+
+    def load(self, name: str) -> None:
+        """Have the daemon load a model, without a question to it.
+
+        Raises:
+            DestinationError: the model does not load.
+        """
+        self.answer(name, "", 1)
+
+    def loaded(self) -> list[str]:
+        """Return the names of the models that are loaded.
+
+        Raises:
+            DestinationError: the daemon rejected the request, or did not answer.
+        """
+        with self._explained():
+            return [model.model or "" for model in self._client.ps().models]
 
     def unload(self, name: str) -> None:
         """Unload a model from memory, if it exists.
@@ -273,28 +290,3 @@ class Daemon:
             ) from error
         except OSError as error:
             raise DestinationError(f"This file cannot be read: {error}.", where=error.filename) from error
-
-
-def _file_pieces(path: Path, size: int, progress: Progress | None) -> Iterator[bytes]:
-    """Yield the content of a file in pieces, and report progress."""
-    done = 0
-    with path.open("rb") as source:
-        while chunk := source.read(UPLOAD_CHUNK):
-            done += len(chunk)
-            yield chunk
-            if progress is not None:
-                progress(f"sending {path.name}", done, size)
-
-
-def _follow(parts: Iterator[Any], label: str, progress: Progress | None) -> None:
-    """Read a stream of status lines to its end; raise a DestinationError if the last is not ``success``.
-
-    HTTP status 200 is sent before the work starts, so it does not mean that the request succeeded.
-    """
-    last = ""
-    for part in parts:
-        last = str(part.get("status") or "")
-        if progress is not None:
-            progress(f"{label}: {last}", int(part.get("completed") or 0), int(part.get("total") or 0))
-    if last != "success":
-        raise DestinationError(f"The daemon stopped while {label}; its last status was {last!r}.")

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 
 
+class DiedError(Exception):
+    """The daemon is no more."""
+
+
 @dataclass(frozen=True)
 class Character:
     """One generation of Ollama.

@@ -21,17 +21,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import gguf
-from characters import CHARACTERS, Character
+from characters import CHARACTERS, Character, DiedError
 from fake_create import IMAGE, compose
 from fake_registry_client import RegistryError, pull_from, push_to
 from fake_store import FakeStore, rows_of
 from scratch_store import add_blob, upgrade
 
 REFUSAL = "LoRA adapters are no longer supported"
-
-
-class DiedError(Exception):
-    """The daemon is no more."""
 
 
 @dataclass
@@ -47,6 +43,8 @@ class FakeDaemon:
     steps: int = 0
     dies_at: int = 0  # the step; 0: never
     children_are: str = "blobs"
+    loaded: list[str] = field(default_factory=list)
+    says: str = "llama-server process has terminated: exit status 1"
 
     @property
     def models(self) -> FakeStore:
@@ -111,6 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer({"version": self.state.character.version})
         elif self.path == "/api/tags" and self.state.mood == "cannot list":
             self._answer({"error": "lstat /models: permission denied"}, 500)
+        elif self.path == "/api/ps":
+            self._answer({"models": [{"model": name} for name in self.state.loaded]})
         elif self.path == "/api/tags":
             self._answer({"models": list(self._models())})
         else:
@@ -125,8 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.state.models.has(body["model"]) and not self.state.models.read(body["model"]):
             return self._answer({"error": "EOF"}, 500)
         found = self.state.models.erase(body["model"])
-        missing = {"error": f"model '{body['model']}' not found"}
-        return self._answer({} if found else missing, 200 if found else 404)
+        return self._answer({}) if found else self._answer({"error": "model not found"}, 404)
 
     def do_POST(self) -> None:
         if self.path.startswith("/api/blobs/"):
@@ -149,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer({"error": "EOF"}, 400)
             case "/api/show" if here:
                 self._answer(self._shown(name, verbose=bool(body.get("verbose"))))
-            case "/api/generate" if here and body.get("prompt") and (why := self._why_not(name)):
+            case "/api/generate" if here and body.get("keep_alive") != 0 and (why := self._why_not(name)):
                 self._answer({"error": why}, 500)
             case "/api/generate" if here:
                 self._answer({"model": name, "response": self._said(name, body), "done": True})
@@ -160,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _why_not(self, name: str) -> str:
         """Return why a model does not load, empty where it does."""
         if self.state.mood == "cannot load":
-            return "llama-server process has terminated: exit status 1"
+            return self.state.says
         layers = {layer["mediaType"]: layer["digest"] for layer in self.state.models.document(name)["layers"]}
         if f"{IMAGE}adapter" not in layers:
             return ""

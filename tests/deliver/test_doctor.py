@@ -17,7 +17,7 @@ from ways import NOBODY
 from ollama_pack.deliver import choose, store
 from ollama_pack.doctor import examine as doctor
 from ollama_pack.doctor import store_scan as doctor_store
-from ollama_pack.doctor.examine import examine, find_runner
+from ollama_pack.doctor.examine import examine
 from ollama_pack.doctor.findings import MINOR, PROBLEM
 from ollama_pack.doctor.store_scan import scan_store
 from ollama_pack.ollama.choose_models import models_at
@@ -41,7 +41,8 @@ def test_the_ways_of_each_generation(character, models):
     assert opened(seen) == {"pull", "store"} | ({"create"} if CHARACTERS[character].creates else set())
     assert [each.path for each in seen.stores] == [models]
     assert seen.stores[0].layout == ("manifests-v2" if CHARACTERS[character].newer else "manifests")
-    assert requests <= {("GET", "/api/version"), ("GET", "/api/tags"), ("POST", "/api/show")}
+    reads = {("GET", "/api/version"), ("GET", "/api/tags"), ("GET", "/api/ps"), ("POST", "/api/show")}
+    assert requests <= reads | {("POST", "/api/generate")}
 
 
 def test_without_anything(tmp_path):
@@ -255,29 +256,15 @@ def test_what_ollama_converted_itself(models, package, monkeypatch):
     assert any("wrong order" in finding.what for finding in scan_store(models, "")[1])
 
 
-def test_the_runner(tmp_path, monkeypatch):
-    """llama-server is found where packages put it beside the daemon's program, and its lack is told."""
-    program = tmp_path / "bin" / "ollama"
-    program.parent.mkdir()
-    program.touch(0o755)
-    assert find_runner(str(program)) is None
-    server = tmp_path / "lib" / "ollama" / "llama-server"
-    server.parent.mkdir(parents=True)
-    server.touch()
-    assert find_runner(str(program)) == server
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert find_runner() is None
-
-
-def test_a_daemon_without_its_runner(fake, tmp_path, monkeypatch):
-    """An ollama on the path that has no llama-server loads nothing; one of before 0.30 needs none."""
-    program = tmp_path / "ollama"
-    program.touch(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    places = OllamaLocations(fake.address, ())
-    assert any(found.about == "llama-server" for found in examine(places).findings)
-    fake.becomes("0.12.10")
-    assert not any(found.about == "llama-server" for found in examine(places).findings)
+def test_models_that_share_a_runner(models, package):
+    """Same weights and adapter, another template: each is named with the one it shares a runner with."""
+    names = {"plain": {}, "same": {"system": "Be Ada."}, "own": {"template": "{{ .Prompt }}!"}}
+    for name, fields in names.items():
+        store.write_to_store(replace(package, name=parse_name(name), **fields), models)
+    findings = scan_store(models, "")[1]
+    assert [(finding.level, finding.about) for finding in findings] == [(MINOR, "plain"), (MINOR, "same")]
+    assert "shares a runner with own, which has another template" in findings[0].what
+    assert findings[0].fix.startswith("ollama stop own  before you run plain")
 
 
 def test_an_adapter_of_another_shape(models, package, tmp_path):
