@@ -8,6 +8,7 @@ on this machine.
 
 import contextlib
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from ollama_pack.base.lookup import (
     similar_ids,
 )
 from ollama_pack.base.model import BaseModel
+from ollama_pack.base.spelling import is_a_copy
 from ollama_pack.errors import InputError, UnsupportedError, UsageError
 from ollama_pack.ollama.names import parse_name
 
@@ -118,18 +120,32 @@ class _Sources:
             DestinationError: the online source does not answer.
         """
         try:
-            return read_base_by_name(name)
+            base = read_base_by_name(name)
+            return self._own_model(name, base) if named else base
         except (InputError, UnsupportedError) as error:
             unknown = error
         installed = self._installed if named or find_entry(name) is not None else no_source
         for source in (installed, _cached, self.online):
-            if (base := source(name)) is not None:
-                return base
+            if (found := source(name)) is not None:
+                return found
         borrowed = self._borrowed(name) if borrows and find_entry(name) is None else None
         if borrowed is not None:
             return borrowed
         more = _more_ways(name, borrows=borrows) if named and isinstance(unknown, InputError) else ""
         raise type(unknown)(unknown.what, where=unknown.where, hint=unknown.hint + more, code=unknown.code)
+
+    def _own_model(self, name: str, base: BaseModel) -> BaseModel:
+        """Return a user's own Ollama model whose name looks like that of a base, else the base.
+
+        ``llama-3.2-3b-instruct-q8`` is such a name: FROM it must not become FROM another model.
+        """
+        if re.search(r"[/\\:]", name) or find_tag(name) is not None:
+            return base
+        if (own := self.installed(name)) is not None:
+            return replace(
+                own, source_id=own.source_id or base.source_id, notes=(*own.notes, *base.notes[:1])
+            )
+        return replace(base, tag=str(parse_name(name)), details={}) if is_a_copy(name) else base
 
     def _installed(self, name: str) -> BaseModel | None:
         """Return an installed model, also the one that the catalog has for an id without its numbers."""

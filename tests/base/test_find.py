@@ -166,3 +166,18 @@ def test_a_row_without_numbers_whose_model_is_installed():
     assert (base.tag, base.source_id) == ("gemma4:e4b", "google/gemma-4-E4B-it")
     with pytest.raises(UnsupportedError, match="does not know"):
         find_base(BaseReferences(adapter_base="google/gemma-4-E4B-it"))
+
+
+def test_an_own_model_with_the_name_of_a_base():
+    """FROM a model of the user's stays FROM that model, however much its name looks like an id."""
+
+    def installed(name):
+        return replace(find_base(BaseReferences(option="vicuna:7b")), tag=f"{name}:latest", source_id="")
+
+    named = "llama-3.2-3b-instruct-q8"
+    base = find_base(BaseReferences(modelfile_from=named))
+    assert (base.tag, base.source_id) == (named, "meta-llama/Llama-3.2-3B-Instruct")
+    for own in (named, "vicuna-7b-v1.5"):
+        assert find_base(BaseReferences(modelfile_from=own), installed).tag == f"{own}:latest"
+    assert find_base(BaseReferences(modelfile_from="vicuna-7b-v1.5")).tag == "vicuna:7b"
+    assert find_base(BaseReferences(adapter_base="vicuna-7b-v1.5"), installed).tag == "vicuna:7b"
