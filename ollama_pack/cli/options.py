@@ -185,9 +185,12 @@ outtype = click.option(
 
 prompt = combine(
     click.option(
-        "--template", default="", metavar="NAME|FILE", help="Prompt template.  [default: that of the base]"
+        "--template",
+        default=None,
+        metavar="NAME|FILE",
+        help='Prompt template, or "" for none.  [default: that of the base]',
     ),
-    click.option("--system", default="", metavar="TEXT", help="System prompt."),
+    click.option("--system", default=None, metavar="TEXT", help='System prompt, or "" for none.'),
     click.option(
         "--parameter",
         "parameters",

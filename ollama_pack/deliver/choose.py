@@ -168,6 +168,15 @@ def _deliveries(
             )
         if is_near(daemon.address):
             yield by_pull(f"the GGUF file keeps its prompt template if Ollama {at} pulls the model")
+    elif create.kept_notes(package, daemon):
+        store, reason = (
+            store_of(daemon, locations),
+            "without a part of its base, which creating it would keep",
+        )
+        if store is not None and is_writable(store):
+            yield by_store(store, f"Ollama {at} uses this store, and the model is written there {reason}")
+        if is_near(daemon.address):
+            yield by_pull(f"Ollama {at} pulls the model {reason}")
     refusing = f"Ollama {daemon.version()} {at} does not create models with adapters, but runs them"
     if not create.surely_refuses(daemon):
         reason = f"Ollama {daemon.version()} answers {at}"

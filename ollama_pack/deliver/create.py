@@ -48,7 +48,7 @@ def create_model(package: Package, daemon: Daemon, progress: Progress | None = N
         digest=digest,
         where=daemon.address,
         bytes_written=sent,
-        lines=(*done, *lines, *guessed_template_note(package, daemon)),
+        lines=(*done, *lines, *kept_notes(package, daemon), *guessed_template_note(package, daemon)),
         served=True,
     )
 
@@ -93,6 +93,25 @@ def guessed_template_note(package: Package, daemon: Daemon) -> list[str]:
         return []
     warning = f"Ollama guessed a prompt template and uses it instead of the one in {package.base.gguf.name}"
     return [f"{warning}: answers may differ from training; --via store keeps the file's template"]
+
+
+def kept_notes(package: Package, daemon: Daemon) -> list[str]:
+    """Return a warning for each part of the base that the model should not have, but gets.
+
+    ``/api/create`` takes an empty text for none at all, so it can replace a part of the base, not remove it.
+
+    Raises:
+        DestinationError: the daemon refuses or does not answer.
+    """
+    shown = None if package.base.gguf is not None else daemon.show(package.base.tag)
+    text = "" if shown is None else f"\n{shown.modelfile}"
+    kept = [name.upper() for name in package.removed if f"\n{name.upper()} " in text]
+    if "TEMPLATE" in kept and f"\nTEMPLATE {NO_TEMPLATE}" in text:
+        kept.remove("TEMPLATE")
+    if package.template and not package.renderer and "\nRENDERER " in text:
+        kept.append("RENDERER, which is used instead of the TEMPLATE,")
+    way = "/api/create cannot remove it; --via pull and --via store can"
+    return [f"the model keeps the {name} of {package.base.tag}: {way}" for name in kept]
 
 
 def _create_body(package: Package) -> dict[str, Any]:

@@ -46,7 +46,11 @@ def write_folder(
         digest=image.digest if image else "",
         where=str(folder),
         bytes_written=written,
-        lines=(f"wrote {package.name} to {folder}", *(() if image else (left_out,))),
+        lines=(
+            f"wrote {package.name} to {folder}",
+            *(() if image else (left_out,)),
+            *_ollama_create_note(package),
+        ),
         base_blob=next(
             (layer.digest for layer in (image.layers if image else ()) if layer.media_type == MODEL_TYPE), ""
         ),
@@ -68,6 +72,16 @@ def plan_folder(package: Package, folder: Path, *, store: Path | None = None) ->
     return DeliveryPlan(
         FOLDER, str(package.name), str(folder), tuple(items), (folder / MODELFILE_NAME).exists()
     )
+
+
+def _ollama_create_note(package: Package) -> list[str]:
+    """Return a warning if ``ollama create -f`` would make another model than ``register``."""
+    if not package.removed or package.base.gguf is not None:
+        return []
+    kept = " and ".join(name.upper() for name in package.removed)
+    return [
+        f"ollama create -f would keep the {kept} of {package.base.tag}, if it has one; register removes it"
+    ]
 
 
 def _image(package: Package, store: Path | None, progress: Progress | None) -> Image | None:

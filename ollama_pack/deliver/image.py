@@ -40,6 +40,8 @@ _ARCH_DEFAULTS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
 }
 """Architecture → the renderer, parser and stop words that Ollama sets if the model and its base set none."""
 
+_REMOVABLE_TYPES: Mapping[str, str] = {"template": TEMPLATE_TYPE, "system": SYSTEM_TYPE}
+
 
 def image_of_gguf(base: BaseModel, digest: str, size: int) -> BaseImage:
     """Return the base image of a GGUF file: one layer, and the configuration that Ollama would give it.
@@ -69,7 +71,9 @@ def build_image(package: Package, base: BaseImage) -> Image:
     parameters = dict(package.parameters)
     if stop and "stop" not in parameters:
         parameters["stop"] = stop
-    layers = [*base.layers, _adapter_layer(package)]
+    removed = {_REMOVABLE_TYPES[name] for name in package.removed}
+    layers = [layer for layer in base.layers if layer.media_type not in removed]
+    layers.append(_adapter_layer(package))
     if package.template:
         layers = _replaced(layers, _inline_layer(TEMPLATE_TYPE, package.template.encode()))
     if package.system:
@@ -126,6 +130,12 @@ def _check_base(base: BaseImage, package: Package) -> None:
 
 def _renderer_and_parser(package: Package, base: BaseImage) -> tuple[str, str, list[str]]:
     """Return the renderer, the parser and the stop words that Ollama sets with them."""
+    if package.template and not package.renderer:
+        return (
+            "",
+            package.parser or base.config.get("parser", ""),
+            [],
+        )  # a renderer would overrule the template
     renderer = package.renderer or base.config.get("renderer", "")
     parser = package.parser or base.config.get("parser", "")
     defaults = _ARCH_DEFAULTS.get(str(base.config.get("model_family", "")))

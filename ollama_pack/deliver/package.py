@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.model import BaseModel
 from ollama_pack.lora.plan import LoraFile
+from ollama_pack.modelfile.editing import REMOVABLE
 from ollama_pack.modelfile.parser import parameters
 from ollama_pack.modelfile.syntax import Modelfile, print_modelfile
 from ollama_pack.ollama.daemon import Daemon
@@ -62,6 +63,7 @@ class Package:
         base: the base model: the GGUF file ``base.gguf`` if it is set, else the Ollama model ``base.tag``.
         template: the prompt template, in Go's syntax as Ollama reads it.
         system: the system prompt.
+        removed: ``template`` and ``system``, if the model has none where its base has one.
         parameters: the PARAMETERs; each replaces that of the base with the same key.
         messages: the MESSAGEs, ``{"role": …, "content": …}``; they replace those of the base.
         licenses: the licence texts; they are added to those of the base.
@@ -80,6 +82,7 @@ class Package:
     base: BaseModel
     template: str = ""
     system: str = ""
+    removed: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     messages: tuple[Mapping[str, Any], ...] = ()
     licenses: tuple[str, ...] = ()
@@ -160,6 +163,9 @@ def make_package(
         base=base,
         template=modelfile.value("TEMPLATE"),
         system=modelfile.value("SYSTEM"),
+        removed=tuple(
+            name.lower() for name in REMOVABLE if modelfile.values(name) and not modelfile.value(name)
+        ),
         parameters=parameters(modelfile),
         messages=tuple({"role": role, "content": content} for role, content in modelfile.messages),
         licenses=modelfile.values("LICENSE"),

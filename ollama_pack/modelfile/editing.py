@@ -7,6 +7,11 @@ from ollama_pack.modelfile.parser import command_fault, parse
 from ollama_pack.modelfile.quoting import quoted
 from ollama_pack.modelfile.syntax import MODELFILE_COMMANDS, ROLES, Command, Line, Modelfile, print_modelfile
 
+REMOVABLE = ("TEMPLATE", "SYSTEM")
+"""The commands whose empty value removes what the base has. Ollama itself takes it for no command at all."""
+
+EMPTY = '""'
+
 
 def with_command(modelfile: Modelfile, name: str, value: str, *, key: str = "") -> Modelfile:
     """Return the Modelfile with a command set; setting the same value again changes nothing.
@@ -15,6 +20,8 @@ def with_command(modelfile: Modelfile, name: str, value: str, *, key: str = "") 
     LICENSE, MESSAGE and ``PARAMETER stop`` accumulate: they are added unless the value is there already. A
     new command is inserted after the last one that precedes it in `MODELFILE_COMMANDS`, so ADAPTER follows
     FROM.
+
+    An empty TEMPLATE or SYSTEM says that the model has none, where its base has one.
 
     Args:
         modelfile: the Modelfile to change.
@@ -28,7 +35,8 @@ def with_command(modelfile: Modelfile, name: str, value: str, *, key: str = "") 
     """
     label = f"{name} {key}".strip()
     _check(Command(name, key, value, 0), label)
-    body = quoted(value, where=f"{modelfile.where}, {label}")
+    removes = not value and name in REMOVABLE
+    body = EMPTY if removes else quoted(value, where=f"{modelfile.where}, {label}")
     entries = list(modelfile.entries)
     indices = _indices_of(modelfile, name, key)
     if name in ("LICENSE", "MESSAGE") or (name, key) == ("PARAMETER", "stop"):
@@ -37,7 +45,7 @@ def with_command(modelfile: Modelfile, name: str, value: str, *, key: str = "") 
         return _insert(modelfile, name, Line(f"{label} ", body, ""))
     if not indices:
         return _insert(modelfile, name, Line(f"{label} ", body, ""))
-    if modelfile.value(name, key) != value:
+    if modelfile.value(name, key) != value or removes:
         entries[indices[-1]] = replace(entries[indices[-1]], body=body)
     return _with_entries(modelfile, [entry for at, entry in enumerate(entries) if at not in indices[:-1]])
 

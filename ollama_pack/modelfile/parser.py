@@ -77,7 +77,8 @@ def command_problems(modelfile: Modelfile) -> tuple[tuple[Command, str], ...]:
             problems.append((command, f"only the last {command.name} counts, which is in line {counts}"))
             continue
         if command.name in ("SYSTEM", "TEMPLATE") and not command.value:
-            problems.append((command, f"an empty {command.name} means “as in the base model”"))
+            what = f"an empty {command.name} removes that of the base, which ollama create itself cannot do"
+            problems.append((command, what))
         elif command.name == "TEMPLATE":
             problems += [(command, what) for what in template_problems(command.value)]
         elif _takes_text(command) and (found := _ESCAPED_LINE_END.search(command.value)):

@@ -44,14 +44,14 @@ class TemplateFields:
     Attributes:
         base: the value of FROM: a model name or the path of a GGUF file.
         adapter: the value of ADAPTER, or an empty string for a model without a separate adapter.
-        system: the system prompt, or an empty string if none is given.
+        system: the system prompt; empty to remove that of the base, None if none is given.
         parameters: keys and values of PARAMETERs, in order; ``[[ parameters ]]`` prints them as lines.
         name: the name of the model that is built.
     """
 
     base: str = ""
     adapter: str = ""
-    system: str = ""
+    system: str | None = None
     parameters: tuple[tuple[str, str], ...] = ()
     name: str = ""
 
@@ -97,7 +97,7 @@ def fill_template(template: Template, filled: TemplateFields) -> str:
     with template_errors(template.where):
         names = {field.name for field in fields(TemplateFields)}
         check_fields(environment, template.text, names, template.where)
-        values = {name: getattr(filled, name) for name in names}
+        values = {name: getattr(filled, name) or "" for name in names}
         values["parameters"] = _ParameterLines(filled.parameters)
         return environment.from_string(template.text).render(values)
 
@@ -109,10 +109,11 @@ def compose_modelfile(
 
     Every line of the author's Modelfile is kept, except these:
 
-    - FROM, SYSTEM and PARAMETERs are set if `filled` has a value for them.
+    - FROM, SYSTEM and PARAMETERs are set if `filled` has a value for them. An empty SYSTEM is one.
     - ADAPTER is set if `filled` has one, and removed otherwise.
     - TEMPLATE and ``PARAMETER stop`` are set if the template has a TEMPLATE. If the old TEMPLATE came from a
-      shipped template, the heading and the ``stop`` values of that template are removed with it.
+      shipped template, the heading and the ``stop`` values of that template are removed with it. The system
+      prompt of the base belongs to the TEMPLATE that a named template replaces, so it is removed, too.
 
     Composing the result again with the same template and values changes nothing.
 
@@ -120,7 +121,7 @@ def compose_modelfile(
         author: the author's Modelfile, or None.
         template: the template to fill.
         filled: the values to fill it with.
-        chosen: whether the user named this template. If so, ``inherit`` removes a shipped TEMPLATE.
+        chosen: whether the user named this template. If so, ``inherit`` removes the author's TEMPLATE.
 
     Raises:
         InputError: no base is given, the template is damaged, a parameter is unknown, or a value has the
@@ -136,9 +137,15 @@ def compose_modelfile(
         result = with_command(result, "TEMPLATE", made.value("TEMPLATE"))
         for stop in made.values("PARAMETER", "stop"):
             result = with_command(result, "PARAMETER", stop, key="stop")
+    elif removes:
+        result = without_command(result, "TEMPLATE")
     # A template of the user need not have a field for every value, so the values are set as commands, too.
-    for name, value in (("FROM", filled.base), ("SYSTEM", filled.system), ("ADAPTER", filled.adapter)):
+    for name, value in (("FROM", filled.base), ("ADAPTER", filled.adapter)):
         result = with_command(result, name, value) if value else result
+    if filled.system is not None:
+        result = with_command(result, "SYSTEM", filled.system)
+    elif chosen and made.value("TEMPLATE") and not result.values("SYSTEM"):
+        result = with_command(result, "SYSTEM", "")
     for key, value in filled.parameters:
         result = with_command(result, "PARAMETER", value, key=key)
     return result if filled.adapter else without_command(result, "ADAPTER")
@@ -162,14 +169,14 @@ def _modelfile_of(template: Template, filled: TemplateFields) -> Modelfile:
     made = fill_template(template, filled)
     names = ("base", "adapter", "system", "name")
     flat = TemplateFields(
-        **{name: getattr(filled, name).translate(_LINE_ENDS_TO_SPACES) for name in names},
+        **{name: (getattr(filled, name) or "").translate(_LINE_ENDS_TO_SPACES) for name in names},
         parameters=tuple((key, value.translate(_LINE_ENDS_TO_SPACES)) for key, value in filled.parameters),
     )
     for name in (field.name for field in fields(TemplateFields)):
-        value = getattr(filled, name)
-        if value == getattr(flat, name):
+        value = getattr(filled, name) or ""
+        if value == (getattr(flat, name) or ""):
             continue
-        multiline = fill_template(template, replace(flat, **{name: value}))
+        multiline = fill_template(template, replace(flat, **{name: getattr(filled, name)}))
         if _command_names(multiline) != _command_names(fill_template(template, flat)):
             raise InputError(
                 f"The field {name} has several lines, but the template does not put it in quotes.",

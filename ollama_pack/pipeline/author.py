@@ -48,7 +48,10 @@ def author_warnings(author: Modelfile | None, made: Modelfile) -> tuple[str, ...
     written, own = set(map(_text_of, made.commands)), {_text_of(command) for command, _ in of_author}
     where = author.where if author else ""
     lines = [f"{where}, line {each.line}: {what}." for each, what in of_author if _text_of(each) in written]
-    others = [(each, what) for each, what in command_problems(made) if _text_of(each) not in own]
+    # An empty text that an option wrote is meant.
+    others = [
+        (each, what) for each, what in command_problems(made) if each.value and _text_of(each) not in own
+    ]
     return (*lines, *(f"{f'{each.name} {each.key}'.strip()}: {what}." for each, what in others))
 
 

@@ -13,6 +13,7 @@ from ollama_pack.lora.plan import LoraPlan
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.lora.rules import MERGE_HINT
 from ollama_pack.lora.split_modules import join_split_modules
+from ollama_pack.modelfile.editing import with_command
 from ollama_pack.modelfile.syntax import Modelfile
 from ollama_pack.modelfile.template import DEFAULT, TemplateFields, compose_modelfile, find_template
 from ollama_pack.pipeline.author import author_modelfile, author_warnings
@@ -140,6 +141,8 @@ def render_modelfile(
     )
     template = find_template(request.template or DEFAULT)
     modelfile = compose_modelfile(work.author, template, fields, chosen=bool(request.template))
+    if request.template == "":
+        modelfile = with_command(modelfile, "TEMPLATE", "")
     for text in author_warnings(work.author, modelfile):
         note("warning", text)
     return modelfile

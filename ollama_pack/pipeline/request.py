@@ -36,8 +36,9 @@ class Request:
         base: an Ollama model, a Hugging Face id or a GGUF file; empty to take it from Modelfile.txt, else
             from adapter_config.json.
         via: the delivery: ``auto``, ``create``, ``pull``, ``store`` or ``folder``.
-        template: the name or the file of a template; empty for the author's Modelfile.txt, else ``inherit``.
-        system: the system prompt; empty for the author's, else that of the base.
+        template: the name or the file of a template; None for the author's Modelfile.txt, else ``inherit``;
+            empty to remove the TEMPLATE of the base.
+        system: the system prompt; None for the author's, else that of the base; empty to remove that.
         parameters: the PARAMETERs to set, key and value.
         outtype: ``f16``, ``f32``, ``bf16``, ``q8_0`` or ``auto``.
         out: the output directory; None for ``ollama/`` in the directory of the adapter, or ``NAME/ollama/``
@@ -65,8 +66,8 @@ class Request:
     name: str = ""
     base: str = ""
     via: str = "auto"
-    template: str = ""
-    system: str = ""
+    template: str | None = None
+    system: str | None = None
     parameters: tuple[tuple[str, str], ...] = ()
     outtype: str = "f16"
     out: Path | None = None

@@ -6,6 +6,7 @@ from fake_store import FakeStore
 from scratch_store import add_blob
 
 IMAGE = "application/vnd.ollama.image."
+TEXTS = ("template", "system")
 
 
 def compose(store: FakeStore, body: dict, *, guesses: bool) -> dict:
@@ -20,7 +21,7 @@ def compose(store: FakeStore, body: dict, *, guesses: bool) -> dict:
             guess = add_blob(store.root, b"<|im_start|>{{ .Prompt }}")
             layers.append({"mediaType": f"{IMAGE}template", **guess})
     layers += [_file(store, "adapter", key, digest) for key, digest in body.get("adapters", {}).items()]
-    for kind in ("template", "system"):
+    for kind in TEXTS:
         if text := body.get(kind):
             layers = [layer for layer in layers if layer["mediaType"] != IMAGE + kind]
             layers.append({"mediaType": IMAGE + kind, **add_blob(store.root, text.encode())})

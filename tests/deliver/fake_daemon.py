@@ -22,7 +22,7 @@ from pathlib import Path
 
 import gguf
 from characters import CHARACTERS, Character, DiedError
-from fake_create import IMAGE, compose
+from fake_create import IMAGE, TEXTS, compose
 from fake_registry_client import RegistryError, pull_from, push_to
 from fake_store import FakeStore, rows_of
 from scratch_store import add_blob, upgrade
@@ -246,9 +246,10 @@ class _Handler(BaseHTTPRequestHandler):
             if layer["mediaType"] in words
         ]
         kinds = {layer["mediaType"]: layer["digest"] for layer in manifest["layers"]}
-        template = kinds.get(f"{IMAGE}template")
-        lines.append(f"TEMPLATE {self._blob(template).read_text() if template else '{{ .Prompt }}'}")
+        texts = {kind: self._blob(kinds[IMAGE + kind]).read_text() for kind in TEXTS if IMAGE + kind in kinds}
         config = json.loads(self._blob(manifest["config"]["digest"]).read_bytes())
+        texts = {"template": "{{ .Prompt }}", **texts, "renderer": config.get("renderer")}
+        lines += [f"{kind.upper()} {text}" for kind, text in texts.items() if text]
         header = gguf.GGUFReader(self._blob(kinds[f"{IMAGE}model"]))
         info = {key: field.contents() for key, field in header.fields.items() if not key.startswith("GGUF.")}
         if not verbose:

@@ -107,7 +107,7 @@ def test_lines_are_counted_again():
 @pytest.mark.parametrize(
     ("name", "key", "value", "error"),
     [
-        pytest.param("SYSTEM", "", "", UnsupportedError, id="an empty SYSTEM"),
+        pytest.param("LICENSE", "", "", UnsupportedError, id="an empty LICENSE"),
         pytest.param("SYSTEM", "", "a\u200b", UnsupportedError, id="a character Ollama drops"),
         pytest.param("TEMPLATE", "", '"""\n', UnsupportedError, id="a text that would close early"),
         pytest.param("PARAMETER", "Seed", "1", InputError, id="an unknown parameter"),

@@ -193,7 +193,11 @@ def test_a_long_open_text_is_read_once():
         pytest.param(
             "ADAPTER a\nADAPTER b", "line 1: only the last ADAPTER counts, which is in line 2.", id="repeated"
         ),
-        pytest.param('SYSTEM ""', "line 1: an empty SYSTEM means “as in the base model”.", id="empty"),
+        pytest.param(
+            'SYSTEM ""',
+            "line 1: an empty SYSTEM removes that of the base, which ollama create itself cannot do.",
+            id="empty",
+        ),
         pytest.param(
             "SYSTEM a\u200b", "line 1: Ollama drops U+200B ZERO WIDTH SPACE from SYSTEM.", id="dropped"
         ),

@@ -39,7 +39,7 @@ def test_switching_what_a_template_made(name):
     other = "zephyr" if name == "vicuna" else "vicuna"
     fresh = fill_template(find_template(other), TemplateFields(base="x"))
     switched = print_modelfile(compose_modelfile(first, find_template(other), TemplateFields(), chosen=True))
-    assert sorted(switched.splitlines()) == sorted(fresh.splitlines()[1:])
+    assert sorted(switched.splitlines()) == sorted([*fresh.splitlines()[1:], 'SYSTEM ""'])
 
 
 def test_back_to_inherit():
@@ -52,10 +52,12 @@ def test_back_to_inherit():
     assert print_modelfile(back) == "FROM x\nPARAMETER stop END\n"
 
 
-def test_inherit_keeps_a_template_of_the_authors():
-    """A TEMPLATE that no shipped template brought is the author's work, and stays."""
+def test_inherit_takes_the_template_of_the_base():
+    """A TEMPLATE of the author's gives way to an option; without the option it stays."""
     author = parse("FROM x\nTEMPLATE {{ .Prompt }}\nPARAMETER stop USER:\n", where="x")
-    assert compose_modelfile(author, find_template("inherit"), TemplateFields(), chosen=True) == author
+    made = compose_modelfile(author, find_template("inherit"), TemplateFields(), chosen=True)
+    assert print_modelfile(made) == "FROM x\nPARAMETER stop USER:\n"
+    assert compose_modelfile(author, find_template("inherit"), TemplateFields()) == author
 
 
 def test_parameters_print_themselves():

@@ -1,10 +1,13 @@
 """What the author of an adapter left beside it: read, told, and warned about where it has no effect."""
 
+import json
+
 import pytest
 from recipes import write_adapter
-from terminal import run
+from scratch_store import add_blob
+from terminal import add_base, layers_of, model_in, run
 
-from ollama_pack.base.catalog import read_base_by_name
+from ollama_pack.base.lookup import read_base_by_name
 from ollama_pack.run.file_roles import LEFT_OUT, USED
 from ollama_pack.run.listing import list_files
 
@@ -129,6 +132,35 @@ def test_what_an_option_sets_is_warned_of(built, tmp_path):
     mine.write_text("FROM [[ base|quoted ]]\nTEMPLATE {{ .Question }}\n", "utf-8")
     told, _ = built("Modelfile.txt", "# mine\n", "--template", mine, "--system", r"One.\nTwo.")
     assert [line.partition(":")[0] for line in warned(told)] == ["TEMPLATE", "TEMPLATE", "SYSTEM"]
+
+
+@pytest.mark.parametrize(
+    ("words", "kinds"),
+    [
+        ((), {"template", "system"}),
+        (("--system", ""), {"template"}),
+        (("--template", ""), {"system"}),
+        (("--template", "", "--system", ""), set()),
+        (("--template", "alpaca"), {"template"}),
+        (("--template", "alpaca", "--system", "You are Ada."), {"template", "system"}),
+        (("--template", "inherit"), {"template", "system"}),
+    ],
+)
+def test_parts_of_the_base(ada, tiny_gguf, tmp_path, words, kinds):
+    """A template takes the base's system prompt with it, and an empty text removes; register does so, too."""
+    add_base(tmp_path / "models", tiny_gguf, "mine", "latest")
+    path = tmp_path / "models/manifests/registry.ollama.ai/library/mine/latest"
+    manifest = json.loads(path.read_bytes())
+    blob = add_blob(tmp_path / "models", b"You are tiny.")
+    manifest["layers"].append({"mediaType": "application/vnd.ollama.image.system", **blob})
+    path.write_text(json.dumps(manifest))
+    assert run("build", ada, "one", "--base", "mine", "--via", "store", *words).code == 0
+    assert run("register", ada, "two", "--via", "store").code == 0
+    for name in ("one", "two"):
+        layers = layers_of(model_in(tmp_path / "models", name))
+        assert layers.keys() & {"template", "system"} == kinds
+    built = (ada / "ollama" / "Modelfile.txt").read_text("utf-8")
+    assert ('SYSTEM ""' in built) == ("system" not in kinds)
 
 
 def test_the_other_commands_warn_too(ada, tiny_gguf):
