@@ -62,11 +62,14 @@ class GoStruct:
         keys: for JSON, in their order, the key and the name of each field, and whether it is left out if it
             is empty.
         as_json: whether it prints itself as JSON.
+        is_opaque: whether it cannot be printed as a whole, because Go has a pointer to it or prints it in a
+            way of its own.
     """
 
     fields: "Mapping[str, GoValue]"
     keys: tuple[tuple[str, str, bool], ...] = ()
     as_json: bool = False
+    is_opaque: bool = False
 
 
 GoValue: TypeAlias = bytes | bool | int | float | GoList | GoMap | GoStruct | Literal[_Nothing.NOTHING] | None
@@ -124,7 +127,7 @@ def printed(value: GoValue) -> bytes:  # noqa: PLR0911 — one for each kind
     """Return how Go's ``fmt`` prints a value with ``%v``.
 
     Raises:
-        UnsupportedError: it is a struct, of which Go prints all fields or an address.
+        UnsupportedError: it is a struct of which Go may print the address.
     """
     if isinstance(value, GoList | GoMap | GoStruct) and value.as_json:
         return json_of(value)
@@ -144,6 +147,8 @@ def printed(value: GoValue) -> bytes:  # noqa: PLR0911 — one for each kind
         case GoMap():
             pairs = (key + b":" + printed(value.items[key]) for key in sorted(value.items))
             return b"map[" + b" ".join(pairs) + b"]"
+        case GoStruct() if not value.is_opaque:
+            return b"{" + b" ".join(map(printed, value.fields.values())) + b"}"
     raise UnsupportedError(
         "The prompt cannot be computed: a struct that is printed as a whole is not supported."
     )

@@ -30,7 +30,7 @@ def typed(value):
     if fields := value.get("$struct"):
         calls = GoList(is_nil=True) if fields["Calls"] is None else typed(fields["Calls"])
         texts = {name: go_value(fields[name]) for name in ("Role", "Content")}
-        return GoStruct({**texts, "Calls": calls}, MESSAGE_KEYS)
+        return GoStruct({**texts, "Calls": calls}, MESSAGE_KEYS, is_opaque=True)
     if "$list" in value:
         return GoList(tuple(typed(item) for item in value["$list"]), as_json=True)
     if "$nil" in value:
