@@ -22,6 +22,9 @@ CATALOG_COLUMNS = (
     *("experts", "expert_feed_forward", "states", "rope_base", "context", "norm_epsilon", "hub_gguf", "note"),
 )
 
+CATALOG = "catalog"
+"""The `origin` of a base whose sizes are those of a row."""
+
 BASE_FILE_HINT = "--base FILE.gguf"
 _REQUIRED_NUMBERS = {
     "arch": "the architecture",
@@ -141,7 +144,7 @@ def base_from_entry(entry: CatalogEntry) -> BaseModel:
             vocab=entry.vocab or 0,
             ssm=entry.states,
         ),
-        origin="catalog",
+        origin=CATALOG,
         tag=entry.tag,
         source_id=entry.source_id,
         details={"file_type": entry.quant} if entry.quant else {},

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from ollama_pack.base.catalog import CATALOG
 from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.hf_cache import is_hub_id
 from ollama_pack.base.installed import look_up
@@ -37,7 +38,8 @@ def check_named_base(inputs: BuildInputs, base: BaseModel, trained: ExpectedBase
     if change := _moved(inputs, base, read_lock(inputs.output_dir)):
         mismatches.append(mismatch_of("moved", "", change))
     name = base.tag or base.source_id or "the base"
-    lines = stop_at_mismatches(trained, mismatches, f"{name}, with the sizes of {base.origin},")
+    whose = "" if base.origin == CATALOG else f", with the sizes of {base.origin},"
+    lines = stop_at_mismatches(trained, mismatches, name + whose)
     return replace(base, notes=(*base.notes, *lines))
 
 

@@ -100,6 +100,7 @@ def test_the_chat_model_for_an_adapter_of_the_base_model(tmp_path):
     )
     ran = run("build", adapter, "--base", "qwen2.5:3b", "--via", "folder", "--strict")
     assert ran.code == 5
+    assert "Error: qwen2.5:3b may not be the base this adapter was trained on" in ran.stderr
     assert "relative: the adapter was trained with Qwen/Qwen2.5-3B" in ran.stderr
 
 
