@@ -1,8 +1,9 @@
-"""Finds models that share a runner although their prompts are made in different ways.
+"""Finds models that share a runner with another one and may get a wrong prompt from it.
 
 Ollama keeps a runner for the weights of a base, and starts it again only if the adapters or the options
-change (``needsReload`` in its ``server/sched.go``). Whether the prompt comes from a TEMPLATE or from the GGUF
-file is decided when the runner starts, so a second model on the same blobs may get the prompt of the first.
+change (``needsReload`` in its ``server/sched.go``). A runner that was started for a model with a TEMPLATE
+does not use the template inside the GGUF file, so a model without a TEMPLATE on the same blobs gets a ChatML
+prompt from it. The other way round all is well, and so it is with two TEMPLATEs: tried with Ollama 0.33.
 """
 
 from collections import defaultdict
@@ -14,22 +15,23 @@ from ollama_pack.ollama.names import ModelName
 
 
 def shared_runner_findings(models: Mapping[ModelName, tuple[Layer, ...]]) -> Iterator[Finding]:
-    """Yield the models that have the base and the adapter of another one, but another template.
+    """Yield the models without a TEMPLATE that have the base and the adapter of a model with one.
 
     Args:
         models: the models with an adapter, and their layers.
     """
-    alike: dict[tuple[str, ...], dict[str, list[ModelName]]] = defaultdict(lambda: defaultdict(list))
+    alike: dict[tuple[str, ...], list[ModelName]] = defaultdict(list)
+    with_template: dict[tuple[str, ...], ModelName] = {}
     for name, layers in models.items():
         weights = tuple(each.digest for each in layers if each.media_type in (MODEL_TYPE, ADAPTER_TYPE))
-        template = next((each.digest for each in layers if each.media_type == TEMPLATE_TYPE), "")
-        alike[weights][template].append(name)
-    for by_template in alike.values():
-        first, *others = by_template.values()
-        for name in (each for group in others for each in group):
+        if any(each.media_type == TEMPLATE_TYPE for each in layers):
+            with_template.setdefault(weights, name)
+        else:
+            alike[weights].append(name)
+    for weights, other in with_template.items():
+        for name in alike[weights]:
             what = (
-                f"it shares a runner with {first[0]}, which has another template: while one is loaded, the "
-                "other may answer with its prompt"
+                f"it shares a runner with {other}, which has a TEMPLATE and this model has none: while "
+                f"{other} is loaded, it answers to a wrong prompt"
             )
-            fix = f"ollama stop {first[0]}  before you run {name}, and the other way round"
-            yield Finding(MINOR, str(name), what, fix)
+            yield Finding(MINOR, str(name), what, f"ollama stop {other}  before you run {name}")

@@ -13,6 +13,7 @@ from ollama_pack.deliver.leftovers import is_temporary
 from ollama_pack.doctor.findings import MINOR, PROBLEM, Finding, StoreSeen
 from ollama_pack.doctor.shared_runner import shared_runner_findings
 from ollama_pack.errors import DestinationError, InputError, PackError
+from ollama_pack.gguf.model_info import TOKENS_KEY
 from ollama_pack.gguf.reader import GgufFile, read_gguf
 from ollama_pack.ollama.locations import is_writable, sudo_prefix, user_owning
 from ollama_pack.ollama.manifest import ADAPTER_TYPE, MODEL_TYPE, Layer, has_adapter, parse_manifest
@@ -132,7 +133,7 @@ def _model_findings(
         yield Finding(PROBLEM, str(name), what, rebuild)
         return
     try:
-        base = read_gguf(blob_path(store, model[-1].digest))
+        base = read_gguf(blob_path(store, model[-1].digest), (TOKENS_KEY,))
     except PackError as error:
         yield Finding(PROBLEM, str(name), f"its base cannot be read: {error.clause}", rebuild)
         return

@@ -222,7 +222,7 @@ def _is_unrepaired_llama3(metadata: Mapping[str, Any], _shapes: Mapping[str, tup
     """
     template = str(metadata.get("tokenizer.chat_template") or "")
     tokens = metadata.get("tokenizer.ggml.tokens")
-    if tokens:
+    if isinstance(tokens, list | tuple) and tokens:  # a header that was read without them has no list here
         header, turn = (tokens[at : at + 1] == type(tokens)([token]) for at, token in LLAMA3_MARKS.items())
         is_llama3 = turn and (header or any(token in template for token in LLAMA3_MARKS.values()))
     else:

@@ -256,15 +256,17 @@ def test_what_ollama_converted_itself(models, package, monkeypatch):
     assert any("wrong order" in finding.what for finding in scan_store(models, "")[1])
 
 
-def test_models_that_share_a_runner(models, package):
-    """Same weights and adapter, another template: each is named with the one it shares a runner with."""
-    names = {"plain": {}, "same": {"system": "Be Ada."}, "own": {"template": "{{ .Prompt }}!"}}
+def test_models_that_share_a_runner(models, package, gguf_base):
+    """Same weights and adapter, and only others have a TEMPLATE: each is named with the one it may follow."""
+    package = replace(package, base=base_noun(gguf_file=gguf_base))
+    templates = {"own": {"template": "{{ .Prompt }}!"}, "third": {"template": "{{ .Prompt }}?"}}
+    names = {"plain": {}, "same": {"system": "Be Ada."}, **templates}
     for name, fields in names.items():
         store.write_to_store(replace(package, name=parse_name(name), **fields), models)
     findings = scan_store(models, "")[1]
     assert [(finding.level, finding.about) for finding in findings] == [(MINOR, "plain"), (MINOR, "same")]
-    assert "shares a runner with own, which has another template" in findings[0].what
-    assert findings[0].fix.startswith("ollama stop own  before you run plain")
+    assert "shares a runner with own, which has a TEMPLATE and this model has none" in findings[0].what
+    assert findings[0].fix == "ollama stop own  before you run plain"
 
 
 def test_an_adapter_of_another_shape(models, package, tmp_path):

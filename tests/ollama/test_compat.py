@@ -3,6 +3,7 @@
 import pytest
 
 from ollama_pack.arch.table import ARCHS
+from ollama_pack.gguf.reader import LongArray
 from ollama_pack.ollama.compat import OLLAMA_FORMS, is_translated, translate_header
 
 LLAMA3 = {"general.architecture": "llama", "llama.vocab_size": 128256}
@@ -79,6 +80,14 @@ def llama3(**tokens: str) -> dict:
 def test_llama_3_is_known_by_its_tokens(metadata, translated, kind):
     """Another model of the same size of vocabulary is none; Ollama leaves it as it is."""
     metadata = metadata | {"tokenizer.ggml.tokens": kind(metadata["tokenizer.ggml.tokens"])}
+    assert is_translated(metadata, {}) is translated
+
+
+@pytest.mark.parametrize(("size", "translated"), [(128256, True), (49152, False)])
+@pytest.mark.parametrize("tokens", [None, LongArray(128256)], ids=["a daemon", "a header"])
+def test_without_tokens_the_size_decides(tokens, size, translated):
+    """A daemon sends no long list unless asked, and a header is read without it; neither is an error."""
+    metadata = llama3() | {"tokenizer.ggml.tokens": tokens, "llama.vocab_size": size}
     assert is_translated(metadata, {}) is translated
 
 
