@@ -45,7 +45,7 @@ def test_json(ada, tiny_gguf):
     ("more", "code", "told"),
     [
         pytest.param({"config": {"use_dora": True}}, 4, "DoRA", id="not expressible"),
-        pytest.param({"config": {"r": ...}}, 3, "r is missing", id="damaged"),
+        pytest.param({"config": {"r": "eight"}}, 3, "adapter_config.json: r", id="damaged"),
         pytest.param({"config": {"base_model_name_or_path": ...}}, 2, "--base", id="no base"),
     ],
 )
