@@ -39,6 +39,11 @@ def first_rows_columns(tensor: Tensor, rows: int, columns: int) -> LazyTensor:
     return moved((rows, columns), (tensor,), lambda numbers: numbers[:rows, :columns])
 
 
+def row_range(tensor: Tensor, start: int, rows: int) -> LazyTensor:
+    """Return some rows of a matrix that follow each other."""
+    return moved((rows, tensor.shape[-1]), (tensor,), lambda numbers: numbers[start : start + rows])
+
+
 def scale_rows_by_tensor(tensor: Tensor, vector: Tensor) -> LazyTensor:
     """Return a matrix with each row multiplied by one number of a vector (n, or n × 1)."""
     return lazy(tensor.shape, (tensor, vector), lambda numbers, by: numbers * by.reshape(-1, 1))

@@ -18,8 +18,8 @@ MERGE_HINT = "merge the adapter with PEFT's merge_and_unload, and convert the me
 MERGE = f"{MERGE_HINT} (--merge will do both in a later version)"
 LINEAR_ONLY_HINT = "train LoRA only on linear modules of the language model"
 TOWER_HINT = (
-    'train again with LoraConfig(exclude_modules=r".*(vision|visual|image|audio|speech|multi_modal'
-    '|connector).*", …), so that only the language model is adapted'
+    'train again with LoraConfig(exclude_modules=r".*(vision|visual|image|img|audio|speech|multi_?modal|mm_'
+    '|connector|resampler|aligner|vpm|apm).*", …), so that only the language model is adapted'
 )
 BASE_FILES_HINT = "--base FILE.gguf, or --base with the directory of its config.json"
 MOST_LINES = 24

@@ -1,10 +1,12 @@
-"""Join the LoRA of modules that a trainer has taken apart, for a base that has them in one.
+"""Bring the LoRA of modules that were cut otherwise in training to the modules that the base has.
 
 Unsloth trains Phi 3, 3.5 and 4 as Llama, with q, k and v apart, and gate and up. In Ollama these models have
 one weight for each of the two groups. The joined LoRA is exact: the ranks stand side by side, and each B has
-the rows of its part.
+the rows of its part. Microsoft's own code of Phi 1 and 2 (2023) has q, k and v in one, and the base has them
+apart: each part gets the same A, and its rows of B.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -13,7 +15,7 @@ from ollama_pack.arch.spec import Arch, dimension, find_targets
 from ollama_pack.arch.table import get_arch
 from ollama_pack.base.model import BaseModel
 from ollama_pack.lora.adapter import Adapter, LoraPair, layer_of
-from ollama_pack.lora.algebra import embed_rows
+from ollama_pack.lora.algebra import embed_rows, row_range
 from ollama_pack.lora.factors import FactorError
 from ollama_pack.lora.pairs import fitted_pair, sum_pairs
 from ollama_pack.lora.rules import RuleViolations
@@ -25,8 +27,13 @@ JOINED = {
 """A module → the parts that it may be taken apart into, in the order of their rows, with their sizes."""
 
 
+PHI_OF_2023 = re.compile(r"(?:transformer\.h|model\.layers)\.([0-9]{1,6})\.(mixer|mlp)\.(\w+)")
+PHI_HEAD = {"lm_head.linear": "lm_head", "transformer.embd.wte": "model.embed_tokens"}
+"""What Microsoft's code of 2023 calls a layer's modules, the head and the embeddings of Phi 1 and 2."""
+
+
 def join_split_modules(adapter: Adapter, base: BaseModel) -> Adapter:
-    """Return the adapter with the parts of a weight joined that the base has in one, or the same object.
+    """Return the adapter with its modules cut as the base has them, or the same object.
 
     Args:
         adapter: the adapter as it was trained.
@@ -36,6 +43,7 @@ def join_split_modules(adapter: Adapter, base: BaseModel) -> Adapter:
         InputError: a part has other rows than the base gives it.
         UnsupportedError: the base does not tell the size of a part.
     """
+    adapter = _in_todays_modules(adapter, base)
     arch = get_arch(base.hparams.arch)
     wholes = {} if arch is None else _wholes(adapter, arch)
     if not wholes:
@@ -48,6 +56,37 @@ def join_split_modules(adapter: Adapter, base: BaseModel) -> Adapter:
     names = " and ".join(sorted({module.rpartition(".")[2] for module in joined}, reverse=True))
     note = f"trained with parts that are one weight in the base: joined into {names}"
     return replace(adapter, pairs=pairs, notes=(*adapter.notes, note))
+
+
+def _in_todays_modules(adapter: Adapter, base: BaseModel) -> Adapter:
+    """Return an adapter of Microsoft's code of Phi with the modules of transformers, else the same."""
+    if base.hparams.arch != "phi2":
+        return adapter
+    pairs = tuple(part for pair in adapter.pairs for part in _parts_of_phi(pair))
+    if pairs == adapter.pairs:
+        return adapter
+    note = "trained with Microsoft's own code of 2023: its modules have the names of today here"
+    return replace(adapter, pairs=pairs, notes=(*adapter.notes, note))
+
+
+def _parts_of_phi(pair: LoraPair) -> Iterator[LoraPair]:
+    """Yield a pair under the name of today; q, k and v are the thirds of the rows of ``Wqkv``."""
+    found = PHI_OF_2023.fullmatch(pair.module)
+    if found is None:
+        yield replace(pair, module=PHI_HEAD.get(pair.module, pair.module))
+        return
+    layer, owner, leaf = f"model.layers.{found[1]}", found[2], found[3]
+    rows = pair.b.shape[-2]
+    if owner == "mlp":
+        yield replace(pair, module=f"{layer}.mlp.{leaf}")
+    elif leaf == "out_proj":
+        yield replace(pair, module=f"{layer}.self_attn.dense")
+    elif leaf == "Wqkv" and rows % 3 == 0 and pair.fit is None:
+        for place, name in enumerate(("q_proj", "k_proj", "v_proj")):
+            part = row_range(pair.b, place * rows // 3, rows // 3)
+            yield replace(pair, module=f"{layer}.self_attn.{name}", b=part)
+    else:
+        yield pair
 
 
 def _wholes(adapter: Adapter, arch: Arch) -> Mapping[str, str]:

@@ -103,6 +103,37 @@ def test_a_base_without_sizes():
         join_split_modules(adapter(pair("up_proj")), resized(PHI, feed_forward=0))
 
 
+PHI2 = resized(TINY, arch="phi2", kv_heads=4, tied=False)
+
+
+def old_pair(module, out, width):
+    made = pair("q_proj", rows=out)
+    a = LazyTensor(Path("x"), module, (2, width), (), lambda: np.ones((2, width), np.float32))
+    return replace(made, module=module, a=a if width != 20 else made.a)
+
+
+@pytest.mark.parametrize("layer", ["transformer.h.1", "model.layers.1"])
+def test_phi_of_2023(layer):
+    """Microsoft's own modules have the names of today; q, k and v are the thirds of one weight."""
+    trained = adapter(
+        old_pair(f"{layer}.mixer.Wqkv", 72, 20), old_pair(f"{layer}.mixer.out_proj", 20, 24),
+        old_pair(f"{layer}.mlp.fc1", 28, 20), old_pair("lm_head.linear", 50, 20),
+    )  # fmt: skip
+    found = join_split_modules(trained, PHI2)
+    names = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.dense", "mlp.fc1"]
+    assert [each.module for each in found.pairs] == [*(f"model.layers.1.{name}" for name in names), "lm_head"]
+    whole = np.concatenate([delta(each) for each in found.pairs[:3]])
+    np.testing.assert_allclose(whole, delta(trained.pairs[0]), rtol=1e-6)
+    assert len(plan_lora(found, PHI2).tensors) == 12
+    assert any("2023" in note for note in found.notes)
+
+
+def test_phi_of_today_stays():
+    """Modules of transformers are not touched."""
+    trained = adapter(pair("q_proj"), pair("k_proj"))
+    assert join_split_modules(trained, PHI2) is trained
+
+
 def test_a_part_that_takes_its_size_from_the_base():
     """A method that needs the size of its weight gets the size of the part."""
     part = pair("k_proj")

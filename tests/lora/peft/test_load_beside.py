@@ -1,13 +1,16 @@
 """What lies in an adapter beside its factors: left out and told where it changes nothing, else refused."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 from recipes import Recipe, factors, with_header
 
 from ollama_pack.errors import InputError, UnsupportedError
+from ollama_pack.lora.peft.keys import is_tower
 from ollama_pack.lora.peft.load import read_adapter
+from ollama_pack.lora.rules import RULES
 
 ROOT = "base_model.model."
 Q0 = "model.layers.0.self_attn.q_proj"
@@ -40,6 +43,29 @@ def test_a_tower_that_was_trained(make_adapter):
     assert EYES in caught.value.what
     assert "blocks" not in caught.value.what
     assert "exclude_modules" in caught.value.hint
+
+
+TOWERS = [
+    EYES,
+    "model.visual.blocks.1.attn.qkv",
+    "model.multi_modal_projector.linear_1",
+    "audio_tower.layers.0.fc1",
+    "model.mm_projector.0",
+    "model.connector.modality_projection.proj",
+    "vpm.encoder.layers.0.self_attn.q_proj",
+    "model.aligner.layers.0",
+    "llm.apm.layers.3.fc1",
+    "model.resampler.kv_proj",
+    "img_projection.0",
+]
+
+
+@pytest.mark.parametrize("module", [*TOWERS, Q0, "model.language_model.layers.3.mlp.up_proj", "lm_head"])
+def test_the_pattern_that_leaves_towers_out(module):
+    """The pattern of the remedy, as PEFT matches it, leaves out the modules of towers and no others."""
+    found = re.search(r'exclude_modules=r"([^"]+)"', RULES["vision"].remedy)
+    assert (re.fullmatch(found[1], module) is not None) is (module in TOWERS)
+    assert is_tower(module) is (module in TOWERS)
 
 
 def test_a_tower_alone(make_adapter):
