@@ -108,6 +108,7 @@ def read_go_prompt(text: str) -> GoPrompt:
     names = frozenset(name.lower() for node in nodes for name in _names_in(node))
     if not names & {"messages", "response"}:
         template = replace(template, root=(*template.root, _RESPONSE_ACTION))
+        names |= {"response"}
     return GoPrompt(template, names)
 
 

@@ -13,7 +13,7 @@ GO_KEYWORDS = frozenset(
 )
 
 _SPACES = " \t\r\n"
-_LITERAL = re.compile(
+_CONSTANT = re.compile(
     r"""(?P<string>"(?:\\[^\n]|[^"\\\n])*") | (?P<raw>`[^`]*`) | (?P<char>'(?:\\[^\n]|[^'\\\n])*')
     | (?P<number>[+-]?(?:0[xX][0-9a-fA-F_]+ | 0[bB][01_]+ | 0[oO][0-7_]+
         | (?:[0-9][0-9_]*(?:\.[0-9_]*)? | \.[0-9][0-9_]*)(?:[eE][+-]?[0-9_]+)?))
@@ -150,7 +150,7 @@ class _Lexer:
                 self._require_end(end, start)
             name = {"$": "variable", ".": "field" if end > at + 1 else "dot"}[head]
             return name, self._checked(end, start)
-        if literal := _LITERAL.match(text, at):
+        if literal := _CONSTANT.match(text, at):
             kind = literal.lastgroup or ""
             if kind == "number" and self._word_end(literal.end()) > literal.end():
                 raise self._fault(f"bad number {text[at : self._word_end(literal.end())]}", start)

@@ -1,0 +1,107 @@
+"""The prompt that a model in an Ollama gets, with the begin of text that its tokenizer adds.
+
+What Ollama's own renderers make is not computed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ollama_pack.chat.go_prompt import read_go_prompt
+from ollama_pack.chat.renderer import ChatRenderer
+from ollama_pack.chat.trained import ChatTemplate, Conversation, Turn
+from ollama_pack.chat.who_renders import (
+    DEFAULT_GO_TEMPLATE,
+    PromptSource,
+    Sender,
+    go_capabilities,
+    jinja_capabilities,
+    who_renders,
+)
+from ollama_pack.errors import UnsupportedError
+
+_STRIPPED = "<bos>"
+
+
+@dataclass(frozen=True, slots=True)
+class SentPrompt:
+    """How a model in an Ollama gets its prompts.
+
+    Attributes:
+        source: what the model has that decides it.
+        sender: who makes the prompt.
+        tokens: the special tokens of the GGUF by the names that chat templates know them by, ``bos_token``.
+        adds_bos: whether the tokenizer of the GGUF puts the begin of text in front.
+        system: the SYSTEM of the model, or an empty string.
+        before: the MESSAGEs of the model.
+    """
+
+    source: PromptSource
+    sender: Sender
+    tokens: ChatTemplate
+    adds_bos: bool = False
+    system: str = ""
+    before: Sequence[Turn] = ()
+
+    def given(self, conversation: Conversation) -> Conversation:
+        """Return a conversation with the SYSTEM and the MESSAGEs of the model, as the daemon puts them."""
+        messages = [*self.before, *conversation.messages]
+        if self.system and conversation.messages[0]["role"] != "system":
+            messages = [{"role": "system", "content": self.system}, *messages]
+        return replace(conversation, messages=messages)
+
+    def fill(self, conversation: Conversation, renderer: ChatRenderer) -> str:
+        """Return what the model gets for a conversation, with the begin of text as text.
+
+        Args:
+            conversation: what `given` returns.
+            renderer: what fills the chat template of the GGUF.
+
+        Raises:
+            ConversationRefusedError: the chat template does not take the conversation.
+            InputError: Ollama would fail too.
+            UnsupportedError: a renderer of Ollama makes it, or the TEMPLATE does what is not supported.
+        """
+        bos = self.tokens.special.get("bos_token", "") if self.adds_bos else ""
+        if self.sender is Sender.JINJA:
+            text = self._by_jinja(conversation, renderer)
+            return bos + (text.removeprefix(bos) if bos else text)
+        if self.sender is Sender.RENDERER:
+            name = self.source.renderer or "harmony"
+            raise UnsupportedError(f"The prompt cannot be computed: Ollama's renderer {name} makes it.")
+        prompt = read_go_prompt(DEFAULT_GO_TEMPLATE if self.source.template is None else self.source.template)
+        think = True if "thinking" in go_capabilities(prompt) else None
+        text = prompt.fill(conversation.messages, renderer.now.date(), tools=conversation.tools, think=think)
+        return bos + (text.removeprefix(_STRIPPED) if self.adds_bos else text)
+
+    def _by_jinja(self, conversation: Conversation, renderer: ChatRenderer) -> str:
+        """Return what the chat template of the GGUF makes with the values that Ollama passes."""
+        jinja = self.source.jinja
+        if not jinja:
+            raise UnsupportedError(
+                "The prompt cannot be computed: the model has neither a TEMPLATE nor a chat template."
+            )
+        settings = {"enable_thinking": True} if "thinking" in jinja_capabilities(jinja) else {}
+        template = replace(self.tokens, text=jinja)
+        return renderer.render(template, conversation, **settings)
+
+
+def sent_prompt(
+    source: PromptSource,
+    version: tuple[int, int, int] | None,
+    tokens: ChatTemplate,
+    *,
+    adds_bos: bool = False,
+) -> SentPrompt:
+    """Return how a model gets its prompts from a release of Ollama.
+
+    Args:
+        source: what the model has that decides it.
+        version: the release; None for the latest.
+        tokens: the special tokens of the GGUF.
+        adds_bos: whether its tokenizer puts the begin of text in front.
+
+    Raises:
+        InputError: the TEMPLATE is damaged.
+        UnsupportedError: the TEMPLATE uses what is not supported here.
+    """
+    return SentPrompt(source, who_renders(source, version), tokens, adds_bos)

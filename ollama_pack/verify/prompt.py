@@ -1,0 +1,136 @@
+"""Proves the prompt: what Ollama will send is byte for byte what the tokenizer's chat template makes.
+
+Both are compared on the plain conversations of `ollama_pack.chat.conversations`; the special ones are counted
+apart, because no Ollama can send some of them as they were trained.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ollama_pack.chat.conversations import PLAIN_CONVERSATIONS, SPECIAL_CONVERSATIONS
+from ollama_pack.chat.renderer import ChatRenderer, ConversationRefusedError
+from ollama_pack.chat.sent import SentPrompt
+from ollama_pack.chat.trained import ChatTemplate, Conversation
+from ollama_pack.errors import InputError
+from ollama_pack.verify.result import ProofResult
+
+_BEFORE, _AFTER = 24, 40
+_WORDS = "conversations byte-equal with the tokenizer's chat template"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedPrompt:
+    """One conversation as it was trained and as it will be sent.
+
+    Attributes:
+        name: the name of the conversation.
+        trained: what the tokenizer's chat template makes; None if it does not take the conversation.
+        sent: what the model will get; None if Ollama does not take the conversation.
+    """
+
+    name: str
+    trained: str | None
+    sent: str | None
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether the model was trained with conversations of this kind at all."""
+        return self.trained is not None
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether both are the same."""
+        return self.trained == self.sent
+
+
+@dataclass(frozen=True, slots=True)
+class PromptComparison:
+    """What the proof of the prompt found.
+
+    Attributes:
+        result: the proof; its figure is the number of plain conversations that differ.
+        plain: the plain conversations.
+        special: those with something special, by what it is.
+        difference: the first difference, three lines with a caret below both sides; empty if there is none.
+    """
+
+    result: ProofResult
+    plain: Sequence[ComparedPrompt]
+    special: Mapping[str, Sequence[ComparedPrompt]]
+    difference: str
+
+
+def prove_prompt(trained: ChatTemplate, sent: SentPrompt, renderer: ChatRenderer) -> PromptComparison:
+    """Compare the prompts that a model was trained with and those that it will get.
+
+    Args:
+        trained: the chat template of the adapter's tokenizer.
+        sent: how the model gets its prompts.
+        renderer: what fills chat templates.
+
+    Raises:
+        InputError: the chat template of the tokenizer is damaged.
+        UnsupportedError: what Ollama sends cannot be computed; the error says why.
+    """
+    plain = [_compared(trained, sent, each, renderer) for each in PLAIN_CONVERSATIONS]
+    special = {
+        name: [_compared(trained, sent, each, renderer) for each in some]
+        for name, some in SPECIAL_CONVERSATIONS.items()
+    }
+    defined = [each for each in plain if each.is_defined]
+    different = [each for each in defined if not each.is_equal]
+    equal = len(defined) - len(different)
+    refused = f" ({len(plain) - len(defined)} it does not take)" if len(defined) < len(plain) else ""
+    result = ProofResult(
+        proof="prompt",
+        passed=bool(defined) and not different,
+        figure=float(len(different)),
+        limit=0.0,
+        summary=f"{equal} of {len(defined)} {_WORDS}{refused}",
+        worst=different[0].name if different else "",
+    )
+    return PromptComparison(result, plain, special, show_difference(different[0]) if different else "")
+
+
+def show_difference(compared: ComparedPrompt) -> str:
+    """Return three lines: the text around the first byte that differs on both sides, and a caret below it.
+
+    Example:
+        >>> print(show_difference(ComparedPrompt("hello", "<s>[INST] Hi", "<s>[INST]Hi")))
+        trained  '<s>[INST] Hi'
+        sent     '<s>[INST]Hi'
+                           ^
+    """
+    trained, sent = compared.trained or "", compared.sent
+    if sent is None:
+        return f"trained  {trained[:_AFTER]!r}\nsent     nothing: Ollama does not take the conversation"
+    pairs = zip(trained, sent, strict=False)
+    at = next((at for at, (one, other) in enumerate(pairs) if one != other), min(len(trained), len(sent)))
+    start = max(0, at - _BEFORE)
+    before = _shown_text(trained[start:at])
+    sides = [before + _shown_text(text[at : at + _AFTER]) for text in (trained, sent)]
+    mark = "…" if start else "'"
+    lines = [f"{name:9}{mark}{side}'" for name, side in zip(("trained", "sent"), sides, strict=True)]
+    return "\n".join([*lines, f"{'':9} {' ' * len(before)}^"])
+
+
+def _shown_text(text: str) -> str:
+    """Return a text with escapes for line ends and for what a terminal would interpret."""
+    return "".join(c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in text)
+
+
+def _compared(
+    trained: ChatTemplate, sent: SentPrompt, conversation: Conversation, renderer: ChatRenderer
+) -> ComparedPrompt:
+    given = sent.given(conversation)
+    wanted: str | None = None
+    got: str | None = None
+    try:
+        wanted = renderer.render(trained, given)
+        got = sent.fill(given, renderer)
+    except ConversationRefusedError:
+        pass
+    except InputError:
+        if wanted is None:
+            raise
+    return ComparedPrompt(conversation.name, wanted, got)
