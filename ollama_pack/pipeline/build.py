@@ -96,7 +96,7 @@ def _build_into_folder(inputs: BuildInputs, note: Note, progress: Progress | Non
     from ollama_pack.deliver import choose
 
     request = inputs.request
-    require_own_output_dir(inputs.output_dir, named=request.out is not None, environment=inputs.environment)
+    require_own_output_dir(inputs.output_dir)
     work = prepare(inputs, note)
     modelfile = render_modelfile(inputs, work, note)
     remove_stale_drafts(inputs.output_dir)
@@ -150,7 +150,7 @@ def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, Deliv
     from ollama_pack.lora.export import planned_size, require_replaceable
 
     inputs = resolve_inputs(request)
-    require_own_output_dir(inputs.output_dir, named=request.out is not None, environment=inputs.environment)
+    require_own_output_dir(inputs.output_dir)
     work = prepare(inputs, note)
     modelfile = render_modelfile(inputs, work, note)
     path = inputs.output_dir / GGUF_NAME

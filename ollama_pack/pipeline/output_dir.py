@@ -46,7 +46,8 @@ def default_output_dir(home: Path, name: ModelName, environment: Mapping[str, st
     """Return the directory that a build writes into by default, and why it is not beside the adapter.
 
     It is ``ollama/`` in the directory of the adapter. If that directory must not be changed, it is
-    ``NAME/ollama/`` in the working directory, with the tag of the name between the two.
+    ``NAME/ollama/`` in the working directory, with the tag of the name between the two. If that must not be
+    changed either, it is the same in the user's own directory for data.
 
     Args:
         home: the directory of the adapter.
@@ -58,7 +59,8 @@ def default_output_dir(home: Path, name: ModelName, environment: Mapping[str, st
     if not reason:
         return beside, ""
     tag = () if name.tag == DEFAULT_TAG else (name.tag,)
-    return Path(name.model, *tag, OUTPUT_NAME), reason
+    place = _data_home(environment) if why_not_ours(Path(), environment) else Path()
+    return place.joinpath(name.model, *tag, OUTPUT_NAME), reason
 
 
 def why_not_ours(directory: Path, environment: Mapping[str, str]) -> str:
@@ -71,24 +73,18 @@ def why_not_ours(directory: Path, environment: Mapping[str, str]) -> str:
     return ""
 
 
-def require_own_output_dir(output_dir: Path, *, named: bool, environment: Mapping[str, str]) -> None:
-    """Require that a build may write into its output directory.
+def _data_home(environment: Mapping[str, str]) -> Path:
+    """Return the user's own directory for data, as freedesktop.org names it."""
+    base = environment.get("XDG_DATA_HOME", "")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "ollama-pack"
 
-    Args:
-        output_dir: the directory for the files.
-        named: whether the user named it.
-        environment: the environment variables, which name the cache of Hugging Face.
+
+def require_own_output_dir(output_dir: Path) -> None:
+    """Require that no adapter is in the output directory of a build.
 
     Raises:
-        RefusedError: an adapter is in it, or it is in a cache of downloads and the user did not name it.
+        RefusedError: there is one. A Modelfile.txt there is its author's.
     """
-    if not named and is_downloaded(output_dir, environment):
-        raise RefusedError(
-            "The working directory is in a cache of downloads, which a build does not change.",
-            where=output_dir,
-            hint="--out DIR, with a directory of its own",
-            code="cached-output",
-        )
     if holds_adapter(output_dir):
         raise RefusedError(
             "The output directory holds an adapter. A Modelfile.txt there is its author's, and a build would "

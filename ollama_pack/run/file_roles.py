@@ -173,6 +173,7 @@ FILES: tuple[tuple[str, Role], ...] = (
     ("added_tokens.json", TOKENIZER),
     ("tokenizer*", TOKENIZER_PART),
     ("tokenization_*.py", CODE),
+    ("vocab.json", TOKENIZER),
     ("vocab.*", TOKENIZER_PART),
     ("merges.txt", TOKENIZER_PART),
     ("spiece.model", TOKENIZER_PART),

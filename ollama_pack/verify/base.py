@@ -134,6 +134,11 @@ def _agreed(trained: ExpectedBase, mismatches: tuple[BaseMismatch, ...], base: M
         both = trained.vocabulary.special.keys() & base.vocabulary.special.keys() - doubtful
         agreed += [kind for kind in SPECIAL if kind in both]
     yield agreement(base.name, agreed)
+    if trained.vocabulary is None or base.vocabulary is None:
+        lacks = (
+            "the adapter has no tokenizer that can be read" if trained.vocabulary is None else "it lists none"
+        )
+        yield f"the tokens of {base.name} were not compared: {lacks}"
     for each in (each for each in mismatches if each.code == "untold"):
         untold = f"{trained.base_id} cannot be told from related models: the base has {each.found}"
         yield each.message(untold, trained.accepted)

@@ -59,14 +59,17 @@ def test_a_cache_is_not_written(snapshot, tiny_gguf, tmp_path, working):
 
 
 def test_the_working_directory_is_a_cache(snapshot, tiny_gguf, monkeypatch, tmp_path):
-    """Typed inside the snapshot, --out is asked for; with it the build goes on."""
+    """Typed inside the snapshot, the files go into the user's own directory for data, and that is told."""
     monkeypatch.chdir(snapshot)
     before = tree(tmp_path / "hub", times=True)
-    refused = run("build", ".", "--base", tiny_gguf)
-    assert (refused.code, refused.stdout) == (7, "")
-    assert "--out DIR" in refused.stderr
+    ran = run("build", ".", "--base", tiny_gguf, "--via", "folder")
+    own = tmp_path / ".local" / "share" / "ollama-pack" / "ada" / "ollama"
+    assert (ran.code, ran.stdout) == (0, "ada\n")
+    assert f"{own}, because the adapter is in a cache of downloads" in ran.stderr
+    assert "Modelfile.txt" in tree(own)
     assert tree(tmp_path / "hub", times=True) == before
-    assert run("build", ".", "--base", tiny_gguf, "--via", "folder", "--out", tmp_path / "out").code == 0
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert resolve_inputs(Request(directory=".")).output_dir.is_relative_to(tmp_path / "data")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """Reads the tokenizer files that were saved with an adapter.
 
 ``tokenizer.json`` has every token. Without it, ``tokenizer.model`` has them, and the library `sentencepiece`
-reads it; if both are there, they are compared. The special tokens are named in ``tokenizer_config.json``, and
-by older versions of transformers in ``special_tokens_map.json``.
+reads it; if both are there, they are compared. Without either, ``vocab.json`` of a slow tokenizer has them.
+Tokens that were added are in ``added_tokens.json`` or ``tokenizer_config.json``, too. The special tokens are
+named in ``tokenizer_config.json``, and by older versions of transformers in ``special_tokens_map.json``.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +14,7 @@ from ollama_pack.files import read_json_object
 from ollama_pack.gguf.model_info import SPECIAL, Vocabulary
 from ollama_pack.lora.peft.run_directory import run_of
 
-FAST, SENTENCEPIECE = "tokenizer.json", "tokenizer.model"
+FAST, SENTENCEPIECE, SLOW = "tokenizer.json", "tokenizer.model", "vocab.json"
 SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")
 ADDED = "added_tokens.json"
 MOST_TOKENS = 1 << 22
@@ -45,10 +46,13 @@ def _read_directory(directory: Path) -> Vocabulary | None:
         if tokens:
             _require_same(pieces, tokens, model)
         tokens = tokens or pieces
+    if not tokens and (directory / SLOW).is_file():
+        path = directory / SLOW
+        tokens = dict(_checked(read_json_object(path).items(), path))
     if not tokens:
         return None
     tokens |= _added(directory)
-    origin = FAST if (directory / FAST).is_file() else SENTENCEPIECE
+    origin = next(name for name in (FAST, SENTENCEPIECE, SLOW) if (directory / name).is_file())
     return Vocabulary(tokens, _special_tokens(directory, tokens), origin)
 
 
@@ -106,10 +110,22 @@ def _require_same(pieces: Mapping[int, str], tokens: Mapping[int, str], path: Pa
 
 
 def _added(directory: Path) -> dict[int, str]:
+    """Return the tokens that were added to the tokenizer, by their ids."""
+    tokens: dict[int, str] = {}
+    path = directory / SETTINGS[0]
+    slow = path.is_file() and not (directory / FAST).is_file()  # tokenizer.json has them itself
+    decoder = read_json_object(path).get("added_tokens_decoder") if slow else None
+    if isinstance(decoder, Mapping):
+        pairs = (
+            (value.get("content"), int(key) if key.isdecimal() else key)
+            for key, value in decoder.items()
+            if isinstance(value, Mapping)
+        )
+        tokens |= dict(_checked(pairs, path))
     path = directory / ADDED
-    if not path.is_file():
-        return {}
-    return dict(_checked(read_json_object(path).items(), path))
+    if path.is_file():
+        tokens |= dict(_checked(read_json_object(path).items(), path))
+    return tokens
 
 
 def _special_tokens(directory: Path, tokens: Mapping[int, str]) -> dict[str, int]:

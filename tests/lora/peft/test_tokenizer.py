@@ -96,6 +96,29 @@ def test_both_files(pieces, tmp_path):
     assert f"tokenizer.model and tokenizer.json disagree on {len(names)} tokens" in note
 
 
+@pytest.mark.parametrize("place", ["added_tokens.json", "tokenizer_config.json"])
+def test_a_slow_tokenizer(place, tmp_path):
+    """vocab.json serves where no other file has the tokens, with those that were added in either file."""
+    save(tmp_path, "vocab.json", VOCABULARY)
+    (tmp_path / "merges.txt").write_text("#version: 0.2\na b\n", "utf-8")
+    added = {"<extra>": 6} if place == "added_tokens.json" else {}
+    save(tmp_path, "added_tokens.json", added)
+    decoder = {} if added else {"6": {"content": "<extra>", "special": True}}
+    save(tmp_path, "tokenizer_config.json", {"eos_token": "<extra>", "added_tokens_decoder": decoder})
+    found, notes = read_tokenizer(tmp_path)
+    assert (found.origin, found.tokens[6], found.special, notes) == ("vocab.json", "<extra>", {"eos": 6}, ())
+    assert {token: number for number, token in found.tokens.items()} == {**VOCABULARY, "<extra>": 6}
+
+
+@pytest.mark.parametrize("content", ["{", {"a": "1"}, {"a": -1}, []])
+def test_a_damaged_slow_tokenizer(content, tmp_path):
+    """It is told with its file, and nothing is compared."""
+    save(tmp_path, "vocab.json", content)
+    found, (note,) = read_tokenizer(tmp_path)
+    assert found is None
+    assert "vocab.json" in note
+
+
 DAMAGED = {
     "no JSON": "{",
     "deep": "[" * 100_000,
