@@ -2,6 +2,7 @@
 
 import json
 
+import fake_daemon
 import pytest
 from terminal import add_base, run, tree
 
@@ -180,3 +181,42 @@ def test_what_cannot_be_verified(models, tiny_gguf):
     assert run("verify", "nobody").code == 2
     ran = run("verify", "tiny")
     assert (ran.code, "has no adapter" in ran.stderr) == (2, True)
+
+
+@pytest.fixture
+def daemon(smol_gguf, models, monkeypatch):
+    """Return a daemon whose store has the base of the adapter `smol`."""
+    add_base(models, smol_gguf, "smollm2", "135m")
+    with fake_daemon.running(models) as state:
+        monkeypatch.setenv("OLLAMA_HOST", state.address)
+        yield state
+
+
+@pytest.mark.parametrize("creates", [True, False])
+def test_a_release_is_loaded_and_not_registered(smol, daemon, models, tmp_path, creates):
+    """A daemon that has the base loads the model for the proof; afterwards it has what it had."""
+    daemon.becomes("0.33.0" if creates else "0.34.1", creates=creates)
+    out = tmp_path / "release"
+    assert run("build", smol, "ada", "--via", "folder", "--out", out).code == 0
+    names = sorted(models.glob("manifests/*/*/*/*"))
+    ran = run("verify", out)
+    assert ran.code == 0
+    assert "proof     load: release:latest loads, and answers differently from smollm2:135m" in ran.stderr
+    assert sorted(models.glob("manifests/*/*/*/*")) == names
+    daemon.mood = "cannot load"
+    ran = run("verify", out)
+    assert (ran.code, "The daemon cannot load release" in ran.stderr) == (5, True)
+    assert sorted(models.glob("manifests/*/*/*/*")) == names
+    assert "unproved  load: left out by --no-load" in run("verify", out, "--no-load").stderr
+
+
+def test_a_registered_model_is_loaded(smol, daemon, models):
+    """A model of a daemon is proved in place, and compared with its base, which is lent a name."""
+    assert run("build", smol, "ada").code == 0
+    before = sorted(models.glob("manifests/*/*/*/*"))
+    ran = run("verify", "ada")
+    assert ran.code == 0
+    assert "load: ada:latest loads, and answers differently from its base for 3 of 3" in ran.stderr
+    assert sorted(models.glob("manifests/*/*/*/*")) == before
+    daemon.mood = "cannot load"
+    assert run("verify", "ada").code == 5
