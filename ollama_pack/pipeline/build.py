@@ -35,7 +35,7 @@ from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:
     from ollama_pack.deliver.package import DeliveryPlan, Package
-from ollama_pack.pipeline.prepare import GGUF_NAME, BuildPlan, prepare, render_modelfile, silent
+from ollama_pack.pipeline.prepare import GGUF_NAME, BuildPlan, mark_prompt, prepare, render_modelfile, silent
 from ollama_pack.pipeline.register import load_gate
 
 
@@ -99,6 +99,7 @@ def _build_into_folder(inputs: BuildInputs, note: Note, progress: Progress | Non
     require_own_output_dir(inputs.output_dir)
     work = prepare(inputs, note)
     modelfile = render_modelfile(inputs, work, note)
+    work = mark_prompt(work, modelfile)
     remove_stale_drafts(inputs.output_dir)
     earlier = read_lock(inputs.output_dir)
     lora, report = convert(work, inputs.output_dir / GGUF_NAME, request.outtype, note)
@@ -153,6 +154,7 @@ def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, Deliv
     require_own_output_dir(inputs.output_dir)
     work = prepare(inputs, note)
     modelfile = render_modelfile(inputs, work, note)
+    work = mark_prompt(work, modelfile)
     path = inputs.output_dir / GGUF_NAME
     require_replaceable(path)
     lora = LoraFile(path, "sha256:" + "0" * 64, planned_size(work.plan, request.outtype), request.outtype)

@@ -1,5 +1,6 @@
 """Reads the adapter and its base, and decides what a build will write, without writing it."""
 
+import hashlib
 from dataclasses import dataclass, field, replace
 
 from ollama_pack.base.expected import ExpectedBase
@@ -103,6 +104,25 @@ def _check_base_file(base: BaseModel, trained: ExpectedBase, plan: LoraPlan) -> 
 
     mismatches = compare_base(trained, planned_header(plan), base.info)
     return tuple(require_no_mismatch(trained, mismatches, base.info))
+
+
+PROMPT_DIGEST = "ollama_pack.prompt.sha256"
+"""The key of a GGUF LoRA file with the digest of the TEMPLATE or RENDERER that its Modelfile sets."""
+
+
+def mark_prompt(work: BuildPlan, text: Modelfile) -> BuildPlan:
+    """Return the plan of a build with the digest of its own prompt template in the metadata of the GGUF file.
+
+    Ollama runs models with the same base and the same adapter in one process, with the template mode of the
+    first. Adapters that differ in this key are different files, so each model gets a process that fits.
+    Without a TEMPLATE or RENDERER the file depends on the adapter alone.
+    """
+    own = [value for command in ("TEMPLATE", "RENDERER") if (value := text.value(command))]
+    if not own:
+        return work
+    digest = hashlib.sha256("\0".join(own).encode()).hexdigest()
+    plan = replace(work.plan, metadata={**work.plan.metadata, PROMPT_DIGEST: digest})
+    return replace(work, plan=plan)
 
 
 def render_modelfile(

@@ -7,6 +7,9 @@ from ollama_pack.errors import DestinationError
 from ollama_pack.files import Progress, sha256_of_file
 from ollama_pack.verify.result import ProofResult
 
+SHOWN_NAMES = 5
+"""The number of files that a summary names; more are counted."""
+
 
 def prove_files(recorded: Mapping[Path, str], progress: Progress | None = None) -> ProofResult:
     """Return how many files are not those that were recorded; none may.
@@ -25,5 +28,7 @@ def prove_files(recorded: Mapping[Path, str], progress: Progress | None = None) 
     if wrong:
         summary = "; ".join(f"{name} {why}" for name, why in wrong.items())
     else:
-        summary = f"{', '.join(path.name for path in recorded)}: as recorded"
+        names = [path.name for path in recorded]
+        shown = names if len(names) <= SHOWN_NAMES else [f"{len(names)} files"]
+        summary = f"{', '.join(shown)}: as recorded"
     return ProofResult("files", not wrong, float(len(wrong)), 0.0, summary, next(iter(wrong), ""))
