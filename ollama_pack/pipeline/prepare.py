@@ -18,6 +18,7 @@ from ollama_pack.modelfile.editing import with_command
 from ollama_pack.modelfile.syntax import Modelfile
 from ollama_pack.modelfile.template import DEFAULT, TemplateFields, compose_modelfile, find_template
 from ollama_pack.pipeline.author import author_modelfile, author_warnings
+from ollama_pack.pipeline.chat_format import missing_format
 from ollama_pack.pipeline.inputs import (
     BuildInputs,
     expected_base,
@@ -164,5 +165,8 @@ def render_modelfile(
     if request.template == "":
         modelfile = with_command(modelfile, "TEMPLATE", "")
     for text in author_warnings(work.author, modelfile):
+        note("warning", text)
+    prompts = (*modelfile.values("TEMPLATE"), *modelfile.values("RENDERER"))
+    if not prompts and request.template is None and (text := missing_format(inputs.home, base)):
         note("warning", text)
     return modelfile
