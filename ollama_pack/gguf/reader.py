@@ -8,7 +8,7 @@ import math
 import mmap
 import struct
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ollama_pack.errors import InputError
@@ -63,6 +63,7 @@ class GgufFile:
         shapes: name → shape, rows first, of every tensor.
         types: name → ggml type number of every tensor.
         offsets: name → offset in the file of every tensor.
+        spans: key → offsets of its first byte and of the first byte after its value.
     """
 
     path: Path
@@ -70,6 +71,7 @@ class GgufFile:
     shapes: Mapping[str, tuple[int, ...]]
     types: Mapping[str, int]
     offsets: Mapping[str, int]
+    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def text(self, key: str, default: str = "") -> str:
         """Return a text of the metadata.
@@ -150,13 +152,16 @@ class _Cursor:
         tensor_count = self.count("tensors", MOST_TENSORS)
         key_count = self.count("metadata keys", MOST_KEYS)
         metadata: dict[str, Value | LongArray] = {}
+        spans: dict[str, tuple[int, int]] = {}
         for index in range(key_count):
             self.part = f"metadata key {index + 1} of {key_count}"
+            start = self.position
             key = self.string()
             self.part = key
             if key in metadata:
                 raise InputError("The key is there twice.", where=f"{self.path}: {key}")
             metadata[key] = self.value(self.number("I"))
+            spans[key] = (start, self.position)
         infos = {}
         for index in range(tensor_count):
             self.part = f"tensor {index + 1} of {tensor_count}"
@@ -188,6 +193,7 @@ class _Cursor:
             shapes={name: info[0] for name, info in infos.items()},
             types={name: info[1] for name, info in infos.items()},
             offsets={name: start + info[2] for name, info in infos.items()},
+            spans=spans,
         )
 
     def number(self, code: str) -> int:

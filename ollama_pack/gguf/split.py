@@ -20,6 +20,8 @@ _PART = re.compile(r"(.+)-([0-9]{5})-of-([0-9]{5})\.gguf")
 def read_model(path: Path, keep: Collection[str] = ()) -> GgufFile:
     """Return the header of a model; of one in several parts the metadata of the first, and all tensors.
 
+    The offsets are those of the first part alone.
+
     Args:
         path: the file, or any of its parts.
         keep: as `read_gguf` takes it.
@@ -27,10 +29,30 @@ def read_model(path: Path, keep: Collection[str] = ()) -> GgufFile:
     Raises:
         InputError: a part is missing, damaged, named otherwise than parts are, or of another model.
     """
+    first, *others = read_parts(path, keep)
+    if not others:
+        return first
+    shapes, types = dict(first.shapes), dict(first.types)
+    for part in others:
+        shapes.update(part.shapes)
+        types.update(part.types)
+    return replace(first, path=path, shapes=shapes, types=types)
+
+
+def read_parts(path: Path, keep: Collection[str] = ()) -> tuple[GgufFile, ...]:
+    """Return the header of each part of a model, which is one header if the model lies in one file.
+
+    Args:
+        path: the file, or any of its parts.
+        keep: as `read_gguf` takes it; it is asked of the first part.
+
+    Raises:
+        InputError: a part is missing, damaged, named otherwise than parts are, or of another model.
+    """
     header = read_gguf(path, keep)
     count = header.integer(COUNT, 1)
     if count <= 1:
-        return header
+        return (header,)
     match = _PART.fullmatch(path.name)
     if match is None or int(match[3]) != count or count > MOST_PARTS:
         raise InputError(
@@ -38,22 +60,21 @@ def read_model(path: Path, keep: Collection[str] = ()) -> GgufFile:
             where=path,
             hint=f"NAME-00001-of-{min(count, 99999):05}.gguf is what llama-gguf-split calls the first",
         )
-    first, *others = (
+    parts = tuple(
         read_gguf(path.with_name(f"{match[1]}-{number:05}-of-{match[3]}.gguf"), keep if number == 1 else ())
         for number in range(1, count + 1)
     )
-    shapes, types = dict(first.shapes), dict(first.types)
-    for part in others:
-        if part.integer(COUNT, 1) != count or shapes.keys() & part.shapes.keys():
+    names: set[str] = set()
+    for part in parts:
+        if part.integer(COUNT, 1) != count or names & part.shapes.keys():
             raise InputError("This is a part of another model.", where=part.path)
-        shapes.update(part.shapes)
-        types.update(part.types)
-    promised = first.integer(TENSORS, len(shapes))
-    if len(shapes) != promised:
+        names |= part.shapes.keys()
+    promised = parts[0].integer(TENSORS, len(names))
+    if len(names) != promised:
         raise InputError(
-            f"The parts have {len(shapes)} tensors, and {promised} are promised.", where=first.path
+            f"The parts have {len(names)} tensors, and {promised} are promised.", where=parts[0].path
         )
-    return replace(first, path=path, shapes=shapes, types=types)
+    return parts
 
 
 def require_one_file(path: Path, metadata: Mapping[str, object]) -> None:

@@ -1,0 +1,85 @@
+"""Turns the blocks of any ggml type into float32, and float32 into blocks of the types that merging writes.
+
+The gguf library knows how every type is read, and how the older ones are written; what is not quantised, and
+Q8_0, is read by the code that reads adapters, in half the time.
+"""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ollama_pack.gguf.constants import BF16, BLOCKS, F16, F32, Q8_0
+from ollama_pack.gguf.quants import cast_float32
+from ollama_pack.gguf.tensor_data import Q8_STORAGE, STORAGE, Float32, from_q8, to_float32
+
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+
+PLAIN = {F32: "F32", F16: "F16", BF16: "BF16"}
+"""The ggml types that are not quantised, each with its name in `STORAGE`."""
+
+_LIBRARY_WRITES = {2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", Q8_0: "Q8_0"}
+"""The quantised ggml types that the gguf library can write."""
+
+
+def type_name(kind: int) -> str:
+    """Return the usual name of a ggml type, ``Q4_K``, or ``type 99`` if the gguf library does not know it."""
+    import gguf
+
+    try:
+        return gguf.GGMLQuantizationType(kind).name
+    except ValueError:
+        return f"type {kind}"
+
+
+def row_bytes(kind: int, columns: int) -> int:
+    """Return the size in bytes of a row of `columns` numbers of a ggml type."""
+    elements, nbytes = BLOCKS[kind]
+    return columns // elements * nbytes
+
+
+def can_read_blocks(kind: int) -> bool:
+    """Return whether `read_blocks` reads a ggml type."""
+    import gguf
+
+    return kind in BLOCKS and (kind in PLAIN or kind in gguf.quants._type_traits)
+
+
+def can_write_blocks(kind: int) -> bool:
+    """Return whether `write_blocks` writes a ggml type."""
+    return kind in PLAIN or kind in _LIBRARY_WRITES
+
+
+def read_blocks(raw: Bytes, kind: int, columns: int) -> Float32:
+    """Return the numbers of whole rows, as float32, rows × columns. It is exact for every type that is plain.
+
+    Args:
+        raw: the bytes of the rows, as they lie in a GGUF file.
+        kind: the ggml type.
+        columns: the number of columns, a multiple of the type's block.
+    """
+    rows = raw.reshape(-1, row_bytes(kind, columns))
+    if kind in PLAIN:
+        return to_float32(rows.view(STORAGE[PLAIN[kind]]), PLAIN[kind])
+    if kind == Q8_0:
+        return from_q8(rows.view(Q8_STORAGE)).reshape(-1, columns)
+    import gguf
+
+    numbers: Float32 = gguf.quants.dequantize(rows, gguf.GGMLQuantizationType(kind))
+    return numbers.reshape(-1, columns)
+
+
+def write_blocks(numbers: Float32, kind: int) -> Bytes:
+    """Return the bytes of whole rows in a ggml type that `can_write_blocks` allows.
+
+    What is too large for float16 or bfloat16 becomes infinite, as in `cast_float32`; the caller looks for it.
+    """
+    if kind in PLAIN:
+        return _bytes_of(cast_float32(numbers, PLAIN[kind].lower()))
+    import gguf
+
+    return _bytes_of(gguf.quants.quantize(np.ascontiguousarray(numbers), gguf.GGMLQuantizationType(kind)))
+
+
+def _bytes_of(numbers: npt.NDArray[Any]) -> Bytes:
+    return np.ascontiguousarray(numbers).reshape(-1).view(np.uint8)

@@ -1,0 +1,249 @@
+"""Plans a merged GGUF: which tensors of the base change, by what, and in which type they are written.
+
+Nothing is read here but headers. The change of a tensor is the product of two factors in llama.cpp's layout,
+as the plan of the GGUF LoRA file has them, so a merged file and a separate adapter cannot differ in meaning.
+See "A merged file is the base with its touched tensors rewritten" in docs/decisions.md.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ollama_pack.errors import InputError, UnsupportedError, UsageError
+from ollama_pack.gguf.blocks import PLAIN, can_read_blocks, can_write_blocks, row_bytes, type_name
+from ollama_pack.gguf.constants import BF16, BLOCKS, F16, F32, Q8_0
+from ollama_pack.gguf.reader import GgufFile
+from ollama_pack.lora.plan import LoraPlan, LoraTensor
+
+AUTO_TYPE, SAME_TYPE = "auto", "same"
+MERGE_TYPES: dict[str, int | None] = {
+    AUTO_TYPE: None,
+    "q8_0": Q8_0,
+    "f16": F16,
+    "bf16": BF16,
+    "f32": F32,
+    SAME_TYPE: None,
+}
+"""The choices for the type of a touched tensor, each with its ggml type, or None if the base decides."""
+
+EMBEDDING_TENSOR = "token_embd.weight"
+"""The tensor whose A and B llama.cpp has the other way round, since tokens are looked up in it."""
+
+ALIGNMENT_KEY = "general.alignment"
+"""The key of the alignment of tensors. A merged file has the usual one, and does not name it."""
+
+LORA_A, LORA_B = ".lora_a", ".lora_b"
+
+
+@dataclass(frozen=True, slots=True)
+class BaseTensor:
+    """A tensor of the base, where it lies.
+
+    Attributes:
+        path: the file, or the part of a split model.
+        name: its name.
+        shape: the extents, rows first.
+        kind: its ggml type.
+        offset: the place of its first byte in the file.
+        nbytes: its size in bytes.
+    """
+
+    path: Path
+    name: str
+    shape: tuple[int, ...]
+    kind: int
+    offset: int
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is added to a tensor of the base: ``scale`` · left · right, for each expert if there are experts.
+
+    Attributes:
+        left: the factor with the rows of the tensor, ``out × rank``.
+        right: the factor with its columns, ``rank × in``.
+        scale: the number that the product is multiplied by.
+        lookup: whether the factors are those of an embedding: `left` is stored as A, `right` as the transpose
+            of B.
+    """
+
+    left: LoraTensor
+    right: LoraTensor
+    scale: float
+    lookup: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MergedTensor:
+    """A tensor of the merged file.
+
+    Attributes:
+        base: the tensor of the base.
+        kind: the ggml type that it is written in.
+        change: what is added to it, or None if its bytes are copied.
+    """
+
+    base: BaseTensor
+    kind: int
+    change: Change | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Return the size in bytes that it has in the merged file."""
+        rows = 1
+        for extent in self.base.shape[:-1]:
+            rows *= extent
+        return rows * row_bytes(self.kind, self.base.shape[-1]) if self.change else self.base.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class MergePlan:
+    """Everything that goes into a merged GGUF.
+
+    Attributes:
+        header: the header of the base, or of its first part.
+        tensors: the tensors, in the order of the base.
+        metadata: the keys that are set, each with a string or a number.
+        dropped: the keys of the base that are left out.
+    """
+
+    header: GgufFile
+    tensors: tuple[MergedTensor, ...]
+    metadata: Mapping[str, str | int] = field(default_factory=dict)
+    dropped: frozenset[str] = frozenset()
+
+    @property
+    def touched(self) -> tuple[MergedTensor, ...]:
+        """Return the tensors that change."""
+        return tuple(tensor for tensor in self.tensors if tensor.change is not None)
+
+
+def plan_merge(parts: Sequence[GgufFile], lora: LoraPlan, merge_type: str, name: str = "") -> MergePlan:
+    """Return what the merged file of a base and an adapter holds.
+
+    Args:
+        parts: the headers of the base: one, or one for each part of a split model.
+        lora: the plan of the GGUF LoRA file of the adapter for this base.
+        merge_type: a key of `MERGE_TYPES`.
+        name: the name of the merged model, for ``general.name``; empty to keep the base's.
+
+    Raises:
+        UsageError: the type would lose too much, or is not known.
+        UnsupportedError: a tensor of the base has a type that cannot be read.
+        InputError: the base has no tensor of a name that the adapter changes.
+    """
+    if merge_type not in MERGE_TYPES:
+        raise UsageError(f"{merge_type!r} is not one of {', '.join(MERGE_TYPES)}.", code="bad-option")
+    changes = dict(changes_of(lora))
+    tensors = tuple(
+        _merged(tensor, changes.pop(tensor.name, None), merge_type)
+        for part in parts
+        for tensor in tensors_of_base(part)
+    )
+    if changes:
+        raise InputError(
+            f"The base has no tensor {next(iter(changes))}, which the adapter changes.",
+            where=parts[0].path,
+            hint="--base with a GGUF file that llama.cpp's converter wrote",
+            code="does-not-fit",
+        )
+    dropped = frozenset(key for key in parts[0].metadata if key.startswith("split.") or key == ALIGNMENT_KEY)
+    metadata = _metadata(parts[0], lora, tensors, name)
+    return MergePlan(parts[0], tensors, metadata, dropped)
+
+
+def changes_of(lora: LoraPlan) -> Iterator[tuple[str, Change]]:
+    """Yield each tensor that a GGUF LoRA file changes, with the change, as llama.cpp applies it.
+
+    llama.cpp multiplies B·A by alpha / rank, with the rank that B has in the file.
+    """
+    factors = {tensor.name: tensor for tensor in lora.tensors}
+    for name, a in factors.items():
+        if not name.endswith(LORA_A):
+            continue
+        tensor = name.removesuffix(LORA_A)
+        b = factors[tensor + LORA_B]
+        scale = lora.alpha / b.shape[-1]
+        if tensor == EMBEDDING_TENSOR:
+            yield tensor, Change(left=a, right=b, scale=scale, lookup=True)
+        else:
+            yield tensor, Change(left=b, right=a, scale=scale)
+
+
+def tensors_of_base(part: GgufFile) -> Iterator[BaseTensor]:
+    """Yield the tensors of a base, or of a part of it, in the order of its header."""
+    for name, shape in part.shapes.items():
+        kind = part.types[name]
+        if kind not in BLOCKS:
+            raise UnsupportedError(
+                f"The tensor has the ggml type {kind}, whose size is not known here.",
+                where=f"{part.path}: {name}",
+                hint="--base with another quantisation of the model",
+                code="unknown-type",
+            )
+        rows = 1
+        for extent in shape[:-1]:
+            rows *= extent
+        yield BaseTensor(part.path, name, shape, kind, part.offsets[name], rows * row_bytes(kind, shape[-1]))
+
+
+def _merged(base: BaseTensor, change: Change | None, merge_type: str) -> MergedTensor:
+    """Return a tensor of the merged file, in the type that was chosen."""
+    if change is None:
+        return MergedTensor(base, base.kind)
+    if not can_read_blocks(base.kind):
+        raise UnsupportedError(
+            f"The tensor is {type_name(base.kind)}, whose numbers cannot be read here.",
+            where=f"{base.path}: {base.name}",
+            hint="--base with another quantisation of the model",
+            code="unknown-type",
+        )
+    return MergedTensor(base, _target_type(base, merge_type), change)
+
+
+def _target_type(base: BaseTensor, merge_type: str) -> int:
+    """Return the ggml type in which a touched tensor is written."""
+    chosen = MERGE_TYPES[merge_type]
+    if merge_type == AUTO_TYPE:
+        chosen = base.kind if base.kind in PLAIN else Q8_0
+    elif merge_type == SAME_TYPE:
+        chosen = base.kind
+        if not can_write_blocks(base.kind):
+            raise UnsupportedError(
+                f"{type_name(base.kind)} can be read here, but not written.",
+                where=f"{base.path}: {base.name}",
+                hint="--merge-type auto",
+                code="type-not-written",
+            )
+    assert chosen is not None, merge_type
+    return chosen if base.shape[-1] % BLOCKS[chosen][0] == 0 else F16
+
+
+FILE_TYPE, NAME = "general.file_type", "general.name"
+_FILE_TYPE_OF = {F32: 0, F16: 1, 2: 2, 3: 3, Q8_0: 7, 6: 8, 7: 9, BF16: 32}
+"""ggml type → ``general.file_type`` of a model that is mostly of it."""
+
+
+def _metadata(
+    header: GgufFile, lora: LoraPlan, tensors: Sequence[MergedTensor], name: str
+) -> dict[str, str | int]:
+    """Return the keys that the merged file sets: its name, its base, and the type that most of it has."""
+    keys: dict[str, str | int] = {
+        key: value for key, value in lora.metadata.items() if isinstance(value, (str, int))
+    }
+    if name:
+        keys[NAME] = name
+    kinds = [_largest_type((tensor.base.kind, tensor.base.nbytes) for tensor in tensors)]
+    kinds.append(_largest_type((tensor.kind, tensor.nbytes) for tensor in tensors))
+    if kinds[0] != kinds[1] and FILE_TYPE in header.metadata and kinds[1] in _FILE_TYPE_OF:
+        keys[FILE_TYPE] = _FILE_TYPE_OF[kinds[1]]
+    return keys
+
+
+def _largest_type(sizes: Iterator[tuple[int, int]]) -> int:
+    """Return the ggml type that has the most bytes."""
+    total: dict[int, int] = {}
+    for kind, nbytes in sizes:
+        total[kind] = total.get(kind, 0) + nbytes
+    return max(total, key=lambda kind: total[kind], default=F32)

@@ -1,0 +1,152 @@
+"""Computes the rows of a merged tensor: what the base has, plus the change, in the type that is written.
+
+A tensor is never whole in memory. It is cut into blocks of rows, and each block is read, changed and written
+by itself; only the two factors of the change, which are small, are there for all of it.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import FileIO
+
+import numpy as np
+
+from ollama_pack.errors import InputError, UnsupportedError
+from ollama_pack.gguf.blocks import Bytes, read_blocks, row_bytes, type_name, write_blocks
+from ollama_pack.gguf.constants import F32
+from ollama_pack.gguf.tensor_data import Float32, TensorReader, as_index
+from ollama_pack.lora.plan import LoraTensor
+from ollama_pack.merge.plan import BaseTensor, Change, MergedTensor
+
+BLOCK_NUMBERS = 1 << 19
+"""Numbers of a block of rows: 2 MiB as float32, of which a thread holds about five at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """The numbers of a change: ``left @ right`` is added to the tensor, the scale being in `left`.
+
+    Attributes:
+        left: float32, rows × rank, or experts × rows × rank.
+        right: float32, rank × columns, or experts × rank × columns.
+    """
+
+    left: Float32
+    right: Float32
+
+
+@dataclass(frozen=True, slots=True)
+class RowBlock:
+    """Some rows of one matrix of a tensor.
+
+    Attributes:
+        expert: the number of the matrix, or 0 if the tensor is one matrix.
+        start: the first row.
+        end: the row after the last one.
+    """
+
+    expert: int
+    start: int
+    end: int
+
+
+def load_factors(change: Change, weights: TensorReader) -> Factors:
+    """Return the numbers of a change.
+
+    Raises:
+        InputError: the adapter cannot be read.
+    """
+    left, right = _numbers(change.left, weights), _numbers(change.right, weights)
+    if change.lookup:
+        right = right.swapaxes(-1, -2)
+    return Factors(left * np.float32(change.scale), np.ascontiguousarray(right))
+
+
+def row_blocks(tensor: BaseTensor) -> Iterator[RowBlock]:
+    """Yield the blocks that a tensor is cut into, in the order in which they lie in the file."""
+    *front, rows, columns = tensor.shape
+    step = max(BLOCK_NUMBERS // max(columns, 1), 1)
+    for expert in range(int(np.prod(front, dtype=np.int64)) if front else 1):
+        for start in range(0, rows, step):
+            yield RowBlock(expert, start, min(start + step, rows))
+
+
+def merge_block(tensor: MergedTensor, factors: Factors, block: RowBlock, file: FileIO) -> Bytes:
+    """Return the bytes of a block of rows of the merged file.
+
+    Args:
+        tensor: the tensor, which changes.
+        factors: the numbers of its change.
+        block: which rows.
+        file: the file of the base; it may be read by several threads at once.
+
+    Raises:
+        InputError: the base ends inside the tensor, or has a number that is not finite.
+        UnsupportedError: a merged number is beyond the type that is written.
+    """
+    base = tensor.base
+    columns = base.shape[-1]
+    numbers = read_blocks(read_rows(base, block, file), base.kind, columns)
+    left, right = factors.left, factors.right
+    if left.ndim > 2:
+        left, right = left[block.expert], right[block.expert]
+    with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and told by name
+        # Some types are read as a view of the bytes, which must not be written to.
+        merged = numbers + left[block.start : block.end] @ right
+        written = write_blocks(merged, tensor.kind)
+    if not np.isfinite(merged).all() or (
+        tensor.kind != F32 and not np.isfinite(read_blocks(written, tensor.kind, columns)).all()
+    ):
+        raise _why_not_finite(tensor, numbers, merged)
+    return written
+
+
+def read_rows(base: BaseTensor, block: RowBlock, file: FileIO) -> Bytes:
+    """Return the bytes of a block of rows of the base.
+
+    Raises:
+        InputError: the file ends inside the tensor, or cannot be read.
+    """
+    size = row_bytes(base.kind, base.shape[-1])
+    first = block.expert * base.shape[-2] + block.start if len(base.shape) > 1 else 0
+    wanted = (block.end - block.start) * size
+    try:
+        raw = _pread(file, wanted, base.offset + first * size)
+    except OSError as error:
+        raise InputError(f"Cannot read: {error.strerror}.", where=f"{base.path}: {base.name}") from error
+    if len(raw) != wanted:
+        raise InputError("The file ends inside the tensor.", where=f"{base.path}: {base.name}")
+    return np.frombuffer(raw, np.uint8)
+
+
+def _pread(file: FileIO, count: int, offset: int) -> bytes:
+    """Return up to `count` bytes from `offset` on, for several threads at once."""
+    if hasattr(os, "pread"):
+        return os.pread(file.fileno(), count, offset)
+    with open(file.name, "rb", buffering=0) as own:  # noqa: PTH123 — Windows has no pread
+        own.seek(offset)
+        return own.read(count)
+
+
+def _numbers(tensor: LoraTensor, weights: TensorReader) -> Float32:
+    """Return a factor as the GGUF LoRA file would hold it in float32."""
+    numbers = weights.float32(tensor.source)
+    if tensor.rows is not None:
+        numbers = numbers[..., as_index(tensor.rows), :]
+    return numbers if tensor.factor == 1.0 else numbers * np.float32(tensor.factor)
+
+
+def _why_not_finite(tensor: MergedTensor, numbers: Float32, merged: Float32) -> InputError | UnsupportedError:
+    """Return the error for a block that is not finite: the base is damaged, or the type too narrow."""
+    where = f"{tensor.base.path}: {tensor.base.name}"
+    if not np.isfinite(numbers).all():
+        return InputError(
+            "The base has weights that are NaN or infinite.", where=where, hint="download the base again"
+        )
+    largest = float(np.abs(merged).max())
+    return UnsupportedError(
+        f"A merged weight of {largest:g} is beyond {type_name(tensor.kind)}.",
+        where=where,
+        hint="--merge-type f32",
+        code="too-large",
+    )
