@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ollama_pack.pipeline.build import Outcome
+    from ollama_pack.pipeline.merge import MergedFile
     from ollama_pack.pipeline.prepare import BuildPlan
     from ollama_pack.pipeline.verify import Verdict
     from ollama_pack.run.checkpoints import Checkpoint
+    from ollama_pack.verify.merged import KeptChange
 
 
 def adapter_facts(adapter: Adapter) -> dict[str, Any]:
@@ -73,6 +75,34 @@ def report_facts(report: ProofResult) -> dict[str, Any]:
         "limit": report.limit,
         "worst": report.worst,
         "summary": report.summary,
+    }
+
+
+def merged_facts(merged: "MergedFile") -> dict[str, Any]:
+    """Return the JSON object of a merged GGUF, with what it keeps of the change of each weight."""
+    report = merged.report
+    return {
+        "path": merged.path.as_posix(),
+        "digest": merged.digest,
+        "size": merged.size,
+        "untouched": report.untouched,
+        "kept": kept_facts(report.total),
+        "weights": [
+            {"tensor": each.tensor, "types": each.types} | kept_facts(each) for each in report.weights
+        ],
+        "proofs": [report_facts(report.result)],
+    }
+
+
+def kept_facts(kept: "KeptChange") -> dict[str, Any]:
+    """Return the figures of a change that a merged file keeps."""
+    return {
+        "gain": kept.gain,
+        "cosine": kept.cosine,
+        "noise": kept.noise,
+        "relative": kept.relative,
+        "bytes": kept.nbytes,
+        "base_bytes": kept.base_nbytes,
     }
 
 

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ollama_pack.errors import InputError, UsageError
-from ollama_pack.pipeline.request import ACCEPTABLE_MISMATCHES, LARGEST_WEIGHT, OUTTYPES, VIA_CHOICES
+from ollama_pack.pipeline.request import (
+    ACCEPTABLE_MISMATCHES,
+    LARGEST_WEIGHT,
+    MERGE_TYPE_CHOICES,
+    OUTTYPES,
+    VIA_CHOICES,
+)
 
 if TYPE_CHECKING:
     from ollama_pack.ollama.names import ModelName
@@ -181,6 +187,30 @@ outtype = click.option(
     show_default=True,
     help="Type of the GGUF tensors. auto: the smallest type that loses nothing. q8_0: f16 for tensors whose "
     "rows are not a multiple of 32.",
+)
+
+SOURCE = ("adapter", "scale", "allow_noop", "base")
+"""The parameters of a request that say which adapter is read, and for which base."""
+
+MERGING = ("merge_type", "min_kept")
+"""The parameters that the options of `merging` add to a command."""
+
+merging = combine(
+    click.option(
+        "--merge-type",
+        type=click.Choice(MERGE_TYPE_CHOICES),
+        default="auto",
+        show_default=True,
+        help="Type of the weights that change. auto: that of the base if it is not quantised, else q8_0. same: "
+        "that of the base, which in 4 bits loses much of a small change.",
+    ),
+    click.option(
+        "--min-kept",
+        type=click.FloatRange(0, 1),
+        default=None,
+        metavar="SHARE",
+        help="Smallest share of the change of a weight that the file must keep.  [default: 0.9]",
+    ),
 )
 
 prompt = combine(

@@ -32,6 +32,9 @@ EMBEDDING_TENSOR = "token_embd.weight"
 ALIGNMENT_KEY = "general.alignment"
 """The key of the alignment of tensors. A merged file has the usual one, and does not name it."""
 
+ADAPTER_DIGEST = "ollama_pack.merged_adapter"
+"""The key of the digest of the adapter that was merged; llama.cpp ignores it."""
+
 LORA_A, LORA_B = ".lora_a", ".lora_b"
 
 
@@ -119,7 +122,9 @@ class MergePlan:
         return tuple(tensor for tensor in self.tensors if tensor.change is not None)
 
 
-def plan_merge(parts: Sequence[GgufFile], lora: LoraPlan, merge_type: str, name: str = "") -> MergePlan:
+def plan_merge(
+    parts: Sequence[GgufFile], lora: LoraPlan, merge_type: str, *, name: str = "", adapter: str = ""
+) -> MergePlan:
     """Return what the merged file of a base and an adapter holds.
 
     Args:
@@ -127,6 +132,7 @@ def plan_merge(parts: Sequence[GgufFile], lora: LoraPlan, merge_type: str, name:
         lora: the plan of the GGUF LoRA file of the adapter for this base.
         merge_type: a key of `MERGE_TYPES`.
         name: the name of the merged model, for ``general.name``; empty to keep the base's.
+        adapter: the digest of the adapter's weights, which the file records.
 
     Raises:
         UsageError: the type would lose too much, or is not known.
@@ -149,7 +155,7 @@ def plan_merge(parts: Sequence[GgufFile], lora: LoraPlan, merge_type: str, name:
             code="does-not-fit",
         )
     dropped = frozenset(key for key in parts[0].metadata if key.startswith("split.") or key == ALIGNMENT_KEY)
-    metadata = _metadata(parts[0], lora, tensors, name)
+    metadata = {**_metadata(parts[0], lora, tensors, name), ADAPTER_DIGEST: adapter}
     return MergePlan(parts[0], tensors, metadata, dropped)
 
 

@@ -9,7 +9,7 @@ import errno
 import os
 import struct
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import FileIO
 from pathlib import Path
@@ -35,7 +35,12 @@ CANNOT_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.
 """Codes with which a kernel or a file system refuses to copy a range; then it is read and written."""
 
 
-def write_merged(plan: MergePlan, path: Path, progress: Progress | None = None) -> tuple[str, int]:
+def write_merged(
+    plan: MergePlan,
+    path: Path,
+    check: Callable[[Path], None] | None = None,
+    progress: Progress | None = None,
+) -> tuple[str, int]:
     """Write a merged GGUF and return its digest, ``sha256:…``, and its size in bytes.
 
     The file appears under its name whole, or not at all. Its bytes depend on the plan, the base and the
@@ -44,6 +49,8 @@ def write_merged(plan: MergePlan, path: Path, progress: Progress | None = None) 
     Args:
         plan: what the file holds.
         path: the place of the file; its directory is made if it is not there.
+        check: called with the finished file before it gets its name; what it raises keeps the file from
+            appearing.
         progress: called while the file grows.
 
     Raises:
@@ -69,7 +76,10 @@ def write_merged(plan: MergePlan, path: Path, progress: Progress | None = None) 
         file.flush()
         follower.allow(file.tell())
         sources.require_unchanged()
-        size, digest = file.tell(), follower.digest()
+        size = file.tell()
+        if check is not None:
+            check(Path(file.name))
+        digest = follower.digest()
     return digest, size
 
 

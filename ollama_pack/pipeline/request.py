@@ -17,6 +17,7 @@ ACCEPTABLE_MISMATCHES = (
 """The codes of mismatches that may be accepted; `ollama_pack.verify.base` says what each means."""
 
 OUTTYPES = ("f16", "f32", "bf16", "q8_0", "auto")
+MERGE_TYPE_CHOICES = ("auto", "q8_0", "f16", "bf16", "f32", "same")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,9 @@ class Request:
         adapter: the name of one of several adapters in a directory; empty for the one at its top.
         allow_noop: whether an adapter that changes nothing is accepted.
         load: whether the load proof runs after the registration.
-        merge: whether the adapter is merged into its base; not supported yet.
+        merge: whether the adapter is merged into its base, whose weights must then be at hand.
+        merge_type: the type of the weights that change: ``auto``, ``q8_0``, ``f16``, ``bf16``, ``f32``, ``same``.
+        min_kept: the smallest share of ΔW of a weight that a merged file must keep; None for the usual one.
         name: the name of the model; empty to derive it from the directory.
         base: an Ollama model, a Hugging Face id or a GGUF file; empty to take it from Modelfile.txt, else
             from adapter_config.json.
@@ -63,6 +66,8 @@ class Request:
     allow_noop: bool = False
     load: bool = True
     merge: bool = False
+    merge_type: str = "auto"
+    min_kept: float | None = None
     name: str = ""
     base: str = ""
     via: str = "auto"
@@ -104,7 +109,11 @@ class Request:
         for name in ("directory", "out", "store"):
             if isinstance(value := getattr(self, name), str):
                 object.__setattr__(self, name, Path(value))
-        choices: list[tuple[str, tuple[str, ...]]] = [(self.via, VIA_CHOICES), (self.outtype, OUTTYPES)]
+        choices: list[tuple[str, tuple[str, ...]]] = [
+            (self.via, VIA_CHOICES),
+            (self.outtype, OUTTYPES),
+            (self.merge_type, MERGE_TYPE_CHOICES),
+        ]
         choices += [(code, ACCEPTABLE_MISMATCHES) for code in self.base_mismatch_ok]
         for value, known in choices:
             if value not in known:

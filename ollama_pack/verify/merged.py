@@ -44,7 +44,7 @@ PIECE_BYTES = 4 << 20
 """Bytes of an untouched tensor that are compared at a time."""
 
 THREADS = 2
-ALLOWED_KEYS = ("general.", "split.", "tokenizer.chat_template")
+ALLOWED_KEYS = ("general.", "split.", "tokenizer.chat_template", "ollama_pack.")
 """Beginnings of the keys that may differ from the base's: what names the model, its parts and its prompt."""
 
 

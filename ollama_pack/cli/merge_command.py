@@ -1,0 +1,62 @@
+"""The command ``ollama-pack merge``."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ollama_pack.cli import arguments, options
+from ollama_pack.cli.json_output import base_facts, merged_facts
+from ollama_pack.cli.output import Console, print_json
+
+
+@click.command("merge")
+@click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=options.PATH)
+@options.adapter
+@options.scaling
+@options.base
+@options.proof
+@options.merging
+@click.option(
+    "--out",
+    type=options.PATH,
+    required=True,
+    metavar="FILE",
+    help="The GGUF file to write.",
+)
+@options.speech
+def merge_command(*, out: Path, weights: tuple[float, ...], **chosen: Any) -> None:
+    """Write the base with the adapter in DIR merged into it, as one GGUF file, and prove what it keeps.
+
+    Every Ollama, LM Studio and llama.cpp runs such a file. Weights that the adapter does not change
+    are copied byte for byte.
+
+    \b
+    Example:
+      ollama-pack merge ada-lovelace-lora/ --base smollm2.gguf --out ada-lovelace.gguf
+    """
+    from ollama_pack.locks import folder_lock
+    from ollama_pack.pipeline.inputs import resolve_inputs
+    from ollama_pack.pipeline.merge import merge
+    from ollama_pack.pipeline.prepare import prepare
+    from ollama_pack.pipeline.request import Request
+
+    console = Console.of(chosen)
+    directories, name = arguments.split_sources(chosen["directories"], weights)
+    if name:
+        raise click.UsageError(f"Too many arguments: {name}.")
+    request = Request(
+        directory=directories[0],
+        others=tuple(directories[1:]),
+        weights=weights,
+        out=out.parent,
+        merge=True,
+        **{key: chosen[key] for key in (*options.PROOF, *options.MERGING, *options.SOURCE)},
+    )
+    work = prepare(resolve_inputs(request), console.stage_done)
+    with folder_lock(out.parent, console.progress):
+        merged = merge(work, out, request, console.stage_done, console.progress)
+    if chosen["as_json"]:
+        print_json("merge", {"base": base_facts(work.base), "merged": merged_facts(merged)})
+    else:
+        click.echo(merged.path)

@@ -1,0 +1,149 @@
+"""Merges an adapter into its base: plans the merged GGUF, writes it, and proves what it keeps of ΔW."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ollama_pack.errors import InputError, ProofError, RefusedError, UsageError
+from ollama_pack.files import Note, Progress, megabytes, sha256_of_file
+from ollama_pack.gguf.reader import read_gguf
+from ollama_pack.lora.adapter import Adapter, trained_tensors
+from ollama_pack.pipeline.prepare import BuildPlan, silent
+
+if TYPE_CHECKING:
+    from ollama_pack.verify.merged import MergeReport
+
+
+@dataclass(frozen=True, slots=True)
+class MergedFile:
+    """A merged GGUF on disk.
+
+    Attributes:
+        path: the path of the file.
+        digest: the digest of the file, ``sha256:`` and 64 hexadecimal digits.
+        size: the size of the file in bytes.
+        report: what the proof measured.
+    """
+
+    path: Path
+    digest: str
+    size: int
+    report: "MergeReport"
+
+    def __str__(self) -> str:
+        """Return the path and the size, for people."""
+        return f"{self.path}  {megabytes(self.size)}"
+
+
+def merge(
+    work: BuildPlan,
+    path: Path,
+    merge_type: str,
+    *,
+    name: str = "",
+    least_kept: float | None = None,
+    note: Note = silent,
+    progress: Progress | None = None,
+) -> MergedFile:
+    """Write the base with the adapter merged into it, and prove it; a file that fails the proof is deleted.
+
+    Args:
+        work: the adapter, its base and the plan of its GGUF LoRA file.
+        path: the place of the file.
+        merge_type: the type of the tensors that change, a key of `ollama_pack.merge.plan.MERGE_TYPES`.
+        name: the name that the file gets in ``general.name``; empty to keep the base's.
+        least_kept: the smallest share of ΔW of a weight that passes; None for the usual one.
+        note: called after each stage, with the name of the stage and the value that it made.
+        progress: called while bytes are read or written.
+
+    Raises:
+        InputError: the base or a weight is damaged.
+        UsageError: the base is no file that can be read here.
+        UnsupportedError: a tensor has a type that cannot be read or written, or a merged weight is too large.
+        ProofError: the merged file does not keep enough of ΔW.
+        DestinationError: the file cannot be written.
+        RefusedError: there is a file of that name that is no merged GGUF.
+    """
+    from ollama_pack.gguf.split import read_parts
+    from ollama_pack.merge.plan import plan_merge
+    from ollama_pack.merge.write import write_merged
+    from ollama_pack.verify.merged import LEAST_KEPT, MergeReport, prove_merged
+
+    source = require_base_file(work)
+    require_own_file(path, source)
+    least = LEAST_KEPT if least_kept is None else least_kept
+    plan = plan_merge(
+        read_parts(source), work.plan, merge_type, name=name, adapter=adapter_digest(work.adapter)
+    )
+    reports: list[MergeReport] = []
+
+    def check(draft: Path) -> None:
+        report = prove_merged(work.adapter, work.base, draft, least=least, progress=progress)
+        reports.append(_require_kept(report, path, merge_type))
+
+    digest, size = write_merged(plan, path, check, progress)
+    merged = MergedFile(path, digest, size, reports[0])
+    note("merge", merged)
+    note("proof", reports[0].result)
+    return merged
+
+
+def require_base_file(work: BuildPlan) -> Path:
+    """Return the file of the base.
+
+    Raises:
+        UsageError: the base is known by its name only.
+    """
+    if work.base.gguf is None:
+        raise UsageError(
+            f"The weights of {work.base.tag or work.base.source_id} are not at hand, and merging reads them.",
+            hint="--base FILE.gguf, with the GGUF file of that model",
+            code="base-no-file",
+        )
+    return work.base.gguf
+
+
+def require_own_file(path: Path, base: Path) -> None:
+    """Require that a merged file written to `path` replaces nothing but another merged file.
+
+    Raises:
+        RefusedError: there is something else, or it is the base itself.
+    """
+    from ollama_pack.merge.plan import ADAPTER_DIGEST
+
+    try:
+        if not path.exists():
+            return
+        own = not path.samefile(base) and ADAPTER_DIGEST in read_gguf(path).metadata
+    except (InputError, OSError):
+        own = False
+    if not own:
+        raise RefusedError(
+            "There is a file of this name already, and ollama-pack did not merge it.",
+            where=path,
+            hint="--out with another place, or move the file away",
+            code="file-in-the-way",
+        )
+
+
+def adapter_digest(adapter: Adapter) -> str:
+    """Return the digests of the files that hold the weights of an adapter, joined by commas."""
+    files = sorted({tensor.path for tensor in trained_tensors(adapter)})
+    return ",".join(sha256_of_file(file) for file in files)
+
+
+def _require_kept(report: "MergeReport", path: Path, merge_type: str) -> "MergeReport":
+    """Return a report that passed.
+
+    Raises:
+        ProofError: it did not.
+    """
+    if not report.result.passed:
+        clean = "" if merge_type in ("auto", "f16", "bf16", "f32") else "--merge-type auto, or "
+        raise ProofError(
+            f"The merged file would not be the trained model: {report.result.summary}.",
+            where=f"{path.name}: {report.result.worst}",
+            hint=f"{clean}--merge-type f16; or merge into the F16 file of the base and quantise the result",
+            code="kept",
+        )
+    return report
