@@ -6,15 +6,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ollama_pack.base.gguf_header import base_of_header
+from ollama_pack.base.gguf_header import base_of_header, read_base_gguf
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.gguf.model_info import ModelInfo
 from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.ollama.choose_models import models_at
 from ollama_pack.ollama.locations import OllamaLocations
+from ollama_pack.ollama.manifest import MODEL_TYPE
 from ollama_pack.ollama.models import find_model, no_such_model
 from ollama_pack.ollama.names import ModelName, parse_name
+from ollama_pack.ollama.store import image_in_store
+from ollama_pack.ollama.store_layout import blob_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,27 @@ def base_of_installed(locations: OllamaLocations, text: str) -> BaseModel | None
         return replace(base_of_header(header), tag=name.display, origin=f"{name.display} in {model.place}")
     except (InputError, DestinationError):
         return None
+
+
+def base_with_file(locations: OllamaLocations, base: BaseModel) -> BaseModel:
+    """Return a base with the file of its weights, if it is an Ollama model in a store that can be read here.
+
+    A base that has a file, or that is in no such store, is returned as it is.
+
+    Raises:
+        InputError: the file is damaged.
+        UnsupportedError: no version of Ollama runs such a base any more.
+    """
+    if base.gguf is not None or not base.tag:
+        return base
+    for store in locations.stores:
+        with contextlib.suppress(DestinationError):
+            layers = image_in_store(store, base.tag).layers
+            blobs = [blob_path(store, layer.digest) for layer in layers if layer.media_type == MODEL_TYPE]
+            if len(blobs) == 1:
+                found = read_base_gguf(blobs[0], tag=base.tag)
+                return replace(found, source_id=base.source_id, details=base.details, notes=base.notes)
+    return base
 
 
 def _as_header(metadata: Mapping[str, Any]) -> dict[str, Any]:

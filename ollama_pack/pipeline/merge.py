@@ -9,6 +9,7 @@ from ollama_pack.files import Note, Progress, megabytes, sha256_of_file
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.lora.adapter import Adapter, trained_tensors
 from ollama_pack.pipeline.prepare import BuildPlan, silent
+from ollama_pack.pipeline.request import Request
 
 if TYPE_CHECKING:
     from ollama_pack.verify.merged import MergeReport
@@ -38,10 +39,7 @@ class MergedFile:
 def merge(
     work: BuildPlan,
     path: Path,
-    merge_type: str,
-    *,
-    name: str = "",
-    least_kept: float | None = None,
+    request: Request,
     note: Note = silent,
     progress: Progress | None = None,
 ) -> MergedFile:
@@ -50,9 +48,7 @@ def merge(
     Args:
         work: the adapter, its base and the plan of its GGUF LoRA file.
         path: the place of the file.
-        merge_type: the type of the tensors that change, a key of `ollama_pack.merge.plan.MERGE_TYPES`.
-        name: the name that the file gets in ``general.name``; empty to keep the base's.
-        least_kept: the smallest share of ΔW of a weight that passes; None for the usual one.
+        request: what the user asks for: the type of the tensors that change, and how much must be kept.
         note: called after each stage, with the name of the stage and the value that it made.
         progress: called while bytes are read or written.
 
@@ -71,15 +67,19 @@ def merge(
 
     source = require_base_file(work)
     require_own_file(path, source)
-    least = LEAST_KEPT if least_kept is None else least_kept
+    least = LEAST_KEPT if request.min_kept is None else request.min_kept
     plan = plan_merge(
-        read_parts(source), work.plan, merge_type, name=name, adapter=adapter_digest(work.adapter)
+        read_parts(source),
+        work.plan,
+        request.merge_type,
+        name=request.name or path.stem,
+        adapter=adapter_digest(work.adapter),
     )
     reports: list[MergeReport] = []
 
     def check(draft: Path) -> None:
         report = prove_merged(work.adapter, work.base, draft, least=least, progress=progress)
-        reports.append(_require_kept(report, path, merge_type))
+        reports.append(_require_kept(report, path, request.merge_type))
 
     digest, size = write_merged(plan, path, check, progress)
     merged = MergedFile(path, digest, size, reports[0])

@@ -4,15 +4,15 @@ import hashlib
 from dataclasses import dataclass, field, replace
 
 from ollama_pack.base.expected import ExpectedBase
+from ollama_pack.base.installed import base_with_file
 from ollama_pack.base.model import BaseModel
-from ollama_pack.errors import UnsupportedError, UsageError
+from ollama_pack.errors import UsageError
 from ollama_pack.files import Note, relative_path
 from ollama_pack.gguf.split import require_one_file
 from ollama_pack.lora.adapter import Adapter
 from ollama_pack.lora.peft.directory import CONFIG_FILE
 from ollama_pack.lora.plan import LoraPlan
 from ollama_pack.lora.planner import plan_lora
-from ollama_pack.lora.rules import MERGE_HINT
 from ollama_pack.lora.split_modules import join_split_modules
 from ollama_pack.modelfile.editing import with_command
 from ollama_pack.modelfile.syntax import Modelfile
@@ -65,12 +65,6 @@ def prepare(inputs: BuildInputs, note: Note = silent) -> BuildPlan:
         ProofError: the base is a GGUF file, and not the base that the adapter was trained on.
     """
     request = inputs.request
-    if request.merge:
-        raise UnsupportedError(
-            "Merging an adapter into its base (--merge) is not supported yet.",
-            hint=f"until then {MERGE_HINT}",
-            code="merge-not-available",
-        )
     adapter = read_all_adapters(inputs)
     note("read", adapter)
     if inputs.moved:
@@ -79,6 +73,8 @@ def prepare(inputs: BuildInputs, note: Note = silent) -> BuildPlan:
     for text in author_notes:
         note("author", text)
     base = resolve_base(inputs, adapter, author)
+    if request.merge:
+        base = base_with_file(inputs.locations, base)
     trained = expected_base(inputs.home, adapter.base_id, request, inputs.environment, layer_count(adapter))
     trained = replace(trained, placed=base.hparams, manifest=recorded_manifest(inputs, base))
     base = check_named_base(inputs, base, trained)

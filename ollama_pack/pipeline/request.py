@@ -33,7 +33,7 @@ class Request:
         allow_noop: whether an adapter that changes nothing is accepted.
         load: whether the load proof runs after the registration.
         merge: whether the adapter is merged into its base, whose weights must then be at hand.
-        merge_type: the type of the weights that change: ``auto``, ``q8_0``, ``f16``, ``bf16``, ``f32``, ``same``.
+        merge_type: the type of the weights that change: ``auto`` or one of `MERGE_TYPE_CHOICES`.
         min_kept: the smallest share of ΔW of a weight that a merged file must keep; None for the usual one.
         name: the name of the model; empty to derive it from the directory.
         base: an Ollama model, a Hugging Face id or a GGUF file; empty to take it from Modelfile.txt, else

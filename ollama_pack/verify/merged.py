@@ -35,7 +35,7 @@ from ollama_pack.verify.reference import Reference, find_references
 from ollama_pack.verify.result import ProofResult
 
 LEAST_KEPT = 0.9
-"""The gain below which the proof fails, unless the user sets another limit."""
+"""The gain below which the proof fails, unless the user sets another limit. It fails above 1.1 too."""
 
 PIECE_NUMBERS = 1 << 19
 """Numbers of a weight that are compared at a time."""
@@ -173,7 +173,7 @@ def prove_merged(
         adapter: the adapter as it was read.
         base: its base, which is a GGUF file.
         path: the merged file.
-        least: the smallest gain of a weight that passes.
+        least: the smallest gain of a weight that passes; the largest is as far above 1.
         progress: called while the files are read.
 
     Raises:
@@ -317,10 +317,10 @@ def _judge(measured: Sequence[tuple[_Pair, _Sums]], untouched: int, least: float
     overall = total.kept(
         "", "", sum(each.nbytes for each in weights), sum(each.base_nbytes for each in weights)
     )
-    worst = min(weights, key=lambda each: -math.inf if math.isnan(each.gain) else each.gain)
-    passed = worst.gain >= least  # a NaN fails
+    worst = max(weights, key=lambda each: math.inf if math.isnan(each.gain) else abs(each.gain - 1))
+    passed = abs(worst.gain - 1) <= 1 - least  # a NaN fails
     summary = (
-        f"{len(weights)} weights keep {100 * overall.gain:.1f} % of ΔW (the least {100 * worst.gain:.1f} %, "
+        f"{len(weights)} weights keep {100 * overall.gain:.1f} % of ΔW (the worst {100 * worst.gain:.1f} %, "
         f"limit {100 * least:.0f} %), cosine {overall.cosine:.3f}, noise {overall.noise:.1e} of the weights; "
         f"{untouched} other tensors are the base's, byte for byte"
         if passed

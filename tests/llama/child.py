@@ -2,8 +2,8 @@
 
 Called as ``python child.py JOB.json``. The job names a base, the token ids, the adapters (a null
 is the bare base) and the npz file the answers go to: one tokens × vocabulary float32 array an
-adapter, named by its place in the list. An adapter that llama.cpp refuses has no array. Nothing
-here imports ollama_pack: the judge shares no code with the judged.
+adapter, named by its place in the list. An adapter that llama.cpp refuses has no array. Models under
+``merged`` are asked bare; their places follow those of the adapters. Nothing here imports ollama_pack: the judge shares no code with the judged.
 """
 
 import ctypes
@@ -19,11 +19,7 @@ def main() -> None:
     """Answer one job."""
     job = json.loads(Path(sys.argv[1]).read_text("utf-8"))
     llama_cpp.llama_backend_init()
-    settings = llama_cpp.llama_model_default_params()
-    settings.n_gpu_layers = 0
-    model = llama_cpp.llama_model_load_from_file(job["base"].encode(), settings)
-    if not model:
-        sys.exit(f"llama.cpp refuses the base {job['base']}")
+    model = load(job["base"])
     answers = {}
     for place, path in enumerate(job["adapters"]):
         adapter = None
@@ -32,7 +28,21 @@ def main() -> None:
             if not adapter:  # a null pointer is false, yet not None
                 continue
         answers[str(place)] = logits(model, adapter, job["tokens"])
+    for place, path in enumerate(job.get("merged", ()), len(job["adapters"])):
+        other = load(path)
+        answers[str(place)] = logits(other, None, job["tokens"])
+        llama_cpp.llama_model_free(other)
     np.savez(job["answers"], **answers)
+
+
+def load(path):
+    """Return a model, or end the process."""
+    settings = llama_cpp.llama_model_default_params()
+    settings.n_gpu_layers = 0
+    model = llama_cpp.llama_model_load_from_file(path.encode(), settings)
+    if not model:
+        sys.exit(f"llama.cpp refuses the model {path}")
+    return model
 
 
 def logits(model, adapter, tokens):

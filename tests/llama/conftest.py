@@ -26,7 +26,7 @@ CHILD = Path(__file__).parent / "child.py"
 SECONDS = 120
 BASE = os.environ.get("OLLAMA_PACK_TEST_BASE", "")
 
-AskLlama = Callable[[Path, Sequence[int], Sequence[Path | None]], "list[np.ndarray | None]"]
+AskLlama = Callable[..., "list[np.ndarray | None]"]
 
 
 @pytest.fixture(scope="session")
@@ -35,11 +35,14 @@ def ask_llama(tmp_path_factory) -> AskLlama:
     if importlib.util.find_spec("llama_cpp") is None:
         pytest.fail("llama_cpp is not installed: these tests run real llama.cpp (group `tests`, make test).")
 
-    def ask(base: Path, tokens: Sequence[int], adapters: Sequence[Path | None]) -> list[np.ndarray | None]:
+    def ask(
+        base: Path, tokens: Sequence[int], adapters: Sequence[Path | None], merged: Sequence[Path] = ()
+    ) -> list[np.ndarray | None]:
         folder = tmp_path_factory.mktemp("llama")
         job, answers = folder / "job.json", folder / "answers.npz"
-        named = {"base": str(base), "answers": str(answers), "tokens": [int(token) for token in tokens]}
+        named: dict = {"base": str(base), "answers": str(answers), "tokens": [int(token) for token in tokens]}
         paths = [None if path is None else str(path) for path in adapters]
+        named["merged"] = list(map(str, merged))
         job.write_text(json.dumps({**named, "adapters": paths}), "utf-8")
         ran = subprocess.run(
             [sys.executable, CHILD, job], capture_output=True, text=True, timeout=SECONDS, check=False
@@ -47,7 +50,7 @@ def ask_llama(tmp_path_factory) -> AskLlama:
         if ran.returncode != 0:
             pytest.fail(f"llama.cpp ended with {ran.returncode}:\n{ran.stderr[-2000:]}")
         with np.load(answers) as found:
-            return [found.get(str(place)) for place in range(len(paths))]
+            return [found.get(str(place)) for place in range(len(paths) + len(merged))]
 
     return ask
 

@@ -1,0 +1,58 @@
+"""``ollama-pack merge``: one GGUF file with the adapter in it."""
+
+import gguf
+from terminal import run, tree
+
+from ollama_pack.gguf.reader import read_gguf
+
+
+def test_a_file(ada, tiny_gguf, tmp_path):
+    """The file goes where --out says, its path to stdout, the proof to stderr; the adapter is not touched."""
+    before, out = tree(ada), tmp_path / "new" / "ada.gguf"
+    ran = run("merge", ada, "--base", tiny_gguf, "--out", out)
+    assert (ran.code, ran.stdout) == (0, f"{out}\n"), ran.stderr
+    assert "keep 100.0 % of ΔW" in ran.stderr
+    assert tree(ada) == before
+    assert list(out.parent.iterdir()) == [out]
+    assert read_gguf(out).text("general.name") == "ada"
+
+
+def test_again_and_in_the_way(ada, tiny_gguf, tmp_path):
+    """A second merge replaces the first with the same bytes; any other file, and the base, is protected."""
+    out = tmp_path / "ada.gguf"
+    run("merge", ada, "--base", tiny_gguf, "--out", out)
+    first = out.read_bytes()
+    assert run("merge", ada, "--base", tiny_gguf, "--out", out).code == 0
+    assert out.read_bytes() == first
+    base = tmp_path / "base.gguf"
+    base.write_bytes(tiny_gguf.read_bytes())
+    ran = run("merge", ada, "--base", base, "--out", base)
+    assert (ran.code, base.read_bytes()) == (7, tiny_gguf.read_bytes())
+    assert "--out" in ran.stderr
+    assert run("merge", ada, "--base", out, "--out", out).code == 7
+
+
+def test_the_weights_of_the_base_are_needed(ada, tmp_path):
+    """A base that is known by its name only cannot be merged into; what to give is said."""
+    ran = run("merge", ada, "--base", "vicuna:7b", "--out", tmp_path / "ada.gguf")
+    assert ran.code in (2, 3)
+    assert "--base" in ran.stderr
+
+
+def test_a_model_of_a_store(ada, tiny_gguf, tmp_path, models):
+    """The base may be an Ollama model of a store on this machine."""
+    from scratch_store import add_base
+
+    add_base(models, tiny_gguf, tag="tiny")
+    ran = run("merge", ada, "--base", "tiny", "--out", tmp_path / "ada.gguf")
+    assert ran.code == 0, ran.stderr
+    assert len(gguf.GGUFReader(tmp_path / "ada.gguf").tensors) == len(gguf.GGUFReader(tiny_gguf).tensors)
+
+
+def test_json(ada, tiny_gguf, tmp_path):
+    """--json has the figures of every weight."""
+    ran = run("merge", ada, "--base", tiny_gguf, "--out", tmp_path / "ada.gguf", "--json")
+    merged = ran.document["merged"]
+    assert merged["size"] == (tmp_path / "ada.gguf").stat().st_size
+    assert {each["types"] for each in merged["weights"]} == {"F32"}
+    assert all(abs(each["gain"] - 1) < 1e-4 for each in merged["weights"])

@@ -1,0 +1,88 @@
+"""A merged GGUF computes what PEFT computes with the adapter: every kind, and every row of the table.
+
+The bases are float32, so what is compared is the merge alone and no rounding of a quantised type.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from archive import names_of, unpacked
+from judging import RECORDS, TORCH
+from kinds import KINDS, RIGHT
+from test_archs import EXPERTS, read_base
+from test_archs import RECORDS as ARCH_RECORDS
+
+from ollama_pack.base.model import BaseModel
+from ollama_pack.gguf.split import read_parts
+from ollama_pack.lora.adapter import Adapter
+from ollama_pack.lora.peft.load import read_adapter
+from ollama_pack.lora.plan import LoraPlan
+from ollama_pack.lora.planner import plan_lora
+from ollama_pack.merge.plan import plan_merge
+from ollama_pack.merge.write import write_merged
+from ollama_pack.verify.merged import prove_merged
+
+LIMIT = 0.02
+"""Largest difference from PEFT's logits, in units of what the adapter changes."""
+
+AFTER_A_TOKEN = "aLoRA"
+"""The method that acts after certain tokens only, which a merged weight cannot."""
+
+pytestmark = pytest.mark.llama
+
+
+def write(plan: LoraPlan, base: BaseModel, adapter: Adapter, path: Path) -> Path:
+    """Merge, prove, and return the file."""
+    assert base.gguf is not None
+    write_merged(plan_merge(read_parts(base.gguf), plan, "auto"), path)
+    report = prove_merged(adapter, base, path)
+    assert report.result.passed, report.result.summary
+    assert abs(report.total.gain - 1) < 1e-3
+    return path
+
+
+def mergeable(model: str) -> list:
+    kinds = [kind for kind in KINDS if (kind.model, kind.verdict) == (model, RIGHT)]
+    return [kind for kind in kinds if (TORCH or kind.case != "bin") and "alora" not in kind.case]
+
+
+@pytest.mark.parametrize("model", sorted({kind.model for kind in KINDS if kind.verdict == RIGHT}))
+def test_kinds(judge_kinds, settled, ask_llama, base_file, tmp_path, model):
+    """Every kind of adapter that is converted is merged too, with PEFT's logits."""
+    judged, base = judge_kinds(model), base_file(model)
+    asked: dict[str, list] = {}
+    for kind in mergeable(model):
+        tokens = f"tokens:{kind.case}"
+        asked.setdefault(tokens if tokens in judged.truth else "tokens", []).append(kind)
+    for tokens, kinds in asked.items():
+        for kind in kinds:  # one at a time: a real base is large
+            work = settled(kind)
+            path = write(work.plan, replace(work.base, gguf=base), work.adapter, tmp_path / "merged.gguf")
+            (logits,) = ask_llama(base, judged.truth[tokens], [], [path])
+            miss = np.abs(judged.seen(logits) - judged.truth[kind.case]).max() / judged.effect(kind.case)
+            assert miss <= LIMIT, kind.case
+
+
+def adapters_of(row: str) -> Sequence[tuple[str, Adapter]]:
+    folder = unpacked(ARCH_RECORDS, row)
+    return [
+        ("all", read_adapter(folder)),
+        *((EXPERTS, read_adapter(each)) for each in folder.glob(EXPERTS)),
+    ]
+
+
+@pytest.mark.parametrize("row", names_of(ARCH_RECORDS))
+def test_archs(ask_llama, tmp_path, row):
+    """Every row of the table is merged, with its row orders, stacks of experts and multipliers."""
+    base, folder = read_base(row), unpacked(ARCH_RECORDS, row)
+    with np.load(folder / "logits.npz") as records:
+        truth = dict(records)
+    cases = adapters_of(row)
+    paths = [
+        write(plan_lora(adapter, base), base, adapter, tmp_path / f"{kind}.gguf") for kind, adapter in cases
+    ]
+    for (kind, _), logits in zip(cases, ask_llama(base.gguf, truth["tokens"], [], paths), strict=True):
+        assert np.abs(logits - truth[kind]).max() <= LIMIT * np.abs(truth[kind] - truth["base"]).max(), kind
