@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ollama_pack.pipeline.prepare import BuildPlan
     from ollama_pack.pipeline.verify import Verdict
     from ollama_pack.run.checkpoints import Checkpoint
-    from ollama_pack.verify.merged import KeptChange
+    from ollama_pack.verify.kept import KeptChange
 
 
 def adapter_facts(adapter: Adapter) -> dict[str, Any]:

@@ -201,8 +201,8 @@ merging = combine(
         type=click.Choice(MERGE_TYPE_CHOICES),
         default="auto",
         show_default=True,
-        help="Type of the weights that change. auto: that of the base if it is not quantised, else q8_0. same: "
-        "that of the base, which in 4 bits loses much of a small change.",
+        help="Type of the weights that change. auto: that of the base, or q8_0 if the base is quantised. "
+        "same: that of the base, which in 4 bits loses much of a small change.",
     ),
     click.option(
         "--min-kept",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ollama_pack.deliver.package import Receipt, make_package
-from ollama_pack.errors import DestinationError
+from ollama_pack.errors import DestinationError, UnsupportedError
 from ollama_pack.files import Note, Progress, remove_stale_drafts
 from ollama_pack.locks import folder_lock
 from ollama_pack.lora.plan import LoraFile
@@ -86,6 +86,7 @@ def build(request: Request, note: Note = silent, progress: Progress | None = Non
         >>> outcome.receipt.name
         'ada-lovelace'
     """
+    _require_separate(request)
     inputs = resolve_inputs(request)
     with folder_lock(inputs.output_dir, progress):
         return _build_into_folder(inputs, note, progress)
@@ -150,6 +151,7 @@ def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, Deliv
     from ollama_pack.deliver import choose
     from ollama_pack.lora.export import planned_size, require_replaceable
 
+    _require_separate(request)
     inputs = resolve_inputs(request)
     require_own_output_dir(inputs.output_dir)
     work = prepare(inputs, note)
@@ -187,6 +189,20 @@ def convert(work: BuildPlan, path: Path, outtype: str, note: Note = silent) -> t
     note("convert", lora)
     note("proof", results[0])
     return lora, results[0]
+
+
+def _require_separate(request: Request) -> None:
+    """Require that the adapter is to be delivered as a file of its own.
+
+    Raises:
+        UnsupportedError: it is to be merged into the base.
+    """
+    if request.merge:
+        raise UnsupportedError(
+            "A merged model is not delivered by build yet; merge writes its file.",
+            hint="ollama-pack merge DIR --base BASE --out FILE.gguf",
+            code="merge-not-available",
+        )
 
 
 def _package(inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile, lora: LoraFile) -> "Package":

@@ -12,7 +12,7 @@ from ollama_pack.pipeline.prepare import BuildPlan, silent
 from ollama_pack.pipeline.request import Request
 
 if TYPE_CHECKING:
-    from ollama_pack.verify.merged import MergeReport
+    from ollama_pack.verify.kept import MergeReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,8 @@ def merge(
     from ollama_pack.gguf.split import read_parts
     from ollama_pack.merge.plan import plan_merge
     from ollama_pack.merge.write import write_merged
-    from ollama_pack.verify.merged import LEAST_KEPT, MergeReport, prove_merged
+    from ollama_pack.verify.kept import MergeReport
+    from ollama_pack.verify.merged import LEAST_KEPT, prove_merged
 
     source = require_base_file(work)
     require_own_file(path, source)

@@ -31,6 +31,7 @@ from ollama_pack.gguf.reader import GgufFile, read_gguf
 from ollama_pack.gguf.split import read_parts
 from ollama_pack.gguf.tensor_data import Float32, TensorReader, keep_freed_memory
 from ollama_pack.lora.adapter import Adapter
+from ollama_pack.verify.kept import MergeReport, ScalarProducts
 from ollama_pack.verify.reference import Reference, find_references
 from ollama_pack.verify.result import ProofResult
 
@@ -46,92 +47,6 @@ PIECE_BYTES = 4 << 20
 THREADS = 2
 ALLOWED_KEYS = ("general.", "split.", "tokenizer.chat_template", "ollama_pack.")
 """Beginnings of the keys that may differ from the base's: what names the model, its parts and its prompt."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeptChange:
-    """How much of the change of one weight, or of all of them together, a merged file keeps.
-
-    Attributes:
-        tensor: the GGUF name of the weight, or '' for all together.
-        types: the type of the weight in the base and in the merged file, ``Q4_1 → Q8_0``.
-        gain: the share of ΔW that is there along itself.
-        cosine: the cosine between what was gained and ΔW.
-        noise: the rest, relative to the weight.
-        relative: ‖ΔW‖ / ‖W‖.
-        nbytes: the size of the weight in the merged file, in bytes.
-        base_nbytes: its size in the base, in bytes.
-    """
-
-    tensor: str
-    types: str
-    gain: float
-    cosine: float
-    noise: float
-    relative: float
-    nbytes: int
-    base_nbytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class MergeReport:
-    """The result of the proof, with its figures.
-
-    Attributes:
-        result: the line of the proof: its figure is the gain of the worst weight.
-        weights: the figures of each weight, in the order of the adapter.
-        total: the figures of all weights together.
-        untouched: how many tensors were found to have the bytes of the base.
-    """
-
-    result: ProofResult
-    weights: tuple[KeptChange, ...]
-    total: KeptChange
-    untouched: int
-
-
-@dataclass(slots=True)
-class _Sums:
-    """The scalar products of one weight, as they grow."""
-
-    product: float = 0.0
-    change: float = 0.0
-    trained: float = 0.0
-    error: float = 0.0
-    weight: float = 0.0
-
-    def add(self, base: Float32, merged: Float32, trained: Float32) -> None:
-        """Add those of some rows. The products are float32, their sums double."""
-        change = merged - base
-        self.product += _dot(change, trained)
-        self.change += _dot(change, change)
-        self.trained += _dot(trained, trained)
-        self.weight += _dot(base, base)
-        change -= trained
-        self.error += _dot(change, change)
-
-    def join(self, other: "_Sums") -> None:
-        """Add those of another weight."""
-        self.product += other.product
-        self.change += other.change
-        self.trained += other.trained
-        self.error += other.error
-        self.weight += other.weight
-
-    def kept(self, tensor: str, types: str, nbytes: int, base_nbytes: int) -> KeptChange:
-        """Return the figures."""
-        both = math.sqrt(self.change * self.trained)
-        weight = math.sqrt(self.weight)
-        return KeptChange(
-            tensor=tensor,
-            types=types,
-            gain=self.product / self.trained if self.trained else 1.0,
-            cosine=self.product / both if both else 1.0,
-            noise=math.sqrt(self.error) / weight if weight else math.inf,
-            relative=math.sqrt(self.trained) / weight if weight else math.inf,
-            nbytes=nbytes,
-            base_nbytes=base_nbytes,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +172,7 @@ def _require_same_bytes(pair: _Pair) -> str:
     return pair.name
 
 
-def _measure_all(pairs: Mapping[str, _Pair], references: Sequence[Reference]) -> dict[str, _Sums]:
+def _measure_all(pairs: Mapping[str, _Pair], references: Sequence[Reference]) -> dict[str, ScalarProducts]:
     """Return the sums of each weight, with every file of the adapter opened once."""
     with TensorReader() as source:
         return {
@@ -265,12 +180,12 @@ def _measure_all(pairs: Mapping[str, _Pair], references: Sequence[Reference]) ->
         }
 
 
-def _measure(pair: _Pair, reference: Reference, source: TensorReader) -> _Sums:
+def _measure(pair: _Pair, reference: Reference, source: TensorReader) -> ScalarProducts:
     """Return the sums of one weight."""
     a, b = reference.factors(source, 1.0)
     left, right = (a, b.T) if reference.is_embedding else (b, a)
     rows = pair.base.shapes[pair.name][-2]
-    sums = _Sums()
+    sums = ScalarProducts()
     for start, before, after in _rows_of_both(pair):
         expert, row = divmod(start, rows)
         these, those = (left[expert], right[expert]) if left.ndim > 2 else (left, right)
@@ -300,14 +215,9 @@ def _rows(file: FileIO, header: GgufFile, pair: _Pair, start: int, end: int) -> 
     return read_blocks(np.frombuffer(raw, np.uint8), kind, pair.columns)
 
 
-def _dot(one: Float32, other: Float32) -> float:
-    """Return the scalar product of two matrices."""
-    return float(np.vdot(one, other))
-
-
-def _judge(measured: Sequence[tuple[_Pair, _Sums]], untouched: int, least: float) -> MergeReport:
+def _judge(measured: Sequence[tuple[_Pair, ScalarProducts]], untouched: int, least: float) -> MergeReport:
     """Return the report of all weights."""
-    total = _Sums()
+    total = ScalarProducts()
     weights = []
     for pair, sums in measured:
         total.join(sums)

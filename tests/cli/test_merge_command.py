@@ -1,6 +1,7 @@
 """``ollama-pack merge``: one GGUF file with the adapter in it."""
 
 import gguf
+import scratch_store
 from terminal import run, tree
 
 from ollama_pack.gguf.reader import read_gguf
@@ -39,11 +40,10 @@ def test_the_weights_of_the_base_are_needed(ada, tmp_path):
     assert "--base" in ran.stderr
 
 
-def test_a_model_of_a_store(ada, tiny_gguf, tmp_path, models):
+def test_a_model_of_a_store(ada, tiny_gguf, tmp_path, models, monkeypatch):
     """The base may be an Ollama model of a store on this machine."""
-    from scratch_store import add_base
-
-    add_base(models, tiny_gguf, tag="tiny")
+    monkeypatch.setattr(scratch_store, "details_of", lambda _: {})
+    scratch_store.add_base(models, tiny_gguf, tag="tiny")
     ran = run("merge", ada, "--base", "tiny", "--out", tmp_path / "ada.gguf")
     assert ran.code == 0, ran.stderr
     assert len(gguf.GGUFReader(tmp_path / "ada.gguf").tensors) == len(gguf.GGUFReader(tiny_gguf).tensors)

@@ -37,6 +37,7 @@ def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models):
         ("build", ada, "ada", *base, "--via", "folder", "--out", folder),
         ("build", ada, "ada", *base, "--via", "pigeon"),
         ("convert", ada, *base, "--out", tmp_path / "ada.gguf"),
+        ("merge", ada, *base, "--out", tmp_path / "merged.gguf"),
         ("modelfile", ada, *base),
         ("register", folder, "other", "--via", "store"),
         ("verify", folder),

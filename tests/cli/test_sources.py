@@ -153,11 +153,11 @@ def test_inspect_shows_the_others(tree_of_adapters, tiny_gguf):
 
 
 def test_merge_is_not_there_yet(ada, tiny_gguf):
-    """--merge says that it is not there, what to do instead, and writes nothing."""
+    """Build --merge says what writes a merged file instead, and writes nothing."""
     before = tree(ada)
     ran = run("build", ada, "--merge", "--base", tiny_gguf)
     assert (ran.code, ran.stdout, tree(ada)) == (4, "", before)
-    assert "merge_and_unload" in ran.stderr
+    assert "ollama-pack merge" in ran.stderr
 
 
 @pytest.mark.parametrize("outtype", ["f32", "f16", "bf16", "q8_0", "auto"])

@@ -3,7 +3,8 @@
 Called as ``python child.py JOB.json``. The job names a base, the token ids, the adapters (a null
 is the bare base) and the npz file the answers go to: one tokens × vocabulary float32 array an
 adapter, named by its place in the list. An adapter that llama.cpp refuses has no array. Models under
-``merged`` are asked bare; their places follow those of the adapters. Nothing here imports ollama_pack: the judge shares no code with the judged.
+``merged`` are asked bare; their places follow those of the adapters. Nothing here imports ollama_pack:
+the judge shares no code with the judged.
 """
 
 import ctypes

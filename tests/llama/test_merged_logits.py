@@ -4,13 +4,12 @@ The bases are float32, so what is compared is the merge alone and no rounding of
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from archive import names_of, unpacked
-from judging import RECORDS, TORCH
+from judging import TORCH
 from kinds import KINDS, RIGHT
 from test_archs import EXPERTS, read_base
 from test_archs import RECORDS as ARCH_RECORDS
@@ -50,9 +49,9 @@ def mergeable(model: str) -> list:
 
 
 @pytest.mark.parametrize("model", sorted({kind.model for kind in KINDS if kind.verdict == RIGHT}))
-def test_kinds(judge_kinds, settled, ask_llama, base_file, tmp_path, model):
+def test_kinds(judge_kinds, ask_llama, settled, tmp_path, model):
     """Every kind of adapter that is converted is merged too, with PEFT's logits."""
-    judged, base = judge_kinds(model), base_file(model)
+    judged = judge_kinds(model)
     asked: dict[str, list] = {}
     for kind in mergeable(model):
         tokens = f"tokens:{kind.case}"
@@ -60,8 +59,8 @@ def test_kinds(judge_kinds, settled, ask_llama, base_file, tmp_path, model):
     for tokens, kinds in asked.items():
         for kind in kinds:  # one at a time: a real base is large
             work = settled(kind)
-            path = write(work.plan, replace(work.base, gguf=base), work.adapter, tmp_path / "merged.gguf")
-            (logits,) = ask_llama(base, judged.truth[tokens], [], [path])
+            path = write(work.plan, work.base, work.adapter, tmp_path / "merged.gguf")
+            (logits,) = ask_llama(work.base.gguf, judged.truth[tokens], [], [path])
             miss = np.abs(judged.seen(logits) - judged.truth[kind.case]).max() / judged.effect(kind.case)
             assert miss <= LIMIT, kind.case
 

@@ -96,7 +96,7 @@ def test_a_tensor_too_few(made, tmp_path):
 
 def test_the_limit(made):
     """What four bits lose of a small change fails the usual limit, and passes one that the user sets."""
-    adapter, _, _, path = made
+    _, _, _, path = made
     wide = replace(
         TINY, hparams=replace(TINY.hparams, hidden=64, feed_forward=64, head_dim=32, heads=2, kv_heads=2)
     )
