@@ -63,7 +63,6 @@ def merge(
     from ollama_pack.gguf.split import read_parts
     from ollama_pack.merge.plan import plan_merge
     from ollama_pack.merge.write import write_merged
-    from ollama_pack.verify.kept import MergeReport
     from ollama_pack.verify.merged import LEAST_KEPT, prove_merged
 
     source = require_base_file(work)
