@@ -18,6 +18,7 @@ from ollama_pack.lora.plan import LoraFile
 from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.modelfile.file import write_modelfile
 from ollama_pack.modelfile.syntax import Modelfile
+from ollama_pack.pipeline.common_name import require_free_name
 from ollama_pack.pipeline.inputs import (
     BuildInputs,
     resolve_inputs,
@@ -103,6 +104,7 @@ def _build_into_folder(inputs: BuildInputs, note: Note, progress: Progress | Non
     work = mark_prompt(work, modelfile)
     remove_stale_drafts(inputs.output_dir)
     earlier = read_lock(inputs.output_dir)
+    require_free_name(request, inputs.name, inputs.locations, earlier)
     lora, report = convert(work, inputs.output_dir / GGUF_NAME, request.outtype, note)
     path = inputs.output_dir / MODELFILE_NAME
     write_modelfile(modelfile, path, note, known=digest_if_recorded(inputs.output_dir, earlier))
@@ -157,6 +159,7 @@ def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, Deliv
     work = prepare(inputs, note)
     modelfile = render_modelfile(inputs, work, note)
     work = mark_prompt(work, modelfile)
+    require_free_name(request, inputs.name, inputs.locations, read_lock(inputs.output_dir))
     path = inputs.output_dir / GGUF_NAME
     require_replaceable(path)
     lora = LoraFile(path, "sha256:" + "0" * 64, planned_size(work.plan, request.outtype), request.outtype)
