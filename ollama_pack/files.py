@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import shlex
 import stat
 import tempfile
 import time
@@ -33,6 +34,9 @@ SMALL = 16 << 20
 
 LARGEST_JSON = 256 << 20
 """Most bytes of a JSON file. The largest tokenizers have 40 million."""
+
+LFS_START = b"version https://git-lfs"
+"""How a pointer of Git LFS begins."""
 
 DRAFT = ".ollama-pack-"
 """Prefix of the names of temporary files, which are not complete yet."""
@@ -193,6 +197,22 @@ def relative_path(path: Path, folder: Path) -> str:
     return relative if relative.startswith("../") else f"./{relative}"
 
 
+def refuse_pointer(path: Path, start: bytes) -> None:
+    """Require that a file which begins with `start` is not what a clone without Git LFS has in its place.
+
+    Raises:
+        InputError: it is a pointer of Git LFS.
+    """
+    if start.startswith(LFS_START):
+        folder = shlex.quote(str(path.parent))
+        raise InputError(
+            "This is a pointer of Git LFS, not the file itself.",
+            where=path,
+            hint=f"git -C {folder} lfs pull",
+            code="git-lfs",
+        )
+
+
 def read_json_object(path: Path) -> Mapping[str, Any]:
     """Return the JSON object that a file holds.
 
@@ -201,7 +221,9 @@ def read_json_object(path: Path) -> Mapping[str, Any]:
             nor UTF-16, is not JSON, or holds no object.
     """
     try:
-        config = json.loads(_text_of(read_small(path, LARGEST_JSON)))
+        content = read_small(path, LARGEST_JSON)
+        refuse_pointer(path, content)
+        config = json.loads(_text_of(content))
     except OSError as error:
         raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
     except (ValueError, RecursionError) as error:

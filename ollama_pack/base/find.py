@@ -24,6 +24,7 @@ from ollama_pack.base.lookup import (
     read_base_by_name,
     similar_ids,
 )
+from ollama_pack.base.missing_file import WINDOWS_PATH, require_from_file, require_named_file
 from ollama_pack.base.model import BaseModel
 from ollama_pack.base.spelling import is_a_copy
 from ollama_pack.errors import InputError, UnsupportedError, UsageError
@@ -81,11 +82,13 @@ def find_base(
         if (path / hf_config.CONFIG_JSON).is_file():
             return _with_tag(hf_config.read_config(path).base(), references.adapter_base)
         if is_path(references.option, path):
+            require_named_file(path)
             return read_base_gguf(path)
         return sources.find(references.option, borrows=is_ollama_name(references.option))
     if references.modelfile_from:
         path = references.directory / Path(references.modelfile_from).expanduser()
         if is_path(references.modelfile_from, path):
+            require_from_file(references.modelfile_from, path)
             return read_base_gguf(path)
         return sources.find(references.modelfile_from, borrows=True)
     if references.adapter_base:
@@ -235,7 +238,7 @@ def is_path(text: str, path: Path) -> bool:
 
     A directory of that name does not count, because it may be a local copy of a Hugging Face model.
     """
-    if text.lower().endswith(".gguf") or text.startswith((".", "/", "~")):
+    if text.lower().endswith(".gguf") or text.startswith((".", "/", "~")) or WINDOWS_PATH.match(text):
         return True
     try:
         return path.is_file()

@@ -58,7 +58,7 @@ def split_sources(arguments: Sequence[str], weights: Sequence[float]) -> tuple[S
 
 def is_adapter(directory: Path) -> bool:
     """Return whether a directory contains the configuration of an adapter at its top."""
-    from ollama_pack.lora.peft.directory import CONFIG_FILE
+    from ollama_pack.lora.peft.run_directory import CONFIG_FILE
 
     return (directory / CONFIG_FILE).is_file()
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ollama_pack.errors import InputError
+from ollama_pack.files import refuse_pointer
 from ollama_pack.gguf.constants import (
     ALIGNMENT,
     ARRAY,
@@ -128,7 +129,9 @@ def read_gguf(path: Path, keep: Collection[str] = ()) -> GgufFile:
     """
     try:
         with path.open("rb") as file:
-            if file.read(4) != MAGIC:
+            start = file.read(64)
+            if not start.startswith(MAGIC):
+                refuse_pointer(path, start)
                 raise InputError(
                     "The file is not GGUF.", where=path, hint="--base with a GGUF file or an Ollama model"
                 )

@@ -11,17 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ollama_pack.errors import InputError, PackError, UnsupportedError, fold_numbered_names, natural_key
+from ollama_pack.lora import remedies
 
-MERGE_HINT = "merge the adapter with PEFT's merge_and_unload, and convert the merged model to GGUF"
-"""How PEFT merges an adapter into its base; an adapter of another trainer has another hint in its place."""
-
-MERGE = f"{MERGE_HINT} (--merge will do both in a later version)"
-LINEAR_ONLY_HINT = "train LoRA only on linear modules of the language model"
-TOWER_HINT = (
-    'train again with LoraConfig(exclude_modules=r".*(vision|visual|image|img|audio|speech|multi_?modal|mm_'
-    '|connector|resampler|aligner|vpm|apm).*", …), so that only the language model is adapted'
-)
-BASE_FILES_HINT = "--base FILE.gguf, or --base with the directory of its config.json"
 MOST_LINES = 24
 """The number of lines one rule may take in an error. Names that differ only in numbers share a line."""
 
@@ -50,7 +41,7 @@ class Rule:
     remedy: str
 
 
-def _unsupported(feature: str, reason: str, remedy: str = MERGE) -> Rule:
+def _unsupported(feature: str, reason: str, remedy: str = remedies.MERGE) -> Rule:
     """Return a rule whose violation raises UnsupportedError."""
     return Rule(Severity.UNSUPPORTED, feature, reason, remedy)
 
@@ -60,22 +51,12 @@ def _damaged(feature: str, reason: str, remedy: str) -> Rule:
     return Rule(Severity.DAMAGED, feature, reason, remedy)
 
 
-_COPY = "copy the directory again from the machine it was trained on, or build one of its checkpoints"
-_CONVERT = (
-    "if the adapter was also saved before training, in the directory START: model.save_pretrained(DIR, "
-    "path_initial_model_for_weight_conversion=START); otherwise merge it into the changed base with "
-    "merge_and_unload, and convert the merged model to GGUF"
-)
-
-_AS_LORA = (
-    'load base and adapter with PEFT, write the LoRA with peft.save_as_lora("DIR", model, rank=R), where R '
-    "is r of adapter_config.json, and build DIR"
-)
-
 RULES: dict[str, Rule] = {
     # Tensors that are not the factors A and B.
     "dora": _unsupported("DoRA", "it rescales every row of W + ΔW, which the factors A and B cannot express"),
-    "lora-bias": _unsupported("lora_bias", "B has a bias, and a GGUF LoRA file cannot hold biases"),
+    "lora-bias": _unsupported(
+        "lora_bias", "B has a bias, and a GGUF LoRA file cannot hold biases", remedies.NO_LORA_BIAS
+    ),
     "bias": _unsupported("trained biases", "a GGUF LoRA file cannot hold biases"),
     "norm": _unsupported("modules_to_save: norms", "llama.cpp ignores norm weights in a LoRA file"),
     "whole-weight": _unsupported(
@@ -94,20 +75,21 @@ RULES: dict[str, Rule] = {
     "vision": _unsupported(
         "LoRA on a vision or audio tower",
         "it was trained, and llama.cpp keeps the tower in a separate file, to which it applies no LoRA",
-        TOWER_HINT,
+        remedies.TOWER_HINT,
     ),
     "unknown-tensor": _unsupported(
-        "unknown tensors", "this version does not know what they mean", LINEAR_ONLY_HINT
+        "unknown tensors", "this version does not know what they mean", remedies.LINEAR_ONLY_HINT
     ),
     # Weights of the base to which llama.cpp does not apply a LoRA as PEFT does.
     "tied": _unsupported(
         "LoRA on lm_head or embed_tokens of a tied base",
         "the head and the embeddings are the same weight there, and llama.cpp rejects the file or crashes",
+        remedies.UNTIE,
     ),
     "maybe-tied": _unsupported(
         "LoRA on lm_head or embed_tokens, base known by name only",
         "only the GGUF file or config.json of the base says if the head and the embeddings are one weight",
-        BASE_FILES_HINT,
+        remedies.BASE_FILES_HINT,
     ),
     "ignored": _unsupported(
         "weights that llama.cpp multiplies without LoRA",
@@ -133,12 +115,12 @@ RULES: dict[str, Rule] = {
     "experts-unknown": _unsupported(
         "experts of a base known by name only",
         "only the GGUF file or config.json of the base says how many experts there are",
-        BASE_FILES_HINT,
+        remedies.BASE_FILES_HINT,
     ),
     "states-unknown": _unsupported(
         "gated delta nets and Granite hybrids known by name only",
         "only the GGUF file or config.json of the base gives the sizes of its states and its experts",
-        BASE_FILES_HINT,
+        remedies.BASE_FILES_HINT,
     ),
     "multipliers": _unsupported(
         "Falcon-H1 without its config.json",
@@ -154,19 +136,23 @@ RULES: dict[str, Rule] = {
     "altered-base": _unsupported(
         "PiSSA, OLoRA, CorDA, LoftQ or LoRA-GA, saved as trained",
         "the adapter fits a base whose weights were changed before training, not the base in Ollama",
-        _CONVERT,
+        remedies.CONVERT,
     ),
     "kasa": _unsupported(
         "KaSA", "the base was changed before training, and a diagonal matrix stands between A and B"
     ),
-    "replication": _unsupported("layer_replication", "the base was built from repeated layers"),
+    "replication": _unsupported(
+        "layer_replication", "the base was built from repeated layers", remedies.OWN_LAYERS
+    ),
     "variant": _unsupported("other variants of LoRA", "it changes what A and B mean"),
     "mlx-scale": _unsupported(
         "an MLX adapter of early 2024 with both a scale and an alpha",
         "some versions of mlx-lm multiplied the scale by alpha / rank, and the file records no version",
         "set scale in lora_parameters of adapter_config.json to the intended value, and remove alpha",
     ),
-    "unknown-setting": _unsupported("unknown settings", "this version does not know what they do to A and B"),
+    "unknown-setting": _unsupported(
+        "unknown settings", "this version does not know what they do to A and B", remedies.REMOVE_SETTING
+    ),
     # Methods other than LoRA.
     "multiplicative": _unsupported(
         "multiplicative methods", "the change depends on W, so the factors A and B cannot express it"
@@ -180,7 +166,7 @@ RULES: dict[str, Rule] = {
     "full-rank": _unsupported(
         "additive methods of full rank",
         "exact factors A and B would be larger than W itself",
-        f'{MERGE}; or build the nearest LoRA: peft.save_as_lora("DIR", model, rank=N) writes it',
+        remedies.MERGE_OR_NEAREST,
     ),
     "not-folded": _unsupported(
         "additive methods without a conversion", "this version cannot compute A and B from their tensors"
@@ -188,17 +174,22 @@ RULES: dict[str, Rule] = {
     "as-lora": _unsupported(
         "methods of low rank whose tensors do not tell all",
         "A and B depend on the model that was trained, which PEFT has and the file has not",
-        _AS_LORA,
+        remedies.AS_LORA,
     ),
     "no-projection": _unsupported(
         "VeRA or TinyLoRA without its projections",
         "they are not in the file (save_projection=False); only torch's random generator can make them",
-        _AS_LORA,
+        remedies.AS_LORA,
     ),
     "size-unknown": _unsupported(
         "a method whose factors depend on the size of the weight",
         "the base does not tell the size of these weights",
-        BASE_FILES_HINT,
+        remedies.BASE_FILES_HINT,
+    ),
+    "no-language-model": _unsupported(
+        "classifiers, encoders and T5",
+        "Ollama runs an adapter only on a model that predicts the next token",
+        remedies.OTHER_TASK,
     ),
     "unknown-method": _unsupported("unknown methods", "this version does not know what its tensors mean"),
     # Damage.
@@ -207,11 +198,20 @@ RULES: dict[str, Rule] = {
         "weights are NaN or infinite: the training diverged",
         "build an earlier checkpoint, from before the loss became NaN",
     ),
-    "half": _damaged("A without B", "one of the two factors is missing", _COPY),
-    "shape": _damaged("shape mismatch", "the shapes of the factors do not match", _COPY),
-    "rank": _damaged("rank mismatch", "the rank in the file is not the rank in adapter_config.json", _COPY),
-    "twice": _damaged("the same weight twice", "two names in the adapter mean the same weight", _COPY),
-    "empty": _damaged("no tensors", "nothing was trained, or nothing was saved", _COPY),
+    "half": _damaged("A without B", "one of the two factors is missing", remedies.COPY_AGAIN),
+    "shape": _damaged("shape mismatch", "the shapes of the factors do not match", remedies.COPY_AGAIN),
+    "rank": _damaged(
+        "rank mismatch", "the rank in the file is not the rank in adapter_config.json", remedies.COPY_AGAIN
+    ),
+    "twice": _damaged(
+        "the same weight twice", "two names in the adapter mean the same weight", remedies.COPY_AGAIN
+    ),
+    "ungathered": _damaged(
+        "tensors without numbers",
+        "every tensor is empty, as DeepSpeed ZeRO-3 leaves them if they are not gathered before saving",
+        remedies.GATHER,
+    ),
+    "empty": _damaged("no tensors", "nothing was trained, or nothing was saved", remedies.COPY_AGAIN),
     "noop": _damaged(
         "an adapter that does nothing",
         "ΔW is zero everywhere, because its scale is 0 or one factor of every weight is zero",
@@ -229,15 +229,20 @@ class RuleViolations:
         merge_hint: how the trainer of this adapter merges an adapter into the base.
     """
 
-    def __init__(self, where: object, merge_hint: str = MERGE_HINT) -> None:
+    def __init__(self, where: object, merge_hint: str = remedies.MERGE_HINT) -> None:
         self.where = where
         self._merge_hint = merge_hint
+        self._better: list[str] = []
         self._subjects: dict[str, list[str]] = defaultdict(list)
 
     def add(self, code: str, *subjects: str) -> None:
         """Record the tensors, modules or settings that violate the rule with this code."""
         assert code in RULES, code
         self._subjects[code].extend(subjects)
+
+    def offer(self, remedy: str) -> None:
+        """Name a way out that is nearer than those of the rules; it is told first."""
+        self._better.append(remedy)
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -267,18 +272,18 @@ class RuleViolations:
 
     def _error(self, kind: type[PackError], severity: Severity, codes: Sequence[str]) -> PackError:
         """Return one error with the reason and the subjects of each rule, and each remedy once."""
-        lines, remedies = [severity.value], []
+        lines, ways = [severity.value], list(self._better)
         for code in codes:
             rule = RULES[code]
             lines.append(f"  - {rule.feature}: {rule.reason}")
             lines += [f"      {line}" for line in _subject_lines(self._subjects[code])]
-            remedy = rule.remedy.replace(MERGE_HINT, self._merge_hint)
-            if remedy not in remedies:
-                remedies.append(remedy)
+            remedy = rule.remedy.replace(remedies.MERGE_HINT, self._merge_hint)
+            if remedy not in ways:
+                ways.append(remedy)
         return kind(
             "\n".join(lines),
             where=self.where,
-            hint="\n       ".join(remedies),
+            hint="\n       ".join(ways),
             subjects={code: self._subjects[code] for code in codes},
             code=codes[0],
         )

@@ -22,8 +22,9 @@ from ollama_pack.base.online import find_online, hub_config
 from ollama_pack.errors import DestinationError, InputError, UnsupportedError, UsageError
 from ollama_pack.lora.adapter import Adapter, layer_of
 from ollama_pack.lora.combine import scale_adapter, sum_adapters
-from ollama_pack.lora.peft.directory import CONFIG_FILE, AdapterDirectory, resolve_directory
+from ollama_pack.lora.peft.directory import AdapterDirectory, resolve_directory
 from ollama_pack.lora.peft.load import load_adapter
+from ollama_pack.lora.peft.run_directory import CONFIG_FILE
 from ollama_pack.lora.peft.tokenizer import read_tokenizer
 from ollama_pack.modelfile.syntax import Modelfile
 from ollama_pack.ollama.locations import OllamaLocations, locations_from

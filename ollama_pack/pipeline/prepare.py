@@ -10,7 +10,7 @@ from ollama_pack.errors import UsageError
 from ollama_pack.files import Note, relative_path
 from ollama_pack.gguf.split import require_one_file
 from ollama_pack.lora.adapter import Adapter
-from ollama_pack.lora.peft.directory import CONFIG_FILE
+from ollama_pack.lora.peft.run_directory import CONFIG_FILE
 from ollama_pack.lora.plan import LoraPlan
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.lora.split_modules import join_split_modules

@@ -10,6 +10,7 @@ from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.find import is_path
 from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.base.lookup import find_tag, find_variant
+from ollama_pack.base.missing_file import require_from_file
 from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Package, make_package
 from ollama_pack.errors import InputError
@@ -89,6 +90,7 @@ def read_package(folder: Path, name: ModelName) -> Package:
     source = modelfile.value("FROM")
     path = folder / Path(source).expanduser()
     if is_path(source, path):
+        require_from_file(source, path)
         base = read_base_gguf(path)
         require_one_file(path, base.info.metadata if base.info else {})
         return make_package(name, modelfile, lora, base)

@@ -198,7 +198,7 @@ def base_lacks_its_last_byte(scene):
     scene.base = scene.file("base.gguf", scene.base.read_bytes()[:-1])
 
 
-@bad(3, "gone.gguf")
+@bad(2, "gone.gguf")
 def base_is_missing(scene):
     scene.base = scene.ada.parent / "gone.gguf"
 

@@ -9,7 +9,8 @@ import pytest
 from archive import GOLDENS
 from kinds import DAMAGED, KINDS, REFUSED, RIGHT, Kind
 
-from ollama_pack.lora.rules import MERGE, MERGE_HINT, RULES
+from ollama_pack.lora.remedies import MERGE, MERGE_HINT
+from ollama_pack.lora.rules import RULES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "adapters.md"
 PEER = json.loads((GOLDENS / "kinds" / "peer.json").read_text("utf-8"))

@@ -3,7 +3,8 @@
 import pytest
 
 from ollama_pack.errors import InputError, UnsupportedError
-from ollama_pack.lora.rules import MERGE, MOST_LINES, RULES, RuleViolations, Severity
+from ollama_pack.lora.remedies import MERGE, UNTIE
+from ollama_pack.lora.rules import MOST_LINES, RULES, RuleViolations, Severity
 
 
 def test_nothing_found():
@@ -34,8 +35,9 @@ def test_every_rule_is_written_out(code):
 
 def test_what_can_be_merged_says_so():
     """What baking into the base would carry names --merge; prompts and damage do not."""
-    merged = ("dora", "norm", "whole-embedding", "multiplicative", "tied")
+    merged = ("dora", "norm", "whole-embedding", "multiplicative")
     assert all(RULES[code].remedy == MERGE for code in merged)
+    assert RULES["tied"].remedy == UNTIE
     others = ("prompt", "vision", "half", "not-finite", "noop")
     assert all("--merge" not in RULES[code].remedy for code in others)
 

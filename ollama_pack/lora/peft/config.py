@@ -93,6 +93,9 @@ def check_method(config: Mapping[str, Any], path: Path) -> Method | str:
         raise InputError(
             "peft_type is missing, so this is not the configuration of a PEFT adapter.",
             where=f"{path}: peft_type",
+            hint='"peft_type": "LORA", if the weights are a LoRA under PEFT\'s names; those of JAX and Keras '
+            "have others, so save the model with PEFT",
+            code="no-peft-type",
         )
     method = str(kind).upper()
     if method in METHODS:

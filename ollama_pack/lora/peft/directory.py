@@ -1,5 +1,6 @@
 """Find the adapter that the user means in a directory, its files, and the trainer that wrote them."""
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -8,23 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack.errors import InputError, UsageError, natural_key
-from ollama_pack.files import read_json_object, require_directory
+from ollama_pack.files import read_json_object
 from ollama_pack.gguf.tensors import Tensor
 from ollama_pack.lora.peft import mlx, torch_bin
-from ollama_pack.lora.peft.run_directory import run_of
+from ollama_pack.lora.peft.not_an_adapter import no_adapter_here, no_weights_here, require_adapter_directory
+from ollama_pack.lora.peft.run_directory import (
+    CONFIG_FILE,
+    MLX_FILE,
+    PICKLE_FILE,
+    SHARDS_FILE,
+    WEIGHTS_FILE,
+    run_of,
+)
 from ollama_pack.lora.peft.safetensors_header import read_safetensors
-from ollama_pack.lora.rules import MERGE_HINT, RuleViolations
+from ollama_pack.lora.remedies import MERGE_HINT
+from ollama_pack.lora.rules import RuleViolations
 
-CONFIG_FILE = "adapter_config.json"
-WEIGHTS_FILE = "adapter_model.safetensors"
-SHARDS_FILE = "adapter_model.safetensors.index.json"
-PICKLE_FILE = "adapter_model.bin"
-MLX_FILE = "adapters.safetensors"
 TOP = "default"
 """The name that PEFT gives to the adapter at the top of a directory."""
-
-OTHER_WEIGHTS = (".safetensors", ".pt", ".pth", ".npz", ".bin", ".ckpt")
-"""Suffixes of files that may hold weights under a name that no supported trainer uses. They help an error."""
 
 Tensors = Mapping[str, Tensor]
 
@@ -81,7 +83,7 @@ def resolve_directory(path: Path, adapter: str = "") -> AdapterDirectory:
     Raises:
         InputError: there is no such directory or adapter, or several could be meant.
     """
-    require_directory(path, "name the directory that holds adapter_config.json")
+    require_adapter_directory(path)
     home, notes = _choose(path, adapter)
     run, config_file = run_of(home), _config_file_of(home)
     if config_file.parent != home:
@@ -109,20 +111,7 @@ def open_adapter(directory: AdapterDirectory) -> AdapterSource:
         return AdapterSource(
             home, home / PICKLE_FILE, config, lambda: torch_bin.read_pickle(home / PICKLE_FILE), notes
         )
-    others = sorted(path.name for path in home.iterdir() if path.suffix in OTHER_WEIGHTS)
-    if others:
-        raise InputError(
-            f"There is no {WEIGHTS_FILE} here; there is {', '.join(others[:4])}.",
-            where=home,
-            hint="save the adapter with PEFT or mlx-lm, as safetensors",
-            code="no-weights",
-        )
-    raise InputError(
-        f"There is no {WEIGHTS_FILE} here.",
-        where=home,
-        hint=_where_to_look(directory.path, WEIGHTS_FILE),
-        code="no-weights",
-    )
+    raise no_weights_here(home, directory.path)
 
 
 def _mlx_source(home: Path, config: Mapping[str, Any], notes: tuple[str, ...]) -> AdapterSource:
@@ -148,6 +137,22 @@ def adapters_in(directory: Path) -> dict[str, Path]:
     return {path.name if names[path.name] == 1 else path.as_posix(): directory / path for path in paths}
 
 
+def converted_adapters_in(directory: Path, config: Mapping[str, Any]) -> list[str]:
+    """Return the adapters below one that altered its base, which are plain LoRAs of twice its rank.
+
+    PEFT makes such a LoRA of PiSSA or OLoRA (``path_initial_model_for_weight_conversion``), and
+    LLaMA-Factory saves it as ``pissa_converted``.
+    """
+    names = []
+    for name, home in adapters_in(directory).items():
+        with contextlib.suppress(InputError):
+            other = read_json_object(home / CONFIG_FILE)
+            doubled = isinstance(config.get("r"), int) and other.get("r") == 2 * config["r"]
+            if doubled and other.get("init_lora_weights", True) in (True, False):
+                names.append(name)
+    return names
+
+
 def _subdirectories(directory: Path) -> list[Path]:
     """Return the directories in a directory that may hold an adapter, or none if it cannot be read."""
     try:
@@ -170,7 +175,7 @@ def _choose(directory: Path, adapter: str) -> tuple[Path, tuple[str, ...]]:
         raise UsageError(
             f"There is no adapter {adapter!r} here; there is {', '.join(names) or 'no other'}.",
             where=directory,
-            hint=f"--adapter {names[0]}" if names else _where_to_look(directory, CONFIG_FILE),
+            hint=f"--adapter {names[0]}" if names else no_adapter_here(directory).hint,
             code="no-such-adapter",
         )
     if top:
@@ -186,12 +191,7 @@ def _choose(directory: Path, adapter: str) -> tuple[Path, tuple[str, ...]]:
             hint=f"--adapter {names[0]}",
             code="several-adapters",
         )
-    raise InputError(
-        f"There is no {CONFIG_FILE} here.",
-        where=directory,
-        hint=_where_to_look(directory, CONFIG_FILE),
-        code="no-adapter",
-    )
+    raise no_adapter_here(directory)
 
 
 def _config_file_of(home: Path) -> Path:
@@ -203,16 +203,6 @@ def _config_file_of(home: Path) -> Path:
     if run is None or (home / CONFIG_FILE).exists() or not (run / CONFIG_FILE).exists():
         return home / CONFIG_FILE
     return run / CONFIG_FILE
-
-
-def _where_to_look(directory: Path, file: str) -> str:
-    """Return the hint for a directory without a file: the last directory below it that has the file."""
-    homes = sorted((path.parent.name for path in directory.glob(f"*/{file}")), key=natural_key)
-    return (
-        f"ollama-pack build {directory / homes[-1]}"
-        if homes
-        else "name the directory that the adapter was saved in"
-    )
 
 
 def _read_shards(home: Path) -> Tensors:

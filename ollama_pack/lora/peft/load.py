@@ -24,9 +24,9 @@ from ollama_pack.lora.peft.config import (
     with_defaults,
 )
 from ollama_pack.lora.peft.directory import (
-    CONFIG_FILE,
     AdapterDirectory,
     AdapterSource,
+    converted_adapters_in,
     open_adapter,
     resolve_directory,
 )
@@ -35,9 +35,11 @@ from ollama_pack.lora.peft.finite_check import check_finite, zero_tensors
 from ollama_pack.lora.peft.keys import TensorKey, is_tower, parse_key
 from ollama_pack.lora.peft.kohya import is_own_alpha, with_own_alphas
 from ollama_pack.lora.peft.methods import Method
+from ollama_pack.lora.peft.run_directory import CONFIG_FILE
 from ollama_pack.lora.peft.safetensors_header import FACTOR_DTYPES, ITEM_SIZES, dtype_error
 from ollama_pack.lora.peft.scaling import pair_alpha, pattern_warnings, trained_rank
 from ollama_pack.lora.peft.target_parameters import AdaptedParameter, parameter_of, split_experts
+from ollama_pack.lora.peft.task import another_task
 from ollama_pack.lora.rules import RuleViolations
 
 Config = Mapping[str, Any]
@@ -84,6 +86,8 @@ def load_adapter(directory: AdapterDirectory, *, allow_noop: bool = False) -> Ad
     config, findings = found.config, RuleViolations(found.weights, found.merge_hint)
     method = check_method(config, found.directory / CONFIG_FILE)
     tensors = found.read()
+    if other := another_task(config, tensors):
+        raise findings.fatal("no-language-model", *other)
     if isinstance(method, str):
         raise findings.fatal(method, f"peft_type = {config['peft_type']}", *tensors)
     config, notes = with_defaults(config, method)
@@ -95,6 +99,11 @@ def load_adapter(directory: AdapterDirectory, *, allow_noop: bool = False) -> Ad
     check_numbers(config, found.directory / CONFIG_FILE)
     if not tensors:
         findings.add("empty")
+    elif all(0 in tensor.shape for tensor in tensors.values()):
+        raise findings.fatal("ungathered", *tensors)
+    if "altered-base" in findings.codes:
+        for name in converted_adapters_in(found.directory, config):
+            findings.offer(f"--adapter {name}  is a plain LoRA made of this one")
     groups = _group_tensors(tensors, method, config, findings)
     left_out = _check_extra_tensors(groups, config, findings)
     left_out += _check_towers(groups.towers, findings)

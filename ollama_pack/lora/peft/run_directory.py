@@ -7,6 +7,12 @@ docs/decisions.md, "Each name that PEFT or the Trainer gives has one place".
 import re
 from pathlib import Path
 
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+SHARDS_FILE = "adapter_model.safetensors.index.json"
+PICKLE_FILE = "adapter_model.bin"
+MLX_FILE = "adapters.safetensors"
+
 _CHECKPOINT = re.compile(r"checkpoint-([0-9]{1,18})", re.IGNORECASE)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack.errors import InputError, UnsupportedError
+from ollama_pack.files import LFS_START, refuse_pointer
 from ollama_pack.gguf.tensors import StoredTensor
 
 FACTOR_DTYPES = frozenset({"F64", "F32", "F16", "BF16"})
@@ -87,12 +88,8 @@ def _read_header(path: Path) -> tuple[bytes, int]:
                 raise InputError(
                     f"The file ends after {size} bytes: not even a header.", where=path, hint=_RECOVER
                 )
-            if prefix == b"version ":
-                raise InputError(
-                    "This is a pointer of Git LFS, not the weights.",
-                    where=path,
-                    hint="git lfs pull, in the clone",
-                )
+            if prefix == LFS_START[:8]:
+                refuse_pointer(path, prefix + file.read(64))
             if length > min(size - 8, LARGEST_SAFETENSORS_HEADER):
                 raise InputError(
                     f"The header claims {length} bytes of {size}: the file is cut short, or not safetensors.",

@@ -5,10 +5,13 @@ be bypassed before torch 2.6 (CVE-2025-32434), so older versions are not used. N
 imports torch. Why: docs/decisions.md, "Pickles are data".
 """
 
+import contextlib
 from pathlib import Path
 
 from ollama_pack.errors import InputError, UnsupportedError
+from ollama_pack.files import refuse_pointer
 from ollama_pack.gguf.tensors import LazyTensor
+from ollama_pack.lora.remedies import COPY_AGAIN
 
 OLDEST_TORCH = (2, 6)
 """The first version of torch whose ``weights_only`` is safe."""
@@ -27,6 +30,7 @@ def read_pickle(path: Path) -> dict[str, LazyTensor]:
         UnsupportedError: torch is not installed or too old to be safe, or the dtype of a tensor is not one of
             `READ_AS_FLOAT32`.
     """
+    _require_pickle(path)
     try:
         import torch
     except ImportError as error:
@@ -56,6 +60,20 @@ def read_pickle(path: Path) -> dict[str, LazyTensor]:
         raise _not_tensors(path, str(error).strip().partition("\n")[0]) from error
     except torch.serialization.pickle.UnpicklingError as error:
         raise _not_tensors(path, "it contains objects that are not tensors") from error
+
+
+def _require_pickle(path: Path) -> None:
+    """Require a file that may be one of ``torch.save``, so that nobody installs torch in vain.
+
+    Raises:
+        InputError: the file is empty or a pointer of Git LFS.
+    """
+    start = b"?"
+    with contextlib.suppress(OSError), path.open("rb") as file:  # torch tells why it cannot be read
+        start = file.read(64)
+    refuse_pointer(path, start)
+    if not start:
+        raise InputError("The file is empty.", where=path, hint=COPY_AGAIN)
 
 
 def _lazy_from_torch(path: Path, name: str, tensor: "torch.Tensor") -> LazyTensor:  # type: ignore[name-defined]  # noqa: F821

@@ -1,0 +1,347 @@
+"""Every way out that a message names is followed by the letter: what is typed there leads to a model.
+
+What a message says is run by a shell as it stands, with a number where it says RANK or ALPHA. Remedies that
+need PEFT are followed by tests/reference/follow_remedies.py, and those of PEFT's merge are measured by
+tests/reference/record_kinds.py.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recipes import factors, read_numbers, safetensors, write_adapter, write_model
+from terminal import environment
+
+from ollama_pack.errors import PackError
+from ollama_pack.lora import remedies
+from ollama_pack.lora.peft.load import read_adapter
+from ollama_pack.lora.planner import plan_lora
+from ollama_pack.lora.rules import RULES
+from ollama_pack.pipeline.build import plan_build
+from ollama_pack.pipeline.request import Request
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 9\n"
+
+FOLLOWED = {
+    remedies.BASE_FILES_HINT: "test_a_base_that_is_a_file",
+    remedies.COPY_AGAIN: "test_a_checkpoint_of_a_damaged_run",
+    remedies.CONVERT: "test_what_pissa_was_converted_to",
+    remedies.REMOVE_SETTING: "test_a_setting_that_is_a_note",
+}
+"""Remedies of rules that this file follows, with the test."""
+
+WITH_PEFT = {
+    remedies.MERGE,
+    remedies.MERGE_OR_NEAREST,
+    remedies.UNTIE,
+    remedies.OWN_LAYERS,
+    remedies.AS_LORA,
+    remedies.NO_LORA_BIAS,
+}
+"""Remedies that are followed where PEFT is."""
+
+TRAINING = {remedies.TOWER_HINT, remedies.LINEAR_ONLY_HINT, remedies.GATHER, remedies.OTHER_TASK}
+"""Remedies that begin with another training."""
+
+SENTENCES = {
+    "no-place": r"ollama-pack archs NAME lists .*; check that --base is the right model",
+    "multipliers": "--online, or --base with the directory of its config.json",
+    "sum-apart": "build each adapter by itself",
+    "mlx-scale": r"set scale in lora_parameters of adapter_config.json to the .* value, and remove alpha",
+    "prompt": "train LoRA instead",
+    "mixture": "build one of its adapters",
+    "not-finite": "build an earlier checkpoint, from before the loss became NaN",
+    "noop": "--allow-noop, if that is intended; otherwise build a later checkpoint",
+}
+"""Remedies that name an option or another input; the tests of that option follow them."""
+
+
+def test_every_remedy_of_a_rule_is_followed():
+    """A rule with a new remedy needs a test that follows it, here or where PEFT is."""
+    plain = {code: rule.remedy for code, rule in RULES.items() if code not in SENTENCES}
+    known = FOLLOWED.keys() | WITH_PEFT | TRAINING
+    assert {code: remedy for code, remedy in plain.items() if remedy not in known} == {}
+    assert known == set(plain.values())
+    assert all(name in globals() for name in FOLLOWED.values())
+    assert all(re.fullmatch(text, RULES[code].remedy) for code, text in SENTENCES.items())
+
+
+def refusal(directory: Path, **request: object) -> PackError:
+    """Return the error of a build."""
+    with pytest.raises(PackError) as caught:
+        plan_build(Request(directory=directory, via="folder", **request))
+    return caught.value
+
+
+def builds(directory: Path, base: Path | str, **request: object) -> None:
+    """Require that a directory can be built, with all its pairs."""
+    work, _ = plan_build(Request(directory=directory, base=str(base), via="folder", **request))
+    assert work.adapter.pairs
+
+
+def shell(command: str, tmp_path: Path, **programs: str) -> str:
+    """Run a command as a user would paste it, with stand-ins for programs that are not here."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    usual = {
+        "python": f'exec {sys.executable} "$@"',
+        "ollama-pack": f'exec {sys.executable} -m ollama_pack "$@" --via store',
+    }
+    for name, script in {**usual, **programs}.items():
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+    env = environment(PATH=f"{tools}{os.pathsep}{os.environ['PATH']}", OLLAMA_HOST="127.0.0.1:9")
+    env |= {"OLLAMA_MODELS": str(tmp_path / "models"), "HOME": str(tmp_path)}
+    ran = subprocess.run(
+        ["sh", "-ec", command],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def command_in(hint: str, start: str) -> str:
+    """Return the one command of a hint: from its first word to the two blanks before an explanation."""
+    (line,) = [line.strip() for line in hint.splitlines() if line.strip().startswith(start)]
+    return line.partition("  ")[0].replace("RANK", "3").replace("ALPHA", "6")
+
+
+def test_an_adapter_on_the_hub(tmp_path, make_adapter, tiny_gguf):
+    """The id or the address of an adapter becomes a directory, and that one is built."""
+    source = make_adapter("source")
+    (source / "Modelfile.txt").write_text(f"FROM {tiny_gguf}\n")
+    for path in ("ada-inc/babbage-lora", "https://hub.example/ada-inc/babbage-lora"):
+        hint = refusal(Path(path)).hint
+        assert (
+            hint
+            == "hf download ada-inc/babbage-lora --local-dir babbage-lora && ollama-pack build babbage-lora"
+        )
+    script = (
+        f'[ "$1 $2 $3 $4" = "download ada-inc/babbage-lora --local-dir babbage-lora" ] && cp -r {source} "$4"'
+    )
+    assert shell(command_in(hint, "hf"), tmp_path, hf=script) == "babbage\n"
+
+
+def test_weights_without_a_configuration(tmp_path, make_adapter, tiny_gguf):
+    """Torchtune left no adapter_config.json once; the one that the message writes is enough."""
+    ada = make_adapter()
+    (ada / CONFIG).unlink()
+    error = refusal(ada, base=str(tiny_gguf))
+    assert (error.code, error.exit_code) == ("no-adapter", 3)
+    shell(command_in(error.hint, "echo"), tmp_path)
+    builds(ada, tiny_gguf)
+
+
+def test_numpy_archives_of_mlx(tmp_path, make_adapter, tiny_gguf):
+    """What mlx-lm wrote in 2023 becomes safetensors by the command in the message."""
+    ada = make_adapter()
+    numbers = read_numbers(ada / WEIGHTS)
+    mlx = {
+        name.removeprefix("base_model.model.")
+        .replace("lora_A.weight", "lora_a")
+        .replace("lora_B.weight", "lora_b"): each.T
+        for name, each in numbers.items()
+    }
+    np.savez(ada / "adapters.npz", **{name: each.astype(np.float32) for name, each in mlx.items()})
+    (ada / WEIGHTS).unlink()
+    (ada / CONFIG).write_text(json.dumps({"lora_layers": 2, "lora_parameters": {"rank": 3, "scale": 2.0}}))
+    shell(command_in(refusal(ada, base=str(tiny_gguf)).hint, "python -c"), tmp_path)
+    builds(ada, tiny_gguf)
+
+
+def test_checkpoints_of_2023(tmp_path, make_adapter, tiny_gguf):
+    """pytorch_model.bin gets PEFT's name; then torch reads it, or is asked for."""
+    ada = make_adapter()
+    checkpoint = ada / "checkpoint-75"
+    checkpoint.mkdir()
+    (checkpoint / "pytorch_model.bin").write_bytes(b"\x80\x02}q\x00.")
+    shell(command_in(refusal(checkpoint, base=str(tiny_gguf)).hint, "cp"), tmp_path)
+    assert "adapter_model.bin" in refusal(checkpoint, base=str(tiny_gguf)).where
+
+
+def test_a_whole_model(tmp_path):
+    """The directory of a merged model is told apart from one of an adapter."""
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model-00001-of-00002.safetensors").touch()
+    error = refusal(tmp_path)
+    assert "a whole model and not an adapter" in error.what
+    assert "convert_hf_to_gguf.py" in error.hint
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, "adapter_model.bin", CONFIG])
+def test_a_clone_without_lfs(tmp_path, make_adapter, tiny_gguf, name):
+    """A pointer of Git LFS is told as one, whatever file it stands for, and fetched as the message says."""
+    ada = make_adapter()
+    real = (ada / name).read_bytes() if (ada / name).exists() else b""
+    if name.endswith(".bin"):
+        (ada / WEIGHTS).unlink()
+    (ada / name).write_bytes(LFS)
+    (tmp_path / "real").write_bytes(real)
+    error = refusal(ada, base=str(tiny_gguf))
+    assert (error.code, error.exit_code) == ("git-lfs", 3)
+    subprocess.run(["git", "init", "-q", ada], check=True)
+    shell(error.hint, tmp_path, **{"git-lfs": f'[ "$1" = pull ] && cp {tmp_path / "real"} {name}'})
+    if not name.endswith(".bin"):
+        builds(ada, tiny_gguf)
+
+
+def test_an_empty_pickle(make_adapter, tiny_gguf):
+    """Nobody installs torch for a file without a byte."""
+    ada = make_adapter()
+    (ada / WEIGHTS).unlink()
+    (ada / "adapter_model.bin").touch()
+    error = refusal(ada, base=str(tiny_gguf))
+    assert (error.exit_code, "empty" in error.what, "torch" in error.hint) == (3, True, False)
+
+
+def test_a_base_that_is_a_pointer(make_adapter, tmp_path):
+    """A GGUF base in a clone without LFS is told so too."""
+    (tmp_path / "base.gguf").write_bytes(LFS)
+    assert refusal(make_adapter(), base=str(tmp_path / "base.gguf")).code == "git-lfs"
+
+
+def test_what_pissa_was_converted_to(make_adapter, tiny_gguf):
+    """Beside a PiSSA adapter lies the plain LoRA that LLaMA-Factory made of it: the message names it."""
+    ada = make_adapter(config={"init_lora_weights": "pissa_niter_16"})
+    for name, rank in (("pissa_init", 3), ("pissa_converted", 6)):
+        write_adapter(ada / name, rank=rank)
+    hint = refusal(ada, base=str(tiny_gguf)).hint
+    option, name = command_in(hint, "--adapter").split()
+    assert (option, name) == ("--adapter", "pissa_converted")
+    builds(ada, tiny_gguf, adapter=name)
+
+
+def test_a_setting_that_is_a_note(make_adapter, tiny_gguf):
+    """Without a setting that may have meant something, the adapter is built."""
+    ada = make_adapter(config={"use_mora": True})
+    assert refusal(ada, base=str(tiny_gguf)).hint == remedies.REMOVE_SETTING
+    config = json.loads((ada / CONFIG).read_text())
+    del config["use_mora"]
+    (ada / CONFIG).write_text(json.dumps(config))
+    builds(ada, tiny_gguf)
+
+
+def test_a_configuration_without_a_method(make_adapter, tiny_gguf):
+    """With the line that the message gives, the adapter is built."""
+    ada = make_adapter(config={"peft_type": ...})
+    error = refusal(ada, base=str(tiny_gguf))
+    assert (error.code, error.exit_code) == ("no-peft-type", 3)
+    line = re.match(r'"peft_type": "LORA"', error.hint)[0]
+    (ada / CONFIG).write_text((ada / CONFIG).read_text().replace("{", "{" + line + ", ", 1))
+    builds(ada, tiny_gguf)
+
+
+@pytest.mark.parametrize(
+    "config", [{"task_type": "SEQ_CLS"}, {"task_type": "TaskType.SEQ_2_SEQ_LM"}, {"task_type": "TOKEN_CLS"}]
+)
+def test_another_task(make_adapter, tiny_gguf, config):
+    """A classifier is told as one; merging and making a GGUF would not help it."""
+    error = refusal(make_adapter(config=config), base=str(tiny_gguf))
+    assert (error.code, error.exit_code, error.hint) == ("no-language-model", 4, remedies.OTHER_TASK)
+
+
+def test_t5(make_adapter):
+    """Tensors of T5 are known without a task, and no base is suggested."""
+    name = "base_model.model.encoder.block.0.layer.0.SelfAttention.q.lora_"
+    extra = {f"{name}A.weight": np.ones((3, 20)), f"{name}B.weight": np.ones((20, 3))}
+    error = refusal(make_adapter(modules=(), extra=extra, config={"base_model_name_or_path": "google/t5"}))
+    assert error.code == "no-language-model"
+
+
+def test_nothing_gathered(make_adapter, tiny_gguf):
+    """ZeRO-3 leaves empty tensors; that they do not match is not the fault, and to copy them cannot help."""
+    ada = make_adapter()
+    empty = {name: np.zeros((0,)) for name in read_numbers(ada / WEIGHTS)}
+    (ada / WEIGHTS).write_bytes(safetensors(empty))
+    error = refusal(ada, base=str(tiny_gguf))
+    assert (error.code, error.exit_code, error.hint) == ("ungathered", 3, remedies.GATHER)
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        (r"./my\ models/tiny.gguf", "FROM ./my models/tiny.gguf  without backslashes"),
+        ("./gone.gguf", "change FROM there"),
+        (r"C:\models\tiny.gguf", "change FROM there"),
+        (r"C:\models\tiny", "change FROM there"),
+    ],
+)
+def test_a_base_that_is_not_here(make_adapter, tiny_gguf, value, hint):
+    """FROM names a file that does not exist: the line that the message gives, or --base, is the way."""
+    ada = make_adapter()
+    (ada / "my models").mkdir()
+    (ada / "my models" / "tiny.gguf").write_bytes(tiny_gguf.read_bytes())
+    (ada / "Modelfile.txt").write_text(f"FROM {value}\n")
+    error = refusal(ada)
+    assert (error.code, error.exit_code, error.hint.startswith(hint)) == ("no-base-file", 3, True)
+    if error.hint.startswith("FROM"):
+        (ada / "Modelfile.txt").write_text(error.hint.partition("  ")[0] + "\n")
+        builds(ada, "")
+    else:
+        builds(ada, tiny_gguf)
+
+
+def test_a_named_base_that_is_not_here(make_adapter, tmp_path):
+    """A file that --base names and that does not exist is a wrong word, not damage."""
+    error = refusal(make_adapter(), base=str(tmp_path / "gone.gguf"))
+    assert (error.code, error.exit_code) == ("no-such-directory", 2)
+
+
+def test_a_base_that_is_a_file(make_adapter, tiny_base, tmp_path):
+    """What a base known by name cannot tell, its GGUF file tells: --base is followed."""
+    ada = make_adapter(head=True)
+    with pytest.raises(PackError) as caught:
+        plan_lora(read_adapter(ada), tiny_base)
+    assert caught.value.hint == remedies.BASE_FILES_HINT
+    builds(ada, write_model(tmp_path / "untied.gguf", tied=False))
+
+
+def test_a_checkpoint_of_a_damaged_run(make_adapter, tiny_gguf):
+    """Where the adapter at the top is damaged, one of its checkpoints is built."""
+    ada = make_adapter()
+    write_adapter(ada / "checkpoint-10")
+    tensors = factors_without_one()
+    (ada / WEIGHTS).write_bytes(safetensors(tensors))
+    assert refusal(ada, base=str(tiny_gguf)).hint == remedies.COPY_AGAIN
+    builds(ada / "checkpoint-10", tiny_gguf)
+
+
+def factors_without_one() -> dict:
+    """Return the tensors of an adapter, but for one B."""
+    from recipes import Recipe
+
+    tensors = factors(Recipe())
+    del tensors[next(name for name in tensors if "lora_B" in name)]
+    return tensors
+
+
+def test_extras_exist():
+    """An extra that a message has pip install is one of this package."""
+    root = Path(__file__).parents[2]
+    text = (root / "pyproject.toml").read_text("utf-8")
+    named = {
+        extra
+        for path in (root / "ollama_pack").rglob("*.py")
+        for extra in re.findall(r"ollama-pack\[(\w+)\]", path.read_text("utf-8"))
+    }
+    assert named
+    assert [extra for extra in named if not re.search(rf"^{extra} = \[", text, re.MULTILINE)] == []
+
+
+def test_reading_says_the_same(make_adapter):
+    """The library gives the same way out as the command line."""
+    ada = make_adapter(config={"task_type": "SEQ_CLS"})
+    with pytest.raises(PackError) as caught:
+        read_adapter(ada)
+    assert caught.value.hint == remedies.OTHER_TASK
