@@ -6,27 +6,21 @@ tests/reference/record_kinds.py.
 """
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from recipes import factors, read_numbers, safetensors, write_adapter, write_model
-from terminal import environment
+from following import builds, command_in, refusal, shell
+from recipes import Recipe, factors, read_numbers, safetensors, write_adapter, write_model
 
 from ollama_pack.errors import PackError
 from ollama_pack.lora import remedies
 from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.lora.rules import RULES
-from ollama_pack.pipeline.build import plan_build
-from ollama_pack.pipeline.request import Request
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 9\n"
 
 FOLLOWED = {
     remedies.BASE_FILES_HINT: "test_a_base_that_is_a_file",
@@ -37,12 +31,8 @@ FOLLOWED = {
 """Remedies of rules that this file follows, with the test."""
 
 WITH_PEFT = {
-    remedies.MERGE,
-    remedies.MERGE_OR_NEAREST,
-    remedies.UNTIE,
-    remedies.OWN_LAYERS,
-    remedies.AS_LORA,
-    remedies.NO_LORA_BIAS,
+    *(remedies.MERGE, remedies.MERGE_OR_NEAREST, remedies.UNTIE),
+    *(remedies.OWN_LAYERS, remedies.AS_LORA, remedies.NO_LORA_BIAS),
 }
 """Remedies that are followed where PEFT is."""
 
@@ -70,51 +60,6 @@ def test_every_remedy_of_a_rule_is_followed():
     assert known == set(plain.values())
     assert all(name in globals() for name in FOLLOWED.values())
     assert all(re.fullmatch(text, RULES[code].remedy) for code, text in SENTENCES.items())
-
-
-def refusal(directory: Path, **request: object) -> PackError:
-    """Return the error of a build."""
-    with pytest.raises(PackError) as caught:
-        plan_build(Request(directory=directory, via="folder", **request))
-    return caught.value
-
-
-def builds(directory: Path, base: Path | str, **request: object) -> None:
-    """Require that a directory can be built, with all its pairs."""
-    work, _ = plan_build(Request(directory=directory, base=str(base), via="folder", **request))
-    assert work.adapter.pairs
-
-
-def shell(command: str, tmp_path: Path, **programs: str) -> str:
-    """Run a command as a user would paste it, with stand-ins for programs that are not here."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    usual = {
-        "python": f'exec {sys.executable} "$@"',
-        "ollama-pack": f'exec {sys.executable} -m ollama_pack "$@" --via store',
-    }
-    for name, script in {**usual, **programs}.items():
-        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
-        (tools / name).chmod(0o755)
-    env = environment(PATH=f"{tools}{os.pathsep}{os.environ['PATH']}", OLLAMA_HOST="127.0.0.1:9")
-    env |= {"OLLAMA_MODELS": str(tmp_path / "models"), "HOME": str(tmp_path)}
-    ran = subprocess.run(
-        ["sh", "-ec", command],
-        cwd=tmp_path,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
-
-
-def command_in(hint: str, start: str) -> str:
-    """Return the one command of a hint: from its first word to the two blanks before an explanation."""
-    (line,) = [line.strip() for line in hint.splitlines() if line.strip().startswith(start)]
-    return line.partition("  ")[0].replace("RANK", "3").replace("ALPHA", "6")
 
 
 def test_an_adapter_on_the_hub(tmp_path, make_adapter, tiny_gguf):
@@ -179,38 +124,6 @@ def test_a_whole_model(tmp_path):
     assert "convert_hf_to_gguf.py" in error.hint
 
 
-@pytest.mark.parametrize("name", [WEIGHTS, "adapter_model.bin", CONFIG])
-def test_a_clone_without_lfs(tmp_path, make_adapter, tiny_gguf, name):
-    """A pointer of Git LFS is told as one, whatever file it stands for, and fetched as the message says."""
-    ada = make_adapter()
-    real = (ada / name).read_bytes() if (ada / name).exists() else b""
-    if name.endswith(".bin"):
-        (ada / WEIGHTS).unlink()
-    (ada / name).write_bytes(LFS)
-    (tmp_path / "real").write_bytes(real)
-    error = refusal(ada, base=str(tiny_gguf))
-    assert (error.code, error.exit_code) == ("git-lfs", 3)
-    subprocess.run(["git", "init", "-q", ada], check=True)
-    shell(error.hint, tmp_path, **{"git-lfs": f'[ "$1" = pull ] && cp {tmp_path / "real"} {name}'})
-    if not name.endswith(".bin"):
-        builds(ada, tiny_gguf)
-
-
-def test_an_empty_pickle(make_adapter, tiny_gguf):
-    """Nobody installs torch for a file without a byte."""
-    ada = make_adapter()
-    (ada / WEIGHTS).unlink()
-    (ada / "adapter_model.bin").touch()
-    error = refusal(ada, base=str(tiny_gguf))
-    assert (error.exit_code, "empty" in error.what, "torch" in error.hint) == (3, True, False)
-
-
-def test_a_base_that_is_a_pointer(make_adapter, tmp_path):
-    """A GGUF base in a clone without LFS is told so too."""
-    (tmp_path / "base.gguf").write_bytes(LFS)
-    assert refusal(make_adapter(), base=str(tmp_path / "base.gguf")).code == "git-lfs"
-
-
 def test_what_pissa_was_converted_to(make_adapter, tiny_gguf):
     """Beside a PiSSA adapter lies the plain LoRA that LLaMA-Factory made of it: the message names it."""
     ada = make_adapter(config={"init_lora_weights": "pissa_niter_16"})
@@ -268,36 +181,6 @@ def test_nothing_gathered(make_adapter, tiny_gguf):
     assert (error.code, error.exit_code, error.hint) == ("ungathered", 3, remedies.GATHER)
 
 
-@pytest.mark.parametrize(
-    ("value", "hint"),
-    [
-        (r"./my\ models/tiny.gguf", "FROM ./my models/tiny.gguf  without backslashes"),
-        ("./gone.gguf", "change FROM there"),
-        (r"C:\models\tiny.gguf", "change FROM there"),
-        (r"C:\models\tiny", "change FROM there"),
-    ],
-)
-def test_a_base_that_is_not_here(make_adapter, tiny_gguf, value, hint):
-    """FROM names a file that does not exist: the line that the message gives, or --base, is the way."""
-    ada = make_adapter()
-    (ada / "my models").mkdir()
-    (ada / "my models" / "tiny.gguf").write_bytes(tiny_gguf.read_bytes())
-    (ada / "Modelfile.txt").write_text(f"FROM {value}\n")
-    error = refusal(ada)
-    assert (error.code, error.exit_code, error.hint.startswith(hint)) == ("no-base-file", 3, True)
-    if error.hint.startswith("FROM"):
-        (ada / "Modelfile.txt").write_text(error.hint.partition("  ")[0] + "\n")
-        builds(ada, "")
-    else:
-        builds(ada, tiny_gguf)
-
-
-def test_a_named_base_that_is_not_here(make_adapter, tmp_path):
-    """A file that --base names and that does not exist is a wrong word, not damage."""
-    error = refusal(make_adapter(), base=str(tmp_path / "gone.gguf"))
-    assert (error.code, error.exit_code) == ("no-such-directory", 2)
-
-
 def test_a_base_that_is_a_file(make_adapter, tiny_base, tmp_path):
     """What a base known by name cannot tell, its GGUF file tells: --base is followed."""
     ada = make_adapter(head=True)
@@ -319,8 +202,6 @@ def test_a_checkpoint_of_a_damaged_run(make_adapter, tiny_gguf):
 
 def factors_without_one() -> dict:
     """Return the tensors of an adapter, but for one B."""
-    from recipes import Recipe
-
     tensors = factors(Recipe())
     del tensors[next(name for name in tensors if "lora_B" in name)]
     return tensors

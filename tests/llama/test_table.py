@@ -139,6 +139,7 @@ def test_every_rule_is_shown_or_tested_elsewhere():
         "maybe-tied", "no-place", "experts-unknown", "unknown-tensor", "unknown-setting", "unknown-method",
         "mixture", "mlx-scale", "shape", "kasa", "sum-apart", "states-unknown", "multipliers",
         "scaled-beside", "altered-by-converter", "one-sided", "not-folded", "variant", "size-unknown",
+        "no-language-model", "ungathered",
     }  # fmt: skip
 
 
