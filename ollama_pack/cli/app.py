@@ -2,7 +2,6 @@
 
 import gc
 import importlib
-import io
 import os
 import sys
 from typing import Any
@@ -18,6 +17,7 @@ from ollama_pack.cli.error_edge import (
     report,
     wants_json,
 )
+from ollama_pack.cli.plain_text import write_in_ascii
 from ollama_pack.errors import PackError
 
 COMMAND_GROUPS = {
@@ -58,6 +58,20 @@ class Commands(click.Group):
         command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the words name; an unknown one is told with the nearest that exists."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib  # only an error needs it
+
+            if near := difflib.get_close_matches(args[0].lower(), COMMAND_GROUPS, 1):
+                text = f"{error.message.rstrip('.')}. Did you mean {near[0]}?"
+                raise click.UsageError(text, ctx) from error
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing their modules."""
         with formatter.section("Commands"):
@@ -74,9 +88,9 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; print a `PackError` as text, and exit with its exit code."""
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            # File names and JSON texts may contain characters that UTF-8 cannot encode.
-            sys.stdout.reconfigure(errors="backslashreplace")
+        for stream in (sys.stdout, sys.stderr):
+            # File names and JSON texts may contain characters that not even UTF-8 can encode.
+            write_in_ascii(stream)
         # The matrices of a LoRA are small, and the proof of the numbers has its own threads.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # An adapter may have tens of thousands of tensors, and none is garbage: looking for garbage as often

@@ -83,6 +83,13 @@ def test_wrong_usage(words):
     assert "for help" in ran.stderr
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("biuld", "build"), ("Inspect", "inspect")])
+def test_a_misspelt_command(typed, meant):
+    """The nearest command is named, and none where none is near."""
+    assert f"Did you mean {meant}?" in run(typed).stderr
+    assert "Did you mean" not in run("fly").stderr
+
+
 def test_no_command():
     """Without a command the help is shown; click 8.2 made that a wrong usage."""
     ran = run()

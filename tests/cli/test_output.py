@@ -91,12 +91,14 @@ def test_short_steps_have_no_progress(capsys, monkeypatch):
 
 
 def test_output_of_any_encoding(ada, tiny_gguf):
-    """A terminal that cannot show a character gets it escaped, not a traceback."""
-    ran = spawn(
-        "inspect", ada, "--base", tiny_gguf, env=environment(PYTHONIOENCODING="cp437", PYTHONUTF8="0")
-    )
-    assert ran.code == 0
-    assert "q_proj \\xd7" in ran.stdout
+    """A terminal that lacks a character of our words gets it in ASCII, not as an escape."""
+    for encoding in ("latin-1", "cp1252"):
+        env = environment(PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+        shown = spawn("inspect", ada, "--base", tiny_gguf, "-v", env=env, encoding="latin-1")
+        built = spawn("convert", ada, "--base", tiny_gguf, env=env, encoding="latin-1")
+        assert (shown.code, built.code) == (0, 0), built.stderr
+        assert "the file's dW" in built.stderr
+        assert "\\u0394" not in shown.stdout + built.stderr
 
 
 def test_directory_of_any_bytes(ada, tiny_gguf):
