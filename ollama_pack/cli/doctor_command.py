@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ollama_pack.doctor.findings import Checkup, StoreSeen
 
 
+LEVEL_COLORS = {"ok": "green", "warning": "yellow", "error": "red"}
+"""A colour says how well it is; labels of stages have none."""
+
+
 @click.command("doctor")
 @options.model_store
 @click.option("--load/--no-load", default=True, help="Load a model for a moment, if none is loaded.")
@@ -64,7 +68,10 @@ def show(checkup: "Checkup") -> None:
 
 def print_line(label: str, text: str) -> None:
     """Print one line after its label."""
-    click.echo(click.style(f"{label:<{STAGE_WIDTH}}", bold=True) + printable(text), color=color())
+    click.echo(
+        click.style(f"{label:<{STAGE_WIDTH}}", fg=LEVEL_COLORS.get(label), bold=True) + printable(text),
+        color=color(),
+    )
 
 
 def store_line(store: "StoreSeen") -> str:

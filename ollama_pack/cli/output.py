@@ -46,7 +46,7 @@ class Console:
             return
         line, notes, details = lines_of(value)
         self._bars.close()
-        label = click.style(f"{stage:<{STAGE_WIDTH}}", fg="cyan", bold=True)
+        label = click.style(f"{stage:<{STAGE_WIDTH}}", bold=True)
         click.echo(label + printable(line), err=True, color=color())
         for text in (*notes, *details) if self.verbose else notes:
             click.echo(" " * STAGE_WIDTH + printable(text), err=True, color=color())
