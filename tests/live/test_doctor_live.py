@@ -1,6 +1,7 @@
 """What `doctor` learns from a real daemon, and what it says of one that cannot run a model."""
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,9 +72,14 @@ def test_a_runner_that_is_shared(live, package, base_file):
     for each in (plain, own):
         store.write_to_store(each, live.store)
     findings = [found for found in scan_store(live.store, "")[1] if "shares a runner" in found.what]
-    assert ("plain", MINOR, "ollama stop own  before you run plain") in [
-        (found.about, found.level, found.fix) for found in findings
-    ]
+    (found,) = (each for each in findings if each.about == "plain")
+    fix = re.fullmatch(r"ollama stop (\S+)  before you run plain", found.fix)
+    assert found.level == MINOR
+    assert fix is not None
+    other = fix[1]  # another test may have left a model with a TEMPLATE on the same files
+
+    if "OLLAMA_PACK_TEST_BASE" not in os.environ:
+        pytest.skip("NOT TESTED by a chat: the tiny base answers with random bytes")
 
     def chat(name: str) -> str:
         messages = [{"role": "user", "content": "ada"}]
@@ -82,9 +88,11 @@ def test_a_runner_that_is_shared(live, package, base_file):
         return live.ask("/api/chat", **asked)["message"]["content"]
 
     with Daemon(live.address) as daemon:
+        for name in daemon.loaded():
+            daemon.unload(name)
         before = chat("plain")
         daemon.unload("plain")
-        chat("own")
-        daemon.unload("own")  # as ``ollama stop`` does
+        chat(other)
+        daemon.unload(other)  # as ``ollama stop`` does
         assert chat("plain") == before
         daemon.unload("plain")
