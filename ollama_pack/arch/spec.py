@@ -63,8 +63,8 @@ class Weight:
             they are the sizes of one expert.
         optional: whether a base may lack the tensor (an output head tied to the embedding).
         kind: how llama.cpp stores the LoRA.
-        unsupported: the code of the rule (``lora/rules.py``) that excludes LoRA on this weight, or an empty
-            string.
+        unsupported: the code of the rule (``lora/unsupported.py``) that excludes LoRA on this weight, or an
+            empty string.
         columns: the column order of W, which acts on A, or None if both sides have the same order.
         scale: the function that gives the factor of each row of W, applied before the row order, or None if
             the converter does not scale the weight.

@@ -11,7 +11,7 @@ from ollama_pack.arch.spec import Arch, Weight
 from ollama_pack.arch.table import ARCHS, require_arch
 from ollama_pack.cli import options
 from ollama_pack.cli.output import print_json
-from ollama_pack.lora.rules import RULES
+from ollama_pack.lora.unsupported import RULES
 
 
 @click.command("archs")

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ollama_pack.gguf.constants import BF16, BLOCKS, F16, F32, Q8_0
+from ollama_pack.gguf.ggml_types import BF16, BLOCKS, F16, F32, Q8_0
 from ollama_pack.gguf.quants import cast_float32
 from ollama_pack.gguf.tensor_data import Q8_STORAGE, STORAGE, Float32, from_q8, to_float32
 

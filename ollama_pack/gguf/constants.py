@@ -26,19 +26,6 @@ ALPHA = "adapter.lora.alpha"
 INVOCATION_TOKENS = "adapter.alora.invocation_tokens"
 """The key under which llama.cpp looks for the tokens after which an aLoRA acts."""
 
-F32, F16, Q8_0, BF16 = 0, 1, 8, 30
-TENSOR_TYPES = {F32: "F32", F16: "F16", Q8_0: "Q8_0", BF16: "BF16"}
-"""The ggml types LoRA tensors come in; a base may hold any."""
-
-BLOCKS = {
-    0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 9: (32, 40),
-    10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292),
-    16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18), 21: (256, 110), 22: (256, 82),
-    23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2),
-    34: (256, 54), 35: (256, 66), 39: (32, 17), 40: (64, 36), 41: (128, 18),
-}  # fmt: skip
-"""ggml type → elements in a block, bytes of a block."""
-
 FILE_TYPES = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S",
     12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S", 17: "Q5_K_M", 18: "Q6_K",

@@ -8,7 +8,7 @@ is our own: it is five times as fast as the library's way over float32.
 import numpy as np
 import numpy.typing as npt
 
-from ollama_pack.gguf.constants import Q8_0
+from ollama_pack.gguf.ggml_types import Q8_0
 from ollama_pack.gguf.tensor_data import CHUNK_ELEMENTS, Q8_STORAGE, STORAGE, Float32, Stored, to_float32
 
 Bits = npt.NDArray[np.uint16]

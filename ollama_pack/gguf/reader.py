@@ -13,16 +13,8 @@ from pathlib import Path
 
 from ollama_pack.errors import InputError
 from ollama_pack.files import refuse_pointer
-from ollama_pack.gguf.constants import (
-    ALIGNMENT,
-    ARRAY,
-    BLOCKS,
-    MAGIC,
-    READABLE_VERSIONS,
-    SCALARS,
-    STRING,
-    TENSOR_TYPES,
-)
+from ollama_pack.gguf.constants import ALIGNMENT, ARRAY, MAGIC, READABLE_VERSIONS, SCALARS, STRING
+from ollama_pack.gguf.ggml_types import BLOCKS, TENSOR_TYPES
 from ollama_pack.gguf.tensors import StoredTensor
 
 MOST_KEYS, MOST_TENSORS, LONGEST_ARRAY, MOST_TEXT = 1 << 16, 1 << 20, 1 << 24, 1 << 22

@@ -30,7 +30,7 @@ class FactorError(Exception):
     """The tensors of one weight cannot be converted to A and B.
 
     Args:
-        code: the code of the violated rule in `ollama_pack.lora.rules`.
+        code: the code of the violated rule in `ollama_pack.lora.unsupported`.
         text: the module, its tensors, and what is wrong with them.
     """
 

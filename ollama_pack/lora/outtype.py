@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ollama_pack.gguf.constants import BF16, BLOCKS, F16, F32, Q8_0
+from ollama_pack.gguf.ggml_types import BF16, BLOCKS, F16, F32, Q8_0
 from ollama_pack.gguf.tensor_data import TensorReader
 from ollama_pack.lora.plan import LoraPlan, LoraTensor
 

@@ -18,7 +18,7 @@ from ollama_pack.lora.adapter import Adapter, LoraPair, layer_of
 from ollama_pack.lora.algebra import embed_rows, row_range
 from ollama_pack.lora.factors import FactorError
 from ollama_pack.lora.pairs import fitted_pair, sum_pairs
-from ollama_pack.lora.rules import RuleViolations
+from ollama_pack.lora.unsupported import RuleViolations
 
 JOINED = {
     "qkv_proj": {"q_proj": "heads", "k_proj": "kv_heads", "v_proj": "kv_heads"},

@@ -21,7 +21,6 @@ from ollama_pack.lora.algebra import scale_rows, take_columns
 from ollama_pack.lora.factors import FactorError
 from ollama_pack.lora.fused_tensors import TensorSlot, as_table_names, to_base_layout
 from ollama_pack.lora.pairs import fitted_pair, stack_pairs, transpose_pair
-from ollama_pack.lora.rules import RuleViolations
 from ollama_pack.lora.shape_check import (
     BaseView,
     Candidate,
@@ -31,6 +30,7 @@ from ollama_pack.lora.shape_check import (
     times_text,
     vocabulary_error,
 )
+from ollama_pack.lora.unsupported import RuleViolations
 
 PEFT_FIXED_EXPERT_LAYOUT_IN = (0, 19)
 """First version of PEFT that reads expert weights as out × in; older adapters hold the transposed factors."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ollama_pack.errors import InputError, UnsupportedError, UsageError
 from ollama_pack.gguf.blocks import PLAIN, can_read_blocks, can_write_blocks, row_bytes, type_name
-from ollama_pack.gguf.constants import BF16, BLOCKS, F16, F32, Q8_0
+from ollama_pack.gguf.ggml_types import BF16, BLOCKS, F16, F32, Q8_0
 from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.lora.plan import LoraPlan, LoraTensor
 

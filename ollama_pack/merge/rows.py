@@ -13,7 +13,7 @@ import numpy as np
 
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf.blocks import Bytes, read_blocks, row_bytes, type_name, write_blocks
-from ollama_pack.gguf.constants import F32
+from ollama_pack.gguf.ggml_types import F32
 from ollama_pack.gguf.tensor_data import Float32, TensorReader, as_index
 from ollama_pack.lora.plan import LoraTensor
 from ollama_pack.merge.plan import BaseTensor, Change, MergedTensor

@@ -15,7 +15,7 @@ from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Package, make_package
 from ollama_pack.errors import InputError
 from ollama_pack.files import require_directory, sha256_of_file
-from ollama_pack.gguf.constants import TENSOR_TYPES
+from ollama_pack.gguf.ggml_types import TENSOR_TYPES
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.split import require_one_file
 from ollama_pack.lora.plan import LoraFile

@@ -26,7 +26,7 @@ from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import ProofError
 from ollama_pack.files import Progress
 from ollama_pack.gguf.blocks import read_blocks, row_bytes, type_name
-from ollama_pack.gguf.constants import BLOCKS
+from ollama_pack.gguf.ggml_types import BLOCKS
 from ollama_pack.gguf.reader import GgufFile, read_gguf
 from ollama_pack.gguf.split import read_parts
 from ollama_pack.gguf.tensor_data import Float32, TensorReader, keep_freed_memory

@@ -23,7 +23,7 @@ from ollama_pack.arch.table import ARCHS, require_arch
 from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.lora.peft.safetensors_header import read_safetensors
-from ollama_pack.lora.rules import RULES
+from ollama_pack.lora.unsupported import RULES
 
 BY_LOGITS, BY_CONVERTER = "archs-reference", "archs-foreign"
 PEERS = GOLDENS / BY_LOGITS / "peer.json"

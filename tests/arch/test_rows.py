@@ -29,7 +29,7 @@ from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import UnsupportedError
 from ollama_pack.lora.export import write_lora
 from ollama_pack.lora.planner import plan_lora
-from ollama_pack.lora.rules import RULES, Severity
+from ollama_pack.lora.unsupported import RULES, Severity
 from ollama_pack.verify.layouts import layout_of
 from ollama_pack.verify.tensor_names import parse_module, tensor_names
 

@@ -18,7 +18,7 @@ from ollama_pack.errors import PackError
 from ollama_pack.lora import remedies
 from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.planner import plan_lora
-from ollama_pack.lora.rules import RULES
+from ollama_pack.lora.unsupported import RULES
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 

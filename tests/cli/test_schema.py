@@ -12,7 +12,7 @@ from training_run import write_run
 
 from ollama_pack.cli.app import COMMAND_GROUPS
 from ollama_pack.errors import PackError
-from ollama_pack.lora.rules import RULES
+from ollama_pack.lora.unsupported import RULES
 
 ROOT = Path(__file__).parents[2]
 KINDS = {name.removeprefix("document_") for name in SCHEMA["$defs"] if name.startswith("document_")}

@@ -19,7 +19,7 @@ class Kind:
         case: its folder, and the name of its logits.
         feature: what people call what is special about it; several cases may share one.
         verdict: what must become of it.
-        rule: the rule of `ollama_pack.lora.rules` that says so; empty if it is right or damaged.
+        rule: the rule of `ollama_pack.lora.unsupported` that says so; empty if it is right or damaged.
         asked: fields of a `Request` beside the directory.
         inside: the directories of the adapters in the folder, where it is not the folder itself.
     """

@@ -16,7 +16,7 @@ from ollama_pack.lora.export import write_lora
 from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.plan import LoraPlan, LoraTensor
 from ollama_pack.lora.planner import plan_lora
-from ollama_pack.lora.rules import RULES, Severity
+from ollama_pack.lora.unsupported import RULES, Severity
 from ollama_pack.verify.numbers import prove_numbers
 
 LIMITS = {"f32": 0.002, "f16": 0.02}

@@ -10,7 +10,7 @@ from archive import GOLDENS
 from kinds import DAMAGED, KINDS, REFUSED, RIGHT, Kind
 
 from ollama_pack.lora.remedies import MERGE, MERGE_HINT
-from ollama_pack.lora.rules import RULES
+from ollama_pack.lora.unsupported import RULES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "adapters.md"
 PEER = json.loads((GOLDENS / "kinds" / "peer.json").read_text("utf-8"))

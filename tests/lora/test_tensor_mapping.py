@@ -14,8 +14,8 @@ from ollama_pack.gguf.tensors import LazyTensor
 from ollama_pack.lora.adapter import Adapter, LoraPair
 from ollama_pack.lora.algebra import first_rows_columns
 from ollama_pack.lora.factors import FactorError
-from ollama_pack.lora.rules import RULES
 from ollama_pack.lora.tensor_mapping import map_pairs_to_tensors
+from ollama_pack.lora.unsupported import RULES
 
 MIXTURE = resized(TINY, arch="qwen3moe", experts=3, expert_feed_forward=8, tied=False)
 EXPERTS = "model.layers.0.mlp.experts"

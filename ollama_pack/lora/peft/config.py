@@ -14,7 +14,7 @@ from typing import Any
 
 from ollama_pack.errors import InputError
 from ollama_pack.lora.peft.methods import METHODS, OTHER_METHODS, Method
-from ollama_pack.lora.rules import RuleViolations
+from ollama_pack.lora.unsupported import RuleViolations
 
 HARMLESS = frozenset(
     {

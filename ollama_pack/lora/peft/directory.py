@@ -23,7 +23,7 @@ from ollama_pack.lora.peft.run_directory import (
 )
 from ollama_pack.lora.peft.safetensors_header import read_safetensors
 from ollama_pack.lora.remedies import MERGE_HINT
-from ollama_pack.lora.rules import RuleViolations
+from ollama_pack.lora.unsupported import RuleViolations
 
 TOP = "default"
 """The name that PEFT gives to the adapter at the top of a directory."""

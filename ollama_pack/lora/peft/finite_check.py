@@ -16,7 +16,7 @@ import numpy as np
 from ollama_pack.gguf.tensor_data import TensorReader, finite_and_zero, keep_freed_memory, to_float32
 from ollama_pack.gguf.tensors import StoredTensor, Tensor
 from ollama_pack.lora.adapter import LoraPair, leaves_of, tensors_of
-from ollama_pack.lora.rules import RuleViolations
+from ollama_pack.lora.unsupported import RuleViolations
 
 SCAN_WORKERS = 2
 RUN_BYTES = 1 << 20

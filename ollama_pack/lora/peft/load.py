@@ -40,7 +40,7 @@ from ollama_pack.lora.peft.safetensors_header import FACTOR_DTYPES, ITEM_SIZES, 
 from ollama_pack.lora.peft.scaling import pair_alpha, pattern_warnings, trained_rank
 from ollama_pack.lora.peft.target_parameters import AdaptedParameter, parameter_of, split_experts
 from ollama_pack.lora.peft.task import another_task
-from ollama_pack.lora.rules import RuleViolations
+from ollama_pack.lora.unsupported import RuleViolations
 
 Config = Mapping[str, Any]
 Modules = Mapping[AdaptedParameter, Mapping[str, Tensor]]

@@ -14,7 +14,7 @@ from ollama_pack.errors import InputError
 from ollama_pack.gguf.tensors import Tensor
 from ollama_pack.lora.algebra import reshape, transpose
 from ollama_pack.lora.peft.config import require_number
-from ollama_pack.lora.rules import RuleViolations
+from ollama_pack.lora.unsupported import RuleViolations
 
 MLX_MERGE_HINT = "merge the adapter with mlx_lm.fuse, and convert the merged model to GGUF"
 """How mlx-lm merges an adapter into its base."""

@@ -19,7 +19,7 @@ from ollama_pack.lora.peft.config import (
     with_defaults,
 )
 from ollama_pack.lora.peft.methods import METHODS, OTHER_METHODS, Method
-from ollama_pack.lora.rules import RULES, RuleViolations
+from ollama_pack.lora.unsupported import RULES, RuleViolations
 
 PATH = Path("lora/adapter_config.json")
 PLAIN = {"peft_type": "LORA", "r": 8, "lora_alpha": 16}

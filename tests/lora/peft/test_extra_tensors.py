@@ -4,7 +4,7 @@ import pytest
 
 from ollama_pack.lora.peft.extra_tensors import KINDS, classify_extra_tensor
 from ollama_pack.lora.peft.keys import parse_key
-from ollama_pack.lora.rules import RULES
+from ollama_pack.lora.unsupported import RULES
 
 PARTS = frozenset({"lora_A", "lora_B"})
 ROOT = "base_model.model."

@@ -12,7 +12,7 @@ from ollama_pack.lora.adapter import LoraPair
 from ollama_pack.lora.algebra import scale_rows_by_tensor
 from ollama_pack.lora.peft.finite_check import check_finite
 from ollama_pack.lora.peft.load import read_adapter
-from ollama_pack.lora.rules import RuleViolations
+from ollama_pack.lora.unsupported import RuleViolations
 
 V0 = "model.layers.0.self_attn.v_proj"
 Q0 = "model.layers.0.self_attn.q_proj"

@@ -10,7 +10,7 @@ from recipes import Recipe, factors, with_header
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.lora.peft.keys import is_tower
 from ollama_pack.lora.peft.load import read_adapter
-from ollama_pack.lora.rules import RULES
+from ollama_pack.lora.unsupported import RULES
 
 ROOT = "base_model.model."
 Q0 = "model.layers.0.self_attn.q_proj"

@@ -9,7 +9,7 @@ from ollama_pack.errors import InputError
 from ollama_pack.gguf.tensor_data import TensorReader
 from ollama_pack.gguf.tensors import LazyTensor
 from ollama_pack.lora.peft import mlx
-from ollama_pack.lora.rules import RuleViolations
+from ollama_pack.lora.unsupported import RuleViolations
 
 PATH = Path("adapter_config.json")
 Q0 = "model.layers.0.self_attn.q_proj"

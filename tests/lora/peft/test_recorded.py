@@ -11,7 +11,7 @@ from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf.tensors import LazyTensor
 from ollama_pack.lora.peft.directory import open_adapter, resolve_directory
 from ollama_pack.lora.peft.load import read_adapter
-from ollama_pack.lora.rules import RULES
+from ollama_pack.lora.unsupported import RULES
 
 RECORDS = unpacked("kinds", "llama")
 

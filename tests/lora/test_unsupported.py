@@ -4,7 +4,7 @@ import pytest
 
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.lora.remedies import MERGE, UNTIE
-from ollama_pack.lora.rules import MOST_LINES, RULES, RuleViolations, Severity
+from ollama_pack.lora.unsupported import MOST_LINES, RULES, RuleViolations, Severity
 
 
 def test_nothing_found():
