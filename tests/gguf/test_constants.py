@@ -5,7 +5,7 @@ import struct
 import gguf
 import pytest
 
-from ollama_pack.gguf import constants
+from ollama_pack.gguf import constants, ggml_types
 
 
 def test_constants():
@@ -30,7 +30,7 @@ def test_scalars(kind, code):
     assert struct.calcsize("<" + code) * 8 == bits
 
 
-@pytest.mark.parametrize(("number", "name"), constants.TENSOR_TYPES.items())
+@pytest.mark.parametrize(("number", "name"), ggml_types.TENSOR_TYPES.items())
 def test_tensor_types(number, name):
     """The types LoRA tensors come in have gguf-py's numbers."""
     assert gguf.GGMLQuantizationType(number).name == name
@@ -46,4 +46,4 @@ def test_file_types(kind):
 
 def test_blocks():
     """Every ggml type has the block gguf-py gives it."""
-    assert {int(kind): block for kind, block in gguf.GGML_QUANT_SIZES.items()} == constants.BLOCKS
+    assert {int(kind): block for kind, block in gguf.GGML_QUANT_SIZES.items()} == ggml_types.BLOCKS
