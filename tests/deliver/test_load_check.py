@@ -27,7 +27,7 @@ def test_loads(fake, package, prove):
     """The model answers otherwise than its base, and both are unloaded afterwards."""
     report = prove()
     assert report.passed
-    assert f"differently from {BASE_TAG}:latest for 3 of 3" in report.summary
+    assert f"differently from {BASE_TAG} for 3 of 3" in report.summary
     last = [(body["model"], body.get("keep_alive")) for body in fake.asked("POST", "/api/generate")[-2:]]
     assert last == [(package.name.display, 0.0), (f"{BASE_TAG}:latest", 0.0)]
 

@@ -104,7 +104,7 @@ def test_adapter_elsewhere(folder, tmp_path):
         pytest.param("FROM tiny\nADAPTER ./gone.gguf\n", "Cannot read", id="no adapter"),
         pytest.param("FROM tiny\nADAPTER .\n", "Cannot read", id="a directory"),
         pytest.param("FROM tiny\nADAPTER ./Modelfile.txt\n", "not GGUF", id="no GGUF"),
-        pytest.param("FROM ./gone.gguf\nADAPTER ./adapter_model.gguf\n", "Cannot read", id="no base"),
+        pytest.param("FROM ./gone.gguf\nADAPTER ./adapter_model.gguf\n", "is not here", id="no base"),
         pytest.param("FROM tiny\nADAPTER x\nPARAMETER hot 1\n", "hot", id="unknown parameter"),
     ],
 )
