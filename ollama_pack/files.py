@@ -6,9 +6,9 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import shlex
 import stat
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -25,6 +25,9 @@ Note: TypeAlias = Callable[[str, object], None]
 CHUNK_BYTES = 1 << 20
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Codes of the operating system for a full disk or an exhausted quota."""
+
+READ_WRITE = 0o666
+"""The mode of a new file, before the umask."""
 
 FORBIDDEN = (errno.EACCES, errno.EROFS)
 """Codes of the operating system for a missing permission."""
@@ -96,15 +99,12 @@ def whole_file(target: Path, *, temporary_in: Path | None = None) -> Iterator[Bi
     with os_errors_as_destination_error(target):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            number, text = tempfile.mkstemp(prefix=DRAFT, dir=temporary_in or target.parent)
-            os.close(number)
-            temporary = Path(text)
-            with temporary.open("wb") as file:
+            temporary = (temporary_in or target.parent) / f"{DRAFT}{secrets.token_hex(8)}"
+            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _mode_for(target)))
+            with temporary.open("r+b") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            # mkstemp makes a file that only its owner can read; a daemon may run as another user.
-            temporary.chmod(0o644)
             temporary.replace(target)
         finally:
             if temporary is not None:
@@ -112,6 +112,16 @@ def whole_file(target: Path, *, temporary_in: Path | None = None) -> Iterator[Bi
             with contextlib.suppress(OSError):  # A directory with a file in it is not removed.
                 for parent in missing:
                     parent.rmdir()
+
+
+def _mode_for(target: Path) -> int:
+    """Return the mode to create a file with, from which the system takes the bits of the umask.
+
+    A file that is replaced never becomes readable for more users; its owner can write to it all the same.
+    """
+    with contextlib.suppress(OSError):
+        return stat.S_IMODE(target.stat().st_mode) & READ_WRITE | stat.S_IRUSR | stat.S_IWUSR
+    return READ_WRITE
 
 
 def require_directory(path: Path, hint: str = "") -> None:

@@ -56,3 +56,33 @@ def test_copying_a_file_onto_itself_does_nothing(tmp_path):
     path.write_bytes(b"x")
     assert files.copy_whole(path, path) == 0
     assert path.read_bytes() == b"x"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+@pytest.mark.parametrize(
+    ("umask", "before", "after"),
+    [
+        (0o022, None, 0o644),
+        (0o077, None, 0o600),
+        (0o002, None, 0o664),
+        (0o022, 0o600, 0o600),
+        (0o022, 0o640, 0o640),
+        (0o077, 0o644, 0o600),
+        (0o000, 0o755, 0o644),
+        (0o022, 0o444, 0o644),
+    ],
+)
+def test_the_mode_of_a_file(umask, before, after, tmp_path):
+    """It follows the umask, and who could not read the file that is replaced cannot read the new one."""
+    target = tmp_path / "Modelfile.txt"
+    if before is not None:
+        target.touch()
+        target.chmod(before)
+    old = os.umask(umask)
+    try:
+        with files.whole_file(target) as file:
+            assert os.fstat(file.fileno()).st_mode & ~after & 0o777 == 0  # nor while it is written
+            file.write(b"new")
+    finally:
+        os.umask(old)
+    assert target.stat().st_mode & 0o777 == after

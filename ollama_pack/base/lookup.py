@@ -17,7 +17,7 @@ from ollama_pack.base.spelling import (
     without_chat_word,
 )
 from ollama_pack.errors import InputError, UsageError
-from ollama_pack.ollama.names import parse_name
+from ollama_pack.ollama.names import ascii_lower, parse_name
 
 UNSLOTH = "unsloth"
 HUB_HOSTS = ("hf.co", "huggingface.co")
@@ -39,17 +39,17 @@ def find_entry(source_id: str) -> CatalogEntry | None:
     text = source_id.strip().rstrip("/\\")
     if cached := _CACHED.search(text):
         text = f"{cached[1]}/{cached[2]}"
-    entry = _index_by_name().get(text.lower())
+    entry = _index_by_name().get(ascii_lower(text))
     if entry is not None:
         return entry
     if _LOOKS_LIKE_HUB_ID.fullmatch(text):
         owner, _, name = text.partition("/")
         entry = _named_by(owner, name)
-        if entry is None or owner.lower() in MIRRORS or owner.lower() in _owners(entry):
+        if entry is None or ascii_lower(owner) in MIRRORS or ascii_lower(owner) in _owners(entry):
             return entry
-        return _taken_to_be(entry, text) if is_a_copy(name) or owner.lower() in LOCAL_FOLDERS else None
+        return _taken_to_be(entry, text) if is_a_copy(name) or ascii_lower(owner) in LOCAL_FOLDERS else None
     for owner, name in names_in_path(text):
-        entry = _index_by_name().get(f"{owner}/{name}".lower()) or _named_by(owner, name, in_path=True)
+        entry = _index_by_name().get(ascii_lower(f"{owner}/{name}")) or _named_by(owner, name, in_path=True)
         if entry is not None:
             return _taken_to_be(entry, text)
     return None
@@ -104,7 +104,9 @@ def spelled_tag(tag: str) -> str:
         InputError: it is no name of an Ollama model.
     """
     name = parse_name(tag).display
-    known = (each for entry in load_catalog() for each in entry.tags if each.lower() == name.lower())
+    known = (
+        each for entry in load_catalog() for each in entry.tags if ascii_lower(each) == ascii_lower(name)
+    )
     return next(known, name)
 
 
@@ -113,7 +115,7 @@ def similar_ids(source_id: str, n: int = 3) -> tuple[str, ...]:
     # difflib is imported here because only an error message needs it.
     from difflib import SequenceMatcher
 
-    wanted = source_id.strip().lower()
+    wanted = ascii_lower(source_id.strip())
     known = _tags() if _TAG.fullmatch(wanted) else _ids()
     whole, last = SequenceMatcher(b=wanted), SequenceMatcher(b=_last(wanted))
     scores: dict[str, float] = {}
@@ -157,7 +159,7 @@ def _named_by(owner: str, name: str, *, in_path: bool = False) -> CatalogEntry |
     tell whose copy it is.
     """
     rows = _index_by_key().get(name_key(name), ())
-    own = [entry for entry in rows if owner.lower() in _owners(entry)]
+    own = [entry for entry in rows if ascii_lower(owner) in _owners(entry)]
     others = [entry for entry in rows if in_path or _owner(entry.source_id) != UNSLOTH]
     chosen = own or others
     return chosen[0] if len(chosen) == 1 else None

@@ -86,9 +86,11 @@ class StoreTransaction:
         known = target.is_file()
         complete = known and target.stat().st_size == layer.size
         if complete and (layer.media_type == MODEL_TYPE or not corrupt_blob(target)):
-            # Only the owner may set the time. If that fails, a manifest of the owner's protects the blob.
+            # Only the owner may set the time. If that fails, a manifest of the owner's protects the blob. One
+            # with a second name is a file of the user's, whose time stays.
             with contextlib.suppress(OSError):
-                os.utime(target)
+                if target.stat().st_nlink == 1:
+                    os.utime(target)
         elif layer.content is not None:
             with whole_file(target) as file:
                 file.write(layer.content)
@@ -178,12 +180,11 @@ class StoreTransaction:
         self._chown_to_store_owner(target)
 
     def _directory(self, path: Path) -> None:
-        """Create a directory and its parents with the permissions and the owner that Ollama needs."""
+        """Create a directory and its parents, as the umask says, with the owner that Ollama needs."""
         with os_errors_as_destination_error(path):
             missing = [p for p in (path, *path.parents) if not p.exists()]
             for directory in reversed(missing):
                 directory.mkdir(exist_ok=True)
-                directory.chmod(0o755)
                 self._chown_to_store_owner(directory)
 
     def _chown_to_store_owner(self, path: Path) -> None:

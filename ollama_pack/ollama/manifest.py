@@ -5,6 +5,7 @@ The format is that of Ollama's ``manifest/manifest.go`` and ``types/model/config
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -150,5 +151,11 @@ def _inline_layer(media_type: str, content: bytes) -> Layer:
 
 
 def _parse_layer(fields: Mapping[str, Any]) -> Layer:
+    """Return a layer; raise ValueError if its digest, which becomes the name of a file, is not one."""
     media_type, digest = str(fields["mediaType"]), str(fields["digest"])
+    if not _LAYER_DIGEST.fullmatch(digest):
+        raise ValueError(digest)
     return Layer(media_type, digest, int(fields["size"]), origin=fields.get("from", ""))
+
+
+_LAYER_DIGEST = re.compile(r"sha256[:-][0-9a-f]{64}")

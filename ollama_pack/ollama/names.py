@@ -73,7 +73,19 @@ class ModelName:
 
     def same_as(self, other: "ModelName") -> bool:
         """Return whether Ollama treats both names as the same model, because it ignores case."""
-        return [part.lower() for part in self.parts] == [part.lower() for part in other.parts]
+        return [ascii_lower(part) for part in self.parts] == [ascii_lower(part) for part in other.parts]
+
+
+def ascii_lower(text: str) -> str:
+    """Return `text` with A to Z in lower case and nothing else changed.
+
+    ``str.lower`` turns other characters into letters of ASCII, such as the sign for kelvin into a ``k``: a
+    name that Ollama does not know would then stand for one that it has.
+    """
+    return text.translate(_ASCII_LOWER)
+
+
+_ASCII_LOWER = {capital: capital + 32 for capital in range(ord("A"), ord("Z") + 1)}
 
 
 def typed_name(text: str) -> ModelName:

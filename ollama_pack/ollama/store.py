@@ -7,7 +7,7 @@ from pathlib import Path
 from ollama_pack.errors import DestinationError
 from ollama_pack.files import read_small
 from ollama_pack.ollama.manifest import PARAMS_TYPE, BaseImage, Layer, inherited, parse_manifest
-from ollama_pack.ollama.names import ModelName, parse_name
+from ollama_pack.ollama.names import ModelName, ascii_lower, parse_name
 from ollama_pack.ollama.store_layout import (
     blob_path,
     gguf_manifest,
@@ -56,7 +56,7 @@ def spelled_as_in(existing: Iterable[tuple[str, ...]], name: ModelName) -> Model
     parts = list(name.parts)
     spellings = list(existing)
     for position, part in enumerate(parts):
-        known = [names[position] for names in spellings if names[position].lower() == part.lower()]
+        known = [names[position] for names in spellings if ascii_lower(names[position]) == ascii_lower(part)]
         if known and part not in known:
             parts[position] = known[0]
     return ModelName(*parts)

@@ -133,6 +133,35 @@ def test_blobs_are_fresh_and_readable(package, models):
     assert not [p for p in models.rglob("*") if p.name.startswith(".")]
 
 
+def test_the_time_of_a_linked_file_stays(package, models, tmp_path):
+    """A blob that is a hard link to a file of the user keeps its time, which is the file's too."""
+    digest = manifest_of(models, BASE_TAG)["layers"][0]["digest"]
+    mine = tmp_path / "mine.gguf"
+    os.link(models / "blobs" / digest.replace(":", "-"), mine)
+    os.utime(mine, (1, 1))
+    store.write_to_store(package, models)
+    assert mine.stat().st_mtime == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+def test_a_new_store_follows_the_umask(package, gguf_base, tmp_path):
+    """Nothing in a store that is made here is open to more users than the umask allows."""
+    models, old = tmp_path / "new" / "models", os.umask(0o077)
+    try:
+        store.write_to_store(replace(package, base=base_noun(gguf_file=gguf_base)), models)
+    finally:
+        os.umask(old)
+    made = [path for path in models.rglob("*") if not path.samefile(gguf_base)]
+    linked = [path for path in made if path.stat().st_nlink > 1 and path.is_file()]
+    assert {path for path in made if path.stat().st_mode & 0o077} <= set(linked)
+
+
+def test_a_look_alike_does_not_shadow():
+    """The sign for kelvin is no k, though Python's lower case of it is."""
+    existing = [("registry.ollama.ai", "library", "\u212aiwi", "x")]
+    assert str(spelled_as_in(existing, parse_name("kiwi:x"))) == "kiwi:x"
+
+
 def test_a_truncated_blob_is_mended(package, models):
     """A blob of the wrong size is written again."""
     path = models / "blobs" / package.adapter.digest.replace(":", "-")
