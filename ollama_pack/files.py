@@ -4,7 +4,6 @@ import codecs
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import secrets
 import shlex
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from ollama_pack.errors import DestinationError, InputError, UsageError
+from ollama_pack.untrusted import parse_json
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Function called with a label, the number of bytes done, and the number of all bytes (0 if unknown)."""
@@ -35,8 +35,8 @@ FORBIDDEN = (errno.EACCES, errno.EROFS)
 SMALL = 16 << 20
 """Most bytes that `read_small` reads. A real manifest, configuration or list of parameters has thousands."""
 
-LARGEST_JSON = 256 << 20
-"""Most bytes of a JSON file. The largest tokenizers have 40 million."""
+LARGEST_JSON = 64 << 20
+"""Most bytes of any other JSON file. The largest tokenizers have 40 million."""
 
 LFS_START = b"version https://git-lfs"
 """How a pointer of Git LFS begins."""
@@ -138,21 +138,59 @@ def require_directory(path: Path, hint: str = "") -> None:
         raise UsageError(what, where=path, hint=hint, code="no-such-directory")
 
 
+@contextlib.contextmanager
+def regular_file(path: Path, buffering: int = -1) -> Iterator[BinaryIO]:
+    """Yield a file that is open for reading; what is no regular file is refused and never waited for.
+
+    To open or read a pipe could block for ever, and a device may never end.
+
+    Raises:
+        OSError: the file cannot be opened, or is not a regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | _NO_WAIT)
+    with open(descriptor, "rb", buffering=buffering) as file:  # noqa: PTH123 — a descriptor
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        yield file
+
+
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
 def read_small(path: Path, most: int = SMALL) -> bytes:
     """Return the content of a file of at most `most` bytes.
 
     Raises:
-        OSError: the file cannot be read, is larger, or is not a regular file. To read a pipe could block for
-            ever.
+        OSError: the file cannot be read, is larger, or is not a regular file.
     """
-    status = path.stat()
-    if stat.S_ISDIR(status.st_mode):
-        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-    if status.st_size > most:
+    with regular_file(path) as file:
+        if os.fstat(file.fileno()).st_size <= most:
+            content = file.read(most + 1)  # a file of /proc says that it is empty
+            if len(content) <= most:
+                return content
         raise OSError(errno.EFBIG, f"it has more than {most} bytes", str(path))
-    return path.read_bytes()
+
+
+def user_path(text: str) -> Path:
+    """Return the path that a text means, with the home directory for ``~``.
+
+    The home of a user that does not exist, or of a process without one, is left as it is written: there is no
+    such file then.
+    """
+    path = Path(text)
+    with contextlib.suppress(RuntimeError):
+        return path.expanduser()
+    return path
+
+
+def home_directory() -> Path:
+    """Return the home directory of this user; without one, the root, as services have it."""
+    with contextlib.suppress(RuntimeError):
+        return Path.home()
+    return Path("/")
 
 
 def sha256_of_file(path: Path, progress: Progress | None = None) -> str:
@@ -162,7 +200,7 @@ def sha256_of_file(path: Path, progress: Progress | None = None) -> str:
         DestinationError: the file cannot be read.
     """
     try:
-        with path.open("rb") as source:
+        with regular_file(path) as source:
             return copy_hashing(source, None, f"reading {path.name}", progress)
     except OSError as error:
         raise DestinationError(f"Cannot read the file: {error.strerror or error}.", where=path) from error
@@ -176,7 +214,7 @@ def copy_whole(source: Path, target: Path, progress: Progress | None = None) -> 
     """
     if target.exists() and source.samefile(target):
         return 0
-    with os_errors_as_destination_error(target), source.open("rb") as reader, whole_file(target) as writer:
+    with os_errors_as_destination_error(target), regular_file(source) as reader, whole_file(target) as writer:
         copy_hashing(reader, writer, f"copying {source.name}", progress)
     return target.stat().st_size
 
@@ -223,20 +261,18 @@ def refuse_pointer(path: Path, start: bytes) -> None:
         )
 
 
-def read_json_object(path: Path) -> Mapping[str, Any]:
-    """Return the JSON object that a file holds.
+def read_json_object(path: Path, most: int = SMALL) -> Mapping[str, Any]:
+    """Return the JSON object that a file of at most `most` bytes holds.
 
     Raises:
         InputError: the file does not exist, cannot be read, is too large, is neither UTF-8
             nor UTF-16, is not JSON, or holds no object.
     """
     try:
-        content = read_small(path, LARGEST_JSON)
-        refuse_pointer(path, content)
-        config = json.loads(_text_of(content))
+        config = parse_json(_text_of(read_small(path, most)))
     except OSError as error:
         raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"The file is not JSON ({error}).", where=path) from error
     if not isinstance(config, dict):
         raise InputError("The file does not hold a JSON object.", where=path)

@@ -28,6 +28,7 @@ from ollama_pack.base.missing_file import WINDOWS_PATH, require_from_file, requi
 from ollama_pack.base.model import BaseModel
 from ollama_pack.base.spelling import is_a_copy
 from ollama_pack.errors import InputError, UnsupportedError, UsageError
+from ollama_pack.files import user_path
 from ollama_pack.ollama.names import parse_name
 
 
@@ -78,7 +79,7 @@ def find_base(
     """
     sources = _Sources(installed, online, references.adapter_base)
     if references.option:
-        path = Path(references.option).expanduser()
+        path = user_path(references.option)
         if (path / hf_config.CONFIG_JSON).is_file():
             return _with_tag(hf_config.read_config(path).base(), references.adapter_base)
         if is_path(references.option, path):
@@ -86,7 +87,7 @@ def find_base(
             return read_base_gguf(path)
         return sources.find(references.option, borrows=is_ollama_name(references.option))
     if references.modelfile_from:
-        path = references.directory / Path(references.modelfile_from).expanduser()
+        path = references.directory / user_path(references.modelfile_from)
         if is_path(references.modelfile_from, path):
             require_from_file(references.modelfile_from, path)
             return read_base_gguf(path)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ollama_pack.base.hf_config import CONFIG_JSON
-from ollama_pack.files import read_small
+from ollama_pack.files import home_directory, read_small, user_path
 
 _REVISION = re.compile(r"[0-9a-f]{40}")
 _REPOSITORY = re.compile(r"models--(.+)--(.+)")
@@ -26,7 +26,7 @@ def find_local(name: str, environment: Mapping[str, str]) -> Path | None:
         environment: the environment variables of the process.
     """
     with contextlib.suppress(OSError, ValueError):  # the name is no valid path, or not accessible
-        directory = Path(name).expanduser()
+        directory = user_path(name)
         if name and (directory / CONFIG_JSON).is_file():
             return directory
         if is_hub_id(name):
@@ -39,7 +39,7 @@ def cache(environment: Mapping[str, str]) -> Path:
     if hub := environment.get("HF_HUB_CACHE", ""):
         return Path(hub)
     home = environment.get("HF_HOME", "")
-    return (Path(home) if home else Path.home() / ".cache" / "huggingface") / "hub"
+    return (Path(home) if home else home_directory() / ".cache" / "huggingface") / "hub"
 
 
 def repository_of(directory: Path) -> str:

@@ -10,7 +10,7 @@ from ollama_pack.cli import arguments, options
 from ollama_pack.cli.json_output import outcome_facts, plan_facts
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.deliver.package import Receipt
-from ollama_pack.files import megabytes
+from ollama_pack.files import home_directory, megabytes
 
 if TYPE_CHECKING:
     from ollama_pack.pipeline.request import Request
@@ -105,7 +105,7 @@ def next_commands(receipt: Receipt) -> list[str]:
         return [f"ollama-pack register {place} {receipt.name}"]
     if receipt.served or receipt.via != "store":
         return [run]
-    if Path(receipt.where) == Path.home() / ".ollama" / "models":
+    if Path(receipt.where) == home_directory() / ".ollama" / "models":
         return ["ollama serve", run]
     # A daemon with another store may listen on the usual port.
     return [

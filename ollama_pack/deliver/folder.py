@@ -110,7 +110,7 @@ def _clear(folder: Path) -> None:
 def _write(path: Path, content: bytes) -> int:
     """Write a file unless it has that content already, and return the number of bytes written."""
     with os_errors_as_destination_error(path):
-        if path.is_file() and path.read_bytes() == content:
+        if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
             return 0
     with whole_file(path) as file:
         file.write(content)

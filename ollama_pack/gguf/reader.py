@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ollama_pack.errors import InputError
-from ollama_pack.files import refuse_pointer
+from ollama_pack.files import refuse_pointer, regular_file
 from ollama_pack.gguf.constants import ALIGNMENT, ARRAY, MAGIC, READABLE_VERSIONS, SCALARS, STRING
 from ollama_pack.gguf.ggml_types import BLOCKS, TENSOR_TYPES
 from ollama_pack.gguf.tensors import StoredTensor
@@ -120,7 +120,7 @@ def read_gguf(path: Path, keep: Collection[str] = ()) -> GgufFile:
         InputError: the file is missing, not GGUF, of an unknown version or byte order, or cut short.
     """
     try:
-        with path.open("rb") as file:
+        with regular_file(path) as file:
             start = file.read(64)
             if not start.startswith(MAGIC):
                 refuse_pointer(path, start)

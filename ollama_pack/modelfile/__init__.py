@@ -15,3 +15,6 @@ MODELFILE_NAME = "Modelfile.txt"
 
 OLLAMA_MODELFILE_NAME = "Modelfile"
 """Ollama's own name for such a file, which is read beside an adapter if there is no `MODELFILE_NAME`."""
+
+LARGEST_MODELFILE = 4 << 20
+"""Most bytes of a Modelfile or of its template. With a long licence a real one has a hundred thousand."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ollama_pack.errors import DestinationError, InputError, RefusedError
 from ollama_pack.files import Note, os_errors_as_destination_error, read_small, sha256_of_file, whole_file
-from ollama_pack.modelfile import MODELFILE_NAME
+from ollama_pack.modelfile import LARGEST_MODELFILE, MODELFILE_NAME
 from ollama_pack.modelfile.parser import parse
 from ollama_pack.modelfile.quoting import decode
 from ollama_pack.modelfile.syntax import Modelfile, print_modelfile
@@ -20,7 +20,7 @@ def read_modelfile(directory: Path, name: str = MODELFILE_NAME) -> Modelfile | N
     try:
         if not path.exists():
             return None
-        return parse(decode(read_small(path), str(path)), where=str(path))
+        return parse(decode(read_small(path, LARGEST_MODELFILE), str(path)), where=str(path))
     except OSError as error:
         raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
 
@@ -37,7 +37,7 @@ def has_same_commands(path: Path, content: bytes) -> bool:
         RefusedError: the file is not a Modelfile, so it must not be replaced.
     """
     try:
-        present = path.read_bytes() if path.is_file() else None
+        present = read_small(path, LARGEST_MODELFILE) if path.is_file() else None
     except OSError as error:
         raise DestinationError(f"Cannot read the file: {error.strerror}.", where=path) from error
     if present is None or present == content:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from ollama_pack.errors import InputError, UsageError, bullet_list
+from ollama_pack.files import read_small
+from ollama_pack.modelfile import LARGEST_MODELFILE
 from ollama_pack.modelfile.editing import with_command, without_command, without_comment
 from ollama_pack.modelfile.parameters import text_error
 from ollama_pack.modelfile.parser import parse
@@ -74,7 +76,7 @@ def find_template(name_or_path: str) -> Template:
     else:
         path, where = Path(name_or_path), name_or_path
     try:
-        return Template(name_or_path, where, decode(path.read_bytes(), where))
+        return Template(name_or_path, where, decode(read_small(path, LARGEST_MODELFILE), where))
     except (OSError, ValueError) as error:
         similar = difflib.get_close_matches(name_or_path.lower(), template_names(), n=1)
         raise UsageError(

@@ -17,6 +17,7 @@ from ollama_pack.files import (
     Progress,
     copy_hashing,
     os_errors_as_destination_error,
+    regular_file,
     remove_stale_drafts,
     whole_file,
 )
@@ -166,7 +167,7 @@ class StoreTransaction:
 
     def _copy(self, source: Path, target: Path, digest: str) -> int:
         """Copy a file to a blob and return its size; raise a DestinationError if the digest differs."""
-        with source.open("rb") as reader, whole_file(target) as writer:
+        with regular_file(source) as reader, whole_file(target) as writer:
             copied = copy_hashing(reader, writer, f"copying {source.name}", self.progress)
             if copied != digest:
                 raise DestinationError(f"The file has changed: its digest is not {digest} now.", where=source)

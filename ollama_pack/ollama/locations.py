@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ollama_pack.errors import DestinationError, InputError
+from ollama_pack.files import home_directory
 from ollama_pack.ollama.address import may_answer, parse_host
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.names import parse_name
@@ -54,7 +55,7 @@ def locations_from(
         InputError: ``OLLAMA_HOST`` is not an address.
     """
     named = environment.get("OLLAMA_MODELS", "").strip().strip("\"'")
-    stores = (Path(named),) if named else (Path.home() / ".ollama" / "models", SERVICE_STORE)
+    stores = (Path(named),) if named else (home_directory() / ".ollama" / "models", SERVICE_STORE)
     host = environment.get("OLLAMA_HOST", "")
     address, host_named = parse_host(host), bool(host.strip(" \t\r\n\"'"))
     if store is not None:

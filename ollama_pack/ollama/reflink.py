@@ -18,7 +18,7 @@ import os
 from pathlib import Path
 
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import FORBIDDEN, FULL, whole_file
+from ollama_pack.files import FORBIDDEN, FULL, regular_file, whole_file
 
 FICLONE = 0x40049409
 """The request of ``ioctl`` that makes a file share the bytes of another one (``linux/fs.h``)."""
@@ -39,7 +39,7 @@ def clone(source: Path, target: Path) -> bool:
     except ImportError:
         return False
     try:
-        with source.open("rb") as reader, whole_file(target) as writer:
+        with regular_file(source) as reader, whole_file(target) as writer:
             fcntl.ioctl(writer.fileno(), FICLONE, reader.fileno())
     except DestinationError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in _FATAL:

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from ollama_pack.base.find import is_path
+from ollama_pack.files import user_path
 from ollama_pack.lora.peft.directory import AdapterDirectory
 from ollama_pack.modelfile import MODELFILE_NAME, OLLAMA_MODELFILE_NAME
 from ollama_pack.modelfile.editing import without_command
@@ -71,9 +72,9 @@ def _why_no_base(modelfile: Modelfile, folder: Path, name: str) -> str:
     """Return why FROM cannot be the base of the adapter, or an empty text if it can."""
     source = modelfile.value("FROM")
     try:
-        path = folder / Path(source).expanduser()
+        path = folder / user_path(source)
         is_file, is_directory = is_path(source, path), path.is_dir()
-    except (OSError, RuntimeError):  # the name is too long, or there is no such user
+    except OSError:  # the name is too long
         return ""
     if is_file and is_directory:
         return f"{source} is a directory; a base is a model or a GGUF file"

@@ -13,7 +13,7 @@ from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.folder import CONFIG, MANIFEST
 from ollama_pack.deliver.package import Package
 from ollama_pack.errors import DestinationError, InputError, UsageError
-from ollama_pack.files import read_json_object
+from ollama_pack.files import read_json_object, read_small
 from ollama_pack.lora.plan import LoraFile
 from ollama_pack.modelfile.file import read_modelfile
 from ollama_pack.ollama.choose_models import models_at
@@ -81,7 +81,7 @@ def record_of_folder(folder: Path) -> Record | None:
 def _config_file(folder: Path) -> dict[Path, str]:
     """Return the configuration in a folder with the digest that the manifest beside it has."""
     with contextlib.suppress(DestinationError, OSError):
-        config, _ = parse_manifest((folder / MANIFEST).read_bytes(), where=folder / MANIFEST)
+        config, _ = parse_manifest(read_small(folder / MANIFEST), where=folder / MANIFEST)
         return {folder / CONFIG: config.digest}
     return {}
 

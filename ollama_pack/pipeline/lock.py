@@ -20,7 +20,7 @@ from ollama_pack.base.find import is_path
 from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Package, Receipt
 from ollama_pack.errors import DestinationError, InputError
-from ollama_pack.files import read_json_object, sha256_of_file, whole_file
+from ollama_pack.files import read_json_object, sha256_of_file, user_path, whole_file
 from ollama_pack.lora.adapter import Adapter, tensors_of
 from ollama_pack.message import Message
 from ollama_pack.modelfile import MODELFILE_NAME
@@ -124,7 +124,7 @@ def modelfile_digest(text: Modelfile, folder: Path) -> str:
     """
     entries = text.entries
     source = text.value("FROM")
-    if is_path(source, folder / Path(source).expanduser()):
+    if is_path(source, folder / user_path(source)):
         entries = tuple(
             replace(entry, body=BASE_PATH) if entry.command and entry.command.name == "FROM" else entry
             for entry in entries

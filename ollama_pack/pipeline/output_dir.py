@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ollama_pack.base.hf_cache import is_downloaded
 from ollama_pack.errors import RefusedError
+from ollama_pack.files import home_directory
 from ollama_pack.lora.peft.run_directory import CONFIG_FILE
 from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.ollama.names import DEFAULT_TAG, ModelName
@@ -76,7 +77,7 @@ def why_not_ours(directory: Path, environment: Mapping[str, str]) -> str:
 def _data_home(environment: Mapping[str, str]) -> Path:
     """Return the user's own directory for data, as freedesktop.org names it."""
     base = environment.get("XDG_DATA_HOME", "")
-    return (Path(base) if base else Path.home() / ".local" / "share") / "ollama-pack"
+    return (Path(base) if base else home_directory() / ".local" / "share") / "ollama-pack"
 
 
 def require_own_output_dir(output_dir: Path) -> None:

@@ -14,7 +14,7 @@ from ollama_pack.base.missing_file import require_from_file
 from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Package, make_package
 from ollama_pack.errors import InputError
-from ollama_pack.files import require_directory, sha256_of_file
+from ollama_pack.files import require_directory, sha256_of_file, user_path
 from ollama_pack.gguf.ggml_types import TENSOR_TYPES
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.split import require_one_file
@@ -88,7 +88,7 @@ def read_package(folder: Path, name: ModelName) -> Package:
         )
     lora = read_lora(folder / modelfile.value("ADAPTER"))
     source = modelfile.value("FROM")
-    path = folder / Path(source).expanduser()
+    path = folder / user_path(source)
     if is_path(source, path):
         require_from_file(source, path)
         base = read_base_gguf(path)

@@ -38,7 +38,7 @@ def write_report(report: RunReport, path: Path) -> None:
             hint="--report with a file in another directory",
             code="report-in-the-run",
         )
-    if path.exists() and not (path.is_file() and MARK in path.read_bytes()[:4096]):
+    if path.exists() and not (path.is_file() and MARK in _start_of_page(path)):
         raise RefusedError(
             "This file exists already, and it is not a report.",
             where=path,
@@ -48,6 +48,11 @@ def write_report(report: RunReport, path: Path) -> None:
     content = render_report(report).encode("utf-8")
     with whole_file(path) as file:
         file.write(content)
+
+
+def _start_of_page(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4096)
 
 
 def render_report(report: RunReport) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack.errors import InputError
-from ollama_pack.files import read_json_object
+from ollama_pack.files import LARGEST_JSON, read_json_object
 from ollama_pack.lora.peft.run_directory import step_in
 
 TRAINER_STATE = "trainer_state.json"
@@ -52,7 +52,7 @@ def read_log(directory: Path) -> TrainerLog | None:
     path = directory / TRAINER_STATE
     if not path.is_file():
         return None
-    state = read_json_object(path)
+    state = read_json_object(path, LARGEST_JSON)
     history = state.get("log_history", [])
     if not isinstance(history, list):
         raise InputError("The log is not a list.", where=f"{path}: log_history")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ollama_pack.errors import InputError
-from ollama_pack.files import read_json_object
+from ollama_pack.files import LARGEST_JSON, read_json_object
 from ollama_pack.gguf.model_info import SPECIAL, Vocabulary
 from ollama_pack.lora.peft.run_directory import run_of
 
@@ -48,7 +48,7 @@ def _read_directory(directory: Path) -> Vocabulary | None:
         tokens = tokens or pieces
     if not tokens and (directory / SLOW).is_file():
         path = directory / SLOW
-        tokens = dict(_checked(read_json_object(path).items(), path))
+        tokens = dict(_checked(read_json_object(path, LARGEST_JSON).items(), path))
     if not tokens:
         return None
     tokens |= _added(directory)
@@ -57,7 +57,7 @@ def _read_directory(directory: Path) -> Vocabulary | None:
 
 
 def _of_json(path: Path) -> Iterator[tuple[int, str]]:
-    document = read_json_object(path)
+    document = read_json_object(path, LARGEST_JSON)
     model = document.get("model")
     vocabulary = model.get("vocab") if isinstance(model, Mapping) else None
     if isinstance(vocabulary, Mapping):
@@ -124,7 +124,7 @@ def _added(directory: Path) -> dict[int, str]:
         tokens |= dict(_checked(pairs, path))
     path = directory / ADDED
     if path.is_file():
-        tokens |= dict(_checked(read_json_object(path).items(), path))
+        tokens |= dict(_checked(read_json_object(path, LARGEST_JSON).items(), path))
     return tokens
 
 
