@@ -26,6 +26,9 @@ Text is counted in bytes, of all names and texts that are kept.
 MOST_KEPT = 1 << 24
 """Bytes of an array of text that is kept because it was asked for; large vocabularies have 3 million."""
 
+MOST_WALKED = 1 << 24
+"""Texts of all arrays, and numbers that are kept. The largest vocabulary and its merges have one million."""
+
 LONGEST_KEPT = 1024
 """Arrays with more elements are not kept (token lists): only their length is."""
 
@@ -138,7 +141,7 @@ class _Cursor:
 
     def __init__(self, data: mmap.mmap, path: Path, keep: Collection[str] = ()) -> None:
         self.data, self.path, self.position, self.part = data, path, 4, "the header"
-        self.text_left, self.kept = MOST_TEXT, keep
+        self.text_left, self.walk_left, self.kept = MOST_TEXT, MOST_WALKED, keep
 
     def header(self) -> GgufFile:
         version = self.number("I")
@@ -248,9 +251,16 @@ class _Cursor:
         if length > LONGEST_KEPT:
             self.skip(size)
             return LongArray(length)
+        self.walk(length)
         return struct.unpack(f"<{length}{SCALARS[kind]}", self.take(size))
 
+    def walk(self, length: int) -> None:
+        if length > self.walk_left:
+            raise self.too_much("elements", MOST_WALKED - self.walk_left + length, MOST_WALKED)
+        self.walk_left -= length
+
     def strings(self, length: int) -> Value | LongArray:
+        self.walk(length)
         if length <= LONGEST_KEPT:
             return tuple(self.string() for _ in range(length))
         keep = self.part in self.kept

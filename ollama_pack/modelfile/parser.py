@@ -53,13 +53,14 @@ def parameters(modelfile: Modelfile) -> dict[str, ParameterValue]:
     Of several PARAMETERs with one name, the last counts; `stop` is a list of all its values.
     """
     values: dict[str, ParameterValue] = {}
+    texts: dict[str, list[str]] = {}
     for command in modelfile.commands:
         kind = PARAMETERS[command.key] if command.name == "PARAMETER" else IGNORED
         if kind == TEXTS:
-            values[command.key] = list(modelfile.values("PARAMETER", command.key))
+            texts.setdefault(command.key, []).append(command.value)
         elif kind != IGNORED:
             values[command.key] = typed(command.key, command.value)
-    return values
+    return {**values, **texts}
 
 
 def command_problems(modelfile: Modelfile) -> tuple[tuple[Command, str], ...]:

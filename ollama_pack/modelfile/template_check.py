@@ -38,10 +38,9 @@ _GO_WORDS = (
 )
 _KNOWN_NAMES = frozenset((*_GO_FUNCTIONS, *_OF_OLLAMA, *_GO_WORDS))
 
-_LITERAL = re.compile(r"""/\*(?s:.*?)\*/|"(?:\\.|[^"\\])*"|`[^`]*`|'(?:\\.|[^'\\])*'""")
+_LITERAL = re.compile(r""""(?:\\.|[^"\\])*"|`[^`]*`|'(?:\\.|[^'\\])*'""")
 _CHAIN = re.compile(r"(?:\.[^\W\d]\w*)+")
 _NAME = re.compile(r"(?<![\w.$])[^\W\d]\w*")
-_JINJA = re.compile(r"\{%.*?%\}", re.DOTALL)
 ESCAPE = re.compile(r"\\[nt]")
 ESCAPE_HINT = 'a line end is a line end in the text, with three quotes (""") around it'
 
@@ -67,10 +66,17 @@ def template_problems(text: str) -> Iterator[str]:
     for name in dict.fromkeys(names):
         if name not in _KNOWN_NAMES:
             yield f"Ollama has no function {name} in a TEMPLATE, and refuses or fails to run it"
-    if found := _JINJA.search(plain):
-        yield f"{found[0][:40]} is Jinja, which Ollama sends as it stands: a TEMPLATE is a Go template"
+    if found := _jinja_in(plain):
+        yield f"{found[:40]} is Jinja, which Ollama sends as it stands: a TEMPLATE is a Go template"
     if found := ESCAPE.search(plain):
         yield f"{found[0]} is a backslash and a letter in a TEMPLATE, not a line end or tab; {ESCAPE_HINT}"
+
+
+def _jinja_in(text: str) -> str:
+    """Return the first Jinja statement in a text, or an empty string; a pattern would take quadratic time."""
+    start = text.find("{%")
+    end = text.find("%}", start + 2) if start >= 0 else -1
+    return text[start : end + 2] if end >= 0 else ""
 
 
 def _known_part(chain: str) -> Iterator[str]:
