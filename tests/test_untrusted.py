@@ -1,16 +1,14 @@
-"""What comes from outside: JSON within bounds, and one edge for whatever a reader raises."""
+"""What comes from outside: JSON within bounds, and files that are none."""
 
 import os
-import struct
-import zlib
 
 import pytest
 
-from ollama_pack.errors import DestinationError, InputError
+from ollama_pack.errors import InputError
 from ollama_pack.files import home_directory, read_json_object, read_small, regular_file, user_path
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.modelfile.template import find_template
-from ollama_pack.untrusted import MOST_DEPTH, MOST_VALUES, as_damaged, as_object, member, parse_json
+from ollama_pack.untrusted import MOST_DEPTH, MOST_VALUES, parse_json
 
 
 @pytest.mark.parametrize(
@@ -33,31 +31,6 @@ def test_json_of_the_usual_kind():
     """Depth and numbers of real documents pass."""
     assert parse_json('{"a": [1, 2.5, {"b": null}], "c": 18446744073709551615}')["c"] == 2**64 - 1
     assert parse_json("[" * MOST_DEPTH + "]" * MOST_DEPTH)
-
-
-def test_members_have_their_types():
-    """A value of another type is refused with its key; null counts as missing."""
-    assert member({"a": 3}, "a", float) == 3.0
-    assert member({"a": None}, "a", list, []) == []
-    for value, kind in (("3", int), (True, int), (1.0, int), ([], dict), ({}, list), (1, str)):
-        with pytest.raises(ValueError, match="a is"):
-            member({"a": value}, "a", kind)
-    with pytest.raises(ValueError, match="a is missing"):
-        member({}, "a", str)
-    with pytest.raises(ValueError, match="not an object"):
-        as_object([1])
-
-
-@pytest.mark.parametrize(
-    "error",
-    [zlib.error("bad"), struct.error("short"), OverflowError(), MemoryError(), RecursionError(), EOFError()],
-)
-def test_whatever_a_reader_raises_is_the_error_of_its_file(error):
-    """The reason is never empty; an error of this package passes as it is."""
-    with pytest.raises(InputError, match=r"^x: .+"), as_damaged(lambda why: InputError(f"x: {why}")):
-        raise error
-    with pytest.raises(DestinationError), as_damaged(lambda why: InputError(why)):
-        raise DestinationError("y")
 
 
 def test_a_number_of_400_digits_is_told(tmp_path):

@@ -66,8 +66,8 @@ def template_problems(text: str) -> Iterator[str]:
     for name in dict.fromkeys(names):
         if name not in _KNOWN_NAMES:
             yield f"Ollama has no function {name} in a TEMPLATE, and refuses or fails to run it"
-    if found := _jinja_in(plain):
-        yield f"{found[:40]} is Jinja, which Ollama sends as it stands: a TEMPLATE is a Go template"
+    if jinja := _jinja_in(plain):
+        yield f"{jinja[:40]} is Jinja, which Ollama sends as it stands: a TEMPLATE is a Go template"
     if found := ESCAPE.search(plain):
         yield f"{found[0]} is a backslash and a letter in a TEMPLATE, not a line end or tab; {ESCAPE_HINT}"
 
