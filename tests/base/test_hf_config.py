@@ -210,7 +210,7 @@ FALCON_H1 = {
 @pytest.mark.parametrize("name", ["key_multiplier", "mlp_multipliers"])
 def test_multipliers_that_are_none(read, name, value):
     """Numbers that no model has are told with their key."""
-    with pytest.raises(InputError, match="numbers") as caught:
+    with pytest.raises(InputError, match="number") as caught:
         read(**{**FALCON_H1, name: value})
     assert caught.value.where.endswith(f": {name}")
 
