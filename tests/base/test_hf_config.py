@@ -206,11 +206,11 @@ FALCON_H1 = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400, "1", True, None, [], [1.0, "2"]])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "1", True, None, [], [1.0, "2"]])
 @pytest.mark.parametrize("name", ["key_multiplier", "mlp_multipliers"])
 def test_multipliers_that_are_none(read, name, value):
     """Numbers that no model has are told with their key."""
-    with pytest.raises(InputError, match="number") as caught:
+    with pytest.raises(InputError, match="numbers") as caught:
         read(**{**FALCON_H1, name: value})
     assert caught.value.where.endswith(f": {name}")
 
