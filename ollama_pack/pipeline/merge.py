@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ollama_pack.errors import InputError, ProofError, RefusedError, UsageError
+from ollama_pack.errors import InputError, ProofError, RefusedError, UnsupportedError, UsageError
 from ollama_pack.files import Note, Progress, megabytes, sha256_of_file
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.lora.adapter import Adapter, trained_tensors
@@ -65,6 +65,7 @@ def merge(
     from ollama_pack.merge.write import write_merged
     from ollama_pack.verify.merged import LEAST_KEPT, prove_merged
 
+    _require_always_active(work.adapter)
     source = require_base_file(work)
     require_own_file(path, source)
     least = LEAST_KEPT if request.min_kept is None else request.min_kept
@@ -81,11 +82,25 @@ def merge(
         report = prove_merged(work.adapter, work.base, draft, least=least, progress=progress)
         reports.append(_require_kept(report, path, request.merge_type))
 
-    digest, size = write_merged(plan, path, check, progress)
-    merged = MergedFile(path, digest, size, reports[0])
+    merged = MergedFile(path, *write_merged(plan, path, check, progress), reports[0])
     note("merge", merged)
     note("proof", reports[0].result)
     return merged
+
+
+def _require_always_active(adapter: Adapter) -> None:
+    """Require that an adapter acts on every token, as a merged weight does.
+
+    Raises:
+        UnsupportedError: it acts only after certain tokens.
+    """
+    if adapter.invocation:
+        raise UnsupportedError(
+            "An activated LoRA acts after its invocation tokens only, a merged weight on every token.",
+            where=adapter.directory,
+            hint="ollama-pack build, which delivers it as a file of its own",
+            code="not-mergeable",
+        )
 
 
 def require_base_file(work: BuildPlan) -> Path:

@@ -56,3 +56,12 @@ def test_json(ada, tiny_gguf, tmp_path):
     assert merged["size"] == (tmp_path / "ada.gguf").stat().st_size
     assert {each["types"] for each in merged["weights"]} == {"F32"}
     assert all(abs(each["gain"] - 1) < 1e-4 for each in merged["weights"])
+
+
+def test_an_activated_adapter(make_adapter, tiny_gguf, tmp_path):
+    """An aLoRA, which acts after certain tokens only, is not baked in for every token."""
+    alora = make_adapter(config={"alora_invocation_tokens": [5, 9]})
+    ran = run("merge", alora, "--base", tiny_gguf, "--out", tmp_path / "ada.gguf")
+    assert ran.code == 4
+    assert "invocation tokens" in ran.stderr
+    assert not (tmp_path / "ada.gguf").exists()
