@@ -269,7 +269,9 @@ def read_json_object(path: Path, most: int = SMALL) -> Mapping[str, Any]:
             nor UTF-16, is not JSON, or holds no object.
     """
     try:
-        config = parse_json(_text_of(read_small(path, most)))
+        content = read_small(path, most)
+        refuse_pointer(path, content)
+        config = parse_json(_text_of(content))
     except OSError as error:
         raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
     except ValueError as error:
