@@ -271,7 +271,7 @@ def read_json_object(path: Path, most: int = SMALL) -> Mapping[str, Any]:
     try:
         content = read_small(path, most)
         refuse_pointer(path, content)
-        config = parse_json(_text_of(content))
+        config = parse_json(_decoded(content))
     except OSError as error:
         raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
     except ValueError as error:
@@ -281,7 +281,7 @@ def read_json_object(path: Path, most: int = SMALL) -> Mapping[str, Any]:
     return config
 
 
-def _text_of(content: bytes) -> str:
+def _decoded(content: bytes) -> str:
     """Return the text of a file in UTF-8, or in UTF-16 if it begins with a mark that says so.
 
     Editors on Windows begin a file with such a mark, and PowerShell writes UTF-16.

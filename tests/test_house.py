@@ -177,3 +177,23 @@ def test_command_line_is_light():
     code = f"import sys, ollama_pack.cli; print([name for name in {HEAVY!r} if name in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def top_level_names(path: Path) -> set[str]:
+    """Return what a file defines at its top level; names with two underscores on both sides are Python's."""
+    found: set[str] = set()
+    for node in tree(path).body:
+        if isinstance(node, FUNCTIONS | ast.ClassDef):
+            found.add(node.name)
+        for target in [*getattr(node, "targets", ()), getattr(node, "target", None)]:
+            found |= {each.id for each in ast.walk(target) if isinstance(each, ast.Name)} if target else set()
+    return {name for name in found if not name.startswith("__")}
+
+
+def test_a_name_has_one_meaning():
+    """No two files of the package define the same name, private or not."""
+    places: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for name in top_level_names(path):
+            places.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}

@@ -148,7 +148,7 @@ def base_from_entry(entry: CatalogEntry) -> BaseModel:
         tag=entry.tag,
         source_id=entry.source_id,
         details={"file_type": entry.quant} if entry.quant else {},
-        notes=(*entry.notes, *_doubts(entry)),
+        notes=(*entry.notes, *_tag_notes(entry)),
     )
 
 
@@ -211,7 +211,7 @@ def _parse_positions(rope_base: str, context: str, norm_epsilon: str) -> Positio
     )
 
 
-def _doubts(entry: CatalogEntry) -> Iterable[str]:
+def _tag_notes(entry: CatalogEntry) -> Iterable[str]:
     """Yield a message if no tag is known, or if it is uncertain that the tag has these weights."""
     if not entry.tag:
         file = f"--base hf.co/{entry.hub_gguf}" if entry.hub_gguf else BASE_FILE_HINT

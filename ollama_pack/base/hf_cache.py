@@ -12,7 +12,7 @@ from pathlib import Path
 from ollama_pack.base.hf_config import CONFIG_JSON
 from ollama_pack.files import home_directory, read_small, user_path
 
-_REVISION = re.compile(r"[0-9a-f]{40}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _REPOSITORY = re.compile(r"models--(.+)--(.+)")
 _DOWNLOADS = frozenset({"huggingface", "modelscope", "kagglehub"})
 """The directories below ``~/.cache`` in which programs keep models that they downloaded."""
@@ -67,7 +67,7 @@ def _snapshot(repository: Path) -> Path | None:
     """Return the snapshot of the main branch, else the latest that has a config.json, else None."""
     with contextlib.suppress(OSError, ValueError):
         revision = read_small(repository / "refs" / "main", 100).decode().strip()
-        if _REVISION.fullmatch(revision) and (repository / "snapshots" / revision / CONFIG_JSON).is_file():
+        if _COMMIT.fullmatch(revision) and (repository / "snapshots" / revision / CONFIG_JSON).is_file():
             return repository / "snapshots" / revision
     snapshots = [
         path.parent for path in (repository / "snapshots").glob(f"*/{CONFIG_JSON}") if path.is_file()

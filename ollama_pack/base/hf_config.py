@@ -40,7 +40,7 @@ _KV_HEADS = (
     *("num_query_groups", "num_key_value_heads_per_layer"),
 )
 
-_EPSILON = ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps")
+_EPSILON_SETTINGS = ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps")
 
 _SSM = {
     "groups": ("linear_num_key_heads", "mamba_n_groups", "n_groups"),
@@ -112,7 +112,7 @@ class HfConfig:
         text = self._text()
         settings = text.get("rope_parameters")
         rope = text.get("rope_theta", settings.get("rope_theta") if isinstance(settings, Mapping) else None)
-        epsilon = next((text[name] for name in _EPSILON if _is_factor(text.get(name))), 0.0)
+        epsilon = next((text[name] for name in _EPSILON_SETTINGS if _is_factor(text.get(name))), 0.0)
         return Positions(
             rope_base=float(rope) if isinstance(rope, int | float) and rope > 1 else 0.0,
             context=_whole_number(text, ("max_position_embeddings", "n_positions"), self.where, 0),

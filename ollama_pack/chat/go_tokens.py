@@ -20,7 +20,7 @@ _CONSTANT = re.compile(
     """,
     re.VERBOSE,
 )
-_MARKS = {"=": "assign", "|": "pipe", "(": "(", ")": ")", ",": ","}
+_PUNCTUATION = {"=": "assign", "|": "pipe", "(": "(", ")": ")", ",": ","}
 _SHOWN = 30
 
 
@@ -142,8 +142,8 @@ class _Lexer:
             return "space", end
         if text.startswith(":=", at):
             return "declare", at + 2
-        if head in _MARKS:
-            return _MARKS[head], at + 1
+        if head in _PUNCTUATION:
+            return _PUNCTUATION[head], at + 1
         if head == "$" or (head == "." and not "0" <= text[at + 1 : at + 2] <= "9"):
             end = self._word_end(at + 1)
             if end > at + 1:

@@ -67,7 +67,7 @@ def show_run(run: "RunReport", *, verbose: bool) -> None:
         if value is None:
             continue
         line, notes, details = lines_of(value)
-        sizes = tuple(_sizes(run.spectra, verbose=verbose)) if stage == "adapter" else ()
+        sizes = tuple(_spectrum_lines(run.spectra, verbose=verbose)) if stage == "adapter" else ()
         _print_labelled(stage, line, *details, *sizes, *notes)
     if run.vocabulary is not None:
         _print_labelled("tokenizer", _tokenizer(run.vocabulary))
@@ -109,7 +109,7 @@ def _tree(run: "RunReport", *, verbose: bool) -> Iterator[str]:
         yield f"{'':>10}  {'':<8}  and {run.tree.more} more files, which were not read"
 
 
-def _sizes(spectra: Sequence["Spectrum"], *, verbose: bool) -> Iterator[str]:
+def _spectrum_lines(spectra: Sequence["Spectrum"], *, verbose: bool) -> Iterator[str]:
     """Yield the norm of ΔW and its directions for each kind of module; with `verbose` for each module."""
     if verbose:
         for each in spectra:

@@ -16,12 +16,12 @@ HANDLER = "ollama-pack-ascii"
 
 def write_in_ascii(stream: TextIO) -> None:
     """Have a stream write in ASCII what its encoding lacks, and escape what has no ASCII."""
-    codecs.register_error(HANDLER, _replaced)
+    codecs.register_error(HANDLER, _replace_characters)
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors=HANDLER)
 
 
-def _replaced(error: UnicodeError) -> tuple[str | bytes, int]:
+def _replace_characters(error: UnicodeError) -> tuple[str | bytes, int]:
     """Return the text for characters that cannot be encoded, and where encoding goes on."""
     if not isinstance(error, UnicodeEncodeError):
         raise error

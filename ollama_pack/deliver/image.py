@@ -75,16 +75,16 @@ def build_image(package: Package, base: BaseImage) -> Image:
     layers = [layer for layer in base.layers if layer.media_type not in removed]
     layers.append(_adapter_layer(package))
     if package.template:
-        layers = _replaced(layers, _inline_layer(TEMPLATE_TYPE, package.template.encode()))
+        layers = _with_layer(layers, _inline_layer(TEMPLATE_TYPE, package.template.encode()))
     if package.system:
-        layers = _replaced(layers, _inline_layer(SYSTEM_TYPE, package.system.encode()))
+        layers = _with_layer(layers, _inline_layer(SYSTEM_TYPE, package.system.encode()))
     layers += [_inline_layer(LICENSE_TYPE, text.encode()) for text in package.licenses]
     merged = {**_parameters(base.layers), **parameters}
     if merged:
-        layers = _replaced(layers, _inline_layer(PARAMS_TYPE, encode_go_json(merged, sort_keys=True)))
+        layers = _with_layer(layers, _inline_layer(PARAMS_TYPE, encode_go_json(merged, sort_keys=True)))
     if package.messages:
         content = encode_go_json([_message(message) for message in package.messages])
-        layers = _replaced(layers, _inline_layer(MESSAGES_TYPE, content))
+        layers = _with_layer(layers, _inline_layer(MESSAGES_TYPE, content))
     config = _inline_layer(CONFIG_TYPE, encode_go_json(_config(package, base, renderer, parser)))
     return Image(tuple(layers), config, _manifest(config, layers))
 
@@ -189,6 +189,6 @@ def _config(package: Package, base: BaseImage, renderer: str, parser: str) -> di
     }
 
 
-def _replaced(layers: Iterable[Layer], new: Layer) -> list[Layer]:
+def _with_layer(layers: Iterable[Layer], new: Layer) -> list[Layer]:
     """Return the layers with `new` at the end, instead of those of its media type."""
     return [layer for layer in layers if layer.media_type != new.media_type] + [new]

@@ -14,7 +14,7 @@ from ollama_pack.ollama.locations import OllamaLocations, store_of
 from ollama_pack.ollama.names import ModelName, parse_name
 from ollama_pack.ollama.store_layout import delete_manifest, entries_in
 
-STALE_SECONDS = 60
+LEFTOVER_SECONDS = 60
 """The age from which an empty manifest is not one that is being written."""
 
 _SERVED = re.compile(r"127\.0\.0\.1:[0-9]{1,5}/p[0-9a-f]{32}/model:latest")
@@ -53,7 +53,7 @@ def remove_empty_entries(store: Path) -> None:
     """
     for name, path in empty_entries(store):
         with contextlib.suppress(OSError, DestinationError):
-            if is_temporary(name) and time.time() - path.stat().st_mtime > STALE_SECONDS:
+            if is_temporary(name) and time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
                 delete_manifest(store, name)
 
 

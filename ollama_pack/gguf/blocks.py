@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ollama_pack.gguf.ggml_types import BF16, BLOCKS, F16, F32, Q8_0
+from ollama_pack.gguf.ggml_types import BF16, BLOCKS, F16, F32, Q8_0, nbytes_of
 from ollama_pack.gguf.quants import cast_float32
 from ollama_pack.gguf.tensor_data import Q8_STORAGE, STORAGE, Float32, from_q8, to_float32
 
@@ -32,12 +32,6 @@ def type_name(kind: int) -> str:
         return f"type {kind}"
 
 
-def row_bytes(kind: int, columns: int) -> int:
-    """Return the size in bytes of a row of `columns` numbers of a ggml type."""
-    elements, nbytes = BLOCKS[kind]
-    return columns // elements * nbytes
-
-
 def can_read_blocks(kind: int) -> bool:
     """Return whether `read_blocks` reads a ggml type."""
     import gguf
@@ -58,7 +52,7 @@ def read_blocks(raw: Bytes, kind: int, columns: int) -> Float32:
         kind: the ggml type.
         columns: the number of columns, a multiple of the type's block.
     """
-    rows = raw.reshape(-1, row_bytes(kind, columns))
+    rows = raw.reshape(-1, nbytes_of(kind, (columns,)))
     if kind in PLAIN:
         return to_float32(rows.view(STORAGE[PLAIN[kind]]), PLAIN[kind])
     if kind == Q8_0:

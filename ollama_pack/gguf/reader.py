@@ -4,7 +4,6 @@ Nothing the file claims is believed before it is checked. A header that lies abo
 an error, and never makes this module ask for more memory than the file is long.
 """
 
-import math
 import mmap
 import struct
 from collections.abc import Collection, Mapping
@@ -14,7 +13,7 @@ from pathlib import Path
 from ollama_pack.errors import InputError
 from ollama_pack.files import refuse_pointer, regular_file
 from ollama_pack.gguf.constants import ALIGNMENT, ARRAY, MAGIC, READABLE_VERSIONS, SCALARS, STRING
-from ollama_pack.gguf.ggml_types import BLOCKS, TENSOR_TYPES
+from ollama_pack.gguf.ggml_types import BLOCKS, TENSOR_TYPES, nbytes_of
 from ollama_pack.gguf.tensors import StoredTensor
 
 MOST_KEYS, MOST_TENSORS, LONGEST_ARRAY, MOST_TEXT = 1 << 16, 1 << 20, 1 << 24, 1 << 22
@@ -105,11 +104,11 @@ class GgufFile:
         dtype = TENSOR_TYPES.get(self.types[name])
         if dtype is None:
             raise InputError("The tensor is quantised; F32, F16, BF16 or Q8_0 is expected.", where=where)
-        elements, nbytes = BLOCKS[self.types[name]]
-        if self.shapes[name][-1] % elements:
+        shape, elements = self.shapes[name], BLOCKS[self.types[name]][0]
+        if shape[-1] % elements:
             raise InputError(f"Its rows are no multiple of {elements} long.", where=where)
-        nbytes *= math.prod(self.shapes[name]) // elements
-        return StoredTensor(self.path, name, dtype, self.shapes[name], self.offsets[name], nbytes)
+        nbytes = nbytes_of(self.types[name], shape)
+        return StoredTensor(self.path, name, dtype, shape, self.offsets[name], nbytes)
 
 
 def read_gguf(path: Path, keep: Collection[str] = ()) -> GgufFile:
@@ -178,8 +177,8 @@ class _Cursor:
             )
         start = -(-self.position // alignment) * alignment
         for name, (shape, kind, offset) in infos.items():
-            elements, nbytes = BLOCKS.get(kind, (1, 0))  # of an unknown type, at least its start is there
-            if start + offset + math.prod(shape) // elements * nbytes > len(self.data):
+            nbytes = nbytes_of(kind, shape) if kind in BLOCKS else 0  # of an unknown type, its start is there
+            if start + offset + nbytes > len(self.data):
                 raise InputError(
                     "The file is cut short: it ends before the tensor does.",
                     where=f"{self.path}: {name}",

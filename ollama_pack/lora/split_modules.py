@@ -52,7 +52,7 @@ def join_split_modules(adapter: Adapter, base: BaseModel) -> Adapter:
     for pair in adapter.pairs:
         groups.setdefault(wholes.get(pair.module, pair.module), []).append(pair)
     joined = set(wholes.values())
-    pairs = tuple(_joined(adapter, base, groups))
+    pairs = tuple(_joined_pairs(adapter, base, groups))
     names = " and ".join(sorted({module.rpartition(".")[2] for module in joined}, reverse=True))
     note = f"trained with parts that are one weight in the base: joined into {names}"
     return replace(adapter, pairs=pairs, notes=(*adapter.notes, note))
@@ -103,7 +103,9 @@ def _wholes(adapter: Adapter, arch: Arch) -> Mapping[str, str]:
     return found
 
 
-def _joined(adapter: Adapter, base: BaseModel, groups: Mapping[str, list[LoraPair]]) -> Iterator[LoraPair]:
+def _joined_pairs(
+    adapter: Adapter, base: BaseModel, groups: Mapping[str, list[LoraPair]]
+) -> Iterator[LoraPair]:
     """Yield the pairs of an adapter, those of the parts of one module joined.
 
     Raises:

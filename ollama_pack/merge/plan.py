@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ollama_pack.errors import InputError, UnsupportedError, UsageError
-from ollama_pack.gguf.blocks import PLAIN, can_read_blocks, can_write_blocks, row_bytes, type_name
-from ollama_pack.gguf.ggml_types import BF16, BLOCKS, F16, F32, Q8_0
+from ollama_pack.gguf.blocks import PLAIN, can_read_blocks, can_write_blocks, type_name
+from ollama_pack.gguf.constants import FILE_TYPES
+from ollama_pack.gguf.ggml_types import BF16, BLOCKS, F16, F32, Q8_0, nbytes_of
 from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.lora.plan import LoraPlan, LoraTensor
 
@@ -48,7 +49,6 @@ class BaseTensor:
         shape: the extents, rows first.
         kind: its ggml type.
         offset: the place of its first byte in the file.
-        nbytes: its size in bytes.
     """
 
     path: Path
@@ -56,11 +56,15 @@ class BaseTensor:
     shape: tuple[int, ...]
     kind: int
     offset: int
-    nbytes: int
+
+    @property
+    def nbytes(self) -> int:
+        """Return its size in bytes."""
+        return nbytes_of(self.kind, self.shape)
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class TensorDelta:
     """What is added to a tensor of the base: ``scale`` · left · right, for each expert if there are experts.
 
     Attributes:
@@ -89,15 +93,12 @@ class MergedTensor:
 
     base: BaseTensor
     kind: int
-    change: Change | None = None
+    change: TensorDelta | None = None
 
     @property
     def nbytes(self) -> int:
         """Return the size in bytes that it has in the merged file."""
-        rows = 1
-        for extent in self.base.shape[:-1]:
-            rows *= extent
-        return rows * row_bytes(self.kind, self.base.shape[-1]) if self.change else self.base.nbytes
+        return nbytes_of(self.kind, self.base.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +156,11 @@ def plan_merge(
             code="does-not-fit",
         )
     dropped = frozenset(key for key in parts[0].metadata if key.startswith("split.") or key == ALIGNMENT_KEY)
-    metadata = {**_metadata(parts[0], lora, tensors, name), ADAPTER_DIGEST: adapter}
+    metadata = {**_merged_keys(parts[0], lora, tensors, name), ADAPTER_DIGEST: adapter}
     return MergePlan(parts[0], tensors, metadata, dropped)
 
 
-def changes_of(lora: LoraPlan) -> Iterator[tuple[str, Change]]:
+def changes_of(lora: LoraPlan) -> Iterator[tuple[str, TensorDelta]]:
     """Yield each tensor that a GGUF LoRA file changes, with the change, as llama.cpp applies it.
 
     llama.cpp multiplies B·A by alpha / rank, with the rank that B has in the file.
@@ -172,9 +173,9 @@ def changes_of(lora: LoraPlan) -> Iterator[tuple[str, Change]]:
         b = factors[tensor + LORA_B]
         scale = lora.alpha / b.shape[-1]
         if tensor == EMBEDDING_TENSOR:
-            yield tensor, Change(left=a, right=b, scale=scale, lookup=True)
+            yield tensor, TensorDelta(left=a, right=b, scale=scale, lookup=True)
         else:
-            yield tensor, Change(left=b, right=a, scale=scale)
+            yield tensor, TensorDelta(left=b, right=a, scale=scale)
 
 
 def tensors_of_base(part: GgufFile) -> Iterator[BaseTensor]:
@@ -188,13 +189,10 @@ def tensors_of_base(part: GgufFile) -> Iterator[BaseTensor]:
                 hint="--base with another quantisation of the model",
                 code="unknown-type",
             )
-        rows = 1
-        for extent in shape[:-1]:
-            rows *= extent
-        yield BaseTensor(part.path, name, shape, kind, part.offsets[name], rows * row_bytes(kind, shape[-1]))
+        yield BaseTensor(part.path, name, shape, kind, part.offsets[name])
 
 
-def _merged(base: BaseTensor, change: Change | None, merge_type: str) -> MergedTensor:
+def _merged(base: BaseTensor, change: TensorDelta | None, merge_type: str) -> MergedTensor:
     """Return a tensor of the merged file, in the type that was chosen."""
     if change is None:
         return MergedTensor(base, base.kind)
@@ -227,11 +225,11 @@ def _target_type(base: BaseTensor, merge_type: str) -> int:
 
 
 FILE_TYPE, NAME = "general.file_type", "general.name"
-_FILE_TYPE_OF = {F32: 0, F16: 1, 2: 2, 3: 3, Q8_0: 7, 6: 8, 7: 9, BF16: 32}
-"""ggml type → ``general.file_type`` of a model that is mostly of it."""
+_FILE_TYPE_OF = {name: number for number, name in FILE_TYPES.items()}
+"""The name of a type → ``general.file_type`` of a model that is mostly of it."""
 
 
-def _metadata(
+def _merged_keys(
     header: GgufFile, lora: LoraPlan, tensors: Sequence[MergedTensor], name: str
 ) -> dict[str, str | int]:
     """Return the keys that the merged file sets: its name, its base, and the type that most of it has."""
@@ -240,10 +238,10 @@ def _metadata(
     }
     if name:
         keys[NAME] = name
-    kinds = [_largest_type((tensor.base.kind, tensor.base.nbytes) for tensor in tensors)]
-    kinds.append(_largest_type((tensor.kind, tensor.nbytes) for tensor in tensors))
-    if kinds[0] != kinds[1] and FILE_TYPE in header.metadata and kinds[1] in _FILE_TYPE_OF:
-        keys[FILE_TYPE] = _FILE_TYPE_OF[kinds[1]]
+    before = _largest_type((tensor.base.kind, tensor.base.nbytes) for tensor in tensors)
+    after = _largest_type((tensor.kind, tensor.nbytes) for tensor in tensors)
+    if before != after and FILE_TYPE in header.metadata and (name := type_name(after)) in _FILE_TYPE_OF:
+        keys[FILE_TYPE] = _FILE_TYPE_OF[name]
     return keys
 
 

@@ -12,18 +12,18 @@ from io import FileIO
 import numpy as np
 
 from ollama_pack.errors import InputError, UnsupportedError
-from ollama_pack.gguf.blocks import Bytes, read_blocks, row_bytes, type_name, write_blocks
-from ollama_pack.gguf.ggml_types import F32
-from ollama_pack.gguf.tensor_data import Float32, TensorReader, as_index
-from ollama_pack.lora.plan import LoraTensor
-from ollama_pack.merge.plan import BaseTensor, Change, MergedTensor
+from ollama_pack.gguf.blocks import Bytes, read_blocks, type_name, write_blocks
+from ollama_pack.gguf.ggml_types import F32, nbytes_of
+from ollama_pack.gguf.tensor_data import Float32, TensorReader
+from ollama_pack.lora.export_tensor import planned_numbers
+from ollama_pack.merge.plan import BaseTensor, MergedTensor, TensorDelta
 
 BLOCK_NUMBERS = 1 << 19
 """Numbers of a block of rows: 2 MiB as float32, of which a thread holds about five at a time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Factors:
+class DeltaFactors:
     """The numbers of a change: ``left @ right`` is added to the tensor, the scale being in `left`.
 
     Attributes:
@@ -50,16 +50,16 @@ class RowBlock:
     end: int
 
 
-def load_factors(change: Change, weights: TensorReader) -> Factors:
+def load_factors(change: TensorDelta, weights: TensorReader) -> DeltaFactors:
     """Return the numbers of a change.
 
     Raises:
         InputError: the adapter cannot be read.
     """
-    left, right = _numbers(change.left, weights), _numbers(change.right, weights)
+    left, right = planned_numbers(weights, change.left), planned_numbers(weights, change.right)
     if change.lookup:
         right = right.swapaxes(-1, -2)
-    return Factors(left * np.float32(change.scale), np.ascontiguousarray(right))
+    return DeltaFactors(left * np.float32(change.scale), np.ascontiguousarray(right))
 
 
 def row_blocks(tensor: BaseTensor) -> Iterator[RowBlock]:
@@ -71,7 +71,7 @@ def row_blocks(tensor: BaseTensor) -> Iterator[RowBlock]:
             yield RowBlock(expert, start, min(start + step, rows))
 
 
-def merge_block(tensor: MergedTensor, factors: Factors, block: RowBlock, file: FileIO) -> Bytes:
+def merge_block(tensor: MergedTensor, factors: DeltaFactors, block: RowBlock, file: FileIO) -> Bytes:
     """Return the bytes of a block of rows of the merged file.
 
     Args:
@@ -97,7 +97,7 @@ def merge_block(tensor: MergedTensor, factors: Factors, block: RowBlock, file: F
     if not np.isfinite(merged).all() or (
         tensor.kind != F32 and not np.isfinite(read_blocks(written, tensor.kind, columns)).all()
     ):
-        raise _why_not_finite(tensor, numbers, merged)
+        raise _why_not_mergeable(tensor, numbers, merged)
     return written
 
 
@@ -107,7 +107,7 @@ def read_rows(base: BaseTensor, block: RowBlock, file: FileIO) -> Bytes:
     Raises:
         InputError: the file ends inside the tensor, or cannot be read.
     """
-    size = row_bytes(base.kind, base.shape[-1])
+    size = nbytes_of(base.kind, base.shape[-1:])
     first = block.expert * base.shape[-2] + block.start if len(base.shape) > 1 else 0
     wanted = (block.end - block.start) * size
     try:
@@ -128,15 +128,9 @@ def _pread(file: FileIO, count: int, offset: int) -> bytes:
         return own.read(count)
 
 
-def _numbers(tensor: LoraTensor, weights: TensorReader) -> Float32:
-    """Return a factor as the GGUF LoRA file would hold it in float32."""
-    numbers = weights.float32(tensor.source)
-    if tensor.rows is not None:
-        numbers = numbers[..., as_index(tensor.rows), :]
-    return numbers if tensor.factor == 1.0 else numbers * np.float32(tensor.factor)
-
-
-def _why_not_finite(tensor: MergedTensor, numbers: Float32, merged: Float32) -> InputError | UnsupportedError:
+def _why_not_mergeable(
+    tensor: MergedTensor, numbers: Float32, merged: Float32
+) -> InputError | UnsupportedError:
     """Return the error for a block that is not finite: the base is damaged, or the type too narrow."""
     where = f"{tensor.base.path}: {tensor.base.name}"
     if not np.isfinite(numbers).all():

@@ -61,7 +61,7 @@ def write_merged(
     keep_freed_memory()
     header = merged_header(plan)
     total = len(header) + sum(_padded(tensor.nbytes) for tensor in plan.tensors)
-    with _Sources(plan) as sources, whole_file(path) as file, HashingThread(Path(file.name)) as follower:
+    with _OpenBase(plan) as sources, whole_file(path) as file, HashingThread(Path(file.name)) as follower:
         file.write(header)
         file.flush()
         follower.allow(file.tell())
@@ -103,7 +103,7 @@ def merged_header(plan: MergePlan) -> bytes:
     return head + bytes(_padded(len(head)) - len(head))
 
 
-class _Sources:
+class _OpenBase:
     """The files of a base, open while it is merged, and their weights' reader.
 
     Attributes:
@@ -117,7 +117,7 @@ class _Sources:
         self._before: dict[Path, tuple[int, int]] = {}
         self._paths = {tensor.base.path for tensor in plan.tensors}
 
-    def __enter__(self) -> "_Sources":
+    def __enter__(self) -> "_OpenBase":
         for path in sorted(self._paths):
             try:
                 self._files[path] = self._stack.enter_context(FileIO(path, "rb"))
@@ -157,7 +157,7 @@ class _Sources:
         return status.st_size, status.st_mtime_ns
 
 
-def _write_tensor(tensor: MergedTensor, file: BinaryIO, sources: _Sources) -> Iterator[None]:
+def _write_tensor(tensor: MergedTensor, file: BinaryIO, sources: _OpenBase) -> Iterator[None]:
     """Write one tensor, and yield after each piece of it."""
     source = sources.file(tensor.base)
     if tensor.change is None:

@@ -23,7 +23,7 @@ MODELFILE_COMMANDS = (
 """All commands, in the order in which this package writes them."""
 
 ROLES = ("system", "user", "assistant")
-_NAME = re.compile(r"[ \t]*([^ \t][A-Za-z]*)([ \t]?)")
+_COMMAND_NAME = re.compile(r"[ \t]*([^ \t][A-Za-z]*)([ \t]?)")
 _KEY_PATTERNS = {"PARAMETER": re.compile(r"([A-Za-z0-9_]*)[ \t]"), "MESSAGE": re.compile(r"([A-Za-z]*)[ \t]")}
 _BLANK = re.compile(r"[ \t]*")
 
@@ -155,7 +155,7 @@ def _read_command(lines: list[str], at: int, where: str) -> tuple[Line, int]:
 
 def _read_name(content: str, where: str) -> tuple[str, int]:
     """Return the name of the command in a line, in capitals, and the index after it and its space."""
-    match = _NAME.match(content)
+    match = _COMMAND_NAME.match(content)
     word = kept(match[1]) if match else ""
     name = word.upper()
     if match and match[2] and word.isascii() and name in MODELFILE_COMMANDS:

@@ -40,7 +40,7 @@ _KNOWN_NAMES = frozenset((*_GO_FUNCTIONS, *_OF_OLLAMA, *_GO_WORDS))
 
 _LITERAL = re.compile(r""""(?:\\.|[^"\\])*"|`[^`]*`|'(?:\\.|[^'\\])*'""")
 _CHAIN = re.compile(r"(?:\.[^\W\d]\w*)+")
-_NAME = re.compile(r"(?<![\w.$])[^\W\d]\w*")
+_FUNCTION_NAME = re.compile(r"(?<![\w.$])[^\W\d]\w*")
 ESCAPE = re.compile(r"\\[nt]")
 ESCAPE_HINT = 'a line end is a line end in the text, with three quotes (""") around it'
 
@@ -57,7 +57,7 @@ def template_problems(text: str) -> Iterator[str]:
             continue
         code = _LITERAL.sub('""', part)
         fields += [field for chain in _CHAIN.findall(code) for field in _known_part(chain)]
-        names += _NAME.findall(code)
+        names += _FUNCTION_NAME.findall(code)
     if not QUESTION_FIELDS & set(fields):
         yield "the TEMPLATE uses neither .Prompt nor .Messages, so the question never reaches the model"
     for field in dict.fromkeys(fields):

@@ -23,7 +23,7 @@ LIST_TYPES = (
 GGUF_RUNNERS = ("llamacpp", "ggml", "ollama")
 """Engines that run GGUF files, the one that runs adapters first; ``ollama`` is an old name of ``ggml``."""
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_CHILD_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,6 @@ def _read_child(entry: dict[str, object]) -> ChildManifest:
         content = encode_go_json(entry).removesuffix(b"\n")
         return ChildManifest(runner, f"sha256:{hashlib.sha256(content).hexdigest()}", content)
     digest = str(entry["digest"]).lower().replace("-", ":", 1)
-    if not _DIGEST.fullmatch(digest):
+    if not _CHILD_DIGEST.fullmatch(digest):
         raise ValueError(digest)
     return ChildManifest(runner, digest)

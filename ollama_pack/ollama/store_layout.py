@@ -229,7 +229,7 @@ def _link(blob: Path, draft: Path, target: Path) -> None:
             draft.write_bytes(read_small(blob))
 
 
-_DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
+_BLOB_DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
 
 
 def manifest_path(store: Path, name: ModelName) -> Path:
@@ -243,7 +243,7 @@ def blob_path(store: Path, digest: str) -> Path:
     Raises:
         InputError: `digest` is not ``sha256:`` and 64 lower-case hexadecimal digits.
     """
-    match = _DIGEST.fullmatch(digest)
+    match = _BLOB_DIGEST.fullmatch(digest)
     if not match:
         raise InputError(f"{digest!r} is not a SHA-256 digest.")
     return store / "blobs" / f"sha256-{match[1]}"

@@ -46,17 +46,19 @@ def author_warnings(author: Modelfile | None, made: Modelfile) -> tuple[str, ...
         made: the Modelfile that is written.
     """
     of_author = () if author is None else command_problems(author)
-    written, own = set(map(_text_of, made.commands)), {_text_of(command) for command, _ in of_author}
+    written, own = set(map(_content_of, made.commands)), {_content_of(command) for command, _ in of_author}
     where = author.where if author else ""
-    lines = [f"{where}, line {each.line}: {what}." for each, what in of_author if _text_of(each) in written]
+    lines = [
+        f"{where}, line {each.line}: {what}." for each, what in of_author if _content_of(each) in written
+    ]
     # An empty text that an option wrote is meant.
     others = [
-        (each, what) for each, what in command_problems(made) if each.value and _text_of(each) not in own
+        (each, what) for each, what in command_problems(made) if each.value and _content_of(each) not in own
     ]
     return (*lines, *(f"{f'{each.name} {each.key}'.strip()}: {what}." for each, what in others))
 
 
-def _text_of(command: Command) -> tuple[str, str, str]:
+def _content_of(command: Command) -> tuple[str, str, str]:
     """Return what a command says, without the line in which it says it."""
     return command.name, command.key, command.value
 

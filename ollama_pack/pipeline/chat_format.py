@@ -14,7 +14,7 @@ from ollama_pack.lora.peft.chat_template import read_chat_template
 
 TEMPLATE_KEY = "tokenizer.chat_template"
 
-_MARKS: Mapping[str, tuple[str, ...]] = {
+_TURN_MARKS: Mapping[str, tuple[str, ...]] = {
     "chatml": ("<|im_start|>",),
     "llama3": ("<|start_header_id|>",),
     "gemma": ("<start_of_turn>",),
@@ -55,7 +55,7 @@ def like_template(text: str) -> str:
 
     Example: ``{% for m in messages %}<|im_start|>…`` → ``chatml``.
     """
-    return next((name for name, marks in _MARKS.items() if all(mark in text for mark in marks)), "")
+    return next((name for name, marks in _TURN_MARKS.items() if all(mark in text for mark in marks)), "")
 
 
 def _why_plain(base: BaseModel, text: str) -> str:

@@ -31,12 +31,12 @@ COMMON_NAMES = frozenset(
 )
 """Names that notebooks and trainers give to their directories, without saying what was trained."""
 
-_REVISION = re.compile(r"[0-9a-f]{40}|checkpoint-[0-9]+")
+_GIVEN_BY_A_PROGRAM = re.compile(r"[0-9a-f]{40}|checkpoint-[0-9]+")
 
 
 def is_common(name: ModelName) -> bool:
     """Return whether a name is one that many directories give, such as ``lora_model`` or a revision."""
-    return name.model in COMMON_NAMES or _REVISION.fullmatch(name.model) is not None
+    return name.model in COMMON_NAMES or _GIVEN_BY_A_PROGRAM.fullmatch(name.model) is not None
 
 
 def require_free_name(

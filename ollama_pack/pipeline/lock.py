@@ -35,7 +35,7 @@ BASE_PATH = "./base.gguf"
 
 Sources: TypeAlias = Sequence[Mapping[str, str]]
 """For each adapter of a build: file name → digest."""
-_SIZES = ("blocks", "heads", "kv_heads", "head_dim", "hidden")
+_RECORDED_SIZES = ("blocks", "heads", "kv_heads", "head_dim", "hidden")
 
 
 def read_lock(folder: Path) -> Mapping[str, Any]:
@@ -79,7 +79,7 @@ def write_lock(
             "architecture": base.hparams.arch,
             "tag": base.tag,
             "source_id": base.source_id,
-            "sizes": _sizes(base),
+            "sizes": _recorded_sizes(base),
             "manifest": _digest(receipt.base_manifest) if receipt else "",
             "blob": receipt.base_blob if receipt else "",
         },
@@ -174,7 +174,7 @@ def placed_sizes(lock: Mapping[str, Any]) -> HParams | None:
         return None
     with contextlib.suppress(TypeError, ValueError):  # a damaged lock only costs a comparison
         layers = sizes.get("heads_per_layer", ())
-        blocks, heads, kv_heads, head_dim, hidden = (int(sizes.get(name, 0)) for name in _SIZES)
+        blocks, heads, kv_heads, head_dim, hidden = (int(sizes.get(name, 0)) for name in _RECORDED_SIZES)
         return HParams(
             arch=str(recorded["architecture"]) if isinstance(recorded, Mapping) else "",
             blocks=blocks,
@@ -188,10 +188,10 @@ def placed_sizes(lock: Mapping[str, Any]) -> HParams | None:
     return None
 
 
-def _sizes(base: BaseModel) -> dict[str, Any]:
+def _recorded_sizes(base: BaseModel) -> dict[str, Any]:
     """Return the sizes that place rows, without those that the base does not have."""
     every = asdict(base.hparams)
-    sizes = {name: every[name] for name in _SIZES if every[name]}
+    sizes = {name: every[name] for name in _RECORDED_SIZES if every[name]}
     if every["heads_per_layer"]:
         sizes["heads_per_layer"] = [list(layer) for layer in every["heads_per_layer"]]
     states = {name: number for name, number in every["ssm"].items() if number}

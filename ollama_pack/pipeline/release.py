@@ -43,10 +43,12 @@ def read_release(request: Request) -> Package:
     made = lock.get("adapter")
     own = isinstance(made, Mapping) and made.get("gguf") == package.adapter.digest
     trained = replace(trained, placed=placed_sizes(lock) if own else None)
-    return replace(package, trained=replace(trained, notes=(*trained.notes, *_doubts(package.base, trained))))
+    return replace(
+        package, trained=replace(trained, notes=(*trained.notes, *_named_base_notes(package.base, trained)))
+    )
 
 
-def _doubts(base: BaseModel, trained: ExpectedBase) -> list[str]:
+def _named_base_notes(base: BaseModel, trained: ExpectedBase) -> list[str]:
     """Return what speaks against the base of a release by its name, before it is opened.
 
     Raises:

@@ -19,7 +19,7 @@ MOST_FILES, DEEPEST = 100_000, 32
 HIDDEN_TREES = frozenset({".git", ".cache", "__pycache__"})
 """Names of directories whose files are not listed, because other programs fill them with many files."""
 
-_BEFORE = {PICKLE_FILE: WEIGHTS_FILE, OLLAMA_MODELFILE_NAME: MODELFILE_NAME}
+_READ_INSTEAD = {PICKLE_FILE: WEIGHTS_FILE, OLLAMA_MODELFILE_NAME: MODELFILE_NAME}
 """The name of a file → that of the one that is read instead if both are there."""
 
 
@@ -148,6 +148,6 @@ def _file(entry: "os.DirEntry[str]", prefix: str, siblings: set[str]) -> File:
         return File(name, LINK if stat.S_ISDIR(status.st_mode) else NO_FILE, LEFT_OUT, 0, link)
     use = role.use
     # A build reads only the top directory, and some files only if there is no other.
-    if prefix or _BEFORE.get(entry.name) in siblings:
+    if prefix or _READ_INSTEAD.get(entry.name) in siblings:
         use = LEFT_OUT
     return File(name, role, use, status.st_size, link)

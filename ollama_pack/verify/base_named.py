@@ -13,7 +13,7 @@ from ollama_pack.verify.base import mismatch_of
 from ollama_pack.verify.base_mismatch import BaseMismatch
 from ollama_pack.verify.base_sizes import MismatchText, size_mismatches
 
-_SIZES = ("blocks", "hidden", "heads", "kv_heads", "head_dim", "feed_forward")
+_COMPARED_SIZES = ("blocks", "hidden", "heads", "kv_heads", "head_dim", "feed_forward")
 
 
 def compare_named_base(trained: ExpectedBase, base: BaseModel) -> tuple[BaseMismatch, ...]:
@@ -25,15 +25,15 @@ def compare_named_base(trained: ExpectedBase, base: BaseModel) -> tuple[BaseMism
         trained: what is known about the base in training.
         base: the base as it was found, which also has the sizes that place the rows.
     """
-    texts = [*_sizes(trained, base), *_other_weights(trained, base)]
+    texts = [*_differing_sizes(trained, base), *_other_weights(trained, base)]
     return tuple(mismatch_of(*each) for each in texts)
 
 
-def _sizes(trained: ExpectedBase, base: BaseModel) -> Iterator[MismatchText]:
+def _differing_sizes(trained: ExpectedBase, base: BaseModel) -> Iterator[MismatchText]:
     """Yield the sizes that differ. Another architecture may be another layout of the same weights."""
     known, own = trained.hparams, base.hparams
     if base.info is None and known is not None and known.arch == own.arch and not own.heads_per_layer:
-        found = {name: getattr(own, name) for name in _SIZES if getattr(own, name)}
+        found = {name: getattr(own, name) for name in _COMPARED_SIZES if getattr(own, name)}
         yield from size_mismatches(known, found)
 
 

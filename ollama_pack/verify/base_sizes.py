@@ -27,7 +27,7 @@ _COMPRESSED = ("{}.attention.kv_lora_rank", "{}.attention.q_lora_rank")
 """Keys of multi-head latent attention, for which a converter writes other sizes of heads than config.json."""
 
 _ROPE = ("{}.rope.freq_base", "{}.rope.global.freq_base")
-_EPSILON = ("{}.attention.layer_norm_rms_epsilon", "{}.attention.layer_norm_epsilon")
+_EPSILON_KEYS = ("{}.attention.layer_norm_rms_epsilon", "{}.attention.layer_norm_epsilon")
 
 _OTHER_HEADS = "{}.attention.key_length_swa"
 """A key of models whose layers differ in the size of a head; config.json may name another one first."""
@@ -124,7 +124,7 @@ def position_mismatches(
     rope = _first_number(metadata, _ROPE, arch) or (LOADERS_ROPE_BASE if complete else 0.0)
     if known.rope_base and rope and abs(rope / known.rope_base - 1) > 1e-4:
         yield "rope-base", f"a rope base of {known.rope_base:g}", f"{rope:g}"
-    epsilon = _first_number(metadata, _EPSILON, arch)
+    epsilon = _first_number(metadata, _EPSILON_KEYS, arch)
     exempt = NOT_FROM_CONFIG.get(arch, frozenset())
     if (
         known.norm_epsilon

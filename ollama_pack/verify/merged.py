@@ -25,8 +25,8 @@ import numpy as np
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import ProofError
 from ollama_pack.files import Progress
-from ollama_pack.gguf.blocks import read_blocks, row_bytes, type_name
-from ollama_pack.gguf.ggml_types import BLOCKS
+from ollama_pack.gguf.blocks import read_blocks, type_name
+from ollama_pack.gguf.ggml_types import nbytes_of
 from ollama_pack.gguf.reader import GgufFile, read_gguf
 from ollama_pack.gguf.split import read_parts
 from ollama_pack.gguf.tensor_data import Float32, TensorReader, keep_freed_memory
@@ -70,8 +70,7 @@ class _Pair:
 
     def size(self, file: GgufFile) -> int:
         """Return the size of the tensor in a file, in bytes."""
-        elements, nbytes = BLOCKS[file.types[self.name]]
-        return math.prod(file.shapes[self.name]) // elements * nbytes
+        return nbytes_of(file.types[self.name], file.shapes[self.name])
 
 
 def prove_merged(
@@ -209,7 +208,7 @@ def _rows_of_both(pair: _Pair) -> Iterator[tuple[int, Float32, Float32]]:
 def _rows(file: FileIO, header: GgufFile, pair: _Pair, start: int, end: int) -> Float32:
     """Return some rows of a tensor of a file."""
     kind = header.types[pair.name]
-    size = row_bytes(kind, pair.columns)
+    size = nbytes_of(kind, (pair.columns,))
     first = header.offsets[pair.name] + start * size
     raw = _at(file, (first, first + (end - start) * size))
     return read_blocks(np.frombuffer(raw, np.uint8), kind, pair.columns)

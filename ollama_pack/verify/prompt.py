@@ -14,7 +14,7 @@ from ollama_pack.chat.trained import ChatTemplate, Conversation
 from ollama_pack.errors import InputError
 from ollama_pack.verify.result import ProofResult
 
-_BEFORE, _AFTER = 24, 40
+_SHOWN_BEFORE, _SHOWN_AFTER = 24, 40
 _WORDS = "conversations byte-equal with the tokenizer's chat template"
 
 
@@ -103,12 +103,12 @@ def show_difference(compared: ComparedPrompt) -> str:
     """
     trained, sent = compared.trained or "", compared.sent
     if sent is None:
-        return f"trained  {trained[:_AFTER]!r}\nsent     nothing: Ollama does not take the conversation"
+        return f"trained  {trained[:_SHOWN_AFTER]!r}\nsent     nothing: Ollama does not take the conversation"
     pairs = zip(trained, sent, strict=False)
     at = next((at for at, (one, other) in enumerate(pairs) if one != other), min(len(trained), len(sent)))
-    start = max(0, at - _BEFORE)
+    start = max(0, at - _SHOWN_BEFORE)
     before = _shown_text(trained[start:at])
-    sides = [before + _shown_text(text[at : at + _AFTER]) for text in (trained, sent)]
+    sides = [before + _shown_text(text[at : at + _SHOWN_AFTER]) for text in (trained, sent)]
     mark = "…" if start else "'"
     lines = [f"{name:9}{mark}{side}'" for name, side in zip(("trained", "sent"), sides, strict=True)]
     return "\n".join([*lines, f"{'':9} {' ' * len(before)}^"])

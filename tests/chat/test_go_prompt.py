@@ -18,7 +18,7 @@ TODAY = date(2026, 1, 2)
 
 
 def filled(name, conversation, think):
-    """Return a prompt, or None where it is an error."""
+    """Return a prompt, or None if Ollama refuses the template or the data."""
     try:
         prompt = read_go_prompt(GO_PROMPTS[name])
         return prompt.fill(conversation.messages, TODAY, tools=conversation.tools, think=think)

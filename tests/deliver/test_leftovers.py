@@ -10,7 +10,7 @@ from scratch_store import BASE_TAG, upgrade
 from ways import NOBODY
 
 from ollama_pack.deliver import choose
-from ollama_pack.deliver.leftovers import STALE_SECONDS, is_temporary
+from ollama_pack.deliver.leftovers import LEFTOVER_SECONDS, is_temporary
 from ollama_pack.doctor.findings import MINOR, PROBLEM
 from ollama_pack.doctor.store_scan import scan_store
 from ollama_pack.errors import DestinationError
@@ -25,7 +25,7 @@ SERVED = f"127.0.0.1:4711/p{'0' * 32}/model:latest"
 UNPROVED = "ada:latest-unproved-1a2b3c4d"
 
 
-def empty(models, name, *, age=2 * STALE_SECONDS, newer=False):
+def empty(models, name, *, age=2 * LEFTOVER_SECONDS, newer=False):
     """Leave a manifest of no bytes, and return it."""
     path = (newer_path if newer else manifest_path)(models, parse_name(name))
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.split import read_parts
 from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.planner import plan_lora
-from ollama_pack.merge.plan import Change, plan_merge
+from ollama_pack.merge.plan import TensorDelta, plan_merge
 from ollama_pack.merge.write import write_merged
 from ollama_pack.verify.merged import prove_merged
 
@@ -57,7 +57,7 @@ def test_a_change_that_is_wrong(made, tmp_path, fault):
     """A change that was forgotten, doubled, halved, negated or brought to other rows does not keep ΔW."""
     adapter, base, plan, path = made
 
-    def spoil(change: Change) -> Change | None:
+    def spoil(change: TensorDelta) -> TensorDelta | None:
         if fault == "other rows":
             rows = change.left.rows or tuple(range(change.left.shape[-2]))
             return replace(change, left=replace(change.left, rows=(*rows[1:], rows[0])))

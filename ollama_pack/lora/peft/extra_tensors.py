@@ -16,7 +16,7 @@ NORMS = re.compile(r"(^|\.)([^.]*norm[0-9]*|ln_[^.]*)$", re.I)
 SAVED, ORIGINAL = "modules_to_save", "original_module"
 """The segments under which PEFT holds a trained copy of a module, and the module itself."""
 
-ADDED = re.compile(rf"lora_|trainable_tokens|token_adapter|\.{SAVED}\.|\.m$")
+ADDED_BY_TRAINERS = re.compile(rf"lora_|trainable_tokens|token_adapter|\.{SAVED}\.|\.m$")
 """What a trainer adds to a base, so that it is no frozen copy of it."""
 
 KINDS: tuple[tuple[re.Pattern[str], str | None], ...] = (
@@ -29,7 +29,7 @@ KINDS: tuple[tuple[re.Pattern[str], str | None], ...] = (
 )
 """Patterns of tensor names, each with the code of the rule that the tensor violates."""
 
-VALUE_HEAD = re.compile(r"(^|\.)(v_head|value_head)\.")
+VALUE_HEAD_TENSOR = re.compile(r"(^|\.)(v_head|value_head)\.")
 FREQUENCIES = re.compile(r"\.(inv_freq|original_inv_freq)$")
 COPIES, HEADS, ROTARY = (
     "frozen copies of the base's weights",
@@ -52,11 +52,11 @@ def dropped_as(key: TensorKey, modules: Collection[str], config: Mapping[str, An
         whole: whether the file has the frozen weight of every adapted module, so it is a whole model's state.
     """
     name = f"{key.module}.{key.part}"
-    if VALUE_HEAD.search(name):
+    if VALUE_HEAD_TENSOR.search(name):
         return HEADS
     if FREQUENCIES.search(name):
         return ROTARY
-    if ADDED.search(name) or (key.part == "bias" and config.get("bias") not in ("none", None)):
+    if ADDED_BY_TRAINERS.search(name) or (key.part == "bias" and config.get("bias") not in ("none", None)):
         return ""
     owner = key.module.partition(f".{BASE_LAYER}")[0]
     below = owner != key.module or key.depth

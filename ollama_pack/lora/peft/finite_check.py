@@ -105,7 +105,7 @@ def _runs(tensors: Iterable[Tensor]) -> Iterator[tuple[Tensor, ...]]:
         yield tuple(run)
 
 
-def _joined(run: Sequence[Tensor]) -> Tensor:
+def _as_one_tensor(run: Sequence[Tensor]) -> Tensor:
     """Return the tensors of a run as one."""
     first, last = run[0], run[-1]
     if not isinstance(first, StoredTensor) or not isinstance(last, StoredTensor) or first is last:
@@ -122,7 +122,7 @@ def _scan(runs: Iterable[Sequence[Tensor]]) -> list[TensorStats]:
 
 def _run_stats(run: Sequence[Tensor], weights: TensorReader) -> Iterator[TensorStats]:
     """Yield what the numbers of each tensor of a run are; a tensor without numbers counts as zero."""
-    stored, dtype = weights.read_raw(_joined(run))
+    stored, dtype = weights.read_raw(_as_one_tensor(run))
     numbers = stored.reshape(-1)
     ends = list(accumulate(map(_element_count, run)))
     filled = [start for start, end in zip((0, *ends), ends, strict=False) if start < end]
