@@ -1,6 +1,7 @@
 """JSON that comes from outside, within bounds of values, levels and digits."""
 
 import json
+from itertools import chain
 from typing import Any
 
 MOST_VALUES = 1 << 22
@@ -37,17 +38,13 @@ def _whole(digits: str) -> int:
     return int(digits)
 
 
-def _require_shallow(document: object) -> None:
+def _require_shallow(document: Any) -> None:  # noqa: ANN401 — JSON
     """Raise ValueError if lists and objects are nested more deeply than `MOST_DEPTH`."""
-    level = [document]
+    level = [document] if type(document) in (list, dict) else []
     for _ in range(MOST_DEPTH + 1):
-        level = [
-            child
-            for parent in level
-            if isinstance(parent, list | dict)
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-            if type(child) in (list, dict)
-        ]
+        # A vocabulary has hundreds of thousands of values, so the loop makes no call of ours for each.
+        inner = chain.from_iterable(each.values() if type(each) is dict else each for each in level)
+        level = [each for each in inner if type(each) is list or type(each) is dict]
         if not level:
             return
     raise ValueError("it is nested too deeply")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ollama_pack.cli.options import PROOF
+from ollama_pack.cli.options import PROOF, SOURCE
 
 if TYPE_CHECKING:
     from ollama_pack.pipeline.request import Request
@@ -94,4 +94,28 @@ def request_from(chosen: Mapping[str, Any]) -> "Request":
         out=chosen["out"],
         store=chosen["store"],
         **{key: chosen[key] for key in PROOF},
+    )
+
+
+def unnamed_request(chosen: Mapping[str, Any], keys: Sequence[str], **more: Any) -> "Request":
+    """Return the request of a command that makes a file of adapters, and no model with a name.
+
+    Args:
+        chosen: the arguments and options of the command.
+        keys: the options that it has besides those of every such command.
+        more: fields of the request that no option gives.
+
+    Raises:
+        click.UsageError: the last argument is a name, or the weights do not fit the directories.
+    """
+    from ollama_pack.pipeline.request import Request
+
+    directories, name = split_sources(chosen["directories"], chosen["weights"])
+    if name:
+        raise click.UsageError(f"Too many arguments: {name}.")
+    return Request(
+        directory=directories[0],
+        others=tuple(directories[1:]),
+        **{key: chosen[key] for key in ("weights", *SOURCE, *PROOF, *keys)},
+        **more,
     )

@@ -25,7 +25,7 @@ from ollama_pack.cli.output import Console, print_json
     help="The GGUF file to write.  [default: adapter_model.gguf in DIR/ollama]",
 )
 @options.speech
-def convert_command(*, out: Path | None, weights: tuple[float, ...], **chosen: Any) -> None:
+def convert_command(*, out: Path | None, **chosen: Any) -> None:
     """Write the adapter in DIR as a GGUF LoRA file, and verify its numbers.
 
     \b
@@ -37,18 +37,9 @@ def convert_command(*, out: Path | None, weights: tuple[float, ...], **chosen: A
     from ollama_pack.pipeline.build import convert
     from ollama_pack.pipeline.inputs import resolve_inputs
     from ollama_pack.pipeline.prepare import GGUF_NAME, prepare
-    from ollama_pack.pipeline.request import Request
 
     console = Console.of(chosen)
-    directories, name = arguments.split_sources(chosen["directories"], weights)
-    if name:
-        raise click.UsageError(f"Too many arguments: {name}.")
-    request = Request(
-        directory=directories[0],
-        others=tuple(directories[1:]),
-        weights=weights,
-        **{key: chosen[key] for key in (*options.PROOF, "adapter", "scale", "allow_noop", "base", "outtype")},
-    )
+    request = arguments.unnamed_request(chosen, ("outtype",))
     inputs = resolve_inputs(request)
     work = prepare(inputs, console.stage_done)
     path = out or inputs.output_dir / GGUF_NAME

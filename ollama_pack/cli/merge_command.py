@@ -25,7 +25,7 @@ from ollama_pack.cli.output import Console, print_json
     help="The GGUF file to write.",
 )
 @options.speech
-def merge_command(*, out: Path, weights: tuple[float, ...], **chosen: Any) -> None:
+def merge_command(*, out: Path, **chosen: Any) -> None:
     """Write the base with the adapter in DIR merged into it, as one GGUF file, and prove what it keeps.
 
     Every Ollama, LM Studio and llama.cpp runs such a file. Weights that the adapter does not change
@@ -39,20 +39,9 @@ def merge_command(*, out: Path, weights: tuple[float, ...], **chosen: Any) -> No
     from ollama_pack.pipeline.inputs import resolve_inputs
     from ollama_pack.pipeline.merge import merge
     from ollama_pack.pipeline.prepare import prepare
-    from ollama_pack.pipeline.request import Request
 
     console = Console.of(chosen)
-    directories, name = arguments.split_sources(chosen["directories"], weights)
-    if name:
-        raise click.UsageError(f"Too many arguments: {name}.")
-    request = Request(
-        directory=directories[0],
-        others=tuple(directories[1:]),
-        weights=weights,
-        out=out.parent,
-        merge=True,
-        **{key: chosen[key] for key in (*options.PROOF, *options.MERGING, *options.SOURCE)},
-    )
+    request = arguments.unnamed_request(chosen, (*options.MERGING,), out=out.parent, merge=True)
     work = prepare(resolve_inputs(request), console.stage_done)
     with folder_lock(out.parent, console.progress):
         merged = merge(work, out, request, console.stage_done, console.progress)

@@ -1,5 +1,7 @@
 """The types of tensors that ggml knows: their numbers, and the elements and bytes of a block of each."""
 
+import math
+
 F32, F16, Q8_0, BF16 = 0, 1, 8, 30
 TENSOR_TYPES = {F32: "F32", F16: "F16", Q8_0: "Q8_0", BF16: "BF16"}
 """The ggml types LoRA tensors come in; a base may hold any."""
@@ -12,3 +14,9 @@ BLOCKS = {
     34: (256, 54), 35: (256, 66), 39: (32, 17), 40: (64, 36), 41: (128, 18),
 }  # fmt: skip
 """ggml type → elements in a block, bytes of a block."""
+
+
+def nbytes_of(kind: int, shape: tuple[int, ...]) -> int:
+    """Return the size in bytes of a tensor of a ggml type in `BLOCKS`, without padding."""
+    elements, nbytes = BLOCKS[kind]
+    return math.prod(shape) // elements * nbytes

@@ -41,6 +41,23 @@ def cast_tensor(weights: TensorReader, tensor: LoraTensor, kind: str) -> Stored:
     return np.ascontiguousarray(cast)
 
 
+def planned_numbers(weights: TensorReader, tensor: LoraTensor) -> Float32:
+    """Return the numbers of a planned tensor in float32: its rows in their order, times its factor.
+
+    What is beyond float32 becomes infinite; whoever writes the numbers looks for that.
+
+    Raises:
+        InputError: the adapter cannot be read, or ends inside the tensor.
+    """
+    numbers = weights.float32(tensor.source)
+    if tensor.rows is not None:
+        numbers = numbers[..., as_index(tensor.rows), :]
+    if tensor.factor == 1.0:
+        return numbers
+    with np.errstate(over="ignore"):
+        return numbers * np.float32(tensor.factor)
+
+
 def _why_not_finite(numbers: Float32, tensor: LoraTensor, kind: str) -> InputError | UnsupportedError:
     """Return the error for a tensor that is not finite: it never was, or it is too large for its type."""
     where = f"{tensor.source.path}: {tensor.source.name}"

@@ -1,12 +1,12 @@
 """Chooses the type of each tensor of a GGUF LoRA file, and computes how many bytes it then has."""
 
-import math
 from collections.abc import Iterable
 
 import numpy as np
 
-from ollama_pack.gguf.ggml_types import BF16, BLOCKS, F16, F32, Q8_0
+from ollama_pack.gguf.ggml_types import BF16, BLOCKS, F16, F32, Q8_0, nbytes_of
 from ollama_pack.gguf.tensor_data import TensorReader
+from ollama_pack.lora.export_tensor import planned_numbers
 from ollama_pack.lora.plan import LoraPlan, LoraTensor
 
 OUTTYPE_NUMBERS = {"f16": F16, "f32": F32, "bf16": BF16, "q8_0": Q8_0}
@@ -37,8 +37,7 @@ def choose_types(plan: LoraPlan, outtype: str) -> tuple[str, ...]:
 
 def size_in_bytes(shape: tuple[int, ...], kind: str) -> int:
     """Return how many bytes a tensor of a type has, without padding."""
-    elements, nbytes = BLOCKS[OUTTYPE_NUMBERS[kind]]
-    return math.prod(shape) // elements * nbytes
+    return nbytes_of(OUTTYPE_NUMBERS[kind], shape)
 
 
 def join_types(kinds: Iterable[str]) -> str:
@@ -48,10 +47,7 @@ def join_types(kinds: Iterable[str]) -> str:
 
 def _smallest_exact(weights: TensorReader, tensor: LoraTensor) -> str:
     """Return the first of f16, bf16 and f32 that holds all numbers of a tensor exactly."""
-    numbers = weights.float32(tensor.source)
-    if tensor.factor != 1.0:
-        with np.errstate(over="ignore"):  # the writer refuses what is beyond float32
-            numbers = numbers * np.float32(tensor.factor)
+    numbers = planned_numbers(weights, tensor)
     with np.errstate(over="ignore", invalid="ignore"):
         if np.array_equal(numbers.astype(np.float16), numbers):
             return "f16"

@@ -27,7 +27,6 @@ from ollama_pack.pipeline.lock import (
     describe_base_change,
     digest_if_recorded,
     digest_sources,
-    read_lock,
     write_lock,
 )
 from ollama_pack.pipeline.output_dir import require_own_output_dir
@@ -103,7 +102,7 @@ def _build_into_folder(inputs: BuildInputs, note: Note, progress: Progress | Non
     modelfile = render_modelfile(inputs, work, note)
     work = mark_prompt(work, modelfile)
     remove_stale_drafts(inputs.output_dir)
-    earlier = read_lock(inputs.output_dir)
+    earlier = work.earlier
     require_free_name(request, inputs.name, inputs.locations, earlier)
     lora, report = convert(work, inputs.output_dir / GGUF_NAME, request.outtype, note)
     path = inputs.output_dir / MODELFILE_NAME
@@ -159,7 +158,7 @@ def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, Deliv
     work = prepare(inputs, note)
     modelfile = render_modelfile(inputs, work, note)
     work = mark_prompt(work, modelfile)
-    require_free_name(request, inputs.name, inputs.locations, read_lock(inputs.output_dir))
+    require_free_name(request, inputs.name, inputs.locations, work.earlier)
     path = inputs.output_dir / GGUF_NAME
     require_replaceable(path)
     lora = LoraFile(path, "sha256:" + "0" * 64, planned_size(work.plan, request.outtype), request.outtype)

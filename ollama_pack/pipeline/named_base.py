@@ -16,17 +16,20 @@ from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.files import sha256_of_file
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.pipeline.inputs import BuildInputs
-from ollama_pack.pipeline.lock import describe_base_change, read_lock
+from ollama_pack.pipeline.lock import describe_base_change
 from ollama_pack.pipeline.request import Request
 
 
-def check_named_base(inputs: BuildInputs, base: BaseModel, trained: ExpectedBase) -> BaseModel:
+def check_named_base(
+    inputs: BuildInputs, base: BaseModel, trained: ExpectedBase, earlier: Mapping[str, Any]
+) -> BaseModel:
     """Return a base with notes about what speaks against it, as far as that is known before it is opened.
 
     Args:
         inputs: the resolved request.
         base: the base that the request, the author or the adapter names.
         trained: what is known of the base that the adapter was trained on.
+        earlier: the lock of the last build.
 
     Raises:
         ProofError: it is not that base, or it may not be and the request is strict.
@@ -35,7 +38,7 @@ def check_named_base(inputs: BuildInputs, base: BaseModel, trained: ExpectedBase
     from ollama_pack.verify.base_named import compare_named_base
 
     mismatches = list(compare_named_base(trained, base))
-    if change := _moved(inputs, base, read_lock(inputs.output_dir)):
+    if change := _moved(inputs, base, earlier):
         mismatches.append(mismatch_of("moved", "", change))
     name = base.tag or base.source_id or "the base"
     whose = "" if base.origin == CATALOG else f", with the sizes of {base.origin},"
@@ -43,9 +46,9 @@ def check_named_base(inputs: BuildInputs, base: BaseModel, trained: ExpectedBase
     return replace(base, notes=(*base.notes, *lines))
 
 
-def recorded_manifest(inputs: BuildInputs, base: BaseModel) -> str:
+def recorded_manifest(earlier: Mapping[str, Any], base: BaseModel) -> str:
     """Return the digest that the manifest of the base had at the last build; empty if that is unknown."""
-    recorded = read_lock(inputs.output_dir).get("base")
+    recorded = earlier.get("base")
     if not isinstance(recorded, Mapping) or recorded.get("tag") != base.tag:
         return ""
     return str(recorded.get("manifest") or "")

@@ -1,7 +1,9 @@
 """Reads the adapter and its base, and decides what a build will write, without writing it."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.installed import base_with_file
@@ -26,6 +28,7 @@ from ollama_pack.pipeline.inputs import (
     read_all_adapters,
     resolve_base,
 )
+from ollama_pack.pipeline.lock import read_lock
 from ollama_pack.pipeline.named_base import check_named_base, recorded_manifest, ways_to_a_base
 
 GGUF_NAME = "adapter_model.gguf"
@@ -46,6 +49,7 @@ class BuildPlan:
         trained: what is known of the base that the adapter was trained on.
         author: the author's Modelfile.txt, or None if there is none.
         base_check: the messages of the check of a GGUF base, or None if the base is not a file.
+        earlier: the lock of the last build into the same folder, or an empty mapping if there was none.
     """
 
     adapter: Adapter
@@ -54,6 +58,7 @@ class BuildPlan:
     trained: ExpectedBase = field(default_factory=ExpectedBase)
     author: Modelfile | None = None
     base_check: tuple[str, ...] | None = None
+    earlier: Mapping[str, Any] = field(default_factory=dict)
 
 
 def prepare(inputs: BuildInputs, note: Note = silent) -> BuildPlan:
@@ -76,14 +81,16 @@ def prepare(inputs: BuildInputs, note: Note = silent) -> BuildPlan:
     if request.merge:
         base = base_with_file(inputs.locations, base)
     trained = expected_base(inputs.home, adapter.base_id, request, inputs.environment, layer_count(adapter))
-    trained = replace(trained, placed=base.hparams, manifest=recorded_manifest(inputs, base))
-    base = check_named_base(inputs, base, trained)
+    earlier = read_lock(inputs.output_dir)
+    trained = replace(trained, placed=base.hparams, manifest=recorded_manifest(earlier, base))
+    base = check_named_base(inputs, base, trained, earlier)
     note("base", base)
     joined = join_split_modules(adapter, base)
     if joined is not adapter:
         note("read", joined.notes[-1])
     plan = plan_lora(joined, base)
-    return BuildPlan(joined, base, plan, trained, author, _check_base_file(base, trained, plan))
+    check = _check_base_file(base, trained, plan)
+    return BuildPlan(joined, base, plan, trained, author, check, earlier)
 
 
 def _check_base_file(base: BaseModel, trained: ExpectedBase, plan: LoraPlan) -> tuple[str, ...] | None:
