@@ -72,7 +72,7 @@ def find_tag(tag: str) -> CatalogEntry | None:
         name = parse_name(tag)
     except InputError:
         return None
-    return _by_tag().get(name.display.lower())
+    return _by_tag().get(ascii_lower(name.display))
 
 
 def find_variant(tag: str) -> CatalogEntry | None:
@@ -90,9 +90,17 @@ def find_variant(tag: str) -> CatalogEntry | None:
     plain = plain_tag(name.display)
     entry = _by_plain_tag().get(plain)
     if entry is None and (shorter := without_chat_word(plain)) != plain:
+        chat, word = _by_plain_tag().get(shorter), "-" + plain.rpartition("-")[2]
+        entry = chat if chat is not None and word in ascii_lower(chat.source_id) else None
+    return None if entry is None else _taken_to_be(entry, name.display)
+    plain = plain_tag(name.display)
+    entry = _by_plain_tag().get(plain)
+    if entry is None and (shorter := without_chat_word(plain)) != plain:
         chat = _by_plain_tag().get(shorter)
         entry = (
-            chat if chat is not None and "-" + plain.rpartition("-")[2] in chat.source_id.lower() else None
+            chat
+            if chat is not None and "-" + plain.rpartition("-")[2] in ascii_lower(chat.source_id)
+            else None
         )
     return None if entry is None else _taken_to_be(entry, name.display)
 
@@ -178,7 +186,7 @@ def _owners(entry: CatalogEntry) -> frozenset[str]:
 
 def _owner(text: str) -> str:
     """Return the owner of an id in lower case; empty if it names none."""
-    return text.rpartition("/")[0].lower()
+    return ascii_lower(text.rpartition("/")[0])
 
 
 def _last(text: str) -> str:
@@ -189,7 +197,7 @@ def _last(text: str) -> str:
 @cache
 def _index_by_name() -> dict[str, CatalogEntry]:
     """Return the rows by id and alias, in lower case."""
-    return {name.lower(): entry for entry in load_catalog() for name in entry.names}
+    return {ascii_lower(name): entry for entry in load_catalog() for name in entry.names}
 
 
 @cache
@@ -216,14 +224,14 @@ def _by_plain_tag() -> dict[str, CatalogEntry]:
 @cache
 def _by_tag() -> dict[str, CatalogEntry]:
     """Return the rows by tag, in lower case."""
-    return {tag.lower(): entry for entry in load_catalog() for tag in entry.tags}
+    return {ascii_lower(tag): entry for entry in load_catalog() for tag in entry.tags}
 
 
 def _ids() -> Iterable[tuple[str, str]]:
     """Return each id and alias in lower case, with the id to show for it."""
-    return ((name.lower(), entry.source_id) for entry in load_catalog() for name in entry.names)
+    return ((ascii_lower(name), entry.source_id) for entry in load_catalog() for name in entry.names)
 
 
 def _tags() -> Iterable[tuple[str, str]]:
     """Return each tag in lower case, with the tag to show for it."""
-    return ((tag.lower(), tag) for entry in load_catalog() for tag in entry.tags)
+    return ((ascii_lower(tag), tag) for entry in load_catalog() for tag in entry.tags)

@@ -7,6 +7,8 @@ namespaces of their own. `name_key` is equal for all of these.
 
 import re
 
+from ollama_pack.ollama.names import ascii_lower
+
 _COPY = re.compile(
     r"-(?:[2-8]bits?|bf16|fp?16|fp?32|fp8|int[48]|nf4|nvfp4|mxfp4|gptq|awq|gguf|ggml|mlx|dwq|hqq|exl[23]|bnb|unsloth"
     r"|sharded|dynamic|quantized|w\d+a\d+|g\d+|gs\d+|i1|imat|hf|i?q\d(?:-[0-9a-z]{1,3}){0,2})$"
@@ -47,7 +49,7 @@ def name_key(text: str) -> str:
         >>> name_key("Qwen2___5-7B-Instruct-GPTQ-Int4") == name_key("Qwen2.5-7B-Instruct")
         True
     """
-    key = _SEPARATORS.sub("-", text.lower()).strip("-")
+    key = _SEPARATORS.sub("-", ascii_lower(text)).strip("-")
     while (shorter := _COPY.sub("", key)) != key:
         key = shorter
     return key.removeprefix("quantized-")
@@ -55,7 +57,7 @@ def name_key(text: str) -> str:
 
 def is_a_copy(name: str) -> bool:
     """Return whether a name has a suffix that says how a copy is stored."""
-    return _COPY.search(_SEPARATORS.sub("-", name.lower())) is not None
+    return _COPY.search(_SEPARATORS.sub("-", ascii_lower(name))) is not None
 
 
 def names_in_path(path: str) -> tuple[tuple[str, str], ...]:
@@ -64,19 +66,19 @@ def names_in_path(path: str) -> tuple[tuple[str, str], ...]:
     Revisions at its end are skipped. Kaggle has the family and the variant in parts of their own.
     """
     parts = ["", *filter(None, re.split(r"[/\\]+", path))]
-    while len(parts) > 2 and _REVISION.fullmatch(parts[-1].lower()):
+    while len(parts) > 2 and _REVISION.fullmatch(ascii_lower(parts[-1])):
         parts.pop()
     if len(parts) < 2:
         return ()
     names = [(parts[-2], parts[-1])]
-    if len(parts) > 3 and parts[-2].lower() in _KAGGLE_FORMATS:
+    if len(parts) > 3 and ascii_lower(parts[-2]) in _KAGGLE_FORMATS:
         names.append(("", f"{parts[-3]}-{parts[-1]}"))
     return tuple(names)
 
 
 def plain_tag(tag: str) -> str:
     """Return a tag in lower case without the quantisation at its end."""
-    return _QUANTISATION.sub("", tag.lower())
+    return _QUANTISATION.sub("", ascii_lower(tag))
 
 
 def without_chat_word(tag: str) -> str:
