@@ -90,18 +90,9 @@ def find_variant(tag: str) -> CatalogEntry | None:
     plain = plain_tag(name.display)
     entry = _by_plain_tag().get(plain)
     if entry is None and (shorter := without_chat_word(plain)) != plain:
-        chat, word = _by_plain_tag().get(shorter), "-" + plain.rpartition("-")[2]
-        entry = chat if chat is not None and word in ascii_lower(chat.source_id) else None
-    return None if entry is None else _taken_to_be(entry, name.display)
-    plain = plain_tag(name.display)
-    entry = _by_plain_tag().get(plain)
-    if entry is None and (shorter := without_chat_word(plain)) != plain:
+        word = "-" + plain.rpartition("-")[2]
         chat = _by_plain_tag().get(shorter)
-        entry = (
-            chat
-            if chat is not None and "-" + plain.rpartition("-")[2] in ascii_lower(chat.source_id)
-            else None
-        )
+        entry = chat if chat is not None and word in ascii_lower(chat.source_id) else None
     return None if entry is None else _taken_to_be(entry, name.display)
 
 
