@@ -91,31 +91,33 @@ def draw_training(curves: Mapping[str, Curve], checkpoints: Sequence[tuple[int, 
         if any(best for _, best in checkpoints):
             axes[0].plot([], [], color=SERIES[2], linestyle=":", label="best checkpoint")
         axes[0].set_ylabel("loss")
-        axes[0].legend(loc="upper right")
+        _put_legend(figure, axes[0])
         if rate:
             _draw_curve(axes[1], rate, color=SERIES[3])
             axes[1].set_ylabel("learning rate")
         axes[-1].set_xlabel("step")
+        _count_by_ones(axes[-1])
         return _svg(figure)
 
 
 def draw_sizes(spectra: Sequence[Spectrum]) -> str:
     """Return an SVG drawing of ‖ΔW‖, with a row for each kind of module and a column for each layer.
 
-    The darker a cell, the larger is the norm.
+    The stronger the colour of a cell, the larger is the norm; a scale beside the cells has the numbers.
+    Modules of one kind in one layer, such as experts, share a cell with the norm of all of them together.
     """
-    from matplotlib.patches import Rectangle
-
-    cells = {(module_kind(each), spectrum_layer(each)): each.norm for each in spectra}
-    kinds = sorted({kind for kind, _ in cells}, key=natural_key)
-    layers = sorted({layer for _, layer in cells})
-    most = max(cells.values(), default=0.0) or 1.0
+    squares: dict[tuple[str, int], float] = {}
+    for each in spectra:
+        cell = module_kind(each), spectrum_layer(each)
+        squares[cell] = squares.get(cell, 0.0) + each.norm**2
+    kinds = sorted({kind for kind, _ in squares}, key=natural_key)
+    layers = sorted({layer for _, layer in squares})
+    most = max(squares.values(), default=0.0) ** 0.5 or 1.0
     with _style():
         figure = _figure(1.1 + 0.34 * len(kinds))
-        axes = figure.subplots()
-        for (kind, layer), norm in cells.items():
-            corner = (layers.index(layer), kinds.index(kind))
-            axes.add_patch(Rectangle(corner, 0.94, 0.9, facecolor=SERIES[0], alpha=0.06 + 0.94 * norm / most))
+        axes, scale = figure.subplots(1, 2, gridspec_kw={"width_ratios": [45, 1]})
+        for (kind, layer), square in squares.items():
+            _draw_cell(axes, (layers.index(layer), kinds.index(kind)), (0.94, 0.9), square**0.5 / most)
         axes.set_xlim(0, len(layers))
         axes.set_ylim(len(kinds), 0)
         axes.set_yticks([index + 0.45 for index in range(len(kinds))], [one_line(kind) for kind in kinds])
@@ -125,7 +127,33 @@ def draw_sizes(spectra: Sequence[Spectrum]) -> str:
         axes.set_xlabel("layer")
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
+        _draw_scale(scale, most)
         return _svg(figure)
+
+
+def _draw_cell(axes: "Axes", corner: tuple[float, float], size: tuple[float, float], share: float) -> None:
+    """Draw a cell of the heat map; `share` is its norm divided by the largest."""
+    from matplotlib.patches import Rectangle
+
+    shade = 0.06 + 0.94 * share
+    axes.add_patch(Rectangle(corner, *size, facecolor=SERIES[0], alpha=shade, antialiased=False))
+
+
+def _draw_scale(axes: "Axes", most: float) -> None:
+    """Draw the scale of the heat map: the colours from 0 to the largest norm, with numbers beside them."""
+    from matplotlib.ticker import MaxNLocator
+
+    steps = 48
+    for step in range(steps):
+        _draw_cell(axes, (0, step * most / steps), (1, most / steps), (step + 0.5) / steps)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, most)
+    axes.set_xticks([])
+    axes.yaxis.tick_right()
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=3))
+    axes.yaxis.set_label_position("right")
+    axes.set_ylabel("‖ΔW‖")
+    axes.spines[:].set_visible(False)
 
 
 def draw_spectra(spectra: Sequence[Spectrum]) -> str:
@@ -153,7 +181,8 @@ def draw_spectra(spectra: Sequence[Spectrum]) -> str:
         axes.set_xlabel("direction")
         axes.set_ylabel("singular value / the largest")
         axes.set_ylim(0, 1.05)
-        axes.legend(loc="upper right", ncols=2)
+        _count_by_ones(axes)
+        _put_legend(figure, axes)
         return _svg(figure)
 
 
@@ -182,6 +211,25 @@ def _draw_curve(axes: "Axes", curve: Curve, **how: Any) -> None:  # noqa: ANN401
     """Draw a curve over a horizontal grid."""
     axes.plot([step for step, _ in curve], [value for _, value in curve], **how)
     axes.grid(axis="y")
+
+
+def _count_by_ones(axes: "Axes") -> None:
+    """Label the horizontal axis with whole numbers only, because it counts."""
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = axes.get_xlim()
+    if high - low < 2:  # a single point: no two whole numbers would be in view
+        axes.set_xlim((low + high) / 2 - 1, (low + high) / 2 + 1)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _put_legend(figure: "Figure", axes: "Axes") -> None:
+    """Put the legend above the plot, where no curve is, and make the drawing higher by its rows."""
+    labels = axes.get_legend_handles_labels()[1]
+    columns = max(1, int((FIGURE_WIDTH - 1) / (0.7 + 0.08 * max(map(len, labels), default=0))))
+    rows = -(-len(labels) // columns)
+    figure.set_figheight(figure.get_figheight() + 0.21 * rows)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=columns)
 
 
 def _style() -> Any:  # noqa: ANN401 — a context of matplotlib

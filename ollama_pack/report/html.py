@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ollama_pack import __version__
 from ollama_pack.errors import RefusedError, one_line, printable
-from ollama_pack.files import megabytes, whole_file
+from ollama_pack.files import megabytes, sha256_of_file, whole_file
 from ollama_pack.lora.adapter import dtypes_of
 from ollama_pack.report.charts import draw_sizes, draw_spectra, draw_training, require_library
 from ollama_pack.report.run import RunReport
@@ -75,7 +76,6 @@ def render_report(report: RunReport) -> str:
         checkpoints=list(_checkpoint_rows(report)),
         sizes=Markup(draw_sizes(report.spectra)) if report.spectra else "",
         spectra=Markup(draw_spectra(report.spectra)) if report.spectra else "",
-        largest=f"{max((each.norm for each in report.spectra), default=0.0):.4g}",
         weights=[
             {
                 "module": one_line(each.module),
@@ -96,6 +96,7 @@ def render_report(report: RunReport) -> str:
             for file in report.tree.files[:LISTED_FILES]
         ],
         more=report.tree.more + max(0, len(report.tree.files) - LISTED_FILES),
+        version=__version__,
     )
 
 
@@ -115,6 +116,7 @@ def _facts(report: RunReport) -> Iterator[tuple[str, str]]:
         yield "rank", "/".join(map(str, sorted({pair.rank for pair in adapter.pairs})))
         yield "scale", " – ".join(scales[:: max(1, len(scales) - 1)])
         yield "weights", f"{len(adapter.pairs)}, stored as {'/'.join(dtypes_of(adapter))}"
+        yield "digest", f"{sha256_of_file(adapter.weights)} of {adapter.weights.name}"
         yield "trained on", one_line(adapter.base_id or "unknown")
         for note in adapter.notes:
             yield "note", one_line(note)
