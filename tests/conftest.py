@@ -28,6 +28,12 @@ def _no_models_of_hugging_face(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "no-hub"))
 
 
+@pytest.fixture(autouse=True)
+def _no_digests_of_this_user(tmp_path, monkeypatch) -> None:
+    """Let each test begin without remembered digests, and leave none in the user's cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
+
+
 @pytest.fixture
 def no_daemon(monkeypatch) -> None:
     """Leave no daemon named, and none at the address that Ollama has by default."""

@@ -6,6 +6,7 @@ Ollama 0.34.1 and later do not create models with adapters, but run them; the ta
 
 from typing import Any
 
+from ollama_pack.base.digest_memory import digest_of_base
 from ollama_pack.deliver.base_check import digest_in, ensure_base, plan_by_daemon
 from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt, replaced_note
 from ollama_pack.files import Progress
@@ -139,10 +140,8 @@ def _gguf_name(package: Package) -> str:
 
 def _base_digest(package: Package, progress: Progress | None) -> str:
     """Return the digest of a GGUF base, ``sha256:…``."""
-    from ollama_pack.files import sha256_of_file
-
     assert package.base.gguf is not None
-    return sha256_of_file(package.base.gguf, progress)
+    return digest_of_base(package.base.gguf, progress)
 
 
 def _refuse_early(package: Package, daemon: Daemon) -> None:

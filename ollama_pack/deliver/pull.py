@@ -9,12 +9,13 @@ daemon has the base already, so only the adapter and a few small blobs are sent.
 import contextlib
 from typing import TYPE_CHECKING
 
+from ollama_pack.base.digest_memory import digest_of_base
 from ollama_pack.deliver.base_check import digest_in, ensure_base, plan_by_daemon
 from ollama_pack.deliver.image import build_image, image_of_gguf
 from ollama_pack.deliver.leftovers import remove_leftovers
 from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt, replaced_note
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import Progress, sha256_of_file
+from ollama_pack.files import Progress
 from ollama_pack.ollama.address import is_near
 from ollama_pack.ollama.api_errors import UnreachableError, did_not_come
 from ollama_pack.ollama.daemon import Daemon
@@ -92,7 +93,7 @@ def _package_and_image(package: Package, daemon: Daemon, progress: Progress | No
     if gguf is None:
         base = probe_manifest(daemon, package.base.tag)
     else:
-        base = image_of_gguf(package.base, sha256_of_file(gguf, progress), gguf.stat().st_size)
+        base = image_of_gguf(package.base, digest_of_base(gguf, progress), gguf.stat().st_size)
     known = (entry.name.parts for entry in DaemonModels(daemon).entries())
     named = package.renamed(spelled_as_in(known, package.name))
     return named, build_image(named, base)

@@ -8,13 +8,14 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
+from ollama_pack.base.digest_memory import digest_kept, digest_of_base
 from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.base_check import check_base_file
 from ollama_pack.deliver.image import base_has_adapter_note, build_image, image_of_gguf
 from ollama_pack.deliver.leftovers import remove_empty_entries
 from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt, replaced_note
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import Progress, sha256_of_file
+from ollama_pack.files import Progress
 from ollama_pack.ollama.blob_store import StoreTransaction
 from ollama_pack.ollama.manifest import CONFIG_TYPE, MODEL_TYPE, BaseImage, Image, Layer, has_adapter
 from ollama_pack.ollama.names import parse_name
@@ -58,7 +59,7 @@ def write_to_store(
     messages = _check_base_in_store(package, base, store)
     before = read_manifest(store, package.name)
     remove_empty_entries(store)
-    with StoreTransaction(store, progress) as transaction:
+    with StoreTransaction(store, progress) as transaction, digest_kept(package.base.gguf):
         for layer in sorted((*image.layers, image.config), key=lambda each: each.media_type == MODEL_TYPE):
             write = transaction.import_file if layer.media_type == MODEL_TYPE else transaction.add
             write(layer)
@@ -124,7 +125,7 @@ def _package_and_base(package: Package, store: Path, progress: Progress | None) 
     if gguf is None:
         base = image_in_store(store, package.base.tag)
     else:
-        base = image_of_gguf(package.base, sha256_of_file(gguf, progress), _gguf_size(gguf))
+        base = image_of_gguf(package.base, digest_of_base(gguf, progress), _gguf_size(gguf))
     return package.renamed(spelled_as_in(names_in(store), package.name)), base
 
 

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import os
 from dataclasses import replace
 
 import pytest
 from scratch_store import BASE_TAG, TEMPLATE, add_base, blob, kinds_of, manifest_of, snapshot
-from tiny_model import base_noun, make_adapter, make_header
+from tiny_model import base_noun, make_adapter, make_base, make_header
 
+from ollama_pack.base import digest_memory
 from ollama_pack.deliver.package import REPLACED
 from ollama_pack.errors import DestinationError, ProofError, UnsupportedError
 from ollama_pack.ollama.names import parse_name
@@ -185,6 +187,21 @@ def test_progress_reaches_the_end(way, package, adapter, tmp_path):
     assert moved
     assert moved[-1] == (fresh.size, fresh.size)
     assert moved == sorted(moved)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="NOT TESTED: nothing is remembered on this system")
+def test_a_gguf_base_is_read_once_for_its_digest(way, package, tmp_path, monkeypatch):
+    """The second model on a base comes from what is remembered of it, with the same base."""
+    monkeypatch.setattr(digest_memory, "SETTLED_SECONDS", -60.0)
+    mine = replace(package, base=base_noun(gguf_file=make_base(tmp_path / "mine.gguf")))
+    bases, reads = [], []
+    for name in (str(package.name), f"{package.name}-s"):
+        told = []
+        way.put(replace(mine, name=parse_name(name)), lambda *step, told=told: told.append(step[0]))
+        bases.append(manifest_of(way.store, name)["layers"][0]["digest"])
+        reads.append("reading mine.gguf" in told)
+    assert bases[0] == bases[1]
+    assert reads == [True, False]
 
 
 def test_a_plan_changes_nothing(way, package):

@@ -5,21 +5,23 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from recipes import write_adapter, write_model
 
+from ollama_pack.base.digest_memory import SETTLED_SECONDS
 from ollama_pack.pipeline import request
-from ollama_pack.pipeline.request import Request
+from ollama_pack.pipeline.request import ACCEPTABLE_MISMATCHES, Request
 
 CHILD = Path(__file__).with_name("count_build.py")
 ADAPTER = "ada-lora"
 
 
 @pytest.fixture(scope="module")
-def counted(tmp_path_factory):
-    """Return the counts of a build with an author's Modelfile, a tokenizer and a GGUF base."""
+def built(tmp_path_factory):
+    """Return the folder and the counts of a build with an author's Modelfile, a tokenizer and a GGUF base."""
     folder = tmp_path_factory.mktemp("walk")
     adapter = write_adapter(folder / ADAPTER, config={"base_model_name_or_path": "tests/tiny"})
     write_adapter(adapter / "style")
@@ -28,15 +30,32 @@ def counted(tmp_path_factory):
     (adapter / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {"<s>": 1}}}))
     base = write_model(folder / "base.gguf")
     asked = ["build", str(adapter), "--base", str(base), "--via", "store", "--store", str(folder / "models")]
+    time.sleep(SETTLED_SECONDS)  # a base that is younger may change without another time
+    return folder, run(folder, *asked, "--out", str(folder / "out"), "-q")
+
+
+def run(folder, *asked):
+    """Run a command in a process of its own, and return what it counted."""
     ran = subprocess.run(
-        [sys.executable, CHILD, folder, *asked, "--out", folder / "out", "-q"],
+        [sys.executable, CHILD, folder, *asked],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "OLLAMA_HOST": "127.0.0.1:9", "HF_HUB_CACHE": str(folder / "hub")},
+        env={
+            **os.environ,
+            "OLLAMA_HOST": "127.0.0.1:9",
+            "HF_HUB_CACHE": str(folder / "hub"),
+            "XDG_CACHE_HOME": str(folder / "cache"),
+        },
     )
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def counted(built):
+    """Return the counts of the build."""
+    return built[1]
 
 
 def test_each_directory_is_scanned_once(counted):
@@ -51,6 +70,25 @@ def test_each_file_is_opened_once(counted):
     texts = ("Modelfile.txt", "adapter_config.json", "tokenizer.json")
     assert [opens[f"{ADAPTER}/{name}"] for name in texts] == [1, 2, 1]
     assert opens["base.gguf"] == 3, "its header, its digest, its clone"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="NOT TESTED: nothing is remembered on this system")
+def test_another_build_does_not_read_the_base_for_its_digest(built):
+    """The digest of a base is remembered by deliveries; what proves it reads the base all the same."""
+    folder, _ = built
+    store, base = ("--store", str(folder / "models")), ("--base", str(folder / "base.gguf"))
+    again = run(folder, "build", str(folder / ADAPTER), "again", *base, "--via", "store", *store, "-q")
+    assert again["opens"]["base.gguf"] == 1, "its header"
+    strict = (
+        "--strict",
+        *(f"--base-mismatch-ok={code}" for code in ACCEPTABLE_MISMATCHES if code != "moved"),
+    )
+    again = run(
+        folder, "build", str(folder / ADAPTER), "again", *base, "--via", "store", *store, "-q", *strict
+    )
+    assert again["opens"]["base.gguf"] == 2, "its header, and its digest to prove that it has not moved"
+    proof = run(folder, "verify", str(folder / "out"), *store, "-q")
+    assert proof["opens"]["base.gguf"] == 2, "its header, and its digest"
 
 
 ONCE = (

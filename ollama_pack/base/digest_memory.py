@@ -1,0 +1,149 @@
+"""Remembers the digest of a GGUF base, so that twenty builds on one base read its gigabytes once.
+
+See "The digest of a base is remembered, never believed by a proof" in docs/decisions.md.
+"""
+
+import contextlib
+import json
+import os
+import re
+import stat
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ollama_pack.files import DRAFT, Progress, home_directory, read_small, sha256_of_file
+from ollama_pack.untrusted import parse_json
+
+MEMORY_FILE = "digests.json"
+MEMORY_SCHEMA = 1
+MOST_REMEMBERED = 256
+"""Number of files whose digests are kept; the ones that were read first are forgotten."""
+
+SETTLED_SECONDS = 2.0
+"""Age of a file from which a change of it is sure to change its times too, even on FAT."""
+
+WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def digest_of_base(path: Path, progress: Progress | None = None) -> str:
+    """Return the digest of a GGUF base, ``sha256:…``; read the file only if it is not the one read before.
+
+    It is for deliveries. A proof reads the file itself, with `sha256_of_file`.
+
+    Raises:
+        DestinationError: the file cannot be read.
+
+    Example:
+        >>> digest_of_base(Path("SmolLM2-135M-Instruct.Q4_1.gguf"))  # doctest: +SKIP
+        'sha256:5f5b6d0f…'
+    """
+    before = _identity(path)
+    if known := _recall(before):
+        return known
+    settled = _is_settled(before)
+    digest = sha256_of_file(path, progress)
+    if settled and before == _identity(path):
+        _remember({**before, "digest": digest})
+    return digest
+
+
+@contextlib.contextmanager
+def digest_kept(path: Path | None) -> Iterator[None]:
+    """Have what is remembered of a GGUF base outlast the block, which may link it to a store.
+
+    A hard link changes the time of the last change of a file, though not what it holds.
+    """
+    before = _identity(path) if path is not None else {}
+    digest = _recall(before)
+    yield
+    if digest and path is not None:
+        after = _identity(path)
+        if after != before and {**after, "ctime": 0} == {**before, "ctime": 0}:
+            _remember({**after, "digest": digest})
+
+
+def memory_path() -> Path:
+    """Return the file with the digests that are remembered for this user."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    folder = cache if cache.is_absolute() else home_directory() / ".cache"
+    return folder / "ollama-pack" / MEMORY_FILE
+
+
+def _identity(path: Path) -> dict[str, Any]:
+    """Return what tells a file from what it was before; empty if it cannot be seen.
+
+    Windows has no time of the last change of a file that a program cannot set, so there it is always empty.
+    """
+    with contextlib.suppress(OSError, RuntimeError):
+        real = path.resolve(strict=True)
+        status = real.stat()
+        if os.name == "posix" and stat.S_ISREG(status.st_mode):
+            return {
+                "path": str(real),
+                "size": status.st_size,
+                "mtime": status.st_mtime_ns,
+                "ctime": status.st_ctime_ns,
+                "inode": status.st_ino,
+                "device": status.st_dev,
+            }
+    return {}
+
+
+def _is_settled(identity: Mapping[str, Any]) -> bool:
+    """Return whether a file is old enough that a change of it would be seen from its times."""
+    newest = max(identity.get("mtime", 0), identity.get("ctime", 0))
+    return bool(identity) and newest / 1e9 < time.time() - SETTLED_SECONDS
+
+
+def _recall(identity: Mapping[str, Any]) -> str:
+    """Return the digest that is remembered of a file, or an empty text."""
+    known = _read_memory().get(identity["path"], {}) if identity else {}
+    digest = known.get("digest", "")
+    return digest if known == {**identity, "digest": digest} else ""
+
+
+def _read_memory() -> dict[str, dict[str, Any]]:
+    """Return what is remembered, by path; nothing if another user could have written it, or it is damaged."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        path = memory_path()
+        if _is_private(path.parent) and _is_private(path):
+            document = parse_json(read_small(path))
+            if document["schema_version"] == MEMORY_SCHEMA:
+                return {each["path"]: each for each in document["files"] if DIGEST.fullmatch(each["digest"])}
+    return {}
+
+
+def _is_private(path: Path) -> bool:
+    """Return whether a path is this user's own, no link, and writable by nobody else."""
+    status = path.lstat()
+    mine = status.st_uid == os.geteuid() and not stat.S_ISLNK(status.st_mode)
+    return mine and not status.st_mode & WRITABLE_BY_OTHERS
+
+
+def _remember(entry: Mapping[str, Any]) -> None:
+    """Add an entry, and forget the oldest ones; do nothing if that is impossible.
+
+    Two processes that write at once lose one of the entries, which costs nothing but reading that file again.
+    """
+    with contextlib.suppress(OSError):
+        path = memory_path()
+        there = next(folder for folder in path.parents if folder.exists())
+        if os.geteuid() == 0 and there.stat().st_uid != 0:
+            return  # sudo may keep the user's home; a folder of root's there would stop the user's memory
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_private(path.parent):
+            return
+        others = [each for each in _read_memory().values() if each["path"] != entry["path"]]
+        files = [*others, entry][-MOST_REMEMBERED:]
+        number, draft = tempfile.mkstemp(prefix=DRAFT, dir=path.parent)  # mode 0600: for its owner only
+        try:
+            with os.fdopen(number, "w", encoding="utf-8") as file:
+                json.dump({"schema_version": MEMORY_SCHEMA, "files": files}, file, indent=1)
+            Path(draft).replace(path)
+        finally:
+            Path(draft).unlink(missing_ok=True)
