@@ -17,6 +17,7 @@ from ollama_pack.files import megabytes
 from ollama_pack.lora.adapter import Adapter, dtypes_of, layer_of, trained_tensors
 from ollama_pack.lora.plan import LoraFile
 from ollama_pack.modelfile.syntax import Modelfile
+from ollama_pack.pipeline.prompt import PromptVerdict
 from ollama_pack.verify.result import ProofResult
 
 JSON_SCHEMA_VERSION = 1
@@ -102,6 +103,8 @@ def lines_of(value: object) -> Lines:
             lines = Lines(
                 f"{value.proof}: {value.summary}", verbose=(f"worst at {value.worst}",) if value.worst else ()
             )
+        case PromptVerdict():
+            lines = _prompt_lines(value)
         case Modelfile():
             lines = Lines(f"FROM {value.value('FROM')}, ADAPTER {value.value('ADAPTER')}")
         case Receipt():
@@ -111,6 +114,14 @@ def lines_of(value: object) -> Lines:
         case _:
             lines = Lines(str(value))
     return lines
+
+
+def _prompt_lines(verdict: PromptVerdict) -> Lines:
+    """Return the text about the prompts of a model: the figure and the first difference, or why there is none."""
+    if verdict.result is None:
+        return Lines(f"not proved: {verdict.why}")
+    at = f"{verdict.result.worst}:" if verdict.difference else ""
+    return Lines(verdict.result.summary, tuple(filter(None, (at, *verdict.difference.splitlines()))))
 
 
 def _adapter_lines(adapter: Adapter) -> Lines:

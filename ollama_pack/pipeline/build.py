@@ -6,7 +6,7 @@ functions are its steps.
 """
 
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,7 @@ from ollama_pack.verify.result import ProofResult
 if TYPE_CHECKING:
     from ollama_pack.deliver.package import DeliveryPlan, Package
 from ollama_pack.pipeline.prepare import GGUF_NAME, BuildPlan, mark_prompt, prepare, render_modelfile, silent
+from ollama_pack.pipeline.prompt import PromptVerdict, judge_prompt, require_prompt
 from ollama_pack.pipeline.register import load_gate
 
 
@@ -51,6 +52,7 @@ class Outcome:
         lock: the path of the lock file, which records what the model was made of.
         receipt: the receipt of the delivery.
         load: the result of the load proof, or None if no daemon has the model.
+        prompt: whether the prompts are those that the model was trained with.
 
     Example:
         >>> from ollama_pack import Request, build
@@ -66,6 +68,7 @@ class Outcome:
     lock: Path
     receipt: Receipt
     load: ProofResult | None = None
+    prompt: PromptVerdict = field(default_factory=PromptVerdict)
 
 
 def build(request: Request, note: Note = silent, progress: Progress | None = None) -> Outcome:
@@ -104,6 +107,7 @@ def _build_into_folder(inputs: BuildInputs, note: Note, progress: Progress | Non
     remove_stale_drafts(inputs.output_dir)
     earlier = work.earlier
     require_free_name(request, inputs.name, inputs.locations, earlier)
+    prompt = _judge_planned(_package(inputs, work, modelfile, _planned_lora(inputs, work)), inputs, note)
     lora, report = convert(work, inputs.output_dir / GGUF_NAME, request.outtype, note)
     path = inputs.output_dir / MODELFILE_NAME
     write_modelfile(modelfile, path, note, known=digest_if_recorded(inputs.output_dir, earlier))
@@ -131,7 +135,16 @@ def _build_into_folder(inputs: BuildInputs, note: Note, progress: Progress | Non
     note("register", receipt)
     lock = write_lock(inputs.output_dir, package, modelfile, sources, receipt)
     load = next(iter(proofs), None)
-    return Outcome(work=work, lora=lora, report=report, modelfile=path, lock=lock, receipt=receipt, load=load)
+    return Outcome(
+        work=work,
+        lora=lora,
+        report=report,
+        modelfile=path,
+        lock=lock,
+        receipt=receipt,
+        load=load,
+        prompt=prompt,
+    )
 
 
 def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, DeliveryPlan]":
@@ -150,7 +163,7 @@ def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, Deliv
         ('ada-lovelace', 'llama')
     """
     from ollama_pack.deliver import choose
-    from ollama_pack.lora.export import planned_size, require_replaceable
+    from ollama_pack.lora.export import require_replaceable
 
     _require_separate(request)
     inputs = resolve_inputs(request)
@@ -159,10 +172,9 @@ def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, Deliv
     modelfile = render_modelfile(inputs, work, note)
     work = mark_prompt(work, modelfile)
     require_free_name(request, inputs.name, inputs.locations, work.earlier)
-    path = inputs.output_dir / GGUF_NAME
-    require_replaceable(path)
-    lora = LoraFile(path, "sha256:" + "0" * 64, planned_size(work.plan, request.outtype), request.outtype)
-    package = _package(inputs, work, modelfile, lora)
+    require_replaceable(inputs.output_dir / GGUF_NAME)
+    package = _package(inputs, work, modelfile, _planned_lora(inputs, work))
+    _judge_planned(package, inputs, note)
     return work, choose.plan_delivery(package, inputs.locations, via=request.via)
 
 
@@ -211,6 +223,27 @@ def _package(inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile, lora: L
     """Return the package to deliver, with the result of the check of its base."""
     package = make_package(inputs.name, modelfile, lora, work.base, work.trained)
     return replace(package, base_check=work.base_check)
+
+
+def _planned_lora(inputs: BuildInputs, work: BuildPlan) -> LoraFile:
+    """Return the GGUF LoRA file as it will be, but for its digest."""
+    from ollama_pack.lora.export import planned_size
+
+    path, outtype = inputs.output_dir / GGUF_NAME, inputs.request.outtype
+    return LoraFile(path, "sha256:" + "0" * 64, planned_size(work.plan, outtype), outtype)
+
+
+def _judge_planned(package: "Package", inputs: BuildInputs, note: Note) -> PromptVerdict:
+    """Compare the prompts of a package before anything is written.
+
+    Raises:
+        ProofError: a prompt differs, and the request is strict.
+    """
+    verdict = judge_prompt(inputs.home, package, inputs.locations, inputs.request.via)
+    if inputs.request.strict:
+        require_prompt(verdict, inputs.home)
+    note("prompt", verdict)
+    return verdict
 
 
 def _register_command(inputs: BuildInputs) -> str:
