@@ -150,7 +150,9 @@ def outcome_facts(outcome: "Outcome") -> dict[str, Any]:
         "adapter": adapter_facts(outcome.work.adapter),
         "base": base_facts(outcome.work.base),
         "lora": lora_facts(outcome.lora),
-        "proofs": [report_facts(report) for report in (outcome.report, outcome.prompt.result, outcome.load) if report],
+        "proofs": [
+            report_facts(report) for report in (outcome.report, outcome.prompt.result, outcome.load) if report
+        ],
         "not_proved": [{"proof": "prompt", "why": outcome.prompt.why}] if outcome.prompt.why else [],
         "modelfile": outcome.modelfile.as_posix(),
         "lock": outcome.lock.as_posix(),

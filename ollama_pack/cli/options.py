@@ -164,7 +164,7 @@ proof = combine(
     click.option(
         "--strict",
         is_flag=True,
-        help="Fail if the base may differ from the one that the adapter was trained on, or if a prompt does.",
+        help="Fail if the base may differ from the one that the adapter was trained on.",
     ),
     click.option(
         "--base-mismatch-ok",

@@ -117,7 +117,7 @@ def lines_of(value: object) -> Lines:
 
 
 def _prompt_lines(verdict: PromptVerdict) -> Lines:
-    """Return the text about the prompts of a model: the figure and the first difference, or why there is none."""
+    """Return the text about the prompts of a model: figure and first difference, or why there is none."""
     if verdict.result is None:
         return Lines(f"not proved: {verdict.why}")
     at = f"{verdict.result.worst}:" if verdict.difference else ""

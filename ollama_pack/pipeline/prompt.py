@@ -44,7 +44,9 @@ class PromptVerdict:
     difference: str = ""
 
 
-def judge_prompt(directory: Path, package: "Package", locations: "OllamaLocations", via: str) -> PromptVerdict:
+def judge_prompt(
+    directory: Path, package: "Package", locations: "OllamaLocations", via: str
+) -> PromptVerdict:
     """Compare the prompts of a package with the chat template that was saved with its adapter.
 
     Args:
@@ -85,7 +87,7 @@ def require_prompt(verdict: PromptVerdict, directory: Path) -> None:
 
 
 def sent_of_package(package: "Package", locations: "OllamaLocations", via: str) -> SentPrompt:
-    """Return how a package will get its prompts from the daemon in front of us, or else from the latest Ollama.
+    """Return how a package will get its prompts from the daemon that answers, else the latest Ollama.
 
     Raises:
         DestinationError: the base is in no store that can be read here.
@@ -98,7 +100,9 @@ def sent_of_package(package: "Package", locations: "OllamaLocations", via: str) 
     base = package.base
     if base.gguf is not None and base.info is not None:
         if not package.template and _may_create(locations, via):
-            raise UnsupportedError("Ollama's create puts a TEMPLATE that it guesses over that of a GGUF file.")
+            raise UnsupportedError(
+                "Ollama's create puts a TEMPLATE that it guesses over that of a GGUF file."
+            )
         image = build_image(package, image_of_gguf(base, "", 0))
         return _sent_of_image(image, base.info, None, _version(locations, via))
     store = _store_of_base(package, locations)
@@ -194,7 +198,9 @@ def _layer_text(image: "Image", kind: str, store: Path | None) -> str | None:
     return content.decode("utf-8", "replace")
 
 
-_WITHOUT_BOS = frozenset(("default", "gpt-2", "qwen2", "qwen35", "smollm", "refact", "starcoder", "olmo", "dbrx"))
+_WITHOUT_BOS = frozenset(
+    ("default", "gpt-2", "qwen2", "qwen35", "smollm", "refact", "starcoder", "olmo", "dbrx")
+)
 
 
 def _adds_bos(metadata: Mapping[str, Any]) -> bool:

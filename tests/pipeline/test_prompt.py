@@ -1,25 +1,24 @@
 """The prompts of a build: compared before anything is written, told, and with --strict decisive."""
 
 import pytest
-from recipes import TINY, write_adapter, write_model
+from recipes import write_adapter, write_model
 from terminal import run
 
-from ollama_pack.pipeline.prompt import NONE_TRAINED, _adds_bos
 from ollama_pack.errors import UnsupportedError
+from ollama_pack.pipeline.prompt import NONE_TRAINED, _adds_bos
 
 GO = "{{ range .Messages }}<{{ .Role }}>{{ .Content }}{{ end }}<assistant>"
-JINJA = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
+JINJA = "<s>{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
 FIGURE = "18 of 18 conversations byte-equal"
 
 
 @pytest.fixture
 def build(tmp_path, monkeypatch):
-    """Return a function that builds an adapter with a chat template on a base with a tokenizer."""
+    """Return a function that builds an adapter with a chat template on a base that adds <s>."""
     for name, value in {"OLLAMA_HOST": "127.0.0.1:9", "OLLAMA_MODELS": tmp_path / "models"}.items():
         monkeypatch.setenv(name, str(value))
     home = write_adapter(tmp_path / "ada")
-    keys = {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "smollm"}
-    base = write_model(tmp_path / "base.gguf", metadata=keys)
+    base = write_model(tmp_path / "base.gguf")
 
     def run_build(jinja, template, *more):
         if jinja:
