@@ -75,7 +75,7 @@ class ChatRenderer:
 
     def _ask(self, asked: Mapping[str, Any]) -> Mapping[str, str]:
         """Return the answer of the process; one that is too slow is ended, and replaced."""
-        process = self.process or self._start()
+        process = self.process or self.start()
         assert process.stdin is not None
         assert process.stdout is not None
         timer = threading.Timer(self.slowest, process.kill)
@@ -94,7 +94,8 @@ class ChatRenderer:
         answer: Mapping[str, str] = json.loads(line)
         return answer
 
-    def _start(self) -> "subprocess.Popen[bytes]":
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Start the process, which imports what it needs while this one goes on."""
         self.process = subprocess.Popen(
             [sys.executable, jinja_worker.__file__],
             stdin=subprocess.PIPE,

@@ -6,14 +6,12 @@ What Ollama's own renderers make is not computed.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ollama_pack.chat.go_prompt import read_go_prompt
 from ollama_pack.chat.renderer import ChatRenderer
 from ollama_pack.chat.trained import ChatTemplate, Conversation, Turn
 from ollama_pack.chat.who_renders import (
     DEFAULT_GO_TEMPLATE,
     PromptSource,
     Sender,
-    go_capabilities,
     jinja_capabilities,
     who_renders,
 )
@@ -68,6 +66,9 @@ class SentPrompt:
         if self.sender is Sender.RENDERER:
             name = self.source.renderer or "harmony"
             raise UnsupportedError(f"The prompt cannot be computed: Ollama's renderer {name} makes it.")
+        from ollama_pack.chat.go_capabilities import go_capabilities
+        from ollama_pack.chat.go_prompt import read_go_prompt
+
         prompt = read_go_prompt(DEFAULT_GO_TEMPLATE if self.source.template is None else self.source.template)
         think = True if "thinking" in go_capabilities(prompt) else None
         text = prompt.fill(conversation.messages, renderer.now.date(), tools=conversation.tools, think=think)

@@ -4,21 +4,12 @@ Since 0.30 the chat template of the GGUF overrules a TEMPLATE that can do less. 
 guesses from words in them; the same words are looked for here.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from ollama_pack.chat.go_nodes import (
-    GoAction,
-    GoBranch,
-    GoCall,
-    GoField,
-    GoNode,
-    GoNodes,
-    GoPipeline,
-    GoText,
-)
-from ollama_pack.chat.go_prompt import GoPrompt, read_go_prompt
+if TYPE_CHECKING:
+    from ollama_pack.chat.go_prompt import GoPrompt
 
 DEFAULT_GO_TEMPLATE = "{{ .Prompt }}"
 """What Ollama executes where a TEMPLATE is needed and the model has none."""
@@ -89,24 +80,28 @@ def who_renders(
         return Sender.JINJA
     if go_template is not None:
         return Sender.GO if go_template else Sender.JINJA
+    from ollama_pack.chat.go_prompt import read_go_prompt
+
     return Sender.JINJA if jinja_overrules(source.jinja, read_go_prompt(source.template)) else Sender.GO
 
 
-def jinja_overrules(jinja: str, prompt: GoPrompt) -> bool:
+def jinja_overrules(jinja: str, prompt: "GoPrompt") -> bool:
     """Return whether Ollama takes the chat template of a GGUF although there is a TEMPLATE.
 
     Args:
         jinja: the chat template, or an empty string if the GGUF has none.
         prompt: the TEMPLATE.
     """
+    from ollama_pack.chat.go_capabilities import go_capabilities, go_round_trip
+
     if not jinja:
         return False
     candidate, current = jinja_capabilities(jinja), go_capabilities(prompt)
     if len(candidate) > len(current):
-        return not _go_round_trip(prompt) or _jinja_round_trip(jinja)
+        return not go_round_trip(prompt) or _jinja_round_trip(jinja)
     if candidate != current or "tools" not in candidate:
         return False
-    return _jinja_round_trip(jinja) and not _go_round_trip(prompt)
+    return _jinja_round_trip(jinja) and not go_round_trip(prompt)
 
 
 def jinja_capabilities(jinja: str) -> frozenset[str]:
@@ -119,24 +114,6 @@ def jinja_capabilities(jinja: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def go_capabilities(prompt: GoPrompt) -> frozenset[str]:
-    """Return what Ollama thinks that a TEMPLATE can do: ``tools``, ``insert``, ``thinking``."""
-    found = {word for word, name in (("tools", "tools"), ("insert", "suffix")) if name in prompt.names}
-    if all(thinking_tags(prompt)):
-        found.add("thinking")
-    return frozenset(found)
-
-
-def thinking_tags(prompt: GoPrompt) -> tuple[str, str]:
-    """Return the texts around ``.Thinking`` in the messages of a TEMPLATE, or empty strings."""
-    tags = ["", ""]
-    for nodes in _lists_with_thinking(prompt.template.root, in_messages=False):
-        for at, node in enumerate((nodes[0], nodes[-1])):
-            if isinstance(node, GoText):
-                tags[at] = node.text.decode("utf-8", "replace").strip()
-    return tags[0], tags[1]
-
-
 def _is_harmony(source: PromptSource) -> bool:
     text = source.template or ""
     return source.family in _HARMONY_FAMILIES and "<|start|>" in text and "<|end|>" in text
@@ -147,36 +124,3 @@ def _jinja_round_trip(jinja: str) -> bool:
     return ("tool_calls" in jinja or "assistant_tool_call" in jinja) and any(
         word in jinja for word in _TOOL_ROLES
     )
-
-
-def _go_round_trip(prompt: GoPrompt) -> bool:
-    text = prompt.template.text
-    shown = any(word in text for word in ('eq .Role "tool"', "tool_response", "TOOL_RESULTS"))
-    return shown and {"tools", "toolcalls"} <= prompt.names
-
-
-def _lists_with_thinking(nodes: GoNodes, *, in_messages: bool) -> Iterator[GoNodes]:
-    """Yield each list of parts in which ``.Thinking`` is mentioned, inside a ``range`` over messages."""
-    for node in nodes:
-        if in_messages and "Thinking" in _first_names(_pipes_of(node)):
-            yield nodes
-        if isinstance(node, GoBranch):
-            inside = in_messages
-            if node.word == "range":
-                inside = "Messages" in _first_names([node.pipe])
-            for inner in (node.body, node.otherwise or ()):
-                yield from _lists_with_thinking(inner, in_messages=inside)
-
-
-def _pipes_of(node: GoNode) -> Sequence[GoPipeline]:
-    return [node.pipe] if isinstance(node, GoAction | GoBranch | GoCall) and node.pipe else []
-
-
-def _first_names(pipes: Iterable[GoPipeline]) -> set[str]:
-    """Return the first names of the fields in pipelines; those in parentheses count too."""
-    found: set[str] = set()
-    for pipe in pipes:
-        operands = [operand for command in pipe.commands for operand in command]
-        found |= {operand.names[0] for operand in operands if isinstance(operand, GoField)}
-        found |= _first_names(operand for operand in operands if isinstance(operand, GoPipeline))
-    return found

@@ -36,7 +36,7 @@ from ollama_pack.verify.result import ProofResult
 if TYPE_CHECKING:
     from ollama_pack.deliver.package import DeliveryPlan, Package
 from ollama_pack.pipeline.prepare import GGUF_NAME, BuildPlan, mark_prompt, prepare, render_modelfile, silent
-from ollama_pack.pipeline.prompt import PromptVerdict, judge_prompt, require_prompt
+from ollama_pack.pipeline.prompt import PromptVerdict, judge_prompt, renderer_beside, require_prompt
 from ollama_pack.pipeline.register import load_gate
 
 
@@ -100,14 +100,9 @@ def _build_into_folder(inputs: BuildInputs, note: Note, progress: Progress | Non
     from ollama_pack.deliver import choose
 
     request = inputs.request
-    require_own_output_dir(inputs.output_dir)
-    work = prepare(inputs, note)
-    modelfile = render_modelfile(inputs, work, note)
-    work = mark_prompt(work, modelfile)
+    work, modelfile, prompt = _decide(inputs, note)
     remove_stale_drafts(inputs.output_dir)
     earlier = work.earlier
-    require_free_name(request, inputs.name, inputs.locations, earlier)
-    prompt = _judge_planned(_package(inputs, work, modelfile, _planned_lora(inputs, work)), inputs, note)
     lora, report = convert(work, inputs.output_dir / GGUF_NAME, request.outtype, note)
     path = inputs.output_dir / MODELFILE_NAME
     write_modelfile(modelfile, path, note, known=digest_if_recorded(inputs.output_dir, earlier))
@@ -167,14 +162,9 @@ def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, Deliv
 
     _require_separate(request)
     inputs = resolve_inputs(request)
-    require_own_output_dir(inputs.output_dir)
-    work = prepare(inputs, note)
-    modelfile = render_modelfile(inputs, work, note)
-    work = mark_prompt(work, modelfile)
-    require_free_name(request, inputs.name, inputs.locations, work.earlier)
+    work, modelfile, _ = _decide(inputs, note)
     require_replaceable(inputs.output_dir / GGUF_NAME)
     package = _package(inputs, work, modelfile, _planned_lora(inputs, work))
-    _judge_planned(package, inputs, note)
     return work, choose.plan_delivery(package, inputs.locations, via=request.via)
 
 
@@ -233,17 +223,25 @@ def _planned_lora(inputs: BuildInputs, work: BuildPlan) -> LoraFile:
     return LoraFile(path, "sha256:" + "0" * 64, planned_size(work.plan, outtype), outtype)
 
 
-def _judge_planned(package: "Package", inputs: BuildInputs, note: Note) -> PromptVerdict:
-    """Compare the prompts of a package before anything is written.
+def _decide(inputs: BuildInputs, note: Note) -> tuple[BuildPlan, Modelfile, PromptVerdict]:
+    """Decide all of a build, and compare its prompts, before anything is written.
 
     Raises:
-        ProofError: a prompt differs, and the request is strict.
+        PackError: nothing can be built; with `strict` also if a prompt differs.
     """
-    verdict = judge_prompt(inputs.home, package, inputs.locations, inputs.request.via)
-    if inputs.request.strict:
+    request = inputs.request
+    require_own_output_dir(inputs.output_dir)
+    with renderer_beside(inputs.home) as renderer:
+        work = prepare(inputs, note)
+        modelfile = render_modelfile(inputs, work, note)
+        work = mark_prompt(work, modelfile)
+        require_free_name(request, inputs.name, inputs.locations, work.earlier)
+        package = _package(inputs, work, modelfile, _planned_lora(inputs, work))
+        verdict = judge_prompt(inputs.home, package, inputs.locations, request.via, renderer)
+    if request.strict:
         require_prompt(verdict, inputs.home)
     note("prompt", verdict)
-    return verdict
+    return work, modelfile, verdict
 
 
 def _register_command(inputs: BuildInputs) -> str:

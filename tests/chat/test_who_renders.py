@@ -2,13 +2,12 @@
 
 import pytest
 
+from ollama_pack.chat.go_capabilities import go_capabilities, thinking_tags
 from ollama_pack.chat.go_prompt import read_go_prompt
 from ollama_pack.chat.who_renders import (
     PromptSource,
     Sender,
-    go_capabilities,
     jinja_capabilities,
-    thinking_tags,
     who_renders,
 )
 

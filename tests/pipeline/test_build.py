@@ -22,7 +22,7 @@ from ollama_pack.pipeline.register import register
 from ollama_pack.pipeline.request import Request
 from ollama_pack.verify.numbers import prove_numbers
 
-STAGES = ["read", "base", "convert", "proof", "modelfile", "register"]
+STAGES = ["read", "base", "prompt", "convert", "proof", "modelfile", "register"]
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +81,7 @@ def test_plan_writes_nothing(asked, tmp_path, stages):
     before = sorted(tmp_path.rglob("*"))
     told, note = stages
     work, planned = build.plan_build(request, note)
-    assert [stage for stage, _ in told] == ["read", "base"]
+    assert [stage for stage, _ in told] == ["read", "base", "prompt"]
     assert (planned.name, planned.via, planned.replaces) == ("ada", "store", False)
     assert work.plan.arch == "llama"
     assert sorted(tmp_path.rglob("*")) == before

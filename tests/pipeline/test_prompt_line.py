@@ -1,11 +1,12 @@
 """The prompts of a build: compared before anything is written, told, and with --strict decisive."""
 
 import pytest
+import scratch_store
 from recipes import write_adapter, write_model
+from scratch_store import BASE_TAG
 from terminal import run
 
-from ollama_pack.errors import UnsupportedError
-from ollama_pack.pipeline.prompt import NONE_TRAINED, _adds_bos
+from ollama_pack.pipeline.prompt import NONE_TRAINED
 
 GO = "{{ range .Messages }}<{{ .Role }}>{{ .Content }}{{ end }}<assistant>"
 JINJA = "<s>{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
@@ -23,7 +24,8 @@ def build(tmp_path, monkeypatch):
     def run_build(jinja, template, *more):
         if jinja:
             (home / "chat_template.jinja").write_text(jinja, "utf-8")
-        (home / "Modelfile.txt").write_text(f'FROM x\nTEMPLATE """{template}"""\n', "utf-8")
+        own = f'TEMPLATE """{template}"""\n' if template else ""
+        (home / "Modelfile.txt").write_text(f"FROM x\n{own}", "utf-8")
         return run("build", home, "--base", base, "--via", "store", *more)
 
     run_build.output = home / "ollama"
@@ -58,9 +60,16 @@ def test_what_is_not_compared_is_not_called_equal(build):
     assert "byte-equal" not in guessed.stderr
 
 
-def test_begin_of_text_of_a_file_that_does_not_say():
-    """SentencePiece adds it, what is unknown is refused."""
-    assert _adds_bos({"tokenizer.ggml.model": "llama"})
-    assert not _adds_bos({"tokenizer.ggml.model": "llama", "tokenizer.ggml.add_bos_token": False})
-    with pytest.raises(UnsupportedError, match="begin of text"):
-        _adds_bos({"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "llama-bpe"})
+def test_a_base_in_a_store_and_its_system(build, tmp_path, monkeypatch):
+    """The TEMPLATE that an installed base has counts, and a SYSTEM is put in front of each conversation."""
+    monkeypatch.setattr(scratch_store, "details_of", lambda _: {})
+    scratch_store.add_base(tmp_path / "models", write_model(tmp_path / "tiny.gguf"), template=GO)
+    plain = build(JINJA, "", "--base", BASE_TAG)
+    assert (plain.code, FIGURE in plain.stderr) == (0, True), plain.stderr
+    with_system = build(JINJA, "", "--base", BASE_TAG, "--system", "Be kind.")
+    assert FIGURE in with_system.stderr
+    says_its_own = "{% if messages[0].role != 'system' %}<none>{% endif %}" + JINJA.removeprefix("<s>")
+    differs = build("<s>" + says_its_own, "", "--base", BASE_TAG)
+    assert FIGURE not in differs.stderr
+    assert "one turn:" in differs.stderr
+    assert FIGURE in build("<s>" + says_its_own, "", "--base", BASE_TAG, "--system", "Be kind.").stderr

@@ -40,6 +40,12 @@ def read_chat_template(directory: Path) -> ChatTemplate | None:
     return found if found or run is None else _template_in(run)
 
 
+def has_chat_template(directory: Path) -> bool:
+    """Return whether a chat template may have been saved with an adapter; no file is read."""
+    folders = (directory, run_of(directory))
+    return any((each / name).is_file() for each in folders if each for name in (TEMPLATE_FILE, _TOKENIZER))
+
+
 def _template_in(directory: Path) -> ChatTemplate | None:
     """Return the chat template of the files in a directory."""
     path = directory / _TOKENIZER
