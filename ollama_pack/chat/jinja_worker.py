@@ -2,10 +2,9 @@
 
 Each line of standard input is a JSON object with ``template``, ``values`` and ``now``. Each line of output is
 one with ``text``, or with ``refused`` (the template's own words) or ``fault``. A template is a stranger's
-program, so the process limits its memory and its time, and its parent ends it if it does not answer.
+program, so `ollama_pack.limits` starts the process with limits, and its parent ends it if it does not answer.
 """
 
-import contextlib
 import json
 import sys
 from datetime import datetime
@@ -13,19 +12,6 @@ from typing import Any
 
 MOST_OUTPUT = 4_000_000
 """Number of characters after which a prompt is given up."""
-
-_MEMORY = 1 << 30
-_SECONDS = 120
-
-
-def limit_resources() -> None:
-    """Limit memory and processor time where the system can."""
-    with contextlib.suppress(ImportError, OSError, ValueError):
-        import resource
-
-        for what, most in ((resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_CPU, _SECONDS)):
-            hard = resource.getrlimit(what)[1]
-            resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def make_chat_environment() -> Any:  # noqa: ANN401 — Jinja is imported inside
@@ -114,7 +100,6 @@ class Filler:
 
 def answer_lines() -> None:
     """Answer each line of standard input."""
-    limit_resources()
     filler = Filler()
     for line in sys.stdin.buffer:
         answer = json.dumps(filler.answer(json.loads(line)))

@@ -6,7 +6,6 @@ What it makes is what ``apply_chat_template`` of transformers makes, with the pr
 import contextlib
 import json
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,9 +16,13 @@ from typing import Any
 from ollama_pack.chat import jinja_worker
 from ollama_pack.chat.trained import ChatTemplate, Conversation
 from ollama_pack.errors import InputError, printable
+from ollama_pack.limits import limited_command
 
 SLOWEST_SECONDS = 10.0
 """Time after which a conversation is given up."""
+
+_MEMORY = 1 << 30
+_PROCESS_SECONDS = 120
 
 
 class ConversationRefusedError(Exception):
@@ -97,7 +100,7 @@ class ChatRenderer:
     def start(self) -> "subprocess.Popen[bytes]":
         """Start the process, which imports what it needs while this one goes on."""
         self.process = subprocess.Popen(
-            [sys.executable, jinja_worker.__file__],
+            limited_command(jinja_worker.__file__, memory=_MEMORY, seconds=_PROCESS_SECONDS),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

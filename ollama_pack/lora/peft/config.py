@@ -7,13 +7,13 @@ it or it has meant something elsewhere: docs/decisions.md, "A setting that PEFT 
 
 import json
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ollama_pack.errors import InputError
 from ollama_pack.lora.peft.methods import METHODS, OTHER_METHODS, Method
+from ollama_pack.lora.peft.patterns import PATTERNS
 from ollama_pack.lora.unsupported import RuleViolations
 
 HARMLESS = frozenset(
@@ -160,14 +160,17 @@ def check_numbers(config: Mapping[str, Any], path: Path) -> None:
     for key in (row.alpha_key, *({"hybrid_r", "scaling"} & row.defaults.keys())):
         if key:
             require_number(config, key, path)
-    for key in ("rank_pattern", "alpha_pattern", "n_frequency_pattern"):
+    for key in PATTERNS:
         where = Path(f"{path}: {key}")
-        if not neutral(config.get(key)) and not isinstance(config[key], Mapping):
+        pattern = {} if neutral(config.get(key)) else config[key]
+        if not isinstance(pattern, Mapping):
             raise InputError("The pattern is not an object of names and numbers.", where=where)
-        if not (
-            key == "rank_pattern" and method == "ADALORA"
-        ):  # AdaLoRA lists booleans there, one for each rank.
-            _check_pattern(config.get(key) or {}, where, whole=key != "alpha_pattern")
+        for name in pattern:
+            if key == "rank_pattern" and method == "ADALORA":  # a list of booleans, one for each rank
+                if not isinstance(pattern[name], list):
+                    raise InputError("The kept ranks are not a list.", where=f"{where}: {name}")
+            else:
+                require_number(pattern, name, where, whole=key != "alpha_pattern")
 
 
 def require_number(config: Mapping[str, Any], key: str, path: Path, *, whole: bool = False) -> float:
@@ -219,20 +222,6 @@ def invocation_of(config: Mapping[str, Any], path: Path) -> tuple[int, ...]:
 def neutral(value: Any) -> bool:  # noqa: ANN401 — unchecked JSON
     """Return whether a value means that the setting is not set: null, false, or empty."""
     return value is None or value is False or value in ("", [], {})
-
-
-def _check_pattern(pattern: Mapping[str, Any], where: Path, *, whole: bool) -> None:
-    """Raise InputError if a key is not a regular expression, or a value is not a number."""
-    for key in pattern:
-        require_number(pattern, key, where, whole=whole)
-        try:
-            with (
-                warnings.catch_warnings()
-            ):  # A FutureWarning about the syntax of somebody else's pattern helps no user.
-                warnings.simplefilter("ignore")
-                re.compile(rf"(.*\.)?({key})$")
-        except (re.error, OverflowError, RecursionError) as error:
-            raise InputError(f"{key!r} is not a regular expression ({error}).", where=where) from error
 
 
 def _shortened(value: Any) -> str:  # noqa: ANN401 — JSON

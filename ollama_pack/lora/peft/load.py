@@ -35,6 +35,7 @@ from ollama_pack.lora.peft.finite_check import check_finite, zero_tensors
 from ollama_pack.lora.peft.keys import TensorKey, is_tower, parse_key
 from ollama_pack.lora.peft.kohya import is_own_alpha, with_own_alphas
 from ollama_pack.lora.peft.methods import Method
+from ollama_pack.lora.peft.patterns import Matches, match_patterns
 from ollama_pack.lora.peft.run_directory import CONFIG_FILE
 from ollama_pack.lora.peft.safetensors_header import FACTOR_DTYPES, ITEM_SIZES, dtype_error
 from ollama_pack.lora.peft.scaling import pair_alpha, pattern_warnings, trained_rank
@@ -107,21 +108,23 @@ def load_adapter(directory: AdapterDirectory, *, allow_noop: bool = False) -> Ad
     groups = _group_tensors(tensors, method, config, findings)
     left_out = _check_extra_tensors(groups, config, findings)
     left_out += _check_towers(groups.towers, findings)
-    pairs = tuple(_fold(groups.factors, method, config, findings))
+    keys = [owner.key for owner in groups.factors if owner.key]
+    matches = match_patterns(config, keys, found.directory / CONFIG_FILE)
+    pairs = tuple(_fold(groups.factors, method, config, matches, findings))
     check_finite(pairs, findings, allow_noop=allow_noop)
     findings.raise_if_any()
-    notes = (*found.notes, *notes, *_notes(config, groups.factors, left_out))
+    notes = (*found.notes, *notes, *_notes(config, matches, left_out))
     return _to_adapter(
         replace(found, config=config, notes=notes), method, with_own_alphas(pairs, groups.alphas)
     )
 
 
-def _notes(config: Config, factors: Modules, left_out: Counter[str]) -> Iterator[str]:
+def _notes(config: Config, matches: Matches, left_out: Counter[str]) -> Iterator[str]:
     """Yield what the user should know about settings and tensors that are not used."""
     if ignored := ignored_settings(config):
         yield f"ignored in adapter_config.json, as PEFT ignores it: {', '.join(ignored)}"
     yield from (f"left out: {count} {what}" for what, count in left_out.items())
-    yield from pattern_warnings([owner.key for owner in factors if owner.key], config)
+    yield from pattern_warnings(config, matches)
 
 
 def _to_adapter(found: AdapterSource, method: Method, pairs: tuple[LoraPair, ...]) -> Adapter:
@@ -229,7 +232,9 @@ def _check_extra_tensors(groups: _Groups, config: Config, findings: RuleViolatio
     return left_out
 
 
-def _fold(factors: Modules, method: Method, config: Config, findings: RuleViolations) -> Iterator[LoraPair]:
+def _fold(
+    factors: Modules, method: Method, config: Config, matches: Matches, findings: RuleViolations
+) -> Iterator[LoraPair]:
     """Yield one pair for each weight, by name; what cannot be one is found against."""
     shared = factors.get(AdaptedParameter("", ""), {})
     owners = sorted((owner for owner in factors if owner.module), key=lambda owner: natural_key(owner.module))
@@ -248,11 +253,12 @@ def _fold(factors: Modules, method: Method, config: Config, findings: RuleViolat
         parts = factors[owner]
         try:
             _require_whole(parts, method)
-            rank = trained_rank(owner.key, config)
+            rank = trained_rank(owner.key, config, matches)
             if rank:  # AdaLoRA may have pruned all of them
                 every = {**shared, **dealt.get(owner.module, {}), **split_experts(owner, parts, rank)}
                 a, b, fit = method.fold(owner.module, every, rank, **settings)
-                yield LoraPair(owner.module, a, b, pair_alpha(owner.key, config, a.shape[-2]), fit)
+                alpha = pair_alpha(owner.key, config, a.shape[-2], matches)
+                yield LoraPair(owner.module, a, b, alpha, fit)
         except FactorError as misfit:
             findings.add(misfit.code, misfit.text)
 

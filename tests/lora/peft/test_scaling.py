@@ -1,12 +1,23 @@
 """Rank and scale of every weight, as PEFT has them."""
 
 import math
+from pathlib import Path
 
 import pytest
 
-from ollama_pack.lora.peft.scaling import pair_alpha, trained_rank
+from ollama_pack.lora.peft import scaling
+from ollama_pack.lora.peft.patterns import match_patterns
 
 Q0 = "model.layers.0.self_attn.q_proj"
+
+
+def trained_rank(module, settings):
+    return scaling.trained_rank(module, settings, match_patterns(settings, [module], Path("x")))
+
+
+def pair_alpha(module, settings, rank):
+    return scaling.pair_alpha(module, settings, rank, match_patterns(settings, [module], Path("x")))
+
 
 SCALES = {
     "plain: alpha / r": ({}, 16 / 8),
