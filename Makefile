@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 BASE := .cache/SmolLM2-135M-Instruct.Q4_1.gguf
 ADA := examples/ada-lovelace-lora
+BUILDS := .cache/llama
 REFERENCE := .venv-reference
 MLX := .venv-mlx
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test check chat bench delivery goldens reference example live clean
+.PHONY: help demo test logits check chat bench delivery goldens reference example live clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -18,11 +19,14 @@ help: ## list the targets
 demo: $(VENV)/.core $(BASE) ## build the example adapter into a model store in demo/
 	$(BIN)/ollama-pack build $(ADA) --base $(BASE) --via store --store demo/models --out demo/ada-lovelace
 
-chat: demo $(VENV)/.llama ## ask the base and the adapted model the same three questions
+chat: demo $(VENV)/.try ## ask the base and the adapted model the same three questions
 	$(BIN)/python examples/ask.py --base $(BASE) --adapter demo/ada-lovelace/adapter_model.gguf
 
-test: $(VENV)/.dev $(BASE) ## run all tests
-	OLLAMA_PACK_TEST_BASE=$(BASE) $(BIN)/python -m pytest -q
+test: $(VENV)/.dev $(BASE) $(BUILDS)/.made ## run all tests that need no compiler
+	OLLAMA_PACK_TEST_BASE=$(BASE) $(BIN)/python -m pytest -q -m 'not logits'
+
+logits: $(VENV)/.logits $(BASE) ## compare whole logits with PEFT's (compiles llama.cpp)
+	OLLAMA_PACK_TEST_BASE=$(BASE) $(BIN)/python -m pytest -q -m logits
 
 check: $(VENV)/.lint ## lint, types and import contracts
 	$(BIN)/ruff check .
@@ -39,8 +43,8 @@ bench: $(VENV)/.core ## measure speed and memory; writes bench/RESULTS.md
 delivery: $(VENV)/.dev ## measure what each way in moves, with an installed ollama; writes bench/DELIVERY.md
 	PYTHONPATH=tests/deliver $(BIN)/python bench/delivery.py
 
-goldens: $(VENV)/.dev ## write the golden files anew; read the diff
-	$(BIN)/python -m pytest -q --update-goldens -k golden
+goldens: $(VENV)/.dev $(BASE) $(BUILDS)/.made ## write the golden files anew; read the diff
+	OLLAMA_PACK_TEST_BASE=$(BASE) $(BIN)/python -m pytest -q --update-goldens -k golden -m 'not logits'
 
 reference: $(REFERENCE)/.made $(MLX)/.made $(VENV)/.dev $(BASE) ## record PEFT's own logits anew (brings torch, mlx)
 	$(REFERENCE)/bin/python tests/reference/record.py
@@ -71,9 +75,12 @@ $(VENV)/.core: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q -e .
 	@touch $@
 
-$(VENV)/.llama: pyproject.toml | $(VENV)/bin/python
-	@$(BIN)/python -c 'import llama_cpp' 2>/dev/null || echo 'Compiling llama.cpp, once; this takes some minutes.'
-	$(BIN)/python -m pip install -q -e '.[llama]'
+$(VENV)/.try: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q -e '.[try]'
+	@touch $@
+
+$(BUILDS)/.made: tests/llama/builds.py | $(VENV)/bin/python
+	$(BIN)/python tests/llama/builds.py $(BUILDS)
 	@touch $@
 
 $(VENV)/.lint: pyproject.toml | $(VENV)/bin/python
@@ -81,8 +88,12 @@ $(VENV)/.lint: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
-	@$(BIN)/python -c 'import llama_cpp' 2>/dev/null || echo 'Compiling llama.cpp, once; this takes some minutes.'
 	$(BIN)/python -m pip install -q -e . --group dev
+	@touch $@
+
+$(VENV)/.logits: $(VENV)/.dev
+	@$(BIN)/python -c 'import llama_cpp' 2>/dev/null || echo 'Compiling llama.cpp, once; this takes some minutes.'
+	$(BIN)/python -m pip install -q --group logits
 	@touch $@
 
 $(REFERENCE)/.made: tests/reference/requirements.txt

@@ -5,20 +5,20 @@ message of our own::
 
     python examples/ask.py --base SmolLM2-135M-Instruct.Q4_1.gguf --adapter ada.gguf "Who are you?"
 
-Exit codes are those of ollama-pack: 2 usage or llama-cpp-python missing, 3 a file cannot be loaded.
+Exit codes are those of ollama-pack: 2 usage or xllamacpp missing, 3 a file cannot be loaded.
 """
 
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from llama_cpp import Llama
+    from xllamacpp import Server
 
 QUESTIONS = (
     "Who are you?",
@@ -36,39 +36,33 @@ def fail(code: int, what: str, hint: str) -> NoReturn:
     sys.exit(code)
 
 
-def load(base: Path, adapter: Path | None = None) -> "Llama":
-    """Return the model in `base`, with `adapter` applied if one is given.
+def load(base: Path, adapter: Path) -> "Server":
+    """Return llama-server in this process, with a base and an adapter that acts when a request says so.
 
     Raises:
-        ValueError: llama.cpp cannot load the model.
+        RuntimeError: llama.cpp cannot load the base, or the adapter for it.
     """
-    from llama_cpp import Llama
+    from xllamacpp import CommonAdapterLoraInfo, CommonParams, Server
 
-    path = None if adapter is None else str(adapter)
-    return Llama(str(base), lora_path=path, n_ctx=1024, seed=0, verbose=False)
-
-
-def fits(model: "Llama", adapter: Path) -> bool:
-    """Return whether llama.cpp can load `adapter` for `model`.
-
-    `Llama(lora_path=…)` would take a bad adapter for a good one: it expects None where the C function
-    hands out a NULL pointer, which is false but not None, and then runs into it.
-    """
-    from llama_cpp import llama_adapter_lora_free, llama_adapter_lora_init
-
-    handle: Any = llama_adapter_lora_init(model.model, str(adapter).encode())
-    if not handle:
-        return False
-    llama_adapter_lora_free(handle)
-    return True
+    settings = CommonParams()
+    settings.model.path = str(base)
+    settings.lora_adapters = [CommonAdapterLoraInfo(str(adapter), 1.0)]
+    settings.lora_init_without_apply = True
+    settings.n_ctx, settings.n_parallel, settings.use_jinja = 1024, 1, True
+    settings.verbosity = -1  # its log is not for those who came to talk
+    return Server(settings)
 
 
-def answer(model: "Llama", question: str) -> str:
-    """Return the model's most likely answer to a lone question."""
-    untyped: Any = model  # llama_cpp annotates only half of what is called here
-    untyped.reset()  # no answer may depend on the question before
-    reply = untyped.create_chat_completion(
-        [{"role": "user", "content": question}], temperature=0.0, max_tokens=MAX_TOKENS
+def answer(model: "Server", question: str, scale: float) -> str:
+    """Return the most likely answer to a lone question: of the base (scale 0), or of the adapted model (1)."""
+    reply = model.handle_chat_completions(
+        {
+            "messages": [{"role": "user", "content": question}],
+            "temperature": 0.0,
+            "max_tokens": MAX_TOKENS,
+            "cache_prompt": False,  # no answer may depend on the question before
+            "lora": [{"id": 0, "scale": scale}],
+        }
     )
     said, why = reply["choices"][0]["message"]["content"].strip(), reply["choices"][0]["finish_reason"]
     return f"{said} […]" if why == "length" else said
@@ -94,20 +88,17 @@ def show(console: Console, question: str, answers: tuple[str, str]) -> None:
     console.print()
 
 
-def read_models(base: Path, adapter: Path) -> tuple["Llama", "Llama"]:
-    """Return the plain and the adapted model, or exit with the reason why not."""
+def read_model(base: Path, adapter: Path) -> "Server":
+    """Return the model, or exit with the reason why not."""
     for path in (base, adapter):
         if not path.is_file():
             fail(3, f"There is no file {path}.", "--base and --adapter with GGUF files that exist")
     try:
-        plain = load(base)
+        return load(base, adapter)
     except ImportError:
-        fail(2, "llama-cpp-python is not installed.", "pip install 'ollama-pack[llama]'")
-    except ValueError:
-        fail(3, f"llama.cpp cannot load {base} as a model.", "--base with the GGUF file of SmolLM2")
-    if not fits(plain, adapter):
+        fail(2, "xllamacpp is not installed.", "pip install 'ollama-pack[try]'")
+    except RuntimeError:
         fail(3, f"llama.cpp cannot load {adapter} as an adapter of {base}.", "ollama-pack convert DIRECTORY")
-    return plain, load(base, adapter)
 
 
 def main() -> None:
@@ -118,10 +109,10 @@ def main() -> None:
     parser.add_argument("questions", nargs="*", default=QUESTIONS, help="what to ask (default: three)")
     options = parser.parse_args()
 
-    plain, adapted = read_models(options.base, options.adapter)
+    model = read_model(options.base, options.adapter)
     console = Console(highlight=False)
     for question in options.questions:
-        show(console, question, (answer(plain, question), answer(adapted, question)))
+        show(console, question, (answer(model, question, 0.0), answer(model, question, 1.0)))
 
 
 if __name__ == "__main__":

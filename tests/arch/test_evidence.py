@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from archive import GOLDENS, names_of, unpacked
+from asking import NO_BASE
+from builds import NEAREST
 
 from ollama_pack.arch.evidence import (
     CONVERTER,
@@ -42,12 +44,23 @@ modules for which llama.cpp's logits with the converted file equal PEFT's, withi
 the adapter causes. This holds for each kind alone, and for all kinds together. `experts` means the routed
 experts, which have an adapter of their own; it includes dense layers that PEFT treats as experts.
 `ollama-pack archs NAME` also lists modules that were not measured, such as routers and embeddings. The
-last column says what llama.cpp's own converter does with the adapter of the linear modules. `make test`
-repeats the measurements of ollama-pack and checks this page, `make live` repeats them with the llama.cpp
-of an installed Ollama, and `make reference` records the models again.
+last column says what llama.cpp's own converter does with the adapter of the linear modules. `make logits`
+repeats the measurements of ollama-pack, `make live` repeats them with the llama.cpp of an installed Ollama,
+and `make reference` records the models again. `make test` repeats them with several builds of llama.cpp,
+and checks this page.
 
 | architecture | class | proved modules | recorded | llama.cpp's converter |
 |---|---|---|---|---|
+"""
+BUILT = """
+## Builds of llama.cpp
+
+Each build below was asked about each adapter above: its probabilities of all next tokens, after each token of
+the prompt, are compared with PEFT's, within the same 2 %. The builds are wheels of xllamacpp, which need no
+compiler.
+
+| build | nearest to | right | not answered |
+|---|---|---|---|
 """
 FOREIGN = """
 ## Proved by comparison with llama.cpp's converter
@@ -138,7 +151,17 @@ def page() -> str:
     weights = "".join(f"{line(by_converter(folder))}\n" for folder in WEIGHT_ROWS)
     recorded = {proof.model for proof in RECORDED}
     others = dict.fromkeys(name for arch in ARCHS for name in arch.hf_classes if name not in recorded)
-    return HEAD + logits + FOREIGN + weights + UNRECORDED.format(", ".join(others)) + REFUSED + refused()
+    return (
+        HEAD
+        + logits
+        + BUILT
+        + builds()
+        + FOREIGN
+        + weights
+        + UNRECORDED.format(", ".join(others))
+        + REFUSED
+        + refused()
+    )
 
 
 def line(proof: Evidence) -> str:
@@ -149,6 +172,27 @@ def line(proof: Evidence) -> str:
 def peer(record) -> str:
     """Return what became of the adapter in llama.cpp's own converter, and in its runtime after that."""
     return WORDS.get(record["outcome"], record["outcome"])
+
+
+def builds() -> str:
+    """Return what each prebuilt build of llama.cpp does with the records."""
+    recorded = json.loads((GOLDENS / BY_LOGITS / "builds.json").read_text("utf-8"))
+    assert list(recorded) == list(NEAREST), "make goldens asks the builds"
+    lines = []
+    for build, nearest in NEAREST.items():
+        stops = [
+            f"{said} {'of ' if said == NO_BASE else f'on {some(kinds)} of '}`{row}`"
+            for row, found in recorded[build].items()
+            for said, kinds in found.items()
+        ]
+        right = f"{len(LOGIT_ROWS) - len(recorded[build])} of {len(LOGIT_ROWS)}"
+        lines.append(f"| {build} | {nearest} | {right} | {'; '.join(stops) or 'none'} |\n")
+    return "".join(lines)
+
+
+def some(kinds: list[str]) -> str:
+    """Return kinds of modules; all of them together say nothing that the others do not."""
+    return ", ".join(kind for kind in kinds if kind != "all")
 
 
 def refused() -> str:

@@ -1,16 +1,12 @@
 """What PEFT recorded, and llama.cpp to ask about it."""
 
-import importlib.util
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 from archive import unpacked
+from asking import NAMES, Answer, Llama, Logits, Question, find_llama, only_last
 from judging import OUTTYPES, RECORDS, TORCH, Judge, request_of
 from kinds import KINDS, RIGHT, Kind
 from smollm2 import write_f32
@@ -22,35 +18,30 @@ from ollama_pack.lora.split_modules import join_split_modules
 from ollama_pack.pipeline.inputs import read_all_adapters, resolve_inputs
 from ollama_pack.pipeline.prepare import BuildPlan
 
-CHILD = Path(__file__).parent / "child.py"
-SECONDS = 120
 BASE = os.environ.get("OLLAMA_PACK_TEST_BASE", "")
 
-AskLlama = Callable[..., "list[np.ndarray | None]"]
+AskLlama = Callable[..., list[Answer]]
+
+
+@pytest.fixture(
+    scope="session",
+    params=[pytest.param(name, marks=[pytest.mark.logits] if name == Logits.name else []) for name in NAMES],
+)
+def llama(request) -> Llama:
+    """Return each llama.cpp that is installed, one after the other."""
+    return find_llama(request.param)
 
 
 @pytest.fixture(scope="session")
-def ask_llama(tmp_path_factory) -> AskLlama:
-    """Return base, tokens, adapters → logits an adapter, None for one that llama.cpp refuses."""
-    if importlib.util.find_spec("llama_cpp") is None:
-        pytest.fail("llama_cpp is not installed: these tests run real llama.cpp (group `tests`, make test).")
+def ask_llama(llama, tmp_path_factory) -> AskLlama:
+    """Return base, tokens, adapters → an answer for each adapter; None is the bare base.
 
-    def ask(
-        base: Path, tokens: Sequence[int], adapters: Sequence[Path | None], merged: Sequence[Path] = ()
-    ) -> list[np.ndarray | None]:
-        folder = tmp_path_factory.mktemp("llama")
-        job, answers = folder / "job.json", folder / "answers.npz"
-        named: dict = {"base": str(base), "answers": str(answers), "tokens": [int(token) for token in tokens]}
-        paths = [None if path is None else str(path) for path in adapters]
-        named["merged"] = list(map(str, merged))
-        job.write_text(json.dumps({**named, "adapters": paths}), "utf-8")
-        ran = subprocess.run(
-            [sys.executable, CHILD, job], capture_output=True, text=True, timeout=SECONDS, check=False
-        )
-        if ran.returncode != 0:
-            pytest.fail(f"llama.cpp ended with {ran.returncode}:\n{ran.stderr[-2000:]}")
-        with np.load(answers) as found:
-            return [found.get(str(place)) for place in range(len(paths) + len(merged))]
+    `merged` and `last` are those of `Question`.
+    """
+
+    def ask(base: Path, tokens: Sequence[int], adapters: Sequence[Path | None], **how) -> list[Answer]:
+        question = Question(base, tuple(int(token) for token in tokens), tuple(adapters), **how)
+        return llama.ask(question, tmp_path_factory.mktemp("llama"))
 
     return ask
 
@@ -91,15 +82,14 @@ def settled(base_file) -> Callable[[Kind], BuildPlan]:
 
 
 @pytest.fixture(scope="session")
-def judge_kinds(ask_llama, base_file, settled, tmp_path_factory) -> Callable[[str], Judge]:
+def judge_kinds(llama, ask_llama, base_file, settled, tmp_path_factory) -> Callable[[str], Judge]:
     """Return model → records and answers; llama.cpp is started once for each row of tokens."""
     kept: dict[str, Judge] = {}
 
     def look(model: str) -> Judge:
         if model not in kept:
             scratch = tmp_path_factory.mktemp(model)
-            with np.load(unpacked(RECORDS, model) / "logits.npz") as records:
-                truth = dict(records)
+            truth = llama.truth(unpacked(RECORDS, model) / "logits.npz")
             kinds = [kind for kind in KINDS if (kind.model, kind.verdict) == (model, RIGHT)]
             kinds = [kind for kind in kinds if TORCH or kind.case != "bin"]
             answers: dict = {}
@@ -111,10 +101,15 @@ def judge_kinds(ask_llama, base_file, settled, tmp_path_factory) -> Callable[[st
                 paths = [scratch / f"{kind.case}-{outtype}.gguf" for kind, outtype in jobs]
                 for (kind, outtype), path in zip(jobs, paths, strict=True):
                     write_lora(settled(kind).plan, path, outtype)
-                bare, *found = ask_llama(base_file(model), truth[key], [None, *paths])
+                bare, *found = ask_llama(
+                    base_file(model),
+                    truth[key],
+                    [None, *paths],
+                    last=only_last(key.removeprefix("tokens:"), truth),
+                )
                 answers["base", key] = bare
                 answers |= {(kind.case, out): logits for (kind, out), logits in zip(jobs, found, strict=True)}
-            kept[model] = Judge(model, truth, answers)
+            kept[model] = Judge(llama, truth, answers)
         return kept[model]
 
     return look

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from asking import LIBRARIES, find_llama
+from builds import VERSIONS
 
 pytestmark = pytest.mark.llama
 
@@ -19,8 +21,8 @@ import json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import ask
-plain, adapted = ask.read_models(Path(sys.argv[2]), Path(sys.argv[3]))
-json.dump([[ask.answer(model, q) for model in (plain, adapted)] for q in sys.argv[4:]], sys.stdout)
+model = ask.read_model(Path(sys.argv[2]), Path(sys.argv[3]))
+json.dump([[ask.answer(model, q, scale) for scale in (0.0, 1.0)] for q in sys.argv[4:]], sys.stdout)
 """
 
 
@@ -34,8 +36,8 @@ def base() -> Path:
 
 
 @pytest.fixture(scope="module")
-def answers(base, tmp_path_factory) -> list[list[str]]:
-    """Return what base and adapted model say to two questions."""
+def built(base, tmp_path_factory) -> Path:
+    """Return what the command line makes of the example."""
     out = tmp_path_factory.mktemp("ada")
     command = [
         sys.executable,
@@ -51,9 +53,17 @@ def answers(base, tmp_path_factory) -> list[list[str]]:
         out,
     ]
     subprocess.run(command, check=True, capture_output=True, timeout=SECONDS)
+    return out / "adapter_model.gguf"
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def answers(request, base, built) -> list[list[str]]:
+    """Return what base and adapted model say to two questions, in each prebuilt build."""
+    find_llama(request.param)
     questions = ["Who are you?", "When were you born?"]
     said = subprocess.run(
-        [sys.executable, "-c", ASK, ROOT / "examples", base, out / "adapter_model.gguf", *questions],
+        [sys.executable, "-c", ASK, ROOT / "examples", base, built, *questions],
+        env=os.environ | {"PYTHONPATH": f"{LIBRARIES / request.param}{os.pathsep}{ROOT}"},
         check=True,
         capture_output=True,
         timeout=SECONDS,

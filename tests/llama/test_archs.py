@@ -4,11 +4,15 @@ The truth is recorded by ``tests/reference/record_archs.py``: one adapter a row,
 modules and for each kind alone, on a base that llama.cpp's own converter wrote.
 """
 
+import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from archive import names_of, unpacked
+from archive import GOLDENS, names_of, unpacked
+from asking import NO_BASE, Answer, Logits
+from builds import NEWEST
 from recipes import resized
 
 from ollama_pack.arch.spec import dimension
@@ -23,6 +27,9 @@ from ollama_pack.verify.numbers import prove_numbers
 
 RECORDS = "archs-reference"
 ROWS = names_of(RECORDS)
+BUILDS = GOLDENS / RECORDS / "builds.json"
+"""Prebuilt build → record → what it does instead of answering → the kinds of modules that it does it for."""
+
 ALL, EXPERTS = "all", "experts"
 LIMIT = 0.02
 """Largest difference from PEFT's logits, in units of what the adapter changes; f16 rounds the factors."""
@@ -51,52 +58,109 @@ class Answers:
     """Records of one row, and what llama.cpp says: kind → logits; the base under ``base``."""
 
     truth: dict[str, np.ndarray]
-    found: dict[str, np.ndarray | None]
+    found: dict[str, Answer]
 
     def effect(self, kind: str) -> float:
-        """Return the largest change of a logit, as PEFT has it."""
+        """Return the largest change of the answer, as PEFT has it."""
         return float(np.abs(self.truth[kind] - self.truth["base"]).max())
+
+    @property
+    def noise(self) -> float:
+        """Return the largest difference of the bare base's answer from PEFT's."""
+        return float(np.abs(self.found["base"] - self.truth["base"]).max())
+
+    def stopped(self) -> dict[str, list[str]]:
+        """Return what llama.cpp does instead of answering → the kinds of modules that it does it for."""
+        why = {kind: said for kind, said in self.found.items() if isinstance(said, str)}
+        return {said: sorted(kind for kind in why if why[kind] == said) for said in sorted(set(why.values()))}
+
+    def is_right(self, kind: str) -> bool:
+        """Return whether the answer is PEFT's."""
+        return bool(np.abs(self.found[kind] - self.truth[kind]).max() <= LIMIT * self.effect(kind))
 
 
 @pytest.fixture(scope="session")
-def answers(ask_llama, tmp_path_factory):
+def loras(tmp_path_factory):
+    """Return row → kind of modules → the file that is written for it."""
+    kept: dict[str, dict[str, Path]] = {}
+
+    def write(row: str) -> dict[str, Path]:
+        if row not in kept:
+            folder, scratch = unpacked(RECORDS, row), tmp_path_factory.mktemp(row)
+            adapter, base = read_adapter(folder), read_base(row)
+            for kind in kinds_of(row):
+                pairs = [pair for pair in adapter.pairs if kind in (ALL, pair.module.rpartition(".")[2])]
+                mine = replace(adapter, pairs=tuple(pairs))
+                plan = plan_lora(read_adapter(folder / EXPERTS) if kind == EXPERTS else mine, base)
+                write_lora(plan, scratch / f"{kind}.gguf", "f16")
+            kept[row] = {kind: scratch / f"{kind}.gguf" for kind in kinds_of(row)}
+        return kept[row]
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def answers(llama, ask_llama, loras):
     """Return row → records and answers; llama.cpp is started once a row."""
     kept: dict[str, Answers] = {}
 
     def look(row: str) -> Answers:
         if row not in kept:
-            folder, scratch = unpacked(RECORDS, row), tmp_path_factory.mktemp(row)
-            adapter, base = read_adapter(folder), read_base(row)
-            kinds = kinds_of(row)
-            for kind in kinds:
-                pairs = [pair for pair in adapter.pairs if kind in (ALL, pair.module.rpartition(".")[2])]
-                mine = replace(adapter, pairs=tuple(pairs))
-                plan = plan_lora(read_adapter(folder / EXPERTS) if kind == EXPERTS else mine, base)
-                write_lora(plan, scratch / f"{kind}.gguf", "f16")
-            with np.load(folder / "logits.npz") as records:
-                truth = dict(records)
-            paths = [scratch / f"{kind}.gguf" for kind in kinds]
-            bare, *found = ask_llama(folder / "base.gguf", truth["tokens"], [None, *paths])
-            kept[row] = Answers(truth, {"base": bare, **dict(zip(kinds, found, strict=True))})
+            folder, files = unpacked(RECORDS, row), loras(row)
+            truth = llama.truth(folder / "logits.npz")
+            bare, *found = ask_llama(folder / "base.gguf", truth["tokens"], [None, *files.values()])
+            kept[row] = Answers(truth, {"base": bare, **dict(zip(files, found, strict=True))})
         return kept[row]
 
     return look
 
 
+def expected_stops(name: str, row: str) -> dict[str, list[str]]:
+    """Return what a llama.cpp is known to do instead of answering → the kinds that it does it for."""
+    if name == Logits.name:
+        return {}
+    return json.loads(BUILDS.read_text("utf-8")).get(name, {}).get(row, {})
+
+
 @pytest.mark.parametrize("row", ROWS)
-def test_the_yardstick_is_straight(answers, row):
-    """The bare base's logits differ far less than any adapter changes them."""
+def test_the_yardstick_is_straight(llama, answers, row):
+    """The bare base's answer differs far less than any adapter changes it, if the build loads it."""
     seen = answers(row)
-    noise = float(np.abs(seen.found["base"] - seen.truth["base"]).max())
-    assert noise < LIMIT / 4 * min(seen.effect(kind) for kind in kinds_of(row))
+    if isinstance(seen.found["base"], str):
+        assert "base" in expected_stops(llama.name, row).get(NO_BASE, [])
+        return
+    assert seen.noise < LIMIT / 4 * min(seen.effect(kind) for kind in kinds_of(row))
 
 
 @pytest.mark.parametrize(("row", "kind"), CASES)
-def test_each_module_computes_what_peft_computes(answers, row, kind):
-    """For every kind of module by itself and for all together, so that one wrong module cannot hide."""
+def test_each_module_computes_what_peft_computes(llama, answers, row, kind):
+    """For every kind of module by itself and for all together, so that one wrong module cannot hide.
+
+    Where a build is known to stop, it must stop: what docs/archs.md says of it is true.
+    """
     seen = answers(row)
-    assert seen.found[kind] is not None, "llama.cpp refuses the adapter"
-    assert np.abs(seen.found[kind] - seen.truth[kind]).max() <= LIMIT * seen.effect(kind)
+    known = [said for said, kinds in expected_stops(llama.name, row).items() if kind in kinds]
+    if known or isinstance(seen.found[kind], str):
+        assert [seen.found[kind]] == known
+    else:
+        assert seen.is_right(kind)
+
+
+def test_builds_golden(llama, answers, request):
+    """What each prebuilt build does not run is recorded, and docs/archs.md is made of the record."""
+    if llama.name == Logits.name:
+        return
+    found = {row: stops for row in ROWS if (stops := answers(row).stopped())}
+    recorded = json.loads(BUILDS.read_text("utf-8")) if BUILDS.exists() else {}
+    if request.config.getoption("--update-goldens"):
+        recorded[llama.name] = found
+        BUILDS.write_text(json.dumps(recorded, indent=2, sort_keys=True) + "\n", "utf-8")
+    assert recorded[llama.name] == found
+
+
+def test_the_newest_build_runs_every_record():
+    """No record is without a build that answers rightly."""
+    assert json.loads(BUILDS.read_text("utf-8"))[NEWEST] == {}
 
 
 @pytest.mark.parametrize("row", ROWS)

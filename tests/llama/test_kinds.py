@@ -37,7 +37,7 @@ def of(verdict: str) -> list:
 
 @pytest.mark.parametrize("model", sorted({kind.model for kind in KINDS if kind.verdict == RIGHT}))
 def test_bases_are_straight(judge_kinds, model):
-    """Without an adapter llama.cpp gives the recorded logits, within a thousandth of the smallest effect."""
+    """Without an adapter llama.cpp says what was recorded, within a thousandth of the smallest effect."""
     judged = judge_kinds(model)
     smallest = min(
         judged.effect(kind.case) for kind in KINDS if (kind.model, kind.verdict) == (model, RIGHT)
@@ -122,6 +122,7 @@ def test_ignored_weights_are_ignored(ask_llama, base_file, judge_kinds, tmp_path
     sides = (LoraTensor(f"blk.0.{tensor}.weight.lora_{side}", getattr(pair, side)) for side in "ab")
     write_lora(LoraPlan("deepseek2", pair.alpha, tuple(sides)), tmp_path / "x.gguf", "f32")
     bare, adapted = ask_llama(base, judge_kinds("deepseek2").truth["tokens"], [None, tmp_path / "x.gguf"])
+    assert isinstance(bare, np.ndarray)
     assert np.array_equal(bare, adapted)
 
 

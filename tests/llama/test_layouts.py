@@ -7,6 +7,7 @@ converter join them, or taken apart; llama.cpp must answer as PEFT does all the 
 import numpy as np
 import pytest
 from archive import unpacked
+from asking import ABORTED
 from recipes import resized
 from rewriting import rewrite
 
@@ -65,8 +66,12 @@ CASES = [
 ]
 
 
+CRASHES = {("b10566", "olmo2")}
+"""Builds of llama.cpp, and bases in another layout on which they crash, with or without an adapter."""
+
+
 @pytest.mark.parametrize("case", CASES, ids=" ".join)
-def test_other_layouts(ask_llama, tmp_path, case):
+def test_other_layouts(llama, ask_llama, tmp_path, case):
     """An adapter on a base in another layout computes what PEFT computes; its numbers are proved."""
     how, whole, row, adapters = case
     folder = unpacked(RECORDS, row)
@@ -78,13 +83,16 @@ def test_other_layouts(ask_llama, tmp_path, case):
     write_lora(plan_lora(adapter, base), tmp_path / "lora.gguf", "f16")
     report = prove_numbers(adapter, base, tmp_path / "lora.gguf")
     assert report.passed, report.summary
-    with np.load(folder / "logits.npz") as records:
-        truth, bare = records["all" if adapters == "." else adapters], records["base"]
-        tokens = records["tokens"]
-    unadapted, found = ask_llama(other, tokens, [None, tmp_path / "lora.gguf"])
+    records = llama.truth(folder / "logits.npz")
+    truth, bare = records["all" if adapters == "." else adapters], records["base"]
+    unadapted, found = ask_llama(other, records["tokens"], [None, tmp_path / "lora.gguf"])
+    if (llama.name, row) in CRASHES:
+        assert [unadapted, found] == [ABORTED, ABORTED]
+        return
+    assert isinstance(unadapted, np.ndarray), f"llama.cpp {llama.name} {unadapted}"
     effect = np.abs(truth - bare).max()
     assert np.abs(unadapted - bare).max() <= LIMIT / 4 * effect, "the base itself is another"
-    assert found is not None
+    assert isinstance(found, np.ndarray), f"llama.cpp {llama.name} {found}"
     assert np.abs(found - truth).max() <= LIMIT * effect
     assert {name.rpartition(".lora_")[0] for name in read_gguf(tmp_path / "lora.gguf").shapes} <= set(
         base.tensors

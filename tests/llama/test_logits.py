@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from archive import names_of, unpacked
+from asking import REFUSED, Answer
 
 from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.lora.export import write_lora
@@ -40,17 +41,18 @@ pytestmark = pytest.mark.llama
 class Judged:
     """One model's records and llama.cpp's answers, by case and outtype."""
 
+    llama: str
     truth: dict[str, np.ndarray]
     base: np.ndarray
-    found: dict[tuple[str, str], np.ndarray | None]
+    found: dict[tuple[str, str], Answer]
 
     def effect(self, case: str) -> float:
-        """Return the largest change of a logit by the adapter, as PEFT has it."""
+        """Return the largest change by the adapter, as PEFT has it."""
         return float(np.abs(self.truth[case] - self.truth["base"]).max())
 
-    def miss(self, case: str, logits: np.ndarray | None) -> float:
+    def miss(self, case: str, logits: Answer) -> float:
         """Return the largest difference from PEFT, in units of the effect."""
-        assert logits is not None, "llama.cpp refuses the adapter"
+        assert isinstance(logits, np.ndarray), f"llama.cpp {self.llama} {logits}"
         return float(np.abs(logits - self.truth[case]).max()) / self.effect(case)
 
 
@@ -61,7 +63,7 @@ def plan_of(model: str, case: str) -> LoraPlan:
 
 
 @pytest.fixture(scope="session")
-def judge(ask_llama, tmp_path_factory) -> Callable[[str], Judged]:
+def judge(llama, ask_llama, tmp_path_factory) -> Callable[[str], Judged]:
     """Return model → records and answers; llama.cpp is started once a model."""
     kept: dict[str, Judged] = {}
 
@@ -72,12 +74,11 @@ def judge(ask_llama, tmp_path_factory) -> Callable[[str], Judged]:
             paths = [scratch / f"{case}-{outtype}.gguf" for case, outtype in keys]
             for (case, outtype), path in zip(keys, paths, strict=True):
                 write_lora(plan_of(model, case), path, outtype)
-            with np.load(unpacked(REFERENCE, model) / "logits.npz") as records:
-                truth = dict(records)
+            truth = llama.truth(unpacked(REFERENCE, model) / "logits.npz")
             base, *found = ask_llama(
                 unpacked(REFERENCE, model) / "base.gguf", truth["tokens"], [None, *paths]
             )
-            kept[model] = Judged(truth, base, dict(zip(keys, found, strict=True)))
+            kept[model] = Judged(llama.name, truth, base, dict(zip(keys, found, strict=True)))
         return kept[model]
 
     return look
@@ -85,21 +86,21 @@ def judge(ask_llama, tmp_path_factory) -> Callable[[str], Judged]:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_bare_base_computes_what_transformers_computes(judge, model):
-    """Without an adapter llama.cpp gives the recorded logits, so the yardstick itself is straight."""
+    """Without an adapter llama.cpp says what was recorded, so the yardstick itself is straight."""
     judged = judge(model)
     assert np.abs(judged.base - judged.truth["base"]).max() <= NOISE
 
 
 @pytest.mark.parametrize(("model", "case"), CASES)
 def test_the_effect_is_far_above_the_noise(judge, model, case):
-    """Each adapter changes logits a thousand times more than the noise, so a wrong one would be seen."""
+    """Each adapter changes the answer a thousand times more than the noise, so a wrong one would be seen."""
     assert judge(model).effect(case) > 1000 * NOISE
 
 
 @pytest.mark.parametrize("outtype", OUTTYPES)
 @pytest.mark.parametrize(("model", "case"), CASES)
 def test_a_converted_adapter_computes_what_peft_computes(judge, model, case, outtype):
-    """Our file's logits are PEFT's, for every module by itself and for all of them together."""
+    """Our file's answer is PEFT's, for every module by itself and for all of them together."""
     judged = judge(model)
     assert judged.miss(case, judged.found[case, outtype]) <= LIMITS[outtype]
 
@@ -148,4 +149,6 @@ def test_a_wrong_file_is_far_from_peft(judge, ask_llama, tmp_path, record, spoil
 def test_llama_refuses_an_adapter_of_another_base(ask_llama, tmp_path):
     """An adapter whose shapes are another base's is refused: the fixture tells refusal from an answer."""
     write_lora(plan_of("mistral", "q_proj"), tmp_path / "other.gguf", "f32")
-    assert ask_llama(unpacked(REFERENCE, "llama") / "base.gguf", [3, 4], [tmp_path / "other.gguf"]) == [None]
+    assert ask_llama(unpacked(REFERENCE, "llama") / "base.gguf", [3, 4], [tmp_path / "other.gguf"]) == [
+        REFUSED
+    ]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from archive import names_of, unpacked
+from asking import only_last
 from judging import TORCH
 from kinds import KINDS, RIGHT
 from test_archs import EXPERTS, read_base
@@ -60,7 +61,8 @@ def test_kinds(judge_kinds, ask_llama, settled, tmp_path, model):
         for kind in kinds:  # one at a time: a real base is large
             work = settled(kind)
             path = write(work.plan, work.base, work.adapter, tmp_path / "merged.gguf")
-            (logits,) = ask_llama(work.base.gguf, judged.truth[tokens], [], [path])
+            last = only_last(kind.case, judged.truth)
+            (logits,) = ask_llama(work.base.gguf, judged.truth[tokens], [], merged=[path], last=last)
             miss = np.abs(judged.seen(logits) - judged.truth[kind.case]).max() / judged.effect(kind.case)
             assert miss <= LIMIT, kind.case
 
@@ -74,14 +76,14 @@ def adapters_of(row: str) -> Sequence[tuple[str, Adapter]]:
 
 
 @pytest.mark.parametrize("row", names_of(ARCH_RECORDS))
-def test_archs(ask_llama, tmp_path, row):
+def test_archs(llama, ask_llama, tmp_path, row):
     """Every row of the table is merged, with its row orders, stacks of experts and multipliers."""
     base, folder = read_base(row), unpacked(ARCH_RECORDS, row)
-    with np.load(folder / "logits.npz") as records:
-        truth = dict(records)
+    truth = llama.truth(folder / "logits.npz")
     cases = adapters_of(row)
     paths = [
         write(plan_lora(adapter, base), base, adapter, tmp_path / f"{kind}.gguf") for kind, adapter in cases
     ]
-    for (kind, _), logits in zip(cases, ask_llama(base.gguf, truth["tokens"], [], paths), strict=True):
+    found = ask_llama(base.gguf, truth["tokens"], [], merged=paths)
+    for (kind, _), logits in zip(cases, found, strict=True):
         assert np.abs(logits - truth[kind]).max() <= LIMIT * np.abs(truth[kind] - truth["base"]).max(), kind

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from archive import GOLDENS
+from builds import NEWEST
 from kinds import DAMAGED, KINDS, REFUSED, RIGHT, Kind
 
 from ollama_pack.lora.remedies import MERGE, MERGE_HINT
@@ -23,12 +24,13 @@ remedy. Or it rejects a damaged adapter with exit code 3, and names the place of
 
 For each row, PEFT saved an adapter and computed its logits, on tiny random models of each architecture
 and on SmolLM2-135M in float32. Rows for mlx-lm and torchtune use adapters that those trainers saved.
-*Miss* compares the logits that llama.cpp computes with the converted file with PEFT's: it is the largest
-difference of a logit, divided by the largest change that the adapter causes. The figures are upper bounds
-of the measurements. The last column says what llama.cpp's own converter does with the same adapters; a
+*Miss* compares what llama.cpp computes with the converted file with PEFT's logits: it is the largest
+difference of the logarithm of a next token's probability, divided by the largest change that the adapter
+causes. The figures are upper bounds of the measurements with llama.cpp %s; `make logits` compares
+the logits themselves. The last column says what llama.cpp's own converter does with the same adapters; a
 miss there is measured in the same way. `make test` repeats the measurements and checks this page;
 `make reference` records the adapters and logits again.
-"""
+""".replace("%s", NEWEST)
 
 SPOKEN = {"accepted": "**accepted**", "crash": "**crashes llama.cpp**", "wrong": "**wrong**"}
 """Outcomes that users would not notice, or would notice too late; the page prints them in bold."""
@@ -121,6 +123,7 @@ def page(judge) -> str:
     return "\n".join(parts) + "\n"
 
 
+@pytest.mark.parametrize("llama", [NEWEST], indirect=True)
 def test_document_golden(judge_kinds, request):
     """The page says what is measured now: the same rows and words, and no figure above the one it gives."""
     text = page(judge_kinds)

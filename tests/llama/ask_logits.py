@@ -1,6 +1,6 @@
 """Run llama.cpp on a base and its adapters: a process of its own, because llama.cpp may abort.
 
-Called as ``python child.py JOB.json``. The job names a base, the token ids, the adapters (a null
+Called as ``python ask_logits.py JOB.json``. The job names a base, the token ids, the adapters (a null
 is the bare base) and the npz file the answers go to: one tokens × vocabulary float32 array an
 adapter, named by its place in the list. An adapter that llama.cpp refuses has no array. Models under
 ``merged`` are asked bare; their places follow those of the adapters. Nothing here imports ollama_pack:
