@@ -54,7 +54,7 @@ def load(base: Path, adapter: Path) -> "Server":
 
 
 def answer(model: "Server", question: str, scale: float) -> str:
-    """Return the most likely answer to a lone question: of the base (scale 0), or of the adapted model (1)."""
+    """Return the most likely answer to a lone question, of the base (scale 0) or the adapted model (1)."""
     reply = model.handle_chat_completions(
         {
             "messages": [{"role": "user", "content": question}],

@@ -1,9 +1,9 @@
 """Run a prebuilt build of llama.cpp on a base and its adapters: a process of its own, because it may abort.
 
 Called as ``python ask_build.py JOB.json``. The job names the directory of the build, a base, adapters (a null
-is the bare base), prompts of token ids, and a folder for the answers. The answer to an adapter is a file named by
-its place in the list: for each prompt the logarithm of the probability of every token of the vocabulary to
-come next, in float32. Nothing here imports ollama_pack: the judge
+is the bare base), prompts of token ids, and a folder for the answers. The answer to an adapter is a file
+named by its place in the list: for each prompt the logarithm of the probability of every token of the
+vocabulary to come next, in float32. Nothing here imports ollama_pack: the judge
 shares no code with the judged.
 """
 
