@@ -19,7 +19,7 @@ help: ## list the targets
 demo: $(VENV)/.core $(BASE) ## build the example adapter into a model store in demo/
 	$(BIN)/ollama-pack build $(ADA) --base $(BASE) --via store --store demo/models --out demo/ada-lovelace
 
-chat: demo $(VENV)/.try ## ask the base and the adapted model the same three questions
+chat: demo $(VENV)/.llama ## ask the base and the adapted model the same three questions
 	$(BIN)/python examples/ask.py --base $(BASE) --adapter demo/ada-lovelace/adapter_model.gguf
 
 test: $(VENV)/.dev $(BASE) $(BUILDS)/.made ## run all tests that need no compiler
@@ -46,7 +46,7 @@ delivery: $(VENV)/.dev ## measure what each way in moves, with an installed olla
 goldens: $(VENV)/.dev $(BASE) $(BUILDS)/.made ## write the golden files anew; read the diff
 	OLLAMA_PACK_TEST_BASE=$(BASE) $(BIN)/python -m pytest -q --update-goldens -k golden -m 'not logits'
 
-reference: $(REFERENCE)/.made $(MLX)/.made $(VENV)/.dev $(BASE) ## record PEFT's own logits anew (brings torch, mlx)
+reference: $(REFERENCE)/.made $(MLX)/.made $(VENV)/.logits $(BASE) ## record PEFT's own logits anew (brings torch, mlx)
 	$(REFERENCE)/bin/python tests/reference/record.py
 	$(REFERENCE)/bin/python tests/reference/record_archs.py
 	$(REFERENCE)/bin/python tests/reference/record_kinds.py
@@ -75,8 +75,8 @@ $(VENV)/.core: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q -e .
 	@touch $@
 
-$(VENV)/.try: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install -q -e '.[try]'
+$(VENV)/.llama: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q -e '.[llama]'
 	@touch $@
 
 $(BUILDS)/.made: tests/llama/builds.py | $(VENV)/bin/python

@@ -96,7 +96,7 @@ def read_model(base: Path, adapter: Path) -> "Server":
     try:
         return load(base, adapter)
     except ImportError:
-        fail(2, "xllamacpp is not installed.", "pip install 'ollama-pack[try]'")
+        fail(2, "xllamacpp is not installed.", "pip install 'ollama-pack[llama]'")
     except RuntimeError:
         fail(3, f"llama.cpp cannot load {adapter} as an adapter of {base}.", "ollama-pack convert DIRECTORY")
 

@@ -146,18 +146,23 @@ class Build(Llama):
         return -1 if only_last(name, records) else 0
 
     def ask(self, question: Question, scratch: Path) -> list[Answer]:
-        """Return prompts × vocabulary for each adapter; after one that it aborts on it starts again."""
+        """Return prompts × vocabulary for each adapter, then for each merged file as a base of its own."""
+        answers = self.ask_adapters(question, scratch)
+        for base in question.merged:
+            bare = replace(question, base=base, adapters=(None,))
+            answers += self.ask_adapters(bare, scratch)
+        return answers
+
+    def ask_adapters(self, question: Question, scratch: Path) -> list[Answer]:
+        """Return the answer for each adapter; after one that it aborts on it starts again."""
         answers: list[Answer] = []
         while pending := question.adapters[len(answers) :]:
             answered, code = self.run(question, pending, scratch)
             answers += answered
             if code == REFUSES:
-                return self.sorted_out(replace(question, adapters=pending), scratch)
+                return answers + self.sorted_out(replace(question, adapters=pending), scratch)
             if code < 0 and len(answered) < len(pending):
                 answers.append(ABORTED)
-        for base in question.merged:
-            bare = Question(base, question.tokens, (None,), last=question.last)
-            answers += self.ask(bare, scratch)
         return answers
 
     def sorted_out(self, question: Question, scratch: Path) -> list[Answer]:
@@ -166,7 +171,9 @@ class Build(Llama):
             return [NO_BASE for _ in question.adapters]
         if len(question.adapters) == 1:
             return [REFUSED]
-        alone = [self.ask(replace(question, adapters=(each,)), scratch) for each in question.adapters]
+        alone = [
+            self.ask_adapters(replace(question, adapters=(each,)), scratch) for each in question.adapters
+        ]
         return [each for (each,) in alone]
 
     def run(

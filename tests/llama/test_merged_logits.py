@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from archive import names_of, unpacked
-from asking import only_last
+from asking import Logits, only_last
+from builds import NEWEST
 from judging import TORCH
 from kinds import KINDS, RIGHT
 from test_archs import EXPERTS, read_base
@@ -28,10 +29,10 @@ from ollama_pack.verify.merged import prove_merged
 LIMIT = 0.02
 """Largest difference from PEFT's logits, in units of what the adapter changes."""
 
-AFTER_A_TOKEN = "aLoRA"
-"""The method that acts after certain tokens only, which a merged weight cannot."""
+BUILDS = [NEWEST, pytest.param(Logits.name, marks=pytest.mark.logits)]
+"""Those that are asked: a merged file is read as its base is, about which every build is asked."""
 
-pytestmark = pytest.mark.llama
+pytestmark = [pytest.mark.llama, pytest.mark.parametrize("llama", BUILDS, indirect=True)]
 
 
 def write(plan: LoraPlan, base: BaseModel, adapter: Adapter, path: Path) -> Path:

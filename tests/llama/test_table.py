@@ -28,7 +28,7 @@ and on SmolLM2-135M in float32. Rows for mlx-lm and torchtune use adapters that 
 difference of the logarithm of a next token's probability, divided by the largest change that the adapter
 causes. The figures are upper bounds of the measurements with llama.cpp %s; `make logits` compares
 the logits themselves. The last column says what llama.cpp's own converter does with the same adapters; a
-miss there is measured in the same way. `make test` repeats the measurements and checks this page;
+miss there is a difference of logits. `make test` repeats the measurements and checks this page;
 `make reference` records the adapters and logits again.
 """.replace("%s", NEWEST)
 

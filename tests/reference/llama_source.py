@@ -1,7 +1,7 @@
 """Fetch the llama.cpp source tree that comes with llama-cpp-python; its converters are in it.
 
 Also a program: ``python llama_source.py CACHE`` prints where the tree lies. The version is the one
-the tests run, so the converter that made a base and the runtime that loads it are of one kind.
+that gives whole logits, so the converter that made a base and the runtime that loads it are of one kind.
 """
 
 import re
@@ -15,9 +15,9 @@ PACKAGE = "llama-cpp-python"
 
 
 def pinned_version() -> str:
-    """Return the version of llama-cpp-python that pyproject.toml pins for the tests."""
+    """Return the version of llama-cpp-python that pyproject.toml pins for `make logits`."""
     found = re.search(rf'"{PACKAGE}==([^"]+)"', (ROOT / "pyproject.toml").read_text("utf-8"))
-    assert found is not None, "pyproject.toml pins the version in the group `tests`"
+    assert found is not None, "pyproject.toml pins the version in the group `logits`"
     return found[1]
 
 

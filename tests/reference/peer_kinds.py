@@ -31,7 +31,7 @@ from llama_source import ROOT, fetch_llama_source
 from record import Array
 
 RUNTIME = ROOT / ".venv" / "bin" / "python"
-CHILD = ROOT / "tests" / "llama" / "child.py"
+CHILD = ROOT / "tests" / "llama" / "ask_logits.py"
 SECONDS = 300
 LONGEST = 160
 RIGHT = 0.02
