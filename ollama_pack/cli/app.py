@@ -10,6 +10,7 @@ import click
 
 from ollama_pack import __version__
 from ollama_pack.cli.error_edge import (
+    WORDS,
     discard_output,
     of_os_error,
     of_usage,
@@ -96,7 +97,7 @@ class Commands(click.Group):
         # An adapter may have tens of thousands of tensors, and none is garbage: looking for garbage as often
         # as Python does by default takes a sixth of the conversion.
         gc.set_threshold(20_000, 20, 20)
-        as_json = wants_json(ctx.args)
+        as_json, ctx.meta[WORDS] = wants_json(ctx.args), tuple(ctx.args)
         try:
             return super().invoke(ctx)
         except click.UsageError as error:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ollama_pack.cli.batch import several_sources
 from ollama_pack.cli.options import PROOF, SOURCE
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def split_sources(arguments: Sequence[str], weights: Sequence[float]) -> tuple[S
 
     Raises:
         click.UsageError: there are fewer directories than weights, or too many arguments.
+        UsageError: there are more directories than weights.
     """
     count = max(1, len(weights))
     if len(arguments) < count:
@@ -48,9 +50,9 @@ def split_sources(arguments: Sequence[str], weights: Sequence[float]) -> tuple[S
     directories, rest = [Path(each) for each in arguments[:count]], arguments[count:]
     first = Path(rest[0]) if rest else Path()
     if rest and first.is_dir() and (len(rest) > 1 or len(first.parts) > 1 or is_adapter(first)):
-        raise click.UsageError(
-            f"To build the sum of several adapters, give each one a weight, such as --weight 1 for {rest[0]}."
-        )
+        named = list(map(Path, arguments))
+        name = "" if named[-1].is_dir() else str(arguments[-1])
+        raise several_sources(named[:-1] if name else named, name, weights)
     if len(rest) > 1:
         raise click.UsageError(f"Too many arguments: {', '.join(map(str, rest[1:]))}.")
     return directories, rest[0] if rest else ""
@@ -73,7 +75,7 @@ def request_from(chosen: Mapping[str, Any]) -> "Request":
 
     if chosen.get("checkpoint") and chosen["weights"]:
         raise click.UsageError("--checkpoint works with one run; to sum checkpoints, name their directories.")
-    directories, name = split_sources(chosen["arguments"], chosen["weights"])
+    directories, name = _sources(chosen)
     require_store_is_used(chosen["via"], chosen["store"])
     return Request(
         directory=directories[0],
@@ -95,6 +97,16 @@ def request_from(chosen: Mapping[str, Any]) -> "Request":
         store=chosen["store"],
         **{key: chosen[key] for key in PROOF},
     )
+
+
+def _sources(chosen: Mapping[str, Any]) -> tuple[Sequence[Path], str]:
+    """Return the directories of one model and its name; with ``--each``, the first directory and no name."""
+    if not chosen["each"]:
+        return split_sources(chosen["arguments"], chosen["weights"])
+    for key, option in (("weights", "--weight"), ("name_option", "--name")):
+        if chosen[key]:
+            raise click.UsageError(f"--each makes several models, and {option} is for one.")
+    return [Path(chosen["arguments"][0])], ""
 
 
 def unnamed_request(chosen: Mapping[str, Any], keys: Sequence[str], **more: Any) -> "Request":

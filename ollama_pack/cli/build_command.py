@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ollama_pack.cli import arguments, options
+from ollama_pack.cli.batch import build_each, offer_each, requests_of_each
 from ollama_pack.cli.json_output import outcome_facts, plan_facts
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.deliver.package import Receipt
+from ollama_pack.errors import UsageError
 from ollama_pack.files import home_directory, megabytes
 
 if TYPE_CHECKING:
@@ -23,6 +25,11 @@ SPARE_ADDRESS = "127.0.0.1:11435"
 @click.command("build")
 @options.sources
 @options.name_option
+@click.option(
+    "--each",
+    is_flag=True,
+    help="Build one model of each DIR. A failure does not stop the others; the exit code is the largest.",
+)
 @options.adapter
 @options.checkpoint
 @options.scaling
@@ -44,6 +51,7 @@ def build_command(**chosen: Any) -> None:
 
     The model is named after the directory: ada-lovelace-lora/ becomes ada-lovelace. With
     several DIR and a --weight for each, the model gets the weighted sum of the adapters.
+    With --each, every DIR becomes a model of its own.
 
     \b
     Examples:
@@ -52,6 +60,7 @@ def build_command(**chosen: Any) -> None:
       ollama-pack build ada-lovelace-lora/ --via folder --out release/
       ollama-pack build ada-lovelace-lora/ --checkpoint best
       ollama-pack build ada-lora/ style-lora/ --weight 0.7 --weight 0.3
+      ollama-pack build --each collection/*-lora
     """
     from ollama_pack.pipeline.inputs import requests_for, resolve_inputs
     from ollama_pack.pipeline.prepare import prepare
@@ -59,16 +68,28 @@ def build_command(**chosen: Any) -> None:
 
     console = Console.of(chosen)
     request, which = arguments.request_from(chosen), chosen["checkpoint"]
-    requests = requests_for(request, which) if which else (request,)
-    if which == ALL:
-        for each in requests:  # Every checkpoint must be buildable before the first one is built.
-            prepare(resolve_inputs(each))
     kind, make = ("plan", plan_one) if chosen["dry_run"] else ("build", build_one)
-    facts = [make(each, console, quiet=chosen["as_json"]) for each in requests]
-    if chosen["as_json"] and which == ALL:
-        print_json(f"{kind}s", {f"{kind}s": facts})
+
+    def make_all(request: "Request") -> list[dict[str, Any]]:
+        requests = requests_for(request, which) if which else (request,)
+        if which == ALL:
+            for each in requests:  # Every checkpoint must be buildable before the first one is built.
+                prepare(resolve_inputs(each))
+        return [make(each, console, quiet=chosen["as_json"]) for each in requests]
+
+    if chosen["each"]:
+        directories = list(map(Path, chosen["arguments"]))
+        done, failed, code = build_each(requests_of_each(request, directories, console), make_all, console)
+    else:
+        try:
+            done, failed, code = make_all(request), [], 0
+        except UsageError as error:
+            raise offer_each(error, request.directory) from error
+    if chosen["as_json"] and (chosen["each"] or which == ALL):
+        print_json(f"{kind}s", {f"{kind}s": done, "failed": failed})
     elif chosen["as_json"]:
-        print_json(kind, facts[0])
+        print_json(kind, done[0])
+    click.get_current_context().exit(code)
 
 
 def build_one(request: "Request", console: Console, *, quiet: bool) -> dict[str, Any]:

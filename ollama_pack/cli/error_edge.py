@@ -16,6 +16,14 @@ OUTPUT_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 PATH_FAILS = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR)
 """Error numbers of a path that the user gave and that cannot be used."""
 
+WORDS = "ollama_pack.words"
+"""The key in click's context of the words that were typed after the name of the command."""
+
+
+def typed_words() -> list[str]:
+    """Return the words that were typed after the name of the command, for a command to offer."""
+    return list(click.get_current_context().meta.get(WORDS, ()))
+
 
 def wants_json(words: Sequence[str]) -> bool:
     """Return whether the words of a command ask for JSON, also where they cannot be parsed."""

@@ -57,6 +57,10 @@ class Console:
         if not self.quiet:
             self._bars(label, done, total)
 
+    def end_progress(self) -> None:
+        """Take away what shows the progress of a step that failed."""
+        self._bars.close()
+
 
 def error_facts(error: PackError) -> dict[str, Any]:
     """Return the JSON object of an error, with every tensor or setting concerned."""
@@ -111,6 +115,8 @@ def lines_of(value: object) -> Lines:
             digest = (f"manifest {value.digest}",) if value.digest else ()
             tried = tuple(f"tried first: {each}" for each in value.tried)
             lines = Lines(value.lines[0], value.lines[1:], (*tried, *digest))
+        case Lines():
+            lines = value
         case _:
             lines = Lines(str(value))
     return lines

@@ -1,0 +1,174 @@
+"""Builds several adapters with one command: each by itself, whatever happens to the others.
+
+See "A batch goes on after a failure" in docs/decisions.md.
+"""
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ollama_pack.cli.error_edge import of_os_error, report, typed_words
+from ollama_pack.cli.output import Console, Lines, error_facts
+from ollama_pack.errors import PackError, UsageError, one_line
+
+if TYPE_CHECKING:
+    from ollama_pack.pipeline.request import Request
+
+MOST_SUMMED = 4
+"""Number of adapters up to which a sum is offered. Who adds up more of them knows the option."""
+
+
+def requests_of_each(request: "Request", directories: Sequence[Path], console: Console) -> list["Request"]:
+    """Return one request for each directory; files are left out, since a shell names them for ``DIR/*``.
+
+    Args:
+        request: the request with all options.
+        directories: what the user named.
+        console: where the files are told that are left out.
+
+    Raises:
+        UsageError: no directory is named, or two of them give the same name of a model.
+    """
+    from ollama_pack.ollama.names import DEFAULT_TAG
+    from ollama_pack.pipeline.naming import model_name
+
+    requests: dict[str, Request] = {}
+    for directory in directories:
+        if directory.is_file():
+            console.stage_done("skipped", f"{directory} is a file")
+            continue
+        each = replace(request, directory=directory)
+        name = model_name(each)
+        if other := requests.get(str(name).lower()):
+            raise UsageError(
+                f"{other.directory} and {directory} would both become the model {name}.",
+                hint=f"{shlex.join(('ollama-pack', 'build', str(directory)))} --name NAME  for one of them",
+                code="same-name",
+            )
+        tag = () if name.tag == DEFAULT_TAG else (name.tag,)
+        out = request.out and request.out.joinpath(name.model, *tag)
+        requests[str(name).lower()] = replace(each, out=out)
+    if not requests:
+        raise UsageError("No directory is named.", where=directories[0], code="no-such-directory")
+    return list(requests.values())
+
+
+def build_each(
+    requests: Sequence["Request"],
+    make: Callable[["Request"], list[dict[str, Any]]],
+    console: Console,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
+    """Build each request, and print a summary.
+
+    Returns:
+        The JSON objects of what was built, those of the failures, and the largest exit code.
+
+    Args:
+        requests: what to build.
+        make: builds a request and returns the JSON objects of what became of it.
+        console: where the progress and the summary are printed.
+    """
+    done: list[dict[str, Any]] = []
+    failed: list[dict[str, Any]] = []
+    rows = []
+    for number, request in enumerate(requests, 1):
+        console.stage_done("build", f"{number} of {len(requests)}: {request.directory}")
+        try:
+            made = make(request)
+            done += made
+            rows.append(f"{request.directory}: {', '.join(each['name'] for each in made)}")
+        except (PackError, OSError) as problem:
+            error = _of_problem(problem)
+            console.end_progress()
+            report(error, as_json=False)
+            failed.append({"directory": request.directory.as_posix(), "error": error_facts(error)})
+            what = one_line(error.what.splitlines()[0]).rstrip(".:")
+            rows.append(f"{request.directory}: exit code {error.exit_code}, {error.code}: {what}")
+    counts = f"{len(requests) - len(failed)} of {len(requests)} succeeded"
+    console.stage_done("summary", Lines(counts, tuple(rows)))
+    codes = [int(each["error"]["exit_code"]) for each in failed]
+    return done, failed, max(codes, default=0)
+
+
+def _of_problem(problem: PackError | OSError) -> PackError:
+    """Return the error of one build; one of the system that is not about a file ends all of them."""
+    if isinstance(problem, PackError):
+        return problem
+    if problem.filename is None:
+        raise problem
+    return of_os_error(problem)
+
+
+def several_sources(directories: Sequence[Path], name: str, weights: Sequence[float]) -> UsageError:
+    """Return the error for several directories of which nobody said what becomes of them.
+
+    It offers what could be meant, typed out: a model of each, and one of their sum if they have one base.
+
+    Args:
+        directories: the directories that are named.
+        name: the name behind them, or an empty text.
+        weights: the weights that are given, too few of them.
+    """
+    words, command = typed_words(), click.get_current_context().info_name
+    more = ["--weight", "1"] * (len(directories) - len(weights))
+    hints = []
+    if not weights and command == "build":
+        hints.append(
+            f"ollama-pack {command} {shlex.join(('--each', *_without(words, name)))}  makes a model of each"
+        )
+    if weights or (len(directories) <= MOST_SUMMED and _have_one_base(directories)):
+        hints.append(
+            f"ollama-pack {command} {shlex.join((*more, *words))}  makes one model of their weighted sum"
+        )
+    return UsageError(
+        f"{len(directories)} directories are named: a model of each of them, or one of their sum?",
+        hint="\n       ".join(hints) or "name one directory",
+        code="several-sources",
+    )
+
+
+def _without(words: Sequence[str], name: str) -> list[str]:
+    """Return words without the last one that is the name of the model."""
+    kept = list(reversed(words))
+    if name:
+        kept.remove(name)
+    return kept[::-1]
+
+
+def _have_one_base(directories: Sequence[Path]) -> bool:
+    """Return whether the configurations of several adapters name one base."""
+    from ollama_pack.base.find import same_base
+    from ollama_pack.files import read_json_object
+    from ollama_pack.lora.peft.run_directory import CONFIG_FILE
+
+    names = []
+    for directory in directories:
+        try:
+            names.append(str(read_json_object(directory / CONFIG_FILE).get("base_model_name_or_path") or ""))
+        except PackError:
+            return False
+    return all(same_base(names[0], name) for name in names[1:])
+
+
+def offer_each(error: UsageError, directory: Path) -> UsageError:
+    """Return the error of a directory with several adapters, with the command that builds all of them."""
+    if error.code != "several-adapters":
+        return error
+    from ollama_pack.lora.peft.directory import adapters_in
+
+    words = typed_words()
+    homes = sorted(adapters_in(directory).values())
+    visible = sorted(path for path in directory.iterdir() if path.is_dir() and not path.name.startswith("."))
+    # A shell names every directory for the star, so each of them must hold an adapter.
+    each = f"{shlex.quote(str(directory))}/*" if homes == visible else shlex.join(map(str, homes))
+    typed = " ".join(each if Path(word) == directory else shlex.quote(word) for word in words)
+    return UsageError(
+        error.what,
+        where=error.where,
+        hint=f"{error.hint}\n       ollama-pack build --each {typed}  makes a model of each",
+        code=error.code,
+    )
