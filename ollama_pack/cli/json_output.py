@@ -106,8 +106,8 @@ def kept_facts(kept: "KeptChange") -> dict[str, Any]:
     }
 
 
-def receipt_facts(receipt: Receipt) -> dict[str, Any]:
-    """Return the JSON object of a delivery."""
+def receipt_facts(receipt: Receipt, base_change: str = "") -> dict[str, Any]:
+    """Return the JSON object of a delivery; `base_change` tells how its base changed since the last build."""
     return {
         "via": receipt.via,
         "where": receipt.where,
@@ -123,7 +123,7 @@ def receipt_facts(receipt: Receipt) -> dict[str, Any]:
             "removed": [each["name"] for each in facts_of(receipt.lines, "version-removed")],
         },
         "base_check": base_check_facts(receipt.lines),
-        "base_moved": next(iter(facts_of(receipt.lines, "base-moved")), None),
+        "base_moved": next(iter(facts_of((base_change,), "base-moved")), None),
         "lines": list(map(str, receipt.lines)),
         "tried": list(receipt.tried),
     }
@@ -156,7 +156,8 @@ def outcome_facts(outcome: "Outcome") -> dict[str, Any]:
         "not_proved": [{"proof": "prompt", "why": outcome.prompt.why}] if outcome.prompt.why else [],
         "modelfile": outcome.modelfile.as_posix(),
         "lock": outcome.lock.as_posix(),
-        "delivery": receipt_facts(outcome.receipt),
+        "warnings": list(outcome.work.warnings),
+        "delivery": receipt_facts(outcome.receipt, outcome.base_change),
     }
 
 
@@ -166,6 +167,7 @@ def plan_facts(work: "BuildPlan", plan: DeliveryPlan) -> dict[str, Any]:
         "name": plan.name,
         "adapter": adapter_facts(work.adapter),
         "base": base_facts(work.base),
+        "warnings": list(work.warnings),
         "delivery": {
             "via": plan.via,
             "reason": plan.reason,
@@ -197,8 +199,16 @@ def checkpoint_facts(each: "Checkpoint", *, is_root: bool) -> dict[str, Any]:
     }
 
 
-def modelfile_facts(name: str, modelfile: Modelfile, path: Path | None) -> dict[str, Any]:
+def modelfile_facts(
+    name: str, modelfile: Modelfile, path: Path | None, warnings: tuple[str, ...]
+) -> dict[str, Any]:
     """Return the JSON object of a Modelfile; `path` is the file that it was written to, or None."""
     commands = [{"command": each.name, "key": each.key, "value": each.value} for each in modelfile.commands]
     file = path.as_posix() if path else ""
-    return {"name": name, "file": file, "text": print_modelfile(modelfile), "commands": commands}
+    return {
+        "name": name,
+        "file": file,
+        "text": print_modelfile(modelfile),
+        "commands": commands,
+        "warnings": list(warnings),
+    }

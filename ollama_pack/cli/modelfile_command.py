@@ -48,7 +48,7 @@ def modelfile_command(
     from ollama_pack.modelfile.file import write_modelfile
     from ollama_pack.modelfile.syntax import print_modelfile
     from ollama_pack.pipeline.inputs import resolve_inputs
-    from ollama_pack.pipeline.prepare import prepare, render_modelfile
+    from ollama_pack.pipeline.prepare import decide_modelfile, prepare
     from ollama_pack.pipeline.request import Request
 
     request = Request(directory=directory, out=out.parent if out else None, **chosen)
@@ -61,10 +61,10 @@ def modelfile_command(
 
     work = prepare(inputs, note)
     named = {"adapter": adapter_file} if adapter_file else {}
-    modelfile = render_modelfile(inputs, work, console.stage_done, **named)
+    work, modelfile = decide_modelfile(inputs, work, console.stage_done, **named)
     if out is not None:
         write_modelfile(modelfile, out, console.stage_done)
     if as_json:
-        print_json("modelfile", modelfile_facts(str(inputs.name), modelfile, out))
+        print_json("modelfile", modelfile_facts(str(inputs.name), modelfile, out, work.warnings))
     elif out is None:
         click.echo(print_modelfile(modelfile), nl=False)

@@ -35,7 +35,7 @@ from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:
     from ollama_pack.deliver.package import DeliveryPlan, Package
-from ollama_pack.pipeline.prepare import GGUF_NAME, BuildPlan, mark_prompt, prepare, render_modelfile, silent
+from ollama_pack.pipeline.prepare import GGUF_NAME, BuildPlan, decide_modelfile, prepare, silent
 from ollama_pack.pipeline.prompt import PromptVerdict, judge_prompt, renderer_beside, require_prompt
 from ollama_pack.pipeline.register import load_gate
 
@@ -53,6 +53,7 @@ class Outcome:
         receipt: the receipt of the delivery.
         load: the result of the load proof, or None if no daemon has the model.
         prompt: whether the prompts are those that the model was trained with.
+        base_change: how the weights of the base changed since the last build, or an empty text.
 
     Example:
         >>> from ollama_pack import Request, build
@@ -69,6 +70,7 @@ class Outcome:
     receipt: Receipt
     load: ProofResult | None = None
     prompt: PromptVerdict = field(default_factory=PromptVerdict)
+    base_change: str = ""
 
 
 def build(request: Request, note: Note = silent, progress: Progress | None = None) -> Outcome:
@@ -122,10 +124,10 @@ def _build_into_folder(inputs: BuildInputs, note: Note, progress: Progress | Non
         kept = f"{_register_command(inputs)}  continues after that; the files are kept"
         hint = f"{error.hint}\n       {kept}" if error.hint else kept
         raise DestinationError(error.what, where=error.where, hint=hint, code=error.code) from error
-    change = describe_base_change(
+    change = work.base_change or describe_base_change(
         earlier, work.base.tag, blob=receipt.base_blob, manifest=receipt.base_manifest
     )
-    if change and not any(change in note for note in work.base.notes):
+    if change and not work.base_change:
         receipt = replace(receipt, lines=(*receipt.lines, change))
     note("register", receipt)
     lock = write_lock(inputs.output_dir, package, modelfile, sources, receipt)
@@ -139,6 +141,7 @@ def _build_into_folder(inputs: BuildInputs, note: Note, progress: Progress | Non
         receipt=receipt,
         load=load,
         prompt=prompt,
+        base_change=change,
     )
 
 
@@ -233,8 +236,7 @@ def _decide(inputs: BuildInputs, note: Note) -> tuple[BuildPlan, Modelfile, Prom
     require_own_output_dir(inputs.output_dir)
     with renderer_beside(inputs.home) as renderer:
         work = prepare(inputs, note)
-        modelfile = render_modelfile(inputs, work, note)
-        work = mark_prompt(work, modelfile)
+        work, modelfile = decide_modelfile(inputs, work, note)
         require_free_name(request, inputs.name, inputs.locations, work.earlier)
         package = _package(inputs, work, modelfile, _planned_lora(inputs, work))
         verdict = judge_prompt(inputs.home, package, inputs.locations, request.via, renderer)

@@ -22,8 +22,10 @@ from ollama_pack.pipeline.request import Request
 
 def check_named_base(
     inputs: BuildInputs, base: BaseModel, trained: ExpectedBase, earlier: Mapping[str, Any]
-) -> BaseModel:
-    """Return a base with notes about what speaks against it, as far as that is known before it is opened.
+) -> tuple[BaseModel, str]:
+    """Return a base with notes about what speaks against it, and how it changed since the last build.
+
+    Both are told as far as that is known before the base is opened.
 
     Args:
         inputs: the resolved request.
@@ -38,12 +40,13 @@ def check_named_base(
     from ollama_pack.verify.base_named import compare_named_base
 
     mismatches = list(compare_named_base(trained, base))
-    if change := _moved(inputs, base, earlier):
+    change = _moved(inputs, base, earlier)
+    if change:
         mismatches.append(mismatch_of("moved", "", change))
     name = base.tag or base.source_id or "the base"
     whose = "" if base.origin == CATALOG else f", with the sizes of {base.origin},"
     lines = stop_at_mismatches(trained, mismatches, name + whose)
-    return replace(base, notes=(*base.notes, *lines))
+    return replace(base, notes=(*base.notes, *lines)), change
 
 
 def recorded_manifest(earlier: Mapping[str, Any], base: BaseModel) -> str:

@@ -50,6 +50,9 @@ class BuildPlan:
         author: the author's Modelfile.txt, or None if there is none.
         base_check: the messages of the check of a GGUF base, or None if the base is not a file.
         earlier: the lock of the last build into the same folder, or an empty mapping if there was none.
+        base_change: how the base changed since that build, as far as it was known before the conversion; or
+            an empty text. The notes of the base tell it.
+        warnings: what the user should know about the Modelfile and the chat format, one sentence each.
     """
 
     adapter: Adapter
@@ -59,6 +62,8 @@ class BuildPlan:
     author: Modelfile | None = None
     base_check: tuple[str, ...] | None = None
     earlier: Mapping[str, Any] = field(default_factory=dict)
+    base_change: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def prepare(inputs: BuildInputs, note: Note = silent) -> BuildPlan:
@@ -83,14 +88,14 @@ def prepare(inputs: BuildInputs, note: Note = silent) -> BuildPlan:
     trained = expected_base(inputs.home, adapter.base_id, request, inputs.environment, layer_count(adapter))
     earlier = read_lock(inputs.output_dir)
     trained = replace(trained, placed=base.hparams, manifest=recorded_manifest(earlier, base))
-    base = check_named_base(inputs, base, trained, earlier)
+    base, change = check_named_base(inputs, base, trained, earlier)
     note("base", base)
     joined = join_split_modules(adapter, base)
     if joined is not adapter:
         note("read", joined.notes[-1])
     plan = plan_lora(joined, base)
     check = _check_base_file(base, trained, plan)
-    return BuildPlan(joined, base, plan, trained, author, check, earlier)
+    return BuildPlan(joined, base, plan, trained, author, check, earlier, change, author_notes)
 
 
 def _check_base_file(base: BaseModel, trained: ExpectedBase, plan: LoraPlan) -> tuple[str, ...] | None:
@@ -127,6 +132,23 @@ def mark_prompt(work: BuildPlan, text: Modelfile) -> BuildPlan:
     digest = hashlib.sha256("\0".join(own).encode()).hexdigest()
     plan = replace(work.plan, metadata={**work.plan.metadata, PROMPT_DIGEST: digest})
     return replace(work, plan=plan)
+
+
+def decide_modelfile(
+    inputs: BuildInputs, work: BuildPlan, note: Note = silent, adapter: str = f"./{GGUF_NAME}"
+) -> tuple[BuildPlan, Modelfile]:
+    """Return the plan of a build with the warnings about its Modelfile, and the Modelfile.
+
+    The arguments and errors are those of `render_modelfile`.
+    """
+    warnings = list(work.warnings)
+
+    def keep(stage: str, value: object) -> None:
+        warnings.extend([str(value)] if stage == "warning" else [])
+        note(stage, value)
+
+    modelfile = render_modelfile(inputs, work, keep, adapter)
+    return mark_prompt(replace(work, warnings=tuple(warnings)), modelfile), modelfile
 
 
 def render_modelfile(

@@ -191,6 +191,20 @@ def test_a_tag_that_has_moved(smol, tmp_path, models):
     assert ran.stderr.count("has changed since the last build") == 1
 
 
+@pytest.mark.parametrize("via", ["store", "folder"])
+def test_what_has_moved_is_a_field(smol, tmp_path, models, via):
+    """The digests of a base that changed are values, whether the base was known before the build or after."""
+    add_base(models, write_smol(tmp_path / "one.gguf"), "smollm2", "135m")
+    given = ("build", smol, "ada", "--via", "store", "--json")
+    first = run(*given).document
+    before = f"sha256:{'0' * 64}"
+    lock = json.loads(Path(first["lock"]).read_text())
+    now, lock["base"]["blob"] = lock["base"]["blob"], before
+    Path(first["lock"]).write_text(json.dumps(lock))
+    moved = run("build", smol, "ada", "--via", via, "--json").document["delivery"]["base_moved"]
+    assert (first["delivery"]["base_moved"], moved) == (None, {"what": "blob", "before": before, "now": now})
+
+
 def test_a_file_that_has_changed(smol, tmp_path):
     """A strict build reads the file that is its base, and compares it with that of the last build."""
     base = write_smol(tmp_path / "base.gguf")

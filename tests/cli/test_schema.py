@@ -92,6 +92,25 @@ def test_what_a_build_did_is_in_fields(ada, tiny_gguf):
     assert (kept["digest"], kept["name"].startswith("ada:latest-")) == (first["digest"], True)
 
 
+def test_what_is_warned_about_is_in_a_field(ada, tiny_gguf, tmp_path):
+    """Each sentence about the Modelfile and the chat format that people read is in the documents, too."""
+    call = (ada, "--base", tiny_gguf, "--json")
+    options = ("--via", "folder", "--out", tmp_path / "out")
+    assert run("build", *call, *options, "--dry-run").document["warnings"] == []
+    (ada / "Modelfile").write_text('TEMPLATE "User: {{.Input}}"\n')
+    (ada / "tokenizer_config.json").write_text('{"chat_template": "<|im_start|>{{ messages }}"}')
+    for command, more in (("build", (*options, "--dry-run")), ("build", options), ("modelfile", ())):
+        ran = run(command, *call, *more)
+        warnings = ran.document["warnings"]
+        assert len(warnings) >= 2
+        assert "Modelfile is read, because there is no Modelfile.txt" in warnings[0]
+        assert any(".Input" in each for each in warnings)
+        assert all(each in ran.stderr for each in warnings)
+    (ada / "Modelfile").unlink()
+    (found,) = run("build", *call, *options, "--dry-run").document["warnings"]
+    assert "--template chatml" in found
+
+
 def test_the_modelfile_is_a_document(ada, tiny_gguf, tmp_path):
     """``modelfile --json`` has the text and its commands, and with --out the file that was written."""
     call = ("modelfile", ada, "--base", tiny_gguf, "--parameter", "temperature=0.5")

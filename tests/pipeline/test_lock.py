@@ -107,6 +107,21 @@ def test_another_file_as_the_base_is_told(request_, tiny_gguf, tmp_path):
     )
     assert ran.code == 0
     assert "the base has changed since the last build: its blob was" in ran.stderr
+    again = run(
+        *(
+            "build",
+            request_.directory,
+            "ada",
+            "--base",
+            tiny_gguf,
+            "--via",
+            "store",
+            "--store",
+            request_.store,
+        ),
+        "--json",
+    )
+    assert again.document["delivery"]["base_moved"]["what"] == "blob"
     assert read_lock(request_.directory / "ollama")["base"]["blob"] not in ran.stderr
 
 
