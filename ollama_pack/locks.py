@@ -1,20 +1,24 @@
 """Locks a thing of this machine by its name, so that only one ollama-pack process at a time changes it.
 
-A file in the temporary directory stands for each thing, whether it is a folder or the name of a model. The
-operating system releases the lock when the process ends. Other machines are not locked out. See "One at a
-time changes what a name means" and "A build has its output folder to itself" in docs/decisions.md.
+A file in a folder of this user stands for each thing, whether it is a folder or the name of a model. The
+operating system releases the lock when the process ends. Other users and machines are not locked out. See
+"One at a time changes what a name means", "A build has its output folder to itself" and "A lock is a user's
+own" in docs/decisions.md.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
+import stat
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ollama_pack.files import Progress
+from ollama_pack.errors import RefusedError
+from ollama_pack.files import Progress, home_directory
 
 if sys.platform == "win32":
     import msvcrt
@@ -22,8 +26,11 @@ else:
     import fcntl
 
 RETRY_SECONDS = 0.02
-READ_WRITE_FOR_ALL = 0o666
-_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+LONGEST_WAIT = 1800.0
+"""Number of seconds after which a process that waits gives up. A large merge takes minutes."""
+
+WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 @contextlib.contextmanager
@@ -46,13 +53,23 @@ def lock_of(key: str, use: str, progress: Progress | None = None) -> Iterator[No
         key: the text that stands for what is locked.
         use: what the holder does, for the message of the one that waits: ``uses release``.
         progress: called with that message while this process waits.
+
+    Raises:
+        RefusedError: another process has held it for longer than `LONGEST_WAIT`.
     """
+    until, minutes = time.monotonic() + LONGEST_WAIT, f"{LONGEST_WAIT / 60:g} minutes"
     with contextlib.ExitStack() as stack:
         try:
             path = lock_file(key)
             while (descriptor := _try_lock(path)) is None:
                 if progress is not None:
-                    progress(f"waiting for another ollama-pack process that {use}", 0, 0)
+                    progress(f"waiting up to {minutes} for another ollama-pack process that {use}", 0, 0)
+                if time.monotonic() > until:
+                    raise RefusedError(
+                        f"Another ollama-pack process still {use} after {minutes}.",
+                        hint="let it finish, or end it, then run this again",
+                        code="in-use",
+                    )
                 time.sleep(RETRY_SECONDS)
         except OSError:  # The file cannot be created, or the file system has no locks.
             pass
@@ -62,16 +79,45 @@ def lock_of(key: str, use: str, progress: Progress | None = None) -> Iterator[No
 
 
 def lock_file(key: str) -> Path:
-    """Return the lock file of a key."""
+    """Return the lock file of a key, in a folder that exists.
+
+    Raises:
+        OSError: no place for locks is this user's own.
+    """
     digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"ollama-pack-{digest}.lock"
+    return _lock_folder() / f"{digest}.lock"
+
+
+def is_private(path: Path) -> bool:
+    """Return whether a path is this user's own, no link, and writable by nobody else."""
+    status = path.lstat()
+    if not hasattr(os, "geteuid"):  # Windows, where the temporary folder is the user's own
+        return True
+    mine = status.st_uid == os.geteuid() and not stat.S_ISLNK(status.st_mode)
+    return mine and not status.st_mode & WRITABLE_BY_OTHERS
+
+
+def _lock_folder() -> Path:
+    """Return the folder for the locks of this user; who may write to one could make others wait for ever.
+
+    Another user may have taken the name in the temporary directory; then it is a folder in the user's home.
+    """
+    user = getattr(os, "geteuid", lambda: "locks")()
+    folders = (
+        Path(tempfile.gettempdir()) / f"ollama-pack-{user}",
+        home_directory() / ".cache" / "ollama-pack" / "locks",
+    )
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.mkdir(mode=0o700, parents=folder is not folders[0], exist_ok=True)
+            if is_private(folder):
+                return folder
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folders[0]))
 
 
 def _try_lock(path: Path) -> int | None:
     """Return the descriptor of the locked file, or None if another process holds the lock."""
-    descriptor = _open(path)
-    if descriptor is None:
-        return None
+    descriptor = os.open(path, _FLAGS, 0o600)
     try:
         _lock(descriptor)
         # The holder before may have deleted the file after we opened it; then our lock means nothing.
@@ -86,21 +132,6 @@ def _try_lock(path: Path) -> int | None:
     return None
 
 
-def _open(path: Path) -> int | None:
-    """Open the lock file, or create it with write access for all users; return None if that must be retried.
-
-    It is opened without ``O_CREAT`` first: Linux forbids that for another user's file in a sticky directory.
-    """
-    with contextlib.suppress(FileNotFoundError):
-        return os.open(path, _FLAGS)
-    with contextlib.suppress(FileExistsError):
-        descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, READ_WRITE_FOR_ALL)
-        with contextlib.suppress(OSError):
-            path.chmod(READ_WRITE_FOR_ALL)
-        return descriptor
-    return None
-
-
 def _lock(descriptor: int) -> None:
     """Lock an open file, or raise an OSError at once if another process holds the lock."""
     if sys.platform == "win32":
@@ -111,7 +142,7 @@ def _lock(descriptor: int) -> None:
 
 def _release(descriptor: int, path: Path) -> None:
     """Delete the lock file and release its lock."""
-    # Another user's file cannot be deleted, nor can an open file on Windows; it does no harm if it stays.
+    # An open file cannot be deleted on Windows; it does no harm if it stays.
     with contextlib.suppress(OSError):
         path.unlink()
     os.close(descriptor)

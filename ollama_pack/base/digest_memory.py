@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack.files import DRAFT, Progress, home_directory, read_small, sha256_of_file
+from ollama_pack.locks import is_private
 from ollama_pack.untrusted import parse_json
 
 MEMORY_FILE = "digests.json"
@@ -24,8 +25,6 @@ MOST_REMEMBERED = 256
 
 SETTLED_SECONDS = 2.0
 """Age of a file from which a change of it is sure to change its times too, even on FAT."""
-
-WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -111,18 +110,11 @@ def _read_memory() -> dict[str, dict[str, Any]]:
     """Return what is remembered, by path; nothing if another user could have written it, or it is damaged."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         path = memory_path()
-        if _is_private(path.parent) and _is_private(path):
+        if is_private(path.parent) and is_private(path):
             document = parse_json(read_small(path))
             if document["schema_version"] == MEMORY_SCHEMA:
                 return {each["path"]: each for each in document["files"] if DIGEST.fullmatch(each["digest"])}
     return {}
-
-
-def _is_private(path: Path) -> bool:
-    """Return whether a path is this user's own, no link, and writable by nobody else."""
-    status = path.lstat()
-    mine = status.st_uid == os.geteuid() and not stat.S_ISLNK(status.st_mode)
-    return mine and not status.st_mode & WRITABLE_BY_OTHERS
 
 
 def _remember(entry: Mapping[str, Any]) -> None:
@@ -136,7 +128,7 @@ def _remember(entry: Mapping[str, Any]) -> None:
         if os.geteuid() == 0 and there.stat().st_uid != 0:
             return  # sudo may keep the user's home; a folder of root's there would stop the user's memory
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _is_private(path.parent):
+        if not is_private(path.parent):
             return
         others = [each for each in _read_memory().values() if each["path"] != entry["path"]]
         files = [*others, entry][-MOST_REMEMBERED:]

@@ -69,9 +69,9 @@ def test_a_base_that_changes_under_the_read_is_not_remembered(base, monkeypatch)
         base.write_bytes(b"something else")
         return "sha256:" + "0" * 64
 
-    monkeypatch.setattr(digest_memory, "sha256_of_file", read_and_change)
-    digest_of_base(base)
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(digest_memory, "sha256_of_file", read_and_change)
+        digest_of_base(base)
     assert not memory_path().exists()
 
 

@@ -54,4 +54,5 @@ def test_who_waits_says_so(asked, tmp_path, use):
             assert waiting.wait(20)
             assert not done.done()
         done.result(20)
-    assert told[0] == f"waiting for another ollama-pack process that uses {asked.directory / 'ollama'}"
+    waited_for = f"another ollama-pack process that uses {asked.directory / 'ollama'}"
+    assert told[0] == f"waiting up to 30 minutes for {waited_for}"
