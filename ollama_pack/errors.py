@@ -18,6 +18,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
+from ollama_pack.shown import without_secrets
+
 SHOWN_AT_MOST = 10
 """Number of problems that `bullet_list` shows."""
 
@@ -26,7 +28,7 @@ _INDEX_RANGE = re.compile(r"\{[0-9,-]+\}")
 
 
 class PackError(Exception):
-    """An error that the user can act on.
+    """An error that the user can act on. Its words have no passwords of addresses and no tokens.
 
     Args:
         what: what is wrong, in one sentence or a short list.
@@ -57,10 +59,8 @@ class PackError(Exception):
         subjects: Mapping[str, Sequence[str]] | None = None,
         code: str = "",
     ) -> None:
-        super().__init__(what)
-        self.what = what
-        self.where = str(where)
-        self.hint = hint
+        self.what, self.where, self.hint = (without_secrets(str(text)) for text in (what, where, hint))
+        super().__init__(self.what)
         self.code = code or self.general_code
         self.subjects = {about: list(subjects) for about, subjects in (subjects or {}).items()}
 

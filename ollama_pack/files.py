@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from ollama_pack.errors import DestinationError, InputError, UsageError
+from ollama_pack.shown import reason_of
 from ollama_pack.untrusted import parse_json
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -71,7 +72,7 @@ def os_errors_as_destination_error(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         where = error.filename2 or error.filename or path
-        what = f"This path cannot be written: {error.strerror or error}."
+        what = f"This path cannot be written: {reason_of(error)}."
         hint = "--out or OLLAMA_MODELS with another directory"
         if error.errno in FULL:
             what = "The disk is full. No incomplete file is left."
@@ -203,7 +204,7 @@ def sha256_of_file(path: Path, progress: Progress | None = None) -> str:
         with regular_file(path) as source:
             return copy_hashing(source, None, f"reading {path.name}", progress)
     except OSError as error:
-        raise DestinationError(f"Cannot read the file: {error.strerror or error}.", where=path) from error
+        raise DestinationError(f"Cannot read the file: {reason_of(error)}.", where=path) from error
 
 
 def copy_whole(source: Path, target: Path, progress: Progress | None = None) -> int:
@@ -275,7 +276,7 @@ def read_json_object(path: Path, most: int = SMALL) -> Mapping[str, Any]:
     except OSError as error:
         raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
     except ValueError as error:
-        raise InputError(f"The file is not JSON ({error}).", where=path) from error
+        raise InputError(f"The file is not JSON ({reason_of(error)}).", where=path) from error
     if not isinstance(config, dict):
         raise InputError("The file does not hold a JSON object.", where=path)
     return config

@@ -15,12 +15,14 @@ from ollama_pack.base.gguf_header import base_of_header
 from ollama_pack.base.hf_cache import is_hub_id
 from ollama_pack.base.hf_config import HfConfig
 from ollama_pack.base.model import BaseModel
+from ollama_pack.environment import check_address, read_token
 from ollama_pack.errors import InputError
 from ollama_pack.fetch import is_loopback, read_document, read_range
 from ollama_pack.gguf.constants import MAGIC
 from ollama_pack.gguf.reader import GgufFile, read_gguf
 from ollama_pack.ollama.manifest import MODEL_TYPE
 from ollama_pack.ollama.names import ModelName, parse_name
+from ollama_pack.shown import shown_address
 
 HUB = "https://huggingface.co"
 MANIFEST_TYPES = (
@@ -54,16 +56,21 @@ def hub_config(source_id: str, environment: Mapping[str, str]) -> HfConfig | Non
     """Return the config.json of a Hugging Face model, or None if there is no such model.
 
     Raises:
+        UsageError: ``HF_ENDPOINT`` is not an address, or ``HF_TOKEN`` is not a token.
         InputError: the answer is not a config.json.
         DestinationError: the server does not answer, or the model is gated or private.
     """
     if not is_hub_id(source_id):
         return None
-    hub = (environment.get("HF_ENDPOINT") or HUB).rstrip("/")
-    url = f"{hub}/{source_id}/resolve/main/config.json"
-    token = environment.get("HF_TOKEN", "")
-    values = read_document(url, {"Authorization": f"Bearer {token}"} if token else {})
-    return HfConfig(values, url, f"config.json of {source_id} at {hub}") if values is not None else None
+    hub = (environment.get("HF_ENDPOINT", "").strip() or HUB).rstrip("/")
+    check_address(hub, "HF_ENDPOINT", f"HF_ENDPOINT={HUB}")
+    token = read_token(environment, "HF_TOKEN")
+    config, shown = f"{source_id}/resolve/main/config.json", shown_address(hub)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    values = read_document(f"{hub}/{config}", headers, where=f"{shown}/{config}")
+    if values is None:
+        return None
+    return HfConfig(values, f"{shown}/{config}", f"config.json of {source_id} at {shown}")
 
 
 def registry_base(text: str) -> BaseModel | None:

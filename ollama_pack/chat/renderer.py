@@ -15,8 +15,9 @@ from typing import Any
 
 from ollama_pack.chat import jinja_worker
 from ollama_pack.chat.trained import ChatTemplate, Conversation
-from ollama_pack.errors import InputError, printable
+from ollama_pack.errors import InputError
 from ollama_pack.limits import limited_command
+from ollama_pack.shown import words_of
 
 SLOWEST_SECONDS = 10.0
 """Time after which a conversation is given up."""
@@ -73,7 +74,7 @@ class ChatRenderer:
         if "refused" in answer:
             raise ConversationRefusedError(answer["refused"])
         if "fault" in answer:
-            raise _template_fault(printable(answer["fault"]), template)
+            raise _template_fault(words_of(answer["fault"]), template)
         return answer["text"]
 
     def _ask(self, asked: Mapping[str, Any]) -> Mapping[str, str]:

@@ -88,7 +88,7 @@ def _way_by_daemon(package: Package, locations: OllamaLocations) -> str:
         via = PULL if is_near(locations.address) else "" if refuses else CREATE
         if via and (package.base.gguf is not None or daemon.show(package.base.tag) is not None):
             option = f"--via {via}, without --store," if locations.named else f"--via {via}"
-            return f"{option}  lets Ollama at {locations.address} register the model"
+            return f"{option}  lets Ollama at {locations.shown} register the model"
     return ""
 
 

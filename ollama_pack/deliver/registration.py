@@ -179,5 +179,5 @@ def _unlisted_note(package: Package, daemon: Daemon, locations: OllamaLocations,
     own = store_of(daemon, replace(locations, stores=(store, *locations.stores)))
     elsewhere = own is not None and own.resolve() != store.resolve()
     if elsewhere or not daemon.has_blob(package.adapter.digest):
-        return f"Ollama at {locations.address} does not list the model: it uses another store"
-    return f"Ollama at {locations.address} does not list the model"
+        return f"Ollama at {locations.shown} does not list the model: it uses another store"
+    return f"Ollama at {locations.shown} does not list the model"

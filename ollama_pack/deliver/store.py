@@ -29,6 +29,7 @@ from ollama_pack.ollama.store_layout import (
     names_in,
     read_manifest,
 )
+from ollama_pack.shown import reason_of
 
 STORE = "store"
 _UNKNOWN_DIGEST = "sha256:" + "0" * 64
@@ -134,7 +135,7 @@ def _gguf_size(gguf: Path) -> int:
     try:
         return gguf.stat().st_size
     except OSError as error:
-        raise DestinationError(f"The file cannot be read: {error.strerror or error}.", where=gguf) from error
+        raise DestinationError(f"The file cannot be read: {reason_of(error)}.", where=gguf) from error
 
 
 def _label(layer: Layer) -> str:

@@ -8,7 +8,7 @@ from ollama_pack.deliver.create import surely_refuses
 from ollama_pack.doctor.findings import MINOR, PROBLEM, Checkup, DeliveryCheck, Finding
 from ollama_pack.doctor.runner_check import check_runner
 from ollama_pack.doctor.store_scan import scan_store
-from ollama_pack.errors import DestinationError
+from ollama_pack.errors import DestinationError, UsageError
 from ollama_pack.ollama.address import is_near, may_answer
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.locations import OllamaLocations, is_writable, store_of, sudo_prefix
@@ -28,7 +28,7 @@ def examine(locations: OllamaLocations, *, load: bool = True) -> Checkup:
         locations: the daemon and the stores.
         load: whether a model may be loaded for a moment, to see whether the daemon can run one.
     """
-    checkup = Checkup(locations.address)
+    checkup = Checkup(locations.shown)
     own: Path | None = None
     refuses = False
     if may_answer(locations.address):
@@ -38,7 +38,7 @@ def examine(locations: OllamaLocations, *, load: bool = True) -> Checkup:
                 refuses = surely_refuses(daemon)
                 own = store_of(daemon, locations)
                 checkup.runner = check_runner(daemon, load=load)
-        except DestinationError as error:
+        except (DestinationError, UsageError) as error:
             checkup.trouble = error.clause
             if checkup.version:
                 checkup.findings.append(Finding(PROBLEM, f"Ollama {checkup.version}", error.clause, RESTART))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ollama_pack.errors import InputError, UnsupportedError, bullet_list
 from ollama_pack.modelfile.quoting import quoted
+from ollama_pack.shown import reason_of, words_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -92,14 +93,16 @@ def template_errors(where: str) -> Iterator[None]:
         yield
     except TemplateSyntaxError as error:
         line = f"{where}, line {error.lineno}"
-        raise InputError(f"The template cannot be read: {error.message}.", where=line) from error
+        raise InputError(
+            f"The template cannot be read: {words_of(str(error.message))}.", where=line
+        ) from error
     except SecurityError as error:
         raise UnsupportedError(
-            f"A template may only fill in text: {error}.", where=f"{where}{_line_of(error)}"
+            f"A template may only fill in text: {reason_of(error)}.", where=f"{where}{_line_of(error)}"
         ) from error
     except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise InputError(
-            f"The template cannot be filled: {error}.", where=f"{where}{_line_of(error)}"
+            f"The template cannot be filled: {reason_of(error)}.", where=f"{where}{_line_of(error)}"
         ) from error
 
 

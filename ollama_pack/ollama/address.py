@@ -5,6 +5,7 @@ import ipaddress
 import socket
 from urllib.parse import urlsplit
 
+from ollama_pack.environment import check_address
 from ollama_pack.errors import UsageError
 from ollama_pack.fetch import is_loopback
 
@@ -24,25 +25,31 @@ def parse_host(text: str) -> str:
     65535 is ignored, and only a scheme in lower case changes the default port.
 
     Raises:
-        UsageError: the scheme is not http or https, or the value has a user or a password.
+        UsageError: the value is not an address, or it has a user or a password. The message does not repeat
+            it: what is wrong with an address may be its password.
     """
     plain = text.strip().strip("\"'").strip()
+    if "@" in plain:
+        raise UsageError(
+            "OLLAMA_HOST contains @, and Ollama supports no user or password in it.",
+            hint="OLLAMA_HOST=HOST:PORT",
+            code="bad-address",
+        )
     scheme, separator, rest = plain.partition("://")
     if not separator:
         scheme, rest = ("https", "ollama.com:443") if plain == "ollama.com" else ("http", plain)
     if scheme.lower() not in _PORTS:
-        raise UsageError(f"OLLAMA_HOST={text!r}: {scheme!r} is not http or https.", code="bad-address")
-    hostport, _, path = rest.partition("/")
-    if "@" in hostport:  # The message does not repeat the value: a password must not reach a log.
         raise UsageError(
-            "OLLAMA_HOST has a user or a password, which Ollama does not support.",
+            "OLLAMA_HOST has a scheme that is neither http nor https.",
             hint="OLLAMA_HOST=HOST:PORT",
             code="bad-address",
         )
+    hostport, _, path = rest.partition("/")
     default = _PORTS.get(scheme, DEFAULT_PORT) if separator else DEFAULT_PORT
     host, port = _host_and_port(hostport, default)
     path = f"/{path.strip('/')}" if path.strip("/") else ""
-    return f"{scheme.lower()}://{_dialable(host)}:{port}{path}"
+    address = f"{scheme.lower()}://{_dialable(host)}:{port}{path}"
+    return check_address(address, "OLLAMA_HOST", "OLLAMA_HOST=HOST:PORT")
 
 
 def _host_and_port(hostport: str, default: int) -> tuple[str, int]:

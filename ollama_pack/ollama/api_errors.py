@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ollama_pack.errors import DestinationError
+from ollama_pack.shown import words_of
 
 if TYPE_CHECKING:
     import httpx
@@ -39,6 +40,7 @@ def did_not_come(address: str) -> UnreachableError:
 
 def daemon_error(reason: str, address: str) -> DestinationError:
     """Return the error for a request that the daemon at `address` rejected, giving `reason`."""
+    reason = words_of(reason)
     if NO_ADAPTERS.lower() in reason.lower():
         return AdapterRefusedError(
             "This Ollama no longer creates models with adapters; it still runs them.",

@@ -18,7 +18,7 @@ def _way_without_store(places: OllamaLocations) -> str:
         return ""
     with Daemon(places.address) as daemon:
         absent = daemon.why_absent()
-    return "" if absent else f"the same command without --store, which asks Ollama at {places.address}"
+    return "" if absent else f"the same command without --store, which asks Ollama at {places.shown}"
 
 
 @contextlib.contextmanager
@@ -39,7 +39,7 @@ def models_at(places: OllamaLocations, name: ModelName) -> Iterator[ModelReposit
                 yield DaemonModels(daemon)
                 return
     if places.host_named and not places.named:
-        raise named_daemon_absent(places.address, problem, "--store DIR")
+        raise named_daemon_absent(places.shown, problem, "--store DIR")
     stores = [store for store in places.stores if is_store(store)]
     closed = [store for store in places.stores if is_closed(store)]
     if not stores and closed:
@@ -49,7 +49,7 @@ def models_at(places: OllamaLocations, name: ModelName) -> Iterator[ModelReposit
     if not stores:
         raise DestinationError(
             f"{problem[:1].upper()}{problem[1:]}, and there is no store.",
-            where=", ".join((places.address, *map(str, places.stores))),
+            where=", ".join((places.shown, *map(str, places.stores))),
             hint="ollama serve, or --store DIR",
             code="no-store",
         )

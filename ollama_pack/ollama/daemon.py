@@ -1,9 +1,9 @@
 """Sends requests to a running Ollama daemon, through the official ``ollama`` client.
 
-This is the only file that uses ``ollama``. The library and ``httpx`` are imported when the first `Daemon` is
-made, so that ``--help`` stays instant. Requests that the client (0.6) does not offer are sent with plain
-``httpx``: to check for a blob, to upload one with progress, to ask for the version, to show a model, and to
-create a model with ``renderer``, ``parser`` or ``requires``.
+This file and `ollama_pack/ollama/clients.py` alone use ``ollama``. The library and ``httpx`` are imported
+when the first `Daemon` is made, so that ``--help`` stays instant. Requests that the client (0.6) does not
+offer are sent with plain ``httpx``: to check for a blob, to upload one with progress, to ask for the version,
+to show a model, and to create a model with ``renderer``, ``parser`` or ``requires``.
 """
 
 import contextlib
@@ -11,16 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ollama_pack.errors import DestinationError, UsageError
+from ollama_pack.errors import DestinationError
 from ollama_pack.files import Progress
-from ollama_pack.ollama.address import is_near
 from ollama_pack.ollama.api_errors import daemon_error, error_message, no_daemon
 from ollama_pack.ollama.api_types import Listed, Shown, read_listed, read_shown
+from ollama_pack.ollama.clients import CONNECT_SECONDS, make_clients
 from ollama_pack.ollama.stream import file_pieces, follow_stream
-
-CONNECT_SECONDS = 3.0
-SILENCE_SECONDS = 900.0
-"""Longest wait between two lines of a stream: a daemon that checks a large GGUF sends nothing for minutes."""
+from ollama_pack.shown import reason_of, shown_address, words_of
 
 _CLIENT_FIELDS = frozenset(
     ("from", "files", "adapters", "template", "license", "system", "parameters", "messages")
@@ -33,29 +30,16 @@ class Daemon:
     Args:
         address: the URL of the daemon, as `parse_host` returns it.
 
+    Attributes:
+        address: the same as it may be shown.
+
     Raises:
-        InputError: the address is not a URL.
+        UsageError: what the environment says of proxies, certificates or a key cannot be used.
     """
 
     def __init__(self, address: str) -> None:
-        import httpx
-        import ollama
-
-        self.address = address
-        timeout = httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
-        remote = not is_near(address)
-        # A proxy cannot reach the loopback interface, and reading the certificates would take 40 ms.
-        options: dict[str, Any] = {"timeout": timeout, "trust_env": remote, "verify": remote}
-        try:
-            self._http: httpx.Client = httpx.Client(base_url=address, **options)
-            self._client: ollama.Client = ollama.Client(host=address, **options)
-        except (httpx.InvalidURL, ValueError) as error:
-            raise UsageError(
-                f"OLLAMA_HOST is not an address: {error}.",
-                where=address,
-                hint="OLLAMA_HOST=HOST:PORT",
-                code="bad-address",
-            ) from error
+        self.address = shown_address(address)
+        self._http, self._client = make_clients(address)
 
     def __enter__(self) -> "Daemon":
         return self
@@ -273,14 +257,14 @@ class Daemon:
         try:
             yield
         except ollama.ResponseError as error:
-            raise daemon_error(str(error.error), self.address) from error
+            raise daemon_error(words_of(str(error.error)), self.address) from error
         except httpx.HTTPStatusError as error:
             raise daemon_error(error_message(error.response), self.address) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
             raise no_daemon(self.address) from error
         except httpx.HTTPError as error:
             raise DestinationError(
-                f"The connection to the daemon failed: {error}.", where=self.address
+                f"The connection to the daemon failed: {reason_of(error)}.", where=self.address
             ) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DestinationError(
@@ -289,4 +273,6 @@ class Daemon:
                 hint="set OLLAMA_HOST=HOST:PORT to the address of an Ollama daemon",
             ) from error
         except OSError as error:
-            raise DestinationError(f"This file cannot be read: {error}.", where=error.filename) from error
+            raise DestinationError(
+                f"This file cannot be read: {reason_of(error)}.", where=error.filename
+            ) from error

@@ -13,6 +13,7 @@ from ollama_pack.ollama.address import may_answer, parse_host
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.ollama.store_layout import NEWER, is_closed, listed_digest, read_manifest
+from ollama_pack.shown import shown_address
 
 SERVICE_STORE = Path("/usr/share/ollama/.ollama/models")
 """The store of the service that Ollama's installer for Linux sets up."""
@@ -23,7 +24,7 @@ class OllamaLocations:
     """The places to which a model can be delivered.
 
     Attributes:
-        address: the URL of the daemon.
+        address: the URL of the daemon, which may contain a key in its path.
         stores: the directories that may be model stores, the likeliest first.
         folder: the output directory of ``--via folder``, or None.
         named: whether the user named the store with ``--store``; then no other store is used.
@@ -37,6 +38,11 @@ class OllamaLocations:
     named: bool = False
     defaulted: bool = False
     host_named: bool = False
+
+    @property
+    def shown(self) -> str:
+        """Return the URL of the daemon as it may be shown."""
+        return shown_address(self.address)
 
 
 def locations_from(

@@ -21,6 +21,7 @@ from ollama_pack.files import DRAFT, os_errors_as_destination_error, read_small,
 from ollama_pack.ollama.manifest import Layer
 from ollama_pack.ollama.manifest_list import gguf_children
 from ollama_pack.ollama.names import DEFAULT_HOST, ModelName
+from ollama_pack.shown import reason_of
 
 NEWER = "manifests-v2"
 PUBLIC_HOST = "ollama.com"
@@ -74,7 +75,7 @@ def read_manifest(store: Path, name: ModelName) -> bytes | None:
             continue
         except OSError as error:
             raise DestinationError(
-                f"This manifest cannot be read: {error.strerror or error}.", where=path
+                f"This manifest cannot be read: {reason_of(error)}.", where=path
             ) from error
     return None
 

@@ -184,4 +184,4 @@ def _require_daemon(request: Request, locations: OllamaLocations) -> None:
     if not request.load:
         raise DestinationError("Left out by --no-load.")
     if not may_answer(locations.address):
-        raise DestinationError("No Ollama daemon answers.", where=locations.address)
+        raise DestinationError("No Ollama daemon answers.", where=locations.shown)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+from ollama_pack.shown import reason_of
+
 PLAIN_TENSORS, OBJECTS, SUSPICIOUS, UNREAD = "plain tensors", "objects", "suspicious", "not read"
 MOST_BYTES, MOST_OPCODES = 8 << 20, 400_000
 """Limits for the part of a pickle that is scanned. An optimizer with 400 tensors has about 10,000 bytes."""
@@ -78,12 +80,14 @@ def scan(path: Path) -> Pickle:
             start = file.read(4)
         content = _archived_pickle(path) if start.startswith(b"PK") else _start_of(path)
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError) as error:
-        return Pickle(UNREAD, why=f"{str(error).strip() or type(error).__name__}")
+        return Pickle(UNREAD, why=reason_of(error))
     imports: set[str] = set()
     try:
         complete = _collect_imports(content, imports)
     except (ValueError, struct.error, IndexError, OverflowError) as error:
-        return _verdict_on(imports, f"it is not a complete pickle ({str(error).partition(':')[0][:80]})")
+        return _verdict_on(
+            imports, f"it is not a complete pickle ({reason_of(error).partition(':')[0][:80]})"
+        )
     limit = f"it has more than {MOST_OPCODES} opcodes or {MOST_BYTES} bytes"
     return _verdict_on(imports, "" if complete else limit)
 

@@ -93,12 +93,11 @@ def test_a_config_that_is_none(web, content, said):
 
 
 def test_nobody_there(monkeypatch):
-    """An address where nobody answers, one that is none, and a circle of redirections."""
+    """An address where nobody answers, and a circle of redirections."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    for address in (f"http://127.0.0.1:{port}", "http://[", "gopher://x", "http://a b"):
-        with pytest.raises(DestinationError, match="does not answer"):
-            hub_config("me/mine", {"HF_ENDPOINT": address})
+    with pytest.raises(DestinationError, match="does not answer"):
+        hub_config("me/mine", {"HF_ENDPOINT": f"http://127.0.0.1:{port}"})
     with fake_web.running() as web:
         web.answers[MINE] = (302, {"Location": MINE})
         with pytest.raises(DestinationError, match="redirects"):

@@ -42,6 +42,7 @@ from ollama_pack.lora.peft.scaling import pair_alpha, pattern_warnings, trained_
 from ollama_pack.lora.peft.target_parameters import AdaptedParameter, parameter_of, split_experts
 from ollama_pack.lora.peft.task import another_task
 from ollama_pack.lora.unsupported import RuleViolations
+from ollama_pack.shown import hide_passwords
 
 Config = Mapping[str, Any]
 Modules = Mapping[AdaptedParameter, Mapping[str, Tensor]]
@@ -135,7 +136,7 @@ def _to_adapter(found: AdapterSource, method: Method, pairs: tuple[LoraPair, ...
         pairs=pairs,
         rank=int(config[method.rank_key]),
         alpha=float(config[method.alpha_key]) if method.alpha_key else 1.0,
-        base_id=str(config.get("base_model_name_or_path") or ""),
+        base_id=hide_passwords(str(config.get("base_model_name_or_path") or "")),
         config=config,
         method=method.label,
         invocation=invocation_of(config, found.directory / CONFIG_FILE),

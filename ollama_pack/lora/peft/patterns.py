@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ollama_pack.errors import InputError, printable
+from ollama_pack.errors import InputError
 from ollama_pack.limits import limited_command
 from ollama_pack.lora.peft import pattern_worker
+from ollama_pack.shown import words_of
 
 Matches: TypeAlias = Mapping[str, Mapping[str, Sequence[str]]]
 """Setting → module → the keys of the setting that match the module, in the order of the file."""
@@ -144,7 +145,7 @@ def _run_patterns(
         answer = json.loads(line)
         if isinstance(answer, str):
             raise InputError(
-                f"{_shown_key(keys[number])} is not a regular expression ({printable(answer)}).", where=where
+                f"{_shown_key(keys[number])} is not a regular expression ({words_of(answer)}).", where=where
             )
         yield from ((modules[at], number) for at in answer)
     if len(whole) < len(numbers):

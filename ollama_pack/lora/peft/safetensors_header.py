@@ -17,6 +17,7 @@ from typing import Any
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.files import LFS_START, refuse_pointer
 from ollama_pack.gguf.tensors import StoredTensor
+from ollama_pack.shown import reason_of
 
 FACTOR_DTYPES = frozenset({"F64", "F32", "F16", "BF16"})
 """The dtypes that a LoRA is stored in."""
@@ -109,7 +110,9 @@ def _parse(text: bytes, path: Path) -> dict[str, Any]:
     try:
         header = json.loads(text.decode("utf-8"), object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"The header is not JSON ({error}).", where=path, hint=_RECOVER) from error
+        raise InputError(
+            f"The header is not JSON ({reason_of(error)}).", where=path, hint=_RECOVER
+        ) from error
     if not isinstance(header, dict):
         raise InputError("The header is not a JSON object.", where=path, hint=_RECOVER)
     return header

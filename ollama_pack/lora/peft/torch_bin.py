@@ -12,6 +12,7 @@ from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.files import refuse_pointer
 from ollama_pack.gguf.tensors import LazyTensor
 from ollama_pack.lora.remedies import COPY_AGAIN
+from ollama_pack.shown import reason_of
 
 OLDEST_TORCH = (2, 6)
 """The first version of torch whose ``weights_only`` is safe."""
@@ -55,9 +56,9 @@ def read_pickle(path: Path) -> dict[str, LazyTensor]:
             raise _not_tensors(path, "it is not a dictionary of tensors")
         return {str(name): _lazy_from_torch(path, str(name), tensor) for name, tensor in loaded.items()}
     except OSError as error:
-        raise InputError(f"Cannot read the weights: {error.strerror or error}.", where=path) from error
+        raise InputError(f"Cannot read the weights: {reason_of(error)}.", where=path) from error
     except (RuntimeError, ValueError, EOFError, KeyError, AttributeError, TypeError, IndexError) as error:
-        raise _not_tensors(path, str(error).strip().partition("\n")[0]) from error
+        raise _not_tensors(path, reason_of(error)) from error
     except torch.serialization.pickle.UnpicklingError as error:
         raise _not_tensors(path, "it contains objects that are not tensors") from error
 

@@ -1,0 +1,50 @@
+"""Reads addresses and tokens from the environment, and says which variable is wrong without repeating it."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from ollama_pack.errors import UsageError
+
+_NO_HOST = "\"#%'<>?@\\^`{|}"
+"""ASCII characters that no name and no number of a host has."""
+
+
+def check_address(address: str, variable: str, example: str) -> str:
+    """Return an address that a client can use, as it is.
+
+    Args:
+        address: an address with its scheme; it may have a user and a password.
+        variable: the variable of the environment that it comes from.
+        example: what to set instead, for the message.
+
+    Raises:
+        UsageError: it is not an address. The message does not repeat it.
+    """
+    try:
+        parts = urlsplit(address)
+        port_is_right = parts.port is None or parts.port > 0
+        host = parts.hostname or ""
+        host.encode("idna")
+    except ValueError:  # a bracket is open, a port is no number, or a label of the host is too long
+        host, port_is_right = "", False
+    plain = address.isprintable() and " " not in address and not any(letter in host for letter in _NO_HOST)
+    if not (host and port_is_right and plain and parts.scheme in ("http", "https")):
+        raise UsageError(f"{variable} is not an address.", hint=example, code="bad-address")
+    return address
+
+
+def read_token(environment: Mapping[str, str], variable: str) -> str:
+    """Return the token in a variable of the environment without blanks around it; empty if there is none.
+
+    Raises:
+        UsageError: the token has a character that no token has, as one that was cut from a text by mistake.
+            The message does not repeat it.
+    """
+    token = environment.get(variable, "").strip()
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise UsageError(
+            f"{variable} is not a token: it contains a blank, a line end or a character that is not ASCII.",
+            hint=f"copy the token again, and set {variable} to it alone, or unset it",
+            code="bad-token",
+        )
+    return token

@@ -1,0 +1,88 @@
+"""Makes the HTTP clients of a daemon: they follow no redirection, and send the key to ollama.com alone.
+
+The ``ollama`` library would follow redirections with the body of a request, and would send
+``OLLAMA_API_KEY`` to whatever ``OLLAMA_HOST`` names.
+"""
+
+import os
+import shlex
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ollama_pack.environment import read_token
+from ollama_pack.errors import DestinationError
+from ollama_pack.fetch import settings_explained
+from ollama_pack.ollama.address import is_near
+from ollama_pack.shown import shown_address
+
+if TYPE_CHECKING:
+    import httpx
+    import ollama
+
+CONNECT_SECONDS = 3.0
+SILENCE_SECONDS = 900.0
+"""Longest wait between two lines of a stream: a daemon that checks a large GGUF sends nothing for minutes."""
+
+KEY_VARIABLE, KEY_HOST = "OLLAMA_API_KEY", "ollama.com"
+"""The variable of the key, and the one host that it is meant for."""
+
+
+def make_clients(address: str) -> "tuple[httpx.Client, ollama.Client]":
+    """Return a plain client of a daemon and one of the ``ollama`` library, with the same settings.
+
+    Raises:
+        UsageError: a proxy or a certificate of the environment, or the key for ollama.com, cannot be used.
+    """
+    import httpx
+    import ollama
+
+    remote = not is_near(address)
+    key = _key_for(address)
+
+    def authorise(request: "httpx.Request") -> "httpx.Request":
+        request.headers.pop("Authorization", None)
+        if key:
+            request.headers["Authorization"] = f"Bearer {key}"
+        return request
+
+    options: dict[str, Any] = {
+        "timeout": httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
+        # A proxy cannot reach the loopback interface, and reading the certificates would take 40 ms.
+        "trust_env": remote,
+        "verify": remote,
+        "follow_redirects": False,
+        "auth": authorise,
+        "event_hooks": {"response": [refuse_redirection]},
+    }
+    unread = {"Authorization": "none"}  # With a header of this name, the library does not look for a key.
+    with settings_explained():
+        return httpx.Client(base_url=address, **options), ollama.Client(
+            host=address, headers=unread, **options
+        )
+
+
+def _key_for(address: str) -> str:
+    """Return the key for a daemon's address, which is empty for every host but ollama.com over HTTPS."""
+    target = urlsplit(address)
+    meant = target.scheme == "https" and target.hostname == KEY_HOST
+    return read_token(os.environ, KEY_VARIABLE) if meant else ""
+
+
+def refuse_redirection(answer: "httpx.Response") -> None:
+    """Raise an error if a daemon sends a request on: its body would go to another host than the user named.
+
+    Raises:
+        DestinationError: the response is a redirection.
+    """
+    if not answer.has_redirect_location:
+        return
+    there = shown_address(answer.headers["Location"])
+    usable = there.startswith(("http://", "https://")) and "…" not in there
+    raise DestinationError(
+        "The server at this address sends requests on to another one, and ollama-pack does not follow.",
+        where=shown_address(str(answer.request.url)),
+        hint=f"OLLAMA_HOST={shlex.quote(there)}, if that is your daemon"
+        if usable
+        else "set OLLAMA_HOST=HOST:PORT to the address of the daemon itself",
+        code="redirection",
+    )
