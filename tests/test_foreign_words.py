@@ -70,7 +70,7 @@ def _is_harmless(name: ast.Name, handler: ast.ExceptHandler) -> bool:
     return False
 
 
-HANDED_ON = {"of_usage", "of_os_error", "report", "error_facts"}
+HANDED_ON = {"of_usage", "of_os_error", "_of_problem", "report", "error_facts"}
 """Functions that are given the exception itself, and are read by hand."""
 
 
