@@ -23,7 +23,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 Note: TypeAlias = Callable[[str, object], None]
 """Function called with the name of a stage and its result, when the stage is done."""
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 22
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Codes of the operating system for a full disk or an exhausted quota."""
 

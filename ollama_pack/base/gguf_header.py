@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ollama_pack.arch.hparams import HParams, StateSpace
 from ollama_pack.arch.table import get_arch
+from ollama_pack.base.file_digest import FileDigest
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf.constants import FILE_TYPES
@@ -34,7 +35,8 @@ def read_base_gguf(path: Path, *, tag: str = "") -> BaseModel:
             f"The file is a GGUF of type {kind!r}, not a model.", where=path, hint="--base MODEL.gguf"
         )
     info = model_info_of(header, tag)
-    return replace(base_of_header(header), origin=f"header of {path.name}", tag=tag, gguf=path, info=info)
+    base, origin = base_of_header(header), f"header of {path.name}"
+    return replace(base, origin=origin, tag=tag, gguf=path, info=info, digest=FileDigest(path))
 
 
 def base_of_header(header: GgufFile) -> BaseModel:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ollama_pack.arch.hparams import HParams
+from ollama_pack.base.file_digest import FileDigest
+from ollama_pack.files import Progress
 from ollama_pack.gguf.model_info import ModelInfo
 
 
@@ -45,6 +47,7 @@ class BaseModel:
         details: ``model_type``, ``file_type`` and the like, as Ollama's configuration spells them.
         notes: what the user should know about this base.
         info: the header and the vocabulary of `gguf`, which is read once, or None if the base is no file.
+        digest: the digest of `gguf`, which is taken once, or None if the base is no file.
     """
 
     hparams: HParams
@@ -56,6 +59,17 @@ class BaseModel:
     details: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     info: ModelInfo | None = field(default=None, compare=False, repr=False)
+    digest: FileDigest | None = field(default=None, compare=False, repr=False)
+
+    def blob_digest(self, progress: Progress | None = None) -> str:
+        """Return the digest of its GGUF file, ``sha256:…``; empty if the base is an Ollama model.
+
+        Raises:
+            DestinationError: the file cannot be read.
+        """
+        if self.gguf is None:
+            return ""
+        return (self.digest or FileDigest(self.gguf)).get(progress)
 
     def at_layer(self, layer: int) -> "BaseModel":
         """Return this base with the heads of one layer; the same value if its layers do not differ."""

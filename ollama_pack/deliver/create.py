@@ -6,7 +6,6 @@ Ollama 0.34.1 and later do not create models with adapters, but run them; the ta
 
 from typing import Any
 
-from ollama_pack.base.digest_memory import digest_of_base
 from ollama_pack.deliver.base_check import digest_in, ensure_base, plan_by_daemon
 from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt, replaced_note
 from ollama_pack.files import Progress
@@ -34,7 +33,7 @@ def create_model(package: Package, daemon: Daemon, progress: Progress | None = N
     sent = daemon.upload(package.adapter.path, package.adapter.digest, progress)
     fields = _create_body(package)
     if package.base.gguf is not None:
-        digest = _base_digest(package, progress)
+        digest = package.base.blob_digest(progress)
         fields["files"] = {package.base.gguf.name: digest}
         sent += daemon.upload(package.base.gguf, digest, progress)
     name, before = package.place.display, digest_in(daemon, package.name)
@@ -136,12 +135,6 @@ def _gguf_name(package: Package) -> str:
     """Return the adapter's file name with ``.gguf``, by which the daemon recognises the format."""
     name = package.adapter.path.name
     return name if name.endswith(".gguf") else f"{name}.gguf"
-
-
-def _base_digest(package: Package, progress: Progress | None) -> str:
-    """Return the digest of a GGUF base, ``sha256:…``."""
-    assert package.base.gguf is not None
-    return digest_of_base(package.base.gguf, progress)
 
 
 def _refuse_early(package: Package, daemon: Daemon) -> None:

@@ -9,7 +9,6 @@ daemon has the base already, so only the adapter and a few small blobs are sent.
 import contextlib
 from typing import TYPE_CHECKING
 
-from ollama_pack.base.digest_memory import digest_of_base
 from ollama_pack.deliver.base_check import digest_in, ensure_base, plan_by_daemon
 from ollama_pack.deliver.image import build_image, image_of_gguf
 from ollama_pack.deliver.leftovers import remove_leftovers
@@ -93,7 +92,7 @@ def _package_and_image(package: Package, daemon: Daemon, progress: Progress | No
     if gguf is None:
         base = probe_manifest(daemon, package.base.tag)
     else:
-        base = image_of_gguf(package.base, digest_of_base(gguf, progress), gguf.stat().st_size)
+        base = image_of_gguf(package.base, package.base.blob_digest(progress), gguf.stat().st_size)
     known = (entry.name.parts for entry in DaemonModels(daemon).entries())
     named = package.renamed(spelled_as_in(known, package.name))
     return named, build_image(named, base)

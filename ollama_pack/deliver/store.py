@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
-from ollama_pack.base.digest_memory import digest_kept, digest_of_base
+from ollama_pack.base.digest_memory import digest_kept
 from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.base_check import check_base_file
 from ollama_pack.deliver.image import base_has_adapter_note, build_image, image_of_gguf
@@ -126,7 +126,7 @@ def _package_and_base(package: Package, store: Path, progress: Progress | None) 
     if gguf is None:
         base = image_in_store(store, package.base.tag)
     else:
-        base = image_of_gguf(package.base, digest_of_base(gguf, progress), _gguf_size(gguf))
+        base = image_of_gguf(package.base, package.base.blob_digest(progress), _gguf_size(gguf))
     return package.renamed(spelled_as_in(names_in(store), package.name)), base
 
 

@@ -5,11 +5,14 @@ Modelfile, writes the GGUF file and proves its numbers, packages everything and 
 functions are its steps.
 """
 
+import contextlib
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ollama_pack.base.file_digest import FileDigest
 from ollama_pack.deliver.package import Receipt, make_package
 from ollama_pack.errors import DestinationError, UnsupportedError
 from ollama_pack.files import Note, Progress, remove_stale_drafts
@@ -93,16 +96,18 @@ def build(request: Request, note: Note = silent, progress: Progress | None = Non
     """
     _require_separate(request)
     inputs = resolve_inputs(request)
-    with folder_lock(inputs.output_dir, progress):
-        return _build_into_folder(inputs, note, progress)
+    with folder_lock(inputs.output_dir, progress), contextlib.ExitStack() as running:
+        return _build_into_folder(inputs, note, progress, running.enter_context)
 
 
-def _build_into_folder(inputs: BuildInputs, note: Note, progress: Progress | None) -> Outcome:
+def _build_into_folder(
+    inputs: BuildInputs, note: Note, progress: Progress | None, begin: Callable[[FileDigest], object]
+) -> Outcome:
     """Build into the output folder, which no other process changes meanwhile."""
     from ollama_pack.deliver import choose
 
     request = inputs.request
-    work, modelfile, prompt = _decide(inputs, note)
+    work, modelfile, prompt = _decide(inputs, note, begin)
     remove_stale_drafts(inputs.output_dir)
     earlier = work.earlier
     lora, report = convert(work, inputs.output_dir / GGUF_NAME, request.outtype, note)
@@ -226,7 +231,9 @@ def _planned_lora(inputs: BuildInputs, work: BuildPlan) -> LoraFile:
     return LoraFile(path, "sha256:" + "0" * 64, planned_size(work.plan, outtype), outtype)
 
 
-def _decide(inputs: BuildInputs, note: Note) -> tuple[BuildPlan, Modelfile, PromptVerdict]:
+def _decide(
+    inputs: BuildInputs, note: Note, begin: Callable[[FileDigest], object] | None = None
+) -> tuple[BuildPlan, Modelfile, PromptVerdict]:
     """Decide all of a build, and compare its prompts, before anything is written.
 
     Raises:
@@ -235,7 +242,7 @@ def _decide(inputs: BuildInputs, note: Note) -> tuple[BuildPlan, Modelfile, Prom
     request = inputs.request
     require_own_output_dir(inputs.output_dir)
     with renderer_beside(inputs.home) as renderer:
-        work = prepare(inputs, note)
+        work = prepare(inputs, note, begin)
         work, modelfile = decide_modelfile(inputs, work, note)
         require_free_name(request, inputs.name, inputs.locations, work.earlier)
         package = _package(inputs, work, modelfile, _planned_lora(inputs, work))

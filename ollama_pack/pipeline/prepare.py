@@ -1,11 +1,12 @@
 """Reads the adapter and its base, and decides what a build will write, without writing it."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ollama_pack.base.expected import ExpectedBase
+from ollama_pack.base.file_digest import FileDigest
 from ollama_pack.base.installed import base_with_file
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import UsageError
@@ -66,8 +67,16 @@ class BuildPlan:
     warnings: tuple[str, ...] = ()
 
 
-def prepare(inputs: BuildInputs, note: Note = silent) -> BuildPlan:
+def prepare(
+    inputs: BuildInputs, note: Note = silent, begin: Callable[[FileDigest], object] | None = None
+) -> BuildPlan:
     """Read the adapter and its base, and decide what the GGUF LoRA file will hold.
+
+    Args:
+        inputs: the resolved request.
+        note: called after each stage, with the name of the stage and the value that it made.
+        begin: called with the digest of a GGUF base as soon as the file is known, to take it meanwhile; None
+            if nothing will be delivered, so that the digest is not needed.
 
     Raises:
         InputError: the adapter or its base is damaged, or they do not fit together.
@@ -83,6 +92,8 @@ def prepare(inputs: BuildInputs, note: Note = silent) -> BuildPlan:
     for text in author_notes:
         note("author", text)
     base = resolve_base(inputs, adapter, author)
+    if begin is not None and base.digest is not None:
+        begin(base.digest)
     if request.merge:
         base = base_with_file(inputs.locations, base)
     trained = expected_base(inputs.home, adapter.base_id, request, inputs.environment, layer_count(adapter))
