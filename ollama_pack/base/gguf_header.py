@@ -10,7 +10,7 @@ from ollama_pack.base.file_digest import FileDigest
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf.constants import FILE_TYPES
-from ollama_pack.gguf.model_info import TOKENS_KEY, model_info_of
+from ollama_pack.gguf.model_info import VOCABULARY_KEYS, model_info_of
 from ollama_pack.gguf.reader import GgufFile, LongArray
 from ollama_pack.gguf.split import read_model
 from ollama_pack.ollama.compat import NOT_RUN, translate_header
@@ -28,7 +28,7 @@ def read_base_gguf(path: Path, *, tag: str = "") -> BaseModel:
     """
     if path.is_dir():
         raise InputError("This is a directory; name the GGUF file.", where=path, hint="--base FILE.gguf")
-    header = read_model(path, (TOKENS_KEY,))
+    header = read_model(path, VOCABULARY_KEYS)
     kind = header.text("general.type", "model")
     if kind != "model":
         raise InputError(

@@ -20,11 +20,14 @@ class Vocabulary:
         tokens: a map from id to token; a space may be written as ``▁``.
         special: a map from ``bos``, ``eos`` or ``pad`` to the id of that token, for those that are known.
         origin: the file or the model that the tokens were read from.
+        merges: what a BPE tokenizer joins, in its order, each as two tokens with a space between them; empty
+            if it is not known.
     """
 
     tokens: Mapping[int, str]
     special: Mapping[str, int] = field(default_factory=dict)
     origin: str = ""
+    merges: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,9 @@ class ModelInfo:
 
 
 TOKENS_KEY = "tokenizer.ggml.tokens"
+VOCABULARY_KEYS = (TOKENS_KEY, "tokenizer.ggml.merges")
+"""The keys of a header with long lists of texts that a `Vocabulary` is made of."""
+
 _SPECIAL = {"bos": "bos", "eos": "eos", "pad": "padding"}
 
 
@@ -58,7 +64,7 @@ def read_model_info(path: Path, name: str = "") -> ModelInfo:
     Raises:
         InputError: the file is missing or damaged.
     """
-    return model_info_of(read_model(path, (TOKENS_KEY,)), name)
+    return model_info_of(read_model(path, VOCABULARY_KEYS), name)
 
 
 def model_info_of(header: GgufFile, name: str = "") -> ModelInfo:
@@ -72,9 +78,11 @@ def vocabulary_of(metadata: Mapping[str, Any], origin: str) -> Vocabulary | None
     tokens = metadata.get(TOKENS_KEY)
     if not isinstance(tokens, list | tuple) or not tokens:
         return None
+    merges = metadata.get(VOCABULARY_KEYS[1])
     special = {kind: metadata.get(f"tokenizer.ggml.{name}_token_id") for kind, name in _SPECIAL.items()}
     return Vocabulary(
         {number: str(token) for number, token in enumerate(tokens)},
         {kind: number for kind, number in special.items() if type(number) is int},
         origin,
+        tuple(map(str, merges)) if isinstance(merges, list | tuple) else (),
     )

@@ -138,7 +138,7 @@ def prove_base_info(package: "Package", info: "ModelInfo") -> ProofResult:
 
     mismatches = compare_base(package.trained, read_gguf(package.adapter.path), info)
     agreed, *doubts = require_no_mismatch(package.trained, mismatches, info)
-    summary = "; ".join([agreed.removeprefix("base proved: "), *doubts])
+    summary = "; ".join([agreed.partition(": ")[2], *doubts])
     return ProofResult("base", passed=True, figure=0.0, limit=0.0, summary=summary)
 
 

@@ -11,7 +11,7 @@ LARGEST_WEIGHT = 1e9
 
 ACCEPTABLE_MISMATCHES = (
     *("blocks", "hidden", "heads", "kv-heads", "head-dim", "feed-forward", "fewer-blocks", "tokens"),
-    *("vocabulary", "added-tokens", "bos", "eos", "pad", "rope-base", "norm-epsilon", "context"),
+    *("vocabulary", "added-tokens", "merges", "bos", "eos", "pad", "rope-base", "norm-epsilon", "context"),
     *("relative", "moved", "untold"),
 )
 """The codes of mismatches that may be accepted; `ollama_pack.verify.base` says what each means."""

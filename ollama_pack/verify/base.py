@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.errors import ProofError, fold_numbered_names
-from ollama_pack.gguf.model_info import SPECIAL, ModelInfo, Vocabulary
+from ollama_pack.gguf.model_info import SPECIAL, ModelInfo
 from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.ollama.compat import is_translated, translate_header
 from ollama_pack.verify.base_mismatch import ERROR, NOTE, WARNING, BaseMismatch, agreement
 from ollama_pack.verify.base_sizes import number_mismatches, position_mismatches, row_order_mismatches
+from ollama_pack.verify.base_tokens import SHOWN_ITEMS, token_mismatches
 from ollama_pack.verify.llama_load import load_errors
 
 FATAL = frozenset({"architecture", "fit", "row-order"})
@@ -38,6 +39,7 @@ MISMATCHES: Mapping[str, tuple[str, str]] = {
     "tokens": (ERROR, OTHER_BASE),
     "vocabulary": (ERROR, "train without the new tokens, or --base with a model that has rows for them"),
     "added-tokens": (WARNING, f"Ollama will not treat them as single tokens; {SAME_WEIGHTS}"),
+    "merges": (WARNING, f"the same text would become other tokens: {OTHER_BASE}; {SAME_WEIGHTS}"),
     "bos": (WARNING, f"{OTHER_BASE}; {SAME_WEIGHTS}"),
     "eos": (WARNING, f"answers may not stop where they should: --parameter stop=…; {SAME_WEIGHTS}"),
     "pad": (NOTE, "no harm, because Ollama does not pad"),
@@ -50,17 +52,10 @@ MISMATCHES: Mapping[str, tuple[str, str]] = {
 }
 """The code of each mismatch, with its level and the hint. docs/base.md is checked against this table."""
 
-RENAMED_ONE_IN = 100
-"""One token in this many may be renamed in the same tokenizer, because converters rename reserved tokens."""
-
-SHOWN_ITEMS = 3
-"""The number of tokens, or of shape errors, that a message shows before it gives the number of the others."""
-
 _SIZE_CODES = frozenset(
     {"blocks", "hidden", "heads", "kv-heads", "head-dim", "feed-forward", "fewer-blocks", "row-order"}
 )
 _TOKENS = frozenset({"tokens", "vocabulary", "added-tokens"})
-_PLACEHOLDER = re.compile(r"\[PAD\d+\]|<\|?(?:dummy|reserved|unused|extra|pad)[\w|]*>|<pad>", re.IGNORECASE)
 _VERSION = re.compile(r"v?[0-9]+(?:\.[0-9]+)*")
 _SIZE = re.compile(r"[0-9.]+(?:x[0-9.]+)?[bm]|a[0-9.]+b")
 _CHAT_WORDS, _BASE_WORDS = frozenset({"instruct", "chat", "it"}), frozenset({"base", "text", "pt"})
@@ -128,13 +123,16 @@ def _agreed(trained: ExpectedBase, mismatches: tuple[BaseMismatch, ...], base: M
     agreed = ["every tensor and shape"] if plain else ["architecture"]
     if trained.hparams is not None and not doubtful & _SIZE_CODES:
         agreed.append("heads and blocks")
+    compared = trained.vocabulary is not None and base.vocabulary is not None
     if trained.vocabulary is not None and base.vocabulary is not None:
         if not doubtful & _TOKENS:
             agreed.append(f"{len(trained.vocabulary.tokens)} tokens")
+            if trained.vocabulary.merges and trained.vocabulary.merges == base.vocabulary.merges:
+                agreed.append(f"{len(base.vocabulary.merges)} merges")
         both = trained.vocabulary.special.keys() & base.vocabulary.special.keys() - doubtful
         agreed += [kind for kind in SPECIAL if kind in both]
-    yield agreement(base.name, agreed)
-    if trained.vocabulary is None or base.vocabulary is None:
+    yield agreement(base.name, agreed, complete=compared)
+    if not compared:
         lacks = (
             "the adapter has no tokenizer that can be read" if trained.vocabulary is None else "it lists none"
         )
@@ -181,64 +179,10 @@ def _mismatch_texts(
         yield from row_order_mismatches(trained.placed, metadata, arch)
     yield from number_mismatches(trained, metadata, arch)
     if trained.vocabulary is not None:
-        yield from _token_mismatches(trained.vocabulary, base)
+        yield from token_mismatches(trained.vocabulary, base)
     complete = not is_translated(base.metadata, base.shapes)
     yield from position_mismatches(trained.positions, metadata, arch, complete=complete)
     yield from _name_mismatches(trained.base_id, base)
-
-
-def _token_mismatches(trained: Vocabulary, base: ModelInfo) -> Iterator[tuple[str, str, str]]:
-    """Yield the tokens of the adapter's tokenizer that the base lacks or that differ there."""
-    vocabulary = base.vocabulary
-    rows = base.shapes.get("token_embd.weight", (0,))[0] or (len(vocabulary.tokens) if vocabulary else 0)
-    # Many trainers add a padding token. It occurs in no prompt and no answer, so it may be missing.
-    own = {n: token for n, token in trained.tokens.items() if n != trained.special.get("pad", -1)}
-    outside = {number: token for number, token in own.items() if rows and number >= rows}
-    if outside:
-        yield "vocabulary", f"the tokens {_token_list(outside)}", f"rows for {rows} tokens"
-    if vocabulary is None or not vocabulary.tokens:
-        return
-    names = vocabulary.tokens
-    changed = {n: token for n, token in own.items() if names.get(n) != token and n not in outside}
-    added = {n: token for n, token in changed.items() if n not in names or _is_free(names[n], token)}
-    other = {n: token for n, token in changed.items() if n not in added and not _same_token(names[n], token)}
-    if len(other) * RENAMED_ONE_IN > len(own) - len(outside):
-        yield "tokens", f"the tokens {_token_list(other)}", _token_list({n: names[n] for n in other})
-    else:
-        added |= {number: token for number, token in other.items() if not _is_free(token, "")}
-    if added:
-        actual = _token_list({n: names.get(n, "") for n in added})
-        yield "added-tokens", f"the tokens {_token_list(added)}", actual
-    yield from _special_token_mismatches(trained, vocabulary)
-
-
-def _special_token_mismatches(trained: Vocabulary, base: Vocabulary) -> Iterator[tuple[str, str, str]]:
-    """Yield the special tokens whose ids differ."""
-    for kind, number in trained.special.items():
-        base_id = base.special.get(kind)
-        if base_id is None or base_id == number:
-            continue
-        yield (
-            kind,
-            f"{trained.tokens.get(number, '')!r} ({number}) as {kind}",
-            f"{base.tokens.get(base_id, '')!r} ({base_id})",
-        )
-
-
-def _same_token(one: str, other: str) -> bool:
-    """Return whether two names mean the same token. SentencePiece writes a space as ``▁``."""
-    return one == other or one.replace("\u2581", " ") == other.replace("\u2581", " ")
-
-
-def _is_free(name: str, token: str) -> bool:
-    """Return whether the base has only a placeholder under the id of a token of the adapter's tokenizer."""
-    return name != token and _PLACEHOLDER.fullmatch(name) is not None
-
-
-def _token_list(tokens: Mapping[int, str]) -> str:
-    """Return the first tokens with their ids, and the number of the others."""
-    first = ", ".join(f"{tokens[number]!r} ({number})" for number in sorted(tokens)[:SHOWN_ITEMS])
-    return f"{first} and {len(tokens) - SHOWN_ITEMS} more" if len(tokens) > SHOWN_ITEMS else first
 
 
 def _name_mismatches(base_id: str, base: ModelInfo) -> Iterator[tuple[str, str, str]]:

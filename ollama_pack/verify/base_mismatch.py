@@ -44,7 +44,13 @@ class BaseMismatch:
         return Message(text, "base-mismatch", mismatch={**values, "accepted": self.code in accepted})
 
 
-def agreement(base: str, agreed: Sequence[str]) -> Message:
-    """Return the line that says in what a base agrees with the one in training."""
-    text = f"base proved: {base} agrees in {', '.join(agreed)}"
+def agreement(base: str, agreed: Sequence[str], *, complete: bool) -> Message:
+    """Return the line that says in what a base agrees with the one in training.
+
+    Args:
+        base: the name of the base.
+        agreed: in what it agrees.
+        complete: whether the tokens were compared, too.
+    """
+    text = f"base {'proved' if complete else 'proved in part'}: {base} agrees in {', '.join(agreed)}"
     return Message(text, "base-agrees", base=base, agrees=list(agreed))

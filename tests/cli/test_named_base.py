@@ -142,6 +142,9 @@ def write_smol(path, **changes):
     writer.add_context_length(numbers["context"])
     if numbers["rope"]:
         writer.add_rope_freq_base(numbers["rope"])
+    if "merges" in numbers:
+        writer.add_token_list(["a", "b", "ab", "abb"])
+        writer.add_token_merges(numbers["merges"])
     writer.add_tensor("blk.0.attn_q.weight", np.zeros((576, 576), np.float16))
     writer.add_tensor("blk.0.attn_k.weight", np.zeros((192, 576), np.float16))
     writer.write_header_to_file()
@@ -230,3 +233,26 @@ def test_a_release_on_other_weights(smol, tmp_path, models):
     ran = run(*given)
     assert ran.code == 0
     assert "relative: " in ran.stderr
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_merges_of_another_tokenizer(smol, tmp_path, fast):
+    """The same tokens with other merges make other text of the same letters: told, and strict builds stop."""
+    vocabulary = {"a": 0, "b": 1, "ab": 2, "abb": 3}
+    if fast:
+        model = {"vocab": vocabulary, "merges": [["a", "b"], ["ab", "b"]]}
+        (smol / "tokenizer.json").write_text(json.dumps({"model": model}))
+    else:
+        (smol / "vocab.json").write_text(json.dumps(vocabulary))
+        (smol / "merges.txt").write_text("#version: 0.2\na b\nab b\n")
+    right = write_smol(tmp_path / "right.gguf", merges=["a b", "ab b"])
+    other = write_smol(tmp_path / "other.gguf", merges=["b b", "a b"])
+    call = ("build", smol, "--via", "store", "--strict", "--base")
+    agrees = run(*call, right, "--json").document["delivery"]["base_check"]["agrees"]
+    assert {"4 tokens", "2 merges"} <= set(agrees)
+    elsewhere = ("--out", tmp_path / "out")
+    ran = run(*call, other, *elsewhere)
+    assert ran.code == 5
+    assert "trained with 2 merges, 'a b' as number 1, and the base has 2 merges, 'b b'" in ran.stderr
+    assert "the same text would become other tokens" in ran.stderr
+    assert run(*call, other, *elsewhere, "--base-mismatch-ok", "merges").code == 0

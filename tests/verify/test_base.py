@@ -64,6 +64,16 @@ def tokenizer(special=MappingProxyType({}), **names) -> ExpectedBase:
     return trained(vocabulary=own)
 
 
+def merges_of_base(*merges: str) -> ModelInfo:
+    """Return the right base with merges."""
+    return replace(SEEN, vocabulary=vocabulary(merges=merges))
+
+
+def merging(*merges: str) -> ExpectedBase:
+    """Return an adapter whose tokenizer has merges."""
+    return trained(vocabulary=vocabulary(merges=merges))
+
+
 def named(base_id: str, name: str) -> tuple[ExpectedBase, ModelInfo]:
     """Return an adapter of one base, and a file of another name and the same shape."""
     known = trained(base_id)
@@ -108,6 +118,10 @@ ONE_AWAY = {
     "a token in a reserved row": (TOOL, base_tokens(t39="<|reserved_7|>"), "added-tokens", WARNING),
     "a token in an unused row": (TOOL, base_tokens(t39="<unused7>"), "added-tokens", WARNING),
     "a token in a dummy row": (TOOL, base_tokens(t39="<dummy00039>"), "added-tokens", WARNING),
+    "another merge": (merging("a b", "c d"), merges_of_base("a b", "d c"), "merges", WARNING),
+    "merges in another order": (merging("a b", "c d"), merges_of_base("c d", "a b"), "merges", WARNING),
+    "a merge more": (merging("a b", "c d"), merges_of_base("a b"), "merges", WARNING),
+    "a merge less": (merging("a b"), merges_of_base("a b", "c d"), "merges", WARNING),
     "other begin": (tokenizer({"bos": 3}), SEEN, "bos", WARNING),
     "other begin in the base": (trained(), base_tokens({"bos": 4}), "bos", WARNING),
     "other end": (tokenizer({"eos": 3}), SEEN, "eos", WARNING),
@@ -228,10 +242,31 @@ def test_a_name_in_its_parts_is_one():
     assert compare_base(trained(), lora(BASE), changed(general__name="", **parts)) == ()
 
 
+def test_merges_are_told_where_both_sides_have_them():
+    """Equal merges are in the line; where one side has none, they were not compared, and no line says so."""
+    for known, seen, told in (
+        (merging("a b", "c d"), merges_of_base("a b", "c d"), True),
+        (merging("a b", "c d"), SEEN, False),
+        (trained(), merges_of_base("a b"), False),
+    ):
+        found = compare_base(known, lora(BASE), seen)
+        line, *_ = require_no_mismatch(known, found, seen)
+        assert (alarms(found), "2 merges" in line, "merges" in line) == (set(), told, told)
+        assert line.startswith("base proved: ")
+    far = replace(merging("a b"), vocabulary=vocabulary(tokens=tokens(3), merges=("a b",)))
+    seen = replace(
+        merges_of_base("c d"), vocabulary=vocabulary(tokens={0: "x", 1: "y", 2: "z"}, merges=("c d",))
+    )
+    assert "merges" not in codes(compare_base(far, lora(BASE), seen)), "another tokenizer has other merges"
+
+
 def test_nothing_is_called_proved_that_was_not_compared():
     """Tokens that a base does not tell, and what is taken in spite of a disagreement, are not in the line."""
     mute = replace(SEEN, vocabulary=None)
     line, *_ = require_no_mismatch(trained(), compare_base(trained(), lora(BASE), mute), mute)
+    assert line.startswith("base proved in part: ")
+    bare = trained(vocabulary=None)
+    assert require_no_mismatch(bare, (), SEEN)[0].startswith("base proved in part: ")
     assert "tokens" not in line
     assert "eos" not in line
     known, seen, *_ = ONE_AWAY["twice the heads"]

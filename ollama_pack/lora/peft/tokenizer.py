@@ -1,20 +1,22 @@
 """Reads the tokenizer files that were saved with an adapter.
 
 ``tokenizer.json`` has every token. Without it, ``tokenizer.model`` has them, and the library `sentencepiece`
-reads it; if both are there, they are compared. Without either, ``vocab.json`` of a slow tokenizer has them.
-Tokens that were added are in ``added_tokens.json`` or ``tokenizer_config.json``, too. The special tokens are
-named in ``tokenizer_config.json``, and by older versions of transformers in ``special_tokens_map.json``.
+reads it; if both are there, they are compared. Without either, ``vocab.json`` of a slow tokenizer has them,
+and ``merges.txt`` its merges. Tokens that were added are in ``added_tokens.json`` or
+``tokenizer_config.json``, too. The special tokens are named in ``tokenizer_config.json``, and by older
+versions of transformers in ``special_tokens_map.json``.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ollama_pack.errors import InputError
-from ollama_pack.files import LARGEST_JSON, read_json_object
+from ollama_pack.files import LARGEST_JSON, read_json_object, read_small
 from ollama_pack.gguf.model_info import SPECIAL, Vocabulary
 from ollama_pack.lora.peft.run_directory import run_of
 
 FAST, SENTENCEPIECE, SLOW = "tokenizer.json", "tokenizer.model", "vocab.json"
+MERGES = "merges.txt"
 SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")
 ADDED = "added_tokens.json"
 MOST_TOKENS = 1 << 22
@@ -39,7 +41,7 @@ def read_tokenizer(directory: Path) -> tuple[Vocabulary | None, tuple[str, ...]]
 
 def _read_directory(directory: Path) -> Vocabulary | None:
     """Return the vocabulary of the tokenizer files in a directory, or None if there are none."""
-    tokens = dict(_of_json(directory / FAST)) if (directory / FAST).is_file() else {}
+    tokens, merges = _of_json(directory / FAST) if (directory / FAST).is_file() else ({}, ())
     model = directory / SENTENCEPIECE
     if model.is_file():
         pieces = _of_sentencepiece(model)
@@ -49,14 +51,16 @@ def _read_directory(directory: Path) -> Vocabulary | None:
     if not tokens and (directory / SLOW).is_file():
         path = directory / SLOW
         tokens = dict(_checked(read_json_object(path, LARGEST_JSON).items(), path))
+        merges = _merges_of_text(directory / MERGES) if (directory / MERGES).is_file() else ()
     if not tokens:
         return None
     tokens |= _added(directory)
     origin = next(name for name in (FAST, SENTENCEPIECE, SLOW) if (directory / name).is_file())
-    return Vocabulary(tokens, _special_tokens(directory, tokens), origin)
+    return Vocabulary(tokens, _special_tokens(directory, tokens), origin, merges)
 
 
-def _of_json(path: Path) -> Iterator[tuple[int, str]]:
+def _of_json(path: Path) -> tuple[dict[int, str], tuple[str, ...]]:
+    """Return the tokens and the merges of tokenizer.json."""
     document = read_json_object(path, LARGEST_JSON)
     model = document.get("model")
     vocabulary = model.get("vocab") if isinstance(model, Mapping) else None
@@ -69,7 +73,33 @@ def _of_json(path: Path) -> Iterator[tuple[int, str]]:
     for added in document.get("added_tokens") or ():
         if isinstance(added, Mapping):
             pairs.append((added.get("content"), added.get("id")))
-    yield from _checked(pairs, path)
+    merges = model.get("merges") if isinstance(model, Mapping) else None
+    return dict(_checked(pairs, path)), tuple(_joined(merges or (), path))
+
+
+def _joined(merges: object, path: Path) -> Iterator[str]:
+    """Yield each merge of tokenizer.json, a text or a pair, as GGUF has it: a space in a token is ``Ġ``."""
+    for merge in merges if isinstance(merges, list | tuple) else (merges,):
+        if type(merge) is str:
+            yield merge
+        elif type(merge) is list and list(map(type, merge)) == [str, str]:
+            yield " ".join(part.replace(" ", "\u0120") for part in merge)
+        else:
+            raise InputError(f"{merge!r:.40} is no merge of two tokens.", where=f"{path}: model.merges")
+
+
+def _merges_of_text(path: Path) -> tuple[str, ...]:
+    """Return the merges of merges.txt, one a line below a line with the version."""
+    try:
+        lines = read_small(path, LARGEST_JSON).decode("utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("The file cannot be read as merges.", where=path) from error
+    first = 1 if lines[0].startswith("#version") else 0
+    merges = tuple(line for each in lines[first:] if (line := each.rstrip("\r")))
+    bad = next((merge for merge in merges if merge.count(" ") != 1), None)
+    if bad is not None:
+        raise InputError(f"{bad!r:.40} is no merge of two tokens.", where=path)
+    return merges
 
 
 def _checked(pairs: Iterable[tuple[object, object]], path: Path) -> Iterator[tuple[int, str]]:

@@ -110,6 +110,50 @@ def test_a_slow_tokenizer(place, tmp_path):
     assert {token: number for number, token in found.tokens.items()} == {**VOCABULARY, "<extra>": 6}
 
 
+MERGED = ("a b", "ab \u0120c", "# #")
+
+
+@pytest.mark.parametrize(
+    ("name", "document"),
+    [
+        ("tokenizer.json", {"model": {"vocab": VOCABULARY, "merges": list(MERGED)}}),
+        (
+            "tokenizer.json",
+            {"model": {"vocab": VOCABULARY, "merges": [["a", "b"], ["ab", " c"], ["#", "#"]]}},
+        ),
+        ("merges.txt", "#version: 0.2\na b\nab \u0120c\n# #\n"),
+        ("merges.txt", "a b\r\nab \u0120c\r\n# #"),
+    ],
+)
+def test_merges(name, document, tmp_path):
+    """They are read in each of their spellings, as a GGUF file has them; # is a token as any other."""
+    save(tmp_path, name, document)
+    if name == "merges.txt":
+        assert read_tokenizer(tmp_path) == (None, ())
+        save(tmp_path, "vocab.json", VOCABULARY)
+    found, notes = read_tokenizer(tmp_path)
+    assert (found.merges, notes) == (MERGED, ())
+
+
+@pytest.mark.parametrize("merges", [["a b", 3], ["a b", ["c"]], 3, {"a": "b"}, [["a", 1]]])
+def test_damaged_merges(merges, tmp_path):
+    """They are told with the file, and nothing is compared."""
+    save(tmp_path, "tokenizer.json", {"model": {"vocab": VOCABULARY, "merges": merges}})
+    found, (note,) = read_tokenizer(tmp_path)
+    assert found is None
+    assert "tokenizer.json: model.merges: " in note
+
+
+@pytest.mark.parametrize("content", [b"#version: 0.2\na b c\n", b"alone\n", b"\xff\xfe a\n"])
+def test_damaged_merges_of_a_slow_tokenizer(content, tmp_path):
+    """A line that is no pair is told with the file."""
+    save(tmp_path, "vocab.json", VOCABULARY)
+    (tmp_path / "merges.txt").write_bytes(content)
+    found, (note,) = read_tokenizer(tmp_path)
+    assert found is None
+    assert "merges.txt: " in note
+
+
 @pytest.mark.parametrize("content", ["{", {"a": "1"}, {"a": -1}, []])
 def test_a_damaged_slow_tokenizer(content, tmp_path):
     """It is told with its file, and nothing is compared."""
