@@ -117,10 +117,10 @@ class UnsupportedError(PackError):
     Example:
         >>> from ollama_pack import Request, UnsupportedError, build
         >>> try:
-        ...     build(Request(directory="ada-lovelace-lora", merge=True))
+        ...     build(Request(directory="ada-lovelace-lora", base="smollm2:135m", system=chr(0)))
         ... except UnsupportedError as error:
-        ...     print(error.exit_code)
-        4
+        ...     print(error.exit_code, error.code)
+        4 modelfile-cannot-hold
     """
 
     exit_code = 4

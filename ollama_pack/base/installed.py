@@ -9,6 +9,7 @@ from typing import Any
 from ollama_pack.base.gguf_header import base_of_header, read_base_gguf
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import DestinationError, InputError
+from ollama_pack.gguf.constants import MERGED_ADAPTER
 from ollama_pack.gguf.model_info import ModelInfo
 from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.ollama.choose_models import models_at
@@ -37,6 +38,11 @@ class Installed:
     blob: str
     place: str
     has_adapter: bool
+
+    @property
+    def is_merged(self) -> bool:
+        """Return whether an adapter was merged into the weights of the model."""
+        return MERGED_ADAPTER in self.seen.metadata
 
 
 def look_up(locations: OllamaLocations, name: ModelName) -> Installed:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ollama_pack.cli.batch import several_sources
-from ollama_pack.cli.options import PROOF, SOURCE
+from ollama_pack.cli.options import MERGING, PROOF, SOURCE
 
 if TYPE_CHECKING:
     from ollama_pack.pipeline.request import Request
@@ -95,7 +95,7 @@ def request_from(chosen: Mapping[str, Any]) -> "Request":
         outtype=chosen["outtype"],
         out=chosen["out"],
         store=chosen["store"],
-        **{key: chosen[key] for key in PROOF},
+        **{key: chosen[key] for key in (*PROOF, *MERGING)},
     )
 
 

@@ -40,7 +40,8 @@ SPARE_ADDRESS = "127.0.0.1:11435"
 @options.prompt
 @options.outtype
 @options.out
-@click.option("--merge", is_flag=True, help="Deliver a merged model (not available yet).")
+@click.option("--merge", is_flag=True, help="Merge the adapter into its base, and deliver one model file.")
+@options.merging
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and write nothing.")
 @options.speech
 def build_command(**chosen: Any) -> None:

@@ -34,7 +34,7 @@ def convert_command(*, out: Path | None, **chosen: Any) -> None:
       ollama-pack convert ada-lora/ style-lora/ --weight 0.7 --weight 0.3 --out both.gguf
     """
     from ollama_pack.locks import folder_lock
-    from ollama_pack.pipeline.build import convert
+    from ollama_pack.pipeline.form import convert
     from ollama_pack.pipeline.inputs import resolve_inputs
     from ollama_pack.pipeline.prepare import GGUF_NAME, prepare
 

@@ -149,7 +149,8 @@ def outcome_facts(outcome: "Outcome") -> dict[str, Any]:
         "name": outcome.receipt.name,
         "adapter": adapter_facts(outcome.work.adapter),
         "base": base_facts(outcome.work.base),
-        "lora": lora_facts(outcome.lora),
+        "lora": lora_facts(outcome.lora) if outcome.lora else None,
+        **({"merged": merged_facts(outcome.merged)} if outcome.merged else {}),
         "proofs": [
             report_facts(report) for report in (outcome.report, outcome.prompt.result, outcome.load) if report
         ],

@@ -110,7 +110,9 @@ def lines_of(value: object) -> Lines:
         case PromptVerdict():
             lines = _prompt_lines(value)
         case Modelfile():
-            lines = Lines(f"FROM {value.value('FROM')}, ADAPTER {value.value('ADAPTER')}")
+            lines = Lines(
+                ", ".join(f"{name} {value.value(name)}" for name in ("FROM", "ADAPTER") if value.value(name))
+            )
         case Receipt():
             digest = (f"manifest {value.digest}",) if value.digest else ()
             tried = tuple(f"tried first: {each}" for each in value.tried)

@@ -9,7 +9,6 @@ from ollama_pack.deliver.package import DeliveryPlan, Package
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.files import Progress
 from ollama_pack.gguf.model_info import ModelInfo, read_model_info, vocabulary_of
-from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.ollama.compat import is_translated
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.names import ModelName, parse_name
@@ -80,6 +79,8 @@ def check_base_file(package: Package, gguf: Path, version: str = "") -> list[str
         ProofError: the base is not the one that the adapter was trained on.
         InputError: the adapter is damaged.
     """
+    if package.adapter is None:  # The base was compared before it was merged into.
+        return list(package.base_check or ())
     info = package.base.info if gguf == package.base.gguf else None
     if info is None:
         try:
@@ -91,7 +92,7 @@ def check_base_file(package: Package, gguf: Path, version: str = "") -> list[str
 
 def _check_base_info(package: Package, version: str, info: ModelInfo) -> list[str]:
     """Return the messages about a base: whether Ollama runs it with an adapter, and how the proof ended."""
-    adapter = read_gguf(package.adapter.path)
+    adapter = package.adapter_header()
     lines = package.base_check
     if lines is None or info is not package.base.info:
         mismatches = compare_base(package.trained, adapter, info)
@@ -132,15 +133,23 @@ def plan_by_daemon(daemon: Daemon, package: Package, via: str) -> DeliveryPlan:
         DestinationError: the daemon refuses or does not answer.
     """
     adapter = package.adapter
-    items = [("adapter", 0 if daemon.has_blob(adapter.digest) else adapter.size)]
+    items = [("adapter", 0 if daemon.has_blob(adapter.digest) else adapter.size)] if adapter else []
     if package.base.gguf is not None:
         items.append(
-            (f"base {package.base.gguf.name}, unless the daemon has it", package.base.gguf.stat().st_size)
+            (
+                f"{kind_of_model(package)} {package.base.gguf.name}, unless the daemon has it",
+                package.base_size,
+            )
         )
     elif daemon.show(package.base.tag) is None:
         items.append((f"ollama pull {package.base.tag}, of unknown size", 0))
     replaces = digest_in(daemon, package.name) != ""
     return DeliveryPlan(via, str(package.name), daemon.address, tuple(items), replaces)
+
+
+def kind_of_model(package: Package) -> str:
+    """Return what the GGUF file of the base is, for a plan: the base, or a model with the adapter in it."""
+    return "base" if package.adapter is not None else "merged model"
 
 
 def _pull(tag: str, daemon: Daemon, progress: Progress | None) -> None:

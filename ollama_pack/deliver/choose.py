@@ -158,27 +158,13 @@ def _deliveries(
         return
     at = f"at {daemon.address}"
     by_pull = _pull_delivery(package, daemon, progress)
-    if package.base.gguf is not None and not package.template:
-        # /api/create would replace the prompt template inside a GGUF file with a guess. See "A GGUF base goes
-        # into the daemon's own store, if that can be reached" in docs/decisions.md.
-        store = store_of(daemon, locations)
-        if store is not None and is_writable(store):
-            yield by_store(
-                store, f"Ollama {at} uses this store, and the GGUF file keeps its prompt template there"
-            )
+    for by_store_reason, by_pull_reason in _losses_of_create(package, daemon, at):
+        store = _writable_store(daemon, locations)
+        if store is not None:
+            yield by_store(store, by_store_reason)
         if is_near(daemon.address):
-            yield by_pull(f"the GGUF file keeps its prompt template if Ollama {at} pulls the model")
-    elif create.kept_notes(package, daemon):
-        store, reason = (
-            store_of(daemon, locations),
-            "without a part of its base, which creating it would keep",
-        )
-        if store is not None and is_writable(store):
-            yield by_store(store, f"Ollama {at} uses this store, and the model is written there {reason}")
-        if is_near(daemon.address):
-            yield by_pull(f"Ollama {at} pulls the model {reason}")
-    refusing = f"Ollama {daemon.version()} {at} does not create models with adapters, but runs them"
-    if not create.surely_refuses(daemon):
+            yield by_pull(by_pull_reason)
+    if package.adapter is None or not create.surely_refuses(daemon):
         reason = f"Ollama {daemon.version()} answers {at}"
         yield Delivery(
             create.CREATE,
@@ -186,10 +172,38 @@ def _deliveries(
             lambda: register_with_daemon(create.create_model, package, daemon, progress),
             lambda: create.plan_create(package, daemon),
         )
+    if package.adapter is None:  # Whatever a daemon says of it, it says nothing about adapters.
+        return
+    refusing = f"Ollama {daemon.version()} {at} does not create models with adapters, but runs them"
     yield by_pull(refusing)
-    store = store_of(daemon, locations)
-    if store is not None and is_writable(store):
+    store = _writable_store(daemon, locations)
+    if store is not None:
         yield by_store(store, refusing)
+
+
+def _losses_of_create(package: Package, daemon: Daemon, at: str) -> Iterator[tuple[str, str]]:
+    """Yield what the daemon would lose if it created the model: the reasons for the store and for pulling.
+
+    See "A GGUF base goes into the daemon's own store, if that can be reached" in docs/decisions.md:
+    ``/api/create`` would replace the prompt template inside a GGUF file with a guess.
+    """
+    if package.base.gguf is not None and not package.template:
+        yield (
+            f"Ollama {at} uses this store, and the GGUF file keeps its prompt template there",
+            f"the GGUF file keeps its prompt template if Ollama {at} pulls the model",
+        )
+    elif create.kept_notes(package, daemon):
+        without = "without a part of its base, which creating it would keep"
+        yield (
+            f"Ollama {at} uses this store, and the model is written there {without}",
+            f"Ollama {at} pulls the model {without}",
+        )
+
+
+def _writable_store(daemon: Daemon, locations: OllamaLocations) -> Path | None:
+    """Return the store of a daemon if this user may write into it."""
+    store = store_of(daemon, locations)
+    return store if store is not None and is_writable(store) else None
 
 
 def _store_delivery(
@@ -216,8 +230,9 @@ def _pull_delivery(package: Package, daemon: Daemon, progress: Progress | None) 
 
 def _refuse_own_base(package: Package) -> None:
     """Raise RefusedError if the model has the name of its own base."""
-    tag = package.base.tag
-    if package.base.gguf is None and tag and package.name.same_as(parse_name(tag)):
+    before = package.merged_from or package.base
+    tag = before.tag
+    if (package.merged_from or before.gguf is None) and tag and package.name.same_as(parse_name(tag)):
         raise RefusedError(
             f"{package.name} would replace its own base.",
             hint="--name NAME  chooses another name",

@@ -102,7 +102,7 @@ def require_access(package: Package, store: Path, locations: OllamaLocations) ->
         return
     hint = _way_by_daemon(package, locations)
     if not hint:
-        folder, name = shlex.quote(str(package.adapter.path.parent)), shlex.quote(str(package.name))
+        folder, name = shlex.quote(str(package.file.parent)), shlex.quote(str(package.name))
         sudo = sudo_prefix(store) if store.exists() else "sudo"
         hint = f"{sudo} ollama-pack register {folder} {name} --via store --store {shlex.quote(str(store))}"
     raise DestinationError(

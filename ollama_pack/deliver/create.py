@@ -4,6 +4,7 @@ Ollama 0.34.1 and later do not create models with adapters, but run them; the ta
 `ollama_pack.ollama.versions`.
 """
 
+from pathlib import Path
 from typing import Any
 
 from ollama_pack.deliver.base_check import digest_in, ensure_base, plan_by_daemon
@@ -30,7 +31,9 @@ def create_model(package: Package, daemon: Daemon, progress: Progress | None = N
     """
     _refuse_early(package, daemon)
     lines = ensure_base(package, daemon, progress)
-    sent = daemon.upload(package.adapter.path, package.adapter.digest, progress)
+    sent, adapter = 0, package.adapter
+    if adapter is not None:
+        sent = daemon.upload(adapter.path, adapter.digest, progress)
     fields = _create_body(package)
     if package.base.gguf is not None:
         digest = package.base.blob_digest(progress)
@@ -118,7 +121,7 @@ def _create_body(package: Package) -> dict[str, Any]:
     """Return the body of ``/api/create``; the model inherits each field that is left out."""
     fields: dict[str, Any] = {
         "from": parse_name(package.base.tag).display if package.base.gguf is None else "",
-        "adapters": {_gguf_name(package): package.adapter.digest},
+        "adapters": {_gguf_name(package.adapter.path): package.adapter.digest} if package.adapter else {},
         "template": package.template,
         "system": package.system,
         "license": list(package.licenses),
@@ -131,15 +134,14 @@ def _create_body(package: Package) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if value}
 
 
-def _gguf_name(package: Package) -> str:
-    """Return the adapter's file name with ``.gguf``, by which the daemon recognises the format."""
-    name = package.adapter.path.name
-    return name if name.endswith(".gguf") else f"{name}.gguf"
+def _gguf_name(path: Path) -> str:
+    """Return a file name with ``.gguf``, by which the daemon recognises the format."""
+    return path.name if path.name.endswith(".gguf") else f"{path.name}.gguf"
 
 
 def _refuse_early(package: Package, daemon: Daemon) -> None:
     """Refuse before gigabytes of a GGUF base are sent to a daemon that is known to create no adapters."""
-    if package.base.gguf is not None and surely_refuses(daemon):
+    if package.adapter is not None and package.base.gguf is not None and surely_refuses(daemon):
         raise AdapterRefusedError(
             "This Ollama no longer creates models with adapters; it still runs them.",
             where=daemon.address,

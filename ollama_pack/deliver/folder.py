@@ -1,7 +1,8 @@
 """The delivery ``folder``: writes everything into a folder, for a machine that has no Ollama yet.
 
-The folder gets the GGUF LoRA file and ``Modelfile.txt`` for ``ollama create -f``. If the base's layers are
-known, it also gets ``ollama-config.json`` and ``ollama-manifest.json``, with the bytes a store would hold.
+The folder gets the GGUF LoRA file or the merged model, and ``Modelfile.txt`` for ``ollama create -f``. If the
+base's layers are known, it also gets ``ollama-config.json`` and ``ollama-manifest.json``, with the bytes a
+store would hold.
 """
 
 from pathlib import Path
@@ -36,7 +37,7 @@ def write_folder(
         folder.mkdir(parents=True, exist_ok=True)
     if image is None:
         _clear(folder)
-    written = copy_whole(package.adapter.path, folder / package.adapter.path.name, progress)
+    written = copy_whole(package.file, folder / package.file.name, progress)
     for name, content in _texts(package, image):
         written += _write(folder / name, content)
     left_out = f"{MANIFEST} was not written: the layers of {package.base.tag} are not known here"
@@ -66,8 +67,9 @@ def plan_folder(package: Package, folder: Path, *, store: Path | None = None) ->
         DestinationError: the base in `store` is damaged.
     """
     image = None if package.base.gguf else _image(package, store, None)
-    adapter = folder / package.adapter.path.name
-    items = [(adapter.name, 0 if adapter.exists() else package.adapter.size)]
+    made = folder / package.file.name
+    size = package.adapter.size if package.adapter else package.base_size
+    items = [(made.name, 0 if made.exists() else size)]
     items += [(name, len(content)) for name, content in _texts(package, image)]
     return DeliveryPlan(
         FOLDER, str(package.name), str(folder), tuple(items), (folder / MODELFILE_NAME).exists()

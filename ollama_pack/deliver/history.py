@@ -16,7 +16,7 @@ from ollama_pack.deliver.package import Receipt
 from ollama_pack.errors import DestinationError, RefusedError, UsageError
 from ollama_pack.files import Progress
 from ollama_pack.message import Message
-from ollama_pack.ollama.models import InstalledModel, ModelRepository, find_model, no_such_model
+from ollama_pack.ollama.models import InstalledModel, ModelRepository, find_model, is_ours, no_such_model
 from ollama_pack.ollama.name_lock import name_lock
 from ollama_pack.ollama.names import LONGEST_PART, ModelName
 
@@ -174,14 +174,14 @@ def remove_model(
         current, earlier = _listed(models, name)
         if current is None and not earlier:
             raise no_such_model(models, name)
-        if current is not None and not models.has_adapter(current.name):
+        if current is not None and not is_ours(models, current.name):
             raise RefusedError(
                 f"{current.name} has no adapter, so ollama-pack did not make it.",
                 where=models.place,
                 hint=f"ollama rm {current.name}  if it is not needed any more",
                 code="not-ours",
             )
-        ours = [entry.name for entry in earlier if models.has_adapter(entry.name)]
+        ours = [entry.name for entry in earlier if is_ours(models, entry.name)]
         gone = [*([current.name] if current else []), *ours]
         for each in gone if confirm(gone) else ():
             models.unload(each)
@@ -251,7 +251,7 @@ def _prune(models: ModelRepository, name: ModelName) -> list[ModelName]:
         with contextlib.suppress(
             DestinationError
         ):  # the new model is registered; one version too many does no harm
-            if models.has_adapter(entry.name):
+            if is_ours(models, entry.name):
                 ours += 1
                 if ours > KEPT_VERSIONS:
                     models.delete(entry.name)

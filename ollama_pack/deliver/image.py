@@ -73,7 +73,7 @@ def build_image(package: Package, base: BaseImage) -> Image:
         parameters["stop"] = stop
     removed = {_REMOVABLE_TYPES[name] for name in package.removed}
     layers = [layer for layer in base.layers if layer.media_type not in removed]
-    layers.append(_adapter_layer(package))
+    layers += _adapter_layers(package)
     if package.template:
         layers = _with_layer(layers, _inline_layer(TEMPLATE_TYPE, package.template.encode()))
     if package.system:
@@ -144,10 +144,13 @@ def _renderer_and_parser(package: Package, base: BaseImage) -> tuple[str, str, l
     return renderer or defaults[0], parser or defaults[1], list(defaults[2])
 
 
-def _adapter_layer(package: Package) -> Layer:
-    """Return the layer of the GGUF LoRA file."""
+def _adapter_layers(package: Package) -> list[Layer]:
+    """Return the layer of the GGUF LoRA file; a merged model has none."""
     adapter = package.adapter
-    return Layer(ADAPTER_TYPE, adapter.digest, adapter.size, file=adapter.path, origin=adapter.path.name)
+    if adapter is None:
+        return []
+    layer = Layer(ADAPTER_TYPE, adapter.digest, adapter.size, file=adapter.path, origin=adapter.path.name)
+    return [layer]
 
 
 def _parameters(layers: Iterable[Layer]) -> dict[str, Any]:

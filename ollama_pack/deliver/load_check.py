@@ -7,7 +7,6 @@ from ollama_pack.deliver.base_check import why_base_fails
 from ollama_pack.deliver.package import Package
 from ollama_pack.errors import DestinationError, ProofError
 from ollama_pack.gguf.constants import INVOCATION_TOKENS
-from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.erase import erase_model
 from ollama_pack.ollama.loopback_registry import serving
@@ -36,7 +35,7 @@ def check_load(package: Package, daemon: Daemon, *, allow_noop: bool = False) ->
     Raises:
         ProofError: the model does not load, or answers as its base does.
     """
-    is_alora = INVOCATION_TOKENS in read_gguf(package.adapter.path).metadata
+    is_alora = INVOCATION_TOKENS in package.adapter_header().metadata
     label, model = package.name.display, package.place.display
 
     def ask(name: str, prompt: str) -> Answer:
@@ -46,7 +45,8 @@ def check_load(package: Package, daemon: Daemon, *, allow_noop: bool = False) ->
         # A model on the same base with the same adapter may be loaded, with another prompt template.
         daemon.unload(model)
         with _base_name(package, model, daemon) as base, _unloading(daemon, model, base):
-            base_label = package.base.gguf.name if package.base.gguf else package.base.tag or "its base"
+            before = package.merged_from or package.base
+            base_label = before.tag or (before.gguf.name if before.gguf else "its base")
             report = compare_answers(label, base, ask, called=base_label, may_equal=allow_noop or is_alora)
             return require_change(report)
     except DestinationError as error:
@@ -59,8 +59,13 @@ def _base_name(package: Package, model: str, daemon: Daemon) -> Iterator[str]:
 
     A GGUF base has no name, and that of an installed model is not known. So the base gets one for as long as
     the proof runs; the name is empty if the daemon cannot pull from here. No weights are sent: the daemon has
-    the blob, because it is a layer of the model.
+    the blob, because it is a layer of the model. That is not so for a merged model, so its base
+    is asked only if it is installed.
     """
+    if package.merged_from is not None:
+        tag = package.merged_from.tag
+        yield parse_name(tag).display if tag and daemon.show(tag) is not None else ""
+        return
     if package.base.gguf is None and package.base.tag:
         yield parse_name(package.base.tag).display
         return
@@ -100,8 +105,10 @@ def _explain_failure(package: Package, daemon: Daemon) -> str:
         shown = daemon.show(package.place.display)
     if shown is None:
         return ""
+    if package.adapter is None:
+        return ""
     corrupt = spoilt_adapter(shown.modelfile)
-    version, adapter = daemon.version(), read_gguf(package.adapter.path)
+    version, adapter = daemon.version(), package.adapter_header()
     crash = known_crash(version, adapter.text("general.architecture"), adapter.shapes)
     return corrupt or why_base_fails(version, shown.metadata, shown.shapes) or crash
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.model import BaseModel
+from ollama_pack.files import os_errors_as_destination_error
+from ollama_pack.gguf.reader import GgufFile, read_gguf
 from ollama_pack.lora.plan import LoraFile
 from ollama_pack.modelfile.editing import REMOVABLE
 from ollama_pack.modelfile.parser import parameters
@@ -59,8 +62,9 @@ class Package:
 
     Attributes:
         name: the name the model will have.
-        adapter: the GGUF LoRA file.
+        adapter: the GGUF LoRA file, or None if the adapter is merged into the GGUF file of the base.
         base: the base model: the GGUF file ``base.gguf`` if it is set, else the Ollama model ``base.tag``.
+        merged_from: the base as it was before an adapter was merged into it, or None if there is an adapter.
         template: the prompt template, in Go's syntax as Ollama reads it.
         system: the system prompt.
         removed: ``template`` and ``system``, if the model has none where its base has one.
@@ -73,13 +77,15 @@ class Package:
         modelfile_text: the Modelfile with the same content, which the delivery ``folder`` writes.
         trained: what is known of the base that the adapter was trained on.
         base_check: what the check of a GGUF base found, or None if it has not been checked yet.
+        planned_size: the size in bytes that a merged model will have which is not written yet, or 0.
         staged_as: the name that the model has until it is proved, or None if it gets its own name at once.
         gate: proves the model before it takes its name, if a daemon has it; None if that proof is left out.
     """
 
     name: ModelName
-    adapter: LoraFile
+    adapter: LoraFile | None
     base: BaseModel
+    merged_from: BaseModel | None = None
     template: str = ""
     system: str = ""
     removed: tuple[str, ...] = ()
@@ -92,8 +98,43 @@ class Package:
     modelfile_text: str = ""
     trained: ExpectedBase = field(default_factory=ExpectedBase)
     base_check: tuple[str, ...] | None = None
+    planned_size: int = 0
     staged_as: ModelName | None = None
     gate: "Gate | None" = field(default=None, compare=False)
+
+    @property
+    def file(self) -> Path:
+        """Return the file that was made of the adapter: the GGUF LoRA file, or the merged model."""
+        if self.adapter is not None:
+            return self.adapter.path
+        assert self.base.gguf is not None, "an adapter can only be merged into a file"
+        return self.base.gguf
+
+    @property
+    def base_size(self) -> int:
+        """Return the size in bytes of the GGUF file that the model is built from.
+
+        Raises:
+            DestinationError: the file cannot be read.
+        """
+        assert self.base.gguf is not None, "an installed base has no file of its own"
+        with os_errors_as_destination_error(self.base.gguf):
+            return self.planned_size or self.base.gguf.stat().st_size
+
+    def adapter_header(self) -> GgufFile:
+        """Return the header of the GGUF LoRA file; of a merged model, one that has no tensors.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        if self.adapter is not None:
+            return read_gguf(self.adapter.path)
+        metadata = {
+            "general.type": "adapter",
+            "adapter.type": "lora",
+            "general.architecture": self.base.hparams.arch,
+        }
+        return GgufFile(self.file, metadata, {}, {}, {})
 
     @property
     def place(self) -> ModelName:
@@ -144,7 +185,7 @@ def replaced_note(before: str, after: str) -> list[str]:
 def make_package(
     name: ModelName,
     modelfile: Modelfile,
-    lora: LoraFile,
+    lora: LoraFile | None,
     base: BaseModel,
     trained: ExpectedBase | None = None,
 ) -> Package:
@@ -153,7 +194,7 @@ def make_package(
     Args:
         name: the name the model will have.
         modelfile: the Modelfile.
-        lora: the file that its ADAPTER names.
+        lora: the file that its ADAPTER names, or None if FROM names a file with the adapter in it.
         base: the model or the file that its FROM names.
         trained: what is known of the base that the adapter was trained on.
     """

@@ -92,7 +92,7 @@ def _package_and_image(package: Package, daemon: Daemon, progress: Progress | No
     if gguf is None:
         base = probe_manifest(daemon, package.base.tag)
     else:
-        base = image_of_gguf(package.base, package.base.blob_digest(progress), gguf.stat().st_size)
+        base = image_of_gguf(package.base, package.base.blob_digest(progress), package.base_size)
     known = (entry.name.parts for entry in DaemonModels(daemon).entries())
     named = package.renamed(spelled_as_in(known, package.name))
     return named, build_image(named, base)
@@ -103,8 +103,9 @@ def _fetch(package: Package, daemon: Daemon, registry: "Registry", progress: Pro
     name, served = package.place.display, registry.name.display
     try:
         daemon.pull(served, _labelled_progress(package, progress), insecure=True)
-        if progress is not None and package.adapter.digest in registry.fetched:
-            progress(f"sending {package.adapter.path.name}", package.adapter.size, package.adapter.size)
+        adapter = package.adapter
+        if progress is not None and adapter is not None and adapter.digest in registry.fetched:
+            progress(f"sending {adapter.path.name}", adapter.size, adapter.size)
         daemon.unload(name)
         daemon.copy(served, name)
     except DestinationError as error:
@@ -119,8 +120,8 @@ def _fetch(package: Package, daemon: Daemon, registry: "Registry", progress: Pro
 
 def _labelled_progress(package: Package, progress: Progress | None) -> Progress | None:
     """Return a progress function that shows the adapter's file name instead of its digest."""
-    if progress is None:
-        return None
+    if progress is None or package.adapter is None:
+        return progress
     file, start = package.adapter.path.name, package.adapter.digest.removeprefix("sha256:")[:12]
 
     def report(label: str, done: int, total: int) -> None:

@@ -178,6 +178,7 @@ def _unlisted_note(package: Package, daemon: Daemon, locations: OllamaLocations,
     """Return the message for a model that is in `store` but that the daemon does not list."""
     own = store_of(daemon, replace(locations, stores=(store, *locations.stores)))
     elsewhere = own is not None and own.resolve() != store.resolve()
-    if elsewhere or not daemon.has_blob(package.adapter.digest):
+    made = package.adapter.digest if package.adapter else package.base.blob_digest()
+    if elsewhere or not daemon.has_blob(made):
         return f"Ollama at {locations.shown} does not list the model: it uses another store"
     return f"Ollama at {locations.shown} does not list the model"

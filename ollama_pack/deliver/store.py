@@ -29,7 +29,6 @@ from ollama_pack.ollama.store_layout import (
     names_in,
     read_manifest,
 )
-from ollama_pack.shown import reason_of
 
 STORE = "store"
 _UNKNOWN_DIGEST = "sha256:" + "0" * 64
@@ -97,7 +96,7 @@ def plan_store(package: Package, store: Path) -> DeliveryPlan:
         package, base = _package_and_base(package, store, None)
     else:
         package = package.renamed(spelled_as_in(names_in(store), package.name))
-        base = image_of_gguf(package.base, _UNKNOWN_DIGEST, _gguf_size(gguf))
+        base = image_of_gguf(package.base, _UNKNOWN_DIGEST, package.base_size)
     image = build_image(package, base)
     items = [
         (_label(layer), layer.size if missing_blob(store, layer) else 0)
@@ -126,16 +125,8 @@ def _package_and_base(package: Package, store: Path, progress: Progress | None) 
     if gguf is None:
         base = image_in_store(store, package.base.tag)
     else:
-        base = image_of_gguf(package.base, package.base.blob_digest(progress), _gguf_size(gguf))
+        base = image_of_gguf(package.base, package.base.blob_digest(progress), package.base_size)
     return package.renamed(spelled_as_in(names_in(store), package.name)), base
-
-
-def _gguf_size(gguf: Path) -> int:
-    """Return the size of a GGUF file in bytes, or raise DestinationError if it cannot be read."""
-    try:
-        return gguf.stat().st_size
-    except OSError as error:
-        raise DestinationError(f"The file cannot be read: {reason_of(error)}.", where=gguf) from error
 
 
 def _label(layer: Layer) -> str:

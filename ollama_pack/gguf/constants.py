@@ -26,6 +26,9 @@ ALPHA = "adapter.lora.alpha"
 INVOCATION_TOKENS = "adapter.alora.invocation_tokens"
 """The key under which llama.cpp looks for the tokens after which an aLoRA acts."""
 
+MERGED_ADAPTER = "ollama_pack.merged_adapter"
+"""The key of the digest of the adapter that was merged into a model; llama.cpp ignores it."""
+
 FILE_TYPES = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S",
     12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S", 17: "Q5_K_M", 18: "Q6_K",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ollama_pack.errors import InputError, UnsupportedError, UsageError
 from ollama_pack.gguf.blocks import PLAIN, can_read_blocks, can_write_blocks, type_name
-from ollama_pack.gguf.constants import FILE_TYPES
+from ollama_pack.gguf.constants import FILE_TYPES, MERGED_ADAPTER
 from ollama_pack.gguf.ggml_types import BF16, BLOCKS, F16, F32, Q8_0, nbytes_of
 from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.lora.plan import LoraPlan, LoraTensor
@@ -32,9 +32,6 @@ EMBEDDING_TENSOR = "token_embd.weight"
 
 ALIGNMENT_KEY = "general.alignment"
 """The key of the alignment of tensors. A merged file has the usual one, and does not name it."""
-
-ADAPTER_DIGEST = "ollama_pack.merged_adapter"
-"""The key of the digest of the adapter that was merged; llama.cpp ignores it."""
 
 LORA_A, LORA_B = ".lora_a", ".lora_b"
 
@@ -156,7 +153,7 @@ def plan_merge(
             code="does-not-fit",
         )
     dropped = frozenset(key for key in parts[0].metadata if key.startswith("split.") or key == ALIGNMENT_KEY)
-    metadata = {**_merged_keys(parts[0], lora, tensors, name), ADAPTER_DIGEST: adapter}
+    metadata = {**_merged_keys(parts[0], lora, tensors, name), MERGED_ADAPTER: adapter}
     return MergePlan(parts[0], tensors, metadata, dropped)
 
 

@@ -60,7 +60,7 @@ def write_merged(
     """
     keep_freed_memory()
     header = merged_header(plan)
-    total = len(header) + sum(_padded(tensor.nbytes) for tensor in plan.tensors)
+    total = merged_size(plan)
     with _OpenBase(plan) as sources, whole_file(path) as file, HashingThread(Path(file.name)) as follower:
         file.write(header)
         file.flush()
@@ -81,6 +81,11 @@ def write_merged(
             check(Path(file.name))
         digest = follower.digest()
     return digest, size
+
+
+def merged_size(plan: MergePlan) -> int:
+    """Return the size in bytes that the merged file will have."""
+    return len(merged_header(plan)) + sum(_padded(tensor.nbytes) for tensor in plan.tensors)
 
 
 def merged_header(plan: MergePlan) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ollama_pack.errors import DestinationError, InputError, UsageError
+from ollama_pack.gguf.constants import MERGED_ADAPTER
 from ollama_pack.gguf.model_info import ModelInfo, read_model_info, vocabulary_of
 from ollama_pack.ollama.blob_store import StoreTransaction
 from ollama_pack.ollama.daemon import Daemon
@@ -97,6 +98,15 @@ def no_such_model(models: ModelRepository, name: ModelName) -> InputError:
     similar = difflib.get_close_matches(str(name).lower(), installed, SUGGESTED_NAMES, SUGGESTION_SIMILARITY)
     hint = f"an installed model: {', '.join(installed[each] for each in similar)}" if similar else ""
     return UsageError(f"There is no model {name}.", where=models.place, hint=hint, code="no-such-model")
+
+
+def is_ours(models: ModelRepository, name: ModelName) -> bool:
+    """Return whether a model has an adapter, as a file of its own or merged into its weights."""
+    if models.has_adapter(name):
+        return True
+    with contextlib.suppress(DestinationError, InputError):  # no weights that can be read
+        return MERGED_ADAPTER in models.see(name).metadata
+    return False
 
 
 _FROM = re.compile(r"^FROM .*[\\/]sha256-([0-9a-f]{64})\s*$", re.MULTILINE)

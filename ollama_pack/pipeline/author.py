@@ -1,10 +1,14 @@
 """The Modelfile that the author of an adapter left beside it, and what the user should know about it."""
 
+import contextlib
 from collections import Counter
 from pathlib import Path
 
 from ollama_pack.base.find import is_path
+from ollama_pack.errors import InputError
 from ollama_pack.files import user_path
+from ollama_pack.gguf.constants import MERGED_ADAPTER
+from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.lora.peft.directory import AdapterDirectory
 from ollama_pack.modelfile import MODELFILE_NAME, OLLAMA_MODELFILE_NAME
 from ollama_pack.modelfile.editing import without_command
@@ -58,6 +62,13 @@ def author_warnings(author: Modelfile | None, made: Modelfile) -> tuple[str, ...
     return (*lines, *(f"{f'{each.name} {each.key}'.strip()}: {what}." for each, what in others))
 
 
+def _is_merged(path: Path) -> bool:
+    """Return whether a file is a GGUF that an adapter was merged into."""
+    with contextlib.suppress(InputError):  # What is wrong with it is said where it is used.
+        return MERGED_ADAPTER in read_gguf(path).metadata
+    return False
+
+
 def _content_of(command: Command) -> tuple[str, str, str]:
     """Return what a command says, without the line in which it says it."""
     return command.name, command.key, command.value
@@ -76,6 +87,8 @@ def _why_no_base(modelfile: Modelfile, folder: Path, name: str) -> str:
     try:
         path = folder / user_path(source)
         is_file, is_directory = is_path(source, path), path.is_dir()
+        if is_file and not is_directory and path.is_file() and _is_merged(path):
+            return f"{source} has an adapter in it already; --base names the model that it was merged into"
     except OSError:  # the name is too long
         return ""
     if is_file and is_directory:

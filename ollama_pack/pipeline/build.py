@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ollama_pack.base.file_digest import FileDigest
-from ollama_pack.deliver.package import Receipt, make_package
-from ollama_pack.errors import DestinationError, UnsupportedError
+from ollama_pack.deliver.package import Receipt
+from ollama_pack.errors import DestinationError
 from ollama_pack.files import Note, Progress, remove_stale_drafts
 from ollama_pack.locks import folder_lock
 from ollama_pack.lora.plan import LoraFile
@@ -22,6 +22,7 @@ from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.modelfile.file import write_modelfile
 from ollama_pack.modelfile.syntax import Modelfile
 from ollama_pack.pipeline.common_name import require_free_name
+from ollama_pack.pipeline.form import make_built_package, plan_package, with_planned_size, write_weights
 from ollama_pack.pipeline.inputs import (
     BuildInputs,
     resolve_inputs,
@@ -37,8 +38,9 @@ from ollama_pack.pipeline.request import Request
 from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:
-    from ollama_pack.deliver.package import DeliveryPlan, Package
-from ollama_pack.pipeline.prepare import GGUF_NAME, BuildPlan, decide_modelfile, prepare, silent
+    from ollama_pack.deliver.package import DeliveryPlan
+    from ollama_pack.pipeline.merge import MergedFile
+from ollama_pack.pipeline.prepare import BuildPlan, decide_modelfile, prepare, silent
 from ollama_pack.pipeline.prompt import PromptVerdict, judge_prompt, renderer_beside, require_prompt
 from ollama_pack.pipeline.register import load_gate
 
@@ -49,7 +51,8 @@ class Outcome:
 
     Attributes:
         work: what was decided before anything was written.
-        lora: the GGUF LoRA file.
+        lora: the GGUF LoRA file, or None if the adapter was merged into its base.
+        merged: the merged GGUF, or None if the adapter is a file of its own.
         report: the result of the proof of its numbers.
         modelfile: the path of Modelfile.txt.
         lock: the path of the lock file, which records what the model was made of.
@@ -66,7 +69,7 @@ class Outcome:
     """
 
     work: BuildPlan
-    lora: LoraFile
+    lora: LoraFile | None
     report: ProofResult
     modelfile: Path
     lock: Path
@@ -74,6 +77,7 @@ class Outcome:
     load: ProofResult | None = None
     prompt: PromptVerdict = field(default_factory=PromptVerdict)
     base_change: str = ""
+    merged: "MergedFile | None" = None
 
 
 def build(request: Request, note: Note = silent, progress: Progress | None = None) -> Outcome:
@@ -94,7 +98,6 @@ def build(request: Request, note: Note = silent, progress: Progress | None = Non
         >>> outcome.receipt.name
         'ada-lovelace'
     """
-    _require_separate(request)
     inputs = resolve_inputs(request)
     with folder_lock(inputs.output_dir, progress), contextlib.ExitStack() as running:
         return _build_into_folder(inputs, note, progress, running.enter_context)
@@ -110,10 +113,10 @@ def _build_into_folder(
     work, modelfile, prompt = _decide(inputs, note, begin)
     remove_stale_drafts(inputs.output_dir)
     earlier = work.earlier
-    lora, report = convert(work, inputs.output_dir / GGUF_NAME, request.outtype, note)
+    lora, merged, report = write_weights(inputs, work, note, progress)
     path = inputs.output_dir / MODELFILE_NAME
     write_modelfile(modelfile, path, note, known=digest_if_recorded(inputs.output_dir, earlier))
-    package = _package(inputs, work, modelfile, lora)
+    package = make_built_package(inputs, work, modelfile, lora)
     sources = digest_sources(inputs, work.adapter)
     write_lock(inputs.output_dir, package, modelfile, sources)
     proofs: list[ProofResult] = []
@@ -140,6 +143,7 @@ def _build_into_folder(
     return Outcome(
         work=work,
         lora=lora,
+        merged=merged,
         report=report,
         modelfile=path,
         lock=lock,
@@ -166,69 +170,11 @@ def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, Deliv
         ('ada-lovelace', 'llama')
     """
     from ollama_pack.deliver import choose
-    from ollama_pack.lora.export import require_replaceable
 
-    _require_separate(request)
     inputs = resolve_inputs(request)
     work, modelfile, _ = _decide(inputs, note)
-    require_replaceable(inputs.output_dir / GGUF_NAME)
-    package = _package(inputs, work, modelfile, _planned_lora(inputs, work))
+    package = with_planned_size(inputs, work, plan_package(inputs, work, modelfile))
     return work, choose.plan_delivery(package, inputs.locations, via=request.via)
-
-
-def convert(work: BuildPlan, path: Path, outtype: str, note: Note = silent) -> tuple[LoraFile, ProofResult]:
-    """Write the GGUF LoRA file and prove its numbers; a file that fails the proof is deleted.
-
-    See "A proof runs before a file gets its name" in docs/decisions.md.
-
-    Raises:
-        InputError: a weight is NaN or infinite.
-        UnsupportedError: a weight is too large for the type.
-        ProofError: the ΔW of the file is not that of the adapter.
-        DestinationError: the file cannot be written.
-        RefusedError: another kind of file has that path.
-    """
-    from ollama_pack.lora.export import require_replaceable, write_lora
-    from ollama_pack.verify.numbers import prove_numbers, require_passed
-
-    require_replaceable(path)
-    results: list[ProofResult] = []
-
-    def check(draft: Path) -> None:
-        results.append(require_passed(prove_numbers(work.adapter, work.base, draft), path))
-
-    lora = write_lora(work.plan, path, outtype, check)
-    note("convert", lora)
-    note("proof", results[0])
-    return lora, results[0]
-
-
-def _require_separate(request: Request) -> None:
-    """Require that the adapter is to be delivered as a file of its own.
-
-    Raises:
-        UnsupportedError: it is to be merged into the base.
-    """
-    if request.merge:
-        raise UnsupportedError(
-            "A merged model is not delivered by build yet; merge writes its file.",
-            hint="ollama-pack merge DIR --base BASE --out FILE.gguf",
-            code="merge-not-available",
-        )
-
-
-def _package(inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile, lora: LoraFile) -> "Package":
-    """Return the package to deliver, with the result of the check of its base."""
-    package = make_package(inputs.name, modelfile, lora, work.base, work.trained)
-    return replace(package, base_check=work.base_check)
-
-
-def _planned_lora(inputs: BuildInputs, work: BuildPlan) -> LoraFile:
-    """Return the GGUF LoRA file as it will be, but for its digest."""
-    from ollama_pack.lora.export import planned_size
-
-    path, outtype = inputs.output_dir / GGUF_NAME, inputs.request.outtype
-    return LoraFile(path, "sha256:" + "0" * 64, planned_size(work.plan, outtype), outtype)
 
 
 def _decide(
@@ -245,7 +191,7 @@ def _decide(
         work = prepare(inputs, note, begin)
         work, modelfile = decide_modelfile(inputs, work, note)
         require_free_name(request, inputs.name, inputs.locations, work.earlier)
-        package = _package(inputs, work, modelfile, _planned_lora(inputs, work))
+        package = plan_package(inputs, work, modelfile)
         verdict = judge_prompt(inputs.home, package, inputs.locations, request.via, renderer)
     if request.strict:
         require_prompt(verdict, inputs.home)

@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,13 @@ from ollama_pack.modelfile.file import read_modelfile
 from ollama_pack.ollama.choose_models import models_at
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.locations import OllamaLocations, store_of
-from ollama_pack.ollama.manifest import ADAPTER_TYPE, Layer, parse_manifest
+from ollama_pack.ollama.manifest import ADAPTER_TYPE, MODEL_TYPE, Layer, parse_manifest
 from ollama_pack.ollama.models import ModelRepository, StoreModels
 from ollama_pack.ollama.names import ModelName
 from ollama_pack.ollama.store_layout import blob_path, gguf_manifest, read_manifest
 from ollama_pack.pipeline.lock import LOCK_NAME, modelfile_digest
 from ollama_pack.pipeline.output_dir import adapter_home
-from ollama_pack.pipeline.prepare import GGUF_NAME
+from ollama_pack.pipeline.prepare import GGUF_NAME, MERGED_NAME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +60,11 @@ def record_of_folder(folder: Path) -> Record | None:
         return None
     lock = read_json_object(path)
     adapter, base, text = lock.get("adapter"), lock.get("base"), lock.get("modelfile")
-    gguf = adapter.get("gguf") if isinstance(adapter, dict) else None
+    made = lock.get("merged", adapter)
+    gguf, is_merged = made.get("gguf") if isinstance(made, dict) else None, "merged" in lock
     if not isinstance(gguf, str) or not isinstance(base, dict) or not isinstance(text, str):
         raise InputError("The lock has no digests.", where=path)
-    files = {folder / GGUF_NAME: gguf}
+    files = {folder / (MERGED_NAME if is_merged else GGUF_NAME): gguf}
     sources = adapter.get("sources") if isinstance(adapter, dict) else None
     if isinstance(sources, list) and len(sources) == 1 and isinstance(sources[0], dict):
         home = adapter_home(folder)
@@ -109,7 +110,7 @@ def installed_package(name: ModelName, locations: OllamaLocations) -> tuple[Pack
         DestinationError: there is neither a daemon nor a store, or the blobs cannot be read from here.
     """
     seen = look_up(locations, name)
-    if not seen.has_adapter:
+    if not seen.has_adapter and not seen.is_merged:
         raise UsageError(
             f"{name} has no adapter, so there is nothing to verify.",
             where=seen.place,
@@ -119,15 +120,18 @@ def installed_package(name: ModelName, locations: OllamaLocations) -> tuple[Pack
     with models_at(locations, name) as models:
         store = _readable_store(models, locations)
     layers = _layers(store, name)
-    adapters = [blob_path(store, layer.digest) for layer in layers if layer.media_type == ADAPTER_TYPE]
+    wanted = ADAPTER_TYPE if seen.has_adapter else MODEL_TYPE
+    made = [blob_path(store, layer.digest) for layer in layers if layer.media_type == wanted]
     files = {blob_path(store, layer.digest): layer.digest for layer in layers}
     arch = str(seen.seen.metadata.get("general.architecture", ""))
     base = BaseModel(
         hparams=HParams(arch=arch, blocks=0, heads=0, kv_heads=0, head_dim=0, hidden=0), origin=str(name)
     )
-    path = adapters[0]
+    record, path = Record(label=str(store), files=files), made[0]
+    if not seen.has_adapter:
+        return Package(name=name, adapter=None, base=replace(base, gguf=path), merged_from=base), record, seen
     lora = LoraFile(path=path, digest=files[path], size=path.stat().st_size, outtype="")
-    return Package(name=name, adapter=lora, base=base), Record(label=str(store), files=files), seen
+    return Package(name=name, adapter=lora, base=base), record, seen
 
 
 def _readable_store(models: ModelRepository, locations: OllamaLocations) -> Path:

@@ -22,6 +22,7 @@ from ollama_pack.deliver.package import Package, Receipt
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.files import read_json_object, sha256_of_file, user_path, whole_file
 from ollama_pack.lora.adapter import Adapter, tensors_of
+from ollama_pack.lora.plan import LoraFile
 from ollama_pack.message import Message
 from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.modelfile.file import read_modelfile
@@ -48,7 +49,11 @@ def read_lock(folder: Path) -> Mapping[str, Any]:
 
 
 def write_lock(
-    folder: Path, package: Package, text: Modelfile, sources: Sources, receipt: Receipt | None = None
+    folder: Path,
+    package: Package,
+    text: Modelfile,
+    sources: Sources,
+    receipt: Receipt | None = None,
 ) -> Path:
     """Write the lock file unless it has that content already, and return its path.
 
@@ -63,7 +68,8 @@ def write_lock(
     Raises:
         DestinationError: the file cannot be written.
     """
-    base = package.base
+    base = package.merged_from or package.base
+    merged = package.base.blob_digest() if package.adapter is None else ""
     document: dict[str, Any] = {
         "schema_version": LOCK_SCHEMA_VERSION,
         "kind": "lock",
@@ -71,17 +77,17 @@ def write_lock(
         "model": str(package.name),
         "manifest": _digest(receipt.digest) if receipt else "",
         "adapter": {
-            "gguf": package.adapter.digest,
-            "outtype": package.adapter.outtype,
+            **_lora_record(package.adapter),
             "sources": [dict(files) for files in sources],
         },
+        **({"merged": {"gguf": merged}} if merged else {}),
         "base": {
             "architecture": base.hparams.arch,
             "tag": base.tag,
             "source_id": base.source_id,
             "sizes": _recorded_sizes(base),
             "manifest": _digest(receipt.base_manifest) if receipt else "",
-            "blob": receipt.base_blob if receipt else "",
+            "blob": _blob_of(package.merged_from) or (receipt.base_blob if receipt else ""),
         },
         "modelfile": modelfile_digest(text, folder),
     }
@@ -92,6 +98,16 @@ def write_lock(
         with whole_file(path) as file:
             file.write((json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
     return path
+
+
+def _lora_record(lora: LoraFile | None) -> dict[str, str]:
+    """Return the digest and the type of a GGUF LoRA file; nothing for a merged model."""
+    return {"gguf": lora.digest, "outtype": lora.outtype} if lora else {}
+
+
+def _blob_of(merged_from: BaseModel | None) -> str:
+    """Return the digest of the file that an adapter was merged into; empty if there is none."""
+    return merged_from.blob_digest() if merged_from else ""
 
 
 def _without_delivery(lock: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ollama_pack.pipeline.prepare import BuildPlan, silent
 from ollama_pack.pipeline.request import Request
 
 if TYPE_CHECKING:
+    from ollama_pack.merge.plan import MergePlan
     from ollama_pack.verify.kept import MergeReport
 
 
@@ -60,22 +61,11 @@ def merge(
         DestinationError: the file cannot be written.
         RefusedError: there is a file of that name that is no merged GGUF.
     """
-    from ollama_pack.gguf.split import read_parts
-    from ollama_pack.merge.plan import plan_merge
     from ollama_pack.merge.write import write_merged
     from ollama_pack.verify.merged import LEAST_KEPT, prove_merged
 
-    _require_always_active(work.adapter)
-    source = require_base_file(work)
-    require_own_file(path, source)
+    plan = planned_merge(work, path, request)
     least = LEAST_KEPT if request.min_kept is None else request.min_kept
-    plan = plan_merge(
-        read_parts(source),
-        work.plan,
-        request.merge_type,
-        name=request.name or path.stem,
-        adapter=adapter_digest(work.adapter),
-    )
     reports: list[MergeReport] = []
 
     def check(draft: Path) -> None:
@@ -86,6 +76,30 @@ def merge(
     note("merge", merged)
     note("proof", reports[0].result)
     return merged
+
+
+def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
+    """Return what the merged file at `path` will hold; it raises what `merge` raises before it writes."""
+    from ollama_pack.gguf.split import read_parts
+    from ollama_pack.merge.plan import plan_merge
+
+    _require_always_active(work.adapter)
+    source = require_base_file(work)
+    require_own_file(path, source)
+    return plan_merge(
+        read_parts(source),
+        work.plan,
+        request.merge_type,
+        name=request.name or path.stem,
+        adapter=adapter_digest(work.adapter),
+    )
+
+
+def planned_size_of(work: BuildPlan, path: Path, request: Request) -> int:
+    """Return the size in bytes that the merged file at `path` will have."""
+    from ollama_pack.merge.write import merged_size
+
+    return merged_size(planned_merge(work, path, request))
 
 
 def _require_always_active(adapter: Adapter) -> None:
@@ -124,12 +138,12 @@ def require_own_file(path: Path, base: Path) -> None:
     Raises:
         RefusedError: there is something else, or it is the base itself.
     """
-    from ollama_pack.merge.plan import ADAPTER_DIGEST
+    from ollama_pack.gguf.constants import MERGED_ADAPTER
 
     try:
         if not path.exists():
             return
-        own = not path.samefile(base) and ADAPTER_DIGEST in read_gguf(path).metadata
+        own = not path.samefile(base) and MERGED_ADAPTER in read_gguf(path).metadata
     except (InputError, OSError):
         own = False
     if not own:

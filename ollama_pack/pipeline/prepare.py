@@ -22,6 +22,7 @@ from ollama_pack.modelfile.syntax import Modelfile
 from ollama_pack.modelfile.template import DEFAULT, TemplateFields, compose_modelfile, find_template
 from ollama_pack.pipeline.author import author_modelfile, author_warnings
 from ollama_pack.pipeline.chat_format import missing_format
+from ollama_pack.pipeline.inherit import with_inherited
 from ollama_pack.pipeline.inputs import (
     BuildInputs,
     expected_base,
@@ -33,6 +34,7 @@ from ollama_pack.pipeline.lock import read_lock
 from ollama_pack.pipeline.named_base import check_named_base, recorded_manifest, ways_to_a_base
 
 GGUF_NAME = "adapter_model.gguf"
+MERGED_NAME = "merged_model.gguf"
 
 
 def silent(_stage: str, _value: object) -> None:
@@ -187,11 +189,13 @@ def render_modelfile(
             hint=ways_to_a_base(base.source_id, inputs.request),
             code="no-tag",
         )
-    if base.gguf is not None and base.info is not None:
+    if base.gguf is not None and base.info is not None and not request.merge:
         require_one_file(base.gguf, base.info.metadata)
+    file = relative_path(base.gguf, inputs.output_dir) if base.gguf else base.tag
+    merged = request.merge and bool(adapter)
     fields = TemplateFields(
-        base=relative_path(base.gguf, inputs.output_dir) if base.gguf else base.tag,
-        adapter=adapter,
+        base=f"./{MERGED_NAME}" if merged else file,
+        adapter="" if merged else adapter,
         system=request.system,
         parameters=request.parameters,
         name=str(inputs.name),
@@ -200,6 +204,10 @@ def render_modelfile(
     modelfile = compose_modelfile(work.author, template, fields, chosen=bool(request.template))
     if request.template == "":
         modelfile = with_command(modelfile, "TEMPLATE", "")
+    if merged:
+        modelfile, left_out = with_inherited(modelfile, base)
+        for text in left_out:
+            note("warning", text)
     for text in author_warnings(work.author, modelfile):
         note("warning", text)
     prompts = (*modelfile.values("TEMPLATE"), *modelfile.values("RENDERER"))

@@ -64,6 +64,23 @@ def record_rows(folder: Path, progress: Progress | None) -> Iterable[Row]:
     yield "modelfile", partial(_prove_recorded_modelfile, record, folder)
 
 
+def prove_numbers_of(package: "Package", folder: Path) -> ProofResult:
+    """Return that every number of a GGUF LoRA file in a folder is finite.
+
+    Raises:
+        ProofError: one is not.
+        DestinationError: the adapter is merged, and its numbers were proved when it was.
+    """
+    from ollama_pack.verify.finite import prove_finite
+
+    if package.adapter is None:
+        raise DestinationError(
+            "A merged model is compared with its base and its adapter when it is written; what proves "
+            "that it is the same file is its digest."
+        )
+    return require_recorded(partial(prove_finite, package.adapter.path), folder)
+
+
 def _prove_recorded_modelfile(record: Record, folder: Path) -> ProofResult:
     """Return that the Modelfile of a folder is the recorded one; raise a ProofError otherwise."""
     fault = modelfile_fault(record)
@@ -133,10 +150,9 @@ def prove_base_of(
 
 def prove_base_info(package: "Package", info: "ModelInfo") -> ProofResult:
     """Return in what a base agrees with the one in training; raise a ProofError for a mismatch."""
-    from ollama_pack.gguf.reader import read_gguf
     from ollama_pack.verify.base import compare_base, require_no_mismatch
 
-    mismatches = compare_base(package.trained, read_gguf(package.adapter.path), info)
+    mismatches = compare_base(package.trained, package.adapter_header(), info)
     agreed, *doubts = require_no_mismatch(package.trained, mismatches, info)
     summary = "; ".join([agreed.partition(": ")[2], *doubts])
     return ProofResult("base", passed=True, figure=0.0, limit=0.0, summary=summary)

@@ -51,9 +51,9 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
     locations = locations_from(os.environ, request.out or request.directory, request.store)
     with folder_lock(built_folder(request.directory), progress):
         package, _ = check_folder(built_folder(request.directory), request, note, progress)
-        note("read", package.adapter)
+        note("read", package.adapter or package.file)
         record = record_of_folder(built_folder(request.directory))
-        if record is not None:
+        if record is not None and package.adapter is not None:
             with contextlib.suppress(DestinationError):  # The delivery brings the base, or says why not.
                 prove_base_of(package, record, locations, progress)
         package = replace(package, gate=load_gate(request, note))

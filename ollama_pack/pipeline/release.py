@@ -15,6 +15,7 @@ from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Package, make_package
 from ollama_pack.errors import InputError
 from ollama_pack.files import require_directory, sha256_of_file, user_path
+from ollama_pack.gguf.constants import MERGED_ADAPTER
 from ollama_pack.gguf.ggml_types import TENSOR_TYPES
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.split import require_one_file
@@ -38,7 +39,9 @@ def read_release(request: Request) -> Package:
     """
     folder = built_folder(request.directory)
     package = read_package(folder, model_name(request))
-    trained = expected_base(adapter_home(folder), base_id_of(package.adapter.path), request, os.environ)
+    trained = expected_base(adapter_home(folder), base_id_of(package.file), request, os.environ)
+    if package.adapter is None:  # Its base was compared before the adapter was merged into it.
+        return replace(package, trained=trained)
     lock = read_lock(folder)
     made = lock.get("adapter")
     own = isinstance(made, Mapping) and made.get("gguf") == package.adapter.digest
@@ -70,7 +73,9 @@ def base_id_of(path: Path) -> str:
 
 
 def read_package(folder: Path, name: ModelName) -> Package:
-    """Return the package of a build's folder: Modelfile.txt and the GGUF LoRA file that its ADAPTER names.
+    """Return the package of a build's folder: Modelfile.txt and the GGUF file that it names.
+
+    That is the GGUF LoRA file that ADAPTER names, or without ADAPTER the merged model that FROM names.
 
     Raises:
         InputError: one of them is missing or damaged, or ADAPTER names another kind of file.
@@ -84,14 +89,21 @@ def read_package(folder: Path, name: ModelName) -> Package:
             hint="ollama-pack build DIR --via folder --out FOLDER  makes such a folder",
             code="no-release",
         )
+    source = modelfile.value("FROM")
+    path = folder / user_path(source)
+    is_file = is_path(source, path)
+    if not modelfile.value("ADAPTER") and is_file and path.is_file():
+        base = read_base_gguf(path)
+        if base.info is not None and MERGED_ADAPTER in base.info.metadata:
+            return replace(
+                make_package(name, modelfile, None, base), merged_from=_recorded_base(folder, base)
+            )
     if not modelfile.value("ADAPTER"):
         raise InputError(
             "There is no ADAPTER line.", where=modelfile.where, hint="ollama-pack build DIR  sets it"
         )
     lora = read_lora(folder / modelfile.value("ADAPTER"))
-    source = modelfile.value("FROM")
-    path = folder / user_path(source)
-    if is_path(source, path):
+    if is_file:
         require_from_file(source, path)
         base = read_base_gguf(path)
         require_one_file(path, base.info.metadata if base.info else {})
@@ -103,6 +115,18 @@ def read_package(folder: Path, name: ModelName) -> Package:
         origin=MODELFILE_NAME,
     )
     return make_package(name, modelfile, lora, base)
+
+
+def _recorded_base(folder: Path, base: BaseModel) -> BaseModel:
+    """Return the base that a merged file was made of, as far as the lock knows it."""
+    recorded = read_lock(folder).get("base")
+    known = recorded if isinstance(recorded, Mapping) else {}
+    return BaseModel(
+        hparams=base.hparams,
+        tag=str(known.get("tag") or ""),
+        source_id=str(known.get("source_id") or ""),
+        origin="lock",
+    )
 
 
 def read_lora(path: Path) -> LoraFile:

@@ -27,6 +27,7 @@ from ollama_pack.pipeline.proof_rows import (
     prove_base_of,
     prove_load_of_folder,
     prove_load_of_installed,
+    prove_numbers_of,
     record_rows,
     require_recorded,
 )
@@ -99,11 +100,9 @@ def check_folder(
         ProofError: a file is not as recorded, or a number is not finite.
         InputError: the folder is none of a build.
     """
-    from ollama_pack.verify.finite import prove_finite
-
     verdicts = _prove(record_rows(folder, progress), note, partial(not_as_recorded, folder))
     package = read_release(request)
-    numbers = (("numbers", partial(require_recorded, partial(prove_finite, package.adapter.path), folder)),)
+    numbers = (("numbers", partial(prove_numbers_of, package, folder)),)
     return package, (*verdicts, *_prove(numbers, note))
 
 
@@ -118,23 +117,22 @@ def _verify_folder(
         ("base", partial(prove_base_of, package, record, locations, progress)),
         ("load", partial(prove_load_of_folder, package, request, locations, progress)),
     )
-    return (*verdicts, *_prove(rows, note))
+    return (*verdicts, *_prove(rows if package.adapter else rows[1:], note))
 
 
 def _verify_model(request: Request, note: Note, progress: Progress | None) -> tuple[Verdict, ...]:
     """Prove what the manifest of an installed model says."""
-    from ollama_pack.verify.finite import prove_finite
     from ollama_pack.verify.recorded_files import prove_files
 
     locations = locations_from(os.environ, None, request.store)
     package, record, seen = installed_package(parse_name(request.name or str(request.directory)), locations)
-    blobs = package.adapter.path.parent
-    trained = expected_base(blobs, base_id_of(package.adapter.path), request, os.environ)
+    blobs = package.file.parent
+    trained = expected_base(blobs, base_id_of(package.file), request, os.environ)
     package = replace(package, trained=trained)
     rows = (
         ("files", partial(require_recorded, partial(prove_files, record.files, progress), blobs)),
-        ("numbers", partial(require_recorded, partial(prove_finite, package.adapter.path), blobs)),
-        ("base", partial(prove_base_info, package, seen.seen)),
+        ("numbers", partial(prove_numbers_of, package, blobs)),
+        *((("base", partial(prove_base_info, package, seen.seen)),) if package.adapter else ()),
         ("load", partial(prove_load_of_installed, package, request, locations)),
     )
     return _prove(rows, note)

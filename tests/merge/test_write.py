@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ollama_pack.errors import InputError, UnsupportedError
+from ollama_pack.gguf.constants import MERGED_ADAPTER
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.tensors import LazyTensor
 from ollama_pack.lora.plan import LoraPlan, LoraTensor
 from ollama_pack.merge import rows, write
-from ollama_pack.merge.plan import ADAPTER_DIGEST, plan_merge
+from ollama_pack.merge.plan import plan_merge
 from ollama_pack.merge.write import write_merged
 
 TYPES = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1")
@@ -222,4 +223,4 @@ def test_memory_does_not_grow_with_the_base(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2 * math.prod(shape) * 4, "two copies of the tensor in float32"
-    assert read_gguf(tmp_path / "merged.gguf").metadata[ADAPTER_DIGEST] == ""
+    assert read_gguf(tmp_path / "merged.gguf").metadata[MERGED_ADAPTER] == ""

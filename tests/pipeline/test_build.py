@@ -14,7 +14,7 @@ from ollama_pack.lora import outtype
 from ollama_pack.lora.export import require_replaceable
 from ollama_pack.modelfile.file import write_modelfile
 from ollama_pack.modelfile.parser import parse
-from ollama_pack.pipeline import build, request
+from ollama_pack.pipeline import build, form, request
 from ollama_pack.pipeline.inputs import resolve_inputs
 from ollama_pack.pipeline.naming import model_name
 from ollama_pack.pipeline.prepare import GGUF_NAME, BuildPlan, prepare, render_modelfile
@@ -173,7 +173,7 @@ def test_convert_that_fails_its_proof(asked, tmp_path, monkeypatch):
     monkeypatch.setattr(numbers, "require_passed", fail)
     work = prepare(resolve_inputs(asked()))
     with pytest.raises(ProofError):
-        build.convert(work, tmp_path / "new" / "x.gguf", "f16", lambda *_: pytest.fail("a stage was told"))
+        form.convert(work, tmp_path / "new" / "x.gguf", "f16", lambda *_: pytest.fail("a stage was told"))
     assert not (tmp_path / "new").exists()
 
 
@@ -182,8 +182,8 @@ def test_convert_replaces_its_own(asked, outtype):
     """A GGUF LoRA of an earlier build is replaced."""
     work = prepare(resolve_inputs(asked()))
     path = work.adapter.directory / GGUF_NAME
-    first, _ = build.convert(work, path, "f16")
-    second, _ = build.convert(work, path, outtype)
+    first, _ = form.convert(work, path, "f16")
+    second, _ = form.convert(work, path, outtype)
     assert (first.digest == second.digest) is (outtype == "f16")
 
 

@@ -1,0 +1,118 @@
+"""The two forms in which an adapter is delivered: a file of its own beside its base, or merged into it."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ollama_pack.base.gguf_header import read_base_gguf
+from ollama_pack.base.model import BaseModel
+from ollama_pack.deliver.package import make_package
+from ollama_pack.files import Note, Progress, megabytes
+from ollama_pack.lora.plan import LoraFile
+from ollama_pack.modelfile.syntax import Modelfile
+from ollama_pack.pipeline.inputs import BuildInputs
+from ollama_pack.pipeline.prepare import GGUF_NAME, MERGED_NAME, BuildPlan, silent
+from ollama_pack.pipeline.request import Request
+from ollama_pack.verify.result import ProofResult
+
+if TYPE_CHECKING:
+    from ollama_pack.deliver.package import Package
+    from ollama_pack.pipeline.merge import MergedFile
+
+
+def convert(work: BuildPlan, path: Path, outtype: str, note: Note = silent) -> tuple[LoraFile, ProofResult]:
+    """Write the GGUF LoRA file and prove its numbers; a file that fails the proof is deleted.
+
+    See "A proof runs before a file gets its name" in docs/decisions.md.
+
+    Raises:
+        InputError: a weight is NaN or infinite.
+        UnsupportedError: a weight is too large for the type.
+        ProofError: the ΔW of the file is not that of the adapter.
+        DestinationError: the file cannot be written.
+        RefusedError: another kind of file has that path.
+    """
+    from ollama_pack.lora.export import require_replaceable, write_lora
+    from ollama_pack.verify.numbers import prove_numbers, require_passed
+
+    require_replaceable(path)
+    results: list[ProofResult] = []
+
+    def check(draft: Path) -> None:
+        results.append(require_passed(prove_numbers(work.adapter, work.base, draft), path))
+
+    lora = write_lora(work.plan, path, outtype, check)
+    note("convert", lora)
+    note("proof", results[0])
+    return lora, results[0]
+
+
+def write_weights(
+    inputs: BuildInputs, work: BuildPlan, note: Note, progress: Progress | None
+) -> "tuple[LoraFile | None, MergedFile | None, ProofResult]":
+    """Write the GGUF LoRA file or the merged GGUF, whichever the user asks for, and prove it."""
+    from ollama_pack.lora.export import planned_size
+    from ollama_pack.pipeline.merge import merge
+
+    request = inputs.request
+    if not request.merge:
+        lora, report = convert(work, inputs.output_dir / GGUF_NAME, request.outtype, note)
+        return lora, None, report
+    merged = merge(work, inputs.output_dir / MERGED_NAME, _with_model_name(inputs), note, progress)
+    separate = megabytes(planned_size(work.plan, request.outtype))
+    note(
+        "form",
+        f"merged, as --merge says: {megabytes(merged.size)}, which every Ollama runs; without --merge it "
+        f"would be an adapter of {separate} beside its base",
+    )
+    return None, merged, merged.report.result
+
+
+def make_built_package(
+    inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile, lora: LoraFile | None
+) -> "Package":
+    """Return the package to deliver, with the check of its base; it is a merged one if there is no `lora`."""
+    if lora is None:
+        return _merged_package(inputs, work, modelfile, read_base_gguf(inputs.output_dir / MERGED_NAME))
+    package = make_package(inputs.name, modelfile, lora, work.base, work.trained)
+    return replace(package, base_check=work.base_check)
+
+
+def _merged_package(
+    inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile, merged: BaseModel
+) -> "Package":
+    """Return the package of a merged model, which was the base before."""
+    package = make_package(inputs.name, modelfile, None, merged, work.trained)
+    return replace(package, base_check=work.base_check, merged_from=work.base)
+
+
+def plan_package(inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile) -> "Package":
+    """Return the package as it will be, before its file is there."""
+    if inputs.request.merge:
+        merged = replace(work.base, gguf=inputs.output_dir / MERGED_NAME, tag="", digest=None)
+        return _merged_package(inputs, work, modelfile, merged)
+    return make_built_package(inputs, work, modelfile, _planned_lora(inputs, work))
+
+
+def _with_model_name(inputs: BuildInputs) -> Request:
+    """Return the request with the name that the model gets."""
+    return replace(inputs.request, name=str(inputs.name))
+
+
+def _planned_lora(inputs: BuildInputs, work: BuildPlan) -> LoraFile:
+    """Return the GGUF LoRA file as it will be, but for its digest."""
+    from ollama_pack.lora.export import planned_size
+
+    path, outtype = inputs.output_dir / GGUF_NAME, inputs.request.outtype
+    return LoraFile(path, "sha256:" + "0" * 64, planned_size(work.plan, outtype), outtype)
+
+
+def with_planned_size(inputs: BuildInputs, work: BuildPlan, package: "Package") -> "Package":
+    """Return a planned package whose size is known, after what could keep its file from being written."""
+    from ollama_pack.lora.export import require_replaceable
+    from ollama_pack.pipeline.merge import planned_size_of
+
+    if package.adapter is None:
+        return replace(package, planned_size=planned_size_of(work, package.file, _with_model_name(inputs)))
+    require_replaceable(package.file)
+    return package

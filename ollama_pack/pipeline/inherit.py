@@ -1,0 +1,113 @@
+"""Writes into a Modelfile what a merged model would else lose: all but the weights of an installed base.
+
+A model with an adapter is built FROM its base, and Ollama inherits the rest. A merged model is built FROM a
+file, so the rest must be in its Modelfile. Then every delivery and ``ollama create -f`` make the same model.
+See "A merged model is a model of its own file" in docs/decisions.md.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ollama_pack.base.model import BaseModel
+from ollama_pack.errors import DestinationError, UnsupportedError
+from ollama_pack.files import os_errors_as_destination_error
+from ollama_pack.modelfile.editing import with_command
+from ollama_pack.modelfile.syntax import ROLES, Modelfile
+from ollama_pack.ollama.manifest import (
+    ADAPTER_TYPE,
+    LICENSE_TYPE,
+    MESSAGES_TYPE,
+    MODEL_TYPE,
+    PARAMS_TYPE,
+    SYSTEM_TYPE,
+    TEMPLATE_TYPE,
+    BaseImage,
+)
+from ollama_pack.ollama.store import image_in_store
+from ollama_pack.ollama.store_layout import blob_path
+
+Inherited = tuple[str, str, str]
+"""The name, the key and the value of a command that a model inherits."""
+
+_INHERITED_TEXTS = {TEMPLATE_TYPE: "TEMPLATE", SYSTEM_TYPE: "SYSTEM", LICENSE_TYPE: "LICENSE"}
+_KNOWN = frozenset({*_INHERITED_TEXTS, MODEL_TYPE, PARAMS_TYPE, MESSAGES_TYPE})
+
+
+def with_inherited(modelfile: Modelfile, base: BaseModel) -> tuple[Modelfile, tuple[str, ...]]:
+    """Return a Modelfile with the commands that the installed base adds to it, and what cannot be added.
+
+    A command of the Modelfile counts, and not that of the base; licences of both are kept. A base that is no
+    Ollama model adds nothing.
+
+    Args:
+        modelfile: the Modelfile of the merged model.
+        base: the base that the adapter is merged into, with the file of its weights.
+
+    Raises:
+        UnsupportedError: the base has an adapter itself, or a Modelfile cannot hold one of its texts.
+        DestinationError: a part of the base cannot be read.
+    """
+    if not base.tag or base.gguf is None:
+        return modelfile, ()
+    store = base.gguf.parent.parent
+    image = image_in_store(store, base.tag)
+    if any(layer.media_type == ADAPTER_TYPE for layer in image.layers):
+        raise UnsupportedError(
+            f"{base.tag} has an adapter itself, which a merged model would lose.",
+            where=base.tag,
+            hint="--base with the model that its adapter was made for; or leave out --merge",
+            code="base-has-adapter",
+        )
+    own = {(command.name, command.key) for command in modelfile.commands}
+    templated = ("TEMPLATE", "") in own
+    messages = any(name == "MESSAGE" for name, _ in own)
+    for name, key, value in _commands_of(store, image):
+        replaced = name != "LICENSE" and (name, key) in own
+        if not (replaced or (name == "RENDERER" and templated) or (name == "MESSAGE" and messages)):
+            modelfile = with_command(modelfile, name, value, key=key)
+    left = sorted({layer.media_type for layer in image.layers} - _KNOWN)
+    return modelfile, tuple(
+        f"the {each.rpartition('.')[2]} of {base.tag} is not in the merged model" for each in left
+    )
+
+
+def _commands_of(store: Path, image: BaseImage) -> Iterator[Inherited]:
+    """Yield each command that says what a layer or the configuration of a model says."""
+    for key in ("renderer", "parser", "requires"):
+        if value := image.config.get(key):
+            yield key.upper(), "", str(value)
+    for layer in image.layers:
+        if layer.media_type in _INHERITED_TEXTS:
+            text = _read_text(blob_path(store, layer.digest))
+            if text.strip():
+                yield _INHERITED_TEXTS[layer.media_type], "", text
+        elif layer.media_type == PARAMS_TYPE:
+            for name, value in _read_json(blob_path(store, layer.digest), dict).items():
+                for each in value if isinstance(value, list) else [value]:
+                    yield "PARAMETER", name, each if isinstance(each, str) else json.dumps(each)
+        elif layer.media_type == MESSAGES_TYPE:
+            for message in _read_json(blob_path(store, layer.digest), list):
+                if message.get("role") in ROLES:
+                    yield "MESSAGE", message["role"], str(message.get("content") or "")
+
+
+def _read_text(path: Path) -> str:
+    """Return the text of a blob."""
+    with os_errors_as_destination_error(path):
+        return path.read_bytes().decode("utf-8", "replace")
+
+
+_Kind = TypeVar("_Kind", dict[str, Any], list[dict[str, Any]])
+
+
+def _read_json(path: Path, kind: type[_Kind]) -> _Kind:
+    """Return the JSON value of a blob, which must be of this kind."""
+    try:
+        found = json.loads(_read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise DestinationError("This part of the base is damaged.", where=path) from error
+    if not isinstance(found, kind):
+        raise DestinationError("This part of the base is damaged.", where=path)
+    return found

@@ -1,0 +1,99 @@
+"""``build --merge``: the merged model in a folder and in a store, with the prompt of its base."""
+
+import json
+
+import pytest
+import scratch_store
+from terminal import run
+
+from ollama_pack.gguf.reader import read_gguf
+from ollama_pack.ollama.store_layout import blob_path
+
+
+@pytest.fixture
+def tiny(models, tiny_gguf, monkeypatch) -> str:
+    """Return the name of an installed base with a template."""
+    monkeypatch.setattr(scratch_store, "details_of", lambda _: {})
+    scratch_store.add_base(models, tiny_gguf, tag="tiny", template="{{ .Prompt }}!")
+    return "tiny"
+
+
+def layers_of(models, name):
+    """Return the kind of each layer of a model, with the content of the small ones."""
+    path = models / "manifests" / "registry.ollama.ai" / "library" / name / "latest"
+    layers = json.loads(path.read_text())["layers"]
+    return {layer["mediaType"].rpartition(".")[2]: blob_path(models, layer["digest"]) for layer in layers}
+
+
+def test_a_folder(ada, tiny_gguf, tmp_path):
+    """The Modelfile is FROM the merged file, without ADAPTER; register and verify know the folder."""
+    out = tmp_path / "out"
+    ran = run("build", ada, "--merge", "--base", tiny_gguf, "--via", "folder", "--out", out)
+    assert ran.code == 0, ran.stderr
+    assert "merged: " in ran.stderr
+    assert "without --merge it would be an adapter of" in ran.stderr
+    text = (out / "Modelfile.txt").read_text()
+    assert "FROM ./merged_model.gguf" in text
+    assert "ADAPTER" not in text
+    verified = run("verify", out)
+    assert verified.code == 0, verified.stderr
+    (out / "merged_model.gguf").write_bytes((out / "merged_model.gguf").read_bytes() + b"x")
+    assert run("verify", out).code == 5
+
+
+def test_a_store_with_an_installed_base(ada, tiny, models):
+    """The template of the base comes along; the model is one file, which remove takes away again."""
+    ran = run("build", ada, "ada", "--merge", "--base", tiny, "--via", "store", "--no-load", "--json")
+    assert ran.code == 0, ran.stderr
+    assert (ran.document["lora"], ran.document["proofs"][0]["proof"]) == (None, "merged")
+    layers = layers_of(models, "ada")
+    assert "adapter" not in layers
+    assert layers["template"].read_text() == "{{ .Prompt }}!"
+    assert read_gguf(layers["model"]).text("ollama_pack.merged_adapter")
+    again = run("build", ada, "ada", "--merge", "--base", tiny, "--system", "Be brief.", "--via", "store")
+    assert again.code == 0, again.stderr
+    assert layers_of(models, "ada")["system"].read_text() == "Be brief."
+    assert "ada" in run("versions", "ada").stdout
+    assert run("rollback", "ada").code == 0
+    assert "system" not in layers_of(models, "ada")
+    assert run("remove", "ada", "--yes").code == 0
+    assert run("remove", tiny, "--yes").code == 7
+
+
+def test_the_base_is_protected(ada, tiny):
+    """A merged model does not take the name of the base that it was made of."""
+    ran = run("build", ada, "tiny", "--merge", "--base", tiny, "--via", "store")
+    assert ran.code == 7
+    assert "its own base" in ran.stderr
+
+
+def test_an_installed_merged_model_is_verified(ada, tiny):
+    """Verify takes the name of a merged model, too."""
+    assert run("build", ada, "ada", "--merge", "--base", tiny, "--via", "store").code == 0
+    assert run("verify", "ada").code == 0
+
+
+@pytest.mark.parametrize("via", ["folder", "store"])
+def test_a_dry_run_tells_the_size(ada, tiny_gguf, tmp_path, models, via):
+    """It writes nothing, and what it says of the file is what the build then writes."""
+    out = tmp_path / "out"
+    words = ("build", ada, "--merge", "--base", tiny_gguf, "--via", via, "--out", out, "--no-load")
+    before = sorted(models.rglob("*")) if models.exists() else []
+    planned = run(*words, "--dry-run", "--json")
+    assert planned.code == 0, planned.stderr
+    assert not out.exists()
+    assert (sorted(models.rglob("*")) if models.exists() else []) == before
+    sizes = [each["bytes"] for each in planned.document["delivery"]["items"]]
+    built = run(*words, "--json")
+    assert built.code == 0, built.stderr
+    assert (out / "merged_model.gguf").stat().st_size in sizes
+
+
+def test_a_dry_run_refuses_what_the_build_refuses(ada, tiny_gguf, tmp_path):
+    """Another file in the place of the merged one is found by both."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "merged_model.gguf").write_bytes(b"mine")
+    words = ("build", ada, "--merge", "--base", tiny_gguf, "--via", "folder", "--out", tmp_path / "out")
+    for more in ((), ("--dry-run",)):
+        ran = run(*words, *more)
+        assert (ran.code, (tmp_path / "out" / "merged_model.gguf").read_bytes()) == (7, b"mine"), ran.stderr
