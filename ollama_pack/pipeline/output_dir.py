@@ -76,8 +76,8 @@ def why_not_ours(directory: Path, environment: Mapping[str, str]) -> str:
 
 def _data_home(environment: Mapping[str, str]) -> Path:
     """Return the user's own directory for data, as freedesktop.org names it."""
-    base = environment.get("XDG_DATA_HOME", "")
-    return (Path(base) if base else home_directory() / ".local" / "share") / "ollama-pack"
+    base = Path(environment.get("XDG_DATA_HOME", ""))
+    return (base if base.is_absolute() else home_directory() / ".local" / "share") / "ollama-pack"
 
 
 def require_own_output_dir(output_dir: Path) -> None:

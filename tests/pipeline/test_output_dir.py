@@ -70,6 +70,24 @@ def test_the_working_directory_is_a_cache(snapshot, tiny_gguf, monkeypatch, tmp_
     assert tree(tmp_path / "hub", times=True) == before
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     assert resolve_inputs(Request(directory=".")).output_dir.is_relative_to(tmp_path / "data")
+    monkeypatch.setenv("XDG_DATA_HOME", "data")
+    assert resolve_inputs(Request(directory=".")).output_dir == own, "a relative path says nothing"
+
+
+def test_a_user_without_a_home(snapshot, monkeypatch):
+    """Neither HOME nor a password entry names one, as for many a service; README says where the files go."""
+    monkeypatch.chdir(snapshot)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    found = resolve_inputs(Request(directory=".")).output_dir
+    assert found == Path("/.local/share/ollama-pack/ada/ollama")
+    told = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    assert "`~/.local/share/ollama-pack/NAME/ollama/`" in told
+
+
+def no_home() -> Path:
+    """Raise what pathlib raises where nobody knows the user."""
+    raise RuntimeError("Could not determine home directory.")
 
 
 @pytest.mark.parametrize(
