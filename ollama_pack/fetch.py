@@ -13,10 +13,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ollama_pack.errors import DestinationError, InputError, UsageError
+from ollama_pack.exchange import ExchangeBounds
 from ollama_pack.shown import PROXY_VARIABLES, reason_of, shown_address
 
 SECONDS = 30.0
 """Time limit for a connection, and for each read."""
+
+EXCHANGE_SECONDS = 300.0
+"""Time limit for a whole exchange."""
 
 LARGEST_DOCUMENT = 4 << 20
 """Most bytes of a JSON document."""
@@ -72,8 +76,7 @@ def read_range(
             requested part.
     """
     where = where or url
-    # With a compressing encoding, the range would count compressed bytes.
-    request = {**headers, "Range": f"bytes={start}-{start + count - 1}", "Accept-Encoding": "identity"}
+    request = {**headers, "Range": f"bytes={start}-{start + count - 1}"}
     with _answer(url, request, where) as answer:
         if answer.status_code in MISSING:
             return None
@@ -137,13 +140,19 @@ def _answer(url: str, headers: Mapping[str, str], where: str) -> Iterator[Any]:
     """
     import httpx
 
+    bounds = ExchangeBounds()
     try:
         # No proxy of the environment may stand between this machine and its own loopback address.
         near = is_loopback(httpx.URL(url).host)
-        options: dict[str, Any] = {"trust_env": not near, "verify": not near}
+        options: dict[str, Any] = {"trust_env": not near, "verify": not near, "event_hooks": bounds.hooks()}
         with settings_explained():
             client = httpx.Client(timeout=SECONDS, follow_redirects=True, **options)
-        with client, client.stream("GET", url, headers=dict(headers)) as answer:
+        # The answer is not compressed: a range would count compressed bytes.
+        with (
+            client,
+            bounds.within(EXCHANGE_SECONDS, where),
+            client.stream("GET", url, headers=dict(headers)) as answer,
+        ):
             yield answer
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise DestinationError(

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from ollama_pack.environment import read_token
 from ollama_pack.errors import DestinationError
+from ollama_pack.exchange import ExchangeBounds
 from ollama_pack.fetch import settings_explained
 from ollama_pack.ollama.address import is_near
 from ollama_pack.shown import shown_address
@@ -23,12 +24,21 @@ CONNECT_SECONDS = 3.0
 SILENCE_SECONDS = 900.0
 """Longest wait between two lines of a stream: a daemon that checks a large GGUF sends nothing for minutes."""
 
+ANSWER_SECONDS = 300.0
+"""Longest exchange that is a question and an answer. A daemon on a slow disk takes seconds for its models."""
+
+STREAM_SECONDS = 86400.0
+"""Longest exchange in which a daemon sends what it does line by line; it may pull a model for hours."""
+
+SLOWEST_UPLOAD = 100_000
+"""Bytes a second below which an upload is given up."""
+
 KEY_VARIABLE, KEY_HOST = "OLLAMA_API_KEY", "ollama.com"
 """The variable of the key, and the one host that it is meant for."""
 
 
-def make_clients(address: str) -> "tuple[httpx.Client, ollama.Client]":
-    """Return a plain client of a daemon and one of the ``ollama`` library, with the same settings.
+def make_clients(address: str, bounds: ExchangeBounds) -> "tuple[httpx.Client, ollama.Client]":
+    """Return a plain client of a daemon and one of the ``ollama`` library, with the same settings and bounds.
 
     Raises:
         UsageError: a proxy or a certificate of the environment, or the key for ollama.com, cannot be used.
@@ -37,7 +47,7 @@ def make_clients(address: str) -> "tuple[httpx.Client, ollama.Client]":
     import ollama
 
     remote = not is_near(address)
-    key = _key_for(address)
+    key, hooks = _key_for(address), bounds.hooks()
 
     def authorise(request: "httpx.Request") -> "httpx.Request":
         request.headers.pop("Authorization", None)
@@ -52,7 +62,7 @@ def make_clients(address: str) -> "tuple[httpx.Client, ollama.Client]":
         "verify": remote,
         "follow_redirects": False,
         "auth": authorise,
-        "event_hooks": {"response": [refuse_redirection]},
+        "event_hooks": {"request": hooks["request"], "response": [refuse_redirection, *hooks["response"]]},
     }
     unread = {"Authorization": "none"}  # With a header of this name, the library does not look for a key.
     with settings_explained():

@@ -12,10 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack.errors import DestinationError
+from ollama_pack.exchange import ExchangeBounds
 from ollama_pack.files import Progress
 from ollama_pack.ollama.api_errors import daemon_error, error_message, no_daemon
 from ollama_pack.ollama.api_types import Listed, Shown, read_listed, read_shown
-from ollama_pack.ollama.clients import CONNECT_SECONDS, make_clients
+from ollama_pack.ollama.clients import (
+    ANSWER_SECONDS,
+    CONNECT_SECONDS,
+    SILENCE_SECONDS,
+    SLOWEST_UPLOAD,
+    STREAM_SECONDS,
+    make_clients,
+)
 from ollama_pack.ollama.stream import file_pieces, follow_stream
 from ollama_pack.shown import reason_of, shown_address, words_of
 
@@ -39,7 +47,8 @@ class Daemon:
 
     def __init__(self, address: str) -> None:
         self.address = shown_address(address)
-        self._http, self._client = make_clients(address)
+        self._bounds = ExchangeBounds()
+        self._http, self._client = make_clients(address, self._bounds)
 
     def __enter__(self) -> "Daemon":
         return self
@@ -56,7 +65,7 @@ class Daemon:
         Raises:
             DestinationError: no daemon answers.
         """
-        with self._explained():
+        with self._explained(2 * CONNECT_SECONDS):
             answer = self._http.get("/api/version", timeout=CONNECT_SECONDS)
             if answer.is_error:
                 raise ValueError(answer.status_code)
@@ -122,6 +131,7 @@ class Daemon:
             return 0
         with self._explained():
             size = path.stat().st_size
+        with self._explained(SILENCE_SECONDS + size / SLOWEST_UPLOAD):
             body = file_pieces(path, size, progress)
             answer = self._http.post(
                 f"/api/blobs/{digest}", content=body, headers={"Content-Length": str(size)}
@@ -141,7 +151,7 @@ class Daemon:
             AdapterRefusedError: this Ollama no longer creates models with adapters.
             DestinationError: the daemon rejected the request, or closed the connection.
         """
-        with self._explained():
+        with self._explained(STREAM_SECONDS, lines=True):
             if fields.keys() <= _CLIENT_FIELDS:
                 known = {("from_" if key == "from" else key): value for key, value in fields.items()}
                 parts: Iterator[Any] = self._client.create(name, **known, stream=True)
@@ -155,7 +165,7 @@ class Daemon:
         Raises:
             DestinationError: the daemon rejected the request, or closed the connection.
         """
-        with self._explained():
+        with self._explained(STREAM_SECONDS, lines=True):
             parts = self._client.pull(name, insecure=insecure, stream=True)
             follow_stream(parts, f"pulling {name}", progress)
 
@@ -165,7 +175,7 @@ class Daemon:
         Raises:
             DestinationError: the daemon rejected the request, or closed the connection.
         """
-        with self._explained():
+        with self._explained(STREAM_SECONDS, lines=True):
             follow_stream(self._client.push(name, insecure=True, stream=True), f"pushing {name}", None)
 
     def copy(self, source: str, target: str) -> None:
@@ -196,7 +206,7 @@ class Daemon:
         """
         options = {"temperature": 0, "seed": 1, "num_predict": tokens, "num_ctx": 512}
         body = {"model": name, "prompt": prompt, "raw": True, "stream": False, "logprobs": True}
-        with self._explained():
+        with self._explained(SILENCE_SECONDS):
             reply = self._http.post("/api/generate", json={**body, "options": options})
             reply.raise_for_status()
             content = reply.json()
@@ -230,7 +240,8 @@ class Daemon:
         """
         import ollama
 
-        with self._explained(), contextlib.suppress(ollama.ResponseError):  # A new model does not exist yet.
+        # A new model does not exist yet.
+        with self._explained(SILENCE_SECONDS), contextlib.suppress(ollama.ResponseError):
             self._client.generate(name, keep_alive=0)
 
     def _lines(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -249,13 +260,14 @@ class Daemon:
                 yield part
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn every error of the client, the network and the daemon into a DestinationError."""
+    def _explained(self, seconds: float = ANSWER_SECONDS, *, lines: bool = False) -> Iterator[None]:
+        """Bound an exchange, and turn every error of client, network and daemon into a DestinationError."""
         import httpx
         import ollama
 
         try:
-            yield
+            with self._bounds.within(seconds, self.address, lines=lines):
+                yield
         except ollama.ResponseError as error:
             raise daemon_error(words_of(str(error.error)), self.address) from error
         except httpx.HTTPStatusError as error:

@@ -16,12 +16,14 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from ollama_pack.errors import DestinationError
+from ollama_pack.exchange import ExchangeBounds
 from ollama_pack.ollama.manifest import MANIFEST_TYPE, Image, Layer
 from ollama_pack.ollama.names import ModelName
 
 HOST = "127.0.0.1"
 RESPONSE_CHUNK = 1 << 20
-ANSWER_SECONDS = 2
+PROBE_SECONDS = 2
 _RANGE_HEADER = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})")
 
 
@@ -66,15 +68,19 @@ def serving(image: Image) -> Iterator[Registry]:
 def is_served(name: ModelName) -> bool:
     """Return whether a registry of `serving` serves the model `name` at this moment.
 
-    Another program at the same port does not count. A registry that does not answer within `ANSWER_SECONDS`
+    Another program at the same port does not count. A registry that does not answer within `PROBE_SECONDS`
     counts as serving.
     """
     import httpx
 
+    bounds = ExchangeBounds()
     try:
-        with httpx.Client(trust_env=False, timeout=ANSWER_SECONDS) as client:
+        with (
+            httpx.Client(trust_env=False, timeout=PROBE_SECONDS, event_hooks=bounds.hooks()) as client,
+            bounds.within(2 * PROBE_SECONDS, name.host),
+        ):
             return client.options(f"http://{name.host}/v2/{name.namespace}/{name.model}/").is_success
-    except httpx.TimeoutException:
+    except (httpx.TimeoutException, DestinationError):
         return True
     except httpx.HTTPError:
         return False

@@ -134,7 +134,7 @@ def test_what_a_killed_run_left(daemon, fake, package):
 def test_a_registry_that_is_slow_to_say(monkeypatch):
     """Whoever may still be serving a name keeps it."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setattr(loopback_registry, "ANSWER_SECONDS", 0.1)
+        monkeypatch.setattr(loopback_registry, "PROBE_SECONDS", 0.1)
         assert loopback_registry.is_served(parse_name(f"127.0.0.1:{silent.getsockname()[1]}/p/model"))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ollama_pack.errors import DestinationError, UsageError
+from ollama_pack.exchange import ExchangeBounds
 from ollama_pack.ollama.clients import make_clients
 from ollama_pack.ollama.daemon import Daemon
 
@@ -116,7 +117,7 @@ def sent_to(address):
     """Return the Authorization of the requests of both clients of an address, which are never sent."""
     import httpx
 
-    plain, client = make_clients(address)
+    plain, client = make_clients(address, ExchangeBounds())
     found = []
     for each in (plain, client._client):
         request = each.build_request("POST", "/api/show", headers={"Authorization": "Bearer of-somebody"})
@@ -139,7 +140,7 @@ def test_the_host_that_the_key_is_meant_for(monkeypatch):
         assert sent_to(other) == [None, None]
     monkeypatch.setenv("OLLAMA_API_KEY", "key\nof")
     with pytest.raises(UsageError, match="OLLAMA_API_KEY"):
-        make_clients("https://ollama.com:443")
+        make_clients("https://ollama.com:443", ExchangeBounds())
 
 
 def test_a_netrc_is_not_read(monkeypatch, tmp_path):
