@@ -269,17 +269,26 @@ def read_json_object(path: Path, most: int = SMALL) -> Mapping[str, Any]:
         InputError: the file does not exist, cannot be read, is too large, is neither UTF-8
             nor UTF-16, is not JSON, or holds no object.
     """
+    config = read_json(path, most)
+    if not isinstance(config, dict):
+        raise InputError("The file does not hold a JSON object.", where=path)
+    return config
+
+
+def read_json(path: Path, most: int = SMALL) -> Any:  # noqa: ANN401 — JSON
+    """Return the JSON document that a file of at most `most` bytes holds.
+
+    Raises:
+        InputError: the same as of `read_json_object`, but the document may be of any kind.
+    """
     try:
         content = read_small(path, most)
         refuse_pointer(path, content)
-        config = parse_json(_decoded(content))
+        return parse_json(_decoded(content))
     except OSError as error:
         raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
     except ValueError as error:
         raise InputError(f"The file is not JSON ({reason_of(error)}).", where=path) from error
-    if not isinstance(config, dict):
-        raise InputError("The file does not hold a JSON object.", where=path)
-    return config
 
 
 def _decoded(content: bytes) -> str:

@@ -1,7 +1,7 @@
 """Compares the prompts that a model was trained with and those that it will be sent, before it is there."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ollama_pack.chat.renderer import ChatRenderer, chat_renderer
 from ollama_pack.errors import DestinationError, InputError, PackError, ProofError, UnsupportedError
 from ollama_pack.lora.peft.chat_template import has_chat_template, read_chat_template
-from ollama_pack.pipeline.sent import sent_of_package
+from ollama_pack.pipeline.sent import base_of_package
 from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:
@@ -33,6 +33,11 @@ class PromptVerdict:
     result: ProofResult | None = None
     why: str = ""
     difference: str = ""
+
+
+def chat_clock() -> AbstractContextManager[ChatRenderer]:
+    """Return what fills chat templates, with the clock of this machine; its process ends with the block."""
+    return chat_renderer(datetime.now())
 
 
 @contextmanager
@@ -66,7 +71,8 @@ def judge_prompt(
         trained = read_chat_template(directory)
         if trained is None:
             return PromptVerdict(why=NONE_TRAINED)
-        found = prove_prompt(trained, sent_of_package(package, where, via), renderer)
+        sent = base_of_package(package, where, via).sent_to(package)
+        found = prove_prompt(trained, sent, renderer)
     except (InputError, UnsupportedError, DestinationError) as error:
         return PromptVerdict(why=_reason(error))
     return PromptVerdict(found.result, difference=found.difference)

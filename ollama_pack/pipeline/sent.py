@@ -1,8 +1,11 @@
-"""How a model that is not delivered yet will get its prompts; the image that a delivery makes of it tells."""
+"""How the models of a base get their prompts: those that are installed, and one that is not delivered yet.
+
+Of a model that is not delivered yet, the image that a delivery makes of it tells.
+"""
 
 import json
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,58 +21,133 @@ if TYPE_CHECKING:
     from ollama_pack.deliver.package import Package
     from ollama_pack.gguf.model_info import ModelInfo
     from ollama_pack.ollama.locations import OllamaLocations
-    from ollama_pack.ollama.manifest import Image
+    from ollama_pack.ollama.manifest import BaseImage, Layer
+    from ollama_pack.ollama.versions import Version
 
 
-def sent_of_package(package: "Package", locations: "OllamaLocations", via: str) -> SentPrompt:
-    """Return how a package will get its prompts from the daemon that answers, else the latest Ollama.
+@dataclass(frozen=True, slots=True)
+class PromptBase:
+    """What a base gives to the prompts of its models, read once.
 
-    Raises:
-        DestinationError: the base is in no store that can be read here.
-        InputError: the base or a template is damaged.
-        UnsupportedError: what Ollama will do cannot be known.
+    Attributes:
+        image: its layers and its configuration.
+        info: the header of its weights.
+        store: the store that it is in, or None for a GGUF file.
+        version: the release of Ollama that makes the prompts; None for the latest.
+        guesses: whether Ollama may put a TEMPLATE of its own over a model without one.
     """
-    from ollama_pack.deliver.image import build_image, image_of_gguf
-    from ollama_pack.ollama.store import image_in_store
 
-    base = package.base
-    if base.gguf is not None and base.info is not None:
-        if not package.template and _may_create(locations, via):
+    image: "BaseImage"
+    info: "ModelInfo"
+    store: Path | None
+    version: "Version | None"
+    guesses: bool = False
+
+    @property
+    def tokens(self) -> ChatTemplate:
+        """The chat template in the GGUF, with its special tokens by the names that templates know them by."""
+        vocabulary = self.info.vocabulary
+        special, tokens = (vocabulary.special, vocabulary.tokens) if vocabulary else ({}, {})
+        names = {f"{kind}_token": tokens[number] for kind, number in special.items() if number in tokens}
+        return ChatTemplate(self.jinja, names, self.info.name)
+
+    @property
+    def jinja(self) -> str:
+        """The chat template in the GGUF, or an empty string."""
+        jinja = self.info.metadata.get(TEMPLATE_KEY)
+        return jinja if isinstance(jinja, str) else ""
+
+    def sent(self) -> SentPrompt:
+        """Return how the base itself gets its prompts.
+
+        Raises:
+            InputError: its TEMPLATE is damaged.
+            UnsupportedError: what Ollama will do cannot be known.
+        """
+        return self._sent(self.image.layers, self.image.config)
+
+    def sent_to(self, package: "Package") -> SentPrompt:
+        """Return how a model on this base will get its prompts.
+
+        Raises:
+            InputError: its TEMPLATE is damaged.
+            UnsupportedError: what Ollama will do cannot be known.
+        """
+        from ollama_pack.deliver.image import build_image
+
+        if self.guesses and not package.template:
             raise UnsupportedError(
                 "Ollama's create puts a TEMPLATE that it guesses over that of a GGUF file."
             )
-        image = build_image(package, image_of_gguf(base, "", 0))
-        return _sent_of_image(image, base.info, None, _version(locations, via))
-    store = _store_of_base(package, locations)
-    image = build_image(package, image_in_store(store, base.tag))
-    return _sent_of_image(image, _weights_info(image, store), store, _version(locations, via))
+        made = build_image(package, self.image)
+        return self._sent(made.layers, json.loads(made.config.content or b"{}"))
+
+    def _sent(self, layers: "Iterable[Layer]", config: Mapping[str, Any]) -> SentPrompt:
+        """Return how the model with these layers gets its prompts."""
+        from ollama_pack.ollama.manifest import MESSAGES_TYPE, SYSTEM_TYPE, TEMPLATE_TYPE
+
+        texts = {kind: self._text(layers, kind) for kind in (TEMPLATE_TYPE, SYSTEM_TYPE, MESSAGES_TYPE)}
+        source = PromptSource(
+            template=texts[TEMPLATE_TYPE],
+            jinja=self.jinja,
+            renderer=config.get("renderer", ""),
+            parser=config.get("parser", ""),
+            family=config.get("model_family", ""),
+        )
+        adds_bos = adds_begin_of_text(self.info.metadata)
+        if adds_bos is None:
+            raise UnsupportedError("The base does not say whether its tokenizer adds the begin of text.")
+        sent = sent_prompt(source, self.version, self.tokens, adds_bos=adds_bos)
+        return replace(sent, system=texts[SYSTEM_TYPE] or "", before=json.loads(texts[MESSAGES_TYPE] or "[]"))
+
+    def _text(self, layers: "Iterable[Layer]", kind: str) -> str | None:
+        """Return the text of the last layer of a kind, or None if there is none."""
+        from ollama_pack.ollama.store_layout import blob_path
+
+        found = [layer for layer in layers if layer.media_type == kind]
+        if not found:
+            return None
+        content = found[-1].content
+        if content is None:
+            assert self.store is not None, "a base that is a file has no such layer"
+            content = read_small(blob_path(self.store, found[-1].digest))
+        return content.decode("utf-8", "replace")
 
 
-def _may_create(locations: "OllamaLocations", via: str) -> bool:
-    """Return whether the delivery may be Ollama's own create."""
-    from ollama_pack.ollama.address import is_near
+def base_of_package(package: "Package", locations: "OllamaLocations", via: str) -> PromptBase:
+    """Return the base of a package, for the daemon that answers, else for the latest Ollama.
 
-    return via == "create" or (via == "auto" and not locations.named and not is_near(locations.address))
+    Args:
+        package: the model.
+        locations: the daemon and the stores that may have the base.
+        via: the delivery that the user asks for.
 
-
-def _store_of_base(package: "Package", locations: "OllamaLocations") -> Path:
-    """Return a store that has the base of a package."""
+    Raises:
+        DestinationError: the base is in no store that can be read here.
+        InputError: the base is damaged.
+        UnsupportedError: the weights of the base are in several files.
+    """
     from ollama_pack.deliver.choose_store import store_with_base
+    from ollama_pack.deliver.image import image_of_gguf
     from ollama_pack.ollama.locations import with_daemon_store_first
 
+    base, version = package.base, None if via == "folder" else version_of_daemon(locations)
+    if base.gguf is not None and base.info is not None:
+        image = image_of_gguf(base, "", 0)
+        return PromptBase(image, base.info, None, version, _may_create(locations, via))
     store = store_with_base(package, with_daemon_store_first(locations))
     if store is None:
-        raise DestinationError(f"{package.base.tag} is in no store that can be read here.")
-    return store
+        raise DestinationError(f"{base.tag} is in no store that can be read here.")
+    return base_in_store(store, base.tag, version)
 
 
-def _version(locations: "OllamaLocations", via: str) -> tuple[int, int, int] | None:
+def version_of_daemon(locations: "OllamaLocations") -> "Version | None":
     """Return the release of the daemon that answers, or None, which means the latest."""
     from ollama_pack.ollama.address import may_answer
     from ollama_pack.ollama.daemon import Daemon
     from ollama_pack.ollama.versions import parse_version
 
-    if via == "folder" or locations.named or not may_answer(locations.address):
+    if locations.named or not may_answer(locations.address):
         return None
     with Daemon(locations.address) as daemon:
         try:
@@ -78,63 +156,28 @@ def _version(locations: "OllamaLocations", via: str) -> tuple[int, int, int] | N
             return None
 
 
-def _weights_info(image: "Image", store: Path) -> "ModelInfo":
-    """Return what the header of the weights of an image says."""
-    from ollama_pack.gguf.model_info import read_model_info
-    from ollama_pack.ollama.manifest import MODEL_TYPE
-    from ollama_pack.ollama.store_layout import blob_path
-
-    digests = [layer.digest for layer in image.layers if layer.media_type == MODEL_TYPE]
-    if len(digests) != 1:
-        raise UnsupportedError("The base does not have its weights in one GGUF file.")
-    return read_model_info(blob_path(store, digests[0]))
-
-
-def _sent_of_image(
-    image: "Image", info: "ModelInfo", store: Path | None, version: tuple[int, int, int] | None
-) -> SentPrompt:
-    """Return how the model of an image gets its prompts."""
-    from ollama_pack.ollama.manifest import MESSAGES_TYPE, SYSTEM_TYPE, TEMPLATE_TYPE
-
-    texts = {kind: _layer_text(image, kind, store) for kind in (TEMPLATE_TYPE, SYSTEM_TYPE, MESSAGES_TYPE)}
-    config = json.loads(image.config.content or b"{}")
-    jinja = info.metadata.get(TEMPLATE_KEY)
-    source = PromptSource(
-        template=texts[TEMPLATE_TYPE],
-        jinja=jinja if isinstance(jinja, str) else "",
-        renderer=config.get("renderer", ""),
-        parser=config.get("parser", ""),
-        family=config.get("model_family", ""),
-    )
-    special = info.vocabulary.special if info.vocabulary else {}
-    tokens = info.vocabulary.tokens if info.vocabulary else {}
-    names = {f"{kind}_token": tokens[number] for kind, number in special.items() if number in tokens}
-    sent = sent_prompt(source, version, ChatTemplate("", names, info.name), adds_bos=_adds_bos(info.metadata))
-    messages = json.loads(texts[MESSAGES_TYPE] or "[]")
-    return replace(sent, system=texts[SYSTEM_TYPE] or "", before=messages)
-
-
-def _layer_text(image: "Image", kind: str, store: Path | None) -> str | None:
-    """Return the text of the last layer of a kind, or None if there is none."""
-    from ollama_pack.ollama.store_layout import blob_path
-
-    layers = [layer for layer in image.layers if layer.media_type == kind]
-    if not layers:
-        return None
-    content = layers[-1].content
-    if content is None:
-        assert store is not None, "a base that is a file has no such layer"
-        content = read_small(blob_path(store, layers[-1].digest))
-    return content.decode("utf-8", "replace")
-
-
-def _adds_bos(metadata: Mapping[str, Any]) -> bool:
-    """Return whether the tokenizer of a GGUF puts the begin of text in front.
+def base_in_store(store: Path, tag: str, version: "Version | None") -> PromptBase:
+    """Return a model of a store.
 
     Raises:
-        UnsupportedError: the file does not say it, and its kind of tokenizer does not tell.
+        DestinationError: the model is not there, or damaged.
+        InputError: the header of its weights is damaged.
+        UnsupportedError: its weights are in several files.
     """
-    adds = adds_begin_of_text(metadata)
-    if adds is None:
-        raise UnsupportedError("The base does not say whether its tokenizer adds the begin of text.")
-    return adds
+    from ollama_pack.gguf.model_info import read_model_info
+    from ollama_pack.ollama.manifest import MODEL_TYPE
+    from ollama_pack.ollama.store import image_in_store
+    from ollama_pack.ollama.store_layout import blob_path
+
+    image = image_in_store(store, tag)
+    digests = [layer.digest for layer in image.layers if layer.media_type == MODEL_TYPE]
+    if len(digests) != 1:
+        raise UnsupportedError(f"{tag} does not have its weights in one GGUF file.")
+    return PromptBase(image, read_model_info(blob_path(store, digests[0]), tag), store, version)
+
+
+def _may_create(locations: "OllamaLocations", via: str) -> bool:
+    """Return whether the delivery may be Ollama's own create."""
+    from ollama_pack.ollama.address import is_near
+
+    return via == "create" or (via == "auto" and not locations.named and not is_near(locations.address))

@@ -39,8 +39,8 @@ class ComparedPrompt:
 
     @property
     def is_equal(self) -> bool:
-        """Whether both are the same."""
-        return self.trained == self.sent
+        """Whether both are there and the same."""
+        return self.trained is not None and self.trained == self.sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,9 @@ def prove_prompt(trained: ChatTemplate, sent: SentPrompt, renderer: ChatRenderer
         InputError: the chat template of the tokenizer is damaged.
         UnsupportedError: what Ollama sends cannot be computed; the error says why.
     """
-    plain = [_compared(trained, sent, each, renderer) for each in PLAIN_CONVERSATIONS]
+    plain = [compare_prompt(trained, sent, each, renderer) for each in PLAIN_CONVERSATIONS]
     special = {
-        name: [_compared(trained, sent, each, renderer) for each in some]
+        name: [compare_prompt(trained, sent, each, renderer) for each in some]
         for name, some in SPECIAL_CONVERSATIONS.items()
     }
     defined = [each for each in plain if each.is_defined]
@@ -119,9 +119,21 @@ def _shown_text(text: str) -> str:
     return "".join(c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in text)
 
 
-def _compared(
+def compare_prompt(
     trained: ChatTemplate, sent: SentPrompt, conversation: Conversation, renderer: ChatRenderer
 ) -> ComparedPrompt:
+    """Return one conversation as it was trained and as it is sent.
+
+    Args:
+        trained: the chat template of the adapter's tokenizer.
+        sent: how the model gets its prompts.
+        conversation: the messages of the user; the SYSTEM of the model is put in front on both sides.
+        renderer: what fills chat templates.
+
+    Raises:
+        InputError: the chat template of the tokenizer is damaged.
+        UnsupportedError: what Ollama sends cannot be computed.
+    """
     given = sent.given(conversation)
     wanted: str | None = None
     got: str | None = None

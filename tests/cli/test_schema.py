@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from recipes import write_model
 from terminal import SCHEMA, check_document, run
 from training_run import write_run
 
@@ -28,6 +29,7 @@ def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models):
     """Each command prints documents as the schema says, and there is no kind that none prints."""
     base, folder = ("--base", tiny_gguf), tmp_path / "release"
     trained = write_run(tmp_path / "grace-lora")
+    chatting = write_model(tmp_path / "chat.gguf", keys=[("tokenizer.chat_template", "{{ messages }}")])
     calls = [
         ("build", ada, "ada", *base, "--dry-run"),
         ("build", ada, "ada", *base, "--via", "store"),
@@ -38,6 +40,7 @@ def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models):
         ("build", ada, "ada", *base, "--via", "pigeon"),
         ("convert", ada, *base, "--out", tmp_path / "ada.gguf"),
         ("merge", ada, *base, "--out", tmp_path / "merged.gguf"),
+        ("prompt", chatting),
         ("modelfile", ada, *base),
         ("register", folder, "other", "--via", "store"),
         ("verify", folder),

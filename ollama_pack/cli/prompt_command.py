@@ -1,0 +1,165 @@
+"""The command ``ollama-pack prompt``."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ollama_pack.cli import options
+from ollama_pack.cli.base_view import is_base
+from ollama_pack.cli.json_output import report_facts
+from ollama_pack.cli.output import STAGE_WIDTH, print_json
+
+if TYPE_CHECKING:
+    from ollama_pack.pipeline.prompt_view import PromptPair, PromptView
+    from ollama_pack.verify.prompt import ComparedPrompt
+
+_NOT_TAKEN = "the chat template does not take it"
+
+
+@click.command("prompt")
+@click.argument("source", metavar="DIR|MODEL|GGUF", type=options.PATH)
+@options.adapter
+@options.base
+@options.prompt
+@options.model_store
+@click.option(
+    "--messages",
+    type=options.PATH,
+    default=None,
+    metavar="FILE",
+    help="Show this conversation: a JSON list of messages, or an object with messages and tools.",
+)
+@click.option(
+    "--against",
+    default=None,
+    callback=options.not_empty,
+    metavar="VERSION|daemon",
+    help="The release of Ollama, such as 0.12.  [default: the daemon that answers, else the latest]",
+)
+@click.option("-v", "--verbose", is_flag=True, help="List every conversation.")
+@options.as_json
+def prompt_command(*, source: Path, **chosen: Any) -> None:
+    """Show the prompts that a model was trained with, and those that Ollama sends, side by side.
+
+    They are compared on a fixed set of conversations. For an adapter in DIR, the chat template that
+    was saved with it counts; for a MODEL or a GGUF file, the one in the GGUF. Special tokens stand in
+    brackets. Nothing is written.
+
+    \b
+    Examples:
+      ollama-pack prompt ada-lovelace-lora/
+      ollama-pack prompt ada-lovelace-lora/ --against 0.12 --messages talk.json
+      ollama-pack prompt vicuna:7b
+    """
+    from ollama_pack.pipeline.prompt import chat_clock
+    from ollama_pack.pipeline.prompt_view import read_messages, view_prompts
+
+    given = read_messages(chosen["messages"]) if chosen["messages"] is not None else None
+    pair = _pair_of(source, chosen)
+    with chat_clock() as renderer:
+        view = view_prompts(pair, renderer, given)
+    if chosen["as_json"]:
+        print_json("prompt", prompt_facts(view))
+        return
+    for line in _summary(view, verbose=chosen["verbose"]):
+        click.echo(line)
+
+
+def _pair_of(source: Path, chosen: dict[str, Any]) -> "PromptPair":
+    """Return the prompts of what the argument names."""
+    from ollama_pack.ollama.locations import locations_from
+    from ollama_pack.pipeline import prompt_view
+    from ollama_pack.pipeline.request import Request
+
+    against: str = chosen["against"]
+    locations = locations_from(os.environ, store=chosen["store"])
+    if source.is_file():
+        return prompt_view.pair_of_file(source, locations, against)
+    if is_base(source):
+        return prompt_view.pair_of_installed(str(source), locations, against)
+    keys = ("adapter", "base", "template", "system", "parameters", "store")
+    return prompt_view.pair_of_adapter(
+        Request(directory=source, **{key: chosen[key] for key in keys}), against
+    )
+
+
+def _summary(view: "PromptView", *, verbose: bool) -> Iterator[str]:
+    """Yield what is printed: who makes the prompts, the figures, and one conversation on both sides."""
+    from ollama_pack.cli.side_by_side import heading, side_by_side, terminal_width
+
+    pair, proof = view.pair, view.proof
+    yield _row("trained", pair.trained.origin)
+    yield _row("sent", f"by {pair.sent.sender.value}, {_release(pair)}")
+    if pair.sent.system:
+        yield _row("system", pair.sent.system)
+    yield _row("prompt", proof.result.summary)
+    for name, some in proof.special.items():
+        yield _row("", f"{name}: {sum(each.is_equal for each in some)} of {len(some)}")
+    if verbose:
+        for each in proof.plain:
+            yield _row("", f"{each.name}: {_verdict(each)}")
+    shown = view.given or _most_telling(view)
+    yield ""
+    yield f"{shown.name}: {_verdict(shown)}"
+    if shown.trained is not None:
+        width = terminal_width()
+        yield heading("trained", "sent", width)
+        yield from side_by_side(shown.trained, shown.sent or "", pair.special, width)
+
+
+def _row(label: str, text: str) -> str:
+    from ollama_pack.errors import printable
+
+    return f"{label:<{STAGE_WIDTH}}{printable(' '.join(text.splitlines()))}"
+
+
+def _release(pair: "PromptPair") -> str:
+    version = pair.base.version
+    return "the latest Ollama" if version is None else f"Ollama {'.'.join(map(str, version))}"
+
+
+def _verdict(compared: "ComparedPrompt") -> str:
+    """Return whether both sides of a conversation are equal, in words."""
+    if not compared.is_defined:
+        return _NOT_TAKEN
+    return "equal" if compared.is_equal else "different"
+
+
+def _most_telling(view: "PromptView") -> "ComparedPrompt":
+    """Return the first conversation that differs, else one with a system message."""
+    plain = view.proof.plain
+    different = [each for each in plain if each.is_defined and not each.is_equal]
+    defined = [each for each in plain[1:] if each.is_defined]
+    return next(iter((*different, *defined, plain[0])))
+
+
+def prompt_facts(view: "PromptView") -> dict[str, Any]:
+    """Return the JSON object of the prompts of a model."""
+    pair = view.pair
+    version = pair.base.version
+    special = [(kind, each) for kind, some in view.proof.special.items() for each in some]
+    return {
+        "trained": pair.trained.origin,
+        "sender": pair.sent.sender.name.lower(),
+        "ollama": "" if version is None else ".".join(map(str, version)),
+        "system": pair.sent.system,
+        "proofs": [report_facts(view.proof.result)],
+        "conversations": [
+            *(_compared_facts("plain", each) for each in view.proof.plain),
+            *(_compared_facts(kind, each) for kind, each in special),
+            *([_compared_facts("given", view.given)] if view.given else []),
+        ],
+    }
+
+
+def _compared_facts(kind: str, compared: "ComparedPrompt") -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "name": compared.name,
+        "equal": compared.is_equal,
+        "trained": compared.trained,
+        "sent": compared.sent,
+    }

@@ -1,0 +1,216 @@
+"""Shows the prompts of an adapter, an installed model or a GGUF file, as trained and as Ollama sends them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ollama_pack.chat.renderer import ChatRenderer
+from ollama_pack.chat.sent import SentPrompt
+from ollama_pack.chat.trained import ChatTemplate, Conversation
+from ollama_pack.errors import DestinationError, InputError, UsageError
+from ollama_pack.files import read_json
+from ollama_pack.pipeline.prompt import NONE_TRAINED
+from ollama_pack.pipeline.sent import PromptBase, base_in_store, base_of_package, version_of_daemon
+from ollama_pack.verify.prompt import ComparedPrompt, PromptComparison, compare_prompt, prove_prompt
+
+if TYPE_CHECKING:
+    from ollama_pack.ollama.locations import OllamaLocations
+    from ollama_pack.ollama.versions import Version
+    from ollama_pack.pipeline.request import Request
+
+DAEMON = "daemon"
+"""What stands for the release of the daemon that answers."""
+
+_MARK = re.compile(r"<[^<>\s]+>|\[/?[A-Z_]+\]")
+"""What a token looks like that chat templates put between texts: ``<|im_end|>``, ``</s>``, ``[INST]``."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPair:
+    """A chat template, and how a model gets its prompts.
+
+    Attributes:
+        trained: the chat template that the model was trained with.
+        sent: how the model gets its prompts.
+        base: the base that decides it.
+    """
+
+    trained: ChatTemplate
+    sent: SentPrompt
+    base: PromptBase
+
+    @property
+    def special(self) -> tuple[str, ...]:
+        """The tokens of the base that look like marks, and its begin and end of text; the longest first."""
+        vocabulary = self.base.info.vocabulary
+        tokens = vocabulary.tokens if vocabulary else {}
+        marks = {text for text in tokens.values() if text[:1] in ("<", "[") and _MARK.fullmatch(text)}
+        return tuple(sorted(marks | set(self.base.tokens.special.values()), key=len, reverse=True))
+
+
+@dataclass(frozen=True, slots=True)
+class PromptView:
+    """What is known of the prompts of a model.
+
+    Attributes:
+        pair: the chat template, and how the model gets its prompts.
+        proof: the comparison on the fixed conversations.
+        given: the conversation of the user, compared; None if there is none.
+    """
+
+    pair: PromptPair
+    proof: PromptComparison
+    given: ComparedPrompt | None = None
+
+
+def view_prompts(pair: PromptPair, renderer: ChatRenderer, given: Conversation | None = None) -> PromptView:
+    """Return the prompts of a model, compared.
+
+    Args:
+        pair: the chat template, and how the model gets its prompts.
+        renderer: what fills chat templates.
+        given: a conversation of the user.
+
+    Raises:
+        InputError: the chat template is damaged.
+        UnsupportedError: what Ollama sends cannot be computed.
+    """
+    proof = prove_prompt(pair.trained, pair.sent, renderer)
+    own = compare_prompt(pair.trained, pair.sent, given, renderer) if given else None
+    return PromptView(pair, proof, own)
+
+
+def pair_of_adapter(request: "Request", against: str) -> PromptPair:
+    """Return the chat template of an adapter, and how the model that a build makes of it gets its prompts.
+
+    Raises:
+        PackError: nothing can be built of it, it has no chat template, or its base is not at hand.
+    """
+    from ollama_pack.lora.peft.chat_template import read_chat_template
+    from ollama_pack.pipeline.form import plan_package
+    from ollama_pack.pipeline.inputs import resolve_inputs
+    from ollama_pack.pipeline.prepare import prepare, render_modelfile
+
+    inputs = resolve_inputs(request)
+    trained = read_chat_template(inputs.home)
+    if trained is None:
+        raise UsageError(
+            f"{NONE_TRAINED[0].upper()}{NONE_TRAINED[1:]}.", where=inputs.home, code="no-chat-template"
+        )
+    work = prepare(inputs)
+    package = plan_package(inputs, work, render_modelfile(inputs, work))
+    base = base_of_package(package, inputs.locations, request.via)
+    base = replace(base, version=_version_of(against, inputs.locations, base.version))
+    return PromptPair(trained, base.sent_to(package), base)
+
+
+def pair_of_file(path: Path, locations: "OllamaLocations", against: str) -> PromptPair:
+    """Return the chat template in a GGUF file, and how a model of that file alone gets its prompts.
+
+    Raises:
+        InputError: the file is damaged, or has no chat template.
+        UnsupportedError: what Ollama will do cannot be known.
+    """
+    from ollama_pack.base.gguf_header import read_base_gguf
+    from ollama_pack.deliver.image import image_of_gguf
+
+    base = read_base_gguf(path)
+    assert base.info is not None
+    version = _version_of(against, locations, version_of_daemon(locations))
+    return _pair_of_base(PromptBase(image_of_gguf(base, "", 0), base.info, None, version))
+
+
+def pair_of_installed(name: str, locations: "OllamaLocations", against: str) -> PromptPair:
+    """Return the chat template in the weights of an installed model, and how the model gets its prompts.
+
+    Raises:
+        DestinationError: the model is in no store that can be read here, or damaged.
+        InputError: the file of its weights is damaged, or has no chat template.
+        UnsupportedError: what Ollama will do cannot be known.
+    """
+    from ollama_pack.ollama.locations import with_daemon_store_first
+
+    version = _version_of(against, locations, version_of_daemon(locations))
+    missing: DestinationError | None = None
+    for store in with_daemon_store_first(locations).stores:
+        try:
+            return _pair_of_base(base_in_store(store, name, version))
+        except DestinationError as error:
+            missing = missing or error
+    raise UsageError(
+        f"There is no directory, file or model {name}.",
+        where=missing.where if missing else "",
+        hint="ollama list  shows the models",
+        code="no-such-directory",
+    )
+
+
+def _pair_of_base(base: PromptBase) -> PromptPair:
+    """Return the chat template of a base, and how the base gets its prompts."""
+    if not base.jinja:
+        raise UsageError(
+            "The GGUF has no chat template, so there is nothing to compare.",
+            where=base.info.name,
+            hint="ollama-pack prompt DIR  compares with the chat template of an adapter",
+            code="no-chat-template",
+        )
+    return PromptPair(base.tokens, base.sent(), base)
+
+
+def _version_of(against: str, locations: "OllamaLocations", found: "Version | None") -> "Version | None":
+    """Return the release that the user names.
+
+    Args:
+        against: ``0.12``, ``daemon``, or an empty text for the daemon that answers, else the latest.
+        locations: the daemon.
+        found: the release of the daemon, or None.
+
+    Raises:
+        DestinationError: the daemon does not answer.
+        InputError: this is no release.
+    """
+    from ollama_pack.ollama.daemon import Daemon
+    from ollama_pack.ollama.versions import parse_version
+
+    if not against:
+        return found
+    if against == DAEMON:
+        with Daemon(locations.address) as daemon:
+            return parse_version(daemon.version())
+    version = parse_version(against if against.count(".") > 1 else f"{against}.0")
+    if version is None:
+        raise UsageError(f"{against!r} is no release of Ollama, as 0.33 is one.", code="bad-option")
+    return version
+
+
+def read_messages(path: Path) -> Conversation:
+    """Return the conversation in a JSON file: a list, or an object with ``messages`` and ``tools``.
+
+    Raises:
+        InputError: the file is damaged, or a message has no role or content.
+    """
+    document = read_json(path)
+    given = document if isinstance(document, Mapping) else {"messages": document}
+    messages, tools = given.get("messages"), given.get("tools")
+    where = f"{path}: messages"
+    if not isinstance(messages, list) or not messages:
+        raise InputError("There is no list of messages.", where=where)
+    for at, message in enumerate(messages):
+        if not _is_turn(message):
+            raise InputError("A message has a role, and a text as its content.", where=f"{where}[{at}]")
+    if tools is not None and not _are_objects(tools):
+        raise InputError("The tools are not a list of objects.", where=f"{path}: tools")
+    return Conversation(path.name, messages, tools)
+
+
+def _is_turn(message: Any) -> bool:  # noqa: ANN401 — JSON
+    return isinstance(message, Mapping) and all(
+        isinstance(message.get(key), str) or (key == "content" and message.get("tool_calls"))
+        for key in ("role", "content")
+    )
+
+
+def _are_objects(values: Any) -> bool:  # noqa: ANN401 — JSON
+    return isinstance(values, list) and all(isinstance(each, Mapping) for each in values)
