@@ -284,21 +284,13 @@ def read_json(path: Path, most: int = SMALL) -> Any:  # noqa: ANN401 — JSON
     try:
         content = read_small(path, most)
         refuse_pointer(path, content)
-        return parse_json(_decoded(content))
+        # Editors on Windows begin a file with a mark of its encoding, and PowerShell writes UTF-16.
+        marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        return parse_json(content.decode("utf-16" if content.startswith(marks) else "utf-8-sig"))
     except OSError as error:
         raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
     except ValueError as error:
         raise InputError(f"The file is not JSON ({reason_of(error)}).", where=path) from error
-
-
-def _decoded(content: bytes) -> str:
-    """Return the text of a file in UTF-8, or in UTF-16 if it begins with a mark that says so.
-
-    Editors on Windows begin a file with such a mark, and PowerShell writes UTF-16.
-    """
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16")
-    return content.decode("utf-8-sig")
 
 
 def megabytes(size: int) -> str:
