@@ -92,7 +92,7 @@ def _summary(view: "PromptView", *, verbose: bool) -> Iterator[str]:
 
     pair, proof = view.pair, view.proof
     yield _row("trained", pair.trained.origin)
-    yield _row("sent", f"by {pair.sent.sender.value}, {_release(pair)}")
+    yield _row("sent", f"by {pair.sent.sender.value}, {_release_of(pair)}")
     if pair.sent.system:
         yield _row("system", pair.sent.system)
     yield _row("prompt", proof.result.summary)
@@ -100,10 +100,10 @@ def _summary(view: "PromptView", *, verbose: bool) -> Iterator[str]:
         yield _row("", f"{name}: {sum(each.is_equal for each in some)} of {len(some)}")
     if verbose:
         for each in proof.plain:
-            yield _row("", f"{each.name}: {_verdict(each)}")
+            yield _row("", f"{each.name}: {_equality(each)}")
     shown = view.given or _most_telling(view)
     yield ""
-    yield f"{shown.name}: {_verdict(shown)}"
+    yield f"{shown.name}: {_equality(shown)}"
     if shown.trained is not None:
         width = terminal_width()
         yield heading("trained", "sent", width)
@@ -116,12 +116,12 @@ def _row(label: str, text: str) -> str:
     return f"{label:<{STAGE_WIDTH}}{printable(' '.join(text.splitlines()))}"
 
 
-def _release(pair: "PromptPair") -> str:
+def _release_of(pair: "PromptPair") -> str:
     version = pair.base.version
     return "the latest Ollama" if version is None else f"Ollama {'.'.join(map(str, version))}"
 
 
-def _verdict(compared: "ComparedPrompt") -> str:
+def _equality(compared: "ComparedPrompt") -> str:
     """Return whether both sides of a conversation are equal, in words."""
     if not compared.is_defined:
         return _NOT_TAKEN

@@ -40,7 +40,7 @@ def marked(text: str, special: Iterable[str]) -> str:
     parts, at, known = [], 0, [token for token in special if token in text]
     while at < len(text):
         token = next((each for each in known if text.startswith(each, at)), "")
-        shown = f"{_OPEN}{_escaped(token)}{_CLOSE}" if token else _escaped(text[at])
+        shown = f"{_OPEN}{_as_escape(token)}{_CLOSE}" if token else _as_escape(text[at])
         parts.append(shown)
         at += len(token) or 1
     return "".join(parts)
@@ -68,7 +68,7 @@ def _lines_of(text: str, special: Sequence[str]) -> list[str]:
     return [marked(line, special) for line in text.splitlines(keepends=True)]
 
 
-def _escaped(text: str) -> str:
+def _as_escape(text: str) -> str:
     return "".join(c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in text)
 
 
