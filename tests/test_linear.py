@@ -8,8 +8,10 @@ from gguf_bytes import gguf
 from ollama_pack.errors import InputError
 from ollama_pack.gguf.reader import MOST_WALKED, read_gguf
 from ollama_pack.lora.peft import safetensors_header
+from ollama_pack.modelfile import parser, syntax
 from ollama_pack.modelfile.parser import parameters, parse
-from ollama_pack.modelfile.syntax import Modelfile
+from ollama_pack.modelfile.syntax import Modelfile, print_modelfile
+from ollama_pack.modelfile.template import TemplateFields, compose_modelfile, find_template
 from ollama_pack.modelfile.template_check import template_problems
 
 
@@ -24,6 +26,28 @@ def test_stop_lines_are_gathered_once(monkeypatch):
         text = "FROM x\n" + "".join(f"PARAMETER stop s{number}\n" for number in range(lines))
         assert len(parameters(parse(text, where="x"))["stop"]) == lines
         counts.append(len(calls))
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("line", ["# a comment\n", "FROM x\n", "LICENSE y\n", "\n"])
+def test_completing_a_modelfile_parses_what_is_new(line, monkeypatch):
+    """The author's lines are not parsed again for each command that is set, however many there are."""
+    template, read = find_template("chatml"), []
+    parse_lines = syntax.read_entries
+
+    def counting(text, where):
+        read.append(text.count("\n") + 1)
+        return parse_lines(text, where)
+
+    counts = []
+    for lines in (200, 400):
+        author = parse("FROM x\n" + line * lines, where="x")
+        read.clear()
+        with monkeypatch.context() as patched:
+            patched.setattr(parser, "read_entries", counting)
+            made = compose_modelfile(author, template, TemplateFields(base="y", adapter="./a", system="z"))
+        assert made == parse(print_modelfile(made), where="x")
+        counts.append(sum(read))
     assert counts[0] == counts[1]
 
 

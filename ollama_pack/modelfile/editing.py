@@ -1,10 +1,11 @@
 """Sets and removes commands of a Modelfile and leaves every other character as it is."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ollama_pack.errors import InputError
 from ollama_pack.modelfile.parser import command_fault, parse
-from ollama_pack.modelfile.quoting import quoted
+from ollama_pack.modelfile.quoting import LINE_PATTERN, quoted
 from ollama_pack.modelfile.syntax import MODELFILE_COMMANDS, ROLES, Command, Line, Modelfile, print_modelfile
 
 REMOVABLE = ("TEMPLATE", "SYSTEM")
@@ -34,29 +35,51 @@ def with_command(modelfile: Modelfile, name: str, value: str, *, key: str = "") 
         UnsupportedError: a Modelfile cannot carry the value.
     """
     label = f"{name} {key}".strip()
+    if name in ("LICENSE", "MESSAGE") or (name, key) == ("PARAMETER", "stop"):
+        return with_added(modelfile, name, (value,), key=key)
     _check(Command(name, key, value, 0), label)
     removes = not value and name in REMOVABLE
     body = EMPTY if removes else quoted(value, where=f"{modelfile.where}, {label}")
     entries = list(modelfile.entries)
     indices = _indices_of(modelfile, name, key)
-    if name in ("LICENSE", "MESSAGE") or (name, key) == ("PARAMETER", "stop"):
-        if value in modelfile.values(name, key):
-            return modelfile
-        return _insert(modelfile, name, Line(f"{label} ", body, ""))
     if not indices:
-        return _insert(modelfile, name, Line(f"{label} ", body, ""))
+        return _insert(modelfile, name, [Line(f"{label} ", body, "")])
+    earlier = set(indices[:-1])
     if modelfile.value(name, key) != value or removes:
         entries[indices[-1]] = replace(entries[indices[-1]], body=body)
-    return _with_entries(modelfile, [entry for at, entry in enumerate(entries) if at not in indices[:-1]])
+    return _with_entries(modelfile, [entry for at, entry in enumerate(entries) if at not in earlier])
+
+
+def with_added(modelfile: Modelfile, name: str, values: Sequence[str], *, key: str = "") -> Modelfile:
+    """Return the Modelfile with commands that accumulate, for those of the values that it does not have yet.
+
+    Args:
+        modelfile: the Modelfile to change.
+        name: LICENSE, MESSAGE, or PARAMETER with the key ``stop``.
+        values: the values without quotes, in order.
+        key: the name of the PARAMETER or the role of the MESSAGE.
+
+    Raises:
+        InputError: the role does not exist, or a value has the wrong type.
+        UnsupportedError: a Modelfile cannot carry a value.
+    """
+    label = f"{name} {key}".strip()
+    there, added = set(modelfile.values(name, key)), []
+    for value in values:
+        _check(Command(name, key, value, 0), label)
+        if value not in there:
+            there.add(value)
+            added.append(Line(f"{label} ", quoted(value, where=f"{modelfile.where}, {label}"), ""))
+    return _insert(modelfile, name, added) if added else modelfile
 
 
 def without_command(modelfile: Modelfile, name: str, *, key: str = "", value: str | None = None) -> Modelfile:
     """Return the Modelfile without the commands of a name and key, or only those with this `value`."""
-    removed = [
+    removed = {
         at
         for at in _indices_of(modelfile, name, key)
         if (command := modelfile.entries[at].command) and value in (None, command.value)
-    ]
+    }
     return _with_entries(
         modelfile, [entry for at, entry in enumerate(modelfile.entries) if at not in removed]
     )
@@ -89,16 +112,16 @@ def _indices_of(modelfile: Modelfile, name: str, key: str) -> list[int]:
     ]
 
 
-def _insert(modelfile: Modelfile, name: str, new: Line) -> Modelfile:
-    """Return the Modelfile with a new command, with the line ends that the file uses."""
+def _insert(modelfile: Modelfile, name: str, new: Sequence[Line]) -> Modelfile:
+    """Return the Modelfile with new commands of one name, with the line ends that the file uses."""
     entries = list(modelfile.entries)
     newline = next((entry.end for entry in entries if entry.end), "\n")
-    at = _index_for(entries, name)
+    at, last = _index_for(entries, name), newline
     if at and not entries[at - 1].end:
         # A file that does not end with a line end keeps that property.
         entries[at - 1] = replace(entries[at - 1], end=newline)
-        newline = ""
-    entries.insert(at, replace(new, end=newline))
+        last = ""
+    entries[at:at] = [replace(each, end=newline) for each in new[:-1]] + [replace(new[-1], end=last)]
     return _with_entries(modelfile, entries)
 
 
@@ -118,7 +141,20 @@ def _index_for(entries: list[Line], name: str) -> int:
 
 
 def _with_entries(modelfile: Modelfile, entries: list[Line]) -> Modelfile:
-    """Return a Modelfile with other entries, parsed again so that its commands have the right lines."""
+    """Return a Modelfile with other entries: the new ones are parsed, and the lines of all are counted."""
     if tuple(entries) == modelfile.entries:
         return modelfile
-    return parse(print_modelfile(replace(modelfile, entries=tuple(entries))), where=modelfile.where)
+    if any(entry.end == "\r" for entry in entries):  # It could join the next one in one line end.
+        return parse(print_modelfile(replace(modelfile, entries=tuple(entries))), where=modelfile.where)
+    known = set(map(id, modelfile.entries))
+    made: list[Line] = []
+    line = 1
+    for entry in entries:
+        parsed = (entry,) if id(entry) in known else parse(entry.text, where=modelfile.where).entries
+        for each in parsed:
+            if each.command is None or each.command.line == line:
+                made.append(each)
+            else:
+                made.append(replace(each, command=replace(each.command, line=line)))
+            line += 1 if not each.body else len(LINE_PATTERN.findall(each.text))
+    return replace(modelfile, entries=tuple(made))

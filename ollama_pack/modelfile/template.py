@@ -12,7 +12,7 @@ from pathlib import Path
 from ollama_pack.errors import InputError, UsageError, bullet_list
 from ollama_pack.files import read_small
 from ollama_pack.modelfile import LARGEST_MODELFILE
-from ollama_pack.modelfile.editing import with_command, without_command, without_comment
+from ollama_pack.modelfile.editing import with_added, with_command, without_command, without_comment
 from ollama_pack.modelfile.parameters import text_error
 from ollama_pack.modelfile.parser import parse
 from ollama_pack.modelfile.quoting import decode, quoted
@@ -137,8 +137,7 @@ def compose_modelfile(
     result = _without_shipped(author, made, removes=removes) if author else made
     if made.value("TEMPLATE"):
         result = with_command(result, "TEMPLATE", made.value("TEMPLATE"))
-        for stop in made.values("PARAMETER", "stop"):
-            result = with_command(result, "PARAMETER", stop, key="stop")
+        result = with_added(result, "PARAMETER", made.values("PARAMETER", "stop"), key="stop")
     elif removes:
         result = without_command(result, "TEMPLATE")
     # A template of the user need not have a field for every value, so the values are set as commands, too.
