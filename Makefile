@@ -6,8 +6,11 @@ BIN := $(VENV)/bin
 BASE := .cache/SmolLM2-135M-Instruct.Q4_1.gguf
 ADA := examples/ada-lovelace-lora
 BUILDS := .cache/llama
+OPENMP := .cache/openmp
 REFERENCE := .venv-reference
 MLX := .venv-mlx
+# llama.cpp's builds find their OpenMP runtime there if the system has none.
+WITH_OPENMP := LD_LIBRARY_PATH=$(CURDIR)/$(OPENMP)$${LD_LIBRARY_PATH:+:$$LD_LIBRARY_PATH}
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -19,11 +22,11 @@ help: ## list the targets
 demo: $(VENV)/.core $(BASE) ## build the example adapter into a model store in demo/
 	$(BIN)/ollama-pack build $(ADA) --base $(BASE) --via store --store demo/models --out demo/ada-lovelace
 
-chat: demo $(VENV)/.llama ## ask the base and the adapted model the same three questions
-	$(BIN)/python examples/ask.py --base $(BASE) --adapter demo/ada-lovelace/adapter_model.gguf
+chat: demo $(VENV)/.llama $(OPENMP)/.made ## ask the base and the adapted model the same three questions
+	$(WITH_OPENMP) $(BIN)/python examples/ask.py --base $(BASE) --adapter demo/ada-lovelace/adapter_model.gguf
 
-test: $(VENV)/.dev $(BASE) $(BUILDS)/.made ## run all tests that need no compiler
-	OLLAMA_PACK_TEST_BASE=$(BASE) $(BIN)/python -m pytest -q -m 'not logits'
+test: $(VENV)/.dev $(BASE) $(BUILDS)/.made $(OPENMP)/.made ## run all tests that need no compiler
+	$(WITH_OPENMP) OLLAMA_PACK_TEST_BASE=$(BASE) $(BIN)/python -m pytest -q -m 'not logits'
 
 logits: $(VENV)/.logits $(BASE) ## compare whole logits with PEFT's (compiles llama.cpp)
 	OLLAMA_PACK_TEST_BASE=$(BASE) $(BIN)/python -m pytest -q -m logits
@@ -43,8 +46,8 @@ bench: $(VENV)/.core ## measure speed and memory; writes bench/RESULTS.md
 delivery: $(VENV)/.dev ## measure what each way in moves, with an installed ollama; writes bench/DELIVERY.md
 	PYTHONPATH=tests/deliver $(BIN)/python bench/delivery.py
 
-goldens: $(VENV)/.dev $(BASE) $(BUILDS)/.made ## write the golden files anew; read the diff
-	OLLAMA_PACK_TEST_BASE=$(BASE) $(BIN)/python -m pytest -q --update-goldens -k golden -m 'not logits'
+goldens: $(VENV)/.dev $(BASE) $(BUILDS)/.made $(OPENMP)/.made ## write the golden files anew; read the diff
+	$(WITH_OPENMP) OLLAMA_PACK_TEST_BASE=$(BASE) $(BIN)/python -m pytest -q --update-goldens -k golden -m 'not logits'
 
 reference: $(REFERENCE)/.made $(MLX)/.made $(VENV)/.logits $(BASE) ## record PEFT's own logits anew (brings torch, mlx)
 	$(REFERENCE)/bin/python tests/reference/record.py
@@ -77,6 +80,10 @@ $(VENV)/.core: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.llama: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q -e '.[llama]'
+	@touch $@
+
+$(OPENMP)/.made: examples/fetch_openmp.py | $(VENV)/bin/python
+	$(BIN)/python examples/fetch_openmp.py $(OPENMP)
 	@touch $@
 
 $(BUILDS)/.made: tests/llama/builds.py | $(VENV)/bin/python

@@ -5,7 +5,7 @@ message of our own::
 
     python examples/ask.py --base SmolLM2-135M-Instruct.Q4_1.gguf --adapter ada.gguf "Who are you?"
 
-Exit codes are those of ollama-pack: 2 usage or xllamacpp missing, 3 a file cannot be loaded.
+Exit codes are those of ollama-pack: 2 usage or xllamacpp missing or not loadable, 3 a file cannot be loaded.
 """
 
 import argparse
@@ -26,6 +26,7 @@ QUESTIONS = (
     "What did you publish in 1843?",
 )
 MAX_TOKENS = 160
+OPENMP = "your system's OpenMP runtime: on Debian and Ubuntu, apt install libgomp1"
 NARROW = 60  # columns; below this, two answers side by side are unreadable
 SIDES = (("base:", "yellow"), ("ada:", "green"))
 
@@ -95,8 +96,10 @@ def read_model(base: Path, adapter: Path) -> "Server":
             fail(3, f"There is no file {path}.", "--base and --adapter with GGUF files that exist")
     try:
         return load(base, adapter)
-    except ImportError:
+    except ModuleNotFoundError:
         fail(2, "xllamacpp is not installed.", "pip install 'ollama-pack[llama]'")
+    except ImportError as error:  # on Linux a library that it is linked with
+        fail(2, f"xllamacpp cannot be loaded: {error}.", OPENMP)
     except RuntimeError:
         fail(3, f"llama.cpp cannot load {adapter} as an adapter of {base}.", "ollama-pack convert DIRECTORY")
 

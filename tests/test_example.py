@@ -1,7 +1,11 @@
 """The example directory: a real run's leavings, as PEFT and the Trainer write them, and nothing private."""
 
 import json
+import os
 import re
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -77,3 +81,46 @@ def test_the_card_tells_base_data_and_licences():
         "CC0",
     ):
         assert word.lower() in card.lower()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("ModuleNotFoundError('xllamacpp')", ["not installed", "ollama-pack[llama]"]),
+        ("ImportError('libgomp.so.1: no such file')", ["libgomp.so.1: no such file", "apt install libgomp1"]),
+    ],
+)
+def test_what_ask_needs_is_told(tmp_path, error, said):
+    """Without xllamacpp, or a library that it is linked with, ask.py says which, and what to install."""
+    (tmp_path / "xllamacpp.py").write_text(f"raise {error}", "utf-8")
+    ask = [sys.executable, EXAMPLES / "ask.py", "--base", __file__, "--adapter", __file__]
+    ran = subprocess.run(
+        ask, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 2
+    assert all(part in ran.stderr for part in said)
+
+
+def keep(folder: Path, *members: str) -> "subprocess.CompletedProcess[str]":
+    """Let fetch_openmp.py keep the runtime of a wheel that has these files."""
+    with zipfile.ZipFile(folder / "some.whl", "w") as wheel:
+        for name in members:
+            wheel.writestr(name, "the runtime")
+    code = "from fetch_openmp import *; keep_runtime(Path(sys.argv[1]), Path(sys.argv[2]))"
+    command = [sys.executable, "-c", code, folder / "some.whl", folder]
+    where = os.environ | {"PYTHONPATH": str(EXAMPLES)}
+    return subprocess.run(command, env=where, capture_output=True, text=True, check=False)
+
+
+def test_the_runtime_of_a_wheel_is_kept(tmp_path):
+    """Under the name that llama.cpp asks for, and nothing else of the wheel."""
+    ran = keep(tmp_path, "some/code.py", "some.libs/libgomp-e985bcbb.so.1.0.0")
+    assert (ran.returncode, (tmp_path / "libgomp.so.1").read_text("utf-8")) == (0, "the runtime")
+    assert not (tmp_path / "some").exists()
+
+
+def test_a_wheel_without_a_runtime_is_told(tmp_path):
+    """The message says what to install instead."""
+    ran = keep(tmp_path, "some/code.py")
+    assert ran.returncode == 1
+    assert "apt install libgomp1" in ran.stderr
