@@ -1,8 +1,8 @@
 """Fetch GCC's OpenMP runtime where the system has none: prebuilt builds of llama.cpp are linked with it.
 
-Machines without a compiler often lack it (Debian's libgomp1), and it is no package on PyPI. scikit-learn's wheel
-carries it, so that is downloaded with pip and only the runtime is kept, in a folder for LD_LIBRARY_PATH. Where the
-system has it, or needs none, the folder stays empty.
+Machines without a compiler often lack it (Debian's libgomp1), and it is no package on PyPI. scikit-learn's
+wheel carries it, so that is downloaded with pip and only the runtime is kept, in a folder for
+LD_LIBRARY_PATH. Where the system has it, or needs none, the folder stays empty.
 """
 
 import ctypes
