@@ -81,7 +81,7 @@ def vocabulary_of(metadata: Mapping[str, Any], origin: str) -> Vocabulary | None
     merges = metadata.get(VOCABULARY_KEYS[1])
     special = {kind: metadata.get(f"tokenizer.ggml.{name}_token_id") for kind, name in _SPECIAL.items()}
     return Vocabulary(
-        {number: str(token) for number, token in enumerate(tokens)},
+        dict(enumerate(map(str, tokens))),
         {kind: number for kind, number in special.items() if type(number) is int},
         origin,
         tuple(map(str, merges)) if isinstance(merges, list | tuple) else (),

@@ -19,14 +19,18 @@ def token_mismatches(trained: Vocabulary, base: ModelInfo) -> Iterator[tuple[str
     vocabulary = base.vocabulary
     rows = base.shapes.get("token_embd.weight", (0,))[0] or (len(vocabulary.tokens) if vocabulary else 0)
     # Many trainers add a padding token. It occurs in no prompt and no answer, so it may be missing.
-    own = {n: token for n, token in trained.tokens.items() if n != trained.special.get("pad", -1)}
-    outside = {number: token for number, token in own.items() if rows and number >= rows}
+    own = dict(trained.tokens)
+    own.pop(trained.special.get("pad", -1), None)
+    outside = {}
+    if rows and max(own, default=0) >= rows:
+        outside = {number: token for number, token in own.items() if number >= rows}
     if outside:
         yield "vocabulary", f"the tokens {_token_list(outside)}", f"rows for {rows} tokens"
     if vocabulary is None or not vocabulary.tokens:
         return
     names = vocabulary.tokens
-    changed = {n: token for n, token in own.items() if names.get(n) != token and n not in outside}
+    different = () if own.items() <= names.items() else own.items() - names.items()
+    changed = {n: token for n, token in sorted(different) if n not in outside}
     added = {n: token for n, token in changed.items() if n not in names or _is_free(names[n], token)}
     other = {n: token for n, token in changed.items() if n not in added and not _same_token(names[n], token)}
     if len(other) * RENAMED_ONE_IN > len(own) - len(outside):

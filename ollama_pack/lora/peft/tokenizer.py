@@ -8,7 +8,9 @@ versions of transformers in ``special_tokens_map.json``.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
+from typing import cast
 
 from ollama_pack.errors import InputError
 from ollama_pack.files import LARGEST_JSON, read_json_object, read_small
@@ -50,7 +52,7 @@ def _read_directory(directory: Path) -> Vocabulary | None:
         tokens = tokens or pieces
     if not tokens and (directory / SLOW).is_file():
         path = directory / SLOW
-        tokens = dict(_checked(read_json_object(path, LARGEST_JSON).items(), path))
+        tokens = _by_id(read_json_object(path, LARGEST_JSON), path)
         merges = _merges_of_text(directory / MERGES) if (directory / MERGES).is_file() else ()
     if not tokens:
         return None
@@ -65,16 +67,35 @@ def _of_json(path: Path) -> tuple[dict[int, str], tuple[str, ...]]:
     model = document.get("model")
     vocabulary = model.get("vocab") if isinstance(model, Mapping) else None
     if isinstance(vocabulary, Mapping):
-        pairs = list(vocabulary.items())
+        tokens = _by_id(vocabulary, path)
     elif isinstance(vocabulary, list):  # Unigram: each with its score
-        pairs = [(entry[0], at) for at, entry in enumerate(vocabulary) if isinstance(entry, list) and entry]
+        pieces = [(entry[0], at) for at, entry in enumerate(vocabulary) if isinstance(entry, list) and entry]
+        tokens = dict(_checked(pieces, path))
     else:
         raise InputError("There is no vocabulary.", where=f"{path}: model.vocab")
-    for added in document.get("added_tokens") or ():
-        if isinstance(added, Mapping):
-            pairs.append((added.get("content"), added.get("id")))
+    added = [each for each in document.get("added_tokens") or () if isinstance(each, Mapping)]
+    tokens |= dict(_checked(((each.get("content"), each.get("id")) for each in added), path))
     merges = model.get("merges") if isinstance(model, Mapping) else None
-    return dict(_checked(pairs, path)), tuple(_joined(merges or (), path))
+    return tokens, _merges_of_json(merges or (), path)
+
+
+def _by_id(numbers: Mapping[str, object], path: Path) -> dict[int, str]:
+    """Return the tokens of a vocabulary by their ids; only loops in C look at each of them."""
+    if set(map(type, numbers.values())) <= {int}:
+        ids = cast("Mapping[str, int]", numbers).values()
+        if min(ids, default=0) >= 0 and max(ids, default=0) < MOST_TOKENS:
+            return dict(zip(ids, numbers, strict=True))
+    return dict(_checked(numbers.items(), path))
+
+
+def _merges_of_json(merges: object, path: Path) -> tuple[str, ...]:
+    """Return the merges as GGUF has them; for pairs without a space, loops in C do all."""
+    if isinstance(merges, list) and set(map(type, merges)) == {list} and set(map(len, merges)) == {2}:
+        if set(map(type, chain.from_iterable(merges))) == {str}:
+            joined = tuple(map(" ".join, merges))
+            if "\n".join(joined).count(" ") == len(joined):
+                return joined
+    return tuple(_joined(merges, path))
 
 
 def _joined(merges: object, path: Path) -> Iterator[str]:
@@ -103,7 +124,7 @@ def _merges_of_text(path: Path) -> tuple[str, ...]:
 
 
 def _checked(pairs: Iterable[tuple[object, object]], path: Path) -> Iterator[tuple[int, str]]:
-    """Yield id and token of each pair; the loop has no call, since vocabularies are long."""
+    """Yield id and token of each pair."""
     for token, number in pairs:
         if type(token) is not str or type(number) is not int or not 0 <= number < MOST_TOKENS:
             raise _bad_token(token, number, path)
@@ -154,13 +175,13 @@ def _added(directory: Path) -> dict[int, str]:
         tokens |= dict(_checked(pairs, path))
     path = directory / ADDED
     if path.is_file():
-        tokens |= dict(_checked(read_json_object(path, LARGEST_JSON).items(), path))
+        tokens |= _by_id(read_json_object(path, LARGEST_JSON), path)
     return tokens
 
 
 def _special_tokens(directory: Path, tokens: Mapping[int, str]) -> dict[str, int]:
     """Return the special tokens and their ids; one that is named and is no token has none."""
-    numbers = {token: number for number, token in tokens.items()}
+    numbers = dict(zip(tokens.values(), tokens, strict=True))
     found: dict[str, int] = {}
     for name in SETTINGS:
         if not (directory / name).is_file():
