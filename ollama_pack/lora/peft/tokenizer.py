@@ -90,11 +90,11 @@ def _by_id(numbers: Mapping[str, object], path: Path) -> dict[int, str]:
 
 def _merges_of_json(merges: object, path: Path) -> tuple[str, ...]:
     """Return the merges as GGUF has them; for pairs without a space, loops in C do all."""
-    if isinstance(merges, list) and set(map(type, merges)) == {list} and set(map(len, merges)) == {2}:
-        if set(map(type, chain.from_iterable(merges))) == {str}:
-            joined = tuple(map(" ".join, merges))
-            if "\n".join(joined).count(" ") == len(joined):
-                return joined
+    pairs = isinstance(merges, list) and set(map(type, merges)) == {list} and set(map(len, merges)) == {2}
+    if pairs and set(map(type, chain.from_iterable(cast("list[list[object]]", merges)))) == {str}:
+        joined = tuple(map(" ".join, cast("list[list[str]]", merges)))
+        if "\n".join(joined).count(" ") == len(joined):
+            return joined
     return tuple(_joined(merges, path))
 
 
