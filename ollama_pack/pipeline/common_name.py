@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ollama_pack.errors import DestinationError, RefusedError
 from ollama_pack.ollama.choose_models import models_at
@@ -57,6 +58,8 @@ def require_free_name(
     """
     if request.name or request.via == "folder" or not is_common(name):
         return
+    if request.via == "store":  # whether or not a daemon answers, the model goes into a store
+        locations = replace(locations, named=True)
     try:
         with models_at(locations, name) as models:
             entry = find_model(models, name)

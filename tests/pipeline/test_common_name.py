@@ -51,6 +51,14 @@ def test_another_directory(tmp_path, tiny_gguf, models, directory):
     assert run("build", two, *words).code == 0
 
 
+def test_a_store_beside_a_daemon_that_is_down(tmp_path, tiny_gguf, models, monkeypatch):
+    """The store is asked where the model goes into a store, also if OLLAMA_HOST names somebody."""
+    monkeypatch.setenv("OLLAMA_MODELS", str(models))
+    one, two = (write_adapter(tmp_path / place / "lora_model", seed=n) for n, place in enumerate("ab"))
+    assert run("build", one, "--base", tiny_gguf, "--via", "store").code == 0
+    assert run("build", two, "--base", tiny_gguf, "--via", "store").code == 7
+
+
 def test_a_name_that_says_something(tmp_path, tiny_gguf, models):
     """Another directory of the same name replaces the model, which is kept as a version."""
     for place in "ab":
