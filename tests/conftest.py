@@ -31,7 +31,7 @@ def _no_models_of_hugging_face(tmp_path, monkeypatch) -> None:
 @pytest.fixture(autouse=True)
 def _no_digests_of_this_user(tmp_path, monkeypatch) -> None:
     """Let each test begin without remembered digests, and leave none in the user's cache."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.with_name(f"{tmp_path.name}-cache")))
 
 
 @pytest.fixture

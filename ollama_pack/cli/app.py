@@ -16,9 +16,12 @@ from ollama_pack.cli.error_edge import (
     of_usage,
     print_document,
     report,
+    report_usage,
     wants_json,
 )
+from ollama_pack.cli.help_page import HelpContext
 from ollama_pack.cli.plain_text import write_in_ascii
+from ollama_pack.cli.say import say
 from ollama_pack.errors import PackError
 
 COMMAND_GROUPS = {
@@ -48,6 +51,8 @@ INTERRUPTED = 130
 class Commands(click.Group):
     """The group of commands, in the order in which a user needs them; each command is in its own file."""
 
+    context_class = HelpContext
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
         return list(COMMAND_GROUPS)
@@ -58,6 +63,7 @@ class Commands(click.Group):
             return None
         module = importlib.import_module(f"ollama_pack.cli.{cmd_name}_command")
         command: click.Command = getattr(module, f"{cmd_name}_command")
+        command.context_class = HelpContext
         return command
 
     def resolve_command(
@@ -86,7 +92,8 @@ class Commands(click.Group):
         except click.UsageError as error:
             if len(args) > 1 and wants_json(args[1]):
                 print_document(of_usage(error))
-            raise
+            report_usage(error)
+            raise click.exceptions.Exit(error.exit_code) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; print a `PackError` as text, and exit with its exit code."""
@@ -104,11 +111,12 @@ class Commands(click.Group):
         except click.UsageError as error:
             if as_json:
                 print_document(of_usage(error))
-            raise
+            report_usage(error)
+            ctx.exit(error.exit_code)
         except PackError as error:
             ctx.exit(report(error, as_json=as_json))
         except KeyboardInterrupt:
-            click.echo("Interrupted. No incomplete file is left.", err=True)
+            say("Interrupted. No incomplete file is left.", err=True)
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:
             # The reader of the output has ended, as `head` does; this is not an error.
@@ -133,8 +141,12 @@ def main() -> None:
 
     \b
     Exit codes:
-      0  success; every proof holds      4  the adapter or base is not supported
-      1  a bug in ollama-pack            5  a proof failed
-      2  wrong usage                     6  the daemon, store or registry failed
-      3  the input is damaged            7  refused, to protect existing data
+      0  success; every proof holds
+      1  a bug in ollama-pack
+      2  wrong usage
+      3  the input is damaged
+      4  the adapter or base is not supported
+      5  a proof failed
+      6  the daemon, store or registry failed
+      7  refused, to protect existing data
     """

@@ -11,6 +11,7 @@ from ollama_pack.arch.spec import Arch, Weight
 from ollama_pack.arch.table import ARCHS, require_arch
 from ollama_pack.cli import options
 from ollama_pack.cli.output import print_json
+from ollama_pack.cli.say import say
 from ollama_pack.lora.unsupported import RULES
 
 
@@ -33,8 +34,8 @@ def archs_command(*, name: str, as_json: bool) -> None:
     if as_json:
         print_json("archs", {"archs": [facts(arch) for arch in archs]})
         return
-    for line in chain(*map(details, archs)) if name else summaries():
-        click.echo(line)
+    for label, line in chain(*map(details, archs)) if name else summaries():
+        say(line, label)
 
 
 def facts(arch: Arch) -> dict[str, Any]:
@@ -61,29 +62,29 @@ def facts(arch: Arch) -> dict[str, Any]:
     }
 
 
-def summaries() -> Iterator[str]:
-    """Yield one line for each architecture: its name, its strongest and latest proof, and its classes."""
+def summaries() -> Iterator[tuple[str, str]]:
+    """Yield the name of each architecture, and its strongest and latest proof with its classes."""
     width = max(len(arch.name) for arch in ARCHS)
     for arch in ARCHS:
         proof = max(evidence_of(arch.name), key=lambda proof: (proof.way == LOGITS, proof.date))
-        yield f"{arch.name:<{width}}  {proof.way:<9} {proof.date}  {', '.join(arch.hf_classes)}"
+        yield f"{arch.name:<{width}}  ", f"{proof.way:<9} {proof.date}  {', '.join(arch.hf_classes)}"
 
 
-def details(arch: Arch) -> Iterator[str]:
-    """Yield one line for each module of an architecture, then the proofs of each class."""
+def details(arch: Arch) -> Iterator[tuple[str, str]]:
+    """Yield a label and a line for each module of an architecture, then the proofs of each class."""
     module_width = max(len(weight.module) for weight in arch.weights)
     tensor_width = max(len(weight.tensor) for weight in arch.weights)
-    yield f"{arch.name}: {', '.join(arch.hf_classes)}"
-    yield ""
+    yield f"{arch.name}: ", ", ".join(arch.hf_classes)
+    yield "", ""
     for weight in arch.weights:
         proved = "unsupported" if weight.unsupported else standing(weight, arch.name) or "-"
-        columns = f"{weight.module:<{module_width}}  {weight.tensor:<{tensor_width}}  {proved:<11}"
-        yield f"{columns}  {note(weight)}".rstrip()
+        label = f"{weight.module:<{module_width}}  "
+        yield label, f"{weight.tensor:<{tensor_width}}  {proved:<11}  {note(weight)}"
     for proof in evidence_of(arch.name):
-        yield ""
-        yield f"proved for {proof.model} on {proof.date}: {EVIDENCE_KINDS[proof.way]}"
-        yield f"  {', '.join(proof.modules)}"
-    yield ""
+        yield "", ""
+        yield "proved ", f"for {proof.model} on {proof.date}: {EVIDENCE_KINDS[proof.way]}"
+        yield "  ", ", ".join(proof.modules)
+    yield "", ""
 
 
 def standing(weight: Weight, arch: str) -> str:

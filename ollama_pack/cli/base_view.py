@@ -4,10 +4,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from ollama_pack.cli.output import print_json
-from ollama_pack.errors import DestinationError, InputError, UsageError, printable
+from ollama_pack.cli.say import say
+from ollama_pack.errors import DestinationError, InputError, UsageError
 
 if TYPE_CHECKING:
     from ollama_pack.gguf.model_info import ModelInfo
@@ -81,7 +80,7 @@ def show_base(path: Path, store: Path | None, *, as_json: bool) -> None:
     for key, value in facts.items():
         text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
         if value not in ("", None, False, {}):
-            click.echo(f"{key.replace('_', ' '):<{LABEL_WIDTH}}{printable(text)}")
+            say(text, f"{key.replace('_', ' '):<{LABEL_WIDTH}}")
 
 
 def model_facts(info: "ModelInfo") -> dict[str, Any]:

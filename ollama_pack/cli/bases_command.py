@@ -12,6 +12,7 @@ from ollama_pack.arch.spec import unknown_sizes
 from ollama_pack.arch.table import require_arch
 from ollama_pack.cli import options
 from ollama_pack.cli.output import print_json
+from ollama_pack.cli.say import say
 from ollama_pack.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -51,21 +52,16 @@ def bases_command(*, search: str, store: Path | None, as_json: bool) -> None:
         print_json("bases", {"bases": rows, "installed": sorted(installed)})
         return
     if entries:
-        click.echo(f"{'builds':<6}  {'Ollama model':<36}  {'architecture':<12}  Hugging Face id")
+        say(f"{'Ollama model':<36}  {'architecture':<12}  Hugging Face id", "builds  ")
     for entry in entries:
-        row = (
-            builds(entry),
-            f"{entry.tag or '-'}{' *' * is_installed(entry, installed)}",
-            entry.arch or "-",
-            entry.source_id,
-        )
-        click.echo("{:<6}  {:<36}  {:<12}  {}".format(*row))
+        tag = f"{entry.tag or '-'}{' *' * is_installed(entry, installed)}"
+        say(f"{tag:<36}  {entry.arch or '-':<12}  {entry.source_id}", f"{builds(entry):<6}  ")
     catalog_tags = {tag.lower() for entry in load_catalog() for tag in entry.tags}
     others = [name for name in sorted(installed - catalog_tags) if wanted in name]
     for name in others:
-        click.echo(f"{'':<6}  {name} *")
+        say(f"{name} *", f"{'':<6}  ")
     if not entries and not others:
-        click.echo(f"No base has a name that contains {search!r}.", err=True)
+        say(f"No base has a name that contains {search!r}.", err=True)
 
 
 def is_installed(entry: "CatalogEntry", installed: Collection[str]) -> bool:

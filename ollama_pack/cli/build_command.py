@@ -10,6 +10,7 @@ from ollama_pack.cli import arguments, options
 from ollama_pack.cli.batch import build_each, offer_each, requests_of_each
 from ollama_pack.cli.json_output import outcome_facts, plan_facts
 from ollama_pack.cli.output import Console, print_json
+from ollama_pack.cli.say import say
 from ollama_pack.deliver.package import Receipt
 from ollama_pack.errors import UsageError
 from ollama_pack.files import home_directory, megabytes
@@ -114,9 +115,10 @@ def plan_one(request: "Request", console: Console, *, quiet: bool) -> dict[str, 
         reason = f": {planned.reason}" if planned.reason else ""
         console.stage_done("plan", f"via {planned.via}{reason}")
         for item, size in planned.items:
-            click.echo(f"{megabytes(size):>12}  {item}" if size else f"{'present':>12}  {item}")
+            say(item, f"{megabytes(size) if size else 'present':>12}  ")
         verb = "replace" if planned.replaces else "create"
-        click.echo(f"{megabytes(planned.total):>12}  at most, to {verb} {planned.name} in {planned.where}")
+        total = f"{megabytes(planned.total):>12}  "
+        say(f"at most, to {verb} {planned.name} in {planned.where}", total)
     return plan_facts(work, planned)
 
 

@@ -8,6 +8,7 @@ import click
 from ollama_pack.cli import options
 from ollama_pack.cli.json_output import checkpoint_facts
 from ollama_pack.cli.output import print_json
+from ollama_pack.cli.say import say
 from ollama_pack.errors import printable
 from ollama_pack.files import megabytes
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from ollama_pack.run.checkpoints import Checkpoint
 
 
-TABLE_FORMAT = "{:>8}  {:>7}  {:>8}  {:>9}  {:>9}  {:>10}  {:<9}  {:<12}  {}"
+TABLE_FORMAT = "{:>7}  {:>8}  {:>9}  {:>9}  {:>10}  {:<9}  {:<12}  {}"
 
 
 @click.command("checkpoints")
@@ -43,26 +44,24 @@ def checkpoints_command(*, directory: Path, as_json: bool) -> None:
         print_json("checkpoints", {"directory": directory.as_posix(), "checkpoints": rows})
         return
     if not checkpoints:
-        click.echo(f"There are no checkpoints in {printable(str(directory))}.", err=True)
+        say(f"There are no checkpoints in {directory}.", err=True)
         return
-    click.echo(
-        TABLE_FORMAT.format(
-            *("step", "epoch", "loss", "eval loss", "rate", "size", "resumable", "weights", "")
-        ).rstrip()
-    )
+    titles = ("epoch", "loss", "eval loss", "rate", "size", "resumable", "weights", "")
+    say(TABLE_FORMAT.format(*titles), f"{'step':>8}  ")
     for each in checkpoints:
-        click.echo(TABLE_FORMAT.format(*cells(each), ", ".join(remarks(each, is_root=each is root))).rstrip())
+        texts = ", ".join(remarks(each, is_root=each is root))
+        say(TABLE_FORMAT.format(*cells(each), texts), f"{each.step:>8}  ")
 
 
 def cells(each: "Checkpoint") -> tuple[object, ...]:
-    """Return the cells of a checkpoint's row in the table; an unknown value is a dash."""
+    """Return the cells of a checkpoint's row behind its step; an unknown value is a dash."""
     log = each.log
     measured = [log.last(name) if log else None for name in ("loss", "eval_loss", "learning_rate")]
     loss, eval_loss, rate = ("-" if value is None else f"{value:.4g}" for value in measured)
     epoch = f"{log.epoch:.2f}" if log else "-"
     resumable = "yes" if each.resumable else "no"
     digest = each.digest().removeprefix("sha256:")[:12]
-    return each.step, epoch, loss, eval_loss, rate, megabytes(each.size), resumable, digest or "none"
+    return epoch, loss, eval_loss, rate, megabytes(each.size), resumable, digest or "none"
 
 
 def remarks(each: "Checkpoint", *, is_root: bool) -> list[str]:

@@ -9,6 +9,7 @@ import click
 
 from ollama_pack.cli import options
 from ollama_pack.cli.output import print_json
+from ollama_pack.cli.say import say
 from ollama_pack.errors import one_line
 
 if TYPE_CHECKING:
@@ -51,16 +52,16 @@ def diff_command(*, first: Path, second: Path, verbose: bool, as_json: bool) -> 
         print_json("diff", diff_facts(diff))
         return
     if diff.same:
-        click.echo("The two adapters are the same.")
+        say("The two adapters are the same.")
         return
     lines = _modules(diff) if verbose else _kinds(diff)
-    for line in (*lines, *_changed_settings(diff), *_changed_tokens(diff)):
-        click.echo(line)
+    for label, line in (*lines, *_changed_settings(diff), *_changed_tokens(diff)):
+        say(line, label)
 
 
-def _kinds(diff: "AdapterDiff") -> Iterator[str]:
-    """Yield a line for each kind of module: the range of the cosine, and the median norms and directions."""
-    yield f"{'module':<14} {'weights':>7}  {'cosine':<20}  {'‖ΔW‖ A → B':<22}  {'directions A → B'}"
+def _kinds(diff: "AdapterDiff") -> Iterator[tuple[str, str]]:
+    """Yield each kind of module, and the range of the cosine with the median norms and directions."""
+    yield f"{'module':<14} ", f"{'weights':>7}  {'cosine':<20}  {'‖ΔW‖ A → B':<22}  {'directions A → B'}"
     kinds: dict[str, list[Change]] = {}
     for change in diff.changes:
         kinds.setdefault(change.module.rpartition(".")[2], []).append(change)
@@ -72,7 +73,7 @@ def _kinds(diff: "AdapterDiff") -> Iterator[str]:
         ]
         norms = f"{sizes[0][0]} → {sizes[1][0]}"
         used = f"{sizes[0][1]} → {sizes[1][1]}"
-        yield f"{one_line(kind):<14} {len(changes):>7}  {cosine:<20}  {norms:<22}  {used}"
+        yield f"{one_line(kind):<14} ", f"{len(changes):>7}  {cosine:<20}  {norms:<22}  {used}"
 
 
 def _median_size_and_rank(spectra: "list[Spectrum | None]") -> tuple[str, str]:
@@ -84,23 +85,23 @@ def _median_size_and_rank(spectra: "list[Spectrum | None]") -> tuple[str, str]:
     return f"{norms[len(norms) // 2]:.4g}", str(used[len(used) // 2])
 
 
-def _modules(diff: "AdapterDiff") -> Iterator[str]:
-    """Yield a line for each module."""
-    yield f"{'cosine':>8}  {'‖ΔW‖ A':>9}  {'‖ΔW‖ B':>9}  {'directions':>10}  module"
+def _modules(diff: "AdapterDiff") -> Iterator[tuple[str, str]]:
+    """Yield the cosine of each module, and the rest of its line."""
+    yield f"{'cosine':>8}  ", f"{'‖ΔW‖ A':>9}  {'‖ΔW‖ B':>9}  {'directions':>10}  module"
     for change in diff.changes:
         cosine = "-" if change.cosine is None else f"{change.cosine:.5f}"
         norms = [f"{each.norm:.4g}" if each else "-" for each in (change.before, change.after)]
         used = "→".join(str(each.effective_rank) if each else "-" for each in (change.before, change.after))
         shapes = f"  shapes {change.shapes[0]} and {change.shapes[1]}" if change.shapes else ""
-        yield f"{cosine:>8}  {norms[0]:>9}  {norms[1]:>9}  {used:>10}  {one_line(change.module)}{shapes}"
+        yield f"{cosine:>8}  ", f"{norms[0]:>9}  {norms[1]:>9}  {used:>10}  {one_line(change.module)}{shapes}"
 
 
-def _changed_settings(diff: "AdapterDiff") -> Iterator[str]:
+def _changed_settings(diff: "AdapterDiff") -> Iterator[tuple[str, str]]:
     """Yield a line for each setting of adapter_config.json that differs."""
     if diff.settings:
-        yield ""
+        yield "", ""
     for key, (before, after) in diff.settings.items():
-        yield f"{one_line(key)}: {_short_value(before)} → {_short_value(after)}"
+        yield f"{one_line(key)}: ", f"{_short_value(before)} → {_short_value(after)}"
 
 
 def _short_value(value: Any) -> str:
@@ -109,16 +110,16 @@ def _short_value(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _changed_tokens(diff: "AdapterDiff") -> Iterator[str]:
+def _changed_tokens(diff: "AdapterDiff") -> Iterator[tuple[str, str]]:
     """Yield a line for each special token and each token that differs, `MOST_SHOWN` tokens at most."""
     if diff.tokens or diff.special:
-        yield ""
+        yield "", ""
     for kind, (before, after) in diff.special.items():
-        yield f"{kind}: {before} → {after}"
+        yield f"{kind}: ", f"{before} → {after}"
     for number, (one, other) in list(diff.tokens.items())[:MOST_SHOWN]:
-        yield f"token {number}: {one!r} → {other!r}"
+        yield f"token {number}: ", f"{one!r} → {other!r}"
     if len(diff.tokens) > MOST_SHOWN:
-        yield f"and {len(diff.tokens) - MOST_SHOWN} more tokens"
+        yield "", f"and {len(diff.tokens) - MOST_SHOWN} more tokens"
 
 
 def diff_facts(diff: "AdapterDiff") -> dict[str, Any]:

@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ollama_pack.cli import options
-from ollama_pack.cli.error_edge import color
 from ollama_pack.cli.output import STAGE_WIDTH, print_json
-from ollama_pack.errors import DestinationError, printable
+from ollama_pack.cli.say import say
+from ollama_pack.errors import DestinationError
 
 if TYPE_CHECKING:
     from ollama_pack.doctor.findings import Checkup, StoreSeen
-
-
-LEVEL_COLORS = {"ok": "green", "warning": "yellow", "error": "red"}
-"""A colour says how well it is; labels of stages have none."""
 
 
 @click.command("doctor")
@@ -68,10 +64,7 @@ def show(checkup: "Checkup") -> None:
 
 def print_line(label: str, text: str) -> None:
     """Print one line after its label."""
-    click.echo(
-        click.style(f"{label:<{STAGE_WIDTH}}", fg=LEVEL_COLORS.get(label), bold=True) + printable(text),
-        color=color(),
-    )
+    say(text, f"{label:<{STAGE_WIDTH}}", level=label)
 
 
 def store_line(store: "StoreSeen") -> str:

@@ -8,13 +8,16 @@ from collections.abc import Sequence
 
 import click
 
-from ollama_pack.errors import DestinationError, InputError, PackError, UsageError, printable
+from ollama_pack.cli.say import color, say
+from ollama_pack.errors import DestinationError, InputError, PackError, UsageError
 
 OUTPUT_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Error numbers of a failed write to a redirected stdout; such an error names no file."""
 
 PATH_FAILS = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR)
 """Error numbers of a path that the user gave and that cannot be used."""
+
+ERROR_LABEL = "Error: "
 
 WORDS = "ollama_pack.words"
 """The key in click's context of the words that were typed after the name of the command."""
@@ -35,9 +38,22 @@ def report(error: PackError, *, as_json: bool) -> int:
     if as_json:
         with contextlib.suppress(OSError):  # a full disk or a closed pipe is what is reported
             print_document(error)
-    mark = click.style("Error:", fg="red", bold=True)
-    click.echo(f"{mark} {printable(str(error))}", err=True, color=color())
+    first, _, more = str(error).partition("\n")
+    say(first, ERROR_LABEL, level="error", err=True)
+    if more:
+        say(more, err=True)
     return error.exit_code
+
+
+def report_usage(error: click.UsageError) -> None:
+    """Print how a command is called and what is wrong with this call."""
+    if error.ctx is not None:
+        usage = error.ctx.get_usage()
+        options = error.ctx.help_option_names
+        click.echo(usage, err=True, color=color())
+        say(f"Try '{error.ctx.command_path} {options[0]}' for help.", err=True)
+        click.echo(err=True)
+    say(error.format_message(), ERROR_LABEL, level="error", err=True)
 
 
 def print_document(error: PackError) -> None:
@@ -69,8 +85,3 @@ def discard_output() -> None:
     """Redirect stdout to the null device, so that Python does not fail again when it ends."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def color() -> bool | None:
-    """Return False if NO_COLOR is set, else None, so that click decides by the terminal."""
-    return False if os.environ.get("NO_COLOR") else None

@@ -1,5 +1,6 @@
 """Prints a training run for ``inspect``, as text or as JSON."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ollama_pack.cli.json_output import adapter_facts, base_facts, checkpoint_facts
-from ollama_pack.cli.output import lines_of, print_json
-from ollama_pack.cli.sparkline import sparkline
-from ollama_pack.errors import one_line, printable
+from ollama_pack.cli.output import is_warning, lines_of, print_json
+from ollama_pack.cli.say import columns, say
+from ollama_pack.cli.sparkline import CURVE_WIDTH, sparkline
+from ollama_pack.errors import one_line
 from ollama_pack.files import megabytes
 
 if TYPE_CHECKING:
@@ -47,21 +49,21 @@ def explain(directory: Path, name: str, *, as_json: bool) -> None:
         }
         print_json("file", {**facts, "there": path.exists(), "pickle": pickle and _pickle_facts(pickle)})
         return
-    click.echo(f"{one_line(name)}: {role.title}")
-    click.echo(f"  {role.words}")
-    click.echo(f"  A build: {role.use}.")
+    say(f"{one_line(name)}: {role.title}")
+    say(role.words, "  ")
+    say(f"A build: {role.use}.", "  ")
     if role.pickle:
-        click.echo("  It is a pickle: loading it runs code that it contains. ollama-pack never loads it.")
+        say("It is a pickle: loading it runs code that it contains. ollama-pack never loads it.", "  ")
     if pickle is not None:
-        click.echo(f"  Scan of this file: {one_line(str(pickle))}.")
+        say(f"Scan of this file: {one_line(str(pickle))}.", "  ")
     if not path.exists():
-        click.echo(f"  There is no such file in {one_line(str(directory))}.")
+        say(f"There is no such file in {one_line(str(directory))}.", "  ")
 
 
 def show_run(run: "RunReport", *, verbose: bool) -> None:
     """Print the files of a run, and what was found in them."""
-    for line in _tree(run, verbose=verbose):
-        click.echo(line)
+    for size, line in _tree(run, verbose=verbose):
+        say(line, f"{size:>10}  ")
     click.echo()
     for stage, value in (("adapter", run.adapter), ("base", run.base)):
         if value is None:
@@ -90,12 +92,13 @@ def show_run(run: "RunReport", *, verbose: bool) -> None:
 def _print_labelled(label: str, *lines: str) -> None:
     """Print lines, the first one after its label."""
     for line in lines:
-        click.echo(f"{label:<{LABEL}}{printable(line)}")
+        label = "warning" if is_warning(line) else label
+        say(line, f"{label:<{LABEL}}", level=label)
         label = ""
 
 
-def _tree(run: "RunReport", *, verbose: bool) -> Iterator[str]:
-    """Yield a line for each file at the top of the directory; with `verbose` for each file."""
+def _tree(run: "RunReport", *, verbose: bool) -> Iterator[tuple[str, str]]:
+    """Yield a size and a line for each file at the top of the directory; with `verbose` for each file."""
     inside = {} if verbose else run.tree.kinds()
     for file in run.tree.files:
         if not (file.top or verbose):
@@ -104,9 +107,9 @@ def _tree(run: "RunReport", *, verbose: bool) -> Iterator[str]:
         if kinds := inside.get(file.name):
             counts = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
             title = f"{title}: {counts}"
-        yield f"{megabytes(file.size):>10}  {file.use:<8}  {one_line(file.name):<28}  {title}"
+        yield megabytes(file.size), f"{file.use:<8}  {one_line(file.name):<28}  {title}"
     if run.tree.more:
-        yield f"{'':>10}  {'':<8}  and {run.tree.more} more files, which were not read"
+        yield "", f"{'':<8}  and {run.tree.more} more files, which were not read"
 
 
 def _spectrum_lines(spectra: Sequence["Spectrum"], *, verbose: bool) -> Iterator[str]:
@@ -138,13 +141,15 @@ def _tokenizer(vocabulary: "Vocabulary") -> str:
 
 def _training(log: "TrainerLog") -> Iterator[str]:
     """Yield the number of steps, and a sparkline for each logged curve."""
+    room = columns(sys.stdout) or CURVE_WIDTH + LABEL + 10
+    room = max(1, min(CURVE_WIDTH, room - LABEL - 10))
     yield f"{log.step} steps, {log.epoch:.3g} epochs"
     for name, label in (("loss", "loss"), ("eval_loss", "eval loss"), ("learning_rate", "rate")):
         curve = log.curves.get(name, ())
         if curve:
             values = [value for _, value in curve]
             figures = f"{values[0]:.4g} → {values[-1]:.4g}, minimum {min(values):.4g}"
-            yield f"{label:<10}{sparkline(values)}  {figures}"
+            yield f"{label:<10}{sparkline(values, room)}  {figures}"
 
 
 def _checkpoint_lines(run: "RunReport") -> Iterator[str]:

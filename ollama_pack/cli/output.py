@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import click
 
 from ollama_pack.base.model import BaseModel
-from ollama_pack.cli.error_edge import color
 from ollama_pack.cli.progress import Bars
+from ollama_pack.cli.say import say
 from ollama_pack.deliver.package import Receipt
-from ollama_pack.errors import PackError, printable
+from ollama_pack.errors import PackError
 from ollama_pack.files import megabytes
 from ollama_pack.lora.adapter import Adapter, dtypes_of, layer_of, trained_tensors
 from ollama_pack.lora.plan import LoraFile
+from ollama_pack.message import Message
 from ollama_pack.modelfile.syntax import Modelfile
 from ollama_pack.pipeline.prompt import PromptVerdict
 from ollama_pack.verify.result import ProofResult
@@ -47,10 +48,10 @@ class Console:
             return
         line, notes, details = lines_of(value)
         self._bars.close()
-        label = click.style(f"{stage:<{STAGE_WIDTH}}", bold=True)
-        click.echo(label + printable(line), err=True, color=color())
+        say(line, f"{stage:<{STAGE_WIDTH}}", level=stage, err=True)
         for text in (*notes, *details) if self.verbose else notes:
-            click.echo(" " * STAGE_WIDTH + printable(text), err=True, color=color())
+            level = "warning" if is_warning(text) else ""
+            say(text, f"{level:<{STAGE_WIDTH}}", level=level, err=True)
 
     def progress(self, label: str, done: int, total: int) -> None:
         """Show the progress of a long step: `done` of `total` bytes."""
@@ -60,6 +61,15 @@ class Console:
     def end_progress(self) -> None:
         """Take away what shows the progress of a step that failed."""
         self._bars.close()
+
+
+def is_warning(text: str) -> bool:
+    """Return whether a line says that the base may be the wrong one, which nobody has accepted."""
+    if not isinstance(text, Message):
+        return False
+    mismatch = text.facts.get("mismatch", {})
+    doubtful = mismatch.get("level") in ("warning", "error") and not mismatch["accepted"]
+    return text.code == "base-moved" or doubtful
 
 
 def error_facts(error: PackError) -> dict[str, Any]:
@@ -175,7 +185,7 @@ def _base_lines(base: BaseModel) -> Lines:
     heads = f"{base.hparams.heads} heads ({base.hparams.kv_heads} KV) of {base.hparams.head_dim}"
     return Lines(
         f"{name}  {base.hparams.arch}, {base.hparams.blocks} blocks, {heads}",
-        always=tuple(f"note: {text}" for text in base.notes),
+        always=tuple(text if is_warning(text) else f"note: {text}" for text in base.notes),
         verbose=(f"numbers from: {base.origin}",),
     )
 

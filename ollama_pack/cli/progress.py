@@ -5,7 +5,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-import click
+from ollama_pack.cli.say import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -35,7 +35,7 @@ class Bars:
             self._draw(label, done, total)
         elif time.monotonic() - self._last >= EVERY:
             self._last = time.monotonic()
-            click.echo(f"{label}: {done / 1e6:.0f} of {total / 1e6:.0f} MB", err=True)
+            say(f"{label}: {done / 1e6:.0f} of {total / 1e6:.0f} MB", err=True)
 
     def close(self) -> None:
         """Remove the bars."""

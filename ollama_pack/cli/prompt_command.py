@@ -11,6 +11,7 @@ from ollama_pack.cli import options
 from ollama_pack.cli.base_view import is_base
 from ollama_pack.cli.json_output import report_facts
 from ollama_pack.cli.output import STAGE_WIDTH, print_json
+from ollama_pack.cli.say import say
 
 if TYPE_CHECKING:
     from ollama_pack.pipeline.prompt_view import PromptPair, PromptView
@@ -64,8 +65,8 @@ def prompt_command(*, source: Path, **chosen: Any) -> None:
     if chosen["as_json"]:
         print_json("prompt", prompt_facts(view))
         return
-    for line in _summary(view, verbose=chosen["verbose"]):
-        click.echo(line)
+    for label, line in _summary(view, verbose=chosen["verbose"]):
+        say(line, label, level="")
 
 
 def _pair_of(source: Path, chosen: dict[str, Any]) -> "PromptPair":
@@ -86,8 +87,8 @@ def _pair_of(source: Path, chosen: dict[str, Any]) -> "PromptPair":
     )
 
 
-def _summary(view: "PromptView", *, verbose: bool) -> Iterator[str]:
-    """Yield what is printed: who makes the prompts, the figures, and one conversation on both sides."""
+def _summary(view: "PromptView", *, verbose: bool) -> Iterator[tuple[str, str]]:
+    """Yield labels with lines: who makes the prompts, the figures, and one conversation on both sides."""
     from ollama_pack.cli.side_by_side import heading, side_by_side, terminal_width
 
     pair, proof = view.pair, view.proof
@@ -102,18 +103,16 @@ def _summary(view: "PromptView", *, verbose: bool) -> Iterator[str]:
         for each in proof.plain:
             yield _row("", f"{each.name}: {_equality(each)}")
     shown = view.given or _most_telling(view)
-    yield ""
-    yield f"{shown.name}: {_equality(shown)}"
+    yield "", ""
+    yield "", f"{shown.name}: {_equality(shown)}"
     if shown.trained is not None:
         width = terminal_width()
-        yield heading("trained", "sent", width)
-        yield from side_by_side(shown.trained, shown.sent or "", pair.special, width)
+        rows = side_by_side(shown.trained, shown.sent or "", pair.special, width)
+        yield from (("", row) for row in (heading("trained", "sent", width), *rows))
 
 
-def _row(label: str, text: str) -> str:
-    from ollama_pack.errors import printable
-
-    return f"{label:<{STAGE_WIDTH}}{printable(' '.join(text.splitlines()))}"
+def _row(label: str, text: str) -> tuple[str, str]:
+    return f"{label:<{STAGE_WIDTH}}", " ".join(text.splitlines())
 
 
 def _release_of(pair: "PromptPair") -> str:

@@ -9,6 +9,7 @@ import click
 
 from ollama_pack.cli import options
 from ollama_pack.cli.output import Console, print_json
+from ollama_pack.cli.say import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +73,7 @@ def require_consent(names: "Sequence[ModelName]") -> bool:
         return True
     first, *versions = map(str, names)
     also = f", and its earlier {listed_versions(versions)}" if versions else ""
-    click.echo(f"This removes {first}{also}", err=True)
+    say(f"This removes {first}{also}", err=True)
     if not click.confirm("Remove?", err=True):
         raise RefusedError("Nothing was removed.", hint="--yes  removes without asking", code="not-confirmed")
     return True

@@ -8,6 +8,7 @@ import click
 
 from ollama_pack.cli import options
 from ollama_pack.cli.output import Console, print_json
+from ollama_pack.cli.say import say
 
 if TYPE_CHECKING:
     from ollama_pack.ollama.models import InstalledModel
@@ -44,7 +45,7 @@ def versions_command(*, model: "ModelName", store: Path | None, as_json: bool) -
         return
     for state, entry in rows:
         when = entry.changed.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        click.echo(f"{state:<8}  {entry.digest[:12]}  {when}  {entry.name}")
+        say(f"{entry.digest[:12]}  {when}  {entry.name}", f"{state:<8}  ")
     if current is None:
         command = f"ollama-pack rollback {model}{models.option}"
         Console().stage_done("note", f"{model} itself was removed: {command}  restores the latest version")

@@ -15,7 +15,7 @@ def alone(tmp_path, monkeypatch, no_daemon) -> Path:
     home.mkdir()
     monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("HOME", str(home))
-    for name in ("NO_COLOR", "CI", "FORCE_COLOR"):
+    for name in ("NO_COLOR", "CI", "FORCE_COLOR", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(home)
     return home
