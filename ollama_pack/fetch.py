@@ -7,7 +7,6 @@ of httpx only as `ollama_pack/shown.py` has them.
 
 import contextlib
 import ipaddress
-import json
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from ollama_pack.errors import DestinationError, InputError, UsageError
 from ollama_pack.exchange import ExchangeBounds
 from ollama_pack.shown import PROXY_VARIABLES, reason_of, shown_address
+from ollama_pack.untrusted import ShapeError, parse_object
 
 SECONDS = 30.0
 """Time limit for a connection, and for each read."""
@@ -58,12 +58,11 @@ def read_document(url: str, headers: Mapping[str, str], *, where: str = "") -> d
     if len(content) > LARGEST_DOCUMENT:
         raise InputError(f"The document has more than {LARGEST_DOCUMENT} bytes.", where=where)
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        return parse_object(content)
+    except ShapeError as error:
+        raise InputError("The document is not a JSON object.", where=where) from error
+    except ValueError as error:
         raise InputError("The document is not JSON.", where=where) from error
-    if not isinstance(document, dict):
-        raise InputError("The document is not a JSON object.", where=where)
-    return document
 
 
 def read_range(

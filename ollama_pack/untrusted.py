@@ -1,8 +1,19 @@
-"""JSON that comes from outside, within bounds of values, levels and digits."""
+"""JSON that comes from outside: parsed within bounds of values, levels and digits, and checked by its shape.
 
+Whoever reads such a document names what each value must be, `as_mapping` or `as_whole`, and `file_errors`
+turns what that raises into the error of the file. tests/test_house.py looks for JSON that is parsed
+in another way.
+"""
+
+import contextlib
 import json
+import struct
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
+
+from ollama_pack.errors import InputError
+from ollama_pack.shown import reason_of
 
 MOST_VALUES = 1 << 22
 """Values in a JSON document. The largest tokenizers have two million; each may take a hundred bytes."""
@@ -14,8 +25,114 @@ MOST_DIGITS = 300
 """Digits of a whole number in a JSON document, so that each of them fits a float."""
 
 
-def parse_json(content: str | bytes) -> Any:  # noqa: ANN401 — JSON
+LARGEST_WHOLE = (1 << 63) - 1
+"""The largest size or count in a document of Ollama, which is written in Go."""
+
+
+class ShapeError(ValueError):
+    """A value of a document is of another kind than its reader needs; the text names its key."""
+
+
+DAMAGE: tuple[type[Exception], ...] = (
+    *(ValueError, LookupError, ArithmeticError, EOFError, RecursionError, MemoryError, struct.error),
+)
+"""What reading untrusted bytes may raise. A TypeError is a bug: shapes are checked before."""
+
+
+@contextlib.contextmanager
+def file_errors(path: object, *more: type[Exception]) -> Iterator[None]:
+    """Turn what reading a file raises inside the block into the error of that file.
+
+    Args:
+        path: the file.
+        more: further errors that a library raises for damaged bytes.
+
+    Raises:
+        InputError: the file is damaged, or cannot be read.
+    """
+    try:
+        yield
+    except ShapeError as error:
+        raise InputError(f"The file has another form: {error}.", where=path) from error
+    except OSError as error:
+        raise InputError(f"Cannot read the file: {reason_of(error)}.", where=path) from error
+    except (*DAMAGE, *more) as error:
+        raise InputError(f"The file is damaged ({reason_of(error)}).", where=path) from error
+
+
+def as_mapping(value: object, key: str) -> dict[str, Any]:
+    """Return a value that must be an object.
+
+    Args:
+        value: the value.
+        key: where it stands in its document, for the message.
+
+    Raises:
+        ShapeError: it is none.
+
+    Example:
+        >>> as_mapping([1], "model_info")
+        Traceback (most recent call last):
+        ollama_pack.untrusted.ShapeError: model_info is no object
+    """
+    if not isinstance(value, dict):
+        raise ShapeError(f"{key} is no object")
+    return value
+
+
+def as_list(value: object, key: str) -> list[Any]:
+    """Return a value that must be a list; it raises what `as_mapping` raises."""
+    if not isinstance(value, list):
+        raise ShapeError(f"{key} is no list")
+    return value
+
+
+def as_text(value: object, key: str) -> str:
+    """Return a value that must be a text; it raises what `as_mapping` raises."""
+    if not isinstance(value, str):
+        raise ShapeError(f"{key} is no text")
+    return value
+
+
+def as_whole(value: object, key: str) -> int:
+    """Return a value that must be a whole number of 0 to `LARGEST_WHOLE`; it raises a ShapeError."""
+    if type(value) is not int or not 0 <= value <= LARGEST_WHOLE:
+        raise ShapeError(f"{key} is no whole number")
+    return value
+
+
+def optional(document: Mapping[str, Any], key: str, empty: Any) -> Any:  # noqa: ANN401 — JSON
+    """Return a value of the same kind as `empty`, which stands for one that is missing or null.
+
+    Go leaves empty fields out, and writes null for an empty list.
+
+    Raises:
+        ShapeError: the value is of another kind.
+
+    Example:
+        >>> optional({"size": None}, "size", 0)
+        0
+    """
+    checks: dict[type, Any] = {dict: as_mapping, list: as_list, str: as_text, int: as_whole}
+    value = document.get(key)
+    return empty if value is None else checks[type(empty)](value, key)
+
+
+def parse_object(content: str | bytes) -> dict[str, Any]:
+    """Return the object that JSON text holds.
+
+    Raises:
+        ValueError: it is not JSON, not an object, or beyond the bounds.
+    """
+    return as_mapping(parse_json(content), "the document")
+
+
+def parse_json(content: str | bytes, *, unique: bool = False) -> Any:  # noqa: ANN401 — JSON
     """Return the document that JSON text holds.
+
+    Args:
+        content: the text, or its bytes in UTF-8.
+        unique: whether a name may occur only once in an object. Readers differ in which of two counts.
 
     Raises:
         ValueError: it is not JSON, has too many values or levels, or a whole number with too many digits.
@@ -24,11 +141,23 @@ def parse_json(content: str | bytes) -> Any:  # noqa: ANN401 — JSON
     if text.count(",") + text.count("[") + text.count("{") > MOST_VALUES:
         raise ValueError(f"it has more than {MOST_VALUES} values")
     try:
-        document = json.loads(text, parse_int=_whole)
+        document = json.loads(
+            text, parse_int=_whole, object_pairs_hook=_without_duplicates if unique else None
+        )
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     _require_shallow(document)
     return document
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object in which no name occurs twice."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name!r:.80} occurs twice")
+        found[name] = value
+    return found
 
 
 def _whole(digits: str) -> int:

@@ -5,9 +5,9 @@ import struct
 import pytest
 from gguf_bytes import gguf
 
+from ollama_pack import untrusted
 from ollama_pack.errors import InputError
 from ollama_pack.gguf.reader import MOST_WALKED, read_gguf
-from ollama_pack.lora.peft import safetensors_header
 from ollama_pack.modelfile import parser, syntax
 from ollama_pack.modelfile.parser import parameters, parse
 from ollama_pack.modelfile.syntax import Modelfile, print_modelfile
@@ -67,7 +67,7 @@ def test_names_that_occur_twice_are_found_in_one_walk():
         pairs = [(Name(f"n{at}"), 0) for at in range(number)] + [(Name(f"n{number - 1}"), 0)]
         steps.clear()
         with pytest.raises(ValueError, match="occurs twice"):
-            safetensors_header._without_duplicates(pairs)
+            untrusted._without_duplicates(pairs)
         counts.append(len(steps))
     assert counts[1] <= 2 * counts[0] + 50
 

@@ -18,6 +18,7 @@ from ollama_pack.chat.trained import ChatTemplate, Conversation
 from ollama_pack.errors import InputError
 from ollama_pack.limits import limited_command
 from ollama_pack.shown import words_of
+from ollama_pack.untrusted import parse_json
 
 SLOWEST_SECONDS = 10.0
 """Time after which a conversation is given up."""
@@ -95,7 +96,7 @@ class ChatRenderer:
         if not line:
             self.close()
             return {"fault": f"it takes more than {self.slowest:g} seconds, or too much memory"}
-        answer: Mapping[str, str] = json.loads(line)
+        answer: Mapping[str, str] = parse_json(line)
         return answer
 
     def start(self) -> "subprocess.Popen[bytes]":

@@ -6,7 +6,6 @@ system prompt, licences, parameters and messages. There is one difference: the d
 again from the base's parameter count, here the base's value is kept (``7B``, not ``6.7B``).
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -29,6 +28,7 @@ from ollama_pack.ollama.manifest import (
     _inline_layer,
     _manifest,
 )
+from ollama_pack.untrusted import parse_object
 
 _MESSAGE_FIELDS = ("role", "content", "thinking", "images", "tool_calls", "tool_name", "tool_call_id")
 _ARCH_DEFAULTS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
@@ -158,7 +158,7 @@ def _parameters(layers: Iterable[Layer]) -> dict[str, Any]:
     parameters: dict[str, Any] = {}
     for layer in layers:
         if layer.media_type == PARAMS_TYPE and layer.content:
-            parameters = {**json.loads(layer.content), **parameters}
+            parameters = {**parse_object(layer.content), **parameters}
     return parameters
 
 

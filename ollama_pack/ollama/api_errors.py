@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from ollama_pack.errors import DestinationError
 from ollama_pack.shown import words_of
+from ollama_pack.untrusted import as_text, parse_object
 
 if TYPE_CHECKING:
     import httpx
@@ -60,8 +61,8 @@ def daemon_error(reason: str, address: str) -> DestinationError:
 def error_message(answer: "httpx.Response") -> str:
     """Return the ``error`` field of a daemon's response, or its status code and the start of its text."""
     try:
-        return str(answer.json()["error"])
-    except (ValueError, KeyError, TypeError):
+        return as_text(parse_object(answer.content).get("error"), "error")
+    except ValueError:
         return f"{answer.status_code} {answer.text[:200]}"
 
 

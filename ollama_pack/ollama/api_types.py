@@ -1,11 +1,15 @@
 """The models in a daemon's responses, as ``api/types.go`` of Ollama defines them."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from ollama_pack.ollama.manifest_list import runner_rank
+from ollama_pack.untrusted import as_list, as_mapping, as_text, as_whole, optional
+
+_MOMENT = re.compile(r"(?P<second>[0-9T:-]{19})(?:\.(?P<part>[0-9]+))?(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})")
 
 NEVER = datetime.fromtimestamp(0, timezone.utc)
 """Stands for a time of change that the daemon does not report."""
@@ -54,25 +58,42 @@ class Shown:
         return "\nADAPTER " in self.modelfile
 
 
-def read_listed(entries: Iterable[Any], fields: Iterable[Mapping[str, Any]]) -> list[Listed]:
-    """Return the models of a response of ``/api/tags``, each once.
+def read_listed(answer: Mapping[str, Any]) -> list[Listed]:
+    """Return the models of a response of ``/api/tags`` or ``/api/ps``, each once.
 
     Ollama from 0.40 on lists a model again for every engine that it has a manifest for; the one for GGUF is
     returned.
 
-    Args:
-        entries: the models, as the client parsed them.
-        fields: the same as the daemon sent them; the client drops ``details.runner``, which names the engine.
+    Raises:
+        ValueError: the response has another form.
     """
     best: dict[str, tuple[int, Listed]] = {}
-    for entry, sent in zip(entries, fields, strict=True):
-        rank = runner_rank(str((sent.get("details") or {}).get("runner") or ""))
-        size, remote = int(sent.get("size") or 0), bool(sent.get("remote_host"))
-        changed = entry.modified_at or NEVER
-        model = Listed(entry.model or "", entry.digest or "", changed, size, remote)
+    for sent in as_list(answer.get("models"), "models"):
+        fields = as_mapping(sent, "models")
+        rank = runner_rank(optional(optional(fields, "details", {}), "runner", ""))
+        model = Listed(
+            name=optional(fields, "model", "") or optional(fields, "name", ""),
+            digest=optional(fields, "digest", ""),
+            changed=_moment(optional(fields, "modified_at", "")),
+            size=optional(fields, "size", 0),
+            remote=bool(optional(fields, "remote_host", "")),
+        )
         if model.name not in best or rank < best[model.name][0]:
             best[model.name] = (rank, model)
     return [model for _, model in best.values()]
+
+
+def _moment(text: str) -> datetime:
+    """Return a time as Go writes it, with any number of digits behind the second; `NEVER` for none."""
+    match = _MOMENT.fullmatch(text)
+    if match is None:
+        return NEVER
+    zone = match["zone"].replace("Z", "+00:00")
+    try:
+        found = datetime.fromisoformat(f"{match['second']}.{(match['part'] or '')[:6]:0<6}{zone}")
+    except ValueError:
+        return NEVER
+    return found if found.year > 1 else NEVER
 
 
 def read_shown(answer: Mapping[str, Any]) -> Shown:
@@ -81,15 +102,18 @@ def read_shown(answer: Mapping[str, Any]) -> Shown:
     Fields that older daemons do not send become empty.
 
     Raises:
-        KeyError: the response has another form; TypeError and AttributeError mean the same.
+        ValueError: the response has another form.
     """
+    tensors = (as_mapping(each, "tensors") for each in optional(answer, "tensors", []))
     return Shown(
-        modelfile=str(answer.get("modelfile") or ""),
-        format=str((answer.get("details") or {}).get("format") or ""),
-        remote=str(answer.get("remote_host") or ""),
-        metadata=answer.get("model_info") or {},
+        modelfile=optional(answer, "modelfile", ""),
+        format=optional(optional(answer, "details", {}), "format", ""),
+        remote=optional(answer, "remote_host", ""),
+        metadata=optional(answer, "model_info", {}),
         shapes={
-            str(tensor["name"]): tuple(reversed(tensor.get("shape") or ()))
-            for tensor in answer.get("tensors") or ()
+            as_text(each.get("name"), "tensors.name"): tuple(
+                as_whole(extent, "tensors.shape") for extent in reversed(optional(each, "shape", []))
+            )
+            for each in tensors
         },
     )

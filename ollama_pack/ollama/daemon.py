@@ -26,6 +26,7 @@ from ollama_pack.ollama.clients import (
 )
 from ollama_pack.ollama.stream import file_pieces, follow_stream
 from ollama_pack.shown import reason_of, shown_address, words_of
+from ollama_pack.untrusted import as_mapping, as_text, optional, parse_object
 
 _CLIENT_FIELDS = frozenset(
     ("from", "files", "adapters", "template", "license", "system", "parameters", "messages")
@@ -69,7 +70,7 @@ class Daemon:
             answer = self._http.get("/api/version", timeout=CONNECT_SECONDS)
             if answer.is_error:
                 raise ValueError(answer.status_code)
-            return str(answer.json()["version"])
+            return as_text(parse_object(answer.content).get("version"), "version")
 
     def why_absent(self) -> str:
         """Return why the daemon cannot be used, or an empty string if it answers."""
@@ -85,13 +86,10 @@ class Daemon:
         Raises:
             DestinationError: the daemon rejected the request, or did not answer.
         """
-        import ollama
-
         with self._explained():
             answer = self._http.get("/api/tags")
             answer.raise_for_status()
-            fields = answer.json()["models"]
-            return read_listed(ollama.ListResponse(models=fields).models, fields)
+            return read_listed(parse_object(answer.content))
 
     def show(self, name: str, *, verbose: bool = False) -> Shown | None:
         """Return what the daemon shows of a model, or None if it has no such model.
@@ -106,7 +104,7 @@ class Daemon:
             if answer.status_code == 404:
                 return None
             answer.raise_for_status()
-            return read_shown(answer.json())
+            return read_shown(parse_object(answer.content))
 
     def has_blob(self, digest: str) -> bool:
         """Return whether the daemon has the blob ``sha256:…``.
@@ -209,9 +207,9 @@ class Daemon:
         with self._explained(SILENCE_SECONDS):
             reply = self._http.post("/api/generate", json={**body, "options": options})
             reply.raise_for_status()
-            content = reply.json()
-            logprobs = [float(token["logprob"]) for token in content.get("logprobs") or ()]
-            return str(content.get("response") or ""), tuple(logprobs)
+            content = parse_object(reply.content)
+            tokens_of = (as_mapping(each, "logprobs") for each in optional(content, "logprobs", []))
+            return optional(content, "response", ""), tuple(float(each["logprob"]) for each in tokens_of)
 
     def load(self, name: str) -> None:
         """Have the daemon load a model, without a question to it.
@@ -228,7 +226,9 @@ class Daemon:
             DestinationError: the daemon rejected the request, or did not answer.
         """
         with self._explained():
-            return [model.model or "" for model in self._client.ps().models]
+            answer = self._http.get("/api/ps")
+            answer.raise_for_status()
+            return [each.name for each in read_listed(parse_object(answer.content))]
 
     def unload(self, name: str) -> None:
         """Unload a model from memory, if it exists.
@@ -246,15 +246,13 @@ class Daemon:
 
     def _lines(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield the JSON lines of a streamed response; raise ``ollama.ResponseError`` for an error line."""
-        import json
-
         import ollama
 
         with self._http.stream("POST", path, json=body) as answer:
             if answer.is_error:
                 raise ollama.ResponseError(answer.read().decode("utf-8", "replace"), answer.status_code)
             for line in answer.iter_lines():
-                part = json.loads(line)
+                part = parse_object(line)
                 if part.get("error"):
                     raise ollama.ResponseError(str(part["error"]))
                 yield part
@@ -278,7 +276,7 @@ class Daemon:
             raise DestinationError(
                 f"The connection to the daemon failed: {reason_of(error)}.", where=self.address
             ) from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise DestinationError(
                 "The program at this address is not an Ollama daemon.",
                 where=self.address,

@@ -4,7 +4,6 @@ The format is that of Ollama's ``manifest/manifest.go`` and ``types/model/config
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from typing import Any
 
 from ollama_pack.errors import DestinationError
 from ollama_pack.go_json import encode_go_json
+from ollama_pack.untrusted import as_list, as_mapping, as_text, optional, parse_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +97,11 @@ def parse_manifest(content: bytes, *, where: object, hint: str = "") -> tuple[La
         DestinationError: the content is not the manifest of one model.
     """
     try:
-        document = json.loads(content)
-        config = _parse_layer(document["config"])
-        layers = tuple(_parse_layer(entry) for entry in document["layers"])
+        document = parse_object(content)
+        config = _parse_layer(document.get("config"), "config")
+        layers = tuple(_parse_layer(each, "layers") for each in as_list(document.get("layers"), "layers"))
         return config, tuple(layer for layer in layers if layer.media_type not in _ANCHORED)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except ValueError as error:
         raise not_a_manifest(where, hint) from error
 
 
@@ -150,12 +150,16 @@ def _inline_layer(media_type: str, content: bytes) -> Layer:
     return Layer(media_type, digest, len(content), content=content)
 
 
-def _parse_layer(fields: Mapping[str, Any]) -> Layer:
+def _parse_layer(value: object, key: str) -> Layer:
     """Return a layer; raise ValueError if its digest, which becomes the name of a file, is not one."""
-    media_type, digest = str(fields["mediaType"]), str(fields["digest"])
+    fields = as_mapping(value, key)
+    media_type, digest = (
+        as_text(fields.get("mediaType"), "mediaType"),
+        as_text(fields.get("digest"), "digest"),
+    )
     if not _LAYER_DIGEST.fullmatch(digest):
         raise ValueError(digest)
-    return Layer(media_type, digest, int(fields["size"]), origin=fields.get("from", ""))
+    return Layer(media_type, digest, optional(fields, "size", 0), origin=optional(fields, "from", ""))
 
 
 _LAYER_DIGEST = re.compile(r"sha256[:-][0-9a-f]{64}")

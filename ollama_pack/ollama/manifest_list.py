@@ -7,13 +7,13 @@ Ollama up to 0.34: Ollama 0.40 converts it when it is loaded, and refuses to do 
 """
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 
 from ollama_pack.errors import DestinationError
 from ollama_pack.go_json import encode_go_json
 from ollama_pack.ollama.manifest import MANIFEST_TYPE, not_a_manifest
+from ollama_pack.untrusted import as_list, as_mapping, as_text, optional, parse_object
 
 LIST_TYPES = (
     "application/vnd.ollama.manifest.list.v2+json",
@@ -52,15 +52,15 @@ def read_children(content: bytes, *, where: object) -> tuple[ChildManifest, ...]
         DestinationError: the list is damaged.
     """
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
+        document = parse_object(content)
+    except ValueError:
         return None  # `parse_manifest` reports what is wrong with it.
-    if not isinstance(document, dict) or document.get("mediaType") not in LIST_TYPES:
+    if document.get("mediaType") not in LIST_TYPES:
         return None
     try:
-        entries = [entry for entry in document["manifests"] if _is_one_model(entry)]
-        return tuple(map(_read_child, entries))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        children = (as_mapping(each, "manifests") for each in as_list(document.get("manifests"), "manifests"))
+        return tuple(_read_child(each) for each in children if _is_one_model(each))
+    except ValueError as error:
         raise not_a_manifest(where) from error
 
 
@@ -104,11 +104,11 @@ def _read_child(entry: dict[str, object]) -> ChildManifest:
     Raises:
         ValueError: the digest is not a SHA-256.
     """
-    runner = str(entry.get("runner") or "").strip().lower()
+    runner = optional(entry, "runner", "").strip().lower()
     if "layers" in entry or "config" in entry:
         content = encode_go_json(entry).removesuffix(b"\n")
         return ChildManifest(runner, f"sha256:{hashlib.sha256(content).hexdigest()}", content)
-    digest = str(entry["digest"]).lower().replace("-", ":", 1)
+    digest = as_text(entry.get("digest"), "digest").lower().replace("-", ":", 1)
     if not _CHILD_DIGEST.fullmatch(digest):
         raise ValueError(digest)
     return ChildManifest(runner, digest)

@@ -11,7 +11,6 @@ in docs/decisions.md.
 
 import contextlib
 import hashlib
-import json
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -25,6 +24,7 @@ from ollama_pack.ollama.loopback_registry import Handler, Server, listening
 from ollama_pack.ollama.manifest import PARAMS_TYPE, BaseImage, Layer, inherited, parse_manifest
 from ollama_pack.ollama.manifest_list import gguf_children
 from ollama_pack.ollama.names import parse_name
+from ollama_pack.untrusted import parse_object
 
 UPLOADS = "blobs/uploads/"
 LARGEST_MANIFEST = 1 << 20
@@ -134,14 +134,15 @@ def _pushed_config(pushed: _PushedModel, config: Layer, daemon: Daemon, tag: str
         DestinationError: the daemon did not push it, or it is not a JSON object.
     """
     try:
-        document = json.loads(pushed.blobs[config.digest])
-    except (KeyError, ValueError, RecursionError) as error:
+        return parse_object(pushed.blobs[config.digest])
+    except KeyError as error:
         raise DestinationError(
             f"The daemon did not push the configuration of {tag}.", where=daemon.address
         ) from error
-    if not isinstance(document, dict):
-        raise DestinationError(f"The configuration of {tag} is not a JSON object.", where=daemon.address)
-    return document
+    except ValueError as error:
+        raise DestinationError(
+            f"The configuration of {tag} is not a JSON object.", where=daemon.address
+        ) from error
 
 
 class _PushHandler(Handler):

@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator
@@ -31,6 +30,7 @@ from ollama_pack.ollama.store_layout import (
     read_manifest,
     written_at,
 )
+from ollama_pack.untrusted import parse_object
 
 SUGGESTED_NAMES, SUGGESTION_SIMILARITY = 3, 0.5
 """The number of similar names that an error suggests, and the least similarity of each (0 to 1)."""
@@ -269,7 +269,7 @@ def spoilt_adapter(modelfile: str) -> str:
 def _is_listed(content: bytes) -> bool:
     """Return whether Ollama would list this manifest: that of a model, or a list with one for each engine."""
     try:
-        document = json.loads(content)
-        return isinstance(document.get("layers") or document.get("manifests"), list)
-    except (ValueError, AttributeError, RecursionError):
+        document = parse_object(content)
+    except ValueError:
         return False
+    return isinstance(document.get("layers") or document.get("manifests"), list)

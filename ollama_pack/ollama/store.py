@@ -1,6 +1,5 @@
 """Reads the layers and the configuration of a model from an Ollama store."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from ollama_pack.ollama.store_layout import (
     names_in,
     read_manifest,
 )
+from ollama_pack.untrusted import parse_object
 
 
 def image_in_store(store: Path, tag: str) -> BaseImage:
@@ -73,9 +73,8 @@ def _content(store: Path, layer: Layer) -> bytes | None:
     path = blob_path(store, layer.digest)
     try:
         content = read_small(path)
-        if not isinstance(json.loads(content), dict):
-            raise ValueError("not an object")
-    except (OSError, ValueError, RecursionError) as error:
+        parse_object(content)
+    except (OSError, ValueError) as error:
         raise DestinationError("The parameters of the base cannot be read.", where=path) from error
     return content
 
@@ -88,9 +87,6 @@ def _read_config(store: Path, layer: Layer) -> dict[str, object]:
     """
     path = blob_path(store, layer.digest)
     try:
-        config = json.loads(read_small(path))
-    except (OSError, ValueError, RecursionError) as error:
+        return parse_object(read_small(path))
+    except (OSError, ValueError) as error:
         raise DestinationError("The configuration of the base cannot be read.", where=path) from error
-    if not isinstance(config, dict):
-        raise DestinationError("The configuration of the base cannot be read.", where=path)
-    return config

@@ -6,13 +6,13 @@ See "A merged model is a model of its own file" in docs/decisions.md.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import DestinationError, UnsupportedError
-from ollama_pack.files import os_errors_as_destination_error
+from ollama_pack.files import os_errors_as_destination_error, read_small
 from ollama_pack.modelfile.editing import with_command
 from ollama_pack.modelfile.syntax import ROLES, Modelfile
 from ollama_pack.ollama.manifest import (
@@ -27,6 +27,7 @@ from ollama_pack.ollama.manifest import (
 )
 from ollama_pack.ollama.store import image_in_store
 from ollama_pack.ollama.store_layout import blob_path
+from ollama_pack.untrusted import as_list, as_mapping, optional, parse_json
 
 Inherited = tuple[str, str, str]
 """The name, the key and the value of a command that a model inherits."""
@@ -84,30 +85,35 @@ def _commands_of(store: Path, image: BaseImage) -> Iterator[Inherited]:
             if text.strip():
                 yield _INHERITED_TEXTS[layer.media_type], "", text
         elif layer.media_type == PARAMS_TYPE:
-            for name, value in _read_json(blob_path(store, layer.digest), dict).items():
+            for name, value in _read_part(blob_path(store, layer.digest), as_mapping).items():
                 for each in value if isinstance(value, list) else [value]:
                     yield "PARAMETER", name, each if isinstance(each, str) else json.dumps(each)
         elif layer.media_type == MESSAGES_TYPE:
-            for message in _read_json(blob_path(store, layer.digest), list):
+            for message in _read_part(blob_path(store, layer.digest), _as_messages):
                 if message.get("role") in ROLES:
-                    yield "MESSAGE", message["role"], str(message.get("content") or "")
+                    yield "MESSAGE", message["role"], optional(message, "content", "")
 
 
 def _read_text(path: Path) -> str:
     """Return the text of a blob."""
     with os_errors_as_destination_error(path):
-        return path.read_bytes().decode("utf-8", "replace")
+        return read_small(path).decode("utf-8", "replace")
 
 
-_Kind = TypeVar("_Kind", dict[str, Any], list[dict[str, Any]])
+_Part = TypeVar("_Part")
 
 
-def _read_json(path: Path, kind: type[_Kind]) -> _Kind:
+def _read_part(path: Path, as_kind: Callable[[object, str], _Part]) -> _Part:
     """Return the JSON value of a blob, which must be of this kind."""
     try:
-        found = json.loads(_read_text(path))
-    except (ValueError, RecursionError) as error:
+        return as_kind(parse_json(_read_text(path)), "the document")
+    except ValueError as error:
         raise DestinationError("This part of the base is damaged.", where=path) from error
-    if not isinstance(found, kind):
-        raise DestinationError("This part of the base is damaged.", where=path)
-    return found
+
+
+def _as_messages(value: object, key: str) -> list[dict[str, Any]]:
+    """Return a value that must be a list of messages, whose texts are texts."""
+    messages = [as_mapping(each, key) for each in as_list(value, key)]
+    for each in messages:
+        optional(each, "content", "")
+    return messages

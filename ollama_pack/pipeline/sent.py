@@ -3,7 +3,6 @@
 Of a model that is not delivered yet, the image that a delivery makes of it tells.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from ollama_pack.errors import DestinationError, UnsupportedError
 from ollama_pack.files import read_small
 from ollama_pack.gguf.begin_of_text import adds_begin_of_text
 from ollama_pack.pipeline.chat_format import TEMPLATE_KEY
+from ollama_pack.untrusted import parse_json, parse_object
 
 if TYPE_CHECKING:
     from ollama_pack.deliver.package import Package
@@ -80,7 +80,7 @@ class PromptBase:
                 "Ollama's create puts a TEMPLATE that it guesses over that of a GGUF file."
             )
         made = build_image(package, self.image)
-        return self._sent(made.layers, json.loads(made.config.content or b"{}"))
+        return self._sent(made.layers, parse_object(made.config.content or b"{}"))
 
     def _sent(self, layers: "Iterable[Layer]", config: Mapping[str, Any]) -> SentPrompt:
         """Return how the model with these layers gets its prompts."""
@@ -98,7 +98,7 @@ class PromptBase:
         if adds_bos is None:
             raise UnsupportedError("The base does not say whether its tokenizer adds the begin of text.")
         sent = sent_prompt(source, self.version, self.tokens, adds_bos=adds_bos)
-        return replace(sent, system=texts[SYSTEM_TYPE] or "", before=json.loads(texts[MESSAGES_TYPE] or "[]"))
+        return replace(sent, system=texts[SYSTEM_TYPE] or "", before=parse_json(texts[MESSAGES_TYPE] or "[]"))
 
     def _text(self, layers: "Iterable[Layer]", kind: str) -> str | None:
         """Return the text of the last layer of a kind, or None if there is none."""

@@ -5,16 +5,19 @@ one pickle in a zip archive (``*/data.pkl``); earlier versions store several pic
 are read. See docs/decisions.md, “Pickles are data”.
 """
 
+import contextlib
 import pickletools
 import re
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
 from ollama_pack.shown import reason_of
+from ollama_pack.untrusted import DAMAGE
 
 PLAIN_TENSORS, OBJECTS, SUSPICIOUS, UNREAD = "plain tensors", "objects", "suspicious", "not read"
 MOST_BYTES, MOST_OPCODES = 8 << 20, 400_000
@@ -22,6 +25,17 @@ MOST_BYTES, MOST_OPCODES = 8 << 20, 400_000
 
 MOST_NAMES = 1 << 14
 """Most members of an archive, because `zipfile` reads the names of all of them."""
+
+ARCHIVE_DAMAGE: tuple[type[Exception], ...] = (
+    *(OSError, zipfile.BadZipFile, zlib.error, RuntimeError),
+    *DAMAGE,
+)
+"""What `zipfile` raises for an archive that is damaged, or packed in an unknown way."""
+
+with contextlib.suppress(ImportError):  # Python may be built without it
+    import lzma
+
+    ARCHIVE_DAMAGE = (*ARCHIVE_DAMAGE, lzma.LZMAError)
 
 MOST_NESTED_PICKLES = 5
 SHOWN_IMPORTS = 6
@@ -79,12 +93,12 @@ def scan(path: Path) -> Pickle:
         with path.open("rb") as file:
             start = file.read(4)
         content = _archived_pickle(path) if start.startswith(b"PK") else _start_of(path)
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError) as error:
+    except ARCHIVE_DAMAGE as error:
         return Pickle(UNREAD, why=reason_of(error))
     imports: set[str] = set()
     try:
         complete = _collect_imports(content, imports)
-    except (ValueError, struct.error, IndexError, OverflowError) as error:
+    except DAMAGE as error:
         return _verdict_on(
             imports, f"it is not a complete pickle ({reason_of(error).partition(':')[0][:80]})"
         )

@@ -16,6 +16,7 @@ from ollama_pack.errors import InputError
 from ollama_pack.limits import limited_command
 from ollama_pack.lora.peft import pattern_worker
 from ollama_pack.shown import words_of
+from ollama_pack.untrusted import parse_json
 
 Matches: TypeAlias = Mapping[str, Mapping[str, Sequence[str]]]
 """Setting → module → the keys of the setting that match the module, in the order of the file."""
@@ -142,7 +143,7 @@ def _run_patterns(
     answers = output.splitlines(keepends=True)
     whole = [line for line in answers if line.endswith(b"\n")]
     for number, line in zip(numbers, whole, strict=False):
-        answer = json.loads(line)
+        answer = parse_json(line)
         if isinstance(answer, str):
             raise InputError(
                 f"{_shown_key(keys[number])} is not a regular expression ({words_of(answer)}).", where=where

@@ -6,7 +6,6 @@ before it is checked against the file, twice: by the parser of the safetensors l
 word on what the format allows, and here, where an error names the tensor and what to do.
 """
 
-import json
 import math
 import operator
 import stat
@@ -18,6 +17,7 @@ from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.files import LFS_START, refuse_pointer
 from ollama_pack.gguf.tensors import StoredTensor
 from ollama_pack.shown import reason_of
+from ollama_pack.untrusted import parse_json
 
 FACTOR_DTYPES = frozenset({"F64", "F32", "F16", "BF16"})
 """The dtypes that a LoRA is stored in."""
@@ -108,24 +108,14 @@ _RECOVER = "copy the file again from where it was trained, and compare the sizes
 def _parse(text: bytes, path: Path) -> dict[str, Any]:
     """Return the header, in which no name occurs twice."""
     try:
-        header = json.loads(text.decode("utf-8"), object_pairs_hook=_without_duplicates)
-    except (ValueError, RecursionError) as error:
+        header = parse_json(text, unique=True)
+    except ValueError as error:
         raise InputError(
             f"The header is not JSON ({reason_of(error)}).", where=path, hint=_RECOVER
         ) from error
     if not isinstance(header, dict):
         raise InputError("The header is not a JSON object.", where=path, hint=_RECOVER)
     return header
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; json takes the last of two equal names, and others may take the first."""
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"{name!r:.80} occurs twice")
-        found[name] = value
-    return found
 
 
 def _tensor(path: Path, name: str, entry: Any, data_start: int) -> StoredTensor:  # noqa: ANN401 — unchecked JSON

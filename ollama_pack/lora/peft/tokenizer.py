@@ -16,6 +16,7 @@ from ollama_pack.errors import InputError
 from ollama_pack.files import LARGEST_JSON, read_json_object, read_small
 from ollama_pack.gguf.model_info import SPECIAL, Vocabulary
 from ollama_pack.lora.peft.run_directory import run_of
+from ollama_pack.untrusted import file_errors, optional
 
 FAST, SENTENCEPIECE, SLOW = "tokenizer.json", "tokenizer.model", "vocab.json"
 MERGES = "merges.txt"
@@ -64,8 +65,10 @@ def _read_directory(directory: Path) -> Vocabulary | None:
 def _of_json(path: Path) -> tuple[dict[int, str], tuple[str, ...]]:
     """Return the tokens and the merges of tokenizer.json."""
     document = read_json_object(path, LARGEST_JSON)
-    model = document.get("model")
-    vocabulary = model.get("vocab") if isinstance(model, Mapping) else None
+    with file_errors(path):
+        model = optional(document, "model", {})
+        added_tokens = optional(document, "added_tokens", [])
+    vocabulary = model.get("vocab")
     if isinstance(vocabulary, Mapping):
         tokens = _by_id(vocabulary, path)
     elif isinstance(vocabulary, list):  # Unigram: each with its score
@@ -73,10 +76,9 @@ def _of_json(path: Path) -> tuple[dict[int, str], tuple[str, ...]]:
         tokens = dict(_checked(pieces, path))
     else:
         raise InputError("There is no vocabulary.", where=f"{path}: model.vocab")
-    added = [each for each in document.get("added_tokens") or () if isinstance(each, Mapping)]
+    added = [each for each in added_tokens if isinstance(each, Mapping)]
     tokens |= dict(_checked(((each.get("content"), each.get("id")) for each in added), path))
-    merges = model.get("merges") if isinstance(model, Mapping) else None
-    return tokens, _merges_of_json(merges or (), path)
+    return tokens, _merges_of_json(model.get("merges") or (), path)
 
 
 def _by_id(numbers: Mapping[str, object], path: Path) -> dict[int, str]:
