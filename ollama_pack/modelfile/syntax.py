@@ -128,7 +128,7 @@ def read_entries(text: str, where: str) -> tuple[Line, ...]:
 
 def closest_word(word: str, names: tuple[str, ...]) -> str:
     """Return the name most similar to `word`, or an empty string if none is similar."""
-    return next(iter(difflib.get_close_matches(word, names, n=1, cutoff=0.5)), "")
+    return next(iter(difflib.get_close_matches(word, names, n=1, cutoff=0.6)), "")
 
 
 def _read_command(lines: list[str], at: int, where: str) -> tuple[Line, int]:

@@ -41,7 +41,8 @@ def missing_format(directory: Path, base: BaseModel) -> str:
     try:
         saved = read_chat_template(directory)
     except InputError as error:
-        return f"the chat format of the adapter cannot be read: {error.where}: {error.clause}"
+        way = f"; {error.hint}" if error.hint else ""
+        return f"the chat format of the adapter cannot be read: {error.where}: {error.clause}{way}"
     reason = _why_plain(base, saved.text) if saved is not None else ""
     if saved is None or not reason:
         return ""

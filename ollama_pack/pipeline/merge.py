@@ -168,11 +168,11 @@ def _require_kept(report: "MergeReport", path: Path, merge_type: str) -> "MergeR
         ProofError: it did not.
     """
     if not report.result.passed:
-        clean = "" if merge_type in ("auto", "f16", "bf16", "f32") else "--merge-type auto, or "
+        smaller = "" if merge_type == "f16" else "--merge-type f16 keeps more of it, and "
         raise ProofError(
             f"The merged file would not be the trained model: {report.result.summary}.",
             where=f"{path.name}: {report.result.worst}",
-            hint=f"{clean}--merge-type f16; or merge into the F16 file of the base and quantise the result",
+            hint=f"{smaller}--merge-type f32 keeps all of it",
             code="kept",
         )
     return report

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from terminal import environment
+from terminal import environment, run
 
 from ollama_pack.errors import PackError
 from ollama_pack.pipeline.build import plan_build
@@ -56,3 +56,16 @@ def command_in(hint: str, start: str) -> str:
     """Return the one command of a hint: from its first word to the two blanks before an explanation."""
     (line,) = [line.strip() for line in hint.splitlines() if line.strip().startswith(start)]
     return line.partition("  ")[0].replace("RANK", "3").replace("ALPHA", "6")
+
+
+def hint_of(*words: object, code: str) -> str:
+    """Return what a command that fails says to try; `code` is the code of its error."""
+    document = run(*words, "--json").document
+    assert (document["kind"], document.get("code")) == ("error", code), document
+    return document["try"]
+
+
+def succeeds(*words: object) -> None:
+    """Require that a command has exit code 0."""
+    ran = run(*words)
+    assert ran.code == 0, ran.stderr

@@ -39,7 +39,8 @@ def read_tokenizer(directory: Path) -> tuple[Vocabulary | None, tuple[str, ...]]
             return vocabulary, ("the tokenizer of its run is taken",) if vocabulary else ()
         return vocabulary, ()
     except InputError as error:
-        return None, (f"the tokenizer is not compared with the base's: {error.where}: {error.clause}",)
+        way = f"; {error.hint}" if error.hint else ""
+        return None, (f"the tokenizer is not compared with the base's: {error.where}: {error.clause}{way}",)
 
 
 def _read_directory(directory: Path) -> Vocabulary | None:

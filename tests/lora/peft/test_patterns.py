@@ -79,6 +79,7 @@ def test_a_key_that_cannot_be_compared_is_named(setting, key, monkeypatch):
     assert time.monotonic() - start < 30
     assert repr(key) in caught.value.what
     assert caught.value.where == f"{PATH}: {setting}"
+    assert matched(["q_proj", ".*up", f"{'a' * 4000}!"], [*MODULES, f"{'a' * 4000}!"], setting), "by its name"
 
 
 def test_the_clock_ends_it_where_the_system_has_no_limits(monkeypatch):

@@ -94,6 +94,9 @@ def test_both_files(pieces, tmp_path):
     found, (note,) = read_tokenizer(tmp_path)
     assert found is None
     assert f"tokenizer.model and tokenizer.json disagree on {len(names)} tokens" in note
+    assert note.endswith("; save the tokenizer that was trained with, or move the other file away")
+    (tmp_path / "tokenizer.model").rename(tmp_path / "moved")
+    assert read_tokenizer(tmp_path)[0] is not None, "the other file was moved away"
 
 
 @pytest.mark.parametrize("place", ["added_tokens.json", "tokenizer_config.json"])
