@@ -6,9 +6,12 @@ holders in which multimodal models keep their text model.
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
-PEFT_PREFIX = "base_model.model."
+PEFT_PREFIX = ("base_model", "model")
+"""The segments that PEFT puts in front of a name."""
+
 WRAPPERS = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"})
 """Segments that torch and trainers insert into a name, anywhere, when they wrap a module."""
 
@@ -66,16 +69,17 @@ def parse_key(name: str, parts: frozenset[str]) -> TensorKey:
         parts: the names of the tensors that the adapter's method has, ``lora_A`` and ``lora_B``.
     """
     segments = _without_wrappers(name)
-    spelled = {OTHER_PARTS.get(segment, segment): segment for segment in segments}
-    found = parts.intersection(spelled)
+    spelled: dict[str, str] = {}
+    found = parts.intersection(segments)
     if not found:
-        capitals = {part.lower(): part for part in parts}
-        spelled = {capitals[segment]: segment for segment in segments if segment in capitals}
+        others = {part.lower(): part for part in parts} | OTHER_PARTS
+        spelled = {others[segment]: segment for segment in segments if segment in others}
         found = parts.intersection(spelled)
     if not found:
         return _tensor_key(".".join(segments[:-1]), segments[-1])
-    part = min(found, key=lambda each: segments.index(spelled[each]))
-    place = segments.index(spelled[part])
+    places = {segments.index(spelled.get(each, each)): each for each in found}
+    place = min(places)
+    part = places[place]
     rest = segments[place + 1 :]
     # PEFT may write the adapter's name between the part and its ending: lora_A.default.weight.
     is_weight = len(rest) <= 2 and (
@@ -92,19 +96,27 @@ def _without_wrappers(name: str) -> list[str]:
 
     Whatever stands in front of PEFT's prefix is the trainer's, and so is a second prefix.
     """
-    segments = [segment for segment in name.split(".") if segment not in WRAPPERS]
+    segments = name.split(".")
+    if not WRAPPERS.isdisjoint(segments):
+        segments = [segment for segment in segments if segment not in WRAPPERS]
+    if PEFT_PREFIX[0] in segments:
+        last = len(segments) - segments[::-1].index(PEFT_PREFIX[0])
+        if segments[last : last + 1] == [PEFT_PREFIX[1]]:
+            segments = segments[last + 1 :]
     while segments[:1] == [OUTER_WRAPPER]:
         segments = segments[1:]
-    text = f".{'.'.join(segments)}"
-    if f".{PEFT_PREFIX}" in text:
-        segments = text.rpartition(f".{PEFT_PREFIX}")[2].split(".")
-        while segments[:1] == [OUTER_WRAPPER]:
-            segments = segments[1:]
     return segments or [""]
 
 
 def _tensor_key(path: str, part: str, *, bias: bool = False) -> TensorKey:
-    """Return the key of a part of the module at a path, with ``base_layer`` removed and counted."""
+    """Return the key of a part of the module at a path."""
+    module, depth, trained = _module_at(path)
+    return TensorKey(module, part, depth, bias, trained)
+
+
+@lru_cache(maxsize=16)  # The parts of a module stand beside each other, and adapters have many modules.
+def _module_at(path: str) -> tuple[str, int, str]:
+    """Return module, depth and trained name of a `TensorKey`; ``base_layer`` is removed and counted."""
     depth = 0
     while path.endswith(f".{BASE_LAYER}"):
         path, depth = path.removesuffix(f".{BASE_LAYER}"), depth + 1
@@ -113,7 +125,7 @@ def _tensor_key(path: str, part: str, *, bias: bool = False) -> TensorKey:
         front, layer, owner, leaf = underscored.groups()
         path = f"{front.replace('_', '.')}.{layer}.{owner}.{leaf}"
     module = text_module(path)
-    return TensorKey(module, part, depth, bias, "" if module == path else path)
+    return module, depth, "" if module == path else path
 
 
 def text_module(module: str) -> str:
@@ -131,6 +143,7 @@ def text_module(module: str) -> str:
     return ".".join([*front, *segments])
 
 
+@lru_cache(maxsize=16)
 def is_tower(module: str) -> bool:
     """Return whether a module belongs to a vision or audio tower, or to its projector."""
     return TOWERS.search(module) is not None
