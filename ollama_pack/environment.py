@@ -1,5 +1,6 @@
 """Reads addresses and tokens from the environment, and says which variable is wrong without repeating it."""
 
+import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -25,7 +26,9 @@ def check_address(address: str, variable: str, example: str) -> str:
         port_is_right = parts.port is None or parts.port > 0
         host = parts.hostname or ""
         host.encode("idna")
-    except ValueError:  # a bracket is open, a port is no number, or a label of the host is too long
+        if host.count(".") == 3 and host.replace(".", "").isdigit():
+            ipaddress.IPv4Address(host)
+    except ValueError:  # a bracket is open, a port or a part of a number is none, or a label is too long
         host, port_is_right = "", False
     plain = address.isprintable() and " " not in address and not any(letter in host for letter in _NO_HOST)
     if not (host and port_is_right and plain and parts.scheme in ("http", "https")):

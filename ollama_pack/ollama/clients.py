@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ollama_pack.environment import read_token
-from ollama_pack.errors import DestinationError
+from ollama_pack.errors import DestinationError, UsageError
 from ollama_pack.exchange import ExchangeBounds
 from ollama_pack.fetch import settings_explained
 from ollama_pack.ollama.address import is_near
@@ -41,10 +41,18 @@ def make_clients(address: str, bounds: ExchangeBounds) -> "tuple[httpx.Client, o
     """Return a plain client of a daemon and one of the ``ollama`` library, with the same settings and bounds.
 
     Raises:
-        UsageError: a proxy or a certificate of the environment, or the key for ollama.com, cannot be used.
+        UsageError: the address is none; or a proxy or a certificate of the environment, or the key for
+            ollama.com, cannot be used.
     """
     import httpx
-    import ollama
+
+    try:
+        httpx.URL(address)
+    except httpx.InvalidURL as error:  # as of a sign that no name of a host has
+        raise UsageError(
+            "OLLAMA_HOST is not an address.", hint="OLLAMA_HOST=HOST:PORT", code="bad-address"
+        ) from error
+    import ollama  # not before: it makes a client of OLLAMA_HOST while it is imported
 
     remote = not is_near(address)
     key, hooks = _key_for(address), bounds.hooks()

@@ -3,6 +3,8 @@
 import json
 import os
 import pty
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -173,6 +175,16 @@ def test_an_address_that_is_none(command, host, monkeypatch):
     assert ran.code == 2
     assert "OLLAMA_HOST" in ran.stderr
     assert "secret" not in ran.stderr + ran.stdout
+
+
+@pytest.mark.parametrize("host", ["256.1.1.1", "☃.example"])
+def test_an_address_in_a_process_of_its_own(host):
+    """The library for Ollama reads OLLAMA_HOST while it is imported, which happens once in a process."""
+    command = [sys.executable, "-m", "ollama_pack", "versions", "ada"]
+    ran = subprocess.run(
+        command, env=os.environ | {"OLLAMA_HOST": host}, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, "OLLAMA_HOST is not an address." in ran.stderr) == (2, True), ran.stderr
 
 
 @pytest.mark.parametrize("command", ["versions", "rollback", "remove"])
