@@ -32,7 +32,13 @@ LIMIT = 0.02
 BUILDS = [NEWEST, pytest.param(Logits.name, marks=pytest.mark.logits)]
 """Those that are asked: a merged file is read as its base is, about which every build is asked."""
 
-pytestmark = [pytest.mark.llama, pytest.mark.parametrize("llama", BUILDS, indirect=True)]
+MODELS = sorted({kind.model for kind in KINDS if kind.verdict == RIGHT})
+PAIRS = [
+    *((NEWEST, model) for model in MODELS if model != "smollm2"),  # which takes seconds for each kind
+    *(pytest.param(Logits.name, model, marks=pytest.mark.logits) for model in MODELS),
+]
+
+pytestmark = pytest.mark.llama
 
 
 def write(plan: LoraPlan, base: BaseModel, adapter: Adapter, path: Path) -> Path:
@@ -50,7 +56,7 @@ def mergeable(model: str) -> list:
     return [kind for kind in kinds if (TORCH or kind.case != "bin") and "alora" not in kind.case]
 
 
-@pytest.mark.parametrize("model", sorted({kind.model for kind in KINDS if kind.verdict == RIGHT}))
+@pytest.mark.parametrize(("llama", "model"), PAIRS, indirect=["llama"])
 def test_kinds(judge_kinds, ask_llama, settled, tmp_path, model):
     """Every kind of adapter that is converted is merged too, with PEFT's logits."""
     judged = judge_kinds(model)
@@ -76,6 +82,7 @@ def adapters_of(row: str) -> Sequence[tuple[str, Adapter]]:
     ]
 
 
+@pytest.mark.parametrize("llama", BUILDS, indirect=True)
 @pytest.mark.parametrize("row", names_of(ARCH_RECORDS))
 def test_archs(llama, ask_llama, tmp_path, row):
     """Every row of the table is merged, with its row orders, stacks of experts and multipliers."""
