@@ -42,6 +42,21 @@ class LoraPair:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainedTensor:
+    """A tensor that was trained beside A and B.
+
+    Attributes:
+        rule: the code of the rule that keeps it out of a GGUF LoRA file, which says what it is.
+        module: the name of its module in the base.
+        tensor: its numbers.
+    """
+
+    rule: str
+    module: str
+    tensor: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Adapter:
     """An adapter on disk, with every adapted weight converted to a pair of factors A and B.
 
@@ -57,6 +72,8 @@ class Adapter:
         invocation: the ids of the tokens after which an aLoRA is active. It is empty if the adapter is
             always active.
         notes: what the user should know about this adapter.
+        beside: what was trained beside the pairs, and only a merged model holds; it is empty unless the
+            adapter was read to be merged.
 
     Example:
         >>> from ollama_pack import read_adapter
@@ -75,6 +92,7 @@ class Adapter:
     method: str = "LoRA"
     invocation: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    beside: tuple[TrainedTensor, ...] = ()
 
 
 _LAYER_NUMBER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.([0-9]{1,6})\.")
@@ -99,8 +117,8 @@ def tensors_of(pairs: Iterable[LoraPair]) -> tuple[Tensor, ...]:
 
 
 def trained_tensors(adapter: Adapter) -> tuple[Tensor, ...]:
-    """Return the tensors in the adapter's files that its pairs are computed from, each once."""
-    return tensors_of(adapter.pairs)
+    """Return the tensors in the adapter's files that were trained, each once."""
+    return (*tensors_of(adapter.pairs), *(trained.tensor for trained in adapter.beside))
 
 
 def dtypes_of(adapter: Adapter) -> tuple[str, ...]:

@@ -57,6 +57,14 @@ def sum_adapters(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapt
 def _require_summable(adapters: Sequence[Adapter]) -> None:
     """Raise UnsupportedError if the adapters differ in their invocation tokens, or only some need a fit."""
     first = adapters[0]
+    for each in adapters:
+        if each.beside:
+            raise UnsupportedError(
+                "The adapter has trained more than A and B, of which there is no weighted sum.",
+                where=f"{each.weights}: {each.beside[0].tensor.name}",
+                hint="build each adapter by itself",
+                code="not-mergeable",
+            )
     for other in adapters[1:]:
         if other.invocation != first.invocation:
             raise UnsupportedError(

@@ -7,8 +7,10 @@ tests/reference/record_kinds.py, and tests/reference/follow_remedies.py for thos
 MERGE_HINT = "merge the adapter with PEFT's merge_and_unload, and convert the merged model to GGUF"
 """How PEFT merges an adapter into its base; an adapter of another trainer has another hint in its place."""
 
-MERGE = f"{MERGE_HINT} (--merge will do both in a later version)"
-MERGE_OR_NEAREST = f'{MERGE}; or build the nearest LoRA: peft.save_as_lora("DIR", model, rank=N) writes it'
+BY_MERGE = "--merge  writes one model file of the base and the adapter, which holds this too"
+MERGE_OR_NEAREST = (
+    f'{MERGE_HINT}; or build the nearest LoRA: peft.save_as_lora("DIR", model, rank=N) writes it'
+)
 LINEAR_ONLY_HINT = "train LoRA only on linear modules of the language model"
 TOWER_HINT = (
     'train again with LoraConfig(exclude_modules=r".*(vision|visual|image|img|audio|speech|multi_?modal|mm_'
@@ -28,8 +30,8 @@ UNTIE = (
     "step PEFT would add the change to both)"
 )
 NO_LORA_BIAS = (
-    "train again with lora_bias=False; PEFT's merge_and_unload works only where every adapted module has a "
-    "bias itself"
+    f"{BY_MERGE}, if every adapted module of the base has a bias itself; otherwise train again with "
+    "lora_bias=False"
 )
 OWN_LAYERS = (
     "give each copy of a layer weights of its own: for index, layer in "

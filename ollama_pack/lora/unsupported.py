@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from ollama_pack.errors import InputError, PackError, UnsupportedError, fold_numbered_names, natural_key
 from ollama_pack.lora import remedies
@@ -41,35 +42,33 @@ class Rule:
     remedy: str
 
 
-def _unsupported(feature: str, reason: str, remedy: str = remedies.MERGE) -> Rule:
+def _unsupported(feature: str, reason: str, remedy: str = remedies.MERGE_HINT) -> Rule:
     """Return a rule whose violation raises UnsupportedError."""
     return Rule(Severity.UNSUPPORTED, feature, reason, remedy)
 
 
-def _damaged(feature: str, reason: str, remedy: str) -> Rule:
-    """Return a rule whose violation raises InputError."""
-    return Rule(Severity.DAMAGED, feature, reason, remedy)
-
+_mergeable = partial(_unsupported, remedy=remedies.BY_MERGE)  # a rule about what a merged model holds
+_damaged = partial(Rule, Severity.DAMAGED)
 
 RULES: dict[str, Rule] = {
     # Tensors that are not the factors A and B.
-    "dora": _unsupported("DoRA", "it rescales every row of W + ΔW, which the factors A and B cannot express"),
+    "dora": _mergeable("DoRA", "it rescales every row of W + ΔW, which the factors A and B cannot express"),
     "lora-bias": _unsupported(
         "lora_bias", "B has a bias, and a GGUF LoRA file cannot hold biases", remedies.NO_LORA_BIAS
     ),
-    "bias": _unsupported("trained biases", "a GGUF LoRA file cannot hold biases"),
-    "norm": _unsupported("modules_to_save: norms", "llama.cpp ignores norm weights in a LoRA file"),
-    "whole-weight": _unsupported(
+    "bias": _mergeable("trained biases", "a GGUF LoRA file cannot hold biases"),
+    "norm": _mergeable("modules_to_save: norms", "llama.cpp ignores norm weights in a LoRA file"),
+    "whole-weight": _mergeable(
         "modules_to_save: linear weights", "the whole weight was trained, not the factors A and B"
     ),
-    "whole-embedding": _unsupported(
+    "whole-embedding": _mergeable(
         "modules_to_save: head or embeddings",
         "the whole output head or embedding was trained, not the factors A and B",
     ),
     "resized": _unsupported(
         "resized vocabulary", "the base in Ollama has another vocabulary than the one in training"
     ),
-    "trained-tokens": _unsupported(
+    "trained-tokens": _mergeable(
         "trainable tokens", "rows of the embedding were trained, not the factors A and B"
     ),
     "vision": _unsupported(

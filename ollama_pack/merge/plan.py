@@ -14,6 +14,7 @@ from ollama_pack.gguf.blocks import PLAIN, can_read_blocks, can_write_blocks, ty
 from ollama_pack.gguf.constants import FILE_TYPES, MERGED_ADAPTER
 from ollama_pack.gguf.ggml_types import BF16, BLOCKS, F16, F32, Q8_0, nbytes_of
 from ollama_pack.gguf.reader import GgufFile
+from ollama_pack.lora.beside import RowValues
 from ollama_pack.lora.plan import LoraPlan, LoraTensor
 
 AUTO_TYPE, SAME_TYPE = "auto", "same"
@@ -83,14 +84,28 @@ class MergedTensor:
     """A tensor of the merged file.
 
     Attributes:
-        base: the tensor of the base.
+        base: the tensor of the base that it is made of.
         kind: the ggml type that it is written in.
-        change: what is added to it, or None if its bytes are copied.
+        change: the ΔW that is added to it, or None if it has none.
+        beside: what else was trained of its rows.
+        own_name: its name if the base has no tensor of that name: the head of a tied base.
     """
 
     base: BaseTensor
     kind: int
     change: TensorDelta | None = None
+    beside: tuple[RowValues, ...] = ()
+    own_name: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return its name in the merged file."""
+        return self.own_name or self.base.name
+
+    @property
+    def is_touched(self) -> bool:
+        """Return whether its numbers differ from those of the base; if not, its bytes are copied."""
+        return self.change is not None or bool(self.beside)
 
     @property
     def nbytes(self) -> int:
@@ -117,11 +132,29 @@ class MergePlan:
     @property
     def touched(self) -> tuple[MergedTensor, ...]:
         """Return the tensors that change."""
-        return tuple(tensor for tensor in self.tensors if tensor.change is not None)
+        return tuple(tensor for tensor in self.tensors if tensor.is_touched)
+
+
+@dataclass(frozen=True, slots=True)
+class MergeLabels:
+    """What a merged file records of itself.
+
+    Attributes:
+        name: the name of the merged model, for ``general.name``; empty to keep the base's.
+        adapter: the digest of the adapter's weights.
+    """
+
+    name: str = ""
+    adapter: str = ""
 
 
 def plan_merge(
-    parts: Sequence[GgufFile], lora: LoraPlan, merge_type: str, *, name: str = "", adapter: str = ""
+    parts: Sequence[GgufFile],
+    lora: LoraPlan,
+    merge_type: str,
+    beside: Sequence[RowValues] = (),
+    *,
+    labels: MergeLabels | None = None,
 ) -> MergePlan:
     """Return what the merged file of a base and an adapter holds.
 
@@ -129,8 +162,8 @@ def plan_merge(
         parts: the headers of the base: one, or one for each part of a split model.
         lora: the plan of the GGUF LoRA file of the adapter for this base.
         merge_type: a key of `MERGE_TYPES`.
-        name: the name of the merged model, for ``general.name``; empty to keep the base's.
-        adapter: the digest of the adapter's weights, which the file records.
+        beside: what was trained beside the ΔW.
+        labels: what the file records of its name and its adapter.
 
     Raises:
         UsageError: the type would lose too much, or is not known.
@@ -139,21 +172,22 @@ def plan_merge(
     """
     if merge_type not in MERGE_TYPES:
         raise UsageError(f"{merge_type!r} is not one of {', '.join(MERGE_TYPES)}.", code="bad-option")
-    changes = dict(changes_of(lora))
+    changes, rows = dict(changes_of(lora)), _by_tensor(beside)
+    found = [tensor for part in parts for tensor in tensors_of_base(part)]
+    missing = (changes.keys() | rows.keys()) - {tensor.name for tensor in found}
     tensors = tuple(
-        _merged(tensor, changes.pop(tensor.name, None), merge_type)
-        for part in parts
-        for tensor in tensors_of_base(part)
+        _merged(tensor, changes.get(tensor.name), rows.get(tensor.name, ()), merge_type) for tensor in found
     )
-    if changes:
+    if missing:
         raise InputError(
-            f"The base has no tensor {next(iter(changes))}, which the adapter changes.",
+            f"The base has no tensor {sorted(missing)[0]}, which the adapter changes.",
             where=parts[0].path,
             hint="--base with a GGUF file that llama.cpp's converter wrote",
             code="does-not-fit",
         )
     dropped = frozenset(key for key in parts[0].metadata if key.startswith("split.") or key == ALIGNMENT_KEY)
-    metadata = {**_merged_keys(parts[0], lora, tensors, name), MERGED_ADAPTER: adapter}
+    labels = labels or MergeLabels()
+    metadata = {**_merged_keys(parts[0], lora, tensors, labels.name), MERGED_ADAPTER: labels.adapter}
     return MergePlan(parts[0], tensors, metadata, dropped)
 
 
@@ -189,9 +223,19 @@ def tensors_of_base(part: GgufFile) -> Iterator[BaseTensor]:
         yield BaseTensor(part.path, name, shape, kind, part.offsets[name])
 
 
-def _merged(base: BaseTensor, change: TensorDelta | None, merge_type: str) -> MergedTensor:
+def _by_tensor(beside: Sequence[RowValues]) -> Mapping[str, tuple[RowValues, ...]]:
+    """Return what was trained beside the ΔW, by tensor."""
+    found: dict[str, tuple[RowValues, ...]] = {}
+    for values in beside:
+        found[values.tensor] = (*found.get(values.tensor, ()), values)
+    return found
+
+
+def _merged(
+    base: BaseTensor, change: TensorDelta | None, beside: tuple[RowValues, ...], merge_type: str
+) -> MergedTensor:
     """Return a tensor of the merged file, in the type that was chosen."""
-    if change is None:
+    if change is None and not beside:
         return MergedTensor(base, base.kind)
     if not can_read_blocks(base.kind):
         raise UnsupportedError(
@@ -200,7 +244,10 @@ def _merged(base: BaseTensor, change: TensorDelta | None, merge_type: str) -> Me
             hint="--base with another quantisation of the model",
             code="unknown-type",
         )
-    return MergedTensor(base, _target_type(base, merge_type), change)
+    kind = (
+        _target_type(base, merge_type) if len(base.shape) > 1 else base.kind
+    )  # llama.cpp adds vectors as F32
+    return MergedTensor(base, kind, change, beside)
 
 
 def _target_type(base: BaseTensor, merge_type: str) -> int:

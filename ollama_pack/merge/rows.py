@@ -15,6 +15,8 @@ from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf.blocks import Bytes, read_blocks, type_name, write_blocks
 from ollama_pack.gguf.ggml_types import F32, nbytes_of
 from ollama_pack.gguf.tensor_data import Float32, TensorReader
+from ollama_pack.gguf.tensor_rows import Index, read_tensor_rows
+from ollama_pack.lora.beside import RowRole, RowValues
 from ollama_pack.lora.export_tensor import planned_numbers
 from ollama_pack.merge.plan import BaseTensor, MergedTensor, TensorDelta
 
@@ -64,19 +66,19 @@ def load_factors(change: TensorDelta, weights: TensorReader) -> DeltaFactors:
 
 def row_blocks(tensor: BaseTensor) -> Iterator[RowBlock]:
     """Yield the blocks that a tensor is cut into, in the order in which they lie in the file."""
-    *front, rows, columns = tensor.shape
+    *front, rows, columns = tensor.shape if len(tensor.shape) > 1 else (*tensor.shape, 1)
     step = max(BLOCK_NUMBERS // max(columns, 1), 1)
     for expert in range(int(np.prod(front, dtype=np.int64)) if front else 1):
         for start in range(0, rows, step):
             yield RowBlock(expert, start, min(start + step, rows))
 
 
-def merge_block(tensor: MergedTensor, factors: DeltaFactors, block: RowBlock, file: FileIO) -> Bytes:
+def merge_block(tensor: MergedTensor, factors: DeltaFactors | None, block: RowBlock, file: FileIO) -> Bytes:
     """Return the bytes of a block of rows of the merged file.
 
     Args:
         tensor: the tensor, which changes.
-        factors: the numbers of its change.
+        factors: the numbers of its ΔW, or None if it has none.
         block: which rows.
         file: the file of the base; it may be read by several threads at once.
 
@@ -85,14 +87,10 @@ def merge_block(tensor: MergedTensor, factors: DeltaFactors, block: RowBlock, fi
         UnsupportedError: a merged number is beyond the type that is written.
     """
     base = tensor.base
-    columns = base.shape[-1]
+    columns = row_width(base)
     numbers = read_blocks(read_rows(base, block, file), base.kind, columns)
-    left, right = factors.left, factors.right
-    if left.ndim > 2:
-        left, right = left[block.expert], right[block.expert]
     with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and told by name
-        # Some types are read as a view of the bytes, which must not be written to.
-        merged = numbers + left[block.start : block.end] @ right
+        merged = changed_rows(tensor, numbers, factors, block)
         written = write_blocks(merged, tensor.kind)
     if not np.isfinite(merged).all() or (
         tensor.kind != F32 and not np.isfinite(read_blocks(written, tensor.kind, columns)).all()
@@ -101,14 +99,58 @@ def merge_block(tensor: MergedTensor, factors: DeltaFactors, block: RowBlock, fi
     return written
 
 
+def changed_rows(
+    tensor: MergedTensor, numbers: Float32, factors: DeltaFactors | None, block: RowBlock
+) -> Float32:
+    """Return rows of the base with all that was trained of them, in the order in which PEFT merges it."""
+    by_role = {role: [values for values in tensor.beside if values.role is role] for role in RowRole}
+    merged = numbers  # some types are read as a view of the bytes, which must not be written to
+    for values in by_role[RowRole.REPLACE]:
+        there, given = given_rows(values, block)
+        merged = np.array(merged)
+        merged[there] = given
+    if factors is not None:
+        left, right = factors.left, factors.right
+        if left.ndim > 2:
+            left, right = left[block.expert], right[block.expert]
+        merged = merged + left[block.start : block.end] @ right
+    for values in by_role[RowRole.LENGTH]:
+        there, given = given_rows(values, block)
+        merged[there] *= given / np.linalg.norm(merged[there], axis=1, keepdims=True)
+    for values in by_role[RowRole.ADD]:
+        there, given = given_rows(values, block)
+        merged = np.array(merged)
+        merged[there] += given
+    return merged
+
+
+def given_rows(values: RowValues, block: RowBlock) -> tuple[Index, Float32]:
+    """Return which rows of a block get numbers, and the numbers.
+
+    Raises:
+        InputError: the adapter cannot be read.
+    """
+    rows = values.rows[block.start : block.end]
+    there = np.flatnonzero(rows >= 0)
+    given = read_tensor_rows(values.source, rows[there])
+    if values.columns is not None:
+        given = given[:, values.columns]
+    return there, given * np.float32(values.factor) + np.float32(values.offset)
+
+
+def row_width(base: BaseTensor) -> int:
+    """Return the length of a row; each number of a vector is a row."""
+    return base.shape[-1] if len(base.shape) > 1 else 1
+
+
 def read_rows(base: BaseTensor, block: RowBlock, file: FileIO) -> Bytes:
     """Return the bytes of a block of rows of the base.
 
     Raises:
         InputError: the file ends inside the tensor, or cannot be read.
     """
-    size = nbytes_of(base.kind, base.shape[-1:])
-    first = block.expert * base.shape[-2] + block.start if len(base.shape) > 1 else 0
+    size = nbytes_of(base.kind, (row_width(base),))
+    first = block.start + (block.expert * base.shape[-2] if len(base.shape) > 1 else 0)
     wanted = (block.end - block.start) * size
     try:
         raw = _pread(file, wanted, base.offset + first * size)

@@ -102,7 +102,7 @@ def merged_header(plan: MergePlan) -> bytes:
     for tensor in plan.tensors:
         shape = tensor.base.shape
         dimensions = struct.pack(f"<I{len(shape)}Q", len(shape), *reversed(shape))
-        infos.append(pack_string(tensor.base.name) + dimensions + struct.pack("<IQ", tensor.kind, offset))
+        infos.append(pack_string(tensor.name) + dimensions + struct.pack("<IQ", tensor.kind, offset))
         offset += _padded(tensor.nbytes)
     head = MAGIC + struct.pack("<IQQ", VERSION, len(infos), len(keys)) + b"".join(keys) + b"".join(infos)
     return head + bytes(_padded(len(head)) - len(head))
@@ -165,10 +165,10 @@ class _OpenBase:
 def _write_tensor(tensor: MergedTensor, file: BinaryIO, sources: _OpenBase) -> Iterator[None]:
     """Write one tensor, and yield after each piece of it."""
     source = sources.file(tensor.base)
-    if tensor.change is None:
+    if not tensor.is_touched:
         yield from _copy_range(tensor.base, source, file)
         return
-    factors = load_factors(tensor.change, sources.weights)
+    factors = load_factors(tensor.change, sources.weights) if tensor.change is not None else None
     jobs = (
         sources.pool.submit(merge_block, tensor, factors, block, source) for block in row_blocks(tensor.base)
     )

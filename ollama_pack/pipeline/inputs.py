@@ -111,7 +111,10 @@ def read_all_adapters(inputs: BuildInputs) -> Adapter:
         UnsupportedError: an adapter cannot be expressed exactly.
     """
     request = inputs.request
-    adapters = [load_adapter(each, allow_noop=request.allow_noop) for each in inputs.directories]
+    adapters = [
+        load_adapter(each, allow_noop=request.allow_noop, merging=request.merge)
+        for each in inputs.directories
+    ]
     for other in adapters[1:]:
         if not request.base and not same_base(adapters[0].base_id, other.base_id):
             raise UsageError(

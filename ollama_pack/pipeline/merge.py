@@ -81,7 +81,8 @@ def merge(
 def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
     """Return what the merged file at `path` will hold; it raises what `merge` raises before it writes."""
     from ollama_pack.gguf.split import read_parts
-    from ollama_pack.merge.plan import plan_merge
+    from ollama_pack.lora.beside import plan_beside
+    from ollama_pack.merge.plan import MergeLabels, plan_merge
 
     _require_always_active(work.adapter)
     source = require_base_file(work)
@@ -90,8 +91,8 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
         read_parts(source),
         work.plan,
         request.merge_type,
-        name=request.name or path.stem,
-        adapter=adapter_digest(work.adapter),
+        plan_beside(work.adapter, work.base),
+        labels=MergeLabels(request.name or path.stem, adapter_digest(work.adapter)),
     )
 
 

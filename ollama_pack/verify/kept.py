@@ -79,6 +79,12 @@ class ScalarProducts:
         self.error += other.error
         self.weight += other.weight
 
+    @property
+    def miss(self) -> float:
+        """Return ‖W' − (W + ΔW)‖, relative to ‖W‖ + ‖ΔW‖."""
+        length = math.sqrt(self.weight) + math.sqrt(self.trained)
+        return math.sqrt(self.error) / length if length else 0.0
+
     def kept(self, tensor: str, types: str, nbytes: int, base_nbytes: int) -> KeptChange:
         """Return the figures."""
         both = math.sqrt(self.change * self.trained)

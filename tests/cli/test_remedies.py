@@ -11,8 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from archive import unpacked
 from following import builds, command_in, refusal, shell
+from kinds import KINDS
 from recipes import Recipe, factors, read_numbers, safetensors, write_adapter, write_model
+from terminal import run
 
 from ollama_pack.errors import PackError
 from ollama_pack.lora import remedies
@@ -27,11 +30,12 @@ FOLLOWED = {
     remedies.COPY_AGAIN: "test_a_checkpoint_of_a_damaged_run",
     remedies.CONVERT: "test_what_pissa_was_converted_to",
     remedies.REMOVE_SETTING: "test_a_setting_that_is_a_note",
+    remedies.BY_MERGE: "test_what_only_merging_holds",
 }
 """Remedies of rules that this file follows, with the test."""
 
 WITH_PEFT = {
-    *(remedies.MERGE, remedies.MERGE_OR_NEAREST, remedies.UNTIE),
+    *(remedies.MERGE_HINT, remedies.MERGE_OR_NEAREST, remedies.UNTIE),
     *(remedies.OWN_LAYERS, remedies.AS_LORA, remedies.NO_LORA_BIAS),
 }
 """Remedies that are followed where PEFT is."""
@@ -60,6 +64,26 @@ def test_every_remedy_of_a_rule_is_followed():
     assert known == set(plain.values())
     assert all(name in globals() for name in FOLLOWED.values())
     assert all(re.fullmatch(text, RULES[code].remedy) for code, text in SENTENCES.items())
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.merges], ids=lambda kind: kind.case)
+def test_what_only_merging_holds(tmp_path, kind):
+    """Each rule that names --merge is true: the same command with it makes a model, and proves it."""
+    home, out = unpacked("kinds", kind.model), tmp_path / "out"
+    words = ("build", home / kind.case, "ada", "--base", home / "base.gguf", "--via", "folder", "--out", out)
+    refused = run(*words)
+    assert refused.code == 4
+    assert remedies.BY_MERGE in refused.stderr
+    merged = run(*words, remedies.BY_MERGE.split()[0], "--json")
+    assert merged.code == 0, merged.stderr
+    assert merged.document["proofs"][0]["passed"]
+    assert (out / "merged_model.gguf").exists()
+
+
+def test_each_rule_that_names_merging_is_walked():
+    """No rule says --merge without an adapter that follows it."""
+    named = {code for code, rule in RULES.items() if rule.remedy == remedies.BY_MERGE}
+    assert named == {kind.rule for kind in KINDS if kind.merges}
 
 
 def test_an_adapter_on_the_hub(tmp_path, make_adapter, tiny_gguf):

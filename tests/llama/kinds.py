@@ -22,6 +22,7 @@ class Kind:
         rule: the rule of `ollama_pack.lora.unsupported` that says so; empty if it is right or damaged.
         asked: fields of a `Request` beside the directory.
         inside: the directories of the adapters in the folder, where it is not the folder itself.
+        merges: whether a merged model holds it although no GGUF LoRA file does.
     """
 
     model: str
@@ -32,6 +33,7 @@ class Kind:
     asked: dict[str, Any] = field(default_factory=dict)
     inside: tuple[str, ...] = (".",)
     folder: str = ""
+    merges: bool = False
 
 
 def right(model: str, feature: str, *cases: str) -> list[Kind]:
@@ -40,6 +42,10 @@ def right(model: str, feature: str, *cases: str) -> list[Kind]:
 
 def refused(model: str, feature: str, rule: str, *cases: str) -> list[Kind]:
     return [Kind(model, case, feature, REFUSED, rule) for case in cases]
+
+
+def only_merged(model: str, feature: str, rule: str, *cases: str) -> list[Kind]:
+    return [Kind(model, case, feature, REFUSED, rule, merges=True) for case in cases]
 
 
 def damaged(feature: str, rule: str, *cases: str) -> list[Kind]:
@@ -163,15 +169,15 @@ KINDS: tuple[Kind, ...] = (
         "smollm2-lokr",
     ),
     Kind("smollm2", "smollm2-sum", "SmolLM2-135M: several into one", asked=WEIGHTED, inside=("a", "b")),
-    *refused("llama", "DoRA", "dora", "dora"),
+    *only_merged("llama", "DoRA", "dora", "dora"),
     *refused("llama", "`lora_bias`", "lora-bias", "lora-bias"),
-    *refused("qwen2", "trained biases", "bias", "bias-all", "bias-lora-only"),
-    *refused("llama", "`modules_to_save`: norms", "norm", "save-norm"),
-    *refused(
+    *only_merged("qwen2", "trained biases", "bias", "bias-all", "bias-lora-only"),
+    *only_merged("llama", "`modules_to_save`: norms", "norm", "save-norm"),
+    *only_merged(
         "llama", "`modules_to_save`: head, embeddings", "whole-embedding", "save-head", "save-embedding"
     ),
-    *refused("llama", "`modules_to_save`: linear weights", "whole-weight", "save-linear"),
-    *refused("llama", "trainable tokens", "trained-tokens", "trainable-tokens"),
+    *only_merged("llama", "`modules_to_save`: linear weights", "whole-weight", "save-linear"),
+    *only_merged("llama", "trainable tokens", "trained-tokens", "trainable-tokens"),
     *refused("llama", "resized vocabulary", "resized", "resized"),
     *refused(
         "llama-tied",

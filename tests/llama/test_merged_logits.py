@@ -4,6 +4,7 @@ The bases are float32, so what is compared is the merge alone and no rounding of
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from archive import names_of, unpacked
 from asking import Logits, only_last
 from builds import NEWEST
-from judging import TORCH
+from judging import RECORDS, TORCH
 from kinds import KINDS, RIGHT
 from test_archs import EXPERTS, read_base
 from test_archs import RECORDS as ARCH_RECORDS
@@ -19,6 +20,7 @@ from test_archs import RECORDS as ARCH_RECORDS
 from ollama_pack.base.model import BaseModel
 from ollama_pack.gguf.split import read_parts
 from ollama_pack.lora.adapter import Adapter
+from ollama_pack.lora.beside import plan_beside
 from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.plan import LoraPlan
 from ollama_pack.lora.planner import plan_lora
@@ -28,6 +30,9 @@ from ollama_pack.verify.merged import prove_merged
 
 LIMIT = 0.02
 """Largest difference from PEFT's logits, in units of what the adapter changes."""
+
+EXACT = 1e-4
+"""The same for what only merging holds: the figures are those of float32."""
 
 BUILDS = [NEWEST, pytest.param(Logits.name, marks=pytest.mark.logits)]
 """Those that are asked: a merged file is read as its base is, about which every build is asked."""
@@ -44,7 +49,7 @@ pytestmark = pytest.mark.llama
 def write(plan: LoraPlan, base: BaseModel, adapter: Adapter, path: Path) -> Path:
     """Merge, prove, and return the file."""
     assert base.gguf is not None
-    write_merged(plan_merge(read_parts(base.gguf), plan, "auto"), path)
+    write_merged(plan_merge(read_parts(base.gguf), plan, "auto", plan_beside(adapter, base)), path)
     report = prove_merged(adapter, base, path)
     assert report.result.passed, report.result.summary
     assert abs(report.total.gain - 1) < 1e-3
@@ -72,6 +77,17 @@ def test_kinds(judge_kinds, ask_llama, settled, tmp_path, model):
             (logits,) = ask_llama(work.base.gguf, judged.truth[tokens], [], merged=[path], last=last)
             miss = np.abs(judged.seen(logits) - judged.truth[kind.case]).max() / judged.effect(kind.case)
             assert miss <= LIMIT, kind.case
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.merges], ids=lambda kind: kind.case)
+def test_what_only_merging_holds(llama, ask_llama, settled, tmp_path, kind):
+    """DoRA, whole weights, norms, biases and tokens are merged as PEFT computes them."""
+    work = settled(replace(kind, asked={**kind.asked, "merge": True}))
+    truth = llama.truth(unpacked(RECORDS, kind.model) / "logits.npz")
+    path = write(work.plan, work.base, work.adapter, tmp_path / "merged.gguf")
+    (logits,) = ask_llama(work.base.gguf, truth["tokens"], [], merged=[path])
+    effect = np.abs(truth[kind.case] - truth["base"]).max()
+    assert np.abs(logits - truth[kind.case]).max() <= EXACT * effect
 
 
 def adapters_of(row: str) -> Sequence[tuple[str, Adapter]]:

@@ -3,7 +3,8 @@
 import pytest
 
 from ollama_pack.errors import InputError, UnsupportedError
-from ollama_pack.lora.remedies import MERGE, UNTIE
+from ollama_pack.lora.mergeable import MERGEABLE
+from ollama_pack.lora.remedies import BY_MERGE, UNTIE
 from ollama_pack.lora.unsupported import MOST_LINES, RULES, RuleViolations, Severity
 
 
@@ -35,8 +36,9 @@ def test_every_rule_is_written_out(code):
 
 def test_what_can_be_merged_says_so():
     """What baking into the base would carry names --merge; prompts and damage do not."""
-    merged = ("dora", "norm", "whole-embedding", "multiplicative")
-    assert all(RULES[code].remedy == MERGE for code in merged)
+    merged = MERGEABLE - {"lora-bias"}
+    assert {code for code, rule in RULES.items() if rule.remedy == BY_MERGE} == merged
+    assert BY_MERGE in RULES["lora-bias"].remedy
     assert RULES["tied"].remedy == UNTIE
     others = ("prompt", "vision", "half", "not-finite", "noop")
     assert all("--merge" not in RULES[code].remedy for code in others)
@@ -54,7 +56,7 @@ def test_all_rules_at_once():
         error = caught
     assert error is not None
     assert error.what.splitlines()[2::2] == ["      b", "      a.{0-1}.norm"]
-    assert error.hint == MERGE
+    assert error.hint == BY_MERGE
 
 
 def test_damage_comes_first():

@@ -16,7 +16,7 @@ from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.tensors import LazyTensor
 from ollama_pack.lora.plan import LoraPlan, LoraTensor
 from ollama_pack.merge import rows, write
-from ollama_pack.merge.plan import plan_merge
+from ollama_pack.merge.plan import MergeLabels, plan_merge
 from ollama_pack.merge.write import write_merged
 
 TYPES = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1")
@@ -91,7 +91,9 @@ def test_what_is_merged(tmp_path, monkeypatch, touched, others, sizes):
     kinds = {"blk.0.attn_q.weight": touched} | {f"blk.{n}.ffn_up.weight": k for n, k in enumerate(others)}
     base = write_base(tmp_path / "base.gguf", kinds, shape)
     a, b = factors_of(shape)
-    plan = plan_merge((read_gguf(base),), plan_of("blk.0.attn_q.weight", a, b, 5.0), "auto", name="ada")
+    plan = plan_merge(
+        (read_gguf(base),), plan_of("blk.0.attn_q.weight", a, b, 5.0), "auto", labels=MergeLabels(name="ada")
+    )
     digest, size = write_merged(plan, tmp_path / "merged.gguf")
     assert size == (tmp_path / "merged.gguf").stat().st_size
     before, after = tensors_in(base), tensors_in(tmp_path / "merged.gguf")

@@ -13,7 +13,7 @@ from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.split import read_parts
 from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.planner import plan_lora
-from ollama_pack.merge.plan import TensorDelta, plan_merge
+from ollama_pack.merge.plan import MergeLabels, TensorDelta, plan_merge
 from ollama_pack.merge.write import write_merged
 from ollama_pack.verify.merged import prove_merged
 
@@ -23,7 +23,7 @@ def made(tmp_path):
     """Return the adapter, its base, the plan of the merge, and the merged file."""
     base = read_base_gguf(write_model(tmp_path / "base.gguf"))
     adapter = read_adapter(write_adapter(tmp_path / "ada-lora"))
-    plan = plan_merge(read_parts(base.gguf), plan_lora(adapter, base), "auto", name="ada")
+    plan = plan_merge(read_parts(base.gguf), plan_lora(adapter, base), "auto", labels=MergeLabels(name="ada"))
     write_merged(plan, tmp_path / "merged.gguf")
     return adapter, base, plan, tmp_path / "merged.gguf"
 

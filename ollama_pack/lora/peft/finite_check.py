@@ -50,15 +50,29 @@ def check_finite(pairs: Sequence[LoraPair], findings: RuleViolations, *, allow_n
     with ThreadPoolExecutor(SCAN_WORKERS, "numbers") as pool:
         shares = pool.map(_scan, (runs[worker::SCAN_WORKERS] for worker in range(SCAN_WORKERS)))
         found = [stats for share in shares for stats in share]
+    _find_bad(found, findings)
+    zero = {(stats.tensor.path, stats.tensor.name) for stats in found if stats.zero}
+    idle = [pair.module for pair in pairs if pair.alpha == 0 or _any_of(pair, zero)]
+    if len(idle) == len(pairs) and not allow_noop and not findings.codes and _are_zero(pairs):
+        findings.add("noop", *idle)
+
+
+def check_finite_tensors(tensors: Sequence[Tensor], findings: RuleViolations) -> None:
+    """Find tensors that are not finite.
+
+    Raises:
+        InputError: the weights cannot be read.
+    """
+    _find_bad(_scan(_runs(tensors)), findings)
+
+
+def _find_bad(found: Iterable[TensorStats], findings: RuleViolations) -> None:
+    """Find against each tensor that is not finite."""
     for stats in found:
         if stats.bad:
             findings.add(
                 "not-finite", f"{stats.tensor.name}: {stats.bad} of {_element_count(stats.tensor)} numbers"
             )
-    zero = {(stats.tensor.path, stats.tensor.name) for stats in found if stats.zero}
-    idle = [pair.module for pair in pairs if pair.alpha == 0 or _any_of(pair, zero)]
-    if len(idle) == len(pairs) and not allow_noop and not findings.codes and _are_zero(pairs):
-        findings.add("noop", *idle)
 
 
 def _are_zero(pairs: Sequence[LoraPair]) -> bool:

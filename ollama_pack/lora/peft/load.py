@@ -14,6 +14,7 @@ from ollama_pack.errors import natural_key
 from ollama_pack.gguf.tensors import StoredTensor, Tensor
 from ollama_pack.lora.adapter import Adapter, LoraPair
 from ollama_pack.lora.factors import FactorError
+from ollama_pack.lora.mergeable import MergeViolations
 from ollama_pack.lora.peft.config import (
     check_method,
     check_numbers,
@@ -41,6 +42,7 @@ from ollama_pack.lora.peft.safetensors_header import FACTOR_DTYPES, ITEM_SIZES, 
 from ollama_pack.lora.peft.scaling import pair_alpha, pattern_warnings, trained_rank
 from ollama_pack.lora.peft.target_parameters import AdaptedParameter, parameter_of, split_experts
 from ollama_pack.lora.peft.task import another_task
+from ollama_pack.lora.peft.trained_beside import check_beside, trained_beside
 from ollama_pack.lora.unsupported import RuleViolations
 from ollama_pack.shown import hide_passwords
 
@@ -82,10 +84,14 @@ def read_adapter(directory: Path | str, *, adapter: str = "", allow_noop: bool =
     return load_adapter(resolve_directory(Path(directory), adapter), allow_noop=allow_noop)
 
 
-def load_adapter(directory: AdapterDirectory, *, allow_noop: bool = False) -> Adapter:
-    """Return the adapter of a directory that is resolved already; it raises what `read_adapter` raises."""
+def load_adapter(directory: AdapterDirectory, *, allow_noop: bool = False, merging: bool = False) -> Adapter:
+    """Return the adapter of a directory that is resolved already; it raises what `read_adapter` raises.
+
+    With `merging`, what only a merged model holds is no violation, and comes with the adapter.
+    """
     found = open_adapter(directory)
-    config, findings = found.config, RuleViolations(found.weights, found.merge_hint)
+    violations = MergeViolations if merging else RuleViolations
+    config, findings = found.config, violations(found.weights, found.merge_hint)
     method = check_method(config, found.directory / CONFIG_FILE)
     tensors = found.read()
     if other := another_task(config, tensors):
@@ -107,17 +113,21 @@ def load_adapter(directory: AdapterDirectory, *, allow_noop: bool = False) -> Ad
         for name in converted_adapters_in(found.directory, config):
             findings.offer(f"--adapter {name}  is a plain LoRA made of this one")
     groups = _group_tensors(tensors, method, config, findings)
-    left_out = _check_extra_tensors(groups, config, findings)
+    left_out, rules = _check_extra_tensors(groups, config, findings)
     left_out += _check_towers(groups.towers, findings)
     keys = [owner.key for owner in groups.factors if owner.key]
     matches = match_patterns(config, keys, found.directory / CONFIG_FILE)
     pairs = tuple(_fold(groups.factors, method, config, matches, findings))
-    check_finite(pairs, findings, allow_noop=allow_noop)
+    beside = trained_beside(rules, groups.strangers, tensors) if merging else ()
+    if merging:
+        check_beside(beside, pairs, config, findings)
+    check_finite(pairs, findings, allow_noop=allow_noop or bool(beside))
     findings.raise_if_any()
     notes = (*found.notes, *notes, *_notes(config, matches, left_out))
-    return _to_adapter(
+    made = _to_adapter(
         replace(found, config=config, notes=notes), method, with_own_alphas(pairs, groups.alphas)
     )
+    return replace(made, beside=beside)
 
 
 def _notes(config: Config, matches: Matches, left_out: Counter[str]) -> Iterator[str]:
@@ -214,12 +224,18 @@ def _check_towers(towers: Mapping[str, Mapping[str, Tensor]], findings: RuleViol
     return Counter({IDLE_TOWER: idle} if idle else {})
 
 
-def _check_extra_tensors(groups: _Groups, config: Config, findings: RuleViolations) -> Counter[str]:
-    """Find against every tensor that is no factor and would be missed; return what is left out, counted."""
+def _check_extra_tensors(
+    groups: _Groups, config: Config, findings: RuleViolations
+) -> tuple[Counter[str], Mapping[str, str]]:
+    """Find against every tensor that is no factor and would be missed.
+
+    Returns what is left out, counted, and the rule of each tensor that would be missed.
+    """
     modules = {owner.module for owner in groups.factors if owner.module}
     adapted = modules | groups.towers.keys()
     frozen = {key.module for key in groups.strangers.values() if key.depth and key.part == "weight"}
     left_out: Counter[str] = Counter()
+    rules: dict[str, str] = {}
     for name, spelled in groups.strangers.items():
         what = dropped_as(spelled, adapted, config, whole=bool(modules) and modules <= frozen)
         if what:
@@ -227,10 +243,11 @@ def _check_extra_tensors(groups: _Groups, config: Config, findings: RuleViolatio
             continue
         rule = classify_extra_tensor(name, spelled, modules, config)
         if rule is not None:
+            rules[name] = rule
             findings.add(rule, name)
-    if not neutral(config.get("modules_to_save")) and not WHOLE.intersection(findings.codes):
+    if not neutral(config.get("modules_to_save")) and WHOLE.isdisjoint(rules.values()):
         findings.add("whole-weight", f"modules_to_save = {config['modules_to_save']}, and none of it is here")
-    return left_out
+    return left_out, rules
 
 
 def _fold(

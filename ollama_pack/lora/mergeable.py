@@ -1,0 +1,17 @@
+"""Which rules are about GGUF LoRA files alone, so that a merged model breaks none of them."""
+
+from ollama_pack.lora.unsupported import RuleViolations
+
+MERGEABLE = frozenset(
+    {"dora", "lora-bias", "bias", "norm", "whole-weight", "whole-embedding", "trained-tokens"}
+)
+"""The rules whose tensors a merged model holds (`ollama_pack.lora.beside`)."""
+
+
+class MergeViolations(RuleViolations):
+    """The violations of an adapter that is to be merged: what a merged model holds is none."""
+
+    def add(self, code: str, *subjects: str) -> None:
+        """Record what violates a rule, unless the rule is about GGUF LoRA files alone."""
+        if code not in MERGEABLE:
+            super().add(code, *subjects)
