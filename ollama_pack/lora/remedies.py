@@ -24,7 +24,8 @@ CONVERT = (
     "merge_and_unload, and convert the merged model to GGUF"
 )
 UNTIE = (
-    "give the head weights of its own before the adapter is loaded: model.lm_head.weight = "
+    f"{BY_MERGE}; where llama.cpp gives a family no head of its own, give the head weights of its own "
+    "before the adapter is loaded: model.lm_head.weight = "
     "torch.nn.Parameter(model.lm_head.weight.detach().clone()); model.config.tie_word_embeddings = False; "
     "then merge it with PEFT's merge_and_unload, and convert the merged model to GGUF (without the first "
     "step PEFT would add the change to both)"

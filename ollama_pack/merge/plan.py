@@ -6,7 +6,7 @@ See "A merged file is the base with its touched tensors rewritten" in docs/decis
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ollama_pack.errors import InputError, UnsupportedError, UsageError
@@ -16,6 +16,7 @@ from ollama_pack.gguf.ggml_types import BF16, BLOCKS, F16, F32, Q8_0, nbytes_of
 from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.lora.beside import RowValues
 from ollama_pack.lora.plan import LoraPlan, LoraTensor
+from ollama_pack.lora.untied import HEAD_TENSOR
 
 AUTO_TYPE, SAME_TYPE = "auto", "same"
 MERGE_TYPES: dict[str, int | None] = {
@@ -88,19 +89,14 @@ class MergedTensor:
         kind: the ggml type that it is written in.
         change: the ΔW that is added to it, or None if it has none.
         beside: what else was trained of its rows.
-        own_name: its name if the base has no tensor of that name: the head of a tied base.
+        name: its name, which is another one if it is the head of a tied base; empty for that of the base.
     """
 
     base: BaseTensor
     kind: int
     change: TensorDelta | None = None
     beside: tuple[RowValues, ...] = ()
-    own_name: str = ""
-
-    @property
-    def name(self) -> str:
-        """Return its name in the merged file."""
-        return self.own_name or self.base.name
+    name: str = ""
 
     @property
     def is_touched(self) -> bool:
@@ -137,15 +133,17 @@ class MergePlan:
 
 @dataclass(frozen=True, slots=True)
 class MergeLabels:
-    """What a merged file records of itself.
+    """What a merged file records of itself, and whether it has a tensor more.
 
     Attributes:
         name: the name of the merged model, for ``general.name``; empty to keep the base's.
         adapter: the digest of the adapter's weights.
+        own_head: whether the head of a tied base becomes a tensor of its own.
     """
 
     name: str = ""
     adapter: str = ""
+    own_head: bool = False
 
 
 def plan_merge(
@@ -174,9 +172,14 @@ def plan_merge(
         raise UsageError(f"{merge_type!r} is not one of {', '.join(MERGE_TYPES)}.", code="bad-option")
     changes, rows = dict(changes_of(lora)), _by_tensor(beside)
     found = [tensor for part in parts for tensor in tensors_of_base(part)]
-    missing = (changes.keys() | rows.keys()) - {tensor.name for tensor in found}
+    labels = labels or MergeLabels()
+    named = [(tensor.name, tensor) for tensor in found]
+    if labels.own_head:
+        named += [(HEAD_TENSOR, tensor) for tensor in found if tensor.name == EMBEDDING_TENSOR]
+    missing = (changes.keys() | rows.keys()) - {each for each, _ in named}
     tensors = tuple(
-        _merged(tensor, changes.get(tensor.name), rows.get(tensor.name, ()), merge_type) for tensor in found
+        replace(_merged(tensor, changes.get(each), rows.get(each, ()), merge_type), name=each)
+        for each, tensor in named
     )
     if missing:
         raise InputError(
@@ -186,7 +189,6 @@ def plan_merge(
             code="does-not-fit",
         )
     dropped = frozenset(key for key in parts[0].metadata if key.startswith("split.") or key == ALIGNMENT_KEY)
-    labels = labels or MergeLabels()
     metadata = {**_merged_keys(parts[0], lora, tensors, labels.name), MERGED_ADAPTER: labels.adapter}
     return MergePlan(parts[0], tensors, metadata, dropped)
 

@@ -82,17 +82,21 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
     """Return what the merged file at `path` will hold; it raises what `merge` raises before it writes."""
     from ollama_pack.gguf.split import read_parts
     from ollama_pack.lora.beside import plan_beside
+    from ollama_pack.lora.untied import untied
     from ollama_pack.merge.plan import MergeLabels, plan_merge
 
     _require_always_active(work.adapter)
     source = require_base_file(work)
     require_own_file(path, source)
+    base = untied(work.base, work.adapter)
     return plan_merge(
         read_parts(source),
         work.plan,
         request.merge_type,
-        plan_beside(work.adapter, work.base),
-        labels=MergeLabels(request.name or path.stem, adapter_digest(work.adapter)),
+        plan_beside(work.adapter, base),
+        labels=MergeLabels(
+            request.name or path.stem, adapter_digest(work.adapter), own_head=base is not work.base
+        ),
     )
 
 

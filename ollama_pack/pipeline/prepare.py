@@ -17,6 +17,7 @@ from ollama_pack.lora.peft.run_directory import CONFIG_FILE
 from ollama_pack.lora.plan import LoraPlan
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.lora.split_modules import join_split_modules
+from ollama_pack.lora.untied import of_the_base, untied
 from ollama_pack.modelfile.editing import with_command
 from ollama_pack.modelfile.syntax import Modelfile
 from ollama_pack.modelfile.template import DEFAULT, TemplateFields, compose_modelfile, find_template
@@ -106,8 +107,8 @@ def prepare(
     joined = join_split_modules(adapter, base)
     if joined is not adapter:
         note("read", joined.notes[-1])
-    plan = plan_lora(joined, base)
-    check = _check_base_file(base, trained, plan)
+    plan = plan_lora(joined, untied(base, joined) if request.merge else base)
+    check = _check_base_file(base, trained, of_the_base(plan, base))
     return BuildPlan(joined, base, plan, trained, author, check, earlier, change, author_notes)
 
 

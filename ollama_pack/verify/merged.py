@@ -2,7 +2,8 @@
 
 The merged file and the base are read again from disk. What a weight should have gained is made from the
 adapter by `reference`, which states llama.cpp's layout by itself; this proof shares no code with what planned
-and wrote the file. For each touched weight, with D = W' − W as the files hold it and R = what PEFT makes of W, less W:
+and wrote the file. For each touched weight, with D = W' − W as the files hold it and R = ΔW as PEFT means it
+(for DoRA and whole weights: what PEFT makes of W, less W):
 
     gain   = ⟨D, R⟩ / ⟨R, R⟩        the share of ΔW that is there along itself; 1 is all of it
     cosine = ⟨D, R⟩ / (‖D‖ ‖R‖)     the share of what is there that is ΔW
@@ -16,7 +17,7 @@ Every other tensor must have the very bytes of the base.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from io import FileIO
 from pathlib import Path
@@ -34,7 +35,7 @@ from ollama_pack.gguf.split import read_parts
 from ollama_pack.gguf.tensor_data import Float32, TensorReader, keep_freed_memory
 from ollama_pack.lora.adapter import Adapter
 from ollama_pack.verify.kept import KeptChange, MergeReport, ScalarProducts
-from ollama_pack.verify.merged_rows import ExpectedRows, expected_rows
+from ollama_pack.verify.merged_rows import EMBEDDING, HEAD, ExpectedRows, expected_rows, needs_own_head
 from ollama_pack.verify.result import ProofResult
 
 LEAST_KEPT = 0.9
@@ -62,19 +63,25 @@ class _Pair:
     """A tensor in both files.
 
     Attributes:
-        name: its name.
+        name: its name in the merged file.
         base: the header of the file, or part, of the base that has it.
         merged: the header of the merged file.
+        base_name: its name in the base.
     """
 
     name: str
     base: GgufFile
     merged: GgufFile
+    base_name: str
+
+    def name_in(self, file: GgufFile) -> str:
+        """Return its name in one of the two files."""
+        return self.name if file is self.merged else self.base_name
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Return its shape in the base, rows and columns last; each number of a vector is a row."""
-        shape = self.base.shapes[self.name]
+        shape = self.base.shapes[self.base_name]
         return shape if len(shape) > 1 else (*shape, 1)
 
     @property
@@ -84,7 +91,8 @@ class _Pair:
 
     def size(self, file: GgufFile) -> int:
         """Return the size of the tensor in a file, in bytes."""
-        return nbytes_of(file.types[self.name], file.shapes[self.name])
+        name = self.name_in(file)
+        return nbytes_of(file.types[name], file.shapes[name])
 
 
 def prove_merged(
@@ -111,7 +119,7 @@ def prove_merged(
     assert base.gguf is not None, "only a file can be merged into"
     keep_freed_memory()
     parts, merged = read_parts(base.gguf), read_gguf(path)
-    pairs = _pairs(parts, merged)
+    pairs = _pairs(parts, merged, own_head=needs_own_head(adapter, base))
     _compare_keys(parts[0], merged)
     references = {each.tensor: each for each in expected_rows(adapter, base)}
     missing = references.keys() - pairs.keys()
@@ -128,17 +136,22 @@ def prove_merged(
     return _judge([(pairs[name], sums[name]) for name in references], len(untouched), least)
 
 
-def _pairs(parts: Sequence[GgufFile], merged: GgufFile) -> dict[str, _Pair]:
-    """Return every tensor of the base with that of the merged file, which must be the same ones."""
-    pairs = {name: _Pair(name, part, merged) for part in parts for name in part.shapes}
+def _pairs(parts: Sequence[GgufFile], merged: GgufFile, *, own_head: bool) -> dict[str, _Pair]:
+    """Return every tensor of the base with that of the merged file, which must be the same ones.
+
+    With `own_head` the merged file has one more, which is made of the embeddings.
+    """
+    pairs = {name: _Pair(name, part, merged, name) for part in parts for name in part.shapes}
+    if own_head:
+        pairs[HEAD] = replace(pairs[EMBEDDING], name=HEAD)
     for name in pairs.keys() ^ merged.shapes.keys():
         raise ProofError(
             "The tensor is in only one of the two files.", where=f"{merged.path}: {name}", code="merged"
         )
     for name, pair in pairs.items():
-        if pair.base.shapes[name] != merged.shapes[name]:
+        if pair.base.shapes[pair.base_name] != merged.shapes[name]:
             raise ProofError(
-                f"The tensor is {merged.shapes[name]}, and {pair.base.shapes[name]} in the base.",
+                f"The tensor is {merged.shapes[name]}, and {pair.base.shapes[pair.base_name]} in the base.",
                 where=f"{merged.path}: {name}",
                 code="merged",
             )
@@ -167,10 +180,10 @@ def _at(file: BinaryIO | FileIO, span: tuple[int, int]) -> bytes:
 def _require_same_bytes(pair: _Pair) -> str:
     """Require that a tensor has the bytes of the base, and return its name."""
     size = pair.size(pair.base)
-    same = pair.base.types[pair.name] == pair.merged.types[pair.name]
+    same = pair.base.types[pair.base_name] == pair.merged.types[pair.name]
     if same:
         with pair.base.path.open("rb") as one, pair.merged.path.open("rb") as other:
-            one.seek(pair.base.offsets[pair.name])
+            one.seek(pair.base.offsets[pair.base_name])
             other.seek(pair.merged.offsets[pair.name])
             for start in range(0, size, PIECE_BYTES):
                 count = min(PIECE_BYTES, size - start)
@@ -232,9 +245,10 @@ def _rows_of_both(pair: _Pair) -> Iterator[tuple[int, Float32, Float32]]:
 
 def _rows(file: FileIO, header: GgufFile, pair: _Pair, start: int, end: int) -> Float32:
     """Return some rows of a tensor of a file."""
-    kind = header.types[pair.name]
+    name = pair.name_in(header)
+    kind = header.types[name]
     size = nbytes_of(kind, (pair.columns,))
-    first = header.offsets[pair.name] + start * size
+    first = header.offsets[name] + start * size
     raw = _at(file, (first, first + (end - start) * size))
     return read_blocks(np.frombuffer(raw, np.uint8), kind, pair.columns)
 
@@ -246,7 +260,7 @@ def _judge(measured: Sequence[tuple[_Pair, ScalarProducts]], untouched: int, lea
     wrong: list[tuple[KeptChange, str]] = []
     for pair, sums in measured:
         total.join(sums)
-        kinds = [type_name(file.types[pair.name]) for file in (pair.base, pair.merged)]
+        kinds = [type_name(file.types[pair.name_in(file)]) for file in (pair.base, pair.merged)]
         types = kinds[0] if kinds[0] == kinds[1] else " → ".join(kinds)
         kept = sums.kept(pair.name, types, pair.size(pair.merged), pair.size(pair.base))
         weights.append(kept)

@@ -18,7 +18,9 @@ from ollama_pack.gguf.tensor_rows import Index, read_tensor_rows
 from ollama_pack.gguf.tensors import LazyTensor, Tensor
 from ollama_pack.lora.adapter import Adapter, LoraPair, TrainedTensor
 from ollama_pack.verify.reference import Reference, find_references
-from ollama_pack.verify.tensor_names import parse_module, tensor_names
+from ollama_pack.verify.tensor_names import EMBEDDING_NAME, HEAD_NAME, parse_module, tensor_names
+
+HEAD, EMBEDDING = f"{HEAD_NAME}.weight", f"{EMBEDDING_NAME}.weight"
 
 _NORMS = {
     **dict.fromkeys(("input_layernorm", "ln_1"), "attn_norm"),
@@ -105,6 +107,17 @@ def expected_rows(adapter: Adapter, base: BaseModel) -> tuple[ExpectedRows, ...]
             given.setdefault(name, []).append(rows)
     names = dict.fromkeys((*references, *given))
     return tuple(ExpectedRows(name, references.get(name), tuple(given.get(name, ()))) for name in names)
+
+
+def needs_own_head(adapter: Adapter, base: BaseModel) -> bool:
+    """Return whether the head of a base must become a tensor of its own.
+
+    It does if head and embeddings are one tensor, and PEFT changes one of the two weights and not the other.
+    """
+    whole = (trained.module for trained in adapter.beside if trained.rule == "whole-embedding")
+    modules = (*(pair.module for pair in adapter.pairs), *whole)
+    outside = {name for module in modules for name in tensor_names(parse_module(module), base.hparams)}
+    return HEAD not in (base.tensors or {}) and not outside.isdisjoint((HEAD, EMBEDDING))
 
 
 def _given(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> Iterator[tuple[str, GivenRows]]:

@@ -179,7 +179,7 @@ KINDS: tuple[Kind, ...] = (
     *only_merged("llama", "`modules_to_save`: linear weights", "whole-weight", "save-linear"),
     *only_merged("llama", "trainable tokens", "trained-tokens", "trainable-tokens"),
     *refused("llama", "resized vocabulary", "resized", "resized"),
-    *refused(
+    *only_merged(
         "llama-tied",
         "LoRA on `lm_head` or `embed_tokens` of a tied base",
         "tied",

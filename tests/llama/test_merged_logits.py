@@ -24,7 +24,8 @@ from ollama_pack.lora.beside import plan_beside
 from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.plan import LoraPlan
 from ollama_pack.lora.planner import plan_lora
-from ollama_pack.merge.plan import plan_merge
+from ollama_pack.lora.untied import untied
+from ollama_pack.merge.plan import MergeLabels, plan_merge
 from ollama_pack.merge.write import write_merged
 from ollama_pack.verify.merged import prove_merged
 
@@ -49,7 +50,11 @@ pytestmark = pytest.mark.llama
 def write(plan: LoraPlan, base: BaseModel, adapter: Adapter, path: Path) -> Path:
     """Merge, prove, and return the file."""
     assert base.gguf is not None
-    write_merged(plan_merge(read_parts(base.gguf), plan, "auto", plan_beside(adapter, base)), path)
+    whole = untied(base, adapter)
+    labels = MergeLabels(own_head=whole is not base)
+    write_merged(
+        plan_merge(read_parts(base.gguf), plan, "auto", plan_beside(adapter, whole), labels=labels), path
+    )
     report = prove_merged(adapter, base, path)
     assert report.result.passed, report.result.summary
     assert abs(report.total.gain - 1) < 1e-3

@@ -13,7 +13,7 @@ from kinds import KINDS
 from recipes import read_numbers, safetensors
 
 from ollama_pack.base.gguf_header import read_base_gguf
-from ollama_pack.errors import InputError, UnsupportedError
+from ollama_pack.errors import InputError, ProofError, UnsupportedError
 from ollama_pack.gguf.split import read_parts
 from ollama_pack.gguf.tensors import LazyTensor
 from ollama_pack.lora.adapter import TrainedTensor
@@ -22,11 +22,12 @@ from ollama_pack.lora.combine import sum_adapters
 from ollama_pack.lora.peft.directory import resolve_directory
 from ollama_pack.lora.peft.load import load_adapter
 from ollama_pack.lora.planner import plan_lora
-from ollama_pack.merge.plan import plan_merge
+from ollama_pack.lora.untied import ALWAYS_TIED, untied
+from ollama_pack.merge.plan import MergeLabels, plan_merge
 from ollama_pack.merge.write import write_merged
 from ollama_pack.verify.merged import prove_merged
 
-MERGED = [kind for kind in KINDS if kind.merges]
+MERGED = [kind for kind in KINDS if kind.merges and kind.model != "llama-tied"]
 by_case = pytest.mark.parametrize("kind", MERGED, ids=lambda kind: kind.case)
 
 
@@ -39,8 +40,12 @@ def base_of(model: str):
 
 
 def merge(adapter, base, path: Path, beside=None) -> Path:
-    rows = plan_beside(adapter, base) if beside is None else beside
-    write_merged(plan_merge(read_parts(base.gguf), plan_lora(adapter, base), "auto", rows), path)
+    whole = untied(base, adapter)
+    rows = plan_beside(adapter, whole) if beside is None else beside
+    labels = MergeLabels(own_head=whole is not base)
+    write_merged(
+        plan_merge(read_parts(base.gguf), plan_lora(adapter, whole), "auto", rows, labels=labels), path
+    )
     return path
 
 
@@ -194,3 +199,33 @@ def test_a_sum_of_more_than_a_and_b():
     """PEFT sums no whole weights either."""
     with pytest.raises(UnsupportedError, match="no weighted sum"):
         sum_adapters([adapter_of("llama", "plain"), adapter_of("llama", "dora")], [0.5, 0.5])
+
+
+@pytest.mark.parametrize("case", ["head-tied", "embedding-tied"])
+def test_the_head_of_a_tied_base(tmp_path, case):
+    """It becomes a tensor of its own: what was not trained keeps the very bytes of the embeddings."""
+    adapter, base = adapter_of("llama-tied", case), base_of("llama-tied")
+    path = merge(adapter, base, tmp_path / "merged.gguf")
+    before, after = numbers_of(base.gguf), numbers_of(path)
+    assert "output.weight" not in before
+    kept, changed_one = ("token_embd", "output") if case == "head-tied" else ("output", "token_embd")
+    assert (after[f"{kept}.weight"] == before["token_embd.weight"]).all()
+    assert not np.allclose(after[f"{changed_one}.weight"], before["token_embd.weight"])
+    assert prove_merged(adapter, base, path).result.passed
+
+
+def test_a_head_that_is_not_made(tmp_path):
+    """The proof misses it."""
+    adapter, base = adapter_of("llama-tied", "embedding-tied"), base_of("llama-tied")
+    plan = plan_lora(adapter, untied(base, adapter))
+    write_merged(plan_merge(read_parts(base.gguf), plan, "auto"), tmp_path / "merged.gguf")
+    with pytest.raises(ProofError, match="only one of the two files"):
+        prove_merged(adapter, base, tmp_path / "merged.gguf")
+
+
+@pytest.mark.parametrize("arch", sorted(ALWAYS_TIED))
+def test_a_head_that_llama_cpp_would_not_load(arch):
+    """Such a base stays as it is, and the adapter is refused."""
+    base = base_of("llama-tied")
+    base = replace(base, hparams=replace(base.hparams, arch=arch))
+    assert untied(base, adapter_of("llama-tied", "head-tied")) is base
