@@ -149,7 +149,7 @@ def _token_ids(setting: Any, module: str) -> Sequence[int]:  # noqa: ANN401 — 
 def _bias(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> Iterator[RowValues]:
     """Yield the places of a bias, which has the order of the rows of its weight."""
     added = trained.rule == "lora-bias"
-    pair = _pair_of(trained.module, adapter) if added else None
+    pair = _pair_of_module(trained.module, adapter) if added else None
     if len(trained.tensor.shape) != 1 or (added and pair is None):
         return
     out = trained.tensor.shape[0]
@@ -161,7 +161,7 @@ def _bias(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> Iterator
 
 def _dora_lengths(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> Iterator[RowValues]:
     """Yield the places of the lengths that DoRA gives to the rows of an adapted weight."""
-    pair = _pair_of(trained.module, adapter)
+    pair = _pair_of_module(trained.module, adapter)
     lengths = trained.tensor
     if pair is None or len(pair.b.shape) != 2 or pair.fit is not None or adapter.method != "LoRA":
         return
@@ -175,7 +175,7 @@ def _dora_lengths(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> 
         yield RowValues(name, RowRole.LENGTH, column, rows)
 
 
-def _pair_of(module: str, adapter: Adapter) -> LoraPair | None:
+def _pair_of_module(module: str, adapter: Adapter) -> LoraPair | None:
     """Return the pair of a module."""
     return next((pair for pair in adapter.pairs if pair.module == module), None)
 

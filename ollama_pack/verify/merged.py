@@ -35,7 +35,13 @@ from ollama_pack.gguf.split import read_parts
 from ollama_pack.gguf.tensor_data import Float32, TensorReader, keep_freed_memory
 from ollama_pack.lora.adapter import Adapter
 from ollama_pack.verify.kept import KeptChange, MergeReport, ScalarProducts
-from ollama_pack.verify.merged_rows import EMBEDDING, HEAD, ExpectedRows, expected_rows, needs_own_head
+from ollama_pack.verify.merged_rows import (
+    EMBEDDING_WEIGHT,
+    HEAD_WEIGHT,
+    ExpectedRows,
+    expected_rows,
+    needs_own_head,
+)
 from ollama_pack.verify.result import ProofResult
 
 LEAST_KEPT = 0.9
@@ -143,7 +149,7 @@ def _pairs(parts: Sequence[GgufFile], merged: GgufFile, *, own_head: bool) -> di
     """
     pairs = {name: _Pair(name, part, merged, name) for part in parts for name in part.shapes}
     if own_head:
-        pairs[HEAD] = replace(pairs[EMBEDDING], name=HEAD)
+        pairs[HEAD_WEIGHT] = replace(pairs[EMBEDDING_WEIGHT], name=HEAD_WEIGHT)
     for name in pairs.keys() ^ merged.shapes.keys():
         raise ProofError(
             "The tensor is in only one of the two files.", where=f"{merged.path}: {name}", code="merged"

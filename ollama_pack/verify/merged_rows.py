@@ -20,7 +20,7 @@ from ollama_pack.lora.adapter import Adapter, LoraPair, TrainedTensor
 from ollama_pack.verify.reference import Reference, find_references
 from ollama_pack.verify.tensor_names import EMBEDDING_NAME, HEAD_NAME, parse_module, tensor_names
 
-HEAD, EMBEDDING = f"{HEAD_NAME}.weight", f"{EMBEDDING_NAME}.weight"
+HEAD_WEIGHT, EMBEDDING_WEIGHT = f"{HEAD_NAME}.weight", f"{EMBEDDING_NAME}.weight"
 
 _NORMS = {
     **dict.fromkeys(("input_layernorm", "ln_1"), "attn_norm"),
@@ -117,7 +117,7 @@ def needs_own_head(adapter: Adapter, base: BaseModel) -> bool:
     whole = (trained.module for trained in adapter.beside if trained.rule == "whole-embedding")
     modules = (*(pair.module for pair in adapter.pairs), *whole)
     outside = {name for module in modules for name in tensor_names(parse_module(module), base.hparams)}
-    return HEAD not in (base.tensors or {}) and not outside.isdisjoint((HEAD, EMBEDDING))
+    return HEAD_WEIGHT not in (base.tensors or {}) and not outside.isdisjoint((HEAD_WEIGHT, EMBEDDING_WEIGHT))
 
 
 def _given(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> Iterator[tuple[str, GivenRows]]:
