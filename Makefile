@@ -14,7 +14,7 @@ WITH_OPENMP := LD_LIBRARY_PATH=$(CURDIR)/$(OPENMP)$${LD_LIBRARY_PATH:+:$$LD_LIBR
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test logits check chat bench delivery goldens reference example live clean
+.PHONY: help demo test fuzz logits check chat bench delivery goldens reference example live clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -30,6 +30,10 @@ test: $(VENV)/.dev $(BASE) $(BUILDS)/.made $(OPENMP)/.made ## run all tests that
 
 logits: $(VENV)/.logits $(BASE) ## compare whole logits with PEFT's (compiles llama.cpp)
 	OLLAMA_PACK_TEST_BASE=$(BASE) $(BIN)/python -m pytest -q -m logits
+
+N ?= 100000
+fuzz: $(VENV)/.dev ## give every reader of foreign bytes N inputs in all (N=1000000 takes an hour)
+	$(BIN)/python tests/fuzz/run.py $(N)
 
 check: $(VENV)/.lint ## lint, types and import contracts
 	$(BIN)/ruff check .

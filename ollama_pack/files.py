@@ -168,10 +168,12 @@ def read_small(path: Path, most: int = SMALL) -> bytes:
         OSError: the file cannot be read, is larger, or is not a regular file.
     """
     with regular_file(path) as file:
-        if os.fstat(file.fileno()).st_size <= most:
-            content = file.read(most + 1)  # a file of /proc says that it is empty
-            if len(content) <= most:
-                return content
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(size + 1) if size <= most else b""  # no buffer for all that might come
+        if len(content) > size:  # a file of /proc says that it is empty
+            content += file.read(most)
+        if size <= most and len(content) <= most:
+            return content
         raise OSError(errno.EFBIG, f"it has more than {most} bytes", str(path))
 
 

@@ -1,19 +1,24 @@
 """JSON of another shape than its reader needs: each finding is an error of its file, and no traceback."""
 
+import contextlib
 import io
 import json
 import struct
+import tracemalloc
 import zipfile
 
 import pytest
 
 from ollama_pack.errors import DestinationError, InputError
+from ollama_pack.files import read_small
 from ollama_pack.lora.peft.tokenizer import read_tokenizer
 from ollama_pack.ollama.api_types import NEVER, read_listed, read_shown
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.manifest import parse_manifest
 from ollama_pack.ollama.manifest_list import LIST_TYPES, read_children
-from ollama_pack.run.pickle_scan import UNREAD, scan
+from ollama_pack.pipeline.evidence import record_of_folder
+from ollama_pack.pipeline.lock import placed_sizes
+from ollama_pack.run.pickle_scan import PLAIN_TENSORS, UNREAD, scan
 from ollama_pack.untrusted import ShapeError, as_list, as_mapping, as_text, as_whole, file_errors, optional
 
 LAYER = {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{'a' * 64}", "size": 1}
@@ -75,6 +80,62 @@ def test_manifests(key, odd):
             read_children(json.dumps(content).encode(), where="m")
         except DestinationError as error:
             assert (error.what, error.where) == ("This is not the manifest of a model.", "m")
+
+
+def test_a_list_that_go_could_not_write():
+    """A child that is written out with NaN has no digest, and is no manifest."""
+    content = json.dumps(
+        {"mediaType": LIST_TYPES[0], "manifests": [{"config": LAYER, "schemaVersion": float("nan")}]}
+    )
+    with pytest.raises(DestinationError, match="not the manifest"):
+        read_children(content.encode(), where="m")
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        5,
+        {"sizes": {}},
+        {"sizes": {"blocks": -1}, "architecture": "llama"},
+        {"sizes": {"heads_per_layer": [1]}, "architecture": "x"},
+    ],
+)
+def test_locks_without_sizes(base):
+    """A lock that says little of its base has no sizes to compare."""
+    assert placed_sizes({"base": base}) is None
+    assert (
+        placed_sizes(
+            {"base": {"sizes": {"blocks": 2, "heads_per_layer": [[2, 1]]}, "architecture": "x"}}
+        ).blocks
+        == 2
+    )
+
+
+def test_a_lock_with_a_name_that_no_file_has(tmp_path):
+    """What the system refuses as the name of a file is told with the lock."""
+    sources = [{"x" * 300: "sha256:x"}]
+    lock = {"adapter": {"gguf": "sha256:x", "sources": sources}, "base": {}, "modelfile": "sha256:y"}
+    (tmp_path / "ollama").mkdir()
+    path = tmp_path / "ollama" / "ollama-pack.lock"
+    path.write_text(json.dumps(lock))
+    with contextlib.suppress(InputError):
+        record_of_folder(path.parent)
+
+
+def test_a_small_file_needs_little_memory(tmp_path):
+    """The bound of a file is no buffer."""
+    (tmp_path / "x.json").write_text("{}")
+    tracemalloc.start()
+    assert read_small(tmp_path / "x.json", 1 << 30) == b"{}"
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+def test_a_text_with_an_unknown_escape(tmp_path):
+    """A pickle whose text has an escape that Python warns of is read without a warning."""
+    (tmp_path / "x.bin").write_bytes(b"S'a\\q'\n.")
+    assert scan(tmp_path / "x.bin").verdict == PLAIN_TENSORS
 
 
 SHOWN = {

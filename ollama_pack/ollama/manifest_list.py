@@ -10,7 +10,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from ollama_pack.errors import DestinationError
+from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.go_json import encode_go_json
 from ollama_pack.ollama.manifest import MANIFEST_TYPE, not_a_manifest
 from ollama_pack.untrusted import as_list, as_mapping, as_text, optional, parse_object
@@ -60,7 +60,7 @@ def read_children(content: bytes, *, where: object) -> tuple[ChildManifest, ...]
     try:
         children = (as_mapping(each, "manifests") for each in as_list(document.get("manifests"), "manifests"))
         return tuple(_read_child(each) for each in children if _is_one_model(each))
-    except ValueError as error:
+    except (ValueError, InputError) as error:  # Go's JSON cannot hold every value of ours
         raise not_a_manifest(where) from error
 
 

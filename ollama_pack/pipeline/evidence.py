@@ -26,6 +26,7 @@ from ollama_pack.ollama.store_layout import blob_path, gguf_manifest, read_manif
 from ollama_pack.pipeline.lock import LOCK_NAME, modelfile_digest
 from ollama_pack.pipeline.output_dir import adapter_home
 from ollama_pack.pipeline.prepare import GGUF_NAME, MERGED_NAME
+from ollama_pack.untrusted import file_errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,13 @@ def record_of_folder(folder: Path) -> Record | None:
     if not path.is_file():
         return None
     lock = read_json_object(path)
+    with file_errors(path):
+        return _record_of(lock, path)
+
+
+def _record_of(lock: Mapping[str, Any], path: Path) -> Record:
+    """Return what a lock says."""
+    folder = path.parent
     adapter, base, text = lock.get("adapter"), lock.get("base"), lock.get("modelfile")
     made = lock.get("merged", adapter)
     gguf, is_merged = made.get("gguf") if isinstance(made, dict) else None, "merged" in lock

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,6 +28,7 @@ from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.modelfile.file import read_modelfile
 from ollama_pack.modelfile.syntax import Modelfile, print_modelfile
 from ollama_pack.pipeline.inputs import BuildInputs
+from ollama_pack.untrusted import as_list, as_mapping, as_text, as_whole, optional
 
 LOCK_NAME = "ollama-pack.lock"
 LOCK_SCHEMA_VERSION = 2
@@ -184,22 +185,19 @@ def describe_base_change(earlier: Mapping[str, Any], tag: str, *, blob: str = ""
 
 def placed_sizes(lock: Mapping[str, Any]) -> HParams | None:
     """Return the sizes that placed the rows of the GGUF LoRA file, or None if the lock does not have them."""
-    recorded = lock.get("base")
-    sizes = recorded.get("sizes") if isinstance(recorded, Mapping) else None
-    if not isinstance(sizes, Mapping):
-        return None
-    with contextlib.suppress(TypeError, ValueError):  # a damaged lock only costs a comparison
-        layers = sizes.get("heads_per_layer", ())
-        blocks, heads, kv_heads, head_dim, hidden = (int(sizes.get(name, 0)) for name in _RECORDED_SIZES)
+    with contextlib.suppress(ValueError):  # a damaged lock only costs a comparison
+        recorded = as_mapping(lock.get("base"), "base")
+        sizes = as_mapping(recorded.get("sizes"), "sizes")
+        states = optional(sizes, "ssm", {})
+        layers = (as_list(each, "heads_per_layer") for each in optional(sizes, "heads_per_layer", []))
         return HParams(
-            arch=str(recorded["architecture"]) if isinstance(recorded, Mapping) else "",
-            blocks=blocks,
-            heads=heads,
-            kv_heads=kv_heads,
-            head_dim=head_dim,
-            hidden=hidden,
-            ssm=StateSpace(**{name: int(number) for name, number in dict(sizes.get("ssm", {})).items()}),
-            heads_per_layer=tuple((int(one), int(other)) for one, other in layers),
+            arch=as_text(recorded.get("architecture"), "architecture"),
+            **{name: optional(sizes, name, 0) for name in _RECORDED_SIZES},
+            ssm=StateSpace(**{each.name: optional(states, each.name, 0) for each in fields(StateSpace)}),
+            heads_per_layer=tuple(
+                (as_whole(one, "heads_per_layer"), as_whole(other, "heads_per_layer"))
+                for one, other in layers
+            ),
         )
     return None
 

@@ -9,6 +9,7 @@ import contextlib
 import pickletools
 import re
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -97,7 +98,9 @@ def scan(path: Path) -> Pickle:
         return Pickle(UNREAD, why=reason_of(error))
     imports: set[str] = set()
     try:
-        complete = _collect_imports(content, imports)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Escapes in somebody else's texts are no concern of the user.
+            complete = _collect_imports(content, imports)
     except DAMAGE as error:
         return _verdict_on(
             imports, f"it is not a complete pickle ({reason_of(error).partition(':')[0][:80]})"
