@@ -26,8 +26,8 @@ def check_address(address: str, variable: str, example: str) -> str:
         port_is_right = parts.port is None or parts.port > 0
         host = parts.hostname or ""
         host.encode("idna")
-        if host.count(".") == 3 and host.replace(".", "").isdigit():
-            ipaddress.IPv4Address(host)
+        if ":" in host or (host.count(".") == 3 and host.replace(".", "").isdigit()):
+            ipaddress.ip_address(host)
     except ValueError:  # a bracket is open, a port or a part of a number is none, or a label is too long
         host, port_is_right = "", False
     plain = address.isprintable() and " " not in address and not any(letter in host for letter in _NO_HOST)

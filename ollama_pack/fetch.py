@@ -25,6 +25,8 @@ EXCHANGE_SECONDS = 300.0
 LARGEST_DOCUMENT = 4 << 20
 """Most bytes of a JSON document."""
 
+CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
 MISSING = (404, 410)
 """HTTP status codes for an address at which there is nothing."""
 
@@ -120,7 +122,7 @@ def settings_explained() -> Iterator[None]:
             code="bad-proxy",
         ) from error
     except OSError as error:
-        named = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
+        named = [name for name in CERTIFICATE_VARIABLES if os.environ.get(name)]
         raise UsageError(
             f"The certificates of the environment cannot be read: {reason_of(error)}.",
             where=", ".join(f"{name}={os.environ[name]}" for name in named),

@@ -44,8 +44,10 @@ def test_addresses(address):
 
 @pytest.mark.parametrize(
     "address",
-    ["http://[::1", "http://[", "gopher://s3cret", "s3cret", "http://a b", "http://", "http://h:s3cret", "http://h:99999",
-     "http://h\n.s3cret", "http://s3cret..h", "http://h%00", "https://u:s3cret@[", f"http://{'s3cret' * 20}"],
+    ["http://[::1", "http://[", "gopher://s3cret", "s3cret", "http://a b", "http://", "http://h:s3cret",
+     "http://h:99999",
+     "http://h\n.s3cret", "http://s3cret..h", "http://256.1.1.1", "http://[fe80::s3cret]", "https://u:s3cret@[",
+     f"http://{'s3cret' * 20}"],
 )  # fmt: skip
 def test_what_is_no_address(address):
     """Everything else is an error that names its variable and does not repeat it."""

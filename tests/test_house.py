@@ -134,6 +134,31 @@ def test_json_is_parsed_at_one_place(path):
     assert parsing + answers == []
 
 
+def printing(source: str) -> list[int]:
+    """Return the lines that write to the terminal without `ollama_pack/cli/say.py`."""
+    ways = re.compile(
+        r"print|click\.(echo|secho|echo_via_pager|confirm|prompt|style)|rich\.print|(sys\.)?std(out|err)\.write"
+    )
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return [node.lineno for node in calls if ways.fullmatch(ast.unparse(node.func))]
+
+
+@each_source
+def test_one_place_prints(path):
+    """Nothing else writes to the terminal; the child processes with limits write to their parents."""
+    if path.name != "say.py" and not path.stem.endswith("_worker"):
+        assert printing(path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["print(x)", "click.echo(x, err=True)", "sys.stderr.write(x)", "click.secho(x)", "click.confirm(x)"],
+)
+def test_printing_is_seen(call):
+    """The search for other ways to print finds them."""
+    assert printing(f"def f(x):\n    {call}") == [2]
+
+
 def test_torch_makes_tensors_alone():
     """The one place that knows torch loads with `weights_only`, and nowhere without."""
     calls = [

@@ -9,6 +9,7 @@ on this machine.
 import contextlib
 import os
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -187,7 +188,8 @@ class _Sources:
 def _more_ways(name: str, *, borrows: bool) -> str:
     """Return what else helps if a name that the user gave is not known."""
     if borrows:
-        return f" ollama pull {name}  and build again reads its numbers; --online  asks its registry."
+        pull = f"ollama pull {shlex.quote(name)}"
+        return f" {pull}  and build again reads its numbers; --online  asks its registry."
     return f" --base {name}:latest  names an Ollama model." if is_hub_id(name) else ""
 
 

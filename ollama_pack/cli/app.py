@@ -21,7 +21,7 @@ from ollama_pack.cli.error_edge import (
 )
 from ollama_pack.cli.help_page import HelpContext
 from ollama_pack.cli.plain_text import write_in_ascii
-from ollama_pack.cli.say import say
+from ollama_pack.cli.say import say, say_bug
 from ollama_pack.errors import PackError
 
 COMMAND_GROUPS = {
@@ -100,6 +100,7 @@ class Commands(click.Group):
         for stream in (sys.stdout, sys.stderr):
             # File names and JSON texts may contain characters that not even UTF-8 can encode.
             write_in_ascii(stream)
+        sys.excepthook = say_bug
         # The matrices of a LoRA are small, and the proof of the numbers has its own threads.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # An adapter may have tens of thousands of tensors, and none is garbage: looking for garbage as often

@@ -102,7 +102,7 @@ def build_one(request: "Request", console: Console, *, quiet: bool) -> dict[str,
     if not quiet:
         for line in next_commands(outcome.receipt):
             console.stage_done("run", line)
-        click.echo(outcome.receipt.name)
+        say(outcome.receipt.name)
     return outcome_facts(outcome)
 
 

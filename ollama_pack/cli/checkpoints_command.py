@@ -9,7 +9,6 @@ from ollama_pack.cli import options
 from ollama_pack.cli.json_output import checkpoint_facts
 from ollama_pack.cli.output import print_json
 from ollama_pack.cli.say import say
-from ollama_pack.errors import printable
 from ollama_pack.files import megabytes
 
 if TYPE_CHECKING:
@@ -69,4 +68,4 @@ def remarks(each: "Checkpoint", *, is_root: bool) -> list[str]:
     texts = ["best"] if each.is_best else []
     texts += ["same weights as the adapter at the top"] if is_root else []
     texts += [f"no {piece}" for piece in each.lacks]
-    return texts + ([printable(each.note)] if each.note else [])
+    return texts + ([each.note] if each.note else [])

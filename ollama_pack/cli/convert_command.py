@@ -8,6 +8,7 @@ import click
 from ollama_pack.cli import arguments, options
 from ollama_pack.cli.json_output import base_facts, lora_facts, report_facts
 from ollama_pack.cli.output import Console, print_json
+from ollama_pack.cli.say import say_result
 
 
 @click.command("convert")
@@ -49,4 +50,4 @@ def convert_command(*, out: Path | None, **chosen: Any) -> None:
         facts = {"base": base_facts(work.base), "lora": lora_facts(lora), "proofs": [report_facts(report)]}
         print_json("convert", facts)
     else:
-        click.echo(lora.path)
+        say_result(f"{lora.path}\n")

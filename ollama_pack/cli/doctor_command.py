@@ -54,11 +54,11 @@ def show(checkup: "Checkup") -> None:
     state = {True: "works", False: "does not run a model", None: "unknown"}[checkup.runner.works]
     print_line("runner", f"{state}  {checkup.runner.why}")
     for finding in checkup.findings:
-        click.echo()
+        say()
         print_line(finding.level, f"{finding.about}: {finding.what}")
         print_line("  fix", finding.fix)
     if not checkup.findings:
-        click.echo()
+        say()
         print_line("ok", "no problem found")
 
 

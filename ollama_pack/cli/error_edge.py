@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from ollama_pack.cli.say import color, say
+from ollama_pack.cli.say import ERROR_LABEL, say, say_error, say_usage
 from ollama_pack.errors import DestinationError, InputError, PackError, UsageError
 
 OUTPUT_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -16,8 +16,6 @@ OUTPUT_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 PATH_FAILS = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR)
 """Error numbers of a path that the user gave and that cannot be used."""
-
-ERROR_LABEL = "Error: "
 
 WORDS = "ollama_pack.words"
 """The key in click's context of the words that were typed after the name of the command."""
@@ -38,10 +36,7 @@ def report(error: PackError, *, as_json: bool) -> int:
     if as_json:
         with contextlib.suppress(OSError):  # a full disk or a closed pipe is what is reported
             print_document(error)
-    first, _, more = str(error).partition("\n")
-    say(first, ERROR_LABEL, level="error", err=True)
-    if more:
-        say(more, err=True)
+    say_error(error)
     return error.exit_code
 
 
@@ -50,9 +45,9 @@ def report_usage(error: click.UsageError) -> None:
     if error.ctx is not None:
         usage = error.ctx.get_usage()
         options = error.ctx.help_option_names
-        click.echo(usage, err=True, color=color())
+        say_usage(usage)
         say(f"Try '{error.ctx.command_path} {options[0]}' for help.", err=True)
-        click.echo(err=True)
+        say(err=True)
     say(error.format_message(), ERROR_LABEL, level="error", err=True)
 
 

@@ -5,11 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from ollama_pack.cli.json_output import adapter_facts, base_facts, checkpoint_facts
 from ollama_pack.cli.output import is_warning, lines_of, print_json
-from ollama_pack.cli.say import columns, say
+from ollama_pack.cli.say import columns, error_lines, say
 from ollama_pack.cli.sparkline import CURVE_WIDTH, sparkline
 from ollama_pack.errors import one_line
 from ollama_pack.files import megabytes
@@ -49,22 +47,22 @@ def explain(directory: Path, name: str, *, as_json: bool) -> None:
         }
         print_json("file", {**facts, "there": path.exists(), "pickle": pickle and _pickle_facts(pickle)})
         return
-    say(f"{one_line(name)}: {role.title}")
+    say(f"{name}: {role.title}")
     say(role.words, "  ")
     say(f"A build: {role.use}.", "  ")
     if role.pickle:
         say("It is a pickle: loading it runs code that it contains. ollama-pack never loads it.", "  ")
     if pickle is not None:
-        say(f"Scan of this file: {one_line(str(pickle))}.", "  ")
+        say(f"Scan of this file: {pickle}.", "  ")
     if not path.exists():
-        say(f"There is no such file in {one_line(str(directory))}.", "  ")
+        say(f"There is no such file in {directory}.", "  ")
 
 
 def show_run(run: "RunReport", *, verbose: bool) -> None:
     """Print the files of a run, and what was found in them."""
     for size, line in _tree(run, verbose=verbose):
         say(line, f"{size:>10}  ")
-    click.echo()
+    say()
     for stage, value in (("adapter", run.adapter), ("base", run.base)):
         if value is None:
             continue
@@ -78,14 +76,14 @@ def show_run(run: "RunReport", *, verbose: bool) -> None:
     if run.checkpoints:
         _print_labelled("checkpoints", *_checkpoint_lines(run))
     for note in run.notes:
-        _print_labelled("note", one_line(note))
+        _print_labelled("note", note)
     for name, pickle in run.suspicious.items():
-        _print_labelled("warning", f"{one_line(name)}: {one_line(str(pickle))}")
+        _print_labelled("warning", f"{name}: {pickle}")
     if run.problem is None:
         _print_labelled("build", f"would create the model {run.name}")
     else:
         _print_labelled(
-            "build", f"would fail with exit code {run.problem.exit_code}:", *str(run.problem).splitlines()
+            "build", f"would fail with exit code {run.problem.exit_code}:", *error_lines(run.problem)
         )
 
 

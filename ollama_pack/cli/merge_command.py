@@ -8,6 +8,7 @@ import click
 from ollama_pack.cli import arguments, options
 from ollama_pack.cli.json_output import base_facts, merged_facts
 from ollama_pack.cli.output import Console, print_json
+from ollama_pack.cli.say import say_result
 
 
 @click.command("merge")
@@ -48,4 +49,4 @@ def merge_command(*, out: Path, **chosen: Any) -> None:
     if chosen["as_json"]:
         print_json("merge", {"base": base_facts(work.base), "merged": merged_facts(merged)})
     else:
-        click.echo(merged.path)
+        say_result(f"{merged.path}\n")

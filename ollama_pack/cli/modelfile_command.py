@@ -8,6 +8,7 @@ import click
 from ollama_pack.cli import options
 from ollama_pack.cli.json_output import modelfile_facts
 from ollama_pack.cli.output import Console, print_json
+from ollama_pack.cli.say import say_result
 
 
 @click.command("modelfile")
@@ -67,4 +68,4 @@ def modelfile_command(
     if as_json:
         print_json("modelfile", modelfile_facts(str(inputs.name), modelfile, out, work.warnings))
     elif out is None:
-        click.echo(print_modelfile(modelfile), nl=False)
+        say_result(print_modelfile(modelfile))

@@ -1,16 +1,13 @@
 """Prints progress for people on stderr, and JSON documents on stdout."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import click
-
 from ollama_pack.base.model import BaseModel
 from ollama_pack.cli.progress import Bars
-from ollama_pack.cli.say import say
+from ollama_pack.cli.say import say, say_json
 from ollama_pack.deliver.package import Receipt
 from ollama_pack.errors import PackError
 from ollama_pack.files import megabytes
@@ -86,8 +83,7 @@ def error_facts(error: PackError) -> dict[str, Any]:
 
 def print_json(kind: str, content: Mapping[str, Any]) -> None:
     """Print a JSON document with its kind, the version of its schema, and its content."""
-    document = {"schema_version": JSON_SCHEMA_VERSION, "kind": kind, **content}
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    say_json({"schema_version": JSON_SCHEMA_VERSION, "kind": kind, **content})
 
 
 class Lines(NamedTuple):

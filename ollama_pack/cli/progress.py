@@ -5,7 +5,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from ollama_pack.cli.say import say
+from ollama_pack.cli.say import say, terminal_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -49,7 +49,7 @@ class Bars:
         if self._progress is None:
             self._progress = _started()
         if label not in self._tasks:
-            self._tasks[label] = self._progress.add_task(label, total=total or None)
+            self._tasks[label] = self._progress.add_task(terminal_line(label), total=total or None)
         self._progress.update(self._tasks[label], completed=done, total=total or None)
 
 
@@ -59,7 +59,7 @@ def _started() -> "Progress":
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     progress = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # a daemon's status is in it
         BarColumn(),
         DownloadColumn(),
         TimeRemainingColumn(),

@@ -9,6 +9,7 @@ from ollama_pack.cli import arguments, options
 from ollama_pack.cli.build_command import next_commands
 from ollama_pack.cli.json_output import receipt_facts
 from ollama_pack.cli.output import Console, print_json
+from ollama_pack.cli.say import say
 
 REGISTER = ("via", "store", "load", "allow_noop")
 """The options that `Request` takes under the same names."""
@@ -50,4 +51,4 @@ def register_command(*, directory: Path, name: str, name_option: str, **chosen: 
     else:
         for line in next_commands(receipt):
             console.stage_done("run", line)
-        click.echo(receipt.name)
+        say(receipt.name)

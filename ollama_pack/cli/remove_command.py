@@ -9,7 +9,7 @@ import click
 
 from ollama_pack.cli import options
 from ollama_pack.cli.output import Console, print_json
-from ollama_pack.cli.say import say
+from ollama_pack.cli.say import ask, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ def remove_command(
     if dry_run:
         console.stage_done("dry run", "these would be removed, and nothing was")
     for each in removed:
-        click.echo(each)
+        say(each)
     for each in kept:
         console.stage_done("kept", f"{each}, which has no adapter and was not created by ollama-pack")
     if models.option and not dry_run:
@@ -74,7 +74,7 @@ def require_consent(names: "Sequence[ModelName]") -> bool:
     first, *versions = map(str, names)
     also = f", and its earlier {listed_versions(versions)}" if versions else ""
     say(f"This removes {first}{also}", err=True)
-    if not click.confirm("Remove?", err=True):
+    if not ask("Remove?"):
         raise RefusedError("Nothing was removed.", hint="--yes  removes without asking", code="not-confirmed")
     return True
 

@@ -8,6 +8,7 @@ import click
 
 from ollama_pack.cli import options
 from ollama_pack.cli.output import Console, print_json
+from ollama_pack.cli.say import say
 from ollama_pack.cli.versions_command import version_json
 
 if TYPE_CHECKING:
@@ -47,4 +48,4 @@ def rollback_command(
     console.stage_done("rollback", f"{current.name} is {current.digest[:12]} again")
     if earlier:
         console.stage_done("kept", f"{earlier.digest[:12]} as {earlier.name}")
-    click.echo(current.name)
+    say(current.name)

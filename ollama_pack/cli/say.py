@@ -1,36 +1,109 @@
-"""The one place that prints sentences for people: escaped, coloured, and broken for the terminal.
+"""The one place that writes to the terminal: one line at a time, escaped, coloured, and broken for its width.
 
-Results (names, paths, documents) are printed as they are, since programs read them.
+Names, values and messages come from strangers. A terminal acts on control characters, and a reader believes
+a line that looks like one of ours. So `say` prints one line of printable characters, cuts what is longer than
+anybody reads, and leaves out passwords of addresses. tests/test_house.py finds other ways to print.
 """
 
+import json
 import os
+import re
 import sys
-from typing import TextIO
+from collections.abc import Mapping
+from typing import Any, TextIO
 
 import click
 
 from ollama_pack.cli.fold import fold
-from ollama_pack.errors import printable
+from ollama_pack.errors import PackError, one_line, printable
+from ollama_pack.shown import hide_passwords, without_secrets
 
 LEVEL_COLORS = {"ok": "green", "warning": "yellow", "error": "red", "problem": "red"}
 """A colour says how well it is; labels of stages have none."""
 
+ERROR_LABEL = "Error: "
 
-def say(text: str, label: str = "", *, level: str | None = None, err: bool = False) -> None:
+LONGEST_WORD, LONGEST_LINE = 1000, 10_000
+"""Most characters of a word without a blank, as names and paths are, and of a whole line."""
+
+_LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
+_NEXT_LINE = re.compile(r"\n(?= {2})")
+"""Begins a line of a message of several lines, which this package indents. A stranger's is escaped."""
+
+
+def say(text: object = "", label: str = "", *, level: str | None = None, err: bool = False) -> None:
     """Print a text behind its label.
 
     Args:
-        text: the text; control characters in it are escaped.
-        label: what stands before the first line, with the spaces that end it.
+        text: the text, which may contain anything.
+        label: what stands before the first line, with the spaces that end it; it is escaped too.
         level: how well it is: one of `LEVEL_COLORS`; any other text makes the label bold, and None leaves it
             as it is.
         err: whether it goes to stderr; it does if it is not the result of the command.
     """
-    folded = fold(printable(text), columns(sys.stderr if err else sys.stdout), label)
+    label = terminal_line(label)
+    folded = fold(terminal_line(str(text)), columns(sys.stderr if err else sys.stdout), label)
     if level is not None and label.strip() and folded.startswith(label.rstrip()):
         head = label.rstrip()
         folded = click.style(head, fg=LEVEL_COLORS.get(level), bold=True) + folded[len(head) :]
     click.echo(folded, err=err, color=color())
+
+
+def say_error(error: PackError) -> None:
+    """Print what is wrong, where, and what to try."""
+    first, *more = error_lines(error)
+    say(first, ERROR_LABEL, level="error", err=True)
+    for line in more:
+        say(line, err=True)
+
+
+def say_usage(usage: str) -> None:
+    """Print how a command is called, as click words it."""
+    click.echo(printable(usage), err=True, color=color())
+
+
+def say_result(text: str) -> None:
+    """Print a result as it stands, for a program or a file; on a terminal its lines, escaped."""
+    if is_terminal():
+        text = "\n".join(one_line(line) for line in text.split("\n"))
+    click.echo(text, nl=False, color=True)  # else click would take escape sequences out
+
+
+def say_json(document: Mapping[str, Any]) -> None:
+    """Print a JSON document, in ASCII."""
+    text = hide_passwords(json.dumps(document, indent=2))
+    click.echo(text.replace("…", "\\u2026").replace("\x7f", "\\u007f"))
+
+
+def say_bug(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Print the traceback of a bug, as `sys.excepthook`: its lines may have the words of any library."""
+    import traceback
+
+    for part in traceback.format_exception(kind, error, trace):
+        click.echo(printable(without_secrets(part)), nl=False, err=True)
+
+
+def ask(question: str) -> bool:
+    """Return whether the user at the terminal agrees to a question of this package."""
+    return click.confirm(question, err=True)
+
+
+def error_lines(error: PackError) -> list[str]:
+    """Return the lines of an error: what is wrong, where, and what to try."""
+    where = [f"  in:  {one_line(error.where)}"] if error.where else []
+    hint = _NEXT_LINE.split(f"  try: {error.hint}") if error.hint else []
+    return [*_NEXT_LINE.split(error.what), *where, *hint]
+
+
+def terminal_line(text: str) -> str:
+    """Return a text as one line that a terminal shows and does not obey, cut where it is too long."""
+    text = _LONG_WORD.sub(lambda word: _cut(word[0], LONGEST_WORD), hide_passwords(text))
+    return one_line(_cut(text, LONGEST_LINE))
+
+
+def _cut(text: str, most: int) -> str:
+    """Return at most so many characters of a text, with its length if it has more."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
 
 
 def columns(stream: TextIO) -> int:
@@ -42,6 +115,11 @@ def columns(stream: TextIO) -> int:
         return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 0
     except (OSError, ValueError):  # a stream without a file
         return 0
+
+
+def is_terminal() -> bool:
+    """Return whether the results are shown on a terminal."""
+    return sys.stdout.isatty()
 
 
 def color() -> bool | None:

@@ -8,6 +8,7 @@ import click
 from ollama_pack.cli import options
 from ollama_pack.cli.json_output import verdict_facts
 from ollama_pack.cli.output import Console, print_json
+from ollama_pack.cli.say import say
 
 
 @click.command("verify")
@@ -40,4 +41,4 @@ def verify_command(*, source: str, **chosen: Any) -> None:
     if chosen["as_json"]:
         print_json("verify", {"source": source, **verdict_facts(verdicts)})
     else:
-        click.echo(source)
+        say(source)

@@ -1,5 +1,6 @@
 """Makes sure that a daemon has the base of a model, and that the base is the one the adapter needs."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,6 @@ def _pull(tag: str, daemon: Daemon, progress: Progress | None) -> None:
         raise DestinationError(
             f"Ollama does not have {tag} and could not pull it ({reason}).",
             where=daemon.address,
-            hint=f"ollama pull {tag}  once there is a network; or --base FILE.gguf",
+            hint=f"ollama pull {shlex.quote(tag)}  once there is a network; or --base FILE.gguf",
             code="base-not-here",
         ) from error

@@ -60,7 +60,7 @@ def store_for(package: Package, locations: OllamaLocations, reason: str = "") ->
         where=searched,
         hint="--via folder, or OLLAMA_MODELS=DIR"
         if package.base.gguf
-        else f"ollama serve, then ollama pull {package.base.tag}; or --via folder",
+        else f"ollama serve, then ollama pull {shlex.quote(package.base.tag)}; or --via folder",
         code="no-store",
     )
 

@@ -4,17 +4,19 @@ The ``ollama`` library would follow redirections with the body of a request, and
 ``OLLAMA_API_KEY`` to whatever ``OLLAMA_HOST`` names.
 """
 
+import importlib
 import os
 import shlex
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ollama_pack.environment import read_token
 from ollama_pack.errors import DestinationError, UsageError
 from ollama_pack.exchange import ExchangeBounds
-from ollama_pack.fetch import settings_explained
+from ollama_pack.fetch import CERTIFICATE_VARIABLES, settings_explained
 from ollama_pack.ollama.address import is_near
-from ollama_pack.shown import shown_address
+from ollama_pack.shown import ADDRESS_VARIABLES, TOKEN_VARIABLES, shown_address
 
 if TYPE_CHECKING:
     import httpx
@@ -52,8 +54,7 @@ def make_clients(address: str, bounds: ExchangeBounds) -> "tuple[httpx.Client, o
         raise UsageError(
             "OLLAMA_HOST is not an address.", hint="OLLAMA_HOST=HOST:PORT", code="bad-address"
         ) from error
-    import ollama  # not before: it makes a client of OLLAMA_HOST while it is imported
-
+    ollama = _library()
     remote = not is_near(address)
     key, hooks = _key_for(address), bounds.hooks()
 
@@ -77,6 +78,20 @@ def make_clients(address: str, bounds: ExchangeBounds) -> "tuple[httpx.Client, o
         return httpx.Client(base_url=address, **options), ollama.Client(
             host=address, headers=unread, **options
         )
+
+
+def _library() -> ModuleType:
+    """Return the ``ollama`` library, imported without the variables of which it makes a client meanwhile.
+
+    That client is never used. An address, a key, a proxy or a certificate that it cannot use would end the
+    import with an error, also where the daemon needs none of them.
+    """
+    read = (*ADDRESS_VARIABLES, *TOKEN_VARIABLES, *CERTIFICATE_VARIABLES)
+    hidden = {name: os.environ.pop(name) for name in read if name in os.environ}
+    try:
+        return importlib.import_module("ollama")
+    finally:
+        os.environ.update(hidden)
 
 
 def _key_for(address: str) -> str:

@@ -1,5 +1,6 @@
 """Reads the layers and the configuration of a model from an Ollama store."""
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def image_in_store(store: Path, tag: str) -> BaseImage:
         DestinationError: the model or one of its blobs is missing or damaged.
     """
     name = spelled_as_in(names_in(store), parse_name(tag))
-    hint = f"ollama pull {tag}"
+    hint = f"ollama pull {shlex.quote(tag)}"
     content = read_manifest(store, name)
     if content is None:
         raise DestinationError(

@@ -1,5 +1,6 @@
 """Lists the checkpoints of a run: the step and losses of each, and whether training can resume from it."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -125,7 +126,7 @@ def choose(directory: Path, which: str) -> tuple[Checkpoint, ...]:
         raise UsageError(
             "This directory has no checkpoints.",
             where=directory,
-            hint=f"ollama-pack inspect {directory}",
+            hint=f"ollama-pack inspect {shlex.quote(str(directory))}",
             code="no-such-checkpoint",
         )
     steps = ", ".join(str(each.step) for each in available[-10:])

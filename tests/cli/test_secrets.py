@@ -1,7 +1,7 @@
 """No secret of the environment is in the output of any command, nor in a file that it writes."""
 
 import pytest
-from terminal import NOBODY, RUNNER, run
+from terminal import NOBODY, RUNNER, environment, run, spawn
 
 from ollama_pack.cli.app import COMMAND_GROUPS, main
 
@@ -123,3 +123,13 @@ def test_what_is_wrong_is_told(planted, words, told, commands, monkeypatch):
     ran = run(*commands[words])
     assert said in " ".join((ran.stdout + ran.stderr).split()).replace("a proxy", "A proxy")
     assert ran.code == code
+
+
+@pytest.mark.parametrize("planted", PLANTED.values(), ids=list(PLANTED))
+def test_a_fresh_process(planted, tmp_path):
+    """What a library reads of the environment while it is imported ends in no traceback and tells nothing."""
+    models = tmp_path / "models"
+    ran = spawn("versions", "ada", env=environment(OLLAMA_MODELS=str(models), **planted))
+    assert ran.code in (2, 6)
+    assert "Traceback" not in ran.stderr
+    assert SECRET not in ran.stdout + ran.stderr

@@ -4,6 +4,7 @@
 string or as a list of named ones, of which ``default`` counts.
 """
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def _template_in(directory: Path) -> ChatTemplate | None:
         raise InputError(
             f"There are several chat templates ({', '.join(sorted(named))}) and none is the default.",
             where=where,
-            hint=f"save the one that was trained with as {directory / TEMPLATE_FILE}",
+            hint=f"save the one that was trained with as {shlex.quote(str(directory / TEMPLATE_FILE))}",
         )
     others = tuple(sorted(named.keys() - {_DEFAULT}))
     return ChatTemplate(named[_DEFAULT], special, where, others)

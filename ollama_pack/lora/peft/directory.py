@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -175,7 +176,7 @@ def _choose(directory: Path, adapter: str) -> tuple[Path, tuple[str, ...]]:
         raise UsageError(
             f"There is no adapter {adapter!r} here; there is {', '.join(names) or 'no other'}.",
             where=directory,
-            hint=f"--adapter {names[0]}" if names else no_adapter_here(directory).hint,
+            hint=f"--adapter {shlex.quote(names[0])}" if names else no_adapter_here(directory).hint,
             code="no-such-adapter",
         )
     if top:
@@ -188,7 +189,7 @@ def _choose(directory: Path, adapter: str) -> tuple[Path, tuple[str, ...]]:
         raise UsageError(
             f"There are several adapters here: {', '.join(names)}.",
             where=directory,
-            hint=f"--adapter {names[0]}",
+            hint=f"--adapter {shlex.quote(names[0])}",
             code="several-adapters",
         )
     raise no_adapter_here(directory)
