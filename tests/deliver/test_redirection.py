@@ -151,3 +151,9 @@ def test_a_netrc_is_not_read(monkeypatch, tmp_path):
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     assert os.environ["NETRC"]
     assert sent_to("http://example.com:80") == [None, None]
+
+
+def test_a_host_that_no_client_takes():
+    """What only the library for HTTP refuses as a host is an error of OLLAMA_HOST, not of a proxy."""
+    with pytest.raises(UsageError, match="OLLAMA_HOST is not an address"):
+        make_clients("http://☃:11434", ExchangeBounds())
