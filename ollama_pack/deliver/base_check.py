@@ -99,6 +99,8 @@ def _check_base_info(package: Package, version: str, info: ModelInfo) -> list[st
         mismatches = compare_base(package.trained, adapter, info)
         lines = tuple(require_no_mismatch(package.trained, mismatches, info))
     failure = why_base_fails(version, info.metadata, info.shapes)
+    if failure and all(name.rpartition(".lora_")[0] in info.shapes for name in adapter.shapes):
+        failure += ", or --merge"
     crash = known_crash(version, adapter.text("general.architecture"), adapter.shapes)
     return [*(f"{info.name}: {reason}" for reason in (failure, crash) if reason), *lines]
 

@@ -78,7 +78,7 @@ def _delivery_checks(
         accepts = (
             "this Ollama creates models with adapters" if known else "its version is unknown; a build tries"
         )
-        why = "this Ollama creates no models with adapters" if refuses else accepts
+        why = "this Ollama creates models with adapters merged into them only" if refuses else accepts
         yield DeliveryCheck("create", not refuses, why)
         machine = "this machine" if near else "another machine"
         yield DeliveryCheck("pull", near, f"the daemon is on {machine}")

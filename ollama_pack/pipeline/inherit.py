@@ -64,14 +64,16 @@ def with_inherited(modelfile: Modelfile, base: BaseModel) -> tuple[Modelfile, tu
     own = {(command.name, command.key) for command in modelfile.commands}
     templated = ("TEMPLATE", "") in own
     messages = any(name == "MESSAGE" for name, _ in own)
+    lost: dict[str, None] = {}
     for name, key, value in _commands_of(store, image):
         replaced = name != "LICENSE" and (name, key) in own
-        if not (replaced or (name == "RENDERER" and templated) or (name == "MESSAGE" and messages)):
+        if name == "MESSAGE" and key not in ROLES:
+            lost[f"messages of the role {key!r}"] = None
+        elif not (replaced or (name == "RENDERER" and templated) or (name == "MESSAGE" and messages)):
             modelfile = with_command(modelfile, name, value, key=key)
     left = sorted({layer.media_type for layer in image.layers} - _KNOWN)
-    return modelfile, tuple(
-        f"the {each.rpartition('.')[2]} of {base.tag} is not in the merged model" for each in left
-    )
+    lost |= {f"the {each.rpartition('.')[2]}": None for each in left}
+    return modelfile, tuple(f"not in the merged model: {what} of {base.tag}" for what in lost)
 
 
 def _commands_of(store: Path, image: BaseImage) -> Iterator[Inherited]:
@@ -90,8 +92,7 @@ def _commands_of(store: Path, image: BaseImage) -> Iterator[Inherited]:
                     yield "PARAMETER", name, each if isinstance(each, str) else json.dumps(each)
         elif layer.media_type == MESSAGES_TYPE:
             for message in _read_part(blob_path(store, layer.digest), _as_messages):
-                if message.get("role") in ROLES:
-                    yield "MESSAGE", message["role"], optional(message, "content", "")
+                yield "MESSAGE", optional(message, "role", ""), optional(message, "content", "")
 
 
 def _read_text(path: Path) -> str:

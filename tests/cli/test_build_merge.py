@@ -4,6 +4,7 @@ import json
 
 import pytest
 import scratch_store
+from recipes import TINY, resized, write_model
 from terminal import run
 
 from ollama_pack.gguf.reader import read_gguf
@@ -97,3 +98,30 @@ def test_a_dry_run_refuses_what_the_build_refuses(ada, tiny_gguf, tmp_path):
     for more in ((), ("--dry-run",)):
         ran = run(*words, *more)
         assert (ran.code, (tmp_path / "out" / "merged_model.gguf").read_bytes()) == (7, b"mine"), ran.stderr
+
+
+def test_a_part_of_the_base_that_a_modelfile_cannot_hold_is_told(ada, models, tiny_gguf, monkeypatch):
+    """Messages of a tool have no place in a Modelfile, and a layer of another kind has none either."""
+    monkeypatch.setattr(scratch_store, "details_of", lambda _: {})
+    messages = [{"role": "user", "content": "Hello"}, {"role": "tool", "content": "42"}]
+    scratch_store.add_base(models, tiny_gguf, tag="tiny", messages=messages)
+    ran = run("build", ada, "ada", "--merge", "--base", "tiny", "--via", "store", "--no-load")
+    assert ran.code == 0, ran.stderr
+    assert "not in the merged model: messages of the role 'tool' of tiny" in ran.stderr
+    assert json.loads(layers_of(models, "ada")["messages"].read_text()) == messages[:1]
+
+
+def test_a_base_that_takes_no_adapter_takes_a_merged_one(ada, models, tmp_path, monkeypatch):
+    """A base in a form of Ollama's own does not load with an adapter from 0.40 on: --merge is a way out."""
+    own = resized(TINY, arch="mistral3")
+    path = write_model(tmp_path / "own.gguf", own, keys=[("mistral3.rope.scaling_beta", "1")])
+    monkeypatch.setattr(scratch_store, "details_of", lambda _: {})
+    scratch_store.add_base(models, path, tag="own")
+    words = ("build", ada, "ada", "--base", "own", "--via", "store", "--no-load")
+    told = run(*words)
+    assert told.code == 0, told.stderr
+    assert ", or --merge" in told.stderr
+    merged = run(*words, "--merge")
+    assert merged.code == 0, merged.stderr
+    assert "does not load" not in merged.stderr
+    assert "adapter" not in layers_of(models, "ada")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import secrets
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tiny_model import details_of
@@ -30,14 +31,15 @@ def add_base(
     engine: str = "gguf",
     template: str = TEMPLATE,
     remote: str = "",
+    messages: Sequence[Mapping[str, str]] = (),
 ) -> Path:
     """Put a base with parameters, and a template unless it is empty, into `store`.
 
-    `engine` is its format; `remote` the host where it runs instead.
+    `engine` is its format; `remote` the host where it runs instead; `messages` its MESSAGEs.
     """
     params = json.dumps({"stop": ["<|end|>"], "temperature": 0.25, "top_k": 7}).encode()
     layers = {"model": gguf_file.read_bytes(), "template": template.encode(), "license": b"Free as in air."}
-    layers |= {"params": params}
+    layers |= {"params": params, "messages": json.dumps(messages).encode() if messages else b""}
     config = {
         "model_format": engine,
         "model_family": "llama",
