@@ -11,12 +11,12 @@ from pathlib import Path
 
 from ollama_pack.errors import InputError, UnsupportedError, UsageError
 from ollama_pack.gguf.blocks import PLAIN, can_read_blocks, can_write_blocks, type_name
-from ollama_pack.gguf.constants import FILE_TYPES, MERGED_ADAPTER
 from ollama_pack.gguf.ggml_types import BF16, BLOCKS, F16, F32, Q8_0, nbytes_of
 from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.lora.beside import RowValues
 from ollama_pack.lora.plan import LoraPlan, LoraTensor
 from ollama_pack.lora.untied import HEAD_TENSOR
+from ollama_pack.merge.keys import MergeLabels, merged_keys
 
 AUTO_TYPE, SAME_TYPE = "auto", "same"
 MERGE_TYPES: dict[str, int | None] = {
@@ -131,21 +131,6 @@ class MergePlan:
         return tuple(tensor for tensor in self.tensors if tensor.is_touched)
 
 
-@dataclass(frozen=True, slots=True)
-class MergeLabels:
-    """What a merged file records of itself, and whether it has a tensor more.
-
-    Attributes:
-        name: the name of the merged model, for ``general.name``; empty to keep the base's.
-        adapter: the digest of the adapter's weights.
-        own_head: whether the head of a tied base becomes a tensor of its own.
-    """
-
-    name: str = ""
-    adapter: str = ""
-    own_head: bool = False
-
-
 def plan_merge(
     parts: Sequence[GgufFile],
     lora: LoraPlan,
@@ -189,8 +174,7 @@ def plan_merge(
             code="does-not-fit",
         )
     dropped = frozenset(key for key in parts[0].metadata if key.startswith("split.") or key == ALIGNMENT_KEY)
-    metadata = {**_merged_keys(parts[0], lora, tensors, labels.name), MERGED_ADAPTER: labels.adapter}
-    return MergePlan(parts[0], tensors, metadata, dropped)
+    return MergePlan(parts[0], tensors, merged_keys(parts[0], lora, tensors, labels), dropped)
 
 
 def changes_of(lora: LoraPlan) -> Iterator[tuple[str, TensorDelta]]:
@@ -268,32 +252,3 @@ def _target_type(base: BaseTensor, merge_type: str) -> int:
             )
     assert chosen is not None, merge_type
     return chosen if base.shape[-1] % BLOCKS[chosen][0] == 0 else F16
-
-
-FILE_TYPE, NAME = "general.file_type", "general.name"
-_FILE_TYPE_OF = {name: number for number, name in FILE_TYPES.items()}
-"""The name of a type → ``general.file_type`` of a model that is mostly of it."""
-
-
-def _merged_keys(
-    header: GgufFile, lora: LoraPlan, tensors: Sequence[MergedTensor], name: str
-) -> dict[str, str | int]:
-    """Return the keys that the merged file sets: its name, its base, and the type that most of it has."""
-    keys: dict[str, str | int] = {
-        key: value for key, value in lora.metadata.items() if isinstance(value, (str, int))
-    }
-    if name:
-        keys[NAME] = name
-    before = _largest_type((tensor.base.kind, tensor.base.nbytes) for tensor in tensors)
-    after = _largest_type((tensor.kind, tensor.nbytes) for tensor in tensors)
-    if before != after and FILE_TYPE in header.metadata and (name := type_name(after)) in _FILE_TYPE_OF:
-        keys[FILE_TYPE] = _FILE_TYPE_OF[name]
-    return keys
-
-
-def _largest_type(sizes: Iterator[tuple[int, int]]) -> int:
-    """Return the ggml type that has the most bytes."""
-    total: dict[int, int] = {}
-    for kind, nbytes in sizes:
-        total[kind] = total.get(kind, 0) + nbytes
-    return max(total, key=lambda kind: total[kind], default=F32)

@@ -4,6 +4,7 @@ Only which of the shipped templates a saved one is like is told, by the marks ar
 will send is not compared with it here.
 """
 
+import contextlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,6 +50,14 @@ def missing_format(directory: Path, base: BaseModel) -> str:
     name = like_template(saved.text)
     way = f"--template {name}" if name else "--template FILE, with a Modelfile template of this format,"
     return f"{saved.origin} is the chat format that was trained, but {reason}: {way} sets it."
+
+
+def trained_format(directory: Path) -> str:
+    """Return the chat template that was saved with an adapter, or an empty text if none can be read."""
+    with contextlib.suppress(InputError):  # what is wrong with it is a warning of the build
+        saved = read_chat_template(directory)
+        return saved.text if saved is not None else ""
+    return ""
 
 
 def like_template(text: str) -> str:

@@ -8,8 +8,10 @@ from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import make_package
 from ollama_pack.files import Note, Progress, megabytes
+from ollama_pack.gguf.model_info import ModelInfo
 from ollama_pack.lora.plan import LoraFile
 from ollama_pack.modelfile.syntax import Modelfile
+from ollama_pack.pipeline.chat_format import TEMPLATE_KEY, trained_format
 from ollama_pack.pipeline.inputs import BuildInputs
 from ollama_pack.pipeline.prepare import GGUF_NAME, MERGED_NAME, BuildPlan, silent
 from ollama_pack.pipeline.request import Request
@@ -89,9 +91,15 @@ def _merged_package(
 def plan_package(inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile) -> "Package":
     """Return the package as it will be, before its file is there."""
     if inputs.request.merge:
-        merged = replace(work.base, gguf=inputs.output_dir / MERGED_NAME, tag="", digest=None)
+        info = _with_format(work.base.info, trained_format(work.adapter.directory))
+        merged = replace(work.base, gguf=inputs.output_dir / MERGED_NAME, tag="", digest=None, info=info)
         return _merged_package(inputs, work, modelfile, merged)
     return make_built_package(inputs, work, modelfile, _planned_lora(inputs, work))
+
+
+def _with_format(info: ModelInfo | None, text: str) -> ModelInfo | None:
+    """Return what the header of a base will say with the chat template that was trained."""
+    return replace(info, metadata={**info.metadata, TEMPLATE_KEY: text}) if info and text else info
 
 
 def _with_model_name(inputs: BuildInputs) -> Request:

@@ -8,6 +8,7 @@ from ollama_pack.errors import InputError, ProofError, RefusedError, Unsupported
 from ollama_pack.files import Note, Progress, megabytes, sha256_of_file
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.lora.adapter import Adapter, trained_tensors
+from ollama_pack.pipeline.chat_format import trained_format
 from ollama_pack.pipeline.prepare import BuildPlan, silent
 from ollama_pack.pipeline.request import Request
 
@@ -83,7 +84,8 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
     from ollama_pack.gguf.split import read_parts
     from ollama_pack.lora.beside import plan_beside
     from ollama_pack.lora.untied import untied
-    from ollama_pack.merge.plan import MergeLabels, plan_merge
+    from ollama_pack.merge.keys import MergeLabels
+    from ollama_pack.merge.plan import plan_merge
 
     _require_always_active(work.adapter)
     source = require_base_file(work)
@@ -95,7 +97,10 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
         request.merge_type,
         plan_beside(work.adapter, base),
         labels=MergeLabels(
-            request.name or path.stem, adapter_digest(work.adapter), own_head=base is not work.base
+            request.name or path.stem,
+            adapter_digest(work.adapter),
+            trained_format(work.adapter.directory),
+            own_head=base is not work.base,
         ),
     )
 

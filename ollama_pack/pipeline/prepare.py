@@ -212,6 +212,6 @@ def render_modelfile(
     for text in author_warnings(work.author, modelfile):
         note("warning", text)
     prompts = (*modelfile.values("TEMPLATE"), *modelfile.values("RENDERER"))
-    if not prompts and request.template is None and (text := missing_format(inputs.home, base)):
+    if not (prompts or merged) and request.template is None and (text := missing_format(inputs.home, base)):
         note("warning", text)
     return modelfile

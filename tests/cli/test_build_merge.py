@@ -125,3 +125,20 @@ def test_a_base_that_takes_no_adapter_takes_a_merged_one(ada, models, tmp_path, 
     assert merged.code == 0, merged.stderr
     assert "does not load" not in merged.stderr
     assert "adapter" not in layers_of(models, "ada")
+
+
+FORMAT = "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}{% endfor %}"
+
+
+def test_the_chat_template_that_was_trained_goes_into_the_file(ada, tmp_path):
+    """It replaces that of the base; without one of its own, an adapter leaves the base's there."""
+    base = write_model(tmp_path / "base.gguf", keys=[("tokenizer.chat_template", "the base's")])
+    words = ("build", ada, "--merge", "--base", base, "--via", "folder", "--out", tmp_path / "out")
+    assert run(*words).code == 0
+    header = read_gguf(tmp_path / "out" / "merged_model.gguf")
+    assert header.text("tokenizer.chat_template") == "the base's"
+    (ada / "chat_template.jinja").write_text(FORMAT)
+    ran = run(*words)
+    assert ran.code == 0, ran.stderr
+    assert "--template" not in ran.stderr
+    assert read_gguf(tmp_path / "out" / "merged_model.gguf").text("tokenizer.chat_template") == FORMAT

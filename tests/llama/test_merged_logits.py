@@ -25,7 +25,8 @@ from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.plan import LoraPlan
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.lora.untied import untied
-from ollama_pack.merge.plan import MergeLabels, plan_merge
+from ollama_pack.merge.keys import MergeLabels
+from ollama_pack.merge.plan import plan_merge
 from ollama_pack.merge.write import write_merged
 from ollama_pack.verify.merged import prove_merged
 

@@ -23,7 +23,8 @@ from ollama_pack.lora.peft.directory import resolve_directory
 from ollama_pack.lora.peft.load import load_adapter
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.lora.untied import ALWAYS_TIED, untied
-from ollama_pack.merge.plan import MergeLabels, plan_merge
+from ollama_pack.merge.keys import MergeLabels
+from ollama_pack.merge.plan import plan_merge
 from ollama_pack.merge.write import write_merged
 from ollama_pack.verify.merged import prove_merged
 

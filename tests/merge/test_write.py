@@ -16,7 +16,8 @@ from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.tensors import LazyTensor
 from ollama_pack.lora.plan import LoraPlan, LoraTensor
 from ollama_pack.merge import rows, write
-from ollama_pack.merge.plan import MergeLabels, plan_merge
+from ollama_pack.merge.keys import MergeLabels
+from ollama_pack.merge.plan import plan_merge
 from ollama_pack.merge.write import write_merged
 
 TYPES = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1")

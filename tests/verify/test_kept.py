@@ -13,7 +13,8 @@ from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.split import read_parts
 from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.planner import plan_lora
-from ollama_pack.merge.plan import MergeLabels, TensorDelta, plan_merge
+from ollama_pack.merge.keys import MergeLabels
+from ollama_pack.merge.plan import TensorDelta, plan_merge
 from ollama_pack.merge.write import write_merged
 from ollama_pack.verify.merged import prove_merged
 
