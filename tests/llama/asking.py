@@ -106,11 +106,16 @@ class Logits(Llama):
         return 0
 
     def ask(self, question: Question, scratch: Path) -> list[Answer]:
-        """Return tokens × vocabulary for each adapter, also if only the last token is asked about."""
+        """Return tokens × vocabulary for each adapter, also if only the last token is asked about.
+
+        Nothing tells which of them it aborted on, so then it answers none.
+        """
         answers, adapters, merged = scratch / "answers.npz", question.adapters, question.merged
         job = {"base": str(question.base), "adapters": texts(adapters), "merged": texts(merged)}
         named = {"tokens": list(question.tokens), "answers": str(answers)}
         ran = run(HERE / "ask_logits.py", job | named, scratch)
+        if ran.returncode < 0:
+            return [ABORTED for _ in (*adapters, *merged)]
         if ran.returncode != 0:
             pytest.fail(f"llama.cpp ended with {ran.returncode}:\n{ran.stderr[-2000:]}")
         with np.load(answers) as found:
@@ -195,7 +200,8 @@ class Build(Llama):
         return [numbers.reshape(len(prompts), -1) for numbers in found], ran.returncode
 
 
-NAMES = (*VERSIONS, Logits.name)
+LLAMAS = (*VERSIONS, pytest.param(Logits.name, marks=pytest.mark.logits))
+"""The name of each llama.cpp, for tests that ask all of them."""
 
 
 def find_llama(name: str) -> Llama:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from archive import unpacked
-from asking import NAMES, Answer, Llama, Logits, Question, find_llama, only_last
+from asking import LLAMAS, Answer, Llama, Question, find_llama, only_last
 from judging import OUTTYPES, RECORDS, TORCH, Judge, request_of
 from kinds import KINDS, RIGHT, Kind
 from smollm2 import write_f32
@@ -24,10 +24,7 @@ BASE = os.environ.get("OLLAMA_PACK_TEST_BASE", "")
 AskLlama = Callable[..., list[Answer]]
 
 
-@pytest.fixture(
-    scope="session",
-    params=[pytest.param(name, marks=[pytest.mark.logits] if name == Logits.name else []) for name in NAMES],
-)
+@pytest.fixture(scope="session", params=LLAMAS)
 def llama(request) -> Llama:
     """Return each llama.cpp that is installed, one after the other."""
     return find_llama(request.param)
