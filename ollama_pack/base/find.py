@@ -144,13 +144,15 @@ class _Sources:
 
         ``llama-3.2-3b-instruct-q8`` is such a name: FROM it must not become FROM another model.
         """
-        if re.search(r"[/\\:]", name) or find_tag(name) is not None:
+        elsewhere = _names_registry(name)
+        if find_tag(name) is not None or (re.search(r"[/\\:]", name) and not elsewhere):
             return base
         if (own := self.installed(name)) is not None:
             return replace(
                 own, source_id=own.source_id or base.source_id, notes=(*own.notes, *base.notes[:1])
             )
-        return replace(base, tag=str(parse_name(name)), details={}) if is_a_copy(name) else base
+        copy = elsewhere or is_a_copy(name)
+        return replace(base, tag=str(parse_name(name)), details={}) if copy else base
 
     def _installed(self, name: str) -> BaseModel | None:
         """Return an installed model, also the one that the catalog has for an id without its numbers."""
@@ -232,8 +234,15 @@ def is_ollama_name(text: str) -> bool:
     """
     *owner, last = text.split("/")
     if len(owner) == 2:
-        return owner[0] == "localhost" or "." in owner[0] or ":" in owner[0]
+        return _names_registry(text)
     return ":" in last or not owner or owner == ["library"]
+
+
+def _names_registry(text: str) -> bool:
+    """Return whether a text begins with the host of a registry: ``hf.co/OWNER/REPO``."""
+    host, *names = text.rpartition("://")[2].split("/")
+    named = host == "localhost" or ":" in host or ("." in host and not host.startswith("."))
+    return named and len(names) == 2
 
 
 def is_path(text: str, path: Path) -> bool:
@@ -241,7 +250,10 @@ def is_path(text: str, path: Path) -> bool:
 
     A directory of that name does not count, because it may be a local copy of a Hugging Face model.
     """
-    if text.lower().endswith(".gguf") or text.startswith((".", "/", "~")) or WINDOWS_PATH.match(text):
+    plain = text.strip("'")
+    if _names_registry(plain) and ":" in plain.rpartition("/")[2]:  # the tag may be the name of a file there
+        return False
+    if plain.lower().endswith(".gguf") or plain.startswith((".", "/", "~")) or WINDOWS_PATH.match(plain):
         return True
     try:
         return path.is_file()

@@ -35,9 +35,14 @@ def require_from_file(text: str, path: Path) -> None:
     if _exists(path):
         return
     what, hint = f"FROM names a file that is not here: {text}.", OTHER_FILE
-    if "\\ " in text:
-        plain = text.replace("\\ ", " ")
-        hint = f"FROM {plain}  without backslashes: a blank in a path needs none in a Modelfile"
+    spellings = (
+        (text.replace("\\ ", " "), "without backslashes: a blank in a path needs none in a Modelfile"),
+        (text.strip("'"), "without single quotes: in a Modelfile they are part of the name"),
+        (text.partition(" #")[0], "without the comment: in a Modelfile it needs a line of its own"),
+    )
+    other = next((each for each in spellings if each[0] != text), None)
+    if other:
+        hint = f"FROM {other[0]}  {other[1]}"
     elif WINDOWS_PATH.match(text):
         what = f"FROM names a file of Windows that is not here: {text}."
     raise InputError(what, where=path, hint=hint, code="no-base-file")

@@ -10,7 +10,8 @@ import re
 from ollama_pack.ollama.names import ascii_lower
 
 _COPY = re.compile(
-    r"-(?:[2-8]bits?|bf16|fp?16|fp?32|fp8|int[48]|nf4|nvfp4|mxfp4|gptq|awq|gguf|ggml|mlx|dwq|hqq|exl[23]|bnb|unsloth"
+    r"-(?:[2-8]bits?|bf16|fp?16|fp?32|fp8|int[48]|nf4|nvfp4|mxfp4|gptq|awq|gguf|ggml|mlx|hqq|exl[23]|bnb|unsloth"
+    r"|dwq(?:-(?:v?\d+))?|aqlm|pv|\dx\d{1,2}|marlin|autoround|auto-round|torchao|no-q-embed"
     r"|sharded|dynamic|quantized|w\d+a\d+|g\d+|gs\d+|i1|imat|hf|i?q\d(?:-[0-9a-z]{1,3}){0,2})$"
 )
 _SEPARATORS = re.compile(r"[-_.\s]+")

@@ -207,7 +207,7 @@ RULES: dict[str, Rule] = {
     ),
     "ungathered": _damaged(
         "tensors without numbers",
-        "every tensor is empty, as DeepSpeed ZeRO-3 leaves them if they are not gathered before saving",
+        "they are empty, as DeepSpeed ZeRO-3 leaves them if they are not gathered before saving",
         remedies.GATHER,
     ),
     "empty": _damaged("no tensors", "nothing was trained, or nothing was saved", remedies.COPY_AGAIN),

@@ -145,9 +145,18 @@ def test_from_any_model(name):
     assert "--base me/mine:latest  names an Ollama model" in caught.value.hint
 
 
-def test_a_gguf_of_the_hub_that_is_known():
-    """The numbers are those of the model that the file is made of, whatever the adapter names."""
-    name = "hf.co/bartowski/Qwen2.5-1.5B-Instruct-GGUF:Q4_K_M"
+@pytest.mark.parametrize(
+    "name",
+    [
+        "hf.co/bartowski/Qwen2.5-1.5B-Instruct-GGUF:Q4_K_M",
+        "hf.co/bartowski/Qwen2.5-1.5B-Instruct-GGUF",
+        "huggingface.co/bartowski/Qwen2.5-1.5B-Instruct-GGUF",
+        "modelscope.cn/Qwen/Qwen2.5-1.5B-Instruct-GGUF",
+        "hf.co/bartowski/Qwen2.5-1.5B-Instruct-GGUF:Qwen2.5-1.5B-Instruct-Q4_K_M.gguf",
+    ],
+)
+def test_a_gguf_of_the_hub_that_is_known(name):
+    """FROM stays, with or without a tag; the numbers are those of the model that the file is made of."""
     for clues in (BaseReferences(modelfile_from=name), BaseReferences(option=name, adapter_base=SEVEN)):
         base = find_base(clues)
         assert (base.tag, base.source_id) == (name, "Qwen/Qwen2.5-1.5B-Instruct")

@@ -18,6 +18,12 @@ QWEN, LLAMA, MISTRAL = (
     [
         ("mlx-community/Qwen2.5-7B-Instruct-4bit", QWEN),
         ("mlx-community/Qwen2.5-7B-Instruct-8bit", QWEN),
+        ("mlx-community/Qwen2.5-7B-Instruct-4bit-DWQ", QWEN),
+        ("mlx-community/Qwen2.5-7B-Instruct-4bit-DWQ-053125", QWEN),
+        ("mlx-community/Qwen3-4B-Instruct-2507-4bit-DWQ-2510", "Qwen/Qwen3-4B-Instruct-2507"),
+        ("mlx-community/Phi-3-mini-4k-instruct-4bit-no-q-embed", "microsoft/Phi-3-mini-4k-instruct"),
+        ("RedHatAI/Meta-Llama-3.1-8B-Instruct-AQLM-PV-2Bit-1x16-hf", LLAMA),
+        ("unsloth/Qwen2.5-7B-Instruct-int4-AutoRound", QWEN),
         ("mlx-community/Qwen2.5-7B-Instruct-bf16", QWEN),
         ("mlx-community/Phi-3.5-mini-instruct-4bit", "microsoft/Phi-3.5-mini-instruct"),
         ("mlx-community/quantized-gemma-2b-it", "google/gemma-2b-it"),

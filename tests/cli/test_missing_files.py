@@ -48,6 +48,9 @@ def test_a_base_that_is_a_pointer(make_adapter, tmp_path):
     ("value", "hint"),
     [
         (r"./my\ models/tiny.gguf", "FROM ./my models/tiny.gguf  without backslashes"),
+        ("'./my models/tiny.gguf'", "FROM ./my models/tiny.gguf  without single quotes"),
+        ("'my models/tiny.gguf'", "FROM my models/tiny.gguf  without single quotes"),
+        ("./my models/tiny.gguf # mine", "FROM ./my models/tiny.gguf  without the comment"),
         ("./gone.gguf", "change FROM there"),
         (r"C:\models\tiny.gguf", "change FROM there"),
         (r"C:\models\tiny", "change FROM there"),

@@ -129,12 +129,13 @@ def test_numpy_archives_of_mlx(tmp_path, make_adapter, tiny_gguf):
     builds(ada, tiny_gguf)
 
 
-def test_checkpoints_of_2023(tmp_path, make_adapter, tiny_gguf):
-    """pytorch_model.bin gets PEFT's name; then torch reads it, or is asked for."""
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "pytorch_model_fsdp.bin"])
+def test_checkpoints_of_2023(tmp_path, make_adapter, tiny_gguf, name):
+    """What transformers saved gets PEFT's name; then torch reads it, or is asked for."""
     ada = make_adapter()
     checkpoint = ada / "checkpoint-75"
     checkpoint.mkdir()
-    (checkpoint / "pytorch_model.bin").write_bytes(b"\x80\x02}q\x00.")
+    (checkpoint / name).write_bytes(b"\x80\x02}q\x00.")
     shell(command_in(refusal(checkpoint, base=str(tiny_gguf)).hint, "cp"), tmp_path)
     assert "adapter_model.bin" in refusal(checkpoint, base=str(tiny_gguf)).where
 
@@ -196,11 +197,13 @@ def test_t5(make_adapter):
     assert error.code == "no-language-model"
 
 
-def test_nothing_gathered(make_adapter, tiny_gguf):
+@pytest.mark.parametrize("kept", ["nothing", "layers.0.", "lora_B"])
+def test_nothing_gathered(make_adapter, tiny_gguf, kept):
     """ZeRO-3 leaves empty tensors; that they do not match is not the fault, and to copy them cannot help."""
     ada = make_adapter()
-    empty = {name: np.zeros((0,)) for name in read_numbers(ada / WEIGHTS)}
-    (ada / WEIGHTS).write_bytes(safetensors(empty))
+    numbers = read_numbers(ada / WEIGHTS)
+    left = {name: each if kept in name else np.zeros((0,)) for name, each in numbers.items()}
+    (ada / WEIGHTS).write_bytes(safetensors(left))
     error = refusal(ada, base=str(tiny_gguf))
     assert (error.code, error.exit_code, error.hint) == ("ungathered", 3, remedies.GATHER)
 

@@ -5,7 +5,7 @@ of tensors of a few kilobytes each.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from pathlib import Path
@@ -151,3 +151,12 @@ def _run_stats(run: Sequence[Tensor], weights: TensorReader) -> Iterator[TensorS
 def _element_count(tensor: Tensor) -> int:
     """Return how many numbers a tensor has."""
     return math.prod(tensor.shape)
+
+
+def ungathered_tensors(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return the tensors that ZeRO-3 left empty: some without any shape, or all without numbers.
+
+    A pruned rank of AdaLoRA leaves some without numbers, too; they have a shape.
+    """
+    every = all(0 in tensor.shape for tensor in tensors.values())
+    return [name for name, tensor in tensors.items() if every or tensor.shape == (0,)]

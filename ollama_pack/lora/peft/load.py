@@ -32,7 +32,7 @@ from ollama_pack.lora.peft.directory import (
     resolve_directory,
 )
 from ollama_pack.lora.peft.extra_tensors import classify_extra_tensor, dropped_as
-from ollama_pack.lora.peft.finite_check import check_finite, zero_tensors
+from ollama_pack.lora.peft.finite_check import check_finite, ungathered_tensors, zero_tensors
 from ollama_pack.lora.peft.keys import TensorKey, is_tower, parse_key
 from ollama_pack.lora.peft.kohya import is_own_alpha, with_own_alphas
 from ollama_pack.lora.peft.methods import Method
@@ -107,8 +107,8 @@ def load_adapter(directory: AdapterDirectory, *, allow_noop: bool = False, mergi
     check_numbers(config, found.directory / CONFIG_FILE)
     if not tensors:
         findings.add("empty")
-    elif all(0 in tensor.shape for tensor in tensors.values()):
-        raise findings.fatal("ungathered", *tensors)
+    elif empty := ungathered_tensors(tensors):
+        raise findings.fatal("ungathered", *empty)
     if "altered-base" in findings.codes:
         for name in converted_adapters_in(found.directory, config):
             findings.offer(f"--adapter {name}  is a plain LoRA made of this one")

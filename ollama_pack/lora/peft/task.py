@@ -13,8 +13,12 @@ OTHER_MODULES = re.compile(
 """Modules of T5, of encoders such as BERT, and of decoders that read an encoder's output."""
 
 
+CLASSIFIER_HEADS = re.compile(r"(^|\.)(score|classifier|classification_head|qa_outputs)\.")
+"""The heads of classifiers, which are trained whole; a task that is not told shows in them."""
+
+
 def another_task(config: Mapping[str, Any], tensors: Collection[str]) -> list[str]:
     """Return what shows that an adapter belongs to no language model, or nothing if it may belong to one."""
     task = str(config.get("task_type") or "").upper().removeprefix("TASKTYPE.")
     found = [f"task_type = {task}"] if task in OTHER_TASKS else []
-    return found + [name for name in tensors if OTHER_MODULES.search(name)]
+    return found + [name for name in tensors if OTHER_MODULES.search(name) or CLASSIFIER_HEADS.search(name)]

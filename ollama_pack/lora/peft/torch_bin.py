@@ -8,7 +8,7 @@ imports torch. Why: docs/decisions.md, "Pickles are data".
 import contextlib
 from pathlib import Path
 
-from ollama_pack.errors import InputError, UnsupportedError
+from ollama_pack.errors import InputError, UnsupportedError, one_line
 from ollama_pack.files import refuse_pointer
 from ollama_pack.gguf.tensors import LazyTensor
 from ollama_pack.lora.remedies import COPY_AGAIN
@@ -19,6 +19,9 @@ OLDEST_TORCH = (2, 6)
 
 READ_AS_FLOAT32 = ("float64", "float32", "float16", "bfloat16", "uint8", "int16", "int32", "int64")
 """The dtypes that are read. Only float64 is rounded, as PEFT does; integers are indices."""
+
+_STARTS = (b"PK\x03\x04", b"\x80")
+"""How the two formats of torch.save begin: an archive, and before torch 1.6 a pickle."""
 
 _SAVE_AGAIN = "save the adapter again with model.save_pretrained(DIR, safe_serialization=True)"
 
@@ -67,14 +70,19 @@ def _require_pickle(path: Path) -> None:
     """Require a file that may be one of ``torch.save``, so that nobody installs torch in vain.
 
     Raises:
-        InputError: the file is empty or a pointer of Git LFS.
+        InputError: the file is empty, a pointer of Git LFS, or of another kind, such as an error page.
     """
-    start = b"?"
+    start = _STARTS[0]
     with contextlib.suppress(OSError), path.open("rb") as file:  # torch tells why it cannot be read
         start = file.read(64)
     refuse_pointer(path, start)
     if not start:
         raise InputError("The file is empty.", where=path, hint=COPY_AGAIN)
+    if not start.startswith(_STARTS):
+        shown = one_line(start[:24].decode("utf-8", "replace"))
+        raise InputError(
+            f"The file is none of torch.save; it begins with {shown!r}.", where=path, hint=COPY_AGAIN
+        )
 
 
 def _lazy_from_torch(path: Path, name: str, tensor: "torch.Tensor") -> LazyTensor:  # type: ignore[name-defined]  # noqa: F821
