@@ -20,7 +20,7 @@ from ollama_pack.errors import InputError
 from ollama_pack.fetch import is_loopback, read_document, read_range
 from ollama_pack.gguf.constants import MAGIC
 from ollama_pack.gguf.reader import GgufFile, read_gguf
-from ollama_pack.ollama.manifest import MODEL_TYPE
+from ollama_pack.ollama.manifest import MODEL_TYPE, is_digest
 from ollama_pack.ollama.names import ModelName, parse_name
 from ollama_pack.shown import shown_address
 
@@ -107,7 +107,12 @@ def _weights(manifest: Mapping[str, Any], name: ModelName) -> tuple[str, int]:
     for layer in layers if isinstance(layers, list) else ():
         if isinstance(layer, Mapping) and layer.get("mediaType") == MODEL_TYPE:
             digest, size = layer.get("digest"), layer.get("size")
-            if isinstance(digest, str) and type(size) is int and 0 < size < LARGEST_MODEL:
+            if (
+                isinstance(digest, str)
+                and is_digest(digest)
+                and type(size) is int
+                and 0 < size < LARGEST_MODEL
+            ):
                 return digest, size
     raise InputError(f"{name} is not a GGUF model.", where=f"its manifest at {name.host}")
 

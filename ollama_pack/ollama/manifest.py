@@ -105,6 +105,11 @@ def parse_manifest(content: bytes, *, where: object, hint: str = "") -> tuple[La
         raise not_a_manifest(where, hint) from error
 
 
+def is_digest(text: str) -> bool:
+    """Return whether a text is a digest, which may become the name of a file or a part of a URL."""
+    return _LAYER_DIGEST.fullmatch(text) is not None
+
+
 def not_a_manifest(where: object, hint: str = "") -> DestinationError:
     """Return the error for content that is not the manifest of a model."""
     return DestinationError("This is not the manifest of a model.", where=where, hint=hint)
@@ -157,7 +162,7 @@ def _parse_layer(value: object, key: str) -> Layer:
         as_text(fields.get("mediaType"), "mediaType"),
         as_text(fields.get("digest"), "digest"),
     )
-    if not _LAYER_DIGEST.fullmatch(digest):
+    if not is_digest(digest):
         raise ValueError(digest)
     return Layer(media_type, digest, optional(fields, "size", 0), origin=optional(fields, "from", ""))
 
