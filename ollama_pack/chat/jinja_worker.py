@@ -10,6 +10,9 @@ import sys
 from datetime import datetime
 from typing import Any
 
+MOST_WORDS = 2000
+"""Number of characters of what a template says itself that are kept."""
+
 MOST_OUTPUT = 4_000_000
 """Number of characters after which a prompt is given up."""
 
@@ -56,6 +59,12 @@ def make_chat_environment() -> Any:  # noqa: ANN401 — Jinja is imported inside
     return environment
 
 
+def _shortened_words(error: Exception) -> str:
+    """Return the text of an error, which a template may make as long as it likes."""
+    text = str(error)
+    return text if len(text) <= MOST_WORDS else f"{text[:MOST_WORDS]}… ({len(text)} characters)"
+
+
 class Filler:
     """Fills templates, and compiles each only once while it is the same."""
 
@@ -74,17 +83,21 @@ class Filler:
                 self.text = asked["template"]
             return self._filled(asked)
         except jinja2.exceptions.TemplateSyntaxError as error:
-            return {"fault": f"line {error.lineno}: {error.message}"}
+            return {"fault": f"line {error.lineno}: {(error.message or '')[:MOST_WORDS]}"}
         except jinja2.exceptions.UndefinedError as error:
-            return {"fault": str(error)}
+            return {"fault": _shortened_words(error)}
         except jinja2.exceptions.SecurityError as error:
-            return {"fault": f"the sandbox forbids it: {error}"}
+            return {"fault": f"the sandbox forbids it: {_shortened_words(error)}"}
         except jinja2.exceptions.TemplateError as error:
-            return {"refused": str(error)}
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            return {"fault": f"{type(error).__name__}: {error}"}
+            return {"refused": _shortened_words(error)}
         except (MemoryError, RecursionError):
             return {"fault": "it takes too much memory"}
+        except SyntaxError:  # of the Python that Jinja makes: it allows 20 loops in each other
+            return {"fault": "it nests too many loops or blocks in each other"}
+        except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError) as error:
+            return {"fault": f"{type(error).__name__}: {_shortened_words(error)}"}
+        except (TypeError, ValueError) as error:
+            return {"fault": f"{type(error).__name__}: {_shortened_words(error)}"}
 
     def _filled(self, asked: dict[str, Any]) -> dict[str, str]:
         now = datetime.fromisoformat(asked["now"])

@@ -23,7 +23,7 @@ from ollama_pack.untrusted import parse_json
 SLOWEST_SECONDS = 10.0
 """Time after which a conversation is given up."""
 
-_MEMORY = 1 << 30
+_MEMORY = 512 << 20
 _PROCESS_SECONDS = 120
 
 

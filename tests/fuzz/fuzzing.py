@@ -3,6 +3,7 @@
 import contextlib
 import random
 import shutil
+import signal
 import sys
 import time
 import traceback
@@ -23,6 +24,13 @@ from ollama_pack.errors import InputError, PackError
 TARGETS = (*ADAPTER_TARGETS, *TEXT_TARGETS, *WIRE_TARGETS)
 MOST_CALLS = 3_000_000
 """Calls that reading an input of 64 kB may take. The largest of them take a tenth."""
+
+
+COUNTED = 8
+"""One of so many mutations has its calls counted, which takes as long as the reading itself."""
+
+MOST_SECONDS = 60.0
+"""Processor time after which an input whose calls are not counted is given up."""
 
 
 class TooManyCallsError(Exception):
@@ -69,11 +77,27 @@ def counted_calls():
         sys.setprofile(None)
 
 
-def read_once(target: Target, content: bytes, place: Path, cost: Cost) -> None:
+@contextlib.contextmanager
+def ended_by_a_timer():
+    """End the block by an error if it takes too much processor time; count nothing."""
+
+    def give_up(_signal: int, _frame: object) -> None:
+        raise TooManyCallsError
+
+    before = signal.signal(signal.SIGVTALRM, give_up)
+    signal.setitimer(signal.ITIMER_VIRTUAL, MOST_SECONDS)
+    try:
+        yield [0]
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def read_once(target: Target, content: bytes, place: Path, cost: Cost, *, counts: bool = True) -> None:
     """Give a target one input: it ends in a result, or in an error that names where it was found."""
     start = time.perf_counter()
     try:
-        with counted_calls() as calls:
+        with counted_calls() if counts else ended_by_a_timer() as calls:
             target.read(content, place)
     except PackError as error:
         cost.refused += 1
@@ -118,7 +142,7 @@ def fuzz_on(target: Target, number: int) -> Cost:
         for at in range(number):
             content = mutation(random.Random(at), seeds, is_json=target.is_json)
             try:
-                read_once(target, content, Path(folder), cost)
+                read_once(target, content, Path(folder), cost, counts=at % COUNTED == 0)
             except Exception as error:  # noqa: BLE001 — whatever it is, it is a finding
                 last = traceback.extract_tb(error.__traceback__)[-1]
                 kind = f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"

@@ -40,7 +40,12 @@ from ollama_pack.lora.peft.patterns import Matches, match_patterns
 from ollama_pack.lora.peft.run_directory import CONFIG_FILE
 from ollama_pack.lora.peft.safetensors_header import FACTOR_DTYPES, ITEM_SIZES, dtype_error
 from ollama_pack.lora.peft.scaling import pair_alpha, pattern_warnings, trained_rank
-from ollama_pack.lora.peft.target_parameters import AdaptedParameter, parameter_of, split_experts
+from ollama_pack.lora.peft.target_parameters import (
+    AdaptedParameter,
+    TargetParameters,
+    parameter_of,
+    split_experts,
+)
 from ollama_pack.lora.peft.task import another_task
 from ollama_pack.lora.peft.trained_beside import check_beside, trained_beside
 from ollama_pack.lora.unsupported import RuleViolations
@@ -180,7 +185,7 @@ def _group_tensors(
         UnsupportedError: a factor is stored in a dtype that no LoRA is stored in.
     """
     groups, owners = _Groups(), dict[str, AdaptedParameter]()
-    parts = method.parts
+    parts, targets = method.parts, TargetParameters(config)
     for name, tensor in tensors.items():
         spelled = parse_key(name, parts)
         if is_own_alpha(spelled, tensor):
@@ -194,7 +199,7 @@ def _group_tensors(
             if isinstance(tensor, StoredTensor) and tensor.dtype not in floats:
                 raise dtype_error(tensor.path, name, tensor.dtype)
             shared = spelled.part in method.shared
-            owner = AdaptedParameter("", "") if shared else parameter_of(spelled, config)
+            owner = AdaptedParameter("", "") if shared else parameter_of(spelled, targets)
             sides = groups.factors.setdefault(owners.setdefault(owner.module, owner), {})
             part = _numbered(name, spelled.part) if shared else spelled.part
             if part in sides:

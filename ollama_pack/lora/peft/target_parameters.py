@@ -9,6 +9,7 @@ of all experts are stored in two matrices.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ollama_pack.errors import InputError
 from ollama_pack.gguf.tensors import Tensor
 from ollama_pack.lora.algebra import expert_a, expert_b
 from ollama_pack.lora.factors import FactorError, shape_of
@@ -19,6 +20,10 @@ PARAMETER_WEIGHT = "weight"
 
 DECLARED = ("gate_up_proj", "gate_proj", "up_proj", "down_proj")
 """The parameters of experts in the order in which transformers declares them and PEFT wraps them."""
+
+
+MOST_BARE = 256
+"""Most names of parameters without a module, and most dots in the name of a module; real ones have five."""
 
 
 class AdaptedParameter(NamedTuple):
@@ -35,18 +40,45 @@ class AdaptedParameter(NamedTuple):
     bare: bool = False
 
 
-def parameter_of(key: TensorKey, config: Mapping[str, Any]) -> AdaptedParameter:
+class TargetParameters:
+    """The bare parameters that ``target_parameters`` of a configuration names, looked up by module.
+
+    PEFT accepts the full name of a parameter or only its end.
+
+    Args:
+        config: the parsed adapter_config.json.
+
+    Raises:
+        InputError: it names more parameters without a module than any model has.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._names: dict[str, set[str]] = {}
+        targets = config.get("target_parameters")
+        for target in targets if isinstance(targets, list) else ():
+            if isinstance(target, str):
+                owner, _, name = target.rpartition(".")
+                self._names.setdefault(owner, set()).add(name)
+        if len(self._names.get("", ())) > MOST_BARE:
+            raise InputError(
+                f"There are more than {MOST_BARE} parameters without a module.",
+                where="adapter_config.json: target_parameters",
+            )
+
+    def of(self, module: str) -> list[str]:
+        """Return the names of the parameters of a module, in the order in which PEFT wraps them."""
+        bare = self._names.get("", set())
+        found = set(bare) if module.rpartition(".")[2] == "experts" else bare & {PARAMETER_WEIGHT}
+        starts = [0, *(at + 1 for at, letter in enumerate(module) if letter == ".")] if self._names else []
+        for owner in (module[start:] for start in starts[-MOST_BARE:]):
+            found |= self._names.get(owner, set()) if owner else set()
+        return sorted(found, key=lambda name: (DECLARED.index(name) if name in DECLARED else -1, name))
+
+
+def parameter_of(key: TensorKey, targets: TargetParameters) -> AdaptedParameter:
     """Return what a factor adapts, from its module and the depth of its wrapper."""
     module, trained = key.module, key.trained or key.module
-    targets = config.get("target_parameters")
-    if not isinstance(targets, list) or not targets:
-        return AdaptedParameter(module, trained)
-    names = [
-        name.rpartition(".")[2]
-        for name in targets
-        if isinstance(name, str) and _owns(trained, *name.rpartition(".")[::2])
-    ]
-    names = sorted(set(names), key=lambda name: (DECLARED.index(name) if name in DECLARED else -1, name))
+    names = targets.of(trained)
     index = len(names) - 1 - key.depth
     if not 0 <= index < len(names):
         return AdaptedParameter(module, trained)
@@ -54,13 +86,6 @@ def parameter_of(key: TensorKey, config: Mapping[str, Any]) -> AdaptedParameter:
     return AdaptedParameter(
         module if name == PARAMETER_WEIGHT else f"{module}.{name}", f"{trained}.{name}", bare=True
     )
-
-
-def _owns(module: str, owner: str, name: str) -> bool:
-    """Return whether a module has the target parameter; PEFT accepts its full name or only the end."""
-    if owner:
-        return f".{module}".endswith(f".{owner}")
-    return name == PARAMETER_WEIGHT or module.rpartition(".")[2] == "experts"
 
 
 def split_experts(owner: AdaptedParameter, parts: Mapping[str, Tensor], rank: int) -> Mapping[str, Tensor]:

@@ -7,11 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ollama_pack.errors import InputError
 from ollama_pack.gguf.tensor_data import TensorReader
 from ollama_pack.gguf.tensors import LazyTensor
 from ollama_pack.lora.factors import FactorError
 from ollama_pack.lora.peft.keys import TensorKey
-from ollama_pack.lora.peft.target_parameters import AdaptedParameter, parameter_of, split_experts
+from ollama_pack.lora.peft.target_parameters import (
+    AdaptedParameter,
+    TargetParameters,
+    parameter_of,
+    split_experts,
+)
 
 EXPERTS = "model.layers.0.mlp.experts"
 BOTH = {"target_parameters": ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]}
@@ -46,7 +52,7 @@ OWNERS = {
 @pytest.mark.parametrize(("config", "module", "depth", "owner"), OWNERS.values(), ids=OWNERS)
 def test_owner(config, module, depth, owner):
     """PEFT's nesting tells which parameter a pair belongs to."""
-    assert parameter_of(TensorKey(module, "lora_A", depth), config) == owner
+    assert parameter_of(TensorKey(module, "lora_A", depth), TargetParameters(config)) == owner
 
 
 @given(st.integers(2, 4), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5))
@@ -79,3 +85,9 @@ def test_no_whole_experts(rows, columns):
     parts = {"lora_A": tensor(np.ones((rows, 5))), "lora_B": tensor(np.ones((7, columns)))}
     with pytest.raises(FactorError, match="do not hold experts of rank 2"):
         split_experts(AdaptedParameter("m", "m", bare=True), parts, 2)
+
+
+def test_parameters_without_a_module_are_few():
+    """A configuration that names thousands of them is refused: each module would be asked for all."""
+    with pytest.raises(InputError, match="without a module"):
+        TargetParameters({"target_parameters": [f"p{number}" for number in range(1000)]})
