@@ -51,7 +51,7 @@ def calls():
     """Return the words of every call of ollama-pack, wherever it stands."""
     lines = code_of(README).replace("\\\n", " ").splitlines()
     found = [re.search(r"(?:^|[$`/ ])ollama-pack (.*)", line) for line in lines]
-    return [match[1].split("#")[0].split() for match in found if match]
+    return [re.split(r"#|(?:^| )> ", match[1])[0].split() for match in found if match]
 
 
 SHOWN = (("inspect", "examples/ada-lovelace-lora"), ("checkpoints", "tests/goldens/run/babbage-lora"))

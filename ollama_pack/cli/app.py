@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ollama_pack import __version__
+from ollama_pack.cli.completion import COMPLETE_VARIABLE
 from ollama_pack.cli.error_edge import (
     WORDS,
     discard_output,
@@ -84,6 +85,12 @@ class Commands(click.Group):
         """Write the list of commands without importing their modules."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMAND_GROUPS.items()))
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command, or complete what is typed in a shell."""
+        if os.environ.get(COMPLETE_VARIABLE, "").startswith("bash"):
+            importlib.import_module("ollama_pack.cli.bash_completion")  # click takes its class from there
+        return super().main(*args, **extra)
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Return the context of a call; wrong options before the command have a JSON document too."""

@@ -10,13 +10,14 @@ from ollama_pack.arch.evidence import EVIDENCE_KINDS, LOGITS, evidence_of
 from ollama_pack.arch.spec import Arch, Weight
 from ollama_pack.arch.table import ARCHS, require_arch
 from ollama_pack.cli import options
+from ollama_pack.cli.completion import known_architectures, names_of
 from ollama_pack.cli.output import print_json
 from ollama_pack.cli.say import say
 from ollama_pack.lora.unsupported import RULES
 
 
 @click.command("archs")
-@click.argument("name", required=False, default="")
+@click.argument("name", required=False, default="", shell_complete=names_of(known_architectures))
 @options.as_json
 def archs_command(*, name: str, as_json: bool) -> None:
     """List the architectures that can be converted, or the modules of one, with their proofs.

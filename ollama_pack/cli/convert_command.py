@@ -12,7 +12,7 @@ from ollama_pack.cli.say import say_result
 
 
 @click.command("convert")
-@click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=options.PATH)
+@options.directories
 @options.adapter
 @options.scaling
 @options.base

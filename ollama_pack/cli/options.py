@@ -2,22 +2,25 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from ollama_pack.errors import InputError, UsageError
+from ollama_pack.cli.completion import (
+    adapters_of_directory,
+    checkpoints_of_run,
+    installed_models,
+    known_bases,
+    names_of,
+    shipped_templates,
+)
+from ollama_pack.cli.option_values import bounded, known_name, not_empty, only_one, split_pairs
 from ollama_pack.pipeline.request import (
     ACCEPTABLE_MISMATCHES,
-    LARGEST_WEIGHT,
     MERGE_TYPE_CHOICES,
     OUTTYPES,
     VIA_CHOICES,
 )
-
-if TYPE_CHECKING:
-    from ollama_pack.ollama.names import ModelName
-
 
 CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
 
@@ -36,34 +39,9 @@ PATH = AnyPath(path_type=Path, readable=False)
 # The type is str, because a Path would replace the two slashes in https:// by one.
 PATH_OR_NAME = AnyPath(path_type=str, readable=False)
 
-
-def split_pairs(
-    _ctx: click.Context, _param: click.Parameter, texts: Sequence[str]
-) -> tuple[tuple[str, str], ...]:
-    """Return texts of the form ``KEY=VALUE`` as pairs, split at the first ``=``."""
-    for text in texts:
-        if text.find("=") < 1:
-            raise click.BadParameter(f"{text!r} is not KEY=VALUE, as in temperature=0.3")
-    return tuple((text.partition("=")[0], text.partition("=")[2]) for text in texts)
-
-
-def bounded(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
-    """Return a number or several numbers, unless one is NaN or too large for a weight."""
-    for number in value if isinstance(value, tuple) else (value,):
-        if not abs(number) <= LARGEST_WEIGHT:
-            raise click.BadParameter(
-                f"{number:g} is out of range; the largest absolute value is {LARGEST_WEIGHT:g}"
-            )
-    return value
-
-
-def only_one(_ctx: click.Context, _param: click.Parameter, texts: Sequence[str]) -> str:
-    """Return the value, or an empty string if the option is not given; reject a repeated option."""
-    if len(texts) > 1:
-        raise click.BadParameter(
-            "the option is given more than once; give the directory of each adapter instead"
-        )
-    return texts[0] if texts else ""
+DIRECTORY_PATHS = names_of(path="dir")
+MODELS_OR_PATHS = names_of(installed_models, path="file")
+"""Complete what a command takes besides directories: a model, or a file."""
 
 
 def combine(*options: Callable[[Any], Any]) -> Callable[[CommandFunction], CommandFunction]:
@@ -77,28 +55,18 @@ def combine(*options: Callable[[Any], Any]) -> Callable[[CommandFunction], Comma
     return decorate
 
 
-def known_name(_ctx: click.Context, _param: click.Parameter, text: str) -> "ModelName":
-    """Return the name of an existing model; unlike `parse_name`, suggest no corrected name in the error."""
-    from ollama_pack.ollama.names import parse_name
-
-    try:
-        return parse_name(text)
-    except InputError as error:
-        raise UsageError(error.what, code=error.code) from error
-
-
-def not_empty(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str:
-    """Return the value, or an empty string if the option is not given.
-
-    An empty value is rejected, because it is an unset variable in a script.
-    """
-    if text is not None and not text.strip():
-        raise click.BadParameter("the value is empty; give a value, or leave the option out")
-    return (text or "").strip()
-
-
-directory = click.argument("directory", metavar="DIR", type=PATH)
-sources = click.argument("arguments", metavar="DIR... [NAME]", nargs=-1, required=True, type=PATH_OR_NAME)
+directory = click.argument("directory", metavar="DIR", type=PATH, shell_complete=DIRECTORY_PATHS)
+directories = click.argument(
+    "directories", metavar="DIR...", nargs=-1, required=True, type=PATH, shell_complete=DIRECTORY_PATHS
+)
+sources = click.argument(
+    "arguments",
+    metavar="DIR... [NAME]",
+    nargs=-1,
+    required=True,
+    type=PATH_OR_NAME,
+    shell_complete=DIRECTORY_PATHS,
+)
 name_option = click.option(
     "--name", "name_option", default="", help="Name of the model.  [default: the name of the directory]"
 )
@@ -109,6 +77,7 @@ adapter = click.option(
     multiple=True,
     callback=only_one,
     metavar="NAME",
+    shell_complete=names_of(adapters_of_directory),
     help="Use this adapter of several in DIR.  [default: the one at the top, or the only one]",
 )
 
@@ -117,6 +86,7 @@ checkpoint = click.option(
     default=None,
     callback=not_empty,
     metavar="N|latest|best|all",
+    shell_complete=names_of(checkpoints_of_run),
     help="Build a checkpoint of the run in DIR as the tag checkpoint-N, or all checkpoints.",
 )
 
@@ -153,6 +123,7 @@ base = click.option(
     "--base",
     default="",
     metavar="MODEL|ID|PATH",
+    shell_complete=names_of(known_bases, installed_models, path="file"),
     help="The base: an Ollama model (vicuna:7b), a Hugging Face id, a GGUF file, or a directory with a "
     "config.json.  [default: FROM in Modelfile.txt, else base_model_name_or_path]",
 )
@@ -218,6 +189,7 @@ prompt = combine(
         "--template",
         default=None,
         metavar="NAME|FILE",
+        shell_complete=names_of(shipped_templates, path="file"),
         help='Prompt template, or "" for none.  [default: that of the base]',
     ),
     click.option("--system", default=None, metavar="TEXT", help='System prompt, or "" for none.'),
@@ -267,7 +239,9 @@ out = click.option(
 )
 
 model_store = store_option("An Ollama model store.  [default: the daemon, or its store if none answers]")
-model = click.argument("model", metavar="NAME", callback=known_name)
+model = click.argument(
+    "model", metavar="NAME", callback=known_name, shell_complete=names_of(installed_models)
+)
 quiet = click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 speech = combine(

@@ -10,6 +10,7 @@ import click
 from ollama_pack.cli import options
 from ollama_pack.cli.base_view import is_base
 from ollama_pack.cli.json_output import report_facts
+from ollama_pack.cli.option_values import not_empty
 from ollama_pack.cli.output import STAGE_WIDTH, print_json
 from ollama_pack.cli.say import say
 
@@ -21,7 +22,7 @@ _NOT_TAKEN = "the chat template does not take it"
 
 
 @click.command("prompt")
-@click.argument("source", metavar="DIR|MODEL|GGUF", type=options.PATH)
+@click.argument("source", metavar="DIR|MODEL|GGUF", type=options.PATH, shell_complete=options.MODELS_OR_PATHS)
 @options.adapter
 @options.base
 @options.prompt
@@ -36,7 +37,7 @@ _NOT_TAKEN = "the chat template does not take it"
 @click.option(
     "--against",
     default=None,
-    callback=options.not_empty,
+    callback=not_empty,
     metavar="VERSION|daemon",
     help="The release of Ollama, such as 0.12.  [default: the daemon that answers, else the latest]",
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ollama_pack.cli import options
+from ollama_pack.cli.option_values import not_empty
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say
 from ollama_pack.cli.versions_command import version_json
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("rollback")
 @options.model
-@click.argument("version", metavar="[VERSION]", required=False, default=None, callback=options.not_empty)
+@click.argument("version", metavar="[VERSION]", required=False, default=None, callback=not_empty)
 @options.model_store
 @options.as_json
 @options.quiet

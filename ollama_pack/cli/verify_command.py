@@ -12,7 +12,9 @@ from ollama_pack.cli.say import say
 
 
 @click.command("verify")
-@click.argument("source", metavar="DIR|MODEL", type=options.PATH_OR_NAME)
+@click.argument(
+    "source", metavar="DIR|MODEL", type=options.PATH_OR_NAME, shell_complete=options.MODELS_OR_PATHS
+)
 @options.model_store
 @options.load
 @options.proof

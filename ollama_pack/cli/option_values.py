@@ -1,0 +1,61 @@
+"""Checks the values of options, and turns them into what the commands take."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ollama_pack.errors import InputError, UsageError
+from ollama_pack.pipeline.request import LARGEST_WEIGHT
+
+if TYPE_CHECKING:
+    from ollama_pack.ollama.names import ModelName
+
+
+def split_pairs(
+    _ctx: click.Context, _param: click.Parameter, texts: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """Return texts of the form ``KEY=VALUE`` as pairs, split at the first ``=``."""
+    for text in texts:
+        if text.find("=") < 1:
+            raise click.BadParameter(f"{text!r} is not KEY=VALUE, as in temperature=0.3")
+    return tuple((text.partition("=")[0], text.partition("=")[2]) for text in texts)
+
+
+def bounded(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
+    """Return a number or several numbers, unless one is NaN or too large for a weight."""
+    for number in value if isinstance(value, tuple) else (value,):
+        if not abs(number) <= LARGEST_WEIGHT:
+            raise click.BadParameter(
+                f"{number:g} is out of range; the largest absolute value is {LARGEST_WEIGHT:g}"
+            )
+    return value
+
+
+def only_one(_ctx: click.Context, _param: click.Parameter, texts: Sequence[str]) -> str:
+    """Return the value, or an empty string if the option is not given; reject a repeated option."""
+    if len(texts) > 1:
+        raise click.BadParameter(
+            "the option is given more than once; give the directory of each adapter instead"
+        )
+    return texts[0] if texts else ""
+
+
+def known_name(_ctx: click.Context, _param: click.Parameter, text: str) -> "ModelName":
+    """Return the name of an existing model; unlike `parse_name`, suggest no corrected name in the error."""
+    from ollama_pack.ollama.names import parse_name
+
+    try:
+        return parse_name(text)
+    except InputError as error:
+        raise UsageError(error.what, code=error.code) from error
+
+
+def not_empty(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str:
+    """Return the value, or an empty string if the option is not given.
+
+    An empty value is rejected, because it is an unset variable in a script.
+    """
+    if text is not None and not text.strip():
+        raise click.BadParameter("the value is empty; give a value, or leave the option out")
+    return (text or "").strip()
