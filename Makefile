@@ -56,6 +56,7 @@ goldens: $(VENV)/.dev $(BASE) $(BUILDS)/.made $(OPENMP)/.made ## write the golde
 reference: $(REFERENCE)/.made $(MLX)/.made $(VENV)/.logits $(BASE) ## record PEFT's own logits anew (brings torch, mlx)
 	$(REFERENCE)/bin/python tests/reference/record.py
 	$(REFERENCE)/bin/python tests/reference/record_archs.py
+	$(REFERENCE)/bin/python tests/reference/record_merged.py
 	$(REFERENCE)/bin/python tests/reference/record_kinds.py
 	$(REFERENCE)/bin/python tests/reference/peer_kinds.py
 	$(REFERENCE)/bin/python tests/reference/record_run.py

@@ -23,15 +23,18 @@ from ollama_pack.gguf.tensor_names import find_tensor_name
 from ollama_pack.gguf.tensor_rows import Index
 from ollama_pack.gguf.tensors import LazyTensor, Tensor
 from ollama_pack.lora.adapter import Adapter, LoraPair, TrainedTensor
+from ollama_pack.lora.peft.extra_tensors import NORMS
 from ollama_pack.lora.remedies import MERGE_HINT
 from ollama_pack.lora.tensor_mapping import map_pairs_to_tensors
 
 NORM_OFFSETS: Mapping[str, float] = {
-    **dict.fromkeys(("llama", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "phi3", "olmo2", "granite"), 0.0),
+    **dict.fromkeys(("llama", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "olmo2", "granite"), 0.0),
     **dict.fromkeys(("smollm3", "mistral3", "gpt2", "phi2", "starcoder2", "stablelm", "gptneox"), 0.0),
     **dict.fromkeys(("gemma", "gemma2", "gemma3", "nemotron"), 1.0),
 }
-"""Architecture → what llama.cpp's converter adds to the weights of norms, which are kept in their order."""
+"""Architecture → what llama.cpp's converter adds to the weights of norms, which it keeps in their order.
+
+Those are the ones that tests/reference/record_merged.py records."""
 
 TOKEN_INDICES = "trainable_token_indices"
 
@@ -111,11 +114,17 @@ def _fits(values: RowValues, base: BaseModel) -> bool:
 
 def _norm(trained: TrainedTensor, _adapter: Adapter, base: BaseModel) -> Iterator[RowValues]:
     """Yield the place of the weight of a norm."""
-    arch = base.hparams.arch
-    name = find_tensor_name(arch, base.hparams.blocks, trained.module)
-    if arch in NORM_OFFSETS and name and len(trained.tensor.shape) == 1:
-        rows = np.arange(trained.tensor.shape[0])
-        yield RowValues(f"{name}.weight", RowRole.REPLACE, trained.tensor, rows, offset=NORM_OFFSETS[arch])
+    name = _norm_name_of(trained.module, base)
+    if name and len(trained.tensor.shape) == 1:
+        rows, offset = np.arange(trained.tensor.shape[0]), NORM_OFFSETS[base.hparams.arch]
+        yield RowValues(f"{name}.weight", RowRole.REPLACE, trained.tensor, rows, offset=offset)
+
+
+def _norm_name_of(module: str, base: BaseModel) -> str:
+    """Return llama.cpp's name of a norm, or "" if it is none, or one of a family that is not known."""
+    if base.hparams.arch not in NORM_OFFSETS or not NORMS.search(module):
+        return ""
+    return find_tensor_name(base.hparams.arch, base.hparams.blocks, module)
 
 
 def _whole_matrix(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> Iterator[RowValues]:
@@ -153,6 +162,9 @@ def _bias(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> Iterator
     if len(trained.tensor.shape) != 1 or (added and pair is None):
         return
     out = trained.tensor.shape[0]
+    if not added and (norm := _norm_name_of(trained.module, base)):
+        yield RowValues(f"{norm}.bias", RowRole.REPLACE, trained.tensor, np.arange(out))
+        return
     for name, rows, _ in _row_places(trained.module, out, 0, adapter, base):
         role = RowRole.ADD if added else RowRole.REPLACE
         factor = pair.scale if pair else 1.0

@@ -25,7 +25,7 @@ HEAD_WEIGHT, EMBEDDING_WEIGHT = f"{HEAD_NAME}.weight", f"{EMBEDDING_NAME}.weight
 _NORMS = {
     **dict.fromkeys(("input_layernorm", "ln_1"), "attn_norm"),
     **dict.fromkeys(("post_attention_layernorm", "pre_feedforward_layernorm", "ln_2"), "ffn_norm"),
-    **dict.fromkeys(("norm", "ln_f", "final_layernorm"), "output_norm"),
+    **dict.fromkeys(("norm", "ln_f", "final_layernorm", "final_layer_norm"), "output_norm"),
     "post_feedforward_layernorm": "post_ffw_norm",
     "q_norm": "attn_q_norm",
     "k_norm": "attn_k_norm",
@@ -124,9 +124,11 @@ def _given(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> Iterato
     """Yield each tensor that a trained tensor gives rows to, with the rows."""
     arch, numbers, rule = base.hparams.arch, trained.tensor, trained.rule
     size = numbers.shape[0]
-    if rule == "norm":
-        added = 1.0 if arch in _ONE_ADDED else 0.0
-        yield _norm_name(trained, arch), GivenRows(rule, numbers, np.arange(size), added=added)
+    if rule == "norm" or (rule == "bias" and parse_module(trained.module).words[-1] in _NORMS):
+        added = 1.0 if arch in _ONE_ADDED and rule == "norm" else 0.0
+        part = "weight" if rule == "norm" else "bias"
+        given = GivenRows(rule, numbers, np.arange(size), added=added)
+        yield f"{_norm_name(trained, arch)}.{part}", given
     elif rule in ("whole-embedding", "trained-tokens"):
         (name,) = tensor_names(parse_module(trained.module), base.hparams)
         rows = np.arange(size)
@@ -148,14 +150,14 @@ def _given(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> Iterato
 
 
 def _norm_name(trained: TrainedTensor, arch: str) -> str:
-    """Return llama.cpp's name of the weight of a norm."""
+    """Return llama.cpp's name of a norm, without its ending."""
     path = parse_module(trained.module)
     name = _NORMS.get(path.words[-1])
     if arch in _AFTER_ATTENTION and path.words[-1] == "post_attention_layernorm":
         name = "post_attention_norm"
     if name is None:
         raise _unknown(trained)
-    return f"{name}.weight" if path.block < 0 else f"blk.{path.block}.{name}.weight"
+    return name if path.block < 0 else f"blk.{path.block}.{name}"
 
 
 def _order_of(

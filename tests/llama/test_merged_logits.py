@@ -21,7 +21,8 @@ from ollama_pack.base.model import BaseModel
 from ollama_pack.gguf.split import read_parts
 from ollama_pack.lora.adapter import Adapter
 from ollama_pack.lora.beside import plan_beside
-from ollama_pack.lora.peft.load import read_adapter
+from ollama_pack.lora.peft.directory import resolve_directory
+from ollama_pack.lora.peft.load import load_adapter, read_adapter
 from ollama_pack.lora.plan import LoraPlan
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.lora.untied import untied
@@ -30,6 +31,7 @@ from ollama_pack.merge.plan import plan_merge
 from ollama_pack.merge.write import write_merged
 from ollama_pack.verify.merged import prove_merged
 
+MERGED_RECORDS = "merged"
 LIMIT = 0.02
 """Largest difference from PEFT's logits, in units of what the adapter changes."""
 
@@ -94,6 +96,20 @@ def test_what_only_merging_holds(llama, ask_llama, settled, tmp_path, kind):
     (logits,) = ask_llama(work.base.gguf, truth["tokens"], [], merged=[path])
     effect = np.abs(truth[kind.case] - truth["base"]).max()
     assert np.abs(logits - truth[kind.case]).max() <= EXACT * effect
+
+
+@pytest.mark.parametrize("row", names_of(MERGED_RECORDS))
+def test_norms_of_each_family(llama, ask_llama, tmp_path, row):
+    """Norms come in the form of their family, and DoRA in the row orders of each architecture."""
+    base, folder = read_base(row), unpacked(MERGED_RECORDS, row)
+    truth = llama.truth(folder / "logits.npz")
+    adapter = load_adapter(resolve_directory(folder, ""), merging=True)
+    path = write(plan_lora(adapter, base), base, adapter, tmp_path / "merged.gguf")
+    bare, logits = ask_llama(base.gguf, truth["tokens"], [None], merged=[path])
+    effect = np.abs(truth["all"] - truth["base"]).max()
+    noise = np.abs(bare - truth["base"]).max()  # some families compute in half precision somewhere
+    assert np.abs(logits - truth["all"]).max() <= max(EXACT * effect, 4 * noise)
+    assert noise < LIMIT * effect
 
 
 def adapters_of(row: str) -> Sequence[tuple[str, Adapter]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-from archive import unpacked
+from archive import names_of, unpacked
 from kinds import KINDS
 from recipes import read_numbers, safetensors
 
@@ -17,7 +17,7 @@ from ollama_pack.errors import InputError, ProofError, UnsupportedError
 from ollama_pack.gguf.split import read_parts
 from ollama_pack.gguf.tensors import LazyTensor
 from ollama_pack.lora.adapter import TrainedTensor
-from ollama_pack.lora.beside import RowRole, plan_beside
+from ollama_pack.lora.beside import NORM_OFFSETS, RowRole, plan_beside
 from ollama_pack.lora.combine import sum_adapters
 from ollama_pack.lora.peft.directory import resolve_directory
 from ollama_pack.lora.peft.load import load_adapter
@@ -130,6 +130,11 @@ def test_a_norm_in_the_form_of_its_family(arch, offset):
     adapter = replace(adapter_of("llama", "plain"), beside=(norm_of(base.hparams.hidden),))
     (values,) = plan_beside(adapter, base)
     assert (values.tensor, values.offset) == ("blk.0.attn_norm.weight", offset)
+
+
+def test_each_family_with_norms_is_recorded():
+    """No converter's doing is believed without PEFT's logits."""
+    assert set(names_of("merged")) == set(NORM_OFFSETS)
 
 
 def test_a_norm_of_a_family_that_is_not_known():
