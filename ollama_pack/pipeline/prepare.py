@@ -13,6 +13,7 @@ from ollama_pack.errors import UsageError
 from ollama_pack.files import Note, relative_path
 from ollama_pack.gguf.split import require_one_file
 from ollama_pack.lora.adapter import Adapter
+from ollama_pack.lora.peft.finite_check import check_large
 from ollama_pack.lora.peft.run_directory import CONFIG_FILE
 from ollama_pack.lora.plan import LoraPlan
 from ollama_pack.lora.planner import plan_lora
@@ -108,6 +109,7 @@ def prepare(
     if joined is not adapter:
         note("read", joined.notes[-1])
     plan = plan_lora(joined, untied(base, joined) if request.merge else base)
+    check_large(adapter)
     check = _check_base_file(base, trained, of_the_base(plan, base))
     return BuildPlan(joined, base, plan, trained, author, check, earlier, change, author_notes)
 

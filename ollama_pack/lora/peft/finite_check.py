@@ -15,12 +15,15 @@ import numpy as np
 
 from ollama_pack.gguf.tensor_data import TensorReader, finite_and_zero, keep_freed_memory, to_float32
 from ollama_pack.gguf.tensors import StoredTensor, Tensor
-from ollama_pack.lora.adapter import LoraPair, leaves_of, tensors_of
+from ollama_pack.lora.adapter import Adapter, LoraPair, leaves_of, tensors_of, trained_tensors
 from ollama_pack.lora.unsupported import RuleViolations
 
 SCAN_WORKERS = 2
 RUN_BYTES = 1 << 20
 """The bytes at which a run ends; a larger tensor is a run of its own."""
+
+LARGE_BYTES, SCANNED_AT_ONCE = 256 << 20, 1 << 24
+"""The bytes from which a tensor is large, and the numbers of it that are read at a time."""
 
 
 class TensorStats(NamedTuple):
@@ -40,13 +43,14 @@ class TensorStats(NamedTuple):
 def check_finite(pairs: Sequence[LoraPair], findings: RuleViolations, *, allow_noop: bool = False) -> None:
     """Find tensors that are not finite, and whether no pair changes anything.
 
-    ΔW is a product in most methods, so it is zero if one of its factors is. Every number is read.
+    ΔW is a product in most methods, so it is zero if one of its factors is. Every number is read, but
+    those of large tensors, which `check_large` reads when they were compared with the base.
 
     Raises:
         InputError: the weights cannot be read.
     """
     keep_freed_memory()
-    runs = tuple(_runs(tensors_of(pairs)))
+    runs = tuple(_runs(tensor for tensor in tensors_of(pairs) if not is_large(tensor)))
     with ThreadPoolExecutor(SCAN_WORKERS, "numbers") as pool:
         shares = pool.map(_scan, (runs[worker::SCAN_WORKERS] for worker in range(SCAN_WORKERS)))
         found = [stats for share in shares for stats in share]
@@ -57,13 +61,44 @@ def check_finite(pairs: Sequence[LoraPair], findings: RuleViolations, *, allow_n
         findings.add("noop", *idle)
 
 
+def is_large(tensor: Tensor) -> bool:
+    """Return whether a tensor is read only after its shape was compared with the base: it may be made up."""
+    return isinstance(tensor, StoredTensor) and tensor.nbytes > LARGE_BYTES
+
+
+def check_large(adapter: Adapter) -> None:
+    """Require the large tensors of an adapter to be finite.
+
+    Raises:
+        InputError: the weights cannot be read, or are not finite.
+    """
+    findings = RuleViolations(adapter.weights)
+    large = [tensor for tensor in trained_tensors(adapter) if is_large(tensor)]
+    _find_bad(_scan(_runs(piece for tensor in large for piece in _pieces(tensor))), findings)
+    findings.raise_if_any()
+
+
+def _pieces(tensor: Tensor) -> Iterator[Tensor]:
+    """Yield a large tensor in pieces of bounded size, which are named by their places."""
+    assert isinstance(tensor, StoredTensor)
+    count = _element_count(tensor)
+    for start in range(0, count, SCANNED_AT_ONCE):
+        length = min(SCANNED_AT_ONCE, count - start)
+        yield tensor._replace(
+            name=f"{tensor.name}, numbers {start} to {start + length - 1}",
+            shape=(length,),
+            offset=tensor.offset + tensor.nbytes * start // count,
+            nbytes=tensor.nbytes * length // count,
+        )
+
+
 def check_finite_tensors(tensors: Sequence[Tensor], findings: RuleViolations) -> None:
-    """Find tensors that are not finite.
+    """Find tensors that are not finite, but for large ones, which `check_large` reads.
 
     Raises:
         InputError: the weights cannot be read.
     """
-    _find_bad(_scan(_runs(tensors)), findings)
+    _find_bad(_scan(_runs(tensor for tensor in tensors if not is_large(tensor))), findings)
 
 
 def _find_bad(found: Iterable[TensorStats], findings: RuleViolations) -> None:

@@ -32,7 +32,7 @@ from ollama_pack.lora.peft.directory import (
     resolve_directory,
 )
 from ollama_pack.lora.peft.extra_tensors import classify_extra_tensor, dropped_as
-from ollama_pack.lora.peft.finite_check import check_finite, ungathered_tensors, zero_tensors
+from ollama_pack.lora.peft.finite_check import check_finite, check_large, ungathered_tensors, zero_tensors
 from ollama_pack.lora.peft.keys import TensorKey, is_tower, parse_key
 from ollama_pack.lora.peft.kohya import is_own_alpha, with_own_alphas
 from ollama_pack.lora.peft.methods import Method
@@ -86,13 +86,15 @@ def read_adapter(directory: Path | str, *, adapter: str = "", allow_noop: bool =
         >>> [pair.module for pair in read_adapter("ada-lovelace-lora").pairs]
         ['model.layers.0.self_attn.q_proj', 'model.layers.0.self_attn.v_proj']
     """
-    return load_adapter(resolve_directory(Path(directory), adapter), allow_noop=allow_noop)
+    check_large(found := load_adapter(resolve_directory(Path(directory), adapter), allow_noop=allow_noop))
+    return found
 
 
 def load_adapter(directory: AdapterDirectory, *, allow_noop: bool = False, merging: bool = False) -> Adapter:
     """Return the adapter of a directory that is resolved already; it raises what `read_adapter` raises.
 
-    With `merging`, what only a merged model holds is no violation, and comes with the adapter.
+    With `merging`, what only a merged model holds is no violation, and comes with the adapter. Large tensors
+    are not read: `check_large` does so after their shapes were compared with the base.
     """
     found = open_adapter(directory)
     violations = MergeViolations if merging else RuleViolations
@@ -129,10 +131,8 @@ def load_adapter(directory: AdapterDirectory, *, allow_noop: bool = False, mergi
     check_finite(pairs, findings, allow_noop=allow_noop or bool(beside))
     findings.raise_if_any()
     notes = (*found.notes, *notes, *_notes(config, matches, left_out))
-    made = _to_adapter(
-        replace(found, config=config, notes=notes), method, with_own_alphas(pairs, groups.alphas)
-    )
-    return replace(made, beside=beside)
+    source = replace(found, config=config, notes=notes)
+    return replace(_to_adapter(source, method, with_own_alphas(pairs, groups.alphas)), beside=beside)
 
 
 def _notes(config: Config, matches: Matches, left_out: Counter[str]) -> Iterator[str]:
