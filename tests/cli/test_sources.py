@@ -154,14 +154,6 @@ def test_inspect_shows_the_others(tree_of_adapters, tiny_gguf):
     assert "rank 3" in run("inspect", tree_of_adapters, "--adapter", "facts", "--base", tiny_gguf).stdout
 
 
-def test_merge_is_not_there_yet(ada, tiny_gguf):
-    """Build --merge says what writes a merged file instead, and writes nothing."""
-    before = tree(ada)
-    ran = run("build", ada, "--merge", "--base", tiny_gguf)
-    assert (ran.code, ran.stdout, tree(ada)) == (4, "", before)
-    assert "ollama-pack merge" in ran.stderr
-
-
 @pytest.mark.parametrize("outtype", ["f32", "f16", "bf16", "q8_0", "auto"])
 def test_types(ada, tiny_gguf, tmp_path, outtype):
     """Every type is written, proved, and told in the document."""
