@@ -62,6 +62,7 @@ reference: $(REFERENCE)/.made $(MLX)/.made $(VENV)/.logits $(BASE) ## record PEF
 	$(REFERENCE)/bin/python tests/reference/record_run.py
 	$(REFERENCE)/bin/python tests/reference/record_foreign.py
 	$(REFERENCE)/bin/python tests/reference/follow_remedies.py
+	$(REFERENCE)/bin/python tests/reference/follow_converter.py
 	$(REFERENCE)/bin/python tests/reference/peer_archs.py
 	PYTHONPATH=. $(REFERENCE)/bin/python tests/reference/record_chat.py
 	@command -v go >/dev/null && $(BIN)/python tests/reference/record_go.py || echo "no Go: its templates are not recorded anew"

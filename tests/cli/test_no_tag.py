@@ -43,7 +43,10 @@ def test_a_gguf_file_on_the_hub(source_id, named, given, tmp_path):
 
 
 def test_a_base_to_convert(tmp_path, monkeypatch):
-    """Without a known file, the commands name the model, the converter and the file it makes."""
+    """Without a known file, the commands name the model, the converter and the file it makes.
+
+    tests/reference/follow_converter.py runs them with llama.cpp's converter.
+    """
     adapter = adapter_of(tmp_path, "Qwen/Qwen3-0.6B-Base")
     refused = run("build", adapter, "ada", "--via", "folder")
     lines = [line.strip() for line in refused.stderr.partition("try: ")[2].splitlines()]
