@@ -133,3 +133,27 @@ def test_a_fresh_process(planted, tmp_path):
     assert ran.code in (2, 6)
     assert "Traceback" not in ran.stderr
     assert SECRET not in ran.stdout + ran.stderr
+
+
+def test_an_adapter_with_a_password(make_adapter, tiny_gguf, models, tmp_path):
+    """A password in the address of the base, as a trainer wrote it, is in no output and no file."""
+    base = f"https://ada:{SECRET}@huggingface.co/ada/base"
+    ada = make_adapter(config={"base_model_name_or_path": base})
+    other = make_adapter("plain")
+    on = ("--base", tiny_gguf)
+    for words in (
+        ("build", ada, *on, "--via", "folder", "--out", tmp_path / "release", "-v"),
+        ("build", ada, *on, "--via", "store", "--out", tmp_path / "out", "-v"),
+        ("build", ada),
+        ("inspect", ada, "-v"),
+        ("convert", ada, *on, "--out", tmp_path / "ada.gguf"),
+        ("diff", ada, other),
+        ("verify", tmp_path / "release"),
+    ):
+        for more in ((), ("--json",)):
+            ran = run(*words, *more)
+            assert SECRET not in ran.stdout + ran.stderr, words
+            assert ran.code == 0 or words[:1] in (("build",), ("inspect",))
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and ada not in path.parents]
+    assert {"Modelfile.txt", "ollama-pack.lock"} <= {path.name for path in written}
+    assert [path for path in written if SECRET.encode() in path.read_bytes()] == []
