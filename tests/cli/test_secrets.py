@@ -60,6 +60,7 @@ def commands(ada, smol, tiny_gguf, tmp_path):
         "convert": ("convert", ada, *on, "--out", tmp_path / "ada.gguf", "-v"),
         "merge": ("merge", ada, *on, "--out", tmp_path / "merged.gguf", "-v"),
         "modelfile": ("modelfile", ada, *on),
+        "prompt": ("prompt", ada, *on),
         "register": ("register", out, "ada", "-v"),
         "verify": ("verify", out, "-v"),
         "verify MODEL": ("verify", "ada", "-v"),

@@ -154,6 +154,7 @@ def test_values(world, text):
         look_each("inspect", run)
         look_each("inspect", run, "--base", "tiny.gguf")
         look_each("build", run, "--base", "tiny.gguf", "--dry-run")
+        look_each("prompt", run, "--base", "tiny.gguf")
         look_each("checkpoints", run)
         plain = write_adapter(folder / "plain", config={"lora_dropout": 0.5})
         look_each("diff", run, plain)
