@@ -176,6 +176,14 @@ KINDS: tuple[Kind, ...] = (
     *only_merged(
         "llama", "`modules_to_save`: head, embeddings", "whole-embedding", "save-head", "save-embedding"
     ),
+    *only_merged(
+        "llama-tied",
+        "`modules_to_save`: head, embeddings",
+        "whole-embedding",
+        "save-head-tied",
+        "save-embedding-tied",
+    ),
+    *only_merged("llama-tied", "trainable tokens", "trained-tokens", "trainable-tokens-tied"),
     *only_merged("llama", "`modules_to_save`: linear weights", "whole-weight", "save-linear"),
     *only_merged("llama", "trainable tokens", "trained-tokens", "trainable-tokens"),
     *refused("llama", "resized vocabulary", "resized", "resized"),

@@ -181,4 +181,7 @@ REFUSED_QWEN2: dict[str, Case] = {
 REFUSED_TIED: dict[str, Case] = {
     "head-tied": lora(target_modules=["lm_head", "q_proj"]),
     "embedding-tied": lora(target_modules=["embed_tokens", "q_proj"]),
+    "save-head-tied": lora(modules_to_save=["lm_head"]),
+    "save-embedding-tied": lora(modules_to_save=["embed_tokens"]),
+    "trainable-tokens-tied": lora(trainable_token_indices=[5, 9]),
 }
