@@ -6,7 +6,6 @@ the prompt, on other conversations, decides whether it is used.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 
 from ollama_pack.chat.renderer import ChatRenderer, ConversationRefusedError
@@ -33,11 +32,11 @@ def derive_go_template(template: ChatTemplate, renderer: ChatRenderer, bos: str 
         InputError: the chat template is damaged.
     """
     joints = _joints(template, renderer)
-    later = replace(renderer, now=renderer.now + timedelta(days=400), process=None)
+    now, renderer.now = renderer.now, renderer.now + timedelta(days=400)
     try:
-        changes = _joints(template, later) != joints
+        changes = _joints(template, renderer) != joints
     finally:
-        later.close()
+        renderer.now = now
     if not joints or changes:  # a date in the text would be that of the build for ever
         return ""
     trims = {role: _trimmed_side(template, renderer, role) for role in _ROLES}

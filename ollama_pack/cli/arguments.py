@@ -90,6 +90,7 @@ def request_from(chosen: Mapping[str, Any]) -> "Request":
         base=chosen["base"],
         via=chosen["via"],
         template=chosen["template"],
+        prompt=chosen["prompt"],
         system=chosen["system"],
         parameters=chosen["parameters"],
         outtype=chosen["outtype"],

@@ -49,7 +49,9 @@ def modelfile_command(
     from ollama_pack.modelfile.file import write_modelfile
     from ollama_pack.modelfile.syntax import print_modelfile
     from ollama_pack.pipeline.inputs import resolve_inputs
-    from ollama_pack.pipeline.prepare import decide_modelfile, prepare
+    from ollama_pack.pipeline.prepare import decide_modelfile, prepare, warn_of_format
+    from ollama_pack.pipeline.prompt import renderer_beside
+    from ollama_pack.pipeline.prompt_plan import plan_prompt
     from ollama_pack.pipeline.request import Request
 
     request = Request(directory=directory, out=out.parent if out else None, **chosen)
@@ -60,9 +62,12 @@ def modelfile_command(
         if stage == "author":
             console.stage_done(stage, value)
 
-    work = prepare(inputs, note)
     named = {"adapter": adapter_file} if adapter_file else {}
-    work, modelfile = decide_modelfile(inputs, work, console.stage_done, **named)
+    with renderer_beside(inputs.home) as renderer:
+        work = prepare(inputs, note)
+        work, modelfile = decide_modelfile(inputs, work, console.stage_done, **named)
+        modelfile, _ = plan_prompt(inputs, work, modelfile, renderer)
+    work = warn_of_format(inputs, work, modelfile, console.stage_done)
     if out is not None:
         write_modelfile(modelfile, out, console.stage_done)
     if as_json:

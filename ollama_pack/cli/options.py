@@ -19,6 +19,7 @@ from ollama_pack.pipeline.request import (
     ACCEPTABLE_MISMATCHES,
     MERGE_TYPE_CHOICES,
     OUTTYPES,
+    PROMPT_CHOICES,
     VIA_CHOICES,
 )
 
@@ -191,6 +192,14 @@ prompt = combine(
         metavar="NAME|FILE",
         shell_complete=names_of(shipped_templates, path="file"),
         help='Prompt template, or "" for none.  [default: that of the base]',
+    ),
+    click.option(
+        "--prompt",
+        type=click.Choice(PROMPT_CHOICES),
+        default="auto",
+        show_default=True,
+        help="auto: the prompts that were trained, if they can be compared. inherit: those of the base. "
+        "trained: fail unless they are proved.",
     ),
     click.option("--system", default=None, metavar="TEXT", help='System prompt, or "" for none.'),
     click.option(

@@ -135,7 +135,9 @@ def _prompt_lines(verdict: PromptVerdict) -> Lines:
     if verdict.result is None:
         return Lines(f"not proved: {verdict.why}")
     at = f"{verdict.result.worst}:" if verdict.difference else ""
-    return Lines(verdict.result.summary, tuple(filter(None, (at, *verdict.difference.splitlines()))))
+    return Lines(
+        verdict.result.summary, tuple(filter(None, (at, *verdict.difference.splitlines(), *verdict.notes)))
+    )
 
 
 def _adapter_lines(adapter: Adapter) -> Lines:

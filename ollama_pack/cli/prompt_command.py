@@ -15,6 +15,7 @@ from ollama_pack.cli.output import STAGE_WIDTH, print_json
 from ollama_pack.cli.say import say
 
 if TYPE_CHECKING:
+    from ollama_pack.chat.renderer import ChatRenderer
     from ollama_pack.pipeline.prompt_view import PromptPair, PromptView
     from ollama_pack.verify.prompt import ComparedPrompt
 
@@ -41,6 +42,7 @@ _NOT_TAKEN = "the chat template does not take it"
     metavar="VERSION|daemon",
     help="The release of Ollama, such as 0.12.  [default: the daemon that answers, else the latest]",
 )
+@click.option("--go", is_flag=True, help="Print only the TEMPLATE that is derived and proved.")
 @click.option("-v", "--verbose", is_flag=True, help="List every conversation.")
 @options.as_json
 def prompt_command(*, source: Path, **chosen: Any) -> None:
@@ -57,11 +59,15 @@ def prompt_command(*, source: Path, **chosen: Any) -> None:
       ollama-pack prompt vicuna:7b
     """
     from ollama_pack.pipeline.prompt import chat_clock
-    from ollama_pack.pipeline.prompt_view import read_messages, view_prompts
+    from ollama_pack.pipeline.prompt_view import proved_template, read_messages, view_prompts
 
     given = read_messages(chosen["messages"]) if chosen["messages"] is not None else None
-    pair = _pair_of(source, chosen)
     with chat_clock() as renderer:
+        renderer.start()
+        pair = _pair_of(source, chosen, renderer)
+        if chosen["go"]:
+            click.echo(proved_template(pair, renderer), nl=False)
+            return
         view = view_prompts(pair, renderer, given)
     if chosen["as_json"]:
         print_json("prompt", prompt_facts(view))
@@ -70,7 +76,7 @@ def prompt_command(*, source: Path, **chosen: Any) -> None:
         say(line, label, level="")
 
 
-def _pair_of(source: Path, chosen: dict[str, Any]) -> "PromptPair":
+def _pair_of(source: Path, chosen: dict[str, Any], renderer: "ChatRenderer") -> "PromptPair":
     """Return the prompts of what the argument names."""
     from ollama_pack.ollama.locations import locations_from
     from ollama_pack.pipeline import prompt_view
@@ -82,10 +88,9 @@ def _pair_of(source: Path, chosen: dict[str, Any]) -> "PromptPair":
         return prompt_view.pair_of_file(source, locations, against)
     if is_base(source):
         return prompt_view.pair_of_installed(str(source), locations, against)
-    keys = ("adapter", "base", "template", "system", "parameters", "store")
-    return prompt_view.pair_of_adapter(
-        Request(directory=source, **{key: chosen[key] for key in keys}), against
-    )
+    keys = ("adapter", "base", "template", "prompt", "system", "parameters", "store")
+    request = Request(directory=source, **{key: chosen[key] for key in keys})
+    return prompt_view.pair_of_adapter(request, against, renderer)
 
 
 def _summary(view: "PromptView", *, verbose: bool) -> Iterator[tuple[str, str]]:
@@ -95,6 +100,8 @@ def _summary(view: "PromptView", *, verbose: bool) -> Iterator[tuple[str, str]]:
     pair, proof = view.pair, view.proof
     yield _row("trained", pair.trained.origin)
     yield _row("sent", f"by {pair.sent.sender.value}, {_release_of(pair)}")
+    for note in pair.notes:
+        yield _row("", note)
     if pair.sent.system:
         yield _row("system", pair.sent.system)
     yield _row("prompt", proof.result.summary)
@@ -146,6 +153,7 @@ def prompt_facts(view: "PromptView") -> dict[str, Any]:
         "sender": pair.sent.sender.name.lower(),
         "ollama": "" if version is None else ".".join(map(str, version)),
         "system": pair.sent.system,
+        "changes": list(pair.notes),
         "proofs": [report_facts(view.proof.result)],
         "conversations": [
             *(_compared_facts("plain", each) for each in view.proof.plain),

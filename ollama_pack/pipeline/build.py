@@ -40,8 +40,16 @@ from ollama_pack.verify.result import ProofResult
 if TYPE_CHECKING:
     from ollama_pack.deliver.package import DeliveryPlan
     from ollama_pack.pipeline.merge import MergedFile
-from ollama_pack.pipeline.prepare import BuildPlan, decide_modelfile, prepare, silent
-from ollama_pack.pipeline.prompt import PromptVerdict, judge_prompt, renderer_beside, require_prompt
+from ollama_pack.pipeline.prepare import (
+    BuildPlan,
+    decide_modelfile,
+    mark_prompt,
+    prepare,
+    silent,
+    warn_of_format,
+)
+from ollama_pack.pipeline.prompt import PromptVerdict, renderer_beside, require_prompt
+from ollama_pack.pipeline.prompt_plan import plan_prompt
 from ollama_pack.pipeline.register import load_gate
 
 
@@ -191,12 +199,12 @@ def _decide(
         work = prepare(inputs, note, begin)
         work, modelfile = decide_modelfile(inputs, work, note)
         require_free_name(request, inputs.name, inputs.locations, work.earlier)
-        package = plan_package(inputs, work, modelfile)
-        verdict = judge_prompt(inputs.home, package, inputs.locations, request.via, renderer)
+        modelfile, verdict = plan_prompt(inputs, work, modelfile, renderer)
     if request.strict:
         require_prompt(verdict, inputs.home)
     note("prompt", verdict)
-    return work, modelfile, verdict
+    work = warn_of_format(inputs, work, modelfile, note)
+    return mark_prompt(work, modelfile), modelfile, verdict
 
 
 def _register_command(inputs: BuildInputs) -> str:

@@ -213,7 +213,18 @@ def render_modelfile(
             note("warning", text)
     for text in author_warnings(work.author, modelfile):
         note("warning", text)
-    prompts = (*modelfile.values("TEMPLATE"), *modelfile.values("RENDERER"))
-    if not (prompts or merged) and request.template is None and (text := missing_format(inputs.home, base)):
-        note("warning", text)
     return modelfile
+
+
+def warn_of_format(
+    inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile, note: Note = silent
+) -> BuildPlan:
+    """Return the plan of a build with a warning if its model has no chat format although one was trained."""
+    prompts = (*modelfile.values("TEMPLATE"), *modelfile.values("RENDERER"))
+    if prompts or inputs.request.merge or inputs.request.template is not None:
+        return work
+    text = missing_format(inputs.home, work.base)
+    if not text:
+        return work
+    note("warning", text)
+    return replace(work, warnings=(*work.warnings, text))

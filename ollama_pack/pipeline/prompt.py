@@ -5,17 +5,11 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ollama_pack.chat.renderer import ChatRenderer, chat_renderer
-from ollama_pack.errors import DestinationError, InputError, PackError, ProofError, UnsupportedError
-from ollama_pack.lora.peft.chat_template import has_chat_template, read_chat_template
-from ollama_pack.pipeline.sent import base_of_package
+from ollama_pack.errors import PackError, ProofError
+from ollama_pack.lora.peft.chat_template import has_chat_template
 from ollama_pack.verify.result import ProofResult
-
-if TYPE_CHECKING:
-    from ollama_pack.deliver.package import Package
-    from ollama_pack.ollama.locations import OllamaLocations
 
 NONE_TRAINED = "no chat template was saved with the adapter, so there is nothing to compare"
 
@@ -28,11 +22,18 @@ class PromptVerdict:
         result: the proof, or None if it could not be made.
         why: why it could not be made, as a clause.
         difference: the first difference, with a caret below both sides; empty if there is none.
+        notes: what was changed so that the proof holds.
     """
 
     result: ProofResult | None = None
     why: str = ""
     difference: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether the prompts are those that the model was trained with."""
+        return self.result is not None and self.result.passed
 
 
 def chat_clock() -> AbstractContextManager[ChatRenderer]:
@@ -53,48 +54,32 @@ def renderer_beside(directory: Path) -> Iterator[ChatRenderer]:
         yield renderer
 
 
-def judge_prompt(
-    directory: Path, package: "Package", where: "OllamaLocations", via: str, renderer: ChatRenderer
-) -> PromptVerdict:
-    """Compare the prompts of a package with the chat template that was saved with its adapter.
-
-    Args:
-        directory: the adapter's directory.
-        package: the model.
-        where: the daemon and the stores that may have its base.
-        via: the delivery that the user asks for.
-        renderer: what fills chat templates.
-    """
-    from ollama_pack.verify.prompt import prove_prompt
-
-    try:
-        trained = read_chat_template(directory)
-        if trained is None:
-            return PromptVerdict(why=NONE_TRAINED)
-        sent = base_of_package(package, where, via).sent_to(package)
-        found = prove_prompt(trained, sent, renderer)
-    except (InputError, UnsupportedError, DestinationError) as error:
-        return PromptVerdict(why=_reason(error))
-    return PromptVerdict(found.result, difference=found.difference)
-
-
 def require_prompt(verdict: PromptVerdict, directory: Path) -> None:
     """Require that no prompt differs; what could not be compared is no difference.
 
     Raises:
         ProofError: a prompt differs.
     """
-    if verdict.result is None or verdict.result.passed:
-        return
-    raise ProofError(
-        f"The prompts are not those that the model was trained with: {verdict.result.summary}.\n"
-        f"{verdict.difference}",
-        where=directory,
-        hint="without --strict, the model is built and the difference is only told",
-        code="prompt",
-    )
+    if verdict.result is not None and not verdict.is_proved:
+        raise prompt_error(verdict, directory, "without --strict, the difference is only told")
 
 
-def _reason(error: PackError) -> str:
+def prompt_error(verdict: PromptVerdict, directory: Path, hint: str) -> ProofError:
+    """Return the error for prompts that are not proved.
+
+    Args:
+        verdict: what is known of them.
+        directory: the adapter's directory.
+        hint: what the user may do.
+    """
+    if verdict.result is None:
+        what = f"The prompts cannot be proved: {verdict.why}."
+    else:
+        said = f"The prompts are not those that the model was trained with: {verdict.result.summary}."
+        what = f"{said}\n{verdict.difference}"
+    return ProofError(what, where=directory, hint=hint, code="prompt")
+
+
+def reason_of_prompt(error: PackError) -> str:
     """Return the clause of an error, with the place where it is."""
     return f"{error.where}: {error.clause}" if error.where else error.clause

@@ -1,5 +1,6 @@
 """Shows the prompts of an adapter, an installed model or a GGUF file, as trained and as Ollama sends them."""
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ollama_pack.chat.renderer import ChatRenderer
 from ollama_pack.chat.sent import SentPrompt
 from ollama_pack.chat.trained import ChatTemplate, Conversation
-from ollama_pack.errors import DestinationError, InputError, UsageError
+from ollama_pack.errors import DestinationError, InputError, ProofError, UnsupportedError, UsageError
 from ollama_pack.files import read_json
-from ollama_pack.pipeline.prompt import NONE_TRAINED
+from ollama_pack.pipeline.prompt import NONE_TRAINED, PromptVerdict, prompt_error
 from ollama_pack.pipeline.sent import PromptBase, base_in_store, base_of_package, version_of_daemon
 from ollama_pack.verify.prompt import ComparedPrompt, PromptComparison, compare_prompt, prove_prompt
 
@@ -35,11 +36,13 @@ class PromptPair:
         trained: the chat template that the model was trained with.
         sent: how the model gets its prompts.
         base: the base that decides it.
+        notes: what a build changes so that the prompts are those that were trained.
     """
 
     trained: ChatTemplate
     sent: SentPrompt
     base: PromptBase
+    notes: tuple[str, ...] = ()
 
     @property
     def special(self) -> tuple[str, ...]:
@@ -82,8 +85,13 @@ def view_prompts(pair: PromptPair, renderer: ChatRenderer, given: Conversation |
     return PromptView(pair, proof, own)
 
 
-def pair_of_adapter(request: "Request", against: str) -> PromptPair:
+def pair_of_adapter(request: "Request", against: str, renderer: ChatRenderer) -> PromptPair:
     """Return the chat template of an adapter, and how the model that a build makes of it gets its prompts.
+
+    Args:
+        request: what a build is asked for.
+        against: a release of Ollama, as `_version_of` takes it.
+        renderer: what fills chat templates.
 
     Raises:
         PackError: nothing can be built of it, it has no chat template, or its base is not at hand.
@@ -92,6 +100,7 @@ def pair_of_adapter(request: "Request", against: str) -> PromptPair:
     from ollama_pack.pipeline.form import plan_package
     from ollama_pack.pipeline.inputs import resolve_inputs
     from ollama_pack.pipeline.prepare import prepare, render_modelfile
+    from ollama_pack.pipeline.prompt_plan import plan_prompt
 
     inputs = resolve_inputs(request)
     trained = read_chat_template(inputs.home)
@@ -100,10 +109,44 @@ def pair_of_adapter(request: "Request", against: str) -> PromptPair:
             f"{NONE_TRAINED[0].upper()}{NONE_TRAINED[1:]}.", where=inputs.home, code="no-chat-template"
         )
     work = prepare(inputs)
-    package = plan_package(inputs, work, render_modelfile(inputs, work))
-    base = base_of_package(package, inputs.locations, request.via)
+    modelfile = render_modelfile(inputs, work)
+    notes: tuple[str, ...] = ()
+    base = base_of_package(plan_package(inputs, work, modelfile), inputs.locations, request.via)
     base = replace(base, version=_version_of(against, inputs.locations, base.version))
-    return PromptPair(trained, base.sent_to(package), base)
+    with contextlib.suppress(ProofError):  # what differs is shown
+        modelfile, verdict = plan_prompt(inputs, work, modelfile, renderer, base.version)
+        notes = verdict.notes
+    return PromptPair(trained, base.sent_to(plan_package(inputs, work, modelfile)), base, notes)
+
+
+def proved_template(pair: PromptPair, renderer: ChatRenderer) -> str:
+    """Return the TEMPLATE that is derived from the chat template of a model, and proved.
+
+    Raises:
+        UnsupportedError: none can be derived.
+        ProofError: the one that is derived makes another prompt.
+    """
+    from ollama_pack.chat.sent import sent_prompt
+    from ollama_pack.chat.who_renders import PromptSource
+    from ollama_pack.pipeline.prompt_plan import PASSTHROUGH, derived_template
+
+    text = derived_template(pair.trained, pair.base, renderer)
+    if not text:
+        raise UnsupportedError(
+            "No TEMPLATE can be derived from this chat template.",
+            where=pair.trained.origin,
+            hint="--template FILE  of build sets one that you wrote",
+            code="no-derived-template",
+        )
+    source = PromptSource(text, parser=PASSTHROUGH)
+    sent = sent_prompt(source, pair.base.version, pair.base.tokens, adds_bos=bool(pair.base.adds_bos))
+    found = prove_prompt(pair.trained, sent, renderer)
+    if not found.result.passed:
+        verdict = PromptVerdict(found.result, difference=found.difference)
+        raise prompt_error(
+            verdict, Path(pair.trained.origin), "--template FILE  of build sets one that you wrote"
+        )
+    return text
 
 
 def pair_of_file(path: Path, locations: "OllamaLocations", against: str) -> PromptPair:

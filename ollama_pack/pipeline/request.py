@@ -17,6 +17,7 @@ ACCEPTABLE_MISMATCHES = (
 """The codes of mismatches that may be accepted; `ollama_pack.verify.base` says what each means."""
 
 OUTTYPES = ("f16", "f32", "bf16", "q8_0", "auto")
+PROMPT_CHOICES = ("auto", "inherit", "trained")
 MERGE_TYPE_CHOICES = ("auto", "q8_0", "f16", "bf16", "f32", "same")
 
 
@@ -41,6 +42,8 @@ class Request:
         via: the delivery: ``auto``, ``create``, ``pull``, ``store`` or ``folder``.
         template: the name or the file of a template; None for the author's Modelfile.txt, else ``inherit``;
             empty to remove the TEMPLATE of the base.
+        prompt: ``auto`` for the prompts that were trained if they can be compared, ``inherit`` for those of
+            the base, ``trained`` to fail unless they are proved.
         system: the system prompt; None for the author's, else that of the base; empty to remove that.
         parameters: the PARAMETERs to set, key and value.
         outtype: ``f16``, ``f32``, ``bf16``, ``q8_0`` or ``auto``.
@@ -72,6 +75,7 @@ class Request:
     base: str = ""
     via: str = "auto"
     template: str | None = None
+    prompt: str = "auto"
     system: str | None = None
     parameters: tuple[tuple[str, str], ...] = ()
     outtype: str = "f16"
@@ -112,6 +116,7 @@ class Request:
         choices: list[tuple[str, tuple[str, ...]]] = [
             (self.via, VIA_CHOICES),
             (self.outtype, OUTTYPES),
+            (self.prompt, PROMPT_CHOICES),
             (self.merge_type, MERGE_TYPE_CHOICES),
         ]
         choices += [(code, ACCEPTABLE_MISMATCHES) for code in self.base_mismatch_ok]

@@ -34,14 +34,15 @@ class PromptBase:
         info: the header of its weights.
         store: the store that it is in, or None for a GGUF file.
         version: the release of Ollama that makes the prompts; None for the latest.
-        guesses: whether Ollama may put a TEMPLATE of its own over a model without one.
+        creates: whether Ollama's own create may make the model: it cannot take a TEMPLATE away, and puts one
+            that it guesses over a GGUF file.
     """
 
     image: "BaseImage"
     info: "ModelInfo"
     store: Path | None
     version: "Version | None"
-    guesses: bool = False
+    creates: bool = False
 
     @property
     def tokens(self) -> ChatTemplate:
@@ -56,6 +57,32 @@ class PromptBase:
         """The chat template in the GGUF, or an empty string."""
         jinja = self.info.metadata.get(TEMPLATE_KEY)
         return jinja if isinstance(jinja, str) else ""
+
+    @property
+    def adds_bos(self) -> bool | None:
+        """Whether its tokenizer puts the begin of text in front; None if that is not known."""
+        return adds_begin_of_text(self.info.metadata)
+
+    @property
+    def has_template(self) -> bool:
+        """Whether it has a TEMPLATE."""
+        from ollama_pack.ollama.manifest import TEMPLATE_TYPE
+
+        return any(layer.media_type == TEMPLATE_TYPE for layer in self.image.layers)
+
+    @property
+    def has_renderer(self) -> bool:
+        """Whether a renderer of Ollama's own makes its prompts."""
+        return bool(self.image.config.get("renderer"))
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The texts that end an answer, by its PARAMETERs."""
+        from ollama_pack.ollama.manifest import PARAMS_TYPE
+
+        texts = [layer.content for layer in self.image.layers if layer.media_type == PARAMS_TYPE]
+        given = [parse_object(content).get("stop") or [] for content in texts if content]
+        return tuple(given[0]) if given else ()
 
     def sent(self) -> SentPrompt:
         """Return how the base itself gets its prompts.
@@ -75,7 +102,7 @@ class PromptBase:
         """
         from ollama_pack.deliver.image import build_image
 
-        if self.guesses and not package.template:
+        if self.store is None and self.creates and not package.template:
             raise UnsupportedError(
                 "Ollama's create puts a TEMPLATE that it guesses over that of a GGUF file."
             )
@@ -94,10 +121,9 @@ class PromptBase:
             parser=config.get("parser", ""),
             family=config.get("model_family", ""),
         )
-        adds_bos = adds_begin_of_text(self.info.metadata)
-        if adds_bos is None:
+        if self.adds_bos is None:
             raise UnsupportedError("The base does not say whether its tokenizer adds the begin of text.")
-        sent = sent_prompt(source, self.version, self.tokens, adds_bos=adds_bos)
+        sent = sent_prompt(source, self.version, self.tokens, adds_bos=self.adds_bos)
         return replace(sent, system=texts[SYSTEM_TYPE] or "", before=parse_json(texts[MESSAGES_TYPE] or "[]"))
 
     def _text(self, layers: "Iterable[Layer]", kind: str) -> str | None:
@@ -138,7 +164,7 @@ def base_of_package(package: "Package", locations: "OllamaLocations", via: str) 
     store = store_with_base(package, with_daemon_store_first(locations))
     if store is None:
         raise DestinationError(f"{base.tag} is in no store that can be read here.")
-    return base_in_store(store, base.tag, version)
+    return replace(base_in_store(store, base.tag, version), creates=_may_create(locations, via))
 
 
 def version_of_daemon(locations: "OllamaLocations") -> "Version | None":

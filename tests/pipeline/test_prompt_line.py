@@ -56,8 +56,6 @@ def test_what_is_not_compared_is_not_called_equal(build):
     assert NONE_TRAINED in build("", GO, "--dry-run").stderr
     damaged = build("{% if %}", GO, "--json").document
     assert "chat template" in damaged["not_proved"][0]["why"]
-    guessed = build(JINJA, "", "--via", "create", "--dry-run")
-    assert "byte-equal" not in guessed.stderr
 
 
 def test_a_base_in_a_store_and_its_system(build, tmp_path, monkeypatch):
@@ -69,7 +67,8 @@ def test_a_base_in_a_store_and_its_system(build, tmp_path, monkeypatch):
     with_system = build(JINJA, "", "--base", BASE_TAG, "--system", "Be kind.")
     assert FIGURE in with_system.stderr
     says_its_own = "{% if messages[0].role != 'system' %}<none>{% endif %}" + JINJA.removeprefix("<s>")
-    differs = build("<s>" + says_its_own, "", "--base", BASE_TAG)
+    differs = build("<s>" + says_its_own, "", "--base", BASE_TAG, "--prompt", "inherit")
     assert FIGURE not in differs.stderr
     assert "one turn:" in differs.stderr
-    assert FIGURE in build("<s>" + says_its_own, "", "--base", BASE_TAG, "--system", "Be kind.").stderr
+    system = ("--system", "Be kind.", "--prompt", "inherit")
+    assert FIGURE in build("<s>" + says_its_own, "", "--base", BASE_TAG, *system).stderr

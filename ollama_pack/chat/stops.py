@@ -1,0 +1,36 @@
+"""The text that ends an answer, as a chat template writes it after each answer of an assistant."""
+
+import re
+from collections.abc import Collection
+
+from ollama_pack.chat.renderer import ChatRenderer, ConversationRefusedError
+from ollama_pack.chat.trained import ChatTemplate, Conversation
+
+_ANSWER, _NEXT = "QxanswerxQ", "QxnextxQ"
+_MARK = re.compile(r"\s*(<[^<>\s]+>|\[/?[A-Z_]+\])")
+
+
+def stop_of(template: ChatTemplate, renderer: ChatRenderer, tokens: Collection[str]) -> str:
+    """Return what a chat template writes at the end of an answer, or an empty string if nothing is sure.
+
+    It is a token of the vocabulary. In a template without one, it is the line that begins the next turn.
+
+    Args:
+        template: the chat template.
+        renderer: what fills it.
+        tokens: the tokens of the model.
+
+    Raises:
+        InputError: the chat template is damaged.
+    """
+    turns = [("user", "a"), ("assistant", _ANSWER), ("user", _NEXT)]
+    messages = [{"role": role, "content": text} for role, text in turns]
+    try:
+        prompt = renderer.render(template, Conversation("stop", messages))
+    except ConversationRefusedError:
+        return ""
+    between = prompt.partition(_ANSWER)[2].partition(_NEXT)[0]
+    if mark := _MARK.match(between):
+        return mark[1] if mark[1] in tokens else ""
+    line = next(filter(None, map(str.strip, between.splitlines())), "")
+    return line if len(line) >= len("Q:") else ""
