@@ -7,7 +7,7 @@ from ollama_pack.chat.renderer import ChatRenderer, ConversationRefusedError
 from ollama_pack.chat.trained import ChatTemplate, Conversation
 
 _ANSWER, _NEXT = "QxanswerxQ", "QxnextxQ"
-_MARK = re.compile(r"\s*(<[^<>\s]+>|\[/?[A-Z_]+\])")
+_FIRST_MARK = re.compile(r"\s*(<[^<>\s]+>|\[/?[A-Z_]+\])")
 
 
 def stop_of(template: ChatTemplate, renderer: ChatRenderer, tokens: Collection[str]) -> str:
@@ -30,7 +30,7 @@ def stop_of(template: ChatTemplate, renderer: ChatRenderer, tokens: Collection[s
     except ConversationRefusedError:
         return ""
     between = prompt.partition(_ANSWER)[2].partition(_NEXT)[0]
-    if mark := _MARK.match(between):
+    if mark := _FIRST_MARK.match(between):
         return mark[1] if mark[1] in tokens else ""
     line = next(filter(None, map(str.strip, between.splitlines())), "")
     return line if len(line) >= len("Q:") else ""

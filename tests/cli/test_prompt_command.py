@@ -113,3 +113,17 @@ def test_controls_of_a_terminal_are_escaped(tmp_path):
     shown = run("prompt", base).stdout
     assert "\\x1b[31m[<s>]\\u202e" in shown
     assert "\x1b" not in shown
+
+
+def test_go_prints_a_template_that_is_proved(trained, chatting, tmp_path):
+    """What --go prints makes the trained prompts; what cannot be derived, or is not equal, is an error."""
+    text = run("prompt", trained, "--base", chatting, "--go").stdout
+    (trained / "Modelfile.txt").write_text(f'FROM x\nTEMPLATE """{text}"""\n', "utf-8")
+    shown = run("prompt", trained, "--base", chatting, "--json").document
+    assert (shown["sender"], shown["proofs"][0]["passed"], shown["changes"]) == ("go", True, [])
+    for jinja, code in (
+        ("{{ messages | length }}", "no-derived-template"),
+        (JINJA + "{{ '' if messages[0].content else 1 }}", "prompt"),
+    ):
+        (trained / "chat_template.jinja").write_text(jinja, "utf-8")
+        assert run("prompt", trained, "--base", chatting, "--go", "--json").document["code"] == code
