@@ -5,19 +5,26 @@ template whose prompts are not made like that is not derived. What is derived is
 the prompt, on other conversations, decides whether it is used.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from ollama_pack.chat.date_template import DATE_DEFINES, has_dates, mark_dates, write_dates
 from ollama_pack.chat.renderer import ChatRenderer, ConversationRefusedError
 from ollama_pack.chat.trained import ChatTemplate, Conversation, Turn
 from ollama_pack.chat.trim_template import TRIM_DEFINES
 
 _TALKS = ("u", "uau", "uauau", "su", "suau", "suauau")
 _ROLES = {"u": "user", "a": "assistant", "s": "system"}
-_FIRST, _END = "^", "$"
+_EMPTY = {"U": "empty user", "A": "empty assistant"}
+"""Messages without text, which some templates leave out or write in another way."""
+
+_FIRST, _END, _LEFT_OUT = "^", "$", "~"
 _SIDES = {"both": "trim", "left": "trimLeft", "right": "trimRight", "": ""}
+_ANOTHER_DAY = timedelta(days=400)
 
 Joints = Mapping[tuple[str, str], str]
+"""The text between a message and the next, by their roles; a role in capitals is that of an empty message."""
 
 
 def derive_go_template(template: ChatTemplate, renderer: ChatRenderer, bos: str = "") -> str:
@@ -31,13 +38,13 @@ def derive_go_template(template: ChatTemplate, renderer: ChatRenderer, bos: str 
     Raises:
         InputError: the chat template is damaged.
     """
-    joints = _joints(template, renderer)
-    now, renderer.now = renderer.now, renderer.now + timedelta(days=400)
+    joints = _all_joints(template, renderer)
+    now, renderer.now = renderer.now, renderer.now + _ANOTHER_DAY
     try:
-        changes = _joints(template, renderer) != joints
+        is_daily = _all_joints(template, renderer) == joints
     finally:
         renderer.now = now
-    if not joints or changes:  # a date in the text would be that of the build for ever
+    if not joints or not is_daily:  # a date in an unknown form would be that of the build for ever
         return ""
     trims = {role: _trimmed_side(template, renderer, role) for role in _ROLES}
     if bos:
@@ -46,7 +53,26 @@ def derive_go_template(template: ChatTemplate, renderer: ChatRenderer, bos: str 
             for (before, role), text in joints.items()
         }
     defines = TRIM_DEFINES if any(trims.values()) else ""
+    defines += DATE_DEFINES if any(map(has_dates, joints.values())) else ""
     return defines + _go_text(joints, {role: _SIDES[side] for role, side in trims.items()})
+
+
+def _all_joints(template: ChatTemplate, renderer: ChatRenderer) -> Joints:
+    """Return the text between roles, also of empty messages, or nothing if it is not always the same."""
+    joints = _joints(template, renderer)
+    return {**joints, **_empty_joints(template, renderer, joints)} if joints else {}
+
+
+def _probe(template: ChatTemplate, renderer: ChatRenderer, roles: str) -> tuple[str, list[str]]:
+    """Return the prompt of a conversation of markers, and the marker of each message.
+
+    Raises:
+        ConversationRefusedError: the template does not take such conversations.
+        InputError: the chat template is damaged.
+    """
+    marks = ["" if role in _EMPTY else f"Qx{at}{role}xQ" for at, role in enumerate(roles)]
+    prompt = renderer.render(template, Conversation(roles, _talk_of(roles.lower(), marks)))
+    return mark_dates(prompt, renderer.now), marks
 
 
 def _talk_of(roles: str, texts: Sequence[str]) -> list[Turn]:
@@ -57,19 +83,47 @@ def _joints(template: ChatTemplate, renderer: ChatRenderer) -> Joints:
     """Return the text between roles that follow each other, or nothing if it is not always the same."""
     found: dict[tuple[str, str], str] = {}
     for roles in _TALKS:
-        marks = [f"Qx{at}{role}xQ" for at, role in enumerate(roles)]
         try:
-            prompt = renderer.render(template, Conversation(roles, _talk_of(roles, marks)))
+            prompt, marks = _probe(template, renderer, roles)
         except ConversationRefusedError:
             if roles[0] == "s":  # a template without system messages is no fault
                 continue
             return {}
         for before, role, mark in zip(_FIRST + roles, roles, marks, strict=False):
-            text, is_there, prompt = prompt.partition(mark)
-            if not is_there or found.setdefault((before, role), text) != text:
+            text, is_there, rest = prompt.partition(mark)
+            if not is_there and role == "s":  # what a system message says is left out
+                found["s", _LEFT_OUT] = text = ""
+                rest = prompt
+            elif not is_there:
                 return {}
+            if found.setdefault((before, role), text) != text:
+                return {}
+            prompt = rest
         if "xQ" in prompt or found.setdefault((roles[-1], _END), prompt) != prompt:
             return {}
+    return found
+
+
+def _empty_joints(template: ChatTemplate, renderer: ChatRenderer, joints: Joints) -> Joints:
+    """Return the text around messages without text, for those that are not written like others."""
+    found: dict[tuple[str, str], str] = {}
+    with contextlib.suppress(ConversationRefusedError):
+        prompt, (first, _, last) = _probe(template, renderer, "uAu")
+        between = prompt.partition(first)[2].partition(last)[0]
+        if between != joints["u", "a"] + joints["a", "u"]:
+            found |= {("u", "A"): "", ("A", "u"): between}
+    with contextlib.suppress(ConversationRefusedError):
+        end, asked = joints["u", _END], {}
+        for roles in ("U", "uaU", "sU"):
+            if ("s", "u") in joints or "s" not in roles:
+                prompt, marks = _probe(template, renderer, roles)
+                asked[(_FIRST + roles)[-2]] = prompt.rpartition(marks[-2])[2] if marks[1:] else prompt
+        if any(text != joints[before, "u"] + end for before, text in asked.items()):
+            shared = end if all(text.endswith(end) for text in asked.values()) else ""
+            found |= {(before, "U"): text.removesuffix(shared) for before, text in asked.items()}
+            prompt, marks = _probe(template, renderer, "Uau")
+            answered = prompt.partition(marks[1])[0].removeprefix(found[_FIRST, "U"])
+            found |= {("U", _END): shared, ("U", "a"): answered}
     return found
 
 
@@ -89,24 +143,35 @@ def _trimmed_side(template: ChatTemplate, renderer: ChatRenderer, role: str) -> 
 
 def _go_text(joints: Joints, trims: Mapping[str, str]) -> str:
     """Return the TEMPLATE: before each message the text that the one before it asks for."""
+    names = {
+        role: name for role, name in (_ROLES | _EMPTY).items() if any(after == role for _, after in joints)
+    }
     branches: dict[str, str] = {}
-    for role, name in _ROLES.items():
-        befores = {before: text for (before, after), text in joints.items() if after == role}
-        if not befores:
-            continue
-        content = f'{{{{ template "{trims[role]}" .Content }}}}' if trims[role] else "{{ .Content }}"
-        body = _choice(
-            "$before", {_ROLES.get(each, ""): _literal_text(text) for each, text in befores.items()}
-        )
-        branches[name] = body + content
-    chosen = _choice(".Role", branches)
-    end = _literal_text(joints["u", _END])
-    head = '{{ $before := "" }}{{ range .Messages }}'
-    return f"{head}{chosen}{{{{ $before = .Role }}}}{{{{ end }}}}{end}"
+    for role, name in names.items():
+        content = f'{{{{ template "{trims[role]}" .Content }}}}' if trims.get(role) else "{{ .Content }}"
+        written = "" if role in _EMPTY or (role, _LEFT_OUT) in joints else content
+        branches[name] = _after(joints, names, role) + written
+    empty = [
+        f'{{{{ if and (eq .Role "{_ROLES[role.lower()]}") (not .Content) }}}}'
+        f'{{{{ $role = "{name}" }}}}{{{{ end }}}}'
+        for role, name in _EMPTY.items()
+        if role in names
+    ]
+    head = '{{ $before := "" }}{{ range .Messages }}{{ $role := .Role }}' + "".join(empty)
+    chosen = _choice("$role", branches)
+    return f"{head}{chosen}{{{{ $before = $role }}}}{{{{ end }}}}{_after(joints, names, _END)}"
+
+
+def _after(joints: Joints, names: Mapping[str, str], role: str) -> str:
+    """Return what writes the text before a message of a role, by the message before it."""
+    texts = {names.get(before, ""): text for (before, after), text in joints.items() if after == role}
+    return _choice("$before", {name: _literal_text(text) for name, text in texts.items()})
 
 
 def _choice(value: str, texts: Mapping[str, str]) -> str:
-    """Return the branches that write one of the texts, by what a value is."""
+    """Return the branches that write one of the texts, by what a value is; none if all texts are alike."""
+    if len({*texts.values()}) == 1 and value == "$before":
+        return next(iter(texts.values()))
     words = ("if", *("else if" for _ in texts))
     parts = [
         f'{{{{ {word} eq {value} "{name}" }}}}{text}'
@@ -117,4 +182,4 @@ def _choice(value: str, texts: Mapping[str, str]) -> str:
 
 def _literal_text(text: str) -> str:
     """Return text of a Go template that writes `text`; only opening braces need quotes."""
-    return text.replace("{{", '{{ "{{" }}')
+    return write_dates(text.replace("{{", '{{ "{{" }}'))

@@ -16,6 +16,7 @@ from ollama_pack.chat.trim_template import TRIM_DEFINES
 from ollama_pack.chat.who_renders import PromptSource
 from ollama_pack.verify.prompt import prove_prompt
 
+_PLAIN = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}!"
 SPACES = "".join(chr(code) for code in range(0x3100) if chr(code).isspace())
 MORE = {
     "gemma": (
@@ -27,6 +28,12 @@ MORE = {
     ),
     "braces": "{% for m in messages %}{{ '{{' + m.role + '}} ' }}{{ m.content }}{% endfor %}{{ '{{- a }}' }}",
     "right": "{% for m in messages %}[{{ m.role }}]{{ m.content.rstrip() }}{% endfor %}!",
+    "date": "On {{ strftime_now('%d %b %Y') }} ({{ strftime_now('%B %d, %Y') }}):" + _PLAIN,
+    "empty": (
+        "{% for m in messages %}<{{ m.role }}>{{ m.content or '(nothing)' }}"
+        "{{ '<end>' if m.content or m.role != 'assistant' }}{% endfor %}<assistant>"
+    ),
+    "no system": "{% for m in messages if m.role != 'system' %}<{{ m.role }}>{{ m.content }}{% endfor %}>",
     "left": "{% for m in messages %}[{{ m.role }}]{{ m.content.lstrip() }}{% endfor %}!",
 }
 
@@ -63,16 +70,25 @@ def test_derived_templates_are_equal(renderer, text, adds_bos):
 
 @pytest.mark.parametrize("name", ["date", "undefined", "loops", "tools", "namespace"])
 def test_what_cannot_be_derived_is_nothing(renderer, name):
-    """Dates, texts that are left out, and what depends on more than neighbours are not derived."""
+    """Times, texts that are left out, and what depends on more than neighbours are not derived."""
     assert derive_go_template(ChatTemplate(TEMPLATES[name], SPECIAL), renderer) == ""
 
 
 def test_a_wrong_proposal_is_not_called_equal(renderer):
-    """A template that does something with an empty text only is derived wrongly, and the proof finds it."""
-    text = "{% for m in messages %}<{{ m.role }}>{{ m.content or '(nothing)' }}{% endfor %}>"
+    """A template that replaces some texts is derived wrongly, and the proof finds it."""
+    text = "{% for m in messages %}<{{ m.role }}>{{ m.content | replace('```', '~~~') }}{% endfor %}>"
     template = ChatTemplate(text)
     found = proved(template, derive_go_template(template, renderer), renderer)
     assert (found.passed, found.figure) == (False, 2.0)
+
+
+def test_a_date_is_that_of_the_day(renderer):
+    """A date that is derived on one day is right on all others."""
+    template = ChatTemplate(MORE["date"])
+    derived = derive_go_template(template, renderer)
+    for day in (date(2026, month, 2 + month) for month in range(1, 13)):
+        said = f"On {day:%d %b %Y} ({day:%B %d, %Y}):[user]a!"
+        assert read_go_prompt(derived).fill([{"role": "user", "content": "a"}], day) == said
 
 
 @pytest.mark.property
