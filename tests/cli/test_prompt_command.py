@@ -123,7 +123,7 @@ def test_go_prints_a_template_that_is_proved(trained, chatting, tmp_path):
     assert (shown["sender"], shown["proofs"][0]["passed"], shown["changes"]) == ("go", True, [])
     for jinja, code in (
         ("{{ messages | length }}", "no-derived-template"),
-        (JINJA + "{{ '' if messages[0].content else 1 }}", "prompt"),
+        (JINJA.replace("m.content", "m.content | replace('```', '~~~')"), "prompt"),
     ):
         (trained / "chat_template.jinja").write_text(jinja, "utf-8")
         assert run("prompt", trained, "--base", chatting, "--go", "--json").document["code"] == code
