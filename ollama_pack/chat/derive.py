@@ -15,12 +15,15 @@ from ollama_pack.chat.trained import ChatTemplate, Conversation, Turn
 from ollama_pack.chat.trim_template import TRIM_DEFINES
 
 _TALKS = ("u", "uau", "uauau", "su", "suau", "suauau")
+_WITH_SYSTEM = 3
+"""The first talk with a system message; those without one tell what stands before a user."""
+
 _ROLES = {"u": "user", "a": "assistant", "s": "system"}
 _EMPTY = {"U": "empty user", "A": "empty assistant"}
 """Messages without text, which some templates leave out or write in another way."""
 
 _FIRST, _END, _LEFT_OUT = "^", "$", "~"
-_SIDES = {"both": "trim", "left": "trimLeft", "right": "trimRight", "": ""}
+_BEFORE_LAST, _AFTER_IT = "<", ">"
 _ANOTHER_DAY = timedelta(days=400)
 
 Joints = Mapping[tuple[str, str], str]
@@ -46,15 +49,16 @@ def derive_go_template(template: ChatTemplate, renderer: ChatRenderer, bos: str 
         renderer.now = now
     if not joints or not is_daily:  # a date in an unknown form would be that of the build for ever
         return ""
-    trims = {role: _trimmed_side(template, renderer, role) for role in _ROLES}
+    trims = _trims(template, renderer)
     if bos:
+        starts = (_FIRST, "s") if ("s", _LEFT_OUT) in joints else (_FIRST,)
         joints = {
-            (before, role): text.removeprefix(bos) if before == _FIRST else text
+            (before, role): text.removeprefix(bos) if before in starts else text
             for (before, role), text in joints.items()
         }
     defines = TRIM_DEFINES if any(trims.values()) else ""
     defines += DATE_DEFINES if any(map(has_dates, joints.values())) else ""
-    return defines + _go_text(joints, {role: _SIDES[side] for role, side in trims.items()})
+    return defines + _go_text(joints, trims)
 
 
 def _all_joints(template: ChatTemplate, renderer: ChatRenderer) -> Joints:
@@ -89,6 +93,11 @@ def _joints(template: ChatTemplate, renderer: ChatRenderer) -> Joints:
             if roles[0] == "s":  # a template without system messages is no fault
                 continue
             return {}
+        if roles == _TALKS[_WITH_SYSTEM]:
+            found |= _late_system(template, renderer, found)
+        if ("s", _BEFORE_LAST) in found:
+            late = found["s", _BEFORE_LAST] + marks[0] + found["s", _AFTER_IT]
+            prompt = prompt.replace(late + marks[-1], marks[-1], 1)
         for before, role, mark in zip(_FIRST + roles, roles, marks, strict=False):
             text, is_there, rest = prompt.partition(mark)
             if not is_there and role == "s":  # what a system message says is left out
@@ -102,6 +111,23 @@ def _joints(template: ChatTemplate, renderer: ChatRenderer) -> Joints:
         if "xQ" in prompt or found.setdefault((roles[-1], _END), prompt) != prompt:
             return {}
     return found
+
+
+def _late_system(template: ChatTemplate, renderer: ChatRenderer, joints: Joints) -> Joints:
+    """Return the texts around the system message, if it stands before the last text of the user."""
+    try:
+        prompt, (system, first, answer, last) = _probe(template, renderer, "suau")
+    except ConversationRefusedError:
+        return {}
+    if prompt.find(system) < prompt.find(first):
+        return {}
+    left, _, right = prompt.partition(answer)[2].partition(last)[0].partition(system)
+    start = joints["a", "u"]
+    return (
+        {("s", _BEFORE_LAST): left.removeprefix(start), ("s", _AFTER_IT): right}
+        if left.startswith(start)
+        else {}
+    )
 
 
 def _empty_joints(template: ChatTemplate, renderer: ChatRenderer, joints: Joints) -> Joints:
@@ -127,39 +153,68 @@ def _empty_joints(template: ChatTemplate, renderer: ChatRenderer, joints: Joints
     return found
 
 
-def _trimmed_side(template: ChatTemplate, renderer: ChatRenderer, role: str) -> str:
-    """Return on which sides a template trims the text of a role: ``both``, ``left``, ``right`` or none."""
-    roles = {"u": "uau", "a": "uau", "s": "su"}[role]
+def _trims(template: ChatTemplate, renderer: ChatRenderer) -> Joints:
+    """Return how the text of a role is trimmed after one of another: the name of a definition, or nothing."""
+    talks = (("u", 0), ("uau", 1), ("uau", 2), ("su", 0), ("su", 1))
+    places = {((_FIRST + roles)[at], roles[at]): (roles, at) for roles, at in talks}
+    found = {place: _trimmed_side(template, renderer, *talk) for place, talk in places.items()}
+    return {**found, ("A", "u"): found["a", "u"], ("U", "a"): found["u", "a"]}
+
+
+def _trimmed_side(template: ChatTemplate, renderer: ChatRenderer, roles: str, at: int) -> str:
+    """Return what trims the text of a message as a template does, or an empty string."""
     marks = ["first", "second", "third"][: len(roles)]
-    at = roles.index(role)
     marks[at] = " \n Qx \n "
     try:
         prompt = renderer.render(template, Conversation(roles, _talk_of(roles, marks)))
     except ConversationRefusedError:
         return ""
     left, right = " \n Qx" not in prompt, "Qx \n " not in prompt
-    return {(True, True): "both", (True, False): "left", (False, True): "right"}.get((left, right), "")
+    if "Qx" not in prompt:  # the text is left out
+        return ""
+    return {(True, True): "trim", (True, False): "trimLeft", (False, True): "trimRight"}.get(
+        (left, right), ""
+    )
 
 
-def _go_text(joints: Joints, trims: Mapping[str, str]) -> str:
+def _go_text(joints: Joints, trims: Joints) -> str:
     """Return the TEMPLATE: before each message the text that the one before it asks for."""
     names = {
         role: name for role, name in (_ROLES | _EMPTY).items() if any(after == role for _, after in joints)
     }
     branches: dict[str, str] = {}
     for role, name in names.items():
-        content = f'{{{{ template "{trims[role]}" .Content }}}}' if trims.get(role) else "{{ .Content }}"
-        written = "" if role in _EMPTY or (role, _LEFT_OUT) in joints else content
-        branches[name] = _after(joints, names, role) + written
+        texts = {
+            names.get(before, ""): _shown(".Content", trims.get((before, after), ""))
+            for before, after in joints
+            if after == role
+        }
+        written = "" if role in _EMPTY or (role, _LEFT_OUT) in joints else _choice("$before", texts)
+        late = _late_text(joints, trims) if role == "u" else ""
+        branches[name] = _after(joints, names, role) + late + written
     empty = [
         f'{{{{ if and (eq .Role "{_ROLES[role.lower()]}") (not .Content) }}}}'
         f'{{{{ $role = "{name}" }}}}{{{{ end }}}}'
         for role, name in _EMPTY.items()
         if role in names
     ]
-    head = '{{ $before := "" }}{{ range .Messages }}{{ $role := .Role }}' + "".join(empty)
+    head = '{{ $before := "" }}{{ range $at, $message := .Messages }}{{ $role := .Role }}' + "".join(empty)
     chosen = _choice("$role", branches)
     return f"{head}{chosen}{{{{ $before = $role }}}}{{{{ end }}}}{_after(joints, names, _END)}"
+
+
+def _shown(value: str, trim: str) -> str:
+    """Return what writes a text, trimmed by a definition."""
+    return f'{{{{ template "{trim}" {value} }}}}' if trim else f"{{{{ {value} }}}}"
+
+
+def _late_text(joints: Joints, trims: Joints) -> str:
+    """Return what writes the system message in front of the last text of the user, if it stands there."""
+    if ("s", _BEFORE_LAST) not in joints:
+        return ""
+    left, right = (_literal_text(joints["s", side]) for side in (_BEFORE_LAST, _AFTER_IT))
+    is_last = "{{ if and $.System (eq (len (slice $.Messages $at)) 1) }}"
+    return f"{is_last}{left}{_shown('$.System', trims[_FIRST, 's'])}{right}{{{{ end }}}}"
 
 
 def _after(joints: Joints, names: Mapping[str, str], role: str) -> str:

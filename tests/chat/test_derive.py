@@ -34,6 +34,17 @@ MORE = {
         "{{ '<end>' if m.content or m.role != 'assistant' }}{% endfor %}<assistant>"
     ),
     "no system": "{% for m in messages if m.role != 'system' %}<{{ m.role }}>{{ m.content }}{% endfor %}>",
+    "late system": (
+        "{{ bos_token }}{% for m in messages if m.role != 'system' %}{% if m.role == 'user' %}[I]"
+        "{% if loop.last and messages[0].role == 'system' %}{{ messages[0].content | trim }}\n\n{% endif %}"
+        "{{ m.content }}[/I]{% else %}{{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"
+    ),
+    "trimmed together": (
+        "{% for m in messages if m.role != 'system' %}"
+        "{% set start = '<S>' + messages[0].content + '</S>' "
+        "if loop.first and messages[0].role == 'system' else '' %}"
+        "[{{ m.role }}] {{ (start + m.content).strip() }} {% endfor %}[assistant]"
+    ),
     "left": "{% for m in messages %}[{{ m.role }}]{{ m.content.lstrip() }}{% endfor %}!",
 }
 

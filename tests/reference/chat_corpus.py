@@ -1,0 +1,84 @@
+"""Derives a TEMPLATE from each chat template of a corpus, and records for which it is byte-equal.
+
+The corpus is made of packages of the registries, unpacked into one folder: the sdist of llama-cpp-python, the
+package ``@huggingface/ollama-utils``, and the wheels of trl and unsloth. Of the templates themselves nothing
+is recorded but a name, a digest and the verdict.
+
+Usage: python tests/reference/chat_corpus.py FOLDER
+"""
+
+import ast
+import hashlib
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from chat_examples import SPECIAL
+
+from ollama_pack.chat.derive import derive_go_template
+from ollama_pack.chat.renderer import ChatRenderer, ConversationRefusedError, chat_renderer
+from ollama_pack.chat.sent import sent_prompt
+from ollama_pack.chat.trained import ChatTemplate
+from ollama_pack.chat.who_renders import PromptSource
+from ollama_pack.errors import InputError, UnsupportedError
+from ollama_pack.verify.prompt import prove_prompt
+
+RECORD = Path(__file__).parent.parent / "goldens" / "chat-corpus.json"
+_LITERAL = re.compile(r'gguf:\s*("(?:[^"\\]|\\.)*")')
+
+
+def templates_in(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the name and the text of each chat template in the packages, some of them more than once."""
+    for path in sorted(folder.rglob("*.jinja")):
+        yield path.name, path.read_text("utf-8")
+    for path in sorted(folder.rglob("src/chat-template-automap.ts")):
+        for at, found in enumerate(_LITERAL.findall(path.read_text("utf-8"))):
+            yield f"ollama-utils {at}", json.loads(found)
+    for path in sorted(folder.rglob("unsloth/chat_templates.py")):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            text = _folded(node.value) if isinstance(node, ast.Assign) else None
+            if text and "{%" in text and "messages" in text:
+                yield f"unsloth {ast.unparse(node.targets[0])}", text
+
+
+def _folded(node: ast.expr) -> str | None:
+    """Return the text that an expression of texts makes, or None if it is something else."""
+    if isinstance(node, ast.BinOp):
+        sides = _folded(node.left), _folded(node.right)
+        return None if None in sides else "".join(map(str, sides))
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def verdict_on(text: str, renderer: ChatRenderer) -> str:
+    """Return ``equal``, or why there is no TEMPLATE that makes the same prompts."""
+    template = ChatTemplate(text, SPECIAL)
+    try:
+        derived = derive_go_template(template, renderer)
+        if not derived:
+            return "none derived"
+        sent = sent_prompt(PromptSource(derived, parser="passthrough"), None, ChatTemplate("", SPECIAL))
+        result = prove_prompt(template, sent, renderer).result
+    except (InputError, UnsupportedError, ConversationRefusedError) as error:
+        return f"not computed: {error}".splitlines()[0][:80]
+    return "equal" if result.passed else f"not equal: {result.worst}"
+
+
+def main() -> None:
+    """Record the verdict on each distinct template."""
+    rows: dict[str, dict[str, str]] = {}
+    with chat_renderer(datetime(2026, 1, 2)) as renderer:
+        for name, text in templates_in(Path(sys.argv[1])):
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            if digest not in rows:
+                rows[digest] = {"name": name, "sha256": digest, "verdict": verdict_on(text, renderer)}
+    RECORD.write_text(json.dumps(list(rows.values()), indent=1) + "\n", "utf-8")
+    counts = Counter(row["verdict"].partition(":")[0] for row in rows.values())
+    sys.stdout.write(f"{len(rows)} {dict(counts)}\n")
+
+
+if __name__ == "__main__":
+    main()
