@@ -59,10 +59,8 @@ class SentPrompt:
             InputError: Ollama would fail too.
             UnsupportedError: a renderer of Ollama makes it, or the TEMPLATE does what is not supported.
         """
-        bos = self.tokens.special.get("bos_token", "") if self.adds_bos else ""
         if self.sender is Sender.JINJA:
-            text = self._by_jinja(conversation, renderer)
-            return bos + (text.removeprefix(bos) if bos else text)
+            return self.received(self._by_jinja(conversation, renderer))
         if self.sender is Sender.RENDERER:
             name = self.source.renderer or "harmony"
             raise UnsupportedError(f"The prompt cannot be computed: Ollama's renderer {name} makes it.")
@@ -72,7 +70,18 @@ class SentPrompt:
         prompt = read_go_prompt(DEFAULT_GO_TEMPLATE if self.source.template is None else self.source.template)
         think = True if "thinking" in go_capabilities(prompt) else None
         text = prompt.fill(conversation.messages, renderer.now.date(), tools=conversation.tools, think=think)
-        return bos + (text.removeprefix(_STRIPPED) if self.adds_bos else text)
+        return self.received(text)
+
+    def received(self, text: str) -> str:
+        """Return what the model gets for a prompt, with the begin of text that its tokenizer adds.
+
+        Args:
+            text: what Ollama renders.
+        """
+        if not self.adds_bos:
+            return text
+        bos = self.tokens.special.get("bos_token", "")
+        return bos + text.removeprefix(bos if self.sender is Sender.JINJA else _STRIPPED)
 
     def _by_jinja(self, conversation: Conversation, renderer: ChatRenderer) -> str:
         """Return what the chat template of the GGUF makes with the values that Ollama passes."""

@@ -152,7 +152,9 @@ def outcome_facts(outcome: "Outcome") -> dict[str, Any]:
         "lora": lora_facts(outcome.lora) if outcome.lora else None,
         **({"merged": merged_facts(outcome.merged)} if outcome.merged else {}),
         "proofs": [
-            report_facts(report) for report in (outcome.report, outcome.prompt.result, outcome.load) if report
+            report_facts(report)
+            for report in (outcome.report, outcome.prompt.result, outcome.load, outcome.rendered)
+            if report
         ],
         "not_proved": [{"proof": "prompt", "why": outcome.prompt.why}] if outcome.prompt.why else [],
         "modelfile": outcome.modelfile.as_posix(),

@@ -7,7 +7,7 @@ to show a model, and to create a model with ``renderer``, ``parser`` or ``requir
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +210,24 @@ class Daemon:
             content = parse_object(reply.content)
             tokens_of = (as_mapping(each, "logprobs") for each in optional(content, "logprobs", []))
             return optional(content, "response", ""), tuple(float(each["logprob"]) for each in tokens_of)
+
+    def rendered(self, name: str, messages: Sequence[Mapping[str, Any]]) -> str | None:
+        """Return the prompt that the daemon makes of messages, or None if it is too old to say.
+
+        Raises:
+            DestinationError: the model does not load, or the daemon does not take the messages.
+        """
+        # A daemon that does not know the last option answers, as briefly as it can. Without truncation a
+        # prompt that is longer than the context is an error, and not another prompt.
+        options = {"num_predict": 1, "num_ctx": 4096}
+        asked = {"messages": list(messages), "options": options, "_debug_render_only": True}
+        with self._explained(SILENCE_SECONDS):
+            body = {"model": name, "stream": False, "truncate": False, **asked}
+            reply = self._http.post("/api/chat", json=body)
+            reply.raise_for_status()
+            told = reply.json().get("_debug_info") or {}
+            text = told.get("rendered_template")
+            return text if isinstance(text, str) else None
 
     def load(self, name: str) -> None:
         """Have the daemon load a model, without a question to it.

@@ -49,6 +49,7 @@ from ollama_pack.pipeline.prepare import (
     warn_of_format,
 )
 from ollama_pack.pipeline.prompt import PromptVerdict, renderer_beside, require_prompt
+from ollama_pack.pipeline.prompt_gate import prompt_gate
 from ollama_pack.pipeline.prompt_plan import plan_prompt
 from ollama_pack.pipeline.register import load_gate
 
@@ -66,6 +67,7 @@ class Outcome:
         lock: the path of the lock file, which records what the model was made of.
         receipt: the receipt of the delivery.
         load: the result of the load proof, or None if no daemon has the model.
+        rendered: what the daemon says of the prompts, or None if it says nothing.
         prompt: whether the prompts are those that the model was trained with.
         base_change: how the weights of the base changed since the last build, or an empty text.
 
@@ -83,6 +85,7 @@ class Outcome:
     lock: Path
     receipt: Receipt
     load: ProofResult | None = None
+    rendered: ProofResult | None = None
     prompt: PromptVerdict = field(default_factory=PromptVerdict)
     base_change: str = ""
     merged: "MergedFile | None" = None
@@ -133,7 +136,7 @@ def _build_into_folder(
         proofs.extend([value] if isinstance(value, ProofResult) else [])
         note(stage, value)
 
-    package = replace(package, gate=load_gate(request, proved))
+    package = replace(package, gate=prompt_gate(load_gate(request, proved), prompt, proved))
     try:
         receipt = choose.deliver(package, inputs.locations, via=request.via, progress=progress)
     except DestinationError as error:
@@ -147,7 +150,7 @@ def _build_into_folder(
         receipt = replace(receipt, lines=(*receipt.lines, change))
     note("register", receipt)
     lock = write_lock(inputs.output_dir, package, modelfile, sources, receipt)
-    load = next(iter(proofs), None)
+    by_name = {each.proof: each for each in proofs}
     return Outcome(
         work=work,
         lora=lora,
@@ -156,7 +159,8 @@ def _build_into_folder(
         modelfile=path,
         lock=lock,
         receipt=receipt,
-        load=load,
+        load=by_name.get("load"),
+        rendered=by_name.get("rendered"),
         prompt=prompt,
         base_change=change,
     )

@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 from ollama_pack.chat.renderer import ChatRenderer, chat_renderer
+from ollama_pack.chat.sent import SentPrompt
+from ollama_pack.chat.trained import ChatTemplate
 from ollama_pack.errors import PackError, ProofError
 from ollama_pack.lora.peft.chat_template import has_chat_template
 from ollama_pack.verify.result import ProofResult
@@ -23,12 +25,16 @@ class PromptVerdict:
         why: why it could not be made, as a clause.
         difference: the first difference, with a caret below both sides; empty if there is none.
         notes: what was changed so that the proof holds.
+        trained: the chat template, if it was compared.
+        sent: how the model gets its prompts, if they were compared.
     """
 
     result: ProofResult | None = None
     why: str = ""
     difference: str = ""
     notes: tuple[str, ...] = ()
+    trained: ChatTemplate | None = None
+    sent: SentPrompt | None = None
 
     @property
     def is_proved(self) -> bool:

@@ -45,7 +45,7 @@ class _Case:
     base: PromptBase
     renderer: ChatRenderer
 
-    def compare(self, modelfile: Modelfile) -> "PromptComparison":
+    def compare(self, modelfile: Modelfile) -> tuple["PromptComparison", PromptVerdict]:
         """Compare the prompts of the model with this Modelfile.
 
         Raises:
@@ -54,8 +54,11 @@ class _Case:
         """
         from ollama_pack.verify.prompt import prove_prompt
 
-        package = plan_package(self.inputs, self.work, modelfile)
-        return prove_prompt(self.trained, self.base.sent_to(package), self.renderer)
+        sent = self.base.sent_to(plan_package(self.inputs, self.work, modelfile))
+        found = prove_prompt(self.trained, sent, self.renderer)
+        return found, PromptVerdict(
+            found.result, difference=found.difference, trained=self.trained, sent=sent
+        )
 
     def ways(self, modelfile: Modelfile) -> Iterator[tuple[Modelfile, tuple[str, ...]]]:
         """Yield what may be done instead of inheriting, with what the user should know of it."""
@@ -153,14 +156,14 @@ def plan_prompt(
     second: tuple[Modelfile, PromptVerdict] | None = None
     for changed, notes in ((modelfile, ()), *case.ways(modelfile)):
         try:
-            comparison = case.compare(changed)
+            comparison, made = case.compare(changed)
         except (InputError, UnsupportedError):
             continue
         if comparison.result.passed:
-            return changed, PromptVerdict(comparison.result, notes=notes)
+            return changed, replace(made, notes=notes)
         if second is None and (added := case.added_in_front(comparison)):
             said = f"the tokenizer of the base adds {added} in front, which the chat template does not write"
-            second = changed, PromptVerdict(comparison.result, notes=(*notes, said))
+            second = changed, replace(made, difference="", notes=(*notes, said))
     if second is None and verdict.result is not None:
         raise prompt_error(verdict, inputs.home, _WAY_OUT)
     _require_trained(verdict, inputs)
@@ -185,10 +188,9 @@ def _compared_case(
     base = replace(base, version=version or base.version)
     case = _Case(inputs, work, trained, base, renderer)
     try:
-        found = case.compare(modelfile)
+        return case, case.compare(modelfile)[1]
     except (InputError, UnsupportedError) as error:
         return case, PromptVerdict(why=reason_of_prompt(error))
-    return case, PromptVerdict(found.result, difference=found.difference)
 
 
 def _may_change(case: _Case, verdict: PromptVerdict) -> bool:

@@ -1,0 +1,59 @@
+"""Asks a daemon that has a new model for its prompts, before the model takes its name."""
+
+from typing import TYPE_CHECKING
+
+from ollama_pack.errors import DestinationError, ProofError
+from ollama_pack.files import Note
+from ollama_pack.pipeline.prompt import PromptVerdict, chat_clock
+from ollama_pack.verify.result import ProofResult
+
+if TYPE_CHECKING:
+    from ollama_pack.deliver.package import Gate, Package
+    from ollama_pack.ollama.daemon import Daemon
+
+
+def prompt_gate(gate: "Gate | None", verdict: PromptVerdict, note: Note) -> "Gate | None":
+    """Return a proof of a model that also compares the prompts that the daemon renders.
+
+    Args:
+        gate: the proof so far; None if none runs, and then the daemon is not asked either.
+        verdict: what is known of the prompts.
+        note: called with ``proof`` and the result.
+    """
+    if gate is None or verdict.trained is None:
+        return gate
+
+    def prove(package: "Package", daemon: "Daemon") -> None:
+        gate(package, daemon)
+        result = _asked(verdict, package, daemon)
+        if result is None:
+            return
+        if verdict.is_proved and not result.passed:
+            raise ProofError(
+                f"The daemon renders other prompts than were computed: {result.summary}, "
+                f"not {result.worst!r}.",
+                where=daemon.address,
+                hint="--no-load  registers the model without asking the daemon",
+                code="prompt",
+            )
+        note("proof", result)
+
+    return prove
+
+
+def _asked(verdict: PromptVerdict, package: "Package", daemon: "Daemon") -> ProofResult | None:
+    """Return what the daemon says of the prompts of a model, or None if it says nothing."""
+    from ollama_pack.verify.rendered import prove_rendered
+
+    name = package.place.display
+    assert verdict.trained is not None
+    assert verdict.sent is not None
+    try:
+        with chat_clock() as renderer:
+            return prove_rendered(
+                verdict.trained, verdict.sent, renderer, lambda messages: daemon.rendered(name, messages)
+            )
+    except DestinationError:
+        return None
+    finally:
+        daemon.unload(name)

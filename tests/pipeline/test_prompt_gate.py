@@ -1,0 +1,64 @@
+"""The daemon's own word on the prompts of a new model, before the model takes its name."""
+
+import fake_daemon
+import pytest
+from recipes import write_adapter, write_model
+from terminal import run
+
+JINJA = "<s>{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
+
+
+def trained(messages):
+    """Return what an Ollama with the chat template `JINJA` renders."""
+    return "<s>" + "".join(f"<{each['role']}>{each['content']}" for each in messages) + "<assistant>"
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    """Return a function that builds into a daemon that renders as it is told, and that daemon."""
+    home = write_adapter(tmp_path / "ada")
+    (home / "chat_template.jinja").write_text(JINJA, "utf-8")
+    base = write_model(tmp_path / "base.gguf", keys=[("tokenizer.chat_template", JINJA)])
+    with fake_daemon.running(tmp_path / "models") as daemon:
+        monkeypatch.setenv("OLLAMA_HOST", daemon.address)
+        monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "models"))
+
+        def run_build(renders, *more):
+            daemon.renders = renders
+            return run("build", home, "--base", base, "--via", "pull", *more)
+
+        run_build.daemon = daemon
+        yield run_build
+
+
+def test_what_the_daemon_renders_is_proved(build):
+    """A daemon that renders the trained prompts proves them, in the line and in the document."""
+    ran = build(trained, "--json")
+    assert ran.code == 0, ran.stderr
+    proofs = {each["proof"]: each for each in ran.document["proofs"]}
+    assert (proofs["rendered"]["passed"], proofs["rendered"]["figure"]) == (True, 0.0)
+    assert "the daemon renders 18 of 18" in build(trained).stderr
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda messages: trained(messages) + " ",
+        lambda messages: trained(messages).replace("Lovelace", "Byron"),
+        lambda messages: "<s>" + trained(messages),
+    ],
+)
+def test_another_prompt_keeps_the_model_from_its_name(build, other):
+    """One byte in one conversation is enough, and what the hint says goes around the proof."""
+    ran = build(other, "--json")
+    assert (ran.code, ran.document["code"]) == (5, "prompt")
+    assert not build.daemon.models.has("ada")
+    assert "--no-load" in ran.document["try"]
+    assert build(other, "--no-load").code == 0
+
+
+def test_a_daemon_that_does_not_say(build):
+    """An older daemon answers the first question instead, and is asked no other."""
+    ran = build(None)
+    assert (ran.code, "rendered" in ran.stderr) == (0, False)
+    assert len(build.daemon.asked("POST", "/api/chat")) == 1
