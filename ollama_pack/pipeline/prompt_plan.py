@@ -56,9 +56,9 @@ class _Case:
 
         sent = self.base.sent_to(plan_package(self.inputs, self.work, modelfile))
         found = prove_prompt(self.trained, sent, self.renderer)
-        return found, PromptVerdict(
-            found.result, difference=found.difference, trained=self.trained, sent=sent
-        )
+        shown = any(sent.system in (each.trained or "") for each in found.plain)
+        notes = () if shown else ("the chat template leaves out the system message",)
+        return found, PromptVerdict(found.result, "", found.difference, notes, self.trained, sent)
 
     def ways(self, modelfile: Modelfile) -> Iterator[tuple[Modelfile, tuple[str, ...]]]:
         """Yield what may be done instead of inheriting, with what the user should know of it."""
@@ -160,10 +160,10 @@ def plan_prompt(
         except (InputError, UnsupportedError):
             continue
         if comparison.result.passed:
-            return changed, replace(made, notes=notes)
+            return changed, replace(made, notes=(*notes, *made.notes))
         if second is None and (added := case.added_in_front(comparison)):
             said = f"the tokenizer of the base adds {added} in front, which the chat template does not write"
-            second = changed, replace(made, difference="", notes=(*notes, said))
+            second = changed, replace(made, difference="", notes=(*notes, *made.notes, said))
     if second is None and verdict.result is not None:
         raise prompt_error(verdict, inputs.home, _WAY_OUT)
     _require_trained(verdict, inputs)

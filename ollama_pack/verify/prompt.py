@@ -74,7 +74,7 @@ def prove_prompt(trained: ChatTemplate, sent: SentPrompt, renderer: ChatRenderer
     """
     plain = [compare_prompt(trained, sent, each, renderer) for each in PLAIN_CONVERSATIONS]
     special = {
-        name: [compare_prompt(trained, sent, each, renderer) for each in some]
+        name: [_compared_if_taken(trained, sent, each, renderer) for each in some]
         for name, some in SPECIAL_CONVERSATIONS.items()
     }
     defined = [each for each in plain if each.is_defined]
@@ -146,3 +146,13 @@ def compare_prompt(
         if wanted is None:
             raise
     return ComparedPrompt(conversation.name, wanted, got)
+
+
+def _compared_if_taken(
+    trained: ChatTemplate, sent: SentPrompt, conversation: Conversation, renderer: ChatRenderer
+) -> ComparedPrompt:
+    """Return one special conversation; a template that fails on it, as some do on tools, does not take it."""
+    try:
+        return compare_prompt(trained, sent, conversation, renderer)
+    except InputError:
+        return ComparedPrompt(conversation.name, None, None)

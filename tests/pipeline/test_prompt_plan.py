@@ -140,6 +140,17 @@ def test_a_begin_of_text_that_nobody_wrote(home, based):
         assert built(home, based(OTHER), *option)[0].code == 5
 
 
+def test_a_system_message_that_is_left_out(home, based):
+    """A SYSTEM that the trained chat template does not show is told; one that it shows is not."""
+    said = "leaves out the system message"
+    assert said not in built(home, based(), "--system", "Be kind.")[0].stderr
+    silent = JINJA.replace("for m in messages", "for m in messages if m.role != 'system'")
+    (home / "chat_template.jinja").write_text(silent, "utf-8")
+    ran, _ = built(home, based(), "--system", "Be kind.")
+    assert (EQUAL in ran.stderr, said in ran.stderr) == (True, True), ran.stderr
+    assert said not in built(home, based())[0].stderr
+
+
 def test_stops_follow_the_answers(home, based, tmp_path):
     """What ends an answer is a stop, beside those of the base; one that the author set is left alone."""
     roles = "<s>{% for m in messages %}{{ m.role | upper }}: {{ m.content }}\n{% endfor %}ASSISTANT: "

@@ -142,3 +142,11 @@ def test_the_caret_stands_below_the_difference():
         at = lines[2].index("^")
         assert lines[0][:at] == "trained".ljust(9) + lines[1][9:at]
         assert lines[0][at:] != lines[1][at:]
+
+
+def test_a_fault_in_a_special_conversation_is_told_apart(renderer):
+    """A chat template that fails on tools is compared on all plain conversations, and takes no tools."""
+    faulty = ChatTemplate(CHATML + "{% if tools %}{{ tools.nothing.at_all }}{% endif %}", SPECIAL)
+    found = prove_prompt(faulty, sent(template=GO_CHATML), renderer)
+    assert found.result.passed
+    assert not any(each.is_defined for each in found.special["tools"])
