@@ -12,7 +12,7 @@ from ollama_pack.cli.base_view import is_base
 from ollama_pack.cli.json_output import report_facts
 from ollama_pack.cli.option_values import not_empty
 from ollama_pack.cli.output import STAGE_WIDTH, print_json
-from ollama_pack.cli.say import say
+from ollama_pack.cli.say import say, say_result
 
 if TYPE_CHECKING:
     from ollama_pack.chat.renderer import ChatRenderer
@@ -66,7 +66,7 @@ def prompt_command(*, source: Path, **chosen: Any) -> None:
         renderer.start()
         pair = _pair_of(source, chosen, renderer)
         if chosen["go"]:
-            click.echo(proved_template(pair, renderer), nl=False)
+            say_result(proved_template(pair, renderer))
             return
         view = view_prompts(pair, renderer, given)
     if chosen["as_json"]:

@@ -1,7 +1,7 @@
 """The models in a daemon's responses, as ``api/types.go`` of Ollama defines them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -116,4 +116,25 @@ def read_shown(answer: Mapping[str, Any]) -> Shown:
             )
             for each in tensors
         },
+    )
+
+
+def render_request(name: str, messages: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the question to ``/api/chat`` for the prompt of messages, which is not given to the model.
+
+    A daemon that does not know this question answers the messages, as briefly as it can. A prompt that is
+    longer than the context is an error, and not another prompt.
+    """
+    options = {"num_predict": 1, "num_ctx": 4096}
+    only = {"_debug_render_only": True, "truncate": False, "stream": False}
+    return {"model": name, "messages": list(messages), "options": options, **only}
+
+
+def read_rendered(answer: Mapping[str, Any]) -> str | None:
+    """Return the prompt in the answer to `render_request`, or None if the daemon does not tell it."""
+    told = answer.get("_debug_info")
+    return (
+        as_text(as_mapping(told, "_debug_info").get("rendered_template"), "rendered_template")
+        if told
+        else None
     )

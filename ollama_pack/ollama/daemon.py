@@ -15,7 +15,7 @@ from ollama_pack.errors import DestinationError
 from ollama_pack.exchange import ExchangeBounds
 from ollama_pack.files import Progress
 from ollama_pack.ollama.api_errors import daemon_error, error_message, no_daemon
-from ollama_pack.ollama.api_types import Listed, Shown, read_listed, read_shown
+from ollama_pack.ollama.api_types import Listed, Shown, read_listed, read_rendered, read_shown, render_request
 from ollama_pack.ollama.clients import (
     ANSWER_SECONDS,
     CONNECT_SECONDS,
@@ -217,17 +217,10 @@ class Daemon:
         Raises:
             DestinationError: the model does not load, or the daemon does not take the messages.
         """
-        # A daemon that does not know the last option answers, as briefly as it can. Without truncation a
-        # prompt that is longer than the context is an error, and not another prompt.
-        options = {"num_predict": 1, "num_ctx": 4096}
-        asked = {"messages": list(messages), "options": options, "_debug_render_only": True}
         with self._explained(SILENCE_SECONDS):
-            body = {"model": name, "stream": False, "truncate": False, **asked}
-            reply = self._http.post("/api/chat", json=body)
+            reply = self._http.post("/api/chat", json=render_request(name, messages))
             reply.raise_for_status()
-            told = reply.json().get("_debug_info") or {}
-            text = told.get("rendered_template")
-            return text if isinstance(text, str) else None
+            return read_rendered(parse_object(reply.content))
 
     def load(self, name: str) -> None:
         """Have the daemon load a model, without a question to it.

@@ -1,6 +1,6 @@
 """A stand-in for an Ollama daemon on loopback, with a store on disk and the manners of the real one.
 
-It speaks version, tags, show, blobs, create, pull, push, copy, generate, chat and delete; with registries it
+It speaks version, tags, show, blobs, create, pull, push, copy, generate and delete; with registries it
 speaks as the real one does (`fake_registry_client`). It has the character of one generation of Ollama
 (`characters`), and a mood that has been seen in some: it ``fails`` in the last line of a stream of status
 200, ``breaks`` off in the middle of one, tells it ``slow``-ly in pieces of a few bytes, ``guesses`` a
@@ -44,7 +44,6 @@ class FakeDaemon:
     dies_at: int = 0  # the step; 0: never
     children_are: str = "blobs"
     loaded: list[str] = field(default_factory=list)
-    renders: Callable[[list[dict]], str] | None = None  # None: it is too old to say
     says: str = "llama-server process has terminated: exit status 1"
 
     @property
@@ -153,17 +152,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer({"error": why}, 500)
             case "/api/generate" if here:
                 self._answer({"model": name, "response": self._said(name, body), "done": True})
-            case "/api/chat" if here:
-                self._answer({"model": name, "done": True, **self._chatted(body)})
             case _:
                 self._answer({"error": f"model '{name}' not found"}, 404)
         return None
-
-    def _chatted(self, body: dict) -> dict:
-        """Return the prompt of a conversation if it can be told, else an answer to it."""
-        if self.state.renders is None or not body.get("_debug_render_only"):
-            return {"message": {"role": "assistant", "content": "Hm."}}
-        return {"_debug_info": {"rendered_template": self.state.renders(body["messages"])}}
 
     def _why_not(self, name: str) -> str:
         """Return why a model does not load, empty where it does."""

@@ -19,12 +19,25 @@ def build(tmp_path, monkeypatch):
     home = write_adapter(tmp_path / "ada")
     (home / "chat_template.jinja").write_text(JINJA, "utf-8")
     base = write_model(tmp_path / "base.gguf", keys=[("tokenizer.chat_template", JINJA)])
+    tells: list = [None]
+    usual = fake_daemon._Handler.do_POST
+
+    def do_post(handler):
+        if handler.path != "/api/chat":
+            return usual(handler)
+        body, render = handler._body(), tells[-1]
+        if render is None:
+            return handler._answer({"message": {"role": "assistant", "content": "Hm."}, "done": True})
+        assert body["_debug_render_only"]
+        return handler._answer({"_debug_info": {"rendered_template": render(body["messages"])}, "done": True})
+
+    monkeypatch.setattr(fake_daemon._Handler, "do_POST", do_post)
     with fake_daemon.running(tmp_path / "models") as daemon:
         monkeypatch.setenv("OLLAMA_HOST", daemon.address)
         monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "models"))
 
         def run_build(renders, *more):
-            daemon.renders = renders
+            tells.append(renders)
             return run("build", home, "--base", base, "--via", "pull", *more)
 
         run_build.daemon = daemon
