@@ -1,6 +1,8 @@
 """Chat templates: what is made of them is what transformers makes, and a stranger's one cannot do harm."""
 
 import json
+import threading
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -85,3 +87,27 @@ def test_settings_are_passed(renderer):
     template = ChatTemplate(TEMPLATES["thinking"])
     assert renderer.render(template, HELLO) == "Hi;"
     assert renderer.render(template, HELLO, enable_thinking=False) == "Hi;<think></think>"
+
+
+def test_a_question_is_asked_once():
+    """A prompt that was made is not made again, so the process is not even needed; a chance is taken anew."""
+    with chat_renderer(datetime(2026, 1, 2)) as renderer:
+        template = ChatTemplate("{{ messages[0].content }}")
+        assert renderer.render(template, HELLO) == "Hi"
+        renderer.close()
+        assert renderer.render(template, HELLO) == "Hi"
+        assert renderer.process is None
+        dice = ChatTemplate("{{ range(100000) | random }}")
+        assert len({renderer.render(dice, HELLO) for _ in range(5)}) > 1
+
+
+def test_no_thread_is_left():
+    """What looks whether a template is too slow ends with the process."""
+    before = threading.active_count()
+    with chat_renderer(datetime(2026, 1, 2)) as renderer:
+        renderer.render(ChatTemplate("x"), HELLO)
+    for _ in range(100):
+        if threading.active_count() <= before:
+            break
+        time.sleep(0.05)
+    assert threading.active_count() <= before
