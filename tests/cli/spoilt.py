@@ -107,7 +107,7 @@ def missing_weights(scene):
 
 @bad(4, "pickle", "safe_serialization=True")
 def weights_are_a_pickle(scene):
-    (scene.ada / WEIGHTS).rename(scene.ada / "adapter_model.bin")
+    (scene.ada / WEIGHTS).rename(scene.ada / "adapter_model.bin").write_bytes(b"\x80\x02}q\x00.")
 
 
 @bad(3, WEIGHTS)
