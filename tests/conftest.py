@@ -12,6 +12,7 @@ from recipes import TINY, tensors_of, write_adapter, write_model
 from ollama_pack.base.model import BaseModel
 
 # A busy machine is no broken law; and CI judges a change, it does not explore.
+os.environ.pop("COLUMNS", None)  # a narrow caller, such as pytest-xdist, would fold what tests read
 settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("house")
 

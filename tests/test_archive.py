@@ -140,7 +140,8 @@ def test_the_program_unpacks_everything(tmp_path):
     subprocess.run(program, check=True, timeout=60)
     for kind in archive.KINDS:
         found = sorted(path.parent.name for path in (tmp_path / "out" / kind).glob("*/base.gguf"))
-        assert found == [name for name in archive.names_of(kind) if name != "smollm2"]
+        # The records of merged models have the bases of the other records.
+        assert found == [name for name in archive.names_of(kind) if name != "smollm2" and kind != "merged"]
     assert len(list((tmp_path / "out" / "run").glob("*/checkpoint-*/tokenizer.json"))) == 4
 
 

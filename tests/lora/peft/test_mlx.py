@@ -61,12 +61,12 @@ def test_parameters_that_are_missing(parameters):
 
 
 def test_whole_weights():
-    """A full fine-tune is refused as what it is, and the way out is mlx-lm's own."""
+    """A full fine-tune is refused as what it is, and no way out speaks of PEFT."""
     findings = RuleViolations(PATH, mlx.MLX_MERGE_HINT)
     config = mlx.to_peft({"fine_tune_type": "full", "model": "org/base"}, PATH, findings)
     assert "lm_head" in config["modules_to_save"]
     error = findings.fatal("whole-embedding", "lm_head.weight")
-    assert "mlx_lm.fuse" in error.hint
+    assert "--merge" in error.hint
     assert "PEFT" not in error.hint
 
 
