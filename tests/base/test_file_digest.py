@@ -99,11 +99,20 @@ def test_the_end_of_the_block_ends_the_thread(file: Path, monkeypatch: pytest.Mo
 
 def test_whoever_waits_sees_the_progress(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the thread is waited for, its position is told."""
-    monkeypatch.setattr("ollama_pack.base.file_digest.PROGRESS_SECONDS", 0.0)
-    monkeypatch.setattr(files, "CHUNK_BYTES", 64)
+    told = threading.Event()
+
+    def read_slowly(_path: Path, progress: files.Progress) -> str:
+        progress("reading base.gguf", 1, 2)
+        assert told.wait(60)
+        return digest_of(CONTENT)
+
+    monkeypatch.setattr("ollama_pack.base.file_digest.digest_of_base", read_slowly)
     seen: list[tuple[str, int, int]] = []
+
+    def see(label: str, done: int, total: int) -> None:
+        seen.append((label, done, total))
+        told.set()
+
     with FileDigest(file) as running:
-        running.get(lambda *position: seen.append(position))
-    assert seen
-    assert all(label == "reading base.gguf" and total == len(CONTENT) for label, _, total in seen)
-    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+        assert running.get(see) == digest_of(CONTENT)
+    assert seen[0] == ("reading base.gguf", 1, 2)
