@@ -145,8 +145,14 @@ def _adapter_lines(adapter: Adapter) -> Lines:
     modules = Counter(pair.module.rsplit(".", 1)[-1] for pair in adapter.pairs)
     ranks = sorted({pair.rank for pair in adapter.pairs})
     scales = sorted({pair.scale for pair in adapter.pairs})
-    numbers = f"rank {_span(ranks)}, scale {_span(scales)}, {'/'.join(dtypes_of(adapter))}"
+    dtypes = "/".join(dtypes_of(adapter))
     method = adapter.method if not adapter.invocation else f"activated {adapter.method}"
+    if adapter.pairs:
+        what = (
+            f"{method} on {len(adapter.pairs)} weights, rank {_span(ranks)}, scale {_span(scales)}, {dtypes}"
+        )
+    else:  # a full fine-tune of some weights has no A and B
+        what = f"{len(adapter.beside)} whole weights, {dtypes}"
     notes = adapter.notes
     if adapter.invocation:
         tokens = ", ".join(map(str, adapter.invocation))
@@ -154,7 +160,7 @@ def _adapter_lines(adapter: Adapter) -> Lines:
             f"Ollama from 0.30 on applies it after the tokens {tokens}; others apply it to every token",
         )
     return Lines(
-        f"{adapter.directory}  {method} on {len(adapter.pairs)} weights, {numbers}",
+        f"{adapter.directory}  {what}",
         always=tuple(f"note: {note}" for note in notes),
         verbose=(
             "modules: " + ", ".join(f"{module} ×{count}" for module, count in modules.items()),
