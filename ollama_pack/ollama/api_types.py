@@ -119,15 +119,25 @@ def read_shown(answer: Mapping[str, Any]) -> Shown:
     )
 
 
-def render_request(name: str, messages: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the question to ``/api/chat`` for the prompt of messages, which is not given to the model.
+RENDERING_PATHS = ("/api/chat", "/v1/chat/completions")
+"""The paths by which a daemon can be asked for a prompt: Ollama's own interface, and that of OpenAI."""
 
-    A daemon that does not know this question answers the messages, as briefly as it can. A prompt that is
-    longer than the context is an error, and not another prompt.
+
+def render_request(name: str, messages: Sequence[Mapping[str, Any]], path: str) -> Mapping[str, Any]:
+    """Return the question for the prompt of messages, which is not given to the model.
+
+    A daemon that does not know this question answers the messages, as briefly as it can. By Ollama's own
+    interface a prompt that is longer than the context is an error, and not another prompt.
+
+    Args:
+        name: the name of the model.
+        messages: the messages.
+        path: one of `RENDERING_PATHS`.
     """
-    options = {"num_predict": 1, "num_ctx": 4096}
-    only = {"_debug_render_only": True, "truncate": False, "stream": False}
-    return {"model": name, "messages": list(messages), "options": options, **only}
+    question = {"model": name, "messages": list(messages), "_debug_render_only": True, "stream": False}
+    if path == RENDERING_PATHS[0]:
+        return {**question, "options": {"num_predict": 1, "num_ctx": 4096}, "truncate": False}
+    return {**question, "max_tokens": 1}
 
 
 def read_rendered(answer: Mapping[str, Any]) -> str | None:

@@ -211,14 +211,14 @@ class Daemon:
             tokens_of = (as_mapping(each, "logprobs") for each in optional(content, "logprobs", []))
             return optional(content, "response", ""), tuple(float(each["logprob"]) for each in tokens_of)
 
-    def rendered(self, name: str, messages: Sequence[Mapping[str, Any]]) -> str | None:
+    def rendered(self, name: str, messages: Sequence[Mapping[str, Any]], path: str) -> str | None:
         """Return the prompt that the daemon makes of messages, or None if it is too old to say.
 
         Raises:
             DestinationError: the model does not load, or the daemon does not take the messages.
         """
         with self._explained(SILENCE_SECONDS):
-            reply = self._http.post("/api/chat", json=render_request(name, messages))
+            reply = self._http.post(path, json=render_request(name, messages, path))
             reply.raise_for_status()
             return read_rendered(parse_object(reply.content))
 

@@ -1,10 +1,11 @@
 """Asks a daemon that has a new model for its prompts, before the model takes its name."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ollama_pack.errors import DestinationError, ProofError
 from ollama_pack.files import Note
-from ollama_pack.pipeline.prompt import PromptVerdict, chat_clock
+from ollama_pack.pipeline.prompt import PromptVerdict, chat_clock, reason_of_prompt
 from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:
@@ -25,7 +26,11 @@ def prompt_gate(gate: "Gate | None", verdict: PromptVerdict, note: Note) -> "Gat
 
     def prove(package: "Package", daemon: "Daemon") -> None:
         gate(package, daemon)
-        result = _asked(verdict, package, daemon)
+        try:
+            result = _asked(verdict, package, daemon)
+        except DestinationError as error:
+            note("unproved", f"rendered: {reason_of_prompt(error)}")
+            return
         if result is None:
             return
         if verdict.is_proved and not result.passed:
@@ -43,17 +48,15 @@ def prompt_gate(gate: "Gate | None", verdict: PromptVerdict, note: Note) -> "Gat
 
 def _asked(verdict: PromptVerdict, package: "Package", daemon: "Daemon") -> ProofResult | None:
     """Return what the daemon says of the prompts of a model, or None if it says nothing."""
+    from ollama_pack.ollama.api_types import RENDERING_PATHS
     from ollama_pack.verify.rendered import prove_rendered
 
     name = package.place.display
     assert verdict.trained is not None
     assert verdict.sent is not None
+    ask = {path: partial(daemon.rendered, name, path=path) for path in RENDERING_PATHS}
     try:
         with chat_clock() as renderer:
-            return prove_rendered(
-                verdict.trained, verdict.sent, renderer, lambda messages: daemon.rendered(name, messages)
-            )
-    except DestinationError:
-        return None
+            return prove_rendered(verdict.trained, verdict.sent, renderer, ask)
     finally:
         daemon.unload(name)

@@ -1,11 +1,11 @@
 """Proves the prompt by the daemon's own word: what it renders is what the tokenizer's chat template makes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ollama_pack.chat.conversations import PLAIN_CONVERSATIONS
 from ollama_pack.chat.renderer import ChatRenderer, ConversationRefusedError
 from ollama_pack.chat.sent import SentPrompt
-from ollama_pack.chat.trained import ChatTemplate, Turn
+from ollama_pack.chat.trained import ChatTemplate, Conversation, Turn
 from ollama_pack.verify.result import ProofResult
 
 Render = Callable[[Sequence[Turn]], str | None]
@@ -13,7 +13,7 @@ Render = Callable[[Sequence[Turn]], str | None]
 
 
 def prove_rendered(
-    trained: ChatTemplate, sent: SentPrompt, renderer: ChatRenderer, ask: Render
+    trained: ChatTemplate, sent: SentPrompt, renderer: ChatRenderer, ask: Mapping[str, Render]
 ) -> ProofResult | None:
     """Compare what a daemon renders with what a model was trained with; return None if it does not say.
 
@@ -21,29 +21,57 @@ def prove_rendered(
         trained: the chat template of the adapter's tokenizer.
         sent: how the model gets its prompts; what it computes is not used, only what is added in front.
         renderer: what fills the chat template.
-        ask: asks the daemon.
+        ask: the interfaces of the daemon by their names, and what asks each; after one that does not say,
+            no other is asked.
 
     Raises:
         DestinationError: the daemon does not answer.
         InputError: the chat template is damaged.
     """
-    compared: list[tuple[str, bool]] = []
-    for conversation in PLAIN_CONVERSATIONS:
-        try:
-            wanted = renderer.render(trained, sent.given(conversation))
-        except ConversationRefusedError:
-            continue
-        got = ask(conversation.messages)
-        if got is None:
-            return None
-        compared.append((conversation.name, sent.received(got) == wanted))
-    different = [name for name, is_equal in compared if not is_equal]
-    equal = len(compared) - len(different)
+    wanted = list(_taken(trained, sent, renderer))
+    told: dict[str, list[bool]] = {}
+    for name, render in ask.items():
+        found = _told(wanted, sent, render)
+        if not found:
+            break
+        told[name] = found
+    if not told:
+        return None
+    different = [
+        f"{conversation.name}, by {name}"
+        for at, (conversation, _) in enumerate(wanted)
+        for name, equal in told.items()
+        if not equal[at]
+    ]
+    equal = sum(map(all, zip(*told.values(), strict=True)))
+    words = f"the daemon renders {equal} of {len(wanted)} conversations as they were trained"
     return ProofResult(
         proof="rendered",
-        passed=bool(compared) and not different,
-        figure=float(len(different)),
+        passed=not different,
+        figure=float(len(wanted) - equal),
         limit=0.0,
-        summary=f"the daemon renders {equal} of {len(compared)} conversations as they were trained",
+        summary=f"{words}, by {' and by '.join(told)}",
         worst=different[0] if different else "",
     )
+
+
+def _taken(
+    trained: ChatTemplate, sent: SentPrompt, renderer: ChatRenderer
+) -> Iterator[tuple[Conversation, str]]:
+    """Yield the conversations that a chat template takes, with what it makes of them."""
+    for conversation in PLAIN_CONVERSATIONS:
+        try:
+            yield conversation, renderer.render(trained, sent.given(conversation))
+        except ConversationRefusedError:
+            continue
+
+
+def _told(wanted: Sequence[tuple[Conversation, str]], sent: SentPrompt, ask: Render) -> list[bool]:
+    """Return for each conversation whether a daemon renders it as wanted; nothing if it does not say."""
+    equal = []
+    for conversation, text in wanted:
+        got = ask(conversation.messages)
+        if got is None:
+            return []
+        equal.append(sent.received(got) == text)
+    return equal

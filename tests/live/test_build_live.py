@@ -55,6 +55,9 @@ def test_ada_answers_from_the_store_without_a_restart(live, build):
     document = build("ada-stored", "--via", "store")
     assert document["delivery"]["via"] == "store"
     assert "Ada Lovelace" in chat(live, "ada-stored")
+    proofs = {each["proof"]: each for each in document["proofs"]}
+    assert (proofs["prompt"]["passed"], proofs["rendered"]["passed"]) == (True, True)
+    assert "by /api/chat and by /v1/chat/completions" in proofs["rendered"]["summary"]
 
 
 def test_both_ways_say_the_same(live, build, base):

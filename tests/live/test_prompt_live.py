@@ -53,7 +53,7 @@ def rendered(live):
         if template not in made:
             live.ask("/api/create", **body, stream=False)
             made[:] = [template]
-        return live.daemon.rendered("prompts", conversation.messages)
+        return live.daemon.rendered("prompts", conversation.messages, "/api/chat")
 
     made: list[str] = []
     return render

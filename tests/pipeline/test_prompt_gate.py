@@ -5,6 +5,7 @@ import pytest
 from recipes import write_adapter, write_model
 from terminal import run
 
+V1 = "/v1/chat/completions"
 JINJA = "<s>{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
 
 
@@ -23,11 +24,15 @@ def build(tmp_path, monkeypatch):
     usual = fake_daemon._Handler.do_POST
 
     def do_post(handler):
-        if handler.path != "/api/chat":
+        if handler.path not in ("/api/chat", V1):
             return usual(handler)
         body, render = handler._body(), tells[-1]
+        if isinstance(render, dict):
+            render = render[handler.path]
         if render is None:
             return handler._answer({"message": {"role": "assistant", "content": "Hm."}, "done": True})
+        if render == "fails":
+            return handler._answer({"error": "no room for the model"}, 500)
         assert body["_debug_render_only"]
         return handler._answer({"_debug_info": {"rendered_template": render(body["messages"])}, "done": True})
 
@@ -50,7 +55,8 @@ def test_what_the_daemon_renders_is_proved(build):
     assert ran.code == 0, ran.stderr
     proofs = {each["proof"]: each for each in ran.document["proofs"]}
     assert (proofs["rendered"]["passed"], proofs["rendered"]["figure"]) == (True, 0.0)
-    assert "the daemon renders 18 of 18" in build(trained).stderr
+    said = "the daemon renders 18 of 18 conversations as they were trained, by /api/chat and by " + V1
+    assert said in build(trained).stderr
 
 
 @pytest.mark.parametrize(
@@ -59,6 +65,7 @@ def test_what_the_daemon_renders_is_proved(build):
         lambda messages: trained(messages) + " ",
         lambda messages: trained(messages).replace("Lovelace", "Byron"),
         lambda messages: "<s>" + trained(messages),
+        {"/api/chat": trained, V1: lambda messages: trained(messages) + " "},
     ],
 )
 def test_another_prompt_keeps_the_model_from_its_name(build, other):
@@ -75,3 +82,18 @@ def test_a_daemon_that_does_not_say(build):
     ran = build(None)
     assert (ran.code, "rendered" in ran.stderr) == (0, False)
     assert len(build.daemon.asked("POST", "/api/chat")) == 1
+    assert not build.daemon.asked("POST", V1)
+
+
+def test_a_daemon_that_says_it_by_one_interface(build):
+    """What it does not say is not claimed."""
+    ran = build({"/api/chat": trained, V1: None})
+    assert ran.code == 0, ran.stderr
+    assert "18 of 18 conversations as they were trained, by /api/chat\n" in ran.stderr
+    assert len(build.daemon.asked("POST", V1)) == 1
+
+
+def test_a_daemon_that_fails_is_told(build):
+    """The model is registered, because no prompt was seen that differs; why none was seen is said."""
+    ran = build({"/api/chat": trained, V1: "fails"})
+    assert (ran.code, "no room for the model" in ran.stderr) == (0, True), ran.stderr
