@@ -24,9 +24,10 @@ def verify_command(*, source: str, **chosen: Any) -> None:
     """Prove again everything that is recorded of a build's folder, or of an installed model.
 
     For the folder DIR these are the files and Modelfile.txt against ollama-pack.lock, every
-    number of the adapter, the base, and that a daemon loads the model. For an installed MODEL
-    they are its blobs, every number of its adapter, its base, and that it loads. What cannot
-    be proved on this machine is told. Nothing is registered or changed.
+    number of the adapter, the base, the prompts, and that a daemon loads the model and renders
+    these prompts. For an installed MODEL they are its blobs, every number of its adapter, its
+    base, and that it loads and renders its prompts as they are computed. What cannot be proved
+    on this machine is told. Nothing is registered or changed.
 
     \b
     Example:

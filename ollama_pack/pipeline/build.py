@@ -120,7 +120,6 @@ def _build_into_folder(
     """Build into the output folder, which no other process changes meanwhile."""
     from ollama_pack.deliver import choose
 
-    request = inputs.request
     work, modelfile, prompt = _decide(inputs, note, begin)
     remove_stale_drafts(inputs.output_dir)
     earlier = work.earlier
@@ -136,9 +135,10 @@ def _build_into_folder(
         proofs.extend([value] if isinstance(value, ProofResult) else [])
         note(stage, value)
 
-    package = replace(package, gate=prompt_gate(load_gate(request, proved), prompt, proved))
+    gate = load_gate(inputs.request, proved)
+    package = replace(package, gate=gate and prompt_gate(gate, prompt, proved))
     try:
-        receipt = choose.deliver(package, inputs.locations, via=request.via, progress=progress)
+        receipt = choose.deliver(package, inputs.locations, via=inputs.request.via, progress=progress)
     except DestinationError as error:
         kept = f"{_register_command(inputs)}  continues after that; the files are kept"
         hint = f"{error.hint}\n       {kept}" if error.hint else kept

@@ -1,9 +1,9 @@
-"""Asks a daemon that has a new model for its prompts, before the model takes its name."""
+"""Asks a daemon that has a model for its prompts; a new model is asked for before it takes its name."""
 
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ollama_pack.errors import DestinationError, ProofError
+from ollama_pack.errors import DestinationError, ProofError, UnsupportedError
 from ollama_pack.files import Note
 from ollama_pack.pipeline.prompt import PromptVerdict, chat_clock, reason_of_prompt
 from ollama_pack.verify.result import ProofResult
@@ -13,32 +13,35 @@ if TYPE_CHECKING:
     from ollama_pack.ollama.daemon import Daemon
 
 
-def prompt_gate(gate: "Gate | None", verdict: PromptVerdict, note: Note) -> "Gate | None":
+def prompt_gate(gate: "Gate", verdict: PromptVerdict, note: Note) -> "Gate":
     """Return a proof of a model that also compares the prompts that the daemon renders.
 
+    They are compared with those of the chat template that was trained; if none is known, with what is
+    computed, so that what was proved of that holds for the daemon.
+
     Args:
-        gate: the proof so far; None if none runs, and then the daemon is not asked either.
+        gate: the proof so far.
         verdict: what is known of the prompts.
-        note: called with ``proof`` and the result.
+        note: called with ``proof`` and the result, or with ``unproved`` and why the daemon failed.
     """
-    if gate is None or verdict.trained is None:
+    if verdict.sent is None:
         return gate
 
     def prove(package: "Package", daemon: "Daemon") -> None:
         gate(package, daemon)
         try:
             result = _asked(verdict, package, daemon)
-        except DestinationError as error:
+        except (DestinationError, UnsupportedError) as error:
             note("unproved", f"rendered: {reason_of_prompt(error)}")
             return
         if result is None:
             return
-        if verdict.is_proved and not result.passed:
+        if not result.passed and (verdict.is_proved or verdict.trained is None):
             raise ProofError(
                 f"The daemon renders other prompts than were computed: {result.summary}, "
                 f"not {result.worst!r}.",
                 where=daemon.address,
-                hint="--no-load  registers the model without asking the daemon",
+                hint="--no-load  leaves out all that is asked of the daemon",
                 code="prompt",
             )
         note("proof", result)
@@ -52,7 +55,6 @@ def _asked(verdict: PromptVerdict, package: "Package", daemon: "Daemon") -> Proo
     from ollama_pack.verify.rendered import prove_rendered
 
     name = package.place.display
-    assert verdict.trained is not None
     assert verdict.sent is not None
     ask = {path: partial(daemon.rendered, name, path=path) for path in RENDERING_PATHS}
     try:

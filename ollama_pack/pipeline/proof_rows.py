@@ -19,11 +19,12 @@ from ollama_pack.ollama.names import parse_name
 from ollama_pack.pipeline.evidence import Record, modelfile_fault, record_of_folder
 from ollama_pack.pipeline.lock import LOCK_NAME, describe_base_change
 from ollama_pack.pipeline.output_dir import adapter_home, holds_adapter
+from ollama_pack.pipeline.prompt import PromptVerdict, require_prompt
 from ollama_pack.pipeline.request import Request
 from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:
-    from ollama_pack.deliver.package import Package
+    from ollama_pack.deliver.package import Gate, Package
     from ollama_pack.gguf.model_info import ModelInfo
     from ollama_pack.ollama.daemon import Daemon
 
@@ -158,21 +159,35 @@ def prove_base_info(package: "Package", info: "ModelInfo") -> ProofResult:
     return ProofResult("base", passed=True, figure=0.0, limit=0.0, summary=summary)
 
 
+def prove_prompt_of(verdict: PromptVerdict, request: Request) -> ProofResult:
+    """Return the proof of the prompts of a model.
+
+    Raises:
+        ProofError: a prompt differs, and the request is strict.
+        DestinationError: the proof cannot be made.
+    """
+    if verdict.result is None:
+        raise DestinationError(f"{verdict.why[:1].upper()}{verdict.why[1:]}.")
+    if request.strict:
+        require_prompt(verdict, request.directory)
+    return verdict.result
+
+
 def prove_load_of_folder(
-    package: "Package", request: Request, locations: OllamaLocations, progress: Progress | None
+    package: "Package",
+    request: Request,
+    locations: OllamaLocations,
+    with_prompts: "Callable[[Gate], Gate]",
+    progress: Progress | None,
 ) -> ProofResult:
-    """Let a daemon that has the base load the model under a temporary name."""
-    from ollama_pack.deliver.load_check import check_load
+    """Let a daemon that has the base load the model under a temporary name, and ask it for its prompts."""
     from ollama_pack.deliver.registration import prove_with_daemon
     from ollama_pack.files import sha256_of_file
     from ollama_pack.ollama.daemon import Daemon
 
     _require_daemon(request, locations)
     results: list[ProofResult] = []
-
-    def gate(staged: "Package", daemon: "Daemon") -> None:
-        results.append(check_load(staged, daemon, allow_noop=request.allow_noop))
-
+    gate = with_prompts(_load_gate(request, results))
     with Daemon(locations.address) as daemon:
         gguf, tag = package.base.gguf, package.base.tag
         daemon.version()
@@ -182,17 +197,33 @@ def prove_load_of_folder(
     return results[0]
 
 
-def prove_load_of_installed(package: "Package", request: Request, locations: OllamaLocations) -> ProofResult:
-    """Let the daemon load an installed model."""
-    from ollama_pack.deliver.load_check import check_load
+def prove_load_of_installed(
+    package: "Package",
+    request: Request,
+    locations: OllamaLocations,
+    with_prompts: "Callable[[Gate], Gate]",
+) -> ProofResult:
+    """Let the daemon load an installed model, and ask it for its prompts."""
     from ollama_pack.ollama.daemon import Daemon
 
     _require_daemon(request, locations)
+    results: list[ProofResult] = []
     with Daemon(locations.address) as daemon:
         daemon.version()
         if daemon.show(package.name.display) is None:
             raise DestinationError("The daemon does not have the model.")
-        return check_load(package, daemon, allow_noop=request.allow_noop)
+        with_prompts(_load_gate(request, results))(package, daemon)
+    return results[0]
+
+
+def _load_gate(request: Request, results: list[ProofResult]) -> "Gate":
+    """Return the load proof, which adds its result to a list."""
+    from ollama_pack.deliver.load_check import check_load
+
+    def prove(package: "Package", daemon: "Daemon") -> None:
+        results.append(check_load(package, daemon, allow_noop=request.allow_noop))
+
+    return prove
 
 
 def _require_daemon(request: Request, locations: OllamaLocations) -> None:

@@ -12,6 +12,9 @@ from ollama_pack.locks import folder_lock
 from ollama_pack.ollama.locations import locations_from
 from ollama_pack.pipeline.evidence import record_of_folder
 from ollama_pack.pipeline.output_dir import built_folder
+from ollama_pack.pipeline.prompt import require_prompt
+from ollama_pack.pipeline.prompt_gate import prompt_gate
+from ollama_pack.pipeline.prompt_release import prompts_of_folder
 from ollama_pack.pipeline.proof_rows import prove_base_of
 from ollama_pack.pipeline.request import Request
 from ollama_pack.pipeline.verify import check_folder
@@ -36,7 +39,8 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
         InputError: the folder lacks Modelfile.txt or the GGUF LoRA it names, or they are damaged.
         DestinationError: no delivery works.
         ProofError: the files are not those that the lock records, a number is not finite, the base is another
-            one, or the model does not load or answers as its base does.
+            one, the model does not load or answers as its base does, or the daemon renders other prompts
+            than were computed; with `strict` also if a prompt differs.
 
     Example:
         >>> from ollama_pack import Request, build, register
@@ -56,7 +60,12 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
         if record is not None and package.adapter is not None:
             with contextlib.suppress(DestinationError):  # The delivery brings the base, or says why not.
                 prove_base_of(package, record, locations, progress)
-        package = replace(package, gate=load_gate(request, note))
+        prompts = prompts_of_folder(package, built_folder(request.directory), locations, request.via)
+        if request.strict:
+            require_prompt(prompts, request.directory)
+        note("prompt", prompts)
+        gate = load_gate(request, note)
+        package = replace(package, gate=gate and prompt_gate(gate, prompts, note))
         receipt = choose.deliver(package, locations, via=request.via, progress=progress)
         note("register", receipt)
     return receipt

@@ -20,6 +20,8 @@ from ollama_pack.pipeline.evidence import installed_package, record_of_folder
 from ollama_pack.pipeline.inputs import expected_base
 from ollama_pack.pipeline.output_dir import built_folder
 from ollama_pack.pipeline.prepare import silent
+from ollama_pack.pipeline.prompt_gate import prompt_gate
+from ollama_pack.pipeline.prompt_release import prompts_of_folder, prompts_of_installed
 from ollama_pack.pipeline.proof_rows import (
     Row,
     not_as_recorded,
@@ -28,6 +30,7 @@ from ollama_pack.pipeline.proof_rows import (
     prove_load_of_folder,
     prove_load_of_installed,
     prove_numbers_of,
+    prove_prompt_of,
     record_rows,
     require_recorded,
 )
@@ -76,7 +79,7 @@ def verify_release(
         >>> from ollama_pack import Request, build, verify_release
         >>> outcome = build(Request(directory="ada-lovelace-lora", base="smollm2:135m", via="folder"))
         >>> [result.proof for result in verify_release(Request(directory="ada-lovelace-lora"))]
-        ['files', 'modelfile', 'numbers', 'base', 'load']
+        ['files', 'modelfile', 'numbers', 'base', 'prompt', 'load']
     """
     if request.directory.is_dir():
         folder = built_folder(request.directory)
@@ -113,11 +116,15 @@ def _verify_folder(
     package, verdicts = check_folder(folder, request, note, progress)
     locations = locations_from(os.environ, folder, request.store)
     record = record_of_folder(folder)
+    prompts = prompts_of_folder(package, folder, locations, "pull")
+    heard: list[Verdict] = []
+    listen = partial(prompt_gate, verdict=prompts, note=_listener(heard, note))
     rows = (
         ("base", partial(prove_base_of, package, record, locations, progress)),
-        ("load", partial(prove_load_of_folder, package, request, locations, progress)),
+        ("prompt", partial(prove_prompt_of, prompts, request)),
+        ("load", partial(prove_load_of_folder, package, request, locations, listen, progress)),
     )
-    return (*verdicts, *_prove(rows if package.adapter else rows[1:], note))
+    return (*verdicts, *_prove(rows if package.adapter else rows[1:], note), *heard)
 
 
 def _verify_model(request: Request, note: Note, progress: Progress | None) -> tuple[Verdict, ...]:
@@ -129,13 +136,28 @@ def _verify_model(request: Request, note: Note, progress: Progress | None) -> tu
     blobs = package.file.parent
     trained = expected_base(blobs, base_id_of(package.file), request, os.environ)
     package = replace(package, trained=trained)
+    prompts = prompts_of_installed(package, Path(record.label), locations)
+    heard: list[Verdict] = []
+    listen = partial(prompt_gate, verdict=prompts, note=_listener(heard, note))
     rows = (
         ("files", partial(require_recorded, partial(prove_files, record.files, progress), blobs)),
         ("numbers", partial(prove_numbers_of, package, blobs)),
         *((("base", partial(prove_base_info, package, seen.seen)),) if package.adapter else ()),
-        ("load", partial(prove_load_of_installed, package, request, locations)),
+        ("prompt", partial(prove_prompt_of, prompts, request)),
+        ("load", partial(prove_load_of_installed, package, request, locations, listen)),
     )
-    return _prove(rows, note)
+    return (*_prove(rows, note), *heard)
+
+
+def _listener(heard: list[Verdict], note: Note) -> Note:
+    """Return what keeps what a daemon says of its prompts, and notes it."""
+
+    def listen(stage: str, value: object) -> None:
+        said = value if isinstance(value, ProofResult) else NotProved(*str(value).split(": ", 1))
+        heard.append(said)
+        note(stage, value)
+
+    return listen
 
 
 def _prove(

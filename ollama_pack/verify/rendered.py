@@ -1,5 +1,9 @@
-"""Proves the prompt by the daemon's own word: what it renders is what the tokenizer's chat template makes."""
+"""Proves the prompt by the daemon's own word: what it renders is what the tokenizer's chat template makes.
 
+Where no chat template is known, it is compared with what is computed of the model's own TEMPLATE.
+"""
+
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ollama_pack.chat.conversations import PLAIN_CONVERSATIONS
@@ -13,13 +17,14 @@ Render = Callable[[Sequence[Turn]], str | None]
 
 
 def prove_rendered(
-    trained: ChatTemplate, sent: SentPrompt, renderer: ChatRenderer, ask: Mapping[str, Render]
+    trained: ChatTemplate | None, sent: SentPrompt, renderer: ChatRenderer, ask: Mapping[str, Render]
 ) -> ProofResult | None:
     """Compare what a daemon renders with what a model was trained with; return None if it does not say.
 
     Args:
-        trained: the chat template of the adapter's tokenizer.
-        sent: how the model gets its prompts; what it computes is not used, only what is added in front.
+        trained: the chat template of the adapter's tokenizer; None for what is computed.
+        sent: how the model gets its prompts; with a chat template, what it computes is not used, only what
+            is added in front.
         renderer: what fills the chat template.
         ask: the interfaces of the daemon by their names, and what asks each; after one that does not say,
             no other is asked.
@@ -27,6 +32,7 @@ def prove_rendered(
     Raises:
         DestinationError: the daemon does not answer.
         InputError: the chat template is damaged.
+        UnsupportedError: what Ollama sends cannot be computed.
     """
     wanted = list(_taken(trained, sent, renderer))
     told: dict[str, list[bool]] = {}
@@ -44,10 +50,11 @@ def prove_rendered(
         if not equal[at]
     ]
     equal = sum(map(all, zip(*told.values(), strict=True)))
-    words = f"the daemon renders {equal} of {len(wanted)} conversations as they were trained"
+    made = "were computed" if trained is None else "were trained"
+    words = f"the daemon renders {equal} of {len(wanted)} conversations as they {made}"
     return ProofResult(
         proof="rendered",
-        passed=not different,
+        passed=bool(wanted) and not different,
         figure=float(len(wanted) - equal),
         limit=0.0,
         summary=f"{words}, by {' and by '.join(told)}",
@@ -56,14 +63,14 @@ def prove_rendered(
 
 
 def _taken(
-    trained: ChatTemplate, sent: SentPrompt, renderer: ChatRenderer
+    trained: ChatTemplate | None, sent: SentPrompt, renderer: ChatRenderer
 ) -> Iterator[tuple[Conversation, str]]:
-    """Yield the conversations that a chat template takes, with what it makes of them."""
+    """Yield the conversations that a template takes, with what it makes of them."""
     for conversation in PLAIN_CONVERSATIONS:
-        try:
-            yield conversation, renderer.render(trained, sent.given(conversation))
-        except ConversationRefusedError:
-            continue
+        given = sent.given(conversation)
+        with contextlib.suppress(ConversationRefusedError):
+            made = renderer.render(trained, given) if trained else sent.fill(given, renderer)
+            yield conversation, made
 
 
 def _told(wanted: Sequence[tuple[Conversation, str]], sent: SentPrompt, ask: Render) -> list[bool]:

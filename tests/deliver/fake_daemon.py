@@ -150,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(self._shown(name, verbose=bool(body.get("verbose"))))
             case "/api/generate" if here and body.get("keep_alive") != 0 and (why := self._why_not(name)):
                 self._answer({"error": why}, 500)
-            case "/api/generate" if here:
+            case "/api/generate" | "/api/chat" if here:  # too old to tell what it renders
                 self._answer({"model": name, "response": self._said(name, body), "done": True})
             case _:
                 self._answer({"error": f"model '{name}' not found"}, 404)

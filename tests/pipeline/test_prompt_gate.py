@@ -3,15 +3,8 @@
 import fake_daemon
 import pytest
 from recipes import write_adapter, write_model
+from rendering_daemon import JINJA, V1, tell_prompts, trained
 from terminal import run
-
-V1 = "/v1/chat/completions"
-JINJA = "<s>{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
-
-
-def trained(messages):
-    """Return what an Ollama with the chat template `JINJA` renders."""
-    return "<s>" + "".join(f"<{each['role']}>{each['content']}" for each in messages) + "<assistant>"
 
 
 @pytest.fixture
@@ -20,23 +13,7 @@ def build(tmp_path, monkeypatch):
     home = write_adapter(tmp_path / "ada")
     (home / "chat_template.jinja").write_text(JINJA, "utf-8")
     base = write_model(tmp_path / "base.gguf", keys=[("tokenizer.chat_template", JINJA)])
-    tells: list = [None]
-    usual = fake_daemon._Handler.do_POST
-
-    def do_post(handler):
-        if handler.path not in ("/api/chat", V1):
-            return usual(handler)
-        body, render = handler._body(), tells[-1]
-        if isinstance(render, dict):
-            render = render[handler.path]
-        if render is None:
-            return handler._answer({"message": {"role": "assistant", "content": "Hm."}, "done": True})
-        if render == "fails":
-            return handler._answer({"error": "no room for the model"}, 500)
-        assert body["_debug_render_only"]
-        return handler._answer({"_debug_info": {"rendered_template": render(body["messages"])}, "done": True})
-
-    monkeypatch.setattr(fake_daemon._Handler, "do_POST", do_post)
+    tells = tell_prompts(monkeypatch)
     with fake_daemon.running(tmp_path / "models") as daemon:
         monkeypatch.setenv("OLLAMA_HOST", daemon.address)
         monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "models"))
