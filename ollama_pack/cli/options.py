@@ -174,7 +174,8 @@ merging = combine(
         default="auto",
         show_default=True,
         help="Type of the weights that change. auto: that of the base, or q8_0 if the base is quantised. "
-        "same: that of the base, which in 4 bits loses much of a small change.",
+        "q6_k, q5_k: with the extra llama; rows that are not a multiple of 256 become q8_0. "
+        "same: that of the base, where the codes of 4 to 6 bits move by a threshold, with noise.",
     ),
     click.option(
         "--min-kept",

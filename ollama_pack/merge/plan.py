@@ -11,6 +11,8 @@ from pathlib import Path
 
 from ollama_pack.errors import InputError, UnsupportedError, UsageError
 from ollama_pack.gguf.blocks import PLAIN, can_read_blocks, can_write_blocks, type_name
+from ollama_pack.gguf.codes import CODE_LAYOUTS
+from ollama_pack.gguf.ggml_blocks import GGML_WRITES
 from ollama_pack.gguf.ggml_types import BF16, BLOCKS, F16, F32, Q8_0, nbytes_of
 from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.lora.beside import RowValues
@@ -25,6 +27,8 @@ MERGE_TYPES: dict[str, int | None] = {
     "f16": F16,
     "bf16": BF16,
     "f32": F32,
+    "q6_k": 14,
+    "q5_k": 13,
     SAME_TYPE: None,
 }
 """The choices for the type of a touched tensor, each with its ggml type, or None if the base decides."""
@@ -102,6 +106,11 @@ class MergedTensor:
     def is_touched(self) -> bool:
         """Return whether its numbers differ from those of the base; if not, its bytes are copied."""
         return self.change is not None or bool(self.beside)
+
+    @property
+    def keeps_scales(self) -> bool:
+        """Return whether it changes and stays in a type of few bits, so that its codes move."""
+        return self.is_touched and self.kind == self.base.kind and self.kind in CODE_LAYOUTS
 
     @property
     def nbytes(self) -> int:
@@ -243,7 +252,7 @@ def _target_type(base: BaseTensor, merge_type: str) -> int:
         chosen = base.kind if base.kind in PLAIN else Q8_0
     elif merge_type == SAME_TYPE:
         chosen = base.kind
-        if not can_write_blocks(base.kind):
+        if base.kind not in CODE_LAYOUTS and base.kind not in GGML_WRITES and not can_write_blocks(base.kind):
             raise UnsupportedError(
                 f"{type_name(base.kind)} can be read here, but not written.",
                 where=f"{base.path}: {base.name}",
@@ -251,4 +260,5 @@ def _target_type(base: BaseTensor, merge_type: str) -> int:
                 code="type-not-written",
             )
     assert chosen is not None, merge_type
-    return chosen if base.shape[-1] % BLOCKS[chosen][0] == 0 else F16
+    fits = (kind for kind in (chosen, Q8_0) if base.shape[-1] % BLOCKS[kind][0] == 0)
+    return next(fits, F16)

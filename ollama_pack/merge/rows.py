@@ -5,14 +5,15 @@ by itself; only the two factors of the change, which are small, are there for al
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import FileIO
+from typing import TypeAlias
 
 import numpy as np
 
 from ollama_pack.errors import InputError, UnsupportedError
-from ollama_pack.gguf.blocks import Bytes, read_blocks, type_name, write_blocks
+from ollama_pack.gguf.blocks import Bytes, read_blocks, type_name
 from ollama_pack.gguf.ggml_types import F32, nbytes_of
 from ollama_pack.gguf.tensor_data import Float32, TensorReader
 from ollama_pack.gguf.tensor_rows import Index, read_tensor_rows
@@ -73,7 +74,13 @@ def row_blocks(tensor: BaseTensor) -> Iterator[RowBlock]:
             yield RowBlock(expert, start, min(start + step, rows))
 
 
-def merge_block(tensor: MergedTensor, factors: DeltaFactors | None, block: RowBlock, file: FileIO) -> Bytes:
+Rounding: TypeAlias = Callable[[Bytes, Float32, Float32], Bytes]
+"""What makes the bytes of merged rows: of the base's bytes, their numbers, and the merged numbers."""
+
+
+def merge_block(
+    tensor: MergedTensor, factors: DeltaFactors | None, block: RowBlock, file: FileIO, rounding: Rounding
+) -> Bytes:
     """Return the bytes of a block of rows of the merged file.
 
     Args:
@@ -81,22 +88,37 @@ def merge_block(tensor: MergedTensor, factors: DeltaFactors | None, block: RowBl
         factors: the numbers of its ΔW, or None if it has none.
         block: which rows.
         file: the file of the base; it may be read by several threads at once.
+        rounding: makes the bytes.
 
     Raises:
         InputError: the base ends inside the tensor, or has a number that is not finite.
         UnsupportedError: a merged number is beyond the type that is written.
     """
-    base = tensor.base
-    columns = row_width(base)
-    numbers = read_blocks(read_rows(base, block, file), base.kind, columns)
+    raw, numbers, merged = merged_numbers(tensor, factors, block, file)
     with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and told by name
-        merged = changed_rows(tensor, numbers, factors, block)
-        written = write_blocks(merged, tensor.kind)
-    if not np.isfinite(merged).all() or (
-        tensor.kind != F32 and not np.isfinite(read_blocks(written, tensor.kind, columns)).all()
-    ):
+        written = rounding(raw, numbers, merged)
+    columns = row_width(tensor.base)
+    if tensor.kind != F32 and not np.isfinite(read_blocks(written, tensor.kind, columns)).all():
         raise _why_not_mergeable(tensor, numbers, merged)
     return written
+
+
+def merged_numbers(
+    tensor: MergedTensor, factors: DeltaFactors | None, block: RowBlock, file: FileIO
+) -> tuple[Bytes, Float32, Float32]:
+    """Return a block of rows of the base, as bytes and as numbers, and the numbers with what was trained.
+
+    Raises:
+        InputError: the base ends inside the tensor, or has a number that is not finite.
+        UnsupportedError: a merged number is beyond float32.
+    """
+    raw = read_rows(tensor.base, block, file)
+    numbers = read_blocks(raw, tensor.base.kind, row_width(tensor.base))
+    with np.errstate(over="ignore", invalid="ignore"):
+        merged = changed_rows(tensor, numbers, factors, block)
+    if not np.isfinite(merged).all():
+        raise _why_not_mergeable(tensor, numbers, merged)
+    return raw, numbers, merged
 
 
 def changed_rows(

@@ -8,29 +8,26 @@ import contextlib
 import errno
 import os
 import struct
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
 from ollama_pack.errors import InputError
 from ollama_pack.files import Progress, whole_file
-from ollama_pack.gguf.blocks import Bytes
 from ollama_pack.gguf.constants import ALIGNMENT, MAGIC, VERSION
+from ollama_pack.gguf.ggml_blocks import BlockWriter
 from ollama_pack.gguf.tensor_data import TensorReader, keep_freed_memory
 from ollama_pack.gguf.writer import HashingThread, pack_string, pack_value
 from ollama_pack.merge.plan import BaseTensor, MergedTensor, MergePlan
+from ollama_pack.merge.rounding import in_order, rounding_of
 from ollama_pack.merge.rows import load_factors, merge_block, row_blocks
 
 COPY_BYTES = 8 << 20
 """Bytes that are copied at once, and reported as progress."""
 
 WORKERS = 2
-AHEAD = 4
-"""Blocks that may be computed and not written yet, for all threads together."""
-
 CANNOT_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 """Codes with which a kernel or a file system refuses to copy a range; then it is read and written."""
 
@@ -114,6 +111,7 @@ class _OpenBase:
     Attributes:
         weights: reads the factors of the adapter.
         pool: the threads that compute.
+        blocks: writes the blocks of every type.
     """
 
     def __init__(self, plan: MergePlan) -> None:
@@ -131,6 +129,7 @@ class _OpenBase:
                 raise InputError(f"Cannot read the base: {error.strerror}.", where=path) from error
             self._before[path] = self._state(path)
         self.weights = self._stack.enter_context(TensorReader())
+        self.blocks = self._stack.enter_context(BlockWriter())
         self.pool = self._stack.enter_context(ThreadPoolExecutor(WORKERS, "merge"))
         return self
 
@@ -169,23 +168,12 @@ def _write_tensor(tensor: MergedTensor, file: BinaryIO, sources: _OpenBase) -> I
         yield from _copy_range(tensor.base, source, file)
         return
     factors = load_factors(tensor.change, sources.weights) if tensor.change is not None else None
-    jobs = (
-        sources.pool.submit(merge_block, tensor, factors, block, source) for block in row_blocks(tensor.base)
-    )
-    for data in _in_order(jobs):
+    blocks, pool = row_blocks(tensor.base), sources.pool
+    rounding = rounding_of(tensor, factors, source, pool, sources.blocks)
+    jobs = (pool.submit(merge_block, tensor, factors, block, source, rounding) for block in blocks)
+    for data in in_order(jobs):
         file.write(data.data)
         yield
-
-
-def _in_order(jobs: Iterable["Future[Bytes]"]) -> Iterator[Bytes]:
-    """Yield the results of jobs in their order; at most `AHEAD` of them are waiting."""
-    waiting: deque[Future[Bytes]] = deque()
-    for job in jobs:
-        waiting.append(job)
-        if len(waiting) >= AHEAD:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 def _copy_range(base: BaseTensor, source: FileIO, file: BinaryIO) -> Iterator[None]:

@@ -81,6 +81,8 @@ def merge(
 
 def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
     """Return what the merged file at `path` will hold; it raises what `merge` raises before it writes."""
+    from ollama_pack.gguf.ggml_blocks import needs_ggml
+    from ollama_pack.gguf.ggml_library import find_ggml
     from ollama_pack.gguf.split import read_parts
     from ollama_pack.lora.beside import plan_beside
     from ollama_pack.lora.untied import untied
@@ -91,7 +93,7 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
     source = require_base_file(work)
     require_own_file(path, source)
     base = untied(work.base, work.adapter)
-    return plan_merge(
+    plan = plan_merge(
         read_parts(source),
         work.plan,
         request.merge_type,
@@ -103,6 +105,9 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
             own_head=base is not work.base,
         ),
     )
+    if any(needs_ggml(tensor.kind) and not tensor.keeps_scales for tensor in plan.touched):
+        find_ggml()
+    return plan
 
 
 def planned_size_of(work: BuildPlan, path: Path, request: Request) -> int:

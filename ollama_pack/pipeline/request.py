@@ -18,7 +18,7 @@ ACCEPTABLE_MISMATCHES = (
 
 OUTTYPES = ("f16", "f32", "bf16", "q8_0", "auto")
 PROMPT_CHOICES = ("auto", "inherit", "trained")
-MERGE_TYPE_CHOICES = ("auto", "q8_0", "f16", "bf16", "f32", "same")
+MERGE_TYPE_CHOICES = ("auto", "q8_0", "f16", "bf16", "f32", "q6_k", "q5_k", "same")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import shlex
 import numpy as np
 import pytest
 from following import hint_of, succeeds
+from ggml_builds import hide_ggml, offer_ggml
 from gguf import GGMLQuantizationType as Kind
 from gguf import GGUFWriter, quantize
 from gguf.quants import quant_shape_to_byte_shape
@@ -77,11 +78,23 @@ def test_a_type_that_keeps_too_little(smol, tmp_path):
         succeeds("merge", smol, "--base", rough, *out, *option.split())
 
 
+@pytest.mark.llama
+def test_without_llama_cpp(smol, tmp_path, monkeypatch):
+    """A type that llama.cpp writes names the extra before anything is written; with it, the file is made."""
+    base = write_base(tmp_path / "base.gguf", Kind.IQ4_NL)
+    words = ("merge", smol, "--base", base, "--out", tmp_path / "merged.gguf", "--merge-type", "same")
+    with monkeypatch.context() as without:
+        hide_ggml(without)
+        assert hint_of(*words, code="extra-missing") == "pip install 'ollama-pack[llama]'"
+    offer_ggml(monkeypatch)
+    succeeds(*words, "--min-kept", "0")
+
+
 @pytest.mark.parametrize(
     ("kind", "code", "told"),
     [
         (Kind.Q8_1, "unknown-type", "--base with another quantisation of the model"),
-        (Kind.IQ4_NL, "type-not-written", "--merge-type auto"),
+        (Kind.MXFP4, "type-not-written", "--merge-type auto"),
     ],
 )
 def test_a_type_that_is_not_read_or_written(smol, tmp_path, kind, code, told):

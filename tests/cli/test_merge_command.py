@@ -1,7 +1,10 @@
 """``ollama-pack merge``: one GGUF file with the adapter in it."""
 
 import gguf
+import pytest
 import scratch_store
+from ggml_builds import hide_ggml, offer_ggml
+from recipes import TINY, resized, write_adapter, write_model
 from terminal import run, tree
 
 from ollama_pack.gguf.reader import read_gguf
@@ -65,3 +68,33 @@ def test_an_activated_adapter(make_adapter, tiny_gguf, tmp_path):
     assert ran.code == 4
     assert "invocation tokens" in ran.stderr
     assert not (tmp_path / "ada.gguf").exists()
+
+
+@pytest.mark.llama
+@pytest.mark.parametrize("merge_type", ["q5_k", "q6_k"])
+def test_types_of_llama_cpp(tmp_path, monkeypatch, merge_type):
+    """Rows of 256 and more go into the type that was asked for, and the proof has its figures."""
+    offer_ggml(monkeypatch)
+    wide = resized(TINY, hidden=256, feed_forward=288, heads=4, kv_heads=2, head_dim=64)
+    base = write_model(tmp_path / "wide.gguf", wide)
+    words = ("merge", write_adapter(tmp_path / "ada", base=wide), "--base", base, "--out")
+    ran = run(*words, tmp_path / "ada.gguf", "--merge-type", merge_type, "--json")
+    assert ran.code == 0, ran.stderr
+    weights = {each["tensor"].partition(".")[2]: each for each in ran.document["merged"]["weights"]}
+    assert weights["0.attn_q.weight"]["types"] == f"F32 → {merge_type.upper()}"
+    assert weights["0.ffn_down.weight"]["types"] == "F32 → Q8_0"
+    assert ran.document["merged"]["kept"]["gain"] == pytest.approx(1, abs=0.02)
+    again = run(*words, tmp_path / "again.gguf", "--merge-type", merge_type, "--json")
+    assert again.document["merged"]["size"] < base.stat().st_size
+
+
+def test_without_llama_cpp_nothing_is_written(tmp_path, monkeypatch):
+    """The extra is asked for before the file is begun."""
+    hide_ggml(monkeypatch)
+    wide = resized(TINY, hidden=256, feed_forward=288, heads=4, kv_heads=2, head_dim=64)
+    base = write_model(tmp_path / "wide.gguf", wide)
+    words = ("merge", write_adapter(tmp_path / "ada", base=wide), "--base", base, "--out")
+    ran = run(*words, tmp_path / "new" / "ada.gguf", "--merge-type", "q6_k")
+    assert ran.code == 2
+    assert "pip install 'ollama-pack[llama]'" in ran.stderr
+    assert not (tmp_path / "new").exists()

@@ -1,0 +1,46 @@
+"""Finds the library of llama.cpp that the extra ``llama`` brings, without loading it into this process.
+
+A failed assertion inside llama.cpp ends its process, so it is loaded by processes of its own alone. Both
+packages that wrap llama.cpp will do: their library has the same functions, and those are called by ctypes.
+"""
+
+import importlib.util
+from pathlib import Path
+
+from ollama_pack.errors import UsageError
+
+PLACES = (
+    ("llama_cpp", ("lib/libllama.so", "lib/libllama.dylib", "lib/llama.dll")),
+    ("xllamacpp", ("xllamacpp*.so", "xllamacpp*.pyd")),
+)
+"""Package → where its library may lie in it, the first that is there; llama_cpp needs no OpenMP runtime."""
+
+
+def find_ggml() -> Path:
+    """Return the library of llama.cpp.
+
+    Raises:
+        UsageError: neither package is installed.
+    """
+    for package, patterns in PLACES:
+        spec = importlib.util.find_spec(package)
+        for folder in (spec.submodule_search_locations or ()) if spec else ():
+            for pattern in patterns:
+                if found := sorted(Path(folder).glob(pattern)):
+                    return found[0]
+    raise UsageError(
+        "This needs llama.cpp, which is not installed.",
+        hint="pip install 'ollama-pack[llama]'",
+        code="extra-missing",
+    )
+
+
+def unusable_ggml(library: Path, why: str) -> UsageError:
+    """Return the error for a library of llama.cpp that cannot be loaded, or does not do what it is asked."""
+    return UsageError(
+        f"llama.cpp cannot be used: {why or 'its process ended'}.",
+        where=library,
+        hint="pip install -U 'ollama-pack[llama]'; on Linux it is linked with OpenMP's runtime, which is "
+        "libgomp1 on Debian and Ubuntu",
+        code="extra-unusable",
+    )
