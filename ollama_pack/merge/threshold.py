@@ -77,7 +77,7 @@ def measure_moves(raw: Bytes, kind: int, change: Float32) -> CodeMoves:
     bins = np.minimum(rest[left] * BINS, BINS - 1).astype(np.intp)
     return CodeMoves(
         whole=float(np.vdot(np.minimum(whole, room), weight)),
-        by_rest=np.bincount(bins, weight[left], BINS),
+        by_rest=np.bincount(bins, weight[left], BINS).astype(np.float64, copy=False),
         clipped=float(np.vdot(np.maximum(whole - room, 0), weight)),
         wanted=float(np.vdot(change, change)),
     )
