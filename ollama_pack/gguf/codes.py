@@ -14,7 +14,7 @@ from ollama_pack.gguf.blocks import Bytes, read_blocks
 from ollama_pack.gguf.ggml_types import BLOCKS
 from ollama_pack.gguf.tensor_data import Float32
 
-_LOW, _HALF, _ONE, _THREE = np.uint8(15), np.uint8(4), np.uint8(1), np.uint8(3)
+_LOW, _HALF, _FIFTH_BIT, _TWO_BITS = np.uint8(15), np.uint8(4), np.uint8(1), np.uint8(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ _EIGHT_BITS = np.arange(8, dtype=np.uint8)[:, None]
 def _unpack_q5_k(blocks: Bytes) -> Bytes:
     """Return the codes; bit n of the 32 bytes of fifth bits is that of the n-th 32 weights."""
     low = _halves(blocks[:, 48:176].reshape(-1, 4, 32)).reshape(-1, 8, 32)
-    return (low | ((blocks[:, None, 16:48] >> _EIGHT_BITS & _ONE) << _HALF)).reshape(-1, 256)
+    return (low | ((blocks[:, None, 16:48] >> _EIGHT_BITS & _FIFTH_BIT) << _HALF)).reshape(-1, 256)
 
 
 def _pack_q5_k(blocks: Bytes, codes: Bytes) -> None:
@@ -90,7 +90,7 @@ _FOUR_SHIFTS = np.arange(0, 8, 2, dtype=np.uint8)[:, None]
 def _unpack_q6_k(blocks: Bytes) -> Bytes:
     """Return the codes; in each half of a block a byte of upper bits has those of four weights."""
     low = _halves(blocks[:, :128].reshape(-1, 2, 64)).reshape(-1, 2, 4, 32)
-    upper = blocks[:, 128:192].reshape(-1, 2, 1, 32) >> _FOUR_SHIFTS & _THREE
+    upper = blocks[:, 128:192].reshape(-1, 2, 1, 32) >> _FOUR_SHIFTS & _TWO_BITS
     return (low | (upper << _HALF)).reshape(-1, 256)
 
 
