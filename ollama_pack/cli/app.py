@@ -18,6 +18,7 @@ from ollama_pack.cli.error_edge import (
     print_document,
     report,
     report_usage,
+    until_the_end,
     wants_json,
 )
 from ollama_pack.cli.help_page import HelpContext
@@ -103,6 +104,11 @@ class Commands(click.Group):
             raise click.exceptions.Exit(error.exit_code) from error
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, and tell its end."""
+        with until_the_end(ctx):
+            return self.invoke_until_an_error(ctx)
+
+    def invoke_until_an_error(self, ctx: click.Context) -> Any:
         """Run a command; print a `PackError` as text, and exit with its exit code."""
         for stream in (sys.stdout, sys.stderr):
             # File names and JSON texts may contain characters that not even UTF-8 can encode.

@@ -76,6 +76,7 @@ def build_each(
     failed: list[dict[str, Any]] = []
     rows = []
     for number, request in enumerate(requests, 1):
+        console.begin(request.directory.as_posix(), number, len(requests))
         console.stage_done("build", f"{number} of {len(requests)}: {request.directory}")
         try:
             made = make(request)
@@ -83,11 +84,11 @@ def build_each(
             rows.append(f"{request.directory}: {', '.join(each['name'] for each in made)}")
         except (PackError, OSError) as problem:
             error = _of_problem(problem)
-            console.end_progress()
             report(error, as_json=False)
             failed.append({"directory": request.directory.as_posix(), "error": error_facts(error)})
             what = one_line(error.what.splitlines()[0]).rstrip(".:")
             rows.append(f"{request.directory}: exit code {error.exit_code}, {error.code}: {what}")
+        console.finish()
     counts = f"{len(requests) - len(failed)} of {len(requests)} succeeded"
     console.stage_done("summary", Lines(counts, tuple(rows)))
     codes = [int(each["error"]["exit_code"]) for each in failed]

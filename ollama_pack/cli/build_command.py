@@ -8,6 +8,7 @@ import click
 
 from ollama_pack.cli import arguments, options
 from ollama_pack.cli.batch import build_each, offer_each, requests_of_each
+from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.json_output import outcome_facts, plan_facts
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say
@@ -44,6 +45,7 @@ SPARE_ADDRESS = "127.0.0.1:11435"
 @click.option("--merge", is_flag=True, help="Merge the adapter into its base, and deliver one model file.")
 @options.merging
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and write nothing.")
+@telling
 @options.speech
 def build_command(**chosen: Any) -> None:
     """Convert the adapter in DIR and register it as a model in Ollama.
@@ -77,7 +79,7 @@ def build_command(**chosen: Any) -> None:
         if which == ALL:
             for each in requests:  # Every checkpoint must be buildable before the first one is built.
                 prepare(resolve_inputs(each))
-        return [make(each, console, quiet=chosen["as_json"]) for each in requests]
+        return [make(each, console, quiet=console.for_programs) for each in requests]
 
     if chosen["each"]:
         directories = list(map(Path, chosen["arguments"]))
@@ -103,7 +105,9 @@ def build_one(request: "Request", console: Console, *, quiet: bool) -> dict[str,
         for line in next_commands(outcome.receipt):
             console.stage_done("run", line)
         say(outcome.receipt.name)
-    return outcome_facts(outcome)
+    document = outcome_facts(outcome)
+    console.made("build", document)
+    return document
 
 
 def plan_one(request: "Request", console: Console, *, quiet: bool) -> dict[str, Any]:
@@ -119,7 +123,9 @@ def plan_one(request: "Request", console: Console, *, quiet: bool) -> dict[str, 
         verb = "replace" if planned.replaces else "create"
         total = f"{megabytes(planned.total):>12}  "
         say(f"at most, to {verb} {planned.name} in {planned.where}", total)
-    return plan_facts(work, planned)
+    document = plan_facts(work, planned)
+    console.made("plan", document)
+    return document
 
 
 def next_commands(receipt: Receipt) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ollama_pack.cli import arguments, options
+from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.json_output import base_facts, lora_facts, report_facts
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say_result
@@ -25,6 +26,7 @@ from ollama_pack.cli.say import say_result
     metavar="FILE",
     help="The GGUF file to write.  [default: adapter_model.gguf in DIR/ollama]",
 )
+@telling
 @options.speech
 def convert_command(*, out: Path | None, **chosen: Any) -> None:
     """Write the adapter in DIR as a GGUF LoRA file, and verify its numbers.
@@ -46,8 +48,9 @@ def convert_command(*, out: Path | None, **chosen: Any) -> None:
     path = out or inputs.output_dir / GGUF_NAME
     with folder_lock(path.parent, console.progress):
         lora, report = convert(work, path, request.outtype, console.stage_done)
+    facts = {"base": base_facts(work.base), "lora": lora_facts(lora), "proofs": [report_facts(report)]}
+    console.made("convert", facts)
     if chosen["as_json"]:
-        facts = {"base": base_facts(work.base), "lora": lora_facts(lora), "proofs": [report_facts(report)]}
         print_json("convert", facts)
-    else:
+    elif not console.for_programs:
         say_result(f"{lora.path}\n")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ollama_pack.cli import options
-from ollama_pack.cli.output import STAGE_WIDTH, print_json
+from ollama_pack.cli.events.terminal import STAGE_WIDTH
+from ollama_pack.cli.output import print_json
 from ollama_pack.cli.say import say
 from ollama_pack.errors import DestinationError
 

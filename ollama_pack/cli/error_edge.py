@@ -4,12 +4,16 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from ollama_pack.cli.say import ERROR_LABEL, say, say_error, say_usage
 from ollama_pack.errors import DestinationError, InputError, PackError, UsageError
+
+if TYPE_CHECKING:
+    from ollama_pack.cli.output import Console
 
 OUTPUT_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Error numbers of a failed write to a redirected stdout; such an error names no file."""
@@ -31,13 +35,57 @@ def wants_json(words: Sequence[str]) -> bool:
     return "--json" in list(words)[: list(words).index("--") if "--" in words else None]
 
 
+def console_here() -> "Console":
+    """Return the console of the command that runs, or one for a command that failed before it had any."""
+    from ollama_pack.cli.events.views import views_of
+    from ollama_pack.cli.output import CONSOLE, Console
+
+    context = click.get_current_context(silent=True)
+    if context is None:  # the words before the command are wrong
+        return Console(quiet=True, views=views_of({}, os.environ))
+    known = context.meta.get(CONSOLE)
+    if isinstance(known, Console):
+        return known
+    words = typed_words()
+    chosen = {"verbose": False, "quiet": True, "as_json": wants_json(words)}
+    return Console.of({**chosen, "json_lines": "--json-lines" in words})
+
+
 def report(error: PackError, *, as_json: bool) -> int:
-    """Print an error as text, and with ``--json`` as a document too; return its exit code."""
+    """Tell an error, and with ``--json`` print it as a document too; return its exit code."""
     if as_json:
         with contextlib.suppress(OSError):  # a full disk or a closed pipe is what is reported
             print_document(error)
-    say_error(error)
+    console_here().failed(error)
     return error.exit_code
+
+
+@contextlib.contextmanager
+def until_the_end(context: click.Context) -> Iterator[None]:
+    """Run a command, and tell its console the exit code at the end, so that files are written then."""
+    from ollama_pack.cli.output import CONSOLE
+
+    code = 1
+    try:
+        yield
+        code = 0
+    except click.exceptions.Exit as end:
+        code = end.exit_code
+        raise
+    finally:
+        console = context.meta.get(CONSOLE)
+        if console is not None:
+            _end(console, code)
+
+
+def _end(console: "Console", code: int) -> None:
+    """Tell a console the end; a file that cannot be written is an error, unless there was another."""
+    try:
+        console.end(code)
+    except DestinationError as error:
+        say_error(error)
+        if not code:
+            raise click.exceptions.Exit(error.exit_code) from error
 
 
 def report_usage(error: click.UsageError) -> None:
@@ -49,6 +97,7 @@ def report_usage(error: click.UsageError) -> None:
         say(f"Try '{error.ctx.command_path} {options[0]}' for help.", err=True)
         say(err=True)
     say(error.format_message(), ERROR_LABEL, level="error", err=True)
+    console_here().failed(of_usage(error), printed=True)
 
 
 def print_document(error: PackError) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,8 +161,17 @@ def outcome_facts(outcome: "Outcome") -> dict[str, Any]:
         "modelfile": outcome.modelfile.as_posix(),
         "lock": outcome.lock.as_posix(),
         "warnings": list(outcome.work.warnings),
+        "before": before_facts(outcome.work.earlier),
         "delivery": receipt_facts(outcome.receipt, outcome.base_change),
     }
+
+
+def before_facts(lock: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return the digests of the build before in the same folder, or None if there was none."""
+    parts = [part for key in ("adapter", "merged") if isinstance(part := lock.get(key), Mapping)]
+    gguf = next((part["gguf"] for part in parts if isinstance(part.get("gguf"), str)), "")
+    manifest = lock.get("manifest")
+    return {"manifest": manifest if isinstance(manifest, str) else "", "gguf": gguf} if lock else None
 
 
 def plan_facts(work: "BuildPlan", plan: DeliveryPlan) -> dict[str, Any]:

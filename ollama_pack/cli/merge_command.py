@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ollama_pack.cli import arguments, options
+from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.json_output import base_facts, merged_facts
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say_result
@@ -25,6 +26,7 @@ from ollama_pack.cli.say import say_result
     metavar="FILE",
     help="The GGUF file to write.",
 )
+@telling
 @options.speech
 def merge_command(*, out: Path, **chosen: Any) -> None:
     """Write the base with the adapter in DIR merged into it, as one GGUF file, and prove what it keeps.
@@ -46,7 +48,9 @@ def merge_command(*, out: Path, **chosen: Any) -> None:
     work = prepare(resolve_inputs(request), console.stage_done)
     with folder_lock(out.parent, console.progress):
         merged = merge(work, out, request, console.stage_done, console.progress)
+    facts = {"base": base_facts(work.base), "merged": merged_facts(merged)}
+    console.made("merge", facts)
     if chosen["as_json"]:
-        print_json("merge", {"base": base_facts(work.base), "merged": merged_facts(merged)})
-    else:
+        print_json("merge", facts)
+    elif not console.for_programs:
         say_result(f"{merged.path}\n")

@@ -1,13 +1,18 @@
 """Prints progress for people on stderr, and JSON documents on stdout."""
 
 import math
+import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import click
+
 from ollama_pack.base.model import BaseModel
-from ollama_pack.cli.progress import Bars
-from ollama_pack.cli.say import say, say_json
+from ollama_pack.cli.events.event import Event, View
+from ollama_pack.cli.events.terminal import Terminal
+from ollama_pack.cli.events.views import views_of
+from ollama_pack.cli.say import say_json
 from ollama_pack.deliver.package import Receipt
 from ollama_pack.errors import PackError
 from ollama_pack.files import megabytes
@@ -19,45 +24,91 @@ from ollama_pack.pipeline.prompt import PromptVerdict
 from ollama_pack.verify.result import ProofResult
 
 JSON_SCHEMA_VERSION = 1
-STAGE_WIDTH = 10
 
 
 class Console:
-    """Prints each stage of a command while it runs.
+    """Tells what happens in a command, as events, to the terminal and to every other view.
 
     Attributes:
-        verbose: whether details are printed too.
-        quiet: whether nothing but errors is printed.
+        for_programs: whether stdout has a document or events, and so nothing else.
     """
 
-    def __init__(self, *, verbose: bool = False, quiet: bool = False) -> None:
-        self.verbose, self.quiet = verbose, quiet
-        self._bars = Bars()
+    def __init__(
+        self,
+        *,
+        verbose: bool = False,
+        quiet: bool = False,
+        for_programs: bool = False,
+        views: Sequence[View] = (),
+    ) -> None:
+        self.for_programs = for_programs
+        self._views = (Terminal(verbose=verbose, quiet=quiet), *views)
+        self._silent = quiet and not views
+        self._source = ""
 
     @classmethod
     def of(cls, chosen: Mapping[str, Any]) -> "Console":
-        """Return a console with the settings of the options ``-v`` and ``-q``."""
-        return cls(verbose=chosen["verbose"], quiet=chosen["quiet"])
+        """Return the console of this command, with the settings of its options."""
+        console = cls(
+            verbose=chosen["verbose"],
+            quiet=chosen["quiet"],
+            for_programs=chosen["as_json"] or chosen.get("json_lines", False),
+            views=views_of(chosen, os.environ),
+        )
+        click.get_current_context().meta[CONSOLE] = console
+        return console
 
     def stage_done(self, stage: str, value: object) -> None:
-        """Print the line of a finished stage and its notes, and with `verbose` its details."""
-        if self.quiet:
+        """Tell that a stage is finished, and what it made."""
+        if self._silent:
             return
         line, notes, details = lines_of(value)
-        self._bars.close()
-        say(line, f"{stage:<{STAGE_WIDTH}}", level=stage, err=True)
-        for text in (*notes, *details) if self.verbose else notes:
-            level = "warning" if is_warning(text) else ""
-            say(text, f"{level:<{STAGE_WIDTH}}", level=level, err=True)
+        told = [
+            {"level": "warning" if is_warning(text) else "", "code": getattr(text, "code", ""), "text": text}
+            for text in notes
+        ]
+        self._tell("stage", {"stage": stage, "line": line, "notes": told, "details": list(details)})
 
     def progress(self, label: str, done: int, total: int) -> None:
-        """Show the progress of a long step: `done` of `total` bytes."""
-        if not self.quiet:
-            self._bars(label, done, total)
+        """Tell the progress of a long step: `done` of `total` bytes."""
+        if not self._silent:
+            self._tell("progress", {"label": label, "done": done, "total": total})
 
-    def end_progress(self) -> None:
-        """Take away what shows the progress of a step that failed."""
-        self._bars.close()
+    def begin(self, source: str, number: int, total: int) -> None:
+        """Tell that one of several directories is begun; what follows is about it until `finish`."""
+        self._source = source
+        self._tell("begin", {"number": number, "total": total})
+
+    def finish(self) -> None:
+        """Tell that a directory of several is finished."""
+        self._tell("finish", {})
+        self._source = ""
+
+    def failed(self, error: PackError, *, printed: bool = False) -> None:
+        """Tell that something failed; `printed` if people were told already."""
+        self._tell("error", error_facts(error), None if printed else error)
+
+    def made(self, kind: str, document: Mapping[str, Any]) -> None:
+        """Tell a result: the document that ``--json`` prints, without its version."""
+        self._tell("result", {"kind": kind, "document": document})
+
+    def end(self, exit_code: int) -> None:
+        """Tell that the command ends; then every file is written.
+
+        Raises:
+            DestinationError: a file that an option names cannot be written.
+        """
+        self._tell("end", {"exit_code": exit_code})
+
+    def _tell(self, kind: str, facts: Mapping[str, Any], value: object = None) -> None:
+        """Show an event in every view."""
+        event = Event(kind, facts, self._source, value)
+        for view in self._views:
+            view.see(event)
+
+
+CONSOLE = "ollama_pack.console"
+"""The key of a command's console in click's context, for the place where errors end."""
 
 
 def is_warning(text: str) -> bool:

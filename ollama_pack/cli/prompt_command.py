@@ -9,9 +9,10 @@ import click
 
 from ollama_pack.cli import options
 from ollama_pack.cli.base_view import is_base
+from ollama_pack.cli.events.terminal import STAGE_WIDTH
 from ollama_pack.cli.json_output import report_facts
 from ollama_pack.cli.option_values import not_empty
-from ollama_pack.cli.output import STAGE_WIDTH, print_json
+from ollama_pack.cli.output import print_json
 from ollama_pack.cli.say import say, say_result
 
 if TYPE_CHECKING:

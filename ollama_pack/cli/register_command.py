@@ -7,6 +7,7 @@ import click
 
 from ollama_pack.cli import arguments, options
 from ollama_pack.cli.build_command import next_commands
+from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.json_output import receipt_facts
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say
@@ -22,6 +23,7 @@ REGISTER = ("via", "store", "load", "allow_noop")
 @options.load
 @options.proof
 @options.allow_noop
+@telling
 @options.speech
 def register_command(*, directory: Path, name: str, name_option: str, **chosen: Any) -> None:
     """Register the model in the folder DIR in Ollama.
@@ -47,9 +49,11 @@ def register_command(*, directory: Path, name: str, name_option: str, **chosen: 
         **{key: chosen[key] for key in (*REGISTER, *options.PROOF)},
     )
     receipt = register(request, console.stage_done, console.progress)
+    facts = {"name": receipt.name, "delivery": receipt_facts(receipt)}
+    console.made("register", facts)
     if chosen["as_json"]:
-        print_json("register", {"name": receipt.name, "delivery": receipt_facts(receipt)})
-    else:
+        print_json("register", facts)
+    elif not console.for_programs:
         for line in next_commands(receipt):
             console.stage_done("run", line)
         say(receipt.name)

@@ -27,6 +27,7 @@ LONGEST_WORD, LONGEST_LINE = 1000, 10_000
 """Most characters of a word without a blank, as names and paths are, and of a whole line."""
 
 _LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
+_COMMAND_START = re.compile(r"(?m)^(\s*)::")
 _NEXT_LINE = re.compile(r"\n(?= {2})")
 """Begins a line of a message of several lines, which this package indents. A stranger's is escaped."""
 
@@ -46,7 +47,12 @@ def say(text: object = "", label: str = "", *, level: str | None = None, err: bo
     if level is not None and label.strip() and folded.startswith(label.rstrip()):
         head = label.rstrip()
         folded = click.style(head, fg=LEVEL_COLORS.get(level), bold=True) + folded[len(head) :]
-    click.echo(folded, err=err, color=color())
+    click.echo(disarmed(folded), err=err, color=color())
+
+
+def say_command(line: str) -> None:
+    """Print a line on stderr that a runner obeys; who makes it has escaped what is not ours in it."""
+    click.echo(line, err=True, color=True)  # else click would take GitLab's escape sequences out
 
 
 def say_error(error: PackError) -> None:
@@ -59,7 +65,7 @@ def say_error(error: PackError) -> None:
 
 def say_usage(usage: str) -> None:
     """Print how a command is called, as click words it."""
-    click.echo(printable(usage), err=True, color=color())
+    click.echo(disarmed(printable(usage)), err=True, color=color())
 
 
 def say_result(text: str) -> None:
@@ -71,8 +77,18 @@ def say_result(text: str) -> None:
 
 def say_json(document: Mapping[str, Any]) -> None:
     """Print a JSON document, in ASCII."""
-    text = hide_passwords(json.dumps(document, indent=2))
-    click.echo(text.replace("…", "\\u2026").replace("\x7f", "\\u007f"))
+    say_document(json_text(document, indent=2))
+
+
+def say_document(text: str) -> None:
+    """Print a document for a program, which `json_text` made."""
+    click.echo(text)
+
+
+def json_text(document: Mapping[str, Any], *, indent: int | None = None) -> str:
+    """Return a JSON document in ASCII, without passwords; no runner takes a part of it for a command."""
+    text = hide_passwords(json.dumps(document, indent=indent))
+    return text.replace("…", "\\u2026").replace("\x7f", "\\u007f").replace("##[", "#\\u0023[")
 
 
 def say_bug(kind: type[BaseException], error: BaseException, trace: Any) -> None:
@@ -80,7 +96,17 @@ def say_bug(kind: type[BaseException], error: BaseException, trace: Any) -> None
     import traceback
 
     for part in traceback.format_exception(kind, error, trace):
-        click.echo(printable(without_secrets(part)), nl=False, err=True)
+        click.echo(disarmed(printable(without_secrets(part))), nl=False, err=True)
+
+
+def disarmed(text: str) -> str:
+    """Return a text without commands, which GitHub Actions reads out of a log, if it runs there.
+
+    It obeys ``::name::`` at the start of a line, and ``##[name]`` anywhere.
+    """
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return text
+    return _COMMAND_START.sub(r"\1\\x3a:", text).replace("##[", r"#\x23[")
 
 
 def ask(question: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ollama_pack.cli import options
+from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.json_output import verdict_facts
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say
@@ -19,6 +20,7 @@ from ollama_pack.cli.say import say
 @options.load
 @options.proof
 @options.allow_noop
+@telling
 @options.speech
 def verify_command(*, source: str, **chosen: Any) -> None:
     """Prove again everything that is recorded of a build's folder, or of an installed model.
@@ -41,7 +43,9 @@ def verify_command(*, source: str, **chosen: Any) -> None:
     chosen_options = {key: chosen[key] for key in ("store", "load", "allow_noop", *options.PROOF)}
     request = Request(directory=Path(source), **chosen_options)
     verdicts = verify_release(request, console.stage_done, console.progress)
+    facts = {"source": source, **verdict_facts(verdicts)}
+    console.made("verify", facts)
     if chosen["as_json"]:
-        print_json("verify", {"source": source, **verdict_facts(verdicts)})
-    else:
+        print_json("verify", facts)
+    elif not console.for_programs:
         say(source)
