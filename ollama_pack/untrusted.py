@@ -9,7 +9,7 @@ import contextlib
 import json
 import struct
 from collections.abc import Iterator, Mapping
-from itertools import chain
+from string import digits
 from typing import Any
 
 from ollama_pack.errors import InputError
@@ -138,11 +138,14 @@ def parse_json(content: str | bytes, *, unique: bool = False) -> Any:  # noqa: A
         ValueError: it is not JSON, has too many values or levels, or a whole number with too many digits.
     """
     text = content if isinstance(content, str) else content.decode("utf-8")
-    if text.count(",") + text.count("[") + text.count("{") > MOST_VALUES:
+    if len(text) > MOST_VALUES < text.count(",") + text.count("[") + text.count("{"):
         raise ValueError(f"it has more than {MOST_VALUES} values")
     try:
         document = json.loads(
-            text, parse_int=_whole, object_pairs_hook=_without_duplicates if unique else None
+            text,
+            # A call of ours for each of 50,000 ids costs as much as parsing them.
+            parse_int=_whole if _has_long_digits(text) else None,
+            object_pairs_hook=_without_duplicates if unique else None,
         )
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
@@ -160,20 +163,34 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _whole(digits: str) -> int:
+def _has_long_digits(text: str) -> bool:
+    """Return whether more than `MOST_DIGITS` digits stand in a row; such a row has one at every so many places."""
+    for at in range(0, len(text), MOST_DIGITS):
+        if text[at].isdecimal():
+            before, after = text[max(at - MOST_DIGITS, 0) : at], text[at : at + MOST_DIGITS + 1]
+            row = len(before) - len(before.rstrip(digits)) + len(after) - len(after.lstrip(digits))
+            if row > MOST_DIGITS:
+                return True
+    return False
+
+
+def _whole(written: str) -> int:
     """Return a whole number; one that no float can hold is refused."""
-    if len(digits) > MOST_DIGITS:
-        raise ValueError(f"a number has {len(digits)} digits")
-    return int(digits)
+    if len(written) > MOST_DIGITS:
+        raise ValueError(f"a number has {len(written)} digits")
+    return int(written)
 
 
 def _require_shallow(document: Any) -> None:  # noqa: ANN401 — JSON
     """Raise ValueError if lists and objects are nested more deeply than `MOST_DEPTH`."""
-    level = [document] if type(document) in (list, dict) else []
+    containers = {dict, list}
+    level = [document] if type(document) in containers else []
     for _ in range(MOST_DEPTH + 1):
-        # A vocabulary has hundreds of thousands of values, so the loop makes no call of ours for each.
-        inner = chain.from_iterable(each.values() if type(each) is dict else each for each in level)
-        level = [each for each in inner if type(each) is list or type(each) is dict]
-        if not level:
+        inner: list[Any] = []
+        for each in level:
+            inner.extend(each.values() if type(each) is dict else each)
+        # A vocabulary has hundreds of thousands of values, so a loop in C looks at each of them first.
+        if containers.isdisjoint(map(type, inner)):
             return
+        level = [each for each in inner if type(each) in containers]
     raise ValueError("it is nested too deeply")

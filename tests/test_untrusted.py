@@ -1,14 +1,17 @@
 """What comes from outside: JSON within bounds, and files that are none."""
 
+import json
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ollama_pack.errors import InputError
 from ollama_pack.files import home_directory, read_json_object, read_small, regular_file, user_path
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.modelfile.template import find_template
-from ollama_pack.untrusted import MOST_DEPTH, MOST_VALUES, parse_json
+from ollama_pack.untrusted import MOST_DEPTH, MOST_DIGITS, MOST_VALUES, parse_json
 
 
 @pytest.mark.parametrize(
@@ -31,6 +34,19 @@ def test_json_of_the_usual_kind():
     """Depth and numbers of real documents pass."""
     assert parse_json('{"a": [1, 2.5, {"b": null}], "c": 18446744073709551615}')["c"] == 2**64 - 1
     assert parse_json("[" * MOST_DEPTH + "]" * MOST_DEPTH)
+
+
+@given(before=st.text(max_size=2 * MOST_DIGITS), count=st.integers(MOST_DIGITS - 3, MOST_DIGITS + 3))
+def test_digits_are_bounded_wherever_they_stand(before, count):
+    """A number has at most `MOST_DIGITS` digits; a text may have as many as it likes."""
+    text = json.dumps([before, "9" * count], ensure_ascii=False)
+    assert parse_json(text) == json.loads(text)
+    text = f"[{json.dumps(before)}, {'9' * count}]"
+    if count <= MOST_DIGITS:
+        assert parse_json(text) == [before, int("9" * count)]
+    else:
+        with pytest.raises(ValueError, match=f"a number has {count} digits"):
+            parse_json(text)
 
 
 def test_a_number_of_400_digits_is_told(tmp_path):

@@ -132,7 +132,9 @@ def compose_modelfile(
     """
     _check_values(author, filled)
     base = filled.base or (author.value("FROM") if author else "")
-    made = _modelfile_of(template, replace(filled, base=base))
+    # `inherit` has no TEMPLATE, so it adds nothing to a Modelfile that is there. Jinja stays unloaded then.
+    adds = author is None or template.name != DEFAULT
+    made = _modelfile_of(template, replace(filled, base=base)) if adds else Modelfile((), template.where)
     removes = chosen and template.name == DEFAULT
     result = _without_shipped(author, made, removes=removes) if author else made
     if made.value("TEMPLATE"):
