@@ -164,7 +164,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _has_long_digits(text: str) -> bool:
-    """Return whether more than `MOST_DIGITS` digits stand in a row; such a row has one at every so many places."""
+    """Return whether more than `MOST_DIGITS` digits stand in a row; one of them is at a multiple of that."""
     for at in range(0, len(text), MOST_DIGITS):
         if text[at].isdecimal():
             before, after = text[max(at - MOST_DIGITS, 0) : at], text[at : at + MOST_DIGITS + 1]

@@ -27,6 +27,7 @@ from ollama_pack.pipeline.inputs import (
     BuildInputs,
     resolve_inputs,
 )
+from ollama_pack.pipeline.load_gate import load_gate
 from ollama_pack.pipeline.lock import (
     describe_base_change,
     digest_if_recorded,
@@ -51,7 +52,6 @@ from ollama_pack.pipeline.prepare import (
 from ollama_pack.pipeline.prompt import PromptVerdict, renderer_beside, require_prompt
 from ollama_pack.pipeline.prompt_gate import prompt_gate
 from ollama_pack.pipeline.prompt_plan import plan_prompt
-from ollama_pack.pipeline.register import load_gate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

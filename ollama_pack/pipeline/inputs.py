@@ -32,7 +32,6 @@ from ollama_pack.ollama.names import DEFAULT_TAG, ModelName
 from ollama_pack.pipeline.naming import model_name, name_from_directories
 from ollama_pack.pipeline.output_dir import default_output_dir, why_not_ours
 from ollama_pack.pipeline.request import Request
-from ollama_pack.run.checkpoints import ALL, choose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +260,8 @@ def requests_for(request: Request, which: str) -> tuple[Request, ...]:
     Raises:
         InputError: there is no such checkpoint, or the name has a tag.
     """
+    from ollama_pack.run.checkpoints import ALL, choose
+
     chosen = choose(request.directory, which)
     name = model_name(request)
     if name.tag != DEFAULT_TAG:

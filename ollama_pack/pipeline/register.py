@@ -3,7 +3,6 @@
 import contextlib
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ollama_pack.deliver.package import Receipt
 from ollama_pack.errors import DestinationError
@@ -11,20 +10,15 @@ from ollama_pack.files import Note, Progress
 from ollama_pack.locks import folder_lock
 from ollama_pack.ollama.locations import locations_from
 from ollama_pack.pipeline.evidence import record_of_folder
+from ollama_pack.pipeline.load_gate import load_gate
 from ollama_pack.pipeline.output_dir import built_folder
+from ollama_pack.pipeline.prepare import silent
 from ollama_pack.pipeline.prompt import require_prompt
 from ollama_pack.pipeline.prompt_gate import prompt_gate
 from ollama_pack.pipeline.prompt_release import prompts_of_folder
 from ollama_pack.pipeline.proof_rows import prove_base_of
 from ollama_pack.pipeline.request import Request
 from ollama_pack.pipeline.verify import check_folder
-
-if TYPE_CHECKING:
-    from ollama_pack.deliver.package import Gate, Package
-    from ollama_pack.ollama.daemon import Daemon
-
-
-from ollama_pack.pipeline.prepare import silent
 
 
 def register(request: Request, note: Note = silent, progress: Progress | None = None) -> Receipt:
@@ -69,21 +63,3 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
         receipt = choose.deliver(package, locations, via=request.via, progress=progress)
         note("register", receipt)
     return receipt
-
-
-def load_gate(request: Request, note: Note = silent) -> "Gate | None":
-    """Return the load proof that a model must pass before it takes its name, or None if it is left out.
-
-    Args:
-        request: says whether the proof runs, and whether the adapter may change nothing.
-        note: called with ``proof`` and the result.
-    """
-    if not request.load:
-        return None
-
-    def prove(package: "Package", daemon: "Daemon") -> None:
-        from ollama_pack.deliver.load_check import check_load
-
-        note("proof", check_load(package, daemon, allow_noop=request.allow_noop))
-
-    return prove
