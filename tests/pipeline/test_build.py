@@ -112,7 +112,7 @@ def test_register(asked, tmp_path, stages):
     build.build(asked(via="folder", out=tmp_path / "release"))
     told, note = stages
     receipt = register(Request(directory=tmp_path / "release", name="bob"), note)
-    assert [stage for stage, _ in told] == ["proof", "proof", "proof", "read", "register"]
+    assert [stage for stage, _ in told] == ["proof", "proof", "proof", "read", "prompt", "register"]
     assert (receipt.name, receipt.via) == ("bob", "store")
 
 
