@@ -104,8 +104,8 @@ def test_each_decision_is_made_once(counted):
 
 
 def test_how_often_a_modelfile_is_parsed(counted):
-    """The author's Modelfile is parsed when it is read, the template when it is filled, then both edits."""
-    assert counted["calls"]["parser.parse"] == 4
+    """The author's Modelfile is parsed when it is read, then both edits; `inherit` is not filled for it."""
+    assert counted["calls"]["parser.parse"] == 3
 
 
 def test_weights_are_opened_for_each_pass(counted):
