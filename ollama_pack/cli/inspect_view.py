@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ollama_pack.cli.json_output import adapter_facts, base_facts, checkpoint_facts
+from ollama_pack.cli.json_output import adapter_facts, base_facts, checkpoint_facts, report_facts
 from ollama_pack.cli.output import is_warning, lines_of, print_json
 from ollama_pack.cli.say import columns, error_lines, say
 from ollama_pack.cli.sparkline import CURVE_WIDTH, sparkline
@@ -75,6 +75,10 @@ def show_run(run: "RunReport", *, verbose: bool) -> None:
         _print_labelled("training", *_training(run.log))
     if run.checkpoints:
         _print_labelled("checkpoints", *_checkpoint_lines(run))
+    if run.prompts is not None:
+        _print_labelled("prompt", run.prompts.proof.result.summary, *run.prompts.pair.notes)
+    elif run.prompt_note:
+        _print_labelled("prompt", f"not compared: {run.prompt_note}")
     for note in run.notes:
         _print_labelled("note", note)
     for name, pickle in run.suspicious.items():
@@ -179,6 +183,8 @@ def run_facts(run: "RunReport") -> dict[str, Any]:
         else None,
         "training": _log_facts(run.log) if run.log else None,
         "checkpoints": [checkpoint_facts(each, is_root=each is run.twin) for each in run.checkpoints],
+        "proofs": [report_facts(run.prompts.proof.result)] if run.prompts else [],
+        "not_proved": [{"proof": "prompt", "why": run.prompt_note}] if run.prompt_note else [],
         "notes": list(run.notes),
         "name": run.name or None,
     }

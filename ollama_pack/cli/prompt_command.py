@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ollama_pack.pipeline.prompt_view import PromptPair, PromptView
     from ollama_pack.verify.prompt import ComparedPrompt
 
-_NOT_TAKEN = "the chat template does not take it"
-
 
 @click.command("prompt")
 @click.argument("source", metavar="DIR|MODEL|GGUF", type=options.PATH, shell_complete=options.MODELS_OR_PATHS)
@@ -59,8 +57,9 @@ def prompt_command(*, source: Path, **chosen: Any) -> None:
       ollama-pack prompt ada-lovelace-lora/ --against 0.12 --messages talk.json
       ollama-pack prompt vicuna:7b
     """
+    from ollama_pack.pipeline.messages import read_messages
     from ollama_pack.pipeline.prompt import chat_clock
-    from ollama_pack.pipeline.prompt_view import proved_template, read_messages, view_prompts
+    from ollama_pack.pipeline.prompt_view import proved_template, view_prompts
 
     given = read_messages(chosen["messages"]) if chosen["messages"] is not None else None
     with chat_clock() as renderer:
@@ -100,7 +99,7 @@ def _summary(view: "PromptView", *, verbose: bool) -> Iterator[tuple[str, str]]:
 
     pair, proof = view.pair, view.proof
     yield _row("trained", pair.trained.origin)
-    yield _row("sent", f"by {pair.sent.sender.value}, {_release_of(pair)}")
+    yield _row("sent", pair.sender)
     for note in pair.notes:
         yield _row("", note)
     if pair.sent.system:
@@ -110,10 +109,10 @@ def _summary(view: "PromptView", *, verbose: bool) -> Iterator[tuple[str, str]]:
         yield _row("", f"{name}: {sum(each.is_equal for each in some)} of {len(some)}")
     if verbose:
         for each in proof.plain:
-            yield _row("", f"{each.name}: {_equality(each)}")
-    shown = view.given or _most_telling(view)
+            yield _row("", f"{each.name}: {each.state}")
+    shown = view.given or view.telling
     yield "", ""
-    yield "", f"{shown.name}: {_equality(shown)}"
+    yield "", f"{shown.name}: {shown.state}"
     if shown.trained is not None:
         width = terminal_width()
         rows = side_by_side(shown.trained, shown.sent or "", pair.special, width)
@@ -122,26 +121,6 @@ def _summary(view: "PromptView", *, verbose: bool) -> Iterator[tuple[str, str]]:
 
 def _row(label: str, text: str) -> tuple[str, str]:
     return f"{label:<{STAGE_WIDTH}}", " ".join(text.splitlines())
-
-
-def _release_of(pair: "PromptPair") -> str:
-    version = pair.base.version
-    return "the latest Ollama" if version is None else f"Ollama {'.'.join(map(str, version))}"
-
-
-def _equality(compared: "ComparedPrompt") -> str:
-    """Return whether both sides of a conversation are equal, in words."""
-    if not compared.is_defined:
-        return _NOT_TAKEN
-    return "equal" if compared.is_equal else "different"
-
-
-def _most_telling(view: "PromptView") -> "ComparedPrompt":
-    """Return the first conversation that differs, else one with a system message."""
-    plain = view.proof.plain
-    different = [each for each in plain if each.is_defined and not each.is_equal]
-    defined = [each for each in plain[1:] if each.is_defined]
-    return next(iter((*different, *defined, plain[0])))
 
 
 def prompt_facts(view: "PromptView") -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """Puts two prompts side by side, line by line, with their special tokens marked."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from difflib import SequenceMatcher
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 import click
+
+from ollama_pack.pipeline.prompt_rows import Pieces, prompt_rows
 
 _OPEN, _CLOSE = "[", "]"
 _NARROWEST = 24
@@ -26,24 +27,16 @@ def side_by_side(left: str, right: str, special: Sequence[str], width: int) -> I
         ['[<s>]a\\n                    !  [<s>] a\\n']
     """
     column = _column(width)
-    ours, theirs = (_lines_of(text, special) for text in (left, right))
-    for tag, a, b, c, d in SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes():
-        mark = " " if tag == "equal" else "!"
-        for pair in zip_longest(ours[a:b], theirs[c:d], fillvalue=""):
-            parts = [list(_wrapped(line, column)) for line in pair]
-            for one, other in zip_longest(*parts, fillvalue=""):
-                yield f"{one:<{column}}  {mark}  {other}".rstrip()
+    for row in prompt_rows(left, right, special):
+        mark = " " if row.is_equal else "!"
+        parts = [list(_wrapped(_bracketed(line), column)) for line in (row.left, row.right)]
+        for one, other in zip_longest(*parts, fillvalue=""):
+            yield f"{one:<{column}}  {mark}  {other}".rstrip()
 
 
-def marked(text: str, special: Iterable[str]) -> str:
-    """Return a text with its special tokens in brackets, on one line that a terminal does not interpret."""
-    parts, at, known = [], 0, [token for token in special if token in text]
-    while at < len(text):
-        token = next((each for each in known if text.startswith(each, at)), "")
-        shown = f"{_OPEN}{_as_escape(token)}{_CLOSE}" if token else _as_escape(text[at])
-        parts.append(shown)
-        at += len(token) or 1
-    return "".join(parts)
+def _bracketed(pieces: Pieces) -> str:
+    """Return a line with its special tokens in brackets."""
+    return "".join(f"{_OPEN}{text}{_CLOSE}" if is_special else text for text, is_special in pieces)
 
 
 def terminal_width() -> int:
@@ -62,14 +55,6 @@ def heading(left: str, right: str, width: int) -> str:
 
 def _column(width: int) -> int:
     return max(_NARROWEST, (width - 5) // 2)
-
-
-def _lines_of(text: str, special: Sequence[str]) -> list[str]:
-    return [marked(line, special) for line in text.splitlines(keepends=True)]
-
-
-def _as_escape(text: str) -> str:
-    return "".join(c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in text)
 
 
 def _wrapped(line: str, width: int) -> Iterator[str]:

@@ -1,24 +1,24 @@
 """Shows the prompts of an adapter, an installed model or a GGUF file, as trained and as Ollama sends them."""
 
-import contextlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ollama_pack.chat.renderer import ChatRenderer
 from ollama_pack.chat.sent import SentPrompt
 from ollama_pack.chat.trained import ChatTemplate, Conversation
-from ollama_pack.errors import DestinationError, InputError, ProofError, UnsupportedError, UsageError
-from ollama_pack.files import read_json
+from ollama_pack.errors import DestinationError, ProofError, UnsupportedError, UsageError
 from ollama_pack.pipeline.prompt import NONE_TRAINED, PromptVerdict, prompt_error
 from ollama_pack.pipeline.sent import PromptBase, base_in_store, base_of_package, version_of_daemon
 from ollama_pack.verify.prompt import ComparedPrompt, PromptComparison, compare_prompt, prove_prompt
 
 if TYPE_CHECKING:
+    from ollama_pack.modelfile.syntax import Modelfile
     from ollama_pack.ollama.locations import OllamaLocations
     from ollama_pack.ollama.versions import Version
+    from ollama_pack.pipeline.inputs import BuildInputs
+    from ollama_pack.pipeline.prepare import BuildPlan
     from ollama_pack.pipeline.request import Request
 
 DAEMON = "daemon"
@@ -37,12 +37,21 @@ class PromptPair:
         sent: how the model gets its prompts.
         base: the base that decides it.
         notes: what a build changes so that the prompts are those that were trained.
+        problem: why a build fails by its prompts, or None.
     """
 
     trained: ChatTemplate
     sent: SentPrompt
     base: PromptBase
     notes: tuple[str, ...] = ()
+    problem: ProofError | None = None
+
+    @property
+    def sender(self) -> str:
+        """Who makes the prompts, ``by the TEMPLATE, Ollama 0.33.0``."""
+        version = self.base.version
+        release = "the latest Ollama" if version is None else f"Ollama {'.'.join(map(str, version))}"
+        return f"by {self.sent.sender.value}, {release}"
 
     @property
     def special(self) -> tuple[str, ...]:
@@ -66,6 +75,14 @@ class PromptView:
     pair: PromptPair
     proof: PromptComparison
     given: ComparedPrompt | None = None
+
+    @property
+    def telling(self) -> ComparedPrompt:
+        """The first conversation that differs, else one with a system message."""
+        plain = self.proof.plain
+        different = [each for each in plain if each.is_defined and not each.is_equal]
+        defined = [each for each in plain[1:] if each.is_defined]
+        return next(iter((*different, *defined, plain[0])))
 
 
 def view_prompts(pair: PromptPair, renderer: ChatRenderer, given: Conversation | None = None) -> PromptView:
@@ -96,27 +113,63 @@ def pair_of_adapter(request: "Request", against: str, renderer: ChatRenderer) ->
     Raises:
         PackError: nothing can be built of it, it has no chat template, or its base is not at hand.
     """
-    from ollama_pack.lora.peft.chat_template import read_chat_template
-    from ollama_pack.pipeline.form import plan_package
     from ollama_pack.pipeline.inputs import resolve_inputs
     from ollama_pack.pipeline.prepare import prepare, render_modelfile
-    from ollama_pack.pipeline.prompt_plan import plan_prompt
 
     inputs = resolve_inputs(request)
-    trained = read_chat_template(inputs.home)
-    if trained is None:
-        raise UsageError(
-            f"{NONE_TRAINED[0].upper()}{NONE_TRAINED[1:]}.", where=inputs.home, code="no-chat-template"
-        )
+    _trained_in(inputs.home)
     work = prepare(inputs)
-    modelfile = render_modelfile(inputs, work)
+    return pair_of_build(inputs, work, render_modelfile(inputs, work), renderer, against)
+
+
+def pair_of_build(
+    inputs: "BuildInputs",
+    work: "BuildPlan",
+    modelfile: "Modelfile",
+    renderer: ChatRenderer,
+    against: str = "",
+) -> PromptPair:
+    """Return the chat template of an adapter, and how the model of a planned build gets its prompts.
+
+    Args:
+        inputs: the resolved request.
+        work: the plan of the build.
+        modelfile: the Modelfile, in which nothing was changed for the prompts yet.
+        renderer: what fills chat templates.
+        against: a release of Ollama, as `_version_of` takes it.
+
+    Raises:
+        PackError: the adapter has no chat template, or its base is not at hand.
+    """
+    from ollama_pack.pipeline.form import plan_package
+    from ollama_pack.pipeline.prompt_plan import plan_prompt
+
+    trained = _trained_in(inputs.home)
     notes: tuple[str, ...] = ()
-    base = base_of_package(plan_package(inputs, work, modelfile), inputs.locations, request.via)
+    problem: ProofError | None = None
+    base = base_of_package(plan_package(inputs, work, modelfile), inputs.locations, inputs.request.via)
     base = replace(base, version=_version_of(against, inputs.locations, base.version))
-    with contextlib.suppress(ProofError):  # what differs is shown
+    try:
         modelfile, verdict = plan_prompt(inputs, work, modelfile, renderer, base.version)
         notes = verdict.notes
-    return PromptPair(trained, base.sent_to(plan_package(inputs, work, modelfile)), base, notes)
+    except ProofError as error:  # what differs is shown
+        problem = error
+    return PromptPair(trained, base.sent_to(plan_package(inputs, work, modelfile)), base, notes, problem)
+
+
+def _trained_in(home: Path) -> ChatTemplate:
+    """Return the chat template of an adapter.
+
+    Raises:
+        UsageError: none was saved with it.
+        InputError: it is damaged.
+    """
+    from ollama_pack.lora.peft.chat_template import read_chat_template
+
+    trained = read_chat_template(home)
+    if trained is None:
+        raise UsageError(f"{NONE_TRAINED[0].upper()}{NONE_TRAINED[1:]}.", where=home, code="no-chat-template")
+    return trained
 
 
 def proved_template(pair: PromptPair, renderer: ChatRenderer) -> str:
@@ -226,34 +279,3 @@ def _version_of(against: str, locations: "OllamaLocations", found: "Version | No
     if version is None:
         raise UsageError(f"{against!r} is no release of Ollama, as 0.33 is one.", code="bad-option")
     return version
-
-
-def read_messages(path: Path) -> Conversation:
-    """Return the conversation in a JSON file: a list, or an object with ``messages`` and ``tools``.
-
-    Raises:
-        InputError: the file is damaged, or a message has no role or content.
-    """
-    document = read_json(path)
-    given = document if isinstance(document, Mapping) else {"messages": document}
-    messages, tools = given.get("messages"), given.get("tools")
-    where = f"{path}: messages"
-    if not isinstance(messages, list) or not messages:
-        raise InputError("There is no list of messages.", where=where)
-    for at, message in enumerate(messages):
-        if not _is_turn(message):
-            raise InputError("A message has a role, and a text as its content.", where=f"{where}[{at}]")
-    if tools is not None and not _are_objects(tools):
-        raise InputError("The tools are not a list of objects.", where=f"{path}: tools")
-    return Conversation(path.name, messages, tools)
-
-
-def _is_turn(message: Any) -> bool:  # noqa: ANN401 — JSON
-    return isinstance(message, Mapping) and all(
-        isinstance(message.get(key), str) or (key == "content" and message.get("tool_calls"))
-        for key in ("role", "content")
-    )
-
-
-def _are_objects(values: Any) -> bool:  # noqa: ANN401 — JSON
-    return isinstance(values, list) and all(isinstance(each, Mapping) for each in values)

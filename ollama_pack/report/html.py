@@ -9,6 +9,7 @@ from ollama_pack.errors import RefusedError, one_line, printable
 from ollama_pack.files import megabytes, sha256_of_file, whole_file
 from ollama_pack.lora.adapter import dtypes_of
 from ollama_pack.report.charts import draw_sizes, draw_spectra, draw_training, require_library
+from ollama_pack.report.prompts import prompt_section
 from ollama_pack.report.run import RunReport
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -85,6 +86,8 @@ def render_report(report: RunReport) -> str:
             }
             for each in report.spectra
         ],
+        prompts=prompt_section(report.prompts) if report.prompts else None,
+        prompt_note=one_line(report.prompt_note),
         files=[
             {
                 "name": one_line(file.name),

@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ollama_pack.base.model import BaseModel
-from ollama_pack.errors import PackError
+from ollama_pack.errors import PackError, UsageError
 from ollama_pack.gguf.model_info import Vocabulary
 from ollama_pack.lora.adapter import Adapter
 from ollama_pack.lora.peft.tokenizer import read_tokenizer
 from ollama_pack.lora.spectrum import Spectrum, measure
-from ollama_pack.pipeline.inputs import resolve_inputs
-from ollama_pack.pipeline.prepare import prepare, render_modelfile
+from ollama_pack.modelfile.syntax import Modelfile
+from ollama_pack.pipeline.inputs import BuildInputs, resolve_inputs
+from ollama_pack.pipeline.prepare import BuildPlan, prepare, render_modelfile
+from ollama_pack.pipeline.prompt import PromptVerdict, reason_of_prompt, renderer_beside, require_prompt
+from ollama_pack.pipeline.prompt_view import PromptView, pair_of_build, view_prompts
 from ollama_pack.pipeline.request import Request
 from ollama_pack.run.checkpoints import Checkpoint, list_checkpoints, same_weights_as, weights_in
 from ollama_pack.run.listing import File, Tree, list_files
@@ -39,6 +42,8 @@ class RunReport:
         base: the base, or None if it cannot be found.
         spectra: the size and the singular values of each ΔW. It is empty if the adapter cannot be read.
         vocabulary: the tokens of the tokenizer, or None if there is no tokenizer or it is damaged.
+        prompts: the prompts of the model that a build would make, compared; None if they are not.
+        prompt_note: why they are not compared, as a clause; empty if they are, or if a build fails earlier.
         notes: what could not be read and why, one sentence each.
         name: the name that a build would give the model, or an empty string if it would fail.
         problem: why a build would fail, or None if no reason is known.
@@ -54,6 +59,8 @@ class RunReport:
     base: BaseModel | None = None
     spectra: tuple[Spectrum, ...] = ()
     vocabulary: Vocabulary | None = None
+    prompts: PromptView | None = None
+    prompt_note: str = ""
     notes: list[str] = field(default_factory=list)
     name: str = ""
     problem: PackError | None = None
@@ -94,7 +101,7 @@ def report_on_run(request: Request) -> RunReport:
         home = inputs.home
         work = prepare(inputs, keep)
         expected = work.trained
-        render_modelfile(inputs, work, keep)
+        _compare_prompts(report, inputs, work, render_modelfile(inputs, work, keep))
         report.name = str(inputs.name)
     except PackError as error:
         report.problem = error
@@ -110,6 +117,26 @@ def report_on_run(request: Request) -> RunReport:
         except PackError as error:
             report.problem = report.problem or error
     return report
+
+
+def _compare_prompts(report: RunReport, inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile) -> None:
+    """Store the prompts that a build would give the model; what cannot be compared is no fault.
+
+    Raises:
+        ProofError: a build would fail by them.
+    """
+    try:
+        with renderer_beside(inputs.home) as renderer:
+            pair = pair_of_build(inputs, work, modelfile, renderer)
+            report.prompts = view = view_prompts(pair, renderer)
+    except PackError as error:
+        told = isinstance(error, UsageError)  # there is no chat template, and the place is the run itself
+        report.prompt_note = error.clause if told else reason_of_prompt(error)
+        return
+    if pair.problem is not None:
+        raise pair.problem
+    if inputs.request.strict:
+        require_prompt(PromptVerdict(view.proof.result, difference=view.proof.difference), inputs.home)
 
 
 def scan_pickles(directory: Path, tree: Tree) -> dict[str, Pickle]:

@@ -5,7 +5,7 @@ LLaMA-Factory, torchtune and mlx-lm write.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import translate
 from functools import cache
 
@@ -63,6 +63,7 @@ PROCESSOR = Role(
     "Settings that turn images or audio into input. The base has its own.",
 )
 PROMPT = Role("prompt", "prompt format", LEFT_OUT, "The Jinja template that turns a conversation into text.")
+TRAINED_PROMPT = replace(PROMPT, use=COMPARED)
 CARD = Role("card", "model card", LEFT_OUT, "The description of the adapter for people.")
 LICENCE = Role("licence", "licence", LEFT_OUT, "The terms under which the adapter may be used.")
 STATE = Role(
@@ -164,7 +165,7 @@ FILES: tuple[tuple[str, Role], ...] = (
     ),
     ("adapters.npz", Role(ADAPTER, "adapter weights of an old mlx-lm", LEFT_OUT, WEIGHTS_ROLE.words)),
     ("new_embeddings.safetensors", EMBEDDINGS_ROLE),
-    ("chat_template.jinja", PROMPT),
+    ("chat_template.jinja", TRAINED_PROMPT),
     ("chat_template.json", PROMPT),
     ("tokenizer.json", TOKENIZER),
     ("tokenizer.model", TOKENIZER),

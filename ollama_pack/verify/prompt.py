@@ -42,6 +42,13 @@ class ComparedPrompt:
         """Whether both are there and the same."""
         return self.trained is not None and self.trained == self.sent
 
+    @property
+    def state(self) -> str:
+        """Whether both are equal, in words."""
+        if not self.is_defined:
+            return "the chat template does not take it"
+        return "equal" if self.is_equal else "different"
+
 
 @dataclass(frozen=True, slots=True)
 class PromptComparison:

@@ -88,6 +88,14 @@ def test_auto_keeps_the_prompt_of_a_gguf_file(live, build):
 
 
 def test_a_guessed_prompt_is_told(build):
-    """Who insists on the daemon is told that it put its own template over the file's."""
-    lines = build("ada-guessed", "--via", "create")["delivery"]["lines"]
+    """Who insists on the daemon's own template over that of the file is told of it."""
+    lines = build("ada-guessed", "--via", "create", "--prompt", "inherit")["delivery"]["lines"]
     assert any("guessed a prompt template" in line for line in lines)
+
+
+def test_nothing_is_guessed_over_a_derived_template(build):
+    """Where the daemon would guess, a build sets the TEMPLATE that is proved, and the daemon renders it."""
+    document = build("ada-derived", "--via", "create")
+    assert not any("guessed a prompt template" in line for line in document["delivery"]["lines"])
+    proofs = {each["proof"]: each for each in document["proofs"]}
+    assert (proofs["prompt"]["passed"], proofs["rendered"]["passed"]) == (True, True)
