@@ -87,6 +87,13 @@ def merged_facts(merged: "MergedFile") -> dict[str, Any]:
         "digest": merged.digest,
         "size": merged.size,
         "untouched": report.untouched,
+        **(
+            {
+                "frontier": [{"size": size, "off": off} for size, off in merged.frontier.points],
+            }
+            if merged.frontier
+            else {}
+        ),
         "kept": kept_facts(report.total),
         "weights": [
             {"tensor": each.tensor, "types": each.types} | kept_facts(each) for each in report.weights

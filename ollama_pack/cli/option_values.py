@@ -1,5 +1,6 @@
 """Checks the values of options, and turns them into what the commands take."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -59,3 +60,16 @@ def not_empty(_ctx: click.Context, _param: click.Parameter, text: str | None) ->
     if text is not None and not text.strip():
         raise click.BadParameter("the value is empty; give a value, or leave the option out")
     return (text or "").strip()
+
+
+_UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+
+
+def byte_count(_ctx: click.Context, _param: click.Parameter, text: str | None) -> int | None:
+    """Return the number of bytes that a size such as ``4.4GB``, ``900M`` or ``4GiB`` stands for."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,12})?) ?([KMGT]?)(I?)B?", text.strip().upper())
+    if not found or (found[3] and not found[2]):
+        raise click.BadParameter(f"{text!r} is not a size, as in 4.4GB or 900MB")
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** _UNITS[found[2]])

@@ -14,7 +14,7 @@ from ollama_pack.cli.completion import (
     names_of,
     shipped_templates,
 )
-from ollama_pack.cli.option_values import bounded, known_name, not_empty, only_one, split_pairs
+from ollama_pack.cli.option_values import bounded, byte_count, known_name, not_empty, only_one, split_pairs
 from ollama_pack.pipeline.request import (
     ACCEPTABLE_MISMATCHES,
     MERGE_TYPE_CHOICES,
@@ -164,7 +164,7 @@ outtype = click.option(
 SOURCE = ("adapter", "scale", "allow_noop", "base")
 """The parameters of a request that say which adapter is read, and for which base."""
 
-MERGING = ("merge_type", "min_kept")
+MERGING = ("merge_type", "merge_size", "min_kept")
 """The parameters that the options of `merging` add to a command."""
 
 merging = combine(
@@ -176,6 +176,14 @@ merging = combine(
         help="Type of the weights that change. auto: that of the base, or q8_0 if the base is quantised. "
         "q6_k, q5_k: with the extra llama; rows that are not a multiple of 256 become q8_0. "
         "same: that of the base, where the codes of 4 to 6 bits move by a threshold, with noise.",
+    ),
+    click.option(
+        "--merge-size",
+        callback=byte_count,
+        default=None,
+        metavar="SIZE",
+        help="Largest size of the merged file, as in 4.4GB. Each weight that changes gets a type such that "
+        "the file keeps as much of the change as that size allows.",
     ),
     click.option(
         "--min-kept",

@@ -18,6 +18,7 @@ from ollama_pack.errors import PackError
 from ollama_pack.files import megabytes
 from ollama_pack.lora.adapter import Adapter, dtypes_of, layer_of, trained_tensors
 from ollama_pack.lora.plan import LoraFile
+from ollama_pack.merge.frontier import SizeFrontier
 from ollama_pack.message import Message
 from ollama_pack.modelfile.syntax import Modelfile
 from ollama_pack.pipeline.prompt import PromptVerdict
@@ -174,11 +175,25 @@ def lines_of(value: object) -> Lines:
             digest = (f"manifest {value.digest}",) if value.digest else ()
             tried = tuple(f"tried first: {each}" for each in value.tried)
             lines = Lines(value.lines[0], value.lines[1:], (*tried, *digest))
+        case SizeFrontier():
+            lines = _frontier_lines(value)
         case Lines():
             lines = value
         case _:
             lines = Lines(str(value))
     return lines
+
+
+def _frontier_lines(frontier: SizeFrontier) -> Lines:
+    """Return the text about the sizes that a merged file could have, and the one that was chosen."""
+    told = [f"{megabytes(nbytes)}: off by {100 * off:.1f} % of ΔW" for nbytes, off in frontier.points]
+    count = len(set(frontier.types.values()))
+    others = [line for place, line in enumerate(told) if place != frontier.chosen]
+    return Lines(
+        f"{count} type{'s' if count > 1 else ''} for {len(frontier.types)} weights; {told[frontier.chosen]}, "
+        "as measured on some rows",
+        tuple(f"instead {line}" for line in others),
+    )
 
 
 def _prompt_lines(verdict: PromptVerdict) -> Lines:

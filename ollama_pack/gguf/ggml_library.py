@@ -16,23 +16,35 @@ PLACES = (
 """Package → where its library may lie in it, the first that is there; llama_cpp needs no OpenMP runtime."""
 
 
+def has_ggml() -> bool:
+    """Return whether a library of llama.cpp is installed."""
+    return _installed() is not None
+
+
 def find_ggml() -> Path:
     """Return the library of llama.cpp.
 
     Raises:
         UsageError: neither package is installed.
     """
+    if found := _installed():
+        return found
+    raise UsageError(
+        "This needs llama.cpp, which is not installed.",
+        hint="pip install 'ollama-pack[llama]'",
+        code="extra-missing",
+    )
+
+
+def _installed() -> Path | None:
+    """Return the library of llama.cpp, or None if neither package is installed."""
     for package, patterns in PLACES:
         spec = importlib.util.find_spec(package)
         for folder in (spec.submodule_search_locations or ()) if spec else ():
             for pattern in patterns:
                 if found := sorted(Path(folder).glob(pattern)):
                     return found[0]
-    raise UsageError(
-        "This needs llama.cpp, which is not installed.",
-        hint="pip install 'ollama-pack[llama]'",
-        code="extra-missing",
-    )
+    return None
 
 
 def unusable_ggml(library: Path, why: str) -> UsageError:

@@ -8,6 +8,7 @@ See "A merged file is the base with its touched tensors rewritten" in docs/decis
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ollama_pack.errors import InputError, UnsupportedError, UsageError
 from ollama_pack.gguf.blocks import PLAIN, can_read_blocks, can_write_blocks, type_name
@@ -19,6 +20,9 @@ from ollama_pack.lora.beside import RowValues
 from ollama_pack.lora.plan import LoraPlan, LoraTensor
 from ollama_pack.lora.untied import HEAD_TENSOR
 from ollama_pack.merge.keys import MergeLabels, merged_keys
+
+if TYPE_CHECKING:
+    from ollama_pack.merge.frontier import SizeFrontier
 
 AUTO_TYPE, SAME_TYPE = "auto", "same"
 MERGE_TYPES: dict[str, int | None] = {
@@ -127,12 +131,14 @@ class MergePlan:
         tensors: the tensors, in the order of the base.
         metadata: the keys that are set, each with a string or a number.
         dropped: the keys of the base that are left out.
+        frontier: what files of other sizes keep, if the types were chosen for a size.
     """
 
     header: GgufFile
     tensors: tuple[MergedTensor, ...]
     metadata: Mapping[str, str | int] = field(default_factory=dict)
     dropped: frozenset[str] = frozenset()
+    frontier: "SizeFrontier | None" = None
 
     @property
     def touched(self) -> tuple[MergedTensor, ...]:
@@ -143,7 +149,7 @@ class MergePlan:
 def plan_merge(
     parts: Sequence[GgufFile],
     lora: LoraPlan,
-    merge_type: str,
+    merge_type: "str | Mapping[str, int]",
     beside: Sequence[RowValues] = (),
     *,
     labels: MergeLabels | None = None,
@@ -153,7 +159,7 @@ def plan_merge(
     Args:
         parts: the headers of the base: one, or one for each part of a split model.
         lora: the plan of the GGUF LoRA file of the adapter for this base.
-        merge_type: a key of `MERGE_TYPES`.
+        merge_type: a key of `MERGE_TYPES`, or the ggml type of each tensor that changes, by name.
         beside: what was trained beside the ΔW.
         labels: what the file records of its name and its adapter.
 
@@ -162,7 +168,7 @@ def plan_merge(
         UnsupportedError: a tensor of the base has a type that cannot be read.
         InputError: the base has no tensor of a name that the adapter changes.
     """
-    if merge_type not in MERGE_TYPES:
+    if isinstance(merge_type, str) and merge_type not in MERGE_TYPES:
         raise UsageError(f"{merge_type!r} is not one of {', '.join(MERGE_TYPES)}.", code="bad-option")
     changes, rows = dict(changes_of(lora)), _by_tensor(beside)
     found = [tensor for part in parts for tensor in tensors_of_base(part)]
@@ -172,7 +178,7 @@ def plan_merge(
         named += [(HEAD_TENSOR, tensor) for tensor in found if tensor.name == EMBEDDING_TENSOR]
     missing = (changes.keys() | rows.keys()) - {each for each, _ in named}
     tensors = tuple(
-        replace(_merged(tensor, changes.get(each), rows.get(each, ()), merge_type), name=each)
+        replace(_merged(tensor, changes.get(each), rows.get(each, ()), _choice(merge_type, each)), name=each)
         for each, tensor in named
     )
     if missing:
@@ -226,8 +232,13 @@ def _by_tensor(beside: Sequence[RowValues]) -> Mapping[str, tuple[RowValues, ...
     return found
 
 
+def _choice(merge_type: str | Mapping[str, int], name: str) -> str | int:
+    """Return the choice of a type for one tensor; one that does not change keeps its own."""
+    return merge_type if isinstance(merge_type, str) else merge_type.get(name, AUTO_TYPE)
+
+
 def _merged(
-    base: BaseTensor, change: TensorDelta | None, beside: tuple[RowValues, ...], merge_type: str
+    base: BaseTensor, change: TensorDelta | None, beside: tuple[RowValues, ...], merge_type: str | int
 ) -> MergedTensor:
     """Return a tensor of the merged file, in the type that was chosen."""
     if change is None and not beside:
@@ -245,9 +256,9 @@ def _merged(
     return MergedTensor(base, kind, change, beside)
 
 
-def _target_type(base: BaseTensor, merge_type: str) -> int:
+def _target_type(base: BaseTensor, merge_type: str | int) -> int:
     """Return the ggml type in which a touched tensor is written."""
-    chosen = MERGE_TYPES[merge_type]
+    chosen = MERGE_TYPES[merge_type] if isinstance(merge_type, str) else merge_type
     if merge_type == AUTO_TYPE:
         chosen = base.kind if base.kind in PLAIN else Q8_0
     elif merge_type == SAME_TYPE:

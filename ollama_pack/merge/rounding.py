@@ -36,20 +36,24 @@ def rounding_of(
         UnsupportedError: a merged number is beyond float32.
     """
 
-    def to_nearest(_raw: Bytes, _numbers: Float32, merged: Float32) -> Bytes:
-        return blocks.write(merged, tensor.kind)
-
-    if not tensor.keeps_scales:
-        return to_nearest
-
     def measure(block: RowBlock) -> CodeMoves:
         raw, numbers, merged = merged_numbers(tensor, factors, block, file)
         return measure_moves(raw, tensor.kind, merged - numbers)
 
     moves = CodeMoves()
-    for found in in_order(pool.submit(measure, block) for block in row_blocks(tensor.base)):
-        moves.join(found)
-    if moves.is_beyond and can_write_blocks(tensor.kind):
+    if tensor.keeps_scales:
+        for found in in_order(pool.submit(measure, block) for block in row_blocks(tensor.base)):
+            moves.join(found)
+    return rounding_from(tensor, moves, blocks)
+
+
+def rounding_from(tensor: MergedTensor, moves: CodeMoves, blocks: BlockWriter) -> Rounding:
+    """Return what makes the bytes of a tensor, when the moves of its codes are known."""
+
+    def to_nearest(_raw: Bytes, _numbers: Float32, merged: Float32) -> Bytes:
+        return blocks.write(merged, tensor.kind)
+
+    if not tensor.keeps_scales or (moves.is_beyond and can_write_blocks(tensor.kind)):
         return to_nearest
     threshold = moves.threshold()
 

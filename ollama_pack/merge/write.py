@@ -85,6 +85,11 @@ def merged_size(plan: MergePlan) -> int:
     return len(merged_header(plan)) + sum(_padded(tensor.nbytes) for tensor in plan.tensors)
 
 
+def rest_of(plan: MergePlan) -> int:
+    """Return the bytes that a merged file has beside the tensors that change, at most."""
+    return merged_size(plan) + ALIGNMENT * len(plan.touched) - sum(tensor.nbytes for tensor in plan.touched)
+
+
 def merged_header(plan: MergePlan) -> bytes:
     """Return the header of a merged file: the keys of the base as they are, but for those that are set."""
     base = plan.header

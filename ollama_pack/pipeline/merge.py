@@ -1,6 +1,6 @@
 """Merges an adapter into its base: plans the merged GGUF, writes it, and proves what it keeps of ΔW."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from ollama_pack.pipeline.prepare import BuildPlan, silent
 from ollama_pack.pipeline.request import Request
 
 if TYPE_CHECKING:
+    from ollama_pack.merge.frontier import SizeFrontier
     from ollama_pack.merge.plan import MergePlan
     from ollama_pack.verify.kept import MergeReport
 
@@ -26,12 +27,14 @@ class MergedFile:
         digest: the digest of the file, ``sha256:`` and 64 hexadecimal digits.
         size: the size of the file in bytes.
         report: what the proof measured.
+        frontier: what files of other sizes keep, if the size was given.
     """
 
     path: Path
     digest: str
     size: int
     report: "MergeReport"
+    frontier: "SizeFrontier | None" = None
 
     def __str__(self) -> str:
         """Return the path and the size, for people."""
@@ -63,17 +66,19 @@ def merge(
         RefusedError: there is a file of that name that is no merged GGUF.
     """
     from ollama_pack.merge.write import write_merged
-    from ollama_pack.verify.merged import LEAST_KEPT, prove_merged
+    from ollama_pack.verify.merged import prove_merged
 
     plan = planned_merge(work, path, request)
-    least = LEAST_KEPT if request.min_kept is None else request.min_kept
+    if plan.frontier:
+        note("types", plan.frontier)
+    least = _least(request)
     reports: list[MergeReport] = []
 
     def check(draft: Path) -> None:
         report = prove_merged(work.adapter, work.base, draft, least=least, progress=progress)
-        reports.append(_require_kept(report, path, request.merge_type))
+        reports.append(_require_kept(report, path, request))
 
-    merged = MergedFile(path, *write_merged(plan, path, check, progress), reports[0])
+    merged = MergedFile(path, *write_merged(plan, path, check, progress), reports[0], plan.frontier)
     note("merge", merged)
     note("proof", reports[0].result)
     return merged
@@ -86,28 +91,36 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
     from ollama_pack.gguf.split import read_parts
     from ollama_pack.lora.beside import plan_beside
     from ollama_pack.lora.untied import untied
+    from ollama_pack.merge.budget import choose_types
     from ollama_pack.merge.keys import MergeLabels
     from ollama_pack.merge.plan import plan_merge
+    from ollama_pack.merge.write import rest_of
 
     _require_always_active(work.adapter)
     source = require_base_file(work)
     require_own_file(path, source)
     base = untied(work.base, work.adapter)
-    plan = plan_merge(
-        read_parts(source),
-        work.plan,
-        request.merge_type,
-        plan_beside(work.adapter, base),
-        labels=MergeLabels(
-            request.name or path.stem,
-            adapter_digest(work.adapter),
-            trained_format(work.adapter.directory),
-            own_head=base is not work.base,
-        ),
+    parts, beside = read_parts(source), plan_beside(work.adapter, base)
+    labels = MergeLabels(
+        request.name or path.stem,
+        adapter_digest(work.adapter),
+        trained_format(work.adapter.directory),
+        own_head=base is not work.base,
     )
+    plan = plan_merge(parts, work.plan, request.merge_type, beside, labels=labels)
+    if request.merge_size is not None:
+        frontier = choose_types(plan, rest_of(plan), request.merge_size, _least(request))
+        plan = replace(plan_merge(parts, work.plan, frontier.types, beside, labels=labels), frontier=frontier)
     if any(needs_ggml(tensor.kind) and not tensor.keeps_scales for tensor in plan.touched):
         find_ggml()
     return plan
+
+
+def _least(request: Request) -> float:
+    """Return the smallest share of ΔW that a weight must keep."""
+    from ollama_pack.verify.merged import LEAST_KEPT
+
+    return LEAST_KEPT if request.min_kept is None else request.min_kept
 
 
 def planned_size_of(work: BuildPlan, path: Path, request: Request) -> int:
@@ -176,14 +189,16 @@ def adapter_digest(adapter: Adapter) -> str:
     return ",".join(sha256_of_file(file) for file in files)
 
 
-def _require_kept(report: "MergeReport", path: Path, merge_type: str) -> "MergeReport":
+def _require_kept(report: "MergeReport", path: Path, request: Request) -> "MergeReport":
     """Return a report that passed.
 
     Raises:
         ProofError: it did not.
     """
     if not report.result.passed:
-        smaller = "" if merge_type == "f16" else "--merge-type f16 keeps more of it, and "
+        smaller = "" if request.merge_type == "f16" else "--merge-type f16 keeps more of it, and "
+        if request.merge_size is not None:
+            smaller = f"without --merge-size, {smaller}"
         raise ProofError(
             f"The merged file would not be the trained model: {report.result.summary}.",
             where=f"{path.name}: {report.result.worst}",

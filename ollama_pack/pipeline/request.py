@@ -35,6 +35,8 @@ class Request:
         load: whether the load proof runs after the registration.
         merge: whether the adapter is merged into its base, whose weights must then be at hand.
         merge_type: the type of the weights that change: ``auto`` or one of `MERGE_TYPE_CHOICES`.
+        merge_size: the largest size of a merged file in bytes, for which a type is chosen for each weight
+            that changes; None for one type for all.
         min_kept: the smallest share of ΔW of a weight that a merged file must keep; None for the usual one.
         name: the name of the model; empty to derive it from the directory.
         base: an Ollama model, a Hugging Face id or a GGUF file; empty to take it from Modelfile.txt, else
@@ -70,6 +72,7 @@ class Request:
     load: bool = True
     merge: bool = False
     merge_type: str = "auto"
+    merge_size: int | None = None
     min_kept: float | None = None
     name: str = ""
     base: str = ""
@@ -108,6 +111,12 @@ class Request:
             raise UsageError(
                 "A scale of 0 makes an adapter that does nothing.",
                 hint="--allow-noop  if that is intended",
+                code="bad-option",
+            )
+        if self.merge_size is not None and self.merge_type != "auto":
+            raise UsageError(
+                "A size chooses the types of a merged file, so they cannot be given too.",
+                hint="--merge-size without --merge-type",
                 code="bad-option",
             )
         for name in ("directory", "out", "store"):
