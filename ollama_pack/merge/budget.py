@@ -33,7 +33,7 @@ from ollama_pack.merge.threshold import CodeMoves, measure_moves
 LARGER_TYPES = (6, 7, 13, 14, Q8_0, F16)
 """The ggml types that are considered beside that of the base: Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, F16."""
 
-SAMPLE_NUMBERS, SAMPLES, THREADS = 1 << 15, 4, 2
+SAMPLE_NUMBERS, SAMPLES, MEASURED_AT_ONCE = 1 << 15, 4, 2
 """Numbers of a piece of a tensor that is measured, pieces of a tensor, tensors at once."""
 
 MOST_POINTS = 8
@@ -57,7 +57,7 @@ class TypeCost:
     gain: float
 
 
-def choose_types(plan: MergePlan, rest: int, size: int, least: float) -> SizeFrontier:
+def spend_size(plan: MergePlan, rest: int, size: int, least: float) -> SizeFrontier:
     """Return the types with which a merged file of at most `size` bytes keeps the most of ΔW.
 
     Args:
@@ -69,7 +69,7 @@ def choose_types(plan: MergePlan, rest: int, size: int, least: float) -> SizeFro
     Raises:
         UsageError: no file that keeps it is as small.
     """
-    with BlockWriter() as blocks, ThreadPoolExecutor(THREADS, "measure") as pool:
+    with BlockWriter() as blocks, ThreadPoolExecutor(MEASURED_AT_ONCE, "measure") as pool:
         measured = list(pool.map(partial(_measure_types, least=least, blocks=blocks), plan.touched))
     hulls = [_hull(costs) for costs, _ in measured]
     wanted = sum(each for _, each in measured) or 1.0

@@ -178,7 +178,7 @@ def plan_merge(
         named += [(HEAD_TENSOR, tensor) for tensor in found if tensor.name == EMBEDDING_TENSOR]
     missing = (changes.keys() | rows.keys()) - {each for each, _ in named}
     tensors = tuple(
-        replace(_merged(tensor, changes.get(each), rows.get(each, ()), _choice(merge_type, each)), name=each)
+        replace(_merged(tensor, changes.get(each), rows.get(each, ()), _type_of(merge_type, each)), name=each)
         for each, tensor in named
     )
     if missing:
@@ -232,7 +232,7 @@ def _by_tensor(beside: Sequence[RowValues]) -> Mapping[str, tuple[RowValues, ...
     return found
 
 
-def _choice(merge_type: str | Mapping[str, int], name: str) -> str | int:
+def _type_of(merge_type: str | Mapping[str, int], name: str) -> str | int:
     """Return the choice of a type for one tensor; one that does not change keeps its own."""
     return merge_type if isinstance(merge_type, str) else merge_type.get(name, AUTO_TYPE)
 

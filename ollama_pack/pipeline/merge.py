@@ -91,7 +91,7 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
     from ollama_pack.gguf.split import read_parts
     from ollama_pack.lora.beside import plan_beside
     from ollama_pack.lora.untied import untied
-    from ollama_pack.merge.budget import choose_types
+    from ollama_pack.merge.budget import spend_size
     from ollama_pack.merge.keys import MergeLabels
     from ollama_pack.merge.plan import plan_merge
     from ollama_pack.merge.write import rest_of
@@ -109,7 +109,7 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
     )
     plan = plan_merge(parts, work.plan, request.merge_type, beside, labels=labels)
     if request.merge_size is not None:
-        frontier = choose_types(plan, rest_of(plan), request.merge_size, _least(request))
+        frontier = spend_size(plan, rest_of(plan), request.merge_size, _least(request))
         plan = replace(plan_merge(parts, work.plan, frontier.types, beside, labels=labels), frontier=frontier)
     if any(needs_ggml(tensor.kind) and not tensor.keeps_scales for tensor in plan.touched):
         find_ggml()
