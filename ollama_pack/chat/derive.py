@@ -25,6 +25,12 @@ _EMPTY = {"U": "empty user", "A": "empty assistant"}
 _FIRST, _END, _LEFT_OUT = "^", "$", "~"
 _BEFORE_LAST, _AFTER_IT = "<", ">"
 _ANOTHER_DAY = timedelta(days=400)
+_NEEDS = ((TRIM_DEFINES, (0, 5, 13)), (DATE_DEFINES, (0, 11, 0)))
+"""What a derived TEMPLATE may have, and the first release that executes it.
+
+A ``range`` over a number came with Go 1.24, and ``currentDate`` with the templates of gpt-oss.
+"""
+
 
 Joints = Mapping[tuple[str, str], str]
 """The text between a message and the next, by their roles; a role in capitals is that of an empty message."""
@@ -59,6 +65,16 @@ def derive_go_template(template: ChatTemplate, renderer: ChatRenderer, bos: str 
     defines = TRIM_DEFINES if any(trims.values()) else ""
     defines += DATE_DEFINES if any(map(has_dates, joints.values())) else ""
     return defines + _go_text(joints, trims)
+
+
+def first_release(derived: str) -> tuple[int, int, int]:
+    """Return the first release of Ollama that executes a derived TEMPLATE.
+
+    Example:
+        >>> first_release("{{ .Prompt }}")
+        (0, 0, 0)
+    """
+    return max((release for part, release in _NEEDS if part in derived), default=(0, 0, 0))
 
 
 def _all_joints(template: ChatTemplate, renderer: ChatRenderer) -> Joints:

@@ -35,4 +35,4 @@ TRIM_DEFINES = (
     '{{ define "trimLeft" }}{{ $s := . }}' + _LEFT + "{{ $s }}{{ end }}"
     '{{ define "trimRight" }}{{ $s := . }}' + _RIGHT + "{{ end }}"
 )
-"""The definitions of ``trim``, ``trimLeft`` and ``trimRight``; Ollama 0.6 and later execute them."""
+"""The definitions of ``trim``, ``trimLeft`` and ``trimRight``; Ollama 0.5.13 and later execute them."""

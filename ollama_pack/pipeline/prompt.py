@@ -67,10 +67,10 @@ def require_prompt(verdict: PromptVerdict, directory: Path) -> None:
         ProofError: a prompt differs.
     """
     if verdict.result is not None and not verdict.is_proved:
-        raise prompt_error(verdict, directory, "without --strict, the difference is only told")
+        raise prompt_error(verdict, directory, hint="without --strict, the difference is only told")
 
 
-def prompt_error(verdict: PromptVerdict, directory: Path, hint: str) -> ProofError:
+def prompt_error(verdict: PromptVerdict, directory: Path, *, hint: str) -> ProofError:
     """Return the error for prompts that are not proved.
 
     Args:

@@ -26,11 +26,6 @@ if TYPE_CHECKING:
     from ollama_pack.verify.prompt import PromptComparison
 
 _AUTO, _INHERIT, _TRAINED = PROMPT_CHOICES
-_TRIMS_FROM = (0, 6, 0)
-"""The first release whose Go counts in a ``range``, which trimming needs."""
-
-_WAY_OUT = "--prompt inherit  builds the model with these prompts; --template FILE  sets a TEMPLATE of yours"
-
 PASSTHROUGH = "passthrough"
 """The PARSER with which no chat template of a GGUF overrules a TEMPLATE."""
 
@@ -88,7 +83,14 @@ class _Case:
 
     def derived(self) -> str:
         """Return the TEMPLATE that is derived, or an empty string if there is none for this Ollama."""
-        return derived_template(self.trained, self.base, self.renderer)
+        text = derived_template(self.trained, self.base, self.renderer)
+        return "" if release_needed(text, self.base.version) else text
+
+    def newer_release(self) -> str:
+        """Return a clause with the release that takes a TEMPLATE that is derived, if this one is too old."""
+        text = derived_template(self.trained, self.base, self.renderer)
+        needed = release_needed(text, self.base.version)
+        return f"; Ollama {needed} or later takes a TEMPLATE that is derived" if needed else ""
 
     def _with_stop(self, modelfile: Modelfile) -> Modelfile:
         """Return a Modelfile with what ends an answer among its stops, unless its author set some."""
@@ -111,19 +113,33 @@ def derived_template(trained: ChatTemplate, base: PromptBase, renderer: ChatRend
 
     Args:
         trained: the chat template.
-        base: the base, which may add the begin of text, and the release of Ollama.
+        base: the base, which may add the begin of text.
         renderer: what fills the chat template.
 
     Raises:
         InputError: the chat template is damaged.
     """
     from ollama_pack.chat.derive import derive_go_template
-    from ollama_pack.chat.trim_template import TRIM_DEFINES
 
     bos = base.tokens.special.get("bos_token", "") if base.adds_bos else ""
-    text = derive_go_template(trained, renderer, bos)
-    is_old = base.version is not None and base.version < _TRIMS_FROM
-    return "" if is_old and TRIM_DEFINES in text else text
+    return derive_go_template(trained, renderer, bos)
+
+
+def release_needed(derived: str, version: "Version | None") -> str:
+    """Return the first release that executes a derived TEMPLATE, or an empty string if the given one does.
+
+    Args:
+        derived: the TEMPLATE.
+        version: the release of Ollama; None for the latest.
+
+    Example:
+        >>> release_needed("{{ .Prompt }}", (0, 5, 5))
+        ''
+    """
+    from ollama_pack.chat.derive import first_release
+
+    first = first_release(derived)
+    return "" if version is None or version >= first else ".".join(map(str, first))
 
 
 def plan_prompt(
@@ -165,7 +181,12 @@ def plan_prompt(
             said = f"the tokenizer of the base adds {added} in front, which the chat template does not write"
             second = changed, replace(made, difference="", notes=(*notes, *made.notes, said))
     if second is None and verdict.result is not None:
-        raise prompt_error(verdict, inputs.home, _WAY_OUT)
+        raise prompt_error(
+            verdict,
+            inputs.home,
+            hint="--prompt inherit  builds the model with these prompts; --template FILE  sets a TEMPLATE of "
+            f"yours{case.newer_release()}",
+        )
     _require_trained(verdict, inputs)
     return second or (modelfile, verdict)
 
@@ -212,4 +233,4 @@ def _require_trained(verdict: PromptVerdict, inputs: BuildInputs) -> None:
         ProofError: there is none.
     """
     if inputs.request.prompt == _TRAINED and not verdict.is_proved:
-        raise prompt_error(verdict, inputs.home, "--prompt inherit  builds the model with these prompts")
+        raise prompt_error(verdict, inputs.home, hint="--prompt inherit  builds the model with its own")

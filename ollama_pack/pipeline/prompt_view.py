@@ -181,7 +181,7 @@ def proved_template(pair: PromptPair, renderer: ChatRenderer) -> str:
     """
     from ollama_pack.chat.sent import sent_prompt
     from ollama_pack.chat.who_renders import PromptSource
-    from ollama_pack.pipeline.prompt_plan import PASSTHROUGH, derived_template
+    from ollama_pack.pipeline.prompt_plan import PASSTHROUGH, derived_template, release_needed
 
     text = derived_template(pair.trained, pair.base, renderer)
     if not text:
@@ -191,13 +191,20 @@ def proved_template(pair: PromptPair, renderer: ChatRenderer) -> str:
             hint="--template FILE  of build sets one that you wrote",
             code="no-derived-template",
         )
+    if needed := release_needed(text, pair.base.version):
+        raise UnsupportedError(
+            f"The TEMPLATE that is derived from this chat template needs Ollama {needed} or later.",
+            where=pair.trained.origin,
+            hint=f"--against {needed}  prints it",
+            code="no-derived-template",
+        )
     source = PromptSource(text, parser=PASSTHROUGH)
     sent = sent_prompt(source, pair.base.version, pair.base.tokens, adds_bos=bool(pair.base.adds_bos))
     found = prove_prompt(pair.trained, sent, renderer)
     if not found.result.passed:
         verdict = PromptVerdict(found.result, difference=found.difference)
         raise prompt_error(
-            verdict, Path(pair.trained.origin), "--template FILE  of build sets one that you wrote"
+            verdict, Path(pair.trained.origin), hint="--template FILE  of build sets one that you wrote"
         )
     return text
 
