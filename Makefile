@@ -22,7 +22,7 @@ help: ## list the targets
 demo: $(VENV)/.core $(BASE) ## build the example adapter into a model store in demo/
 	$(BIN)/ollama-pack build $(ADA) --base $(BASE) --via store --store demo/models --out demo/ada-lovelace
 
-chat: demo $(VENV)/.llama $(OPENMP)/.made ## ask the base and the adapted model the same three questions
+chat: demo $(VENV)/.try $(OPENMP)/.made ## ask the base and the adapted model the same three questions
 	$(WITH_OPENMP) $(BIN)/python examples/ask.py --base $(BASE) --adapter demo/ada-lovelace/adapter_model.gguf
 
 test: $(VENV)/.dev $(BASE) $(BUILDS)/.made $(OPENMP)/.made ## run all tests that need no compiler
@@ -84,8 +84,8 @@ $(VENV)/.core: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q -e .
 	@touch $@
 
-$(VENV)/.llama: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install -q -e '.[llama]'
+$(VENV)/.try: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q -e '.[try]'
 	@touch $@
 
 $(OPENMP)/.made: examples/fetch_openmp.py | $(VENV)/bin/python

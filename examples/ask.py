@@ -97,7 +97,7 @@ def read_model(base: Path, adapter: Path) -> "Server":
     try:
         return load(base, adapter)
     except ModuleNotFoundError:
-        fail(2, "xllamacpp is not installed.", "pip install 'ollama-pack[llama]'")
+        fail(2, "xllamacpp is not installed.", "pip install 'ollama-pack[try]'")
     except ImportError as error:  # on Linux a library that it is linked with
         fail(2, f"xllamacpp cannot be loaded: {error}.", OPENMP)
     except RuntimeError:

@@ -43,6 +43,13 @@ def no_daemon(monkeypatch) -> None:
 
 
 @pytest.fixture
+def stand_in_llama(monkeypatch) -> None:
+    """Let a stand-in take the place of llama.cpp: `tests/engine/stand_in` says how it answers."""
+    stand_in = Path(__file__).parent / "engine" / "stand_in"
+    monkeypatch.setenv("PYTHONPATH", str(stand_in))
+
+
+@pytest.fixture
 def make_adapter(tmp_path) -> Callable[..., Path]:
     """Return a function that writes an adapter directory from the fields of `adapters.Recipe`."""
 

@@ -11,7 +11,7 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 LIBRARIES = {
     *("click", "gguf", "httpx", "jinja2", "llama_cpp", "matplotlib", "numpy", "ollama", "peft", "rich"),
-    *("safetensors", "sentencepiece", "torch", "transformers"),
+    *("safetensors", "sentencepiece", "torch", "transformers", "xllamacpp"),
 }
 """The foreign libraries that may be meant by an import."""
 

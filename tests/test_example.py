@@ -86,7 +86,7 @@ def test_the_card_tells_base_data_and_licences():
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        ("ModuleNotFoundError('xllamacpp')", ["not installed", "ollama-pack[llama]"]),
+        ("ModuleNotFoundError('xllamacpp')", ["not installed", "ollama-pack[try]"]),
         ("ImportError('libgomp.so.1: no such file')", ["libgomp.so.1: no such file", "apt install libgomp1"]),
     ],
 )

@@ -194,22 +194,14 @@ merging = combine(
     ),
 )
 
-prompt = combine(
-    click.option(
-        "--template",
-        default=None,
-        metavar="NAME|FILE",
-        shell_complete=names_of(shipped_templates, path="file"),
-        help='Prompt template, or "" for none.  [default: that of the base]',
-    ),
-    click.option(
-        "--prompt",
-        type=click.Choice(PROMPT_CHOICES),
-        default="auto",
-        show_default=True,
-        help="auto: the prompts that were trained, if they can be compared. inherit: those of the base. "
-        "trained: fail unless they are proved.",
-    ),
+template = click.option(
+    "--template",
+    default=None,
+    metavar="NAME|FILE",
+    shell_complete=names_of(shipped_templates, path="file"),
+    help='Prompt template, or "" for none.  [default: that of the base]',
+)
+shaping = combine(
     click.option("--system", default=None, metavar="TEXT", help='System prompt, or "" for none.'),
     click.option(
         "--parameter",
@@ -219,6 +211,18 @@ prompt = combine(
         metavar="KEY=VALUE",
         help="A PARAMETER of the Modelfile, such as temperature=0.3; may be repeated.",
     ),
+)
+prompt = combine(
+    template,
+    click.option(
+        "--prompt",
+        type=click.Choice(PROMPT_CHOICES),
+        default="auto",
+        show_default=True,
+        help="auto: the prompts that were trained, if they can be compared. inherit: those of the base. "
+        "trained: fail unless they are proved.",
+    ),
+    shaping,
 )
 
 

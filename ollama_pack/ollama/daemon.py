@@ -66,7 +66,7 @@ class Daemon:
         Raises:
             DestinationError: no daemon answers.
         """
-        with self._explained(2 * CONNECT_SECONDS):
+        with self.explained(2 * CONNECT_SECONDS):
             answer = self._http.get("/api/version", timeout=CONNECT_SECONDS)
             if answer.is_error:
                 raise ValueError(answer.status_code)
@@ -86,7 +86,7 @@ class Daemon:
         Raises:
             DestinationError: the daemon rejected the request, or did not answer.
         """
-        with self._explained():
+        with self.explained():
             answer = self._http.get("/api/tags")
             answer.raise_for_status()
             return read_listed(parse_object(answer.content))
@@ -99,7 +99,7 @@ class Daemon:
         Raises:
             DestinationError: the daemon rejected the request, or did not answer.
         """
-        with self._explained():
+        with self.explained():
             answer = self._http.post("/api/show", json={"model": name, "verbose": verbose})
             if answer.status_code == 404:
                 return None
@@ -112,7 +112,7 @@ class Daemon:
         Raises:
             DestinationError: the daemon rejected the request, or did not answer.
         """
-        with self._explained():
+        with self.explained():
             answer = self._http.head(f"/api/blobs/{digest}")
             if answer.status_code == 404:
                 return False
@@ -127,9 +127,9 @@ class Daemon:
         """
         if self.has_blob(digest):
             return 0
-        with self._explained():
+        with self.explained():
             size = path.stat().st_size
-        with self._explained(SILENCE_SECONDS + size / SLOWEST_UPLOAD):
+        with self.explained(SILENCE_SECONDS + size / SLOWEST_UPLOAD):
             body = file_pieces(path, size, progress)
             answer = self._http.post(
                 f"/api/blobs/{digest}", content=body, headers={"Content-Length": str(size)}
@@ -149,12 +149,12 @@ class Daemon:
             AdapterRefusedError: this Ollama no longer creates models with adapters.
             DestinationError: the daemon rejected the request, or closed the connection.
         """
-        with self._explained(STREAM_SECONDS, lines=True):
+        with self.explained(STREAM_SECONDS, lines=True):
             if fields.keys() <= _CLIENT_FIELDS:
                 known = {("from_" if key == "from" else key): value for key, value in fields.items()}
                 parts: Iterator[Any] = self._client.create(name, **known, stream=True)
             else:
-                parts = self._lines("/api/create", {"model": name, **fields})
+                parts = self.lines("/api/create", {"model": name, **fields})
             follow_stream(parts, f"creating {name}", progress)
 
     def pull(self, name: str, progress: Progress | None = None, *, insecure: bool = False) -> None:
@@ -163,7 +163,7 @@ class Daemon:
         Raises:
             DestinationError: the daemon rejected the request, or closed the connection.
         """
-        with self._explained(STREAM_SECONDS, lines=True):
+        with self.explained(STREAM_SECONDS, lines=True):
             parts = self._client.pull(name, insecure=insecure, stream=True)
             follow_stream(parts, f"pulling {name}", progress)
 
@@ -173,7 +173,7 @@ class Daemon:
         Raises:
             DestinationError: the daemon rejected the request, or closed the connection.
         """
-        with self._explained(STREAM_SECONDS, lines=True):
+        with self.explained(STREAM_SECONDS, lines=True):
             follow_stream(self._client.push(name, insecure=True, stream=True), f"pushing {name}", None)
 
     def copy(self, source: str, target: str) -> None:
@@ -182,7 +182,7 @@ class Daemon:
         Raises:
             DestinationError: the daemon rejected the request, or has no such model.
         """
-        with self._explained():
+        with self.explained():
             self._client.copy(source, target)
 
     def delete(self, name: str) -> None:
@@ -191,7 +191,7 @@ class Daemon:
         Raises:
             DestinationError: the daemon rejected the request, or has no such model.
         """
-        with self._explained():
+        with self.explained():
             self._client.delete(name)
 
     def answer(self, name: str, prompt: str, tokens: int) -> tuple[str, tuple[float, ...]]:
@@ -204,7 +204,7 @@ class Daemon:
         """
         options = {"temperature": 0, "seed": 1, "num_predict": tokens, "num_ctx": 512}
         body = {"model": name, "prompt": prompt, "raw": True, "stream": False, "logprobs": True}
-        with self._explained(SILENCE_SECONDS):
+        with self.explained(SILENCE_SECONDS):
             reply = self._http.post("/api/generate", json={**body, "options": options})
             reply.raise_for_status()
             content = parse_object(reply.content)
@@ -217,7 +217,7 @@ class Daemon:
         Raises:
             DestinationError: the model does not load, or the daemon does not take the messages.
         """
-        with self._explained(SILENCE_SECONDS):
+        with self.explained(SILENCE_SECONDS):
             reply = self._http.post(path, json=render_request(name, messages, path))
             reply.raise_for_status()
             return read_rendered(parse_object(reply.content))
@@ -236,7 +236,7 @@ class Daemon:
         Raises:
             DestinationError: the daemon rejected the request, or did not answer.
         """
-        with self._explained():
+        with self.explained():
             answer = self._http.get("/api/ps")
             answer.raise_for_status()
             return [each.name for each in read_listed(parse_object(answer.content))]
@@ -252,10 +252,10 @@ class Daemon:
         import ollama
 
         # A new model does not exist yet.
-        with self._explained(SILENCE_SECONDS), contextlib.suppress(ollama.ResponseError):
+        with self.explained(SILENCE_SECONDS), contextlib.suppress(ollama.ResponseError):
             self._client.generate(name, keep_alive=0)
 
-    def _lines(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    def lines(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield the JSON lines of a streamed response; raise ``ollama.ResponseError`` for an error line."""
         import ollama
 
@@ -269,7 +269,7 @@ class Daemon:
                 yield part
 
     @contextlib.contextmanager
-    def _explained(self, seconds: float = ANSWER_SECONDS, *, lines: bool = False) -> Iterator[None]:
+    def explained(self, seconds: float = ANSWER_SECONDS, *, lines: bool = False) -> Iterator[None]:
         """Bound an exchange, and turn every error of client, network and daemon into a DestinationError."""
         import httpx
         import ollama

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import InputError, ProofError, RefusedError, UnsupportedError, UsageError
 from ollama_pack.files import Note, Progress, megabytes, sha256_of_file
 from ollama_pack.gguf.reader import read_gguf
@@ -97,7 +98,7 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
     from ollama_pack.merge.write import rest_of
 
     _require_always_active(work.adapter)
-    source = require_base_file(work)
+    source = require_base_file(work.base)
     require_own_file(path, source)
     base = untied(work.base, work.adapter)
     parts, beside = read_parts(source), plan_beside(work.adapter, base)
@@ -145,19 +146,19 @@ def _require_always_active(adapter: Adapter) -> None:
         )
 
 
-def require_base_file(work: BuildPlan) -> Path:
-    """Return the file of the base.
+def require_base_file(base: BaseModel, reader: str = "merging") -> Path:
+    """Return the file of a base, which `reader` needs.
 
     Raises:
         UsageError: the base is known by its name only.
     """
-    if work.base.gguf is None:
+    if base.gguf is None:
         raise UsageError(
-            f"The weights of {work.base.tag or work.base.source_id} are not at hand, and merging reads them.",
+            f"The weights of {base.tag or base.source_id} are not at hand, and {reader} reads them.",
             hint="--base FILE.gguf, with the GGUF file of that model",
             code="base-no-file",
         )
-    return work.base.gguf
+    return base.gguf
 
 
 def require_own_file(path: Path, base: Path) -> None:

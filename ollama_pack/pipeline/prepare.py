@@ -110,11 +110,11 @@ def prepare(
         note("read", joined.notes[-1])
     plan = plan_lora(joined, untied(base, joined) if request.merge else base)
     check_large(adapter)
-    check = _check_base_file(base, trained, of_the_base(plan, base))
+    check = compare_base_file(base, trained, of_the_base(plan, base))
     return BuildPlan(joined, base, plan, trained, author, check, earlier, change, author_notes)
 
 
-def _check_base_file(base: BaseModel, trained: ExpectedBase, plan: LoraPlan) -> tuple[str, ...] | None:
+def compare_base_file(base: BaseModel, trained: ExpectedBase, plan: LoraPlan) -> tuple[str, ...] | None:
     """Check a GGUF base and return the messages for the user, or None if the base is not a file.
 
     A file can be read before the conversion, so that a mismatch is reported before any work is done.

@@ -78,11 +78,15 @@ class PromptBase:
     @property
     def stops(self) -> tuple[str, ...]:
         """The texts that end an answer, by its PARAMETERs."""
+        return tuple(self.parameters().get("stop") or ())
+
+    def parameters(self, package: "Package | None" = None) -> Mapping[str, Any]:
+        """Return the PARAMETERs of a model on this base, with those that it inherits; None is the base."""
+        from ollama_pack.deliver.image import build_image
         from ollama_pack.ollama.manifest import PARAMS_TYPE
 
-        texts = [layer.content for layer in self.image.layers if layer.media_type == PARAMS_TYPE]
-        given = [parse_object(content).get("stop") or [] for content in texts if content]
-        return tuple(given[0]) if given else ()
+        layers = build_image(package, self.image).layers if package else self.image.layers
+        return parse_object(self._text(layers, PARAMS_TYPE) or "{}")
 
     def sent(self) -> SentPrompt:
         """Return how the base itself gets its prompts.

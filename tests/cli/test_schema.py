@@ -25,7 +25,7 @@ def test_the_schema_is_one():
     assert {each["$ref"] for each in SCHEMA["oneOf"]} == {f"#/$defs/document_{kind}" for kind in KINDS}
 
 
-def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models):
+def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models, stand_in_llama):
     """Each command prints documents as the schema says, and there is no kind that none prints."""
     base, folder = ("--base", tiny_gguf), tmp_path / "release"
     trained = write_run(tmp_path / "grace-lora")
@@ -41,6 +41,7 @@ def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models):
         ("convert", ada, *base, "--out", tmp_path / "ada.gguf"),
         ("merge", ada, *base, "--out", tmp_path / "merged.gguf"),
         ("prompt", chatting),
+        ("try", ada, "Hi.", *base),
         ("modelfile", ada, *base),
         ("register", folder, "other", "--via", "store"),
         ("verify", folder),

@@ -13,6 +13,9 @@ from builds import VERSIONS
 pytestmark = pytest.mark.llama
 
 ROOT = Path(__file__).parent.parent.parent
+BASE = (
+    Path(os.environ["OLLAMA_PACK_TEST_BASE"]).resolve() if os.environ.get("OLLAMA_PACK_TEST_BASE") else None
+)
 ADA = ROOT / "examples" / "ada-lovelace-lora"
 SECONDS = 300
 

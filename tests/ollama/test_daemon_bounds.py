@@ -69,7 +69,7 @@ def test_every_request_has_an_end(request_, dripping, monkeypatch, tmp_path):
     """Whatever is asked of a daemon that drips, the wait ends with the time that was meant for it."""
     for name in ("SILENCE_SECONDS", "STREAM_SECONDS", "CONNECT_SECONDS"):
         monkeypatch.setattr(daemon, name, 0.3)
-    monkeypatch.setattr(Daemon._explained.__wrapped__, "__defaults__", (0.3,))
+    monkeypatch.setattr(Daemon.explained.__wrapped__, "__defaults__", (0.3,))
     (tmp_path / "blob").write_bytes(b"blob")
     with Daemon(dripping) as asked, pytest.raises(DestinationError, match="was not complete") as caught:
         request_(asked, tmp_path / "blob")

@@ -1,0 +1,204 @@
+"""The command ``ollama-pack try``."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ollama_pack.cli import options
+from ollama_pack.cli.answer_columns import LiveAnswers, say_answers
+from ollama_pack.cli.output import STAGE_WIDTH, Console, print_json
+from ollama_pack.cli.say import say
+from ollama_pack.files import megabytes
+
+if TYPE_CHECKING:
+    from ollama_pack.chat.trained import Conversation
+    from ollama_pack.engine.answers import Said
+    from ollama_pack.pipeline.answering import Answering, Exchange
+    from ollama_pack.pipeline.request import Request
+
+_PROMPTS = ("sent", "trained")
+_RUNNERS = ("llama", "daemon")
+_REQUESTED = ("adapter", "base", "template", "system", "parameters", "store", "merge", *options.PROOF)
+
+
+@click.command("try")
+@click.argument("source", metavar="DIR|MODEL|GGUF", type=options.PATH, shell_complete=options.MODELS_OR_PATHS)
+@click.argument("questions", metavar="[PROMPT]...", nargs=-1)
+@options.adapter
+@options.base
+@options.proof
+@click.option(
+    "--prompt",
+    type=click.Choice(_PROMPTS),
+    default="sent",
+    show_default=True,
+    help="The prompt that Ollama sends, or the one of the chat template that was trained.",
+)
+@options.template
+@options.shaping
+@click.option("--merge", is_flag=True, help="Merge the adapter into its base, as build --merge does.")
+@options.model_store
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the answers.")
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(1, 1_000_000),
+    default=None,
+    metavar="N",
+    help="Cut an answer off after N tokens.  [default: num_predict of the model, else 512]",
+)
+@click.option(
+    "--with",
+    "runner",
+    type=click.Choice(_RUNNERS),
+    default="llama",
+    show_default=True,
+    help="What runs the models: llama.cpp (the extra try), or the daemon that has them.",
+)
+@options.as_json
+@click.option("-v", "--verbose", is_flag=True, help="Print details, and the log of llama.cpp.")
+@options.quiet
+def try_command(*, source: Path, questions: Sequence[str], **chosen: Any) -> None:
+    """Ask the adapted model and its base the same questions, side by side, before anything is built.
+
+    An adapter in DIR is converted into a temporary folder. llama.cpp answers in a process of its
+    own, at temperature 0, with the prompt, the stops and the parameters that the model has in
+    Ollama. Nothing is registered.
+
+    \b
+    Examples:
+      ollama-pack try ada-lovelace-lora/ "Who are you?" --base smollm2.gguf
+      ollama-pack try ada-lovelace "Who are you?"
+    """
+    from ollama_pack.chat.trained import Conversation
+
+    texts = [os.fsencode(text).decode("utf-8", "replace") for text in questions]  # whatever the locale
+    talks = [Conversation(text, [{"role": "user", "content": text}]) for text in texts]
+    if not talks:
+        raise click.UsageError("There is no PROMPT.")
+    with opened_trial(_request_of(source, chosen), chosen) as answering:
+        exchanges = [_answered(answering, talk, quiet=chosen["as_json"]) for talk in talks]
+        if chosen["as_json"]:
+            print_json("try", trial_facts(answering, exchanges))
+
+
+def _request_of(source: Path, chosen: dict[str, Any]) -> "Request":
+    from ollama_pack.pipeline.request import Request
+
+    return Request(directory=source, via="store", **{key: chosen[key] for key in _REQUESTED})
+
+
+@contextlib.contextmanager
+def opened_trial(request: "Request", chosen: dict[str, Any]) -> "Iterator[Answering]":
+    """Return the models of a trial, ready to answer, and tell what they are; all ends with the block.
+
+    Args:
+        request: what is tried.
+        chosen: the options of the command.
+    """
+    from ollama_pack.engine.answers import unheard
+    from ollama_pack.pipeline.answering import answering
+    from ollama_pack.pipeline.prompt import chat_clock
+    from ollama_pack.pipeline.trial_sources import TrialSetting, prepare_trial
+
+    console = Console.of(chosen)
+    with (
+        tempfile.TemporaryDirectory(prefix="ollama-pack-try-") as folder,
+        chat_clock() as renderer,
+    ):
+        setting = TrialSetting(renderer, Path(folder), chosen["prompt"], _details_of(console))
+        trial = prepare_trial((request,), setting)
+        console.stage_done("prompt", trial.prompts.origin)
+        for text in trial.notes:
+            console.stage_done("note", text)
+        log = _say_log if console.verbose else unheard
+        with answering(trial, renderer, chosen["runner"], _parameters_of(chosen), log) as ready:
+            _tell_runners(ready, console)
+            yield ready
+
+
+def _details_of(console: Console) -> Any:
+    """Return what tells the stages of a preparation: only with ``-v``."""
+    return console.stage_done if console.verbose else lambda _stage, _value: None
+
+
+def _parameters_of(chosen: dict[str, Any]) -> dict[str, Any]:
+    """Return the PARAMETERs that count more than those of the model."""
+    from ollama_pack.modelfile.parameters import typed
+
+    more = {} if chosen["max_tokens"] is None else {"num_predict": chosen["max_tokens"]}
+    given: dict[str, Any] = {}
+    for key, text in chosen["parameters"]:
+        value = typed(key, text)
+        given[key] = [*given.get(key, []), value] if key == "stop" else value
+    return {"temperature": 0.0, "seed": chosen["seed"], **more, **given}
+
+
+def _tell_runners(ready: "Answering", console: Console) -> None:
+    """Tell what runs the models, how long it took to load them, and the memory that they take."""
+    if ready.daemon is not None:
+        console.stage_done("daemon", ready.daemon.address)
+    for model, llama in ready.llamas.items():
+        took = f"loaded in {llama.load_seconds:.1f} s, {megabytes(llama.memory)} of memory"
+        console.stage_done("llama", f"{llama.name}, {model.name} {took}")
+
+
+def _say_log(line: str) -> None:
+    """Print a line that llama.cpp logs."""
+    say(line, f"{'log':<{STAGE_WIDTH}}", err=True)
+
+
+def _answered(answering: "Answering", talk: "Conversation", *, quiet: bool) -> "Exchange":
+    """Return what the models answer, shown side by side unless `quiet`."""
+    if not quiet:
+        say(talk.name, level="")
+    with LiveAnswers(answering.trial.voices, quiet=quiet) as live:
+        exchange = answering.answer(talk, live.hear)
+    if not quiet:
+        say_answers(exchange.answers)
+        say()
+    return exchange
+
+
+def trial_facts(answering: "Answering", exchanges: "Sequence[Exchange]") -> dict[str, Any]:
+    """Return the JSON object of a trial."""
+    trial = answering.trial
+    return {
+        "model": trial.name,
+        "prompt": {"kind": trial.prompts.kind, "origin": trial.prompts.origin},
+        "runners": [
+            {
+                "name": llama.name,
+                "model": model.as_posix(),
+                "load_seconds": llama.load_seconds,
+                "memory": llama.memory,
+            }
+            for model, llama in answering.llamas.items()
+        ],
+        "parameters": trial.options(answering.chosen),
+        "notes": list(trial.notes),
+        "conversations": [
+            {
+                "name": each.conversation.name,
+                "messages": list(each.conversation.messages),
+                "prompt": each.prompt,
+                "answers": [said_facts(name, said) for name, said in each.answers.items()],
+            }
+            for each in exchanges
+        ],
+    }
+
+
+def said_facts(voice: str, said: "Said") -> dict[str, Any]:
+    """Return the JSON object of an answer."""
+    return {
+        "voice": voice,
+        "text": said.text,
+        "tokens": said.tokens,
+        "ended": said.ended,
+        "seconds": said.seconds,
+    }
