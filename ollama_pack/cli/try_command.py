@@ -11,7 +11,8 @@ import click
 
 from ollama_pack.cli import options
 from ollama_pack.cli.answer_columns import LiveAnswers, say_answers
-from ollama_pack.cli.output import STAGE_WIDTH, Console, print_json
+from ollama_pack.cli.events.terminal import STAGE_WIDTH
+from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say
 from ollama_pack.files import megabytes
 
@@ -102,6 +103,7 @@ def opened_trial(request: "Request", chosen: dict[str, Any]) -> "Iterator[Answer
     """
     from ollama_pack.engine.answers import unheard
     from ollama_pack.pipeline.answering import answering
+    from ollama_pack.pipeline.prepare import silent
     from ollama_pack.pipeline.prompt import chat_clock
     from ollama_pack.pipeline.trial_sources import TrialSetting, prepare_trial
 
@@ -110,20 +112,17 @@ def opened_trial(request: "Request", chosen: dict[str, Any]) -> "Iterator[Answer
         tempfile.TemporaryDirectory(prefix="ollama-pack-try-") as folder,
         chat_clock() as renderer,
     ):
-        setting = TrialSetting(renderer, Path(folder), chosen["prompt"], _details_of(console))
+        setting = TrialSetting(
+            renderer, Path(folder), chosen["prompt"], console.stage_done if chosen["verbose"] else silent
+        )
         trial = prepare_trial((request,), setting)
         console.stage_done("prompt", trial.prompts.origin)
         for text in trial.notes:
             console.stage_done("note", text)
-        log = _say_log if console.verbose else unheard
+        log = _say_log if chosen["verbose"] else unheard
         with answering(trial, renderer, chosen["runner"], _parameters_of(chosen), log) as ready:
             _tell_runners(ready, console)
             yield ready
-
-
-def _details_of(console: Console) -> Any:
-    """Return what tells the stages of a preparation: only with ``-v``."""
-    return console.stage_done if console.verbose else lambda _stage, _value: None
 
 
 def _parameters_of(chosen: dict[str, Any]) -> dict[str, Any]:

@@ -277,7 +277,7 @@ def answer(model: LlamaServer | CompiledLlama, asked: dict[str, Any], parent: Pa
         parent.tell(logprobs=model.likelihoods(prompt, tokens, asked["adapter"]))
 
 
-def serve() -> None:
+def answer_parent() -> None:
     """Answer one parent until it has enough."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     sys.path[:] = [place for place in sys.path if Path(place) != Path(__file__).parent]
@@ -297,4 +297,4 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    answer_parent()
