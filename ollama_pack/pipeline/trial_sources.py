@@ -181,7 +181,7 @@ def _trial_of_installed(request: Request, setting: TrialSetting) -> Trial:
 
     name = str(request.directory)
     locations = locations_from(os.environ, store=request.store)
-    base, store = _installed(name, locations)
+    base, store = _found_model(name, locations)
     blobs = {
         kind: [blob_path(store, layer.digest) for layer in base.image.layers if layer.media_type == kind]
         for kind in (MODEL_TYPE, ADAPTER_TYPE)
@@ -253,7 +253,7 @@ def _base_named(request: Request, locations: OllamaLocations) -> BaseModel:
     return base_with_file(locations, found)
 
 
-def _installed(name: str, locations: OllamaLocations) -> tuple[PromptBase, Path]:
+def _found_model(name: str, locations: OllamaLocations) -> tuple[PromptBase, Path]:
     """Return an installed model, and the store that it is in."""
     version, missing = version_of_daemon(locations), None
     for store in with_daemon_store_first(locations).stores:
