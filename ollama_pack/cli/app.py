@@ -28,6 +28,7 @@ from ollama_pack.errors import PackError
 
 COMMAND_GROUPS = {
     "build": "Convert an adapter and register it as a model in Ollama.",
+    "release": "Make a release: model, proofs and papers in one directory.",
     "inspect": "Show what a directory contains, and whether it can be built.",
     "checkpoints": "List the checkpoints of a training run.",
     "diff": "Compare two adapters, or two checkpoints.",

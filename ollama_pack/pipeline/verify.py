@@ -11,14 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from ollama_pack import __version__
 from ollama_pack.errors import DestinationError, InputError, PackError, ProofError, bullet_list
-from ollama_pack.files import Note, Progress
+from ollama_pack.files import Note, Progress, read_json_object, sha256_of_file
 from ollama_pack.locks import folder_lock
 from ollama_pack.ollama.locations import locations_from
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.pipeline.evidence import installed_package, record_of_folder
 from ollama_pack.pipeline.inputs import expected_base
 from ollama_pack.pipeline.output_dir import built_folder
+from ollama_pack.pipeline.papers.names import RECORD_NAME, is_release
+from ollama_pack.pipeline.papers.record import documents_of
 from ollama_pack.pipeline.prepare import silent
 from ollama_pack.pipeline.prompt_gate import prompt_gate
 from ollama_pack.pipeline.prompt_release import prompts_of_folder, prompts_of_installed
@@ -36,6 +39,7 @@ from ollama_pack.pipeline.proof_rows import (
 )
 from ollama_pack.pipeline.release import base_id_of, read_release
 from ollama_pack.pipeline.request import Request
+from ollama_pack.untrusted import file_errors
 from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:
@@ -103,10 +107,11 @@ def check_folder(
         ProofError: a file is not as recorded, or a number is not finite.
         InputError: the folder is none of a build.
     """
+    papers = _prove_release(folder, note, progress)
     verdicts = _prove(record_rows(folder, progress), note, partial(not_as_recorded, folder))
     package = read_release(request)
     numbers = (("numbers", partial(prove_numbers_of, package, folder)),)
-    return package, (*verdicts, *_prove(numbers, note))
+    return package, (*papers, *verdicts, *_prove(numbers, note))
 
 
 def _verify_folder(
@@ -125,6 +130,44 @@ def _verify_folder(
         ("load", partial(prove_load_of_folder, package, request, locations, listen, progress)),
     )
     return (*verdicts, *_prove(rows if package.adapter else rows[1:], note), *heard)
+
+
+def _prove_release(folder: Path, note: Note, progress: Progress | None) -> tuple[Verdict, ...]:
+    """Prove the sums and the papers of a release; a folder that is no release has none."""
+    if not is_release(folder):
+        return ()
+    from ollama_pack.verify.release_papers import prove_sums
+
+    # A lie ends the verification at once: what a release says is worth nothing after it.
+    sums = _prove((("sums", partial(prove_sums, folder, progress)),), note)
+    return (*sums, *_prove((("papers", partial(_prove_documents, folder)),), note))
+
+
+def _prove_documents(folder: Path) -> ProofResult:
+    """Return that the papers of a release say what is so, as this version makes them of the record.
+
+    Documents that another version made may differ in form; `prove_papers` reads them all the same.
+
+    Raises:
+        ProofError: a document says something that is not so, or that its record does not say.
+    """
+    from ollama_pack.verify.release_papers import prove_papers
+
+    result, path = prove_papers(folder), folder / RECORD_NAME
+    record = read_json_object(path)
+    if record.get("ollama_pack") != __version__:
+        return result
+    with file_errors(path):
+        made = documents_of(record, sha256_of_file(path).removeprefix("sha256:"))
+    for name, content in made.items():
+        if not (folder / name).is_file() or (folder / name).read_bytes() != content:
+            raise ProofError(
+                f"{name} is not what {RECORD_NAME} says.",
+                where=folder / name,
+                hint="make the release again, or copy its folder again",
+                code="not-as-recorded",
+            )
+    return result
 
 
 def _verify_model(request: Request, note: Note, progress: Progress | None) -> tuple[Verdict, ...]:

@@ -1,16 +1,19 @@
 """Renders a report as one HTML page without scripts or network; everything from the run is escaped."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ollama_pack import __version__
+from ollama_pack.base.hf_cache import is_hub_id
 from ollama_pack.errors import RefusedError, one_line, printable
 from ollama_pack.files import megabytes, sha256_of_file, whole_file
 from ollama_pack.lora.adapter import dtypes_of
+from ollama_pack.pipeline.request import Request
 from ollama_pack.report.charts import draw_sizes, draw_spectra, draw_training, require_library
 from ollama_pack.report.prompts import prompt_section
-from ollama_pack.report.run import RunReport
+from ollama_pack.report.run import RunReport, report_on_run
 
 TEMPLATE = Path(__file__).with_name("page.html")
 MARK = b'<meta name="generator" content="ollama-pack">'
@@ -50,6 +53,26 @@ def write_report(report: RunReport, path: Path) -> None:
     content = render_report(report).encode("utf-8")
     with whole_file(path) as file:
         file.write(content)
+
+
+def report_page(request: Request) -> Callable[[], str]:
+    """Return what makes the page of a release: it names the base by its id, and by no path.
+
+    Args:
+        request: the build that the release is made of.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    require_library()
+
+    def make() -> str:
+        report = report_on_run(replace(request, out=None))
+        if report.adapter is not None and not is_hub_id(report.adapter.base_id):
+            report.adapter = replace(report.adapter, base_id="")
+        return render_report(report)
+
+    return make
 
 
 def _start_of_page(path: Path) -> bytes:

@@ -1,0 +1,104 @@
+"""The command ``ollama-pack release``."""
+
+import shlex
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ollama_pack.cli import arguments, options
+from ollama_pack.cli.build_command import plan_one
+from ollama_pack.cli.events.options import telling
+from ollama_pack.cli.json_output import outcome_facts
+from ollama_pack.cli.output import Console, print_json
+from ollama_pack.cli.say import say
+from ollama_pack.files import megabytes
+
+if TYPE_CHECKING:
+    from ollama_pack.pipeline.make_release import Release
+    from ollama_pack.pipeline.request import Request
+
+
+@click.command("release")
+@options.sources
+@options.name_option
+@options.adapter
+@options.scaling
+@options.base
+@options.proof
+@options.model_store
+@options.load
+@options.prompt
+@options.outtype
+@click.option("--out", type=options.PATH, required=True, metavar="DIR", help="Directory of the release.")
+@click.option("--merge", is_flag=True, help="Merge the adapter into its base, and release one model file.")
+@options.merging
+@click.option(
+    "--report/--no-report",
+    default=True,
+    show_default=True,
+    help="Add report.html, the page about the training run, which needs matplotlib.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be made and replaced, and write nothing.")
+@telling
+@options.speech
+def release_command(*, report: bool, dry_run: bool, **chosen: Any) -> None:
+    """Make a release of the adapter in DIR: model, proofs and papers in one directory.
+
+    The release has the files of build --via folder, and release.json with all that was proved, an
+    ML-BOM (CycloneDX), a provenance (SLSA) and a test result (in-toto) for a platform to sign, a
+    model card, a report, and SHA256SUMS of everything. The same inputs make the same bytes, and
+    the command verify checks all of it again.
+
+    \b
+    Example:
+      ollama-pack release ada-lovelace-lora/ ada-lovelace:1.0.0 --out dist/
+      ollama-pack verify dist/
+      ollama-pack register dist/ ada-lovelace:1.0.0
+    """
+    console = Console.of(chosen)
+    request = arguments.request_from({**chosen, "via": "folder", "each": False, "checkpoint": None})
+    document = plan_release(request, console) if dry_run else release_one(request, console, report=report)
+    if chosen["as_json"]:
+        print_json("plan" if dry_run else "release", document)
+
+
+def release_one(request: "Request", console: Console, *, report: bool) -> dict[str, Any]:
+    """Make a release, print the commands that use it, and return its JSON object."""
+    from ollama_pack.pipeline.make_release import make_release
+    from ollama_pack.report.html import report_page
+
+    made = make_release(
+        request, report_page(request) if report else None, console.stage_done, console.progress
+    )
+    for told in filter(None, (made.record["licenses"]["conflict"],)):
+        console.stage_done("licences", told)
+    console.stage_done("release", f"{made.folder}  {made.digest}")
+    document = release_facts(made)
+    console.made("release", document)
+    if not console.for_programs:
+        folder, name = shlex.quote(str(made.folder)), made.outcome.receipt.name
+        console.stage_done("run", f"ollama-pack register {folder} {name}")
+        say(made.folder)
+    return document
+
+
+def plan_release(request: "Request", console: Console) -> dict[str, Any]:
+    """Print what a release would make and what of its directory it would replace."""
+    from ollama_pack.pipeline.papers.names import PAPER_NAMES, require_release_folder
+
+    assert request.out is not None, "the option is required"
+    require_release_folder(request.out)
+    document = plan_one(replace(request, via="folder"), console, quiet=console.for_programs)
+    if not console.for_programs:
+        say(f"papers: {', '.join(PAPER_NAMES)}", f"{'new':>12}  ")
+        sizes = [path.stat().st_size for path in request.out.iterdir()] if request.out.is_dir() else []
+        if sizes:
+            say(f"replaced in {request.out}: {len(sizes)} files", f"{megabytes(sum(sizes)):>12}  ")
+    return document
+
+
+def release_facts(made: "Release") -> dict[str, Any]:
+    """Return the JSON object of a release."""
+    release = {"folder": made.folder.as_posix(), "digest": made.digest, "record": made.record}
+    return {**outcome_facts(made.outcome), "release": release}

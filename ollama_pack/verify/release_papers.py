@@ -1,0 +1,182 @@
+"""Prove that a release is whole: its sums are of every file, and its papers say of the files what is so.
+
+What is expected is stated here a second time, from the formats of the papers; nothing that made them is used.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ollama_pack.errors import ProofError
+from ollama_pack.files import Progress, read_json_object, sha256_of_file
+from ollama_pack.untrusted import file_errors
+from ollama_pack.verify.result import ProofResult
+
+SUMS = "SHA256SUMS"
+RECORD = "release.json"
+STATEMENTS = ("provenance.intoto.json", "test-result.intoto.json")
+BOM = "bom.cdx.json"
+LOCK = "ollama-pack.lock"
+
+
+def prove_sums(folder: Path, progress: Progress | None = None) -> ProofResult:
+    """Return that SHA256SUMS is the list of every file of a release, byte for byte.
+
+    Raises:
+        ProofError: it is missing, or says something else of a file, or a file has no line.
+    """
+    expected = {}
+    for path in sorted(folder.iterdir()):
+        if path.name != SUMS:
+            if not path.is_file():
+                raise _lie(f"{path.name} is no file of a release", folder)
+            expected[path.name] = sha256_of_file(path, progress).removeprefix("sha256:")
+    text = "".join(f"{digits}  {name}\n" for name, digits in expected.items())
+    try:
+        found = (folder / SUMS).read_bytes()
+    except OSError as error:
+        raise _lie(f"{SUMS} is missing, so the release was not finished", folder) from error
+    if found != text.encode():
+        told = dict(line[::-1].partition("  ")[::2] for line in found.decode("utf-8", "replace").split("\n"))
+        told = {name[::-1]: digits[::-1] for name, digits in told.items()}
+        wrong = [name for name, digits in expected.items() if told.get(name) != digits]
+        more = [name for name in told if name and name not in expected]
+        raise _lie(f"{', '.join((*wrong, *more)) or SUMS} is not as {SUMS} says", folder)
+    digest = hashlib.sha256(found).hexdigest()
+    summary = f"{len(expected)} files as {SUMS} says, whose own digest is sha256:{digest}"
+    return ProofResult("sums", passed=True, figure=0.0, limit=0.0, summary=summary)
+
+
+def prove_papers(folder: Path) -> ProofResult:
+    """Return that every paper of a release speaks of the files, the base and the proofs that are there.
+
+    Raises:
+        ProofError: a paper names another digest, another model, another base or another outcome.
+        InputError: a paper is damaged.
+    """
+    with file_errors(folder / RECORD):
+        return _papers(folder)
+
+
+def _papers(folder: Path) -> ProofResult:
+    """Compare the papers with the files; a value of another kind than a paper has is an error of Python."""
+    record, lock = read_json_object(folder / RECORD), read_json_object(folder / LOCK)
+    files = {each["name"]: each["sha256"] for each in _objects(record.get("files"))}
+    strangers = set(files) - {path.name for path in folder.iterdir()}
+    _same(sorted(strangers), [], folder / RECORD, "the files")
+    actual = {name: sha256_of_file(folder / name).removeprefix("sha256:") for name in files}
+    _same(files, actual, folder / RECORD, "the files")
+    for key in ("manifest", "blob", "tag", "source_id", "architecture"):
+        _same(
+            _value_at(record, "base", key),
+            _value_at(lock, "base", key),
+            folder / RECORD,
+            f"{key} of the base",
+        )
+    _same(
+        _value_at(record, "adapter", "sources"),
+        _value_at(lock, "adapter", "sources"),
+        folder / RECORD,
+        "the adapter",
+    )
+    _same(str(record.get("model")), str(lock.get("model")), folder / RECORD, "the model")
+    for name in STATEMENTS:
+        statement = read_json_object(folder / name)
+        subjects = {
+            each["name"]: _value_at(each, "digest", "sha256") for each in _objects(statement.get("subject"))
+        }
+        _same(subjects, files, folder / name, "the subjects")
+    _prove_test_result(record, folder)
+    _prove_dependencies(lock, folder)
+    _prove_bom(record, folder)
+    passed = [each["proof"] for each in _objects(record.get("proofs"))]
+    summary = (
+        f"{len(STATEMENTS) + 2} papers say what is in the files; recorded: {', '.join(map(str, passed))}"
+    )
+    return ProofResult("papers", passed=True, figure=0.0, limit=0.0, summary=summary)
+
+
+def _prove_test_result(record: Mapping[str, Any], folder: Path) -> None:
+    """Require that the test result tells the proofs of the record, and that none of them failed."""
+    path = folder / STATEMENTS[1]
+    told = _value_at(read_json_object(path), "predicate")
+    proofs = _objects(record.get("proofs"))
+    _same(_value_at(told, "passedTests"), [each["proof"] for each in proofs], path, "the proofs")
+    _same(
+        _value_at(told, "warnedTests"),
+        record.get("not_proved"),
+        path,
+        "the rest",
+    )
+    _same(
+        [each["proof"] for each in proofs if each.get("passed") is not True],
+        [],
+        folder / RECORD,
+        "the proofs",
+    )
+    (configuration,) = _objects(_value_at(told, "configuration")) or [{}]
+    digest = sha256_of_file(folder / RECORD).removeprefix("sha256:")
+    _same(_value_at(configuration, "digest", "sha256"), digest, path, "the record")
+
+
+def _prove_dependencies(lock: Mapping[str, Any], folder: Path) -> None:
+    """Require that the provenance names every file of the adapters and the base, with their digests."""
+    path = folder / STATEMENTS[0]
+    definition = _value_at(read_json_object(path), "predicate", "buildDefinition")
+    told = {
+        _value_at(each, "digest", "sha256")
+        for each in _objects(_value_at(definition, "resolvedDependencies"))
+    }
+    needed = {
+        digest for files in _objects(_value_at(lock, "adapter", "sources")) for digest in files.values()
+    }
+    needed |= {_value_at(lock, "base", key) for key in ("manifest", "blob")} - {"", None}
+    missing = {str(digest).removeprefix("sha256:") for digest in needed} - told
+    _same(sorted(missing), [], path, "what the model was made of")
+
+
+def _prove_bom(record: Mapping[str, Any], folder: Path) -> None:
+    """Require that the bill of materials has the files and the base, with their digests."""
+    path = folder / BOM
+    bom = read_json_object(path)
+    hashes = {
+        each.get("name"): [_value_at(one, "content") for one in _objects(each.get("hashes", []))]
+        for each in _objects(bom.get("components"))
+    }
+    for each in _objects(record.get("files")):
+        _same(hashes.get(each["name"]), [each["sha256"]], path, str(each["name"]))
+    blob = str(_value_at(record, "base", "blob")).removeprefix("sha256:")
+    ancestors = _objects(_value_at(bom, "metadata", "component", "pedigree", "ancestors"))
+    found = [_value_at(one, "content") for each in ancestors for one in _objects(each.get("hashes", []))]
+    _same(found, [blob] if blob else [], path, "the base")
+
+
+def _objects(value: object) -> Sequence[Mapping[str, Any]]:
+    """Return a value as a list of objects; raise a ProofError for anything else."""
+    if isinstance(value, list) and all(isinstance(each, Mapping) for each in value):
+        return value
+    raise _lie("a paper has another form than a release has", "")
+
+
+def _value_at(value: object, *keys: str) -> Any:  # noqa: ANN401 — a value of JSON
+    """Return a value inside objects, or None if it is not there."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _same(told: object, actual: object, path: Path, what: str) -> None:
+    """Require that a paper tells what is so."""
+    if told != actual:
+        raise _lie(f"{path.name} is wrong about {what}", path)
+
+
+def _lie(what: str, where: object) -> ProofError:
+    """Return the error for a release that is not what it says."""
+    return ProofError(
+        f"{what[:1].upper()}{what[1:]}.",
+        where=where,
+        hint="make the release again, or copy its folder again",
+        code="not-as-recorded",
+    )

@@ -1,0 +1,312 @@
+"""``ollama-pack release``: a folder with the model, its proofs and its papers, and what finds a lie in it."""
+
+import hashlib
+import json
+import re
+import shutil
+from importlib import resources
+
+import jsonschema
+import pytest
+from recipes import write_adapter
+from terminal import add_base, environment, model_in, run, spawn, tree
+from test_nothing_leaks import BAIT, baits_in, trained  # noqa: F401 — a fixture
+
+from ollama_pack import Request, UsageError
+from ollama_pack.pipeline.make_release import make_release
+
+PAPERS = {
+    *(
+        "adapter_model.gguf",
+        "Modelfile.txt",
+        "ollama-pack.lock",
+        "ollama-manifest.json",
+        "ollama-config.json",
+    ),
+    *("release.json", "bom.cdx.json", "provenance.intoto.json", "test-result.intoto.json", "README.md"),
+    *("report.html", "SHA256SUMS"),
+}
+DOCUMENTS = ("release.json", "bom.cdx.json", "provenance.intoto.json", "test-result.intoto.json")
+ELSEWHERE = """
+import os, random, sys, time
+real = time.time
+time.time = lambda: real() + 500_000_000
+random.seed(7)
+os.umask(0o077)
+from ollama_pack.cli import main
+main(prog_name="ollama-pack")
+"""
+"""The command line on a machine whose clock is sixteen years ahead."""
+
+
+@pytest.fixture
+def base(models, tiny_gguf):
+    """Return the name of a base that is in the store."""
+    add_base(models, tiny_gguf, "tiny", "latest")
+    return "tiny"
+
+
+@pytest.fixture
+def dist(ada, base, tmp_path):
+    """Return the folder of a release."""
+    assert run("release", ada, "ada:1.0.0", "--base", base, "--out", tmp_path / "dist").code == 0
+    return tmp_path / "dist"
+
+
+def sums_again(folder):
+    """Write the sums of a release anew, as somebody who changed a file would."""
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+        for path in sorted(folder.iterdir())
+        if path.name != "SHA256SUMS"
+    ]
+    (folder / "SHA256SUMS").write_text("".join(lines))
+
+
+def edited(path, change):
+    """Change a paper in JSON, and the sums beside it."""
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document, indent=2) + "\n")
+    sums_again(path.parent)
+
+
+def test_a_release_is_whole(dist):
+    """Every paper is there and speaks of the same files, and the sums are those of sha256sum."""
+    assert {path.name for path in dist.iterdir()} == PAPERS
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in dist.iterdir()}
+    lines = (dist / "SHA256SUMS").read_text().splitlines()
+    assert dict(line.split("  ")[::-1] for line in lines) == {
+        name: digits for name, digits in digests.items() if name != "SHA256SUMS"
+    }
+    for name in ("provenance.intoto.json", "test-result.intoto.json"):
+        for subject in json.loads((dist / name).read_text())["subject"]:
+            assert subject["digest"]["sha256"] == digests[subject["name"]]
+    verified = run("verify", dist, "--json")
+    assert verified.code == 0
+    assert [each["proof"] for each in verified.document["proofs"]][:2] == ["sums", "papers"]
+
+
+def test_the_papers_say_what_it_is_made_of(dist, ada):
+    """The provenance names the adapter's files and the base with their digests; the result has the proofs."""
+    provenance = json.loads((dist / "provenance.intoto.json").read_text())["predicate"]["buildDefinition"]
+    told = {each["name"]: each.get("digest", {}).get("sha256") for each in provenance["resolvedDependencies"]}
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        assert told[f"adapter 1: {name}"] == hashlib.sha256((ada / name).read_bytes()).hexdigest()
+    assert {"base manifest: tiny:latest", "base blob: tiny:latest"} <= set(told)
+    assert provenance["externalParameters"]["model"] == "ada:1.0.0"
+    result = json.loads((dist / "test-result.intoto.json").read_text())["predicate"]
+    assert (result["result"], result["failedTests"]) == ("WARNED", [])
+    assert {"numbers", "base"} <= set(result["passedTests"])
+    assert "load" in result["warnedTests"]
+    card = (dist / "README.md").read_text()
+    assert re.search(r'^base_model: "tests/tiny"\nbase_model_relation: "adapter"\nlibrary_name: ', card, re.M)
+
+
+def test_the_bom_is_cyclonedx(dist):
+    """The bill of materials is CycloneDX 1.6, and the base is the ancestor of the model."""
+    bom = json.loads((dist / "bom.cdx.json").read_text())
+    (ancestor,) = bom["metadata"]["component"]["pedigree"]["ancestors"]
+    assert (ancestor["name"], ancestor["type"]) == ("tiny:latest", "machine-learning-model")
+    pytest.importorskip("cyclonedx", reason="NOT TESTED: cyclonedx-python-lib is not installed")
+    schemas = resources.files("cyclonedx.schema") / "_res"
+    read = {
+        name: json.loads((schemas / f"{name}.SNAPSHOT.schema.json").read_text("utf-8"))
+        for name in ("bom-1.6", "spdx", "jsf-0.82")
+    }
+    from referencing import Registry, Resource
+
+    registry = Registry().with_resources(
+        [(each["$id"], Resource.from_contents(each)) for each in read.values()]
+    )
+    validator = jsonschema.Draft7Validator(read["bom-1.6"], registry=registry)
+    assert [error.message for error in validator.iter_errors(bom)] == []
+
+
+def test_the_same_bytes_everywhere_and_always(base, models, tmp_path):
+    """Two directories, two homes, two clocks, two umasks and two languages make one release."""
+    made = []
+    for number, code in enumerate(("", ELSEWHERE)):
+        place = tmp_path / ("here", "a longer way to there/x")[number]
+        write_adapter(place / "ada-lora")
+        (place / "home").mkdir()
+        env = environment(
+            HOME=str(place / "home"),
+            TZ=("UTC", "Pacific/Kiritimati")[number],
+            LC_ALL=("C", "C.UTF-8")[number],
+            PYTHONHASHSEED=str(number + 1),
+            OLLAMA_MODELS=str(models),
+        )
+        call = ("release", "ada-lora", "ada:1.0.0", "--base", base, "--out", "dist")
+        assert spawn(*call, code=code, env=env, cwd=place).code == 0
+        made.append(tree(place / "dist"))
+    assert made[0] == made[1]
+
+
+def test_again_is_the_same(dist, ada, base):
+    """A second release into the same folder has the same bytes, and tells the digest before."""
+    before = tree(dist)
+    ran = run("release", ada, "ada:1.0.0", "--base", base, "--out", dist, "--json")
+    assert (ran.code, tree(dist)) == (0, before)
+    document = ran.document
+    assert document["release"]["digest"] == f"sha256:{hashlib.sha256(before['SHA256SUMS'][0]).hexdigest()}"
+    assert document["before"]["gguf"] == document["lora"]["digest"]
+
+
+@pytest.mark.parametrize("name", sorted(PAPERS))
+def test_no_byte_may_change(dist, name):
+    """Whichever file has one other byte, is missing, or is longer: verify says so with exit code 5."""
+    path = dist / name
+    content = path.read_bytes()
+    for at in sorted({0, len(content) // 2, len(content) - 1}):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        ran = run("verify", dist)
+        assert ran.code == 5, (name, at, ran.stderr)
+    path.write_bytes(content + b"\n")
+    assert run("verify", dist).code == 5
+    path.unlink()
+    assert run("verify", dist).code == 5
+    path.write_bytes(content)
+    assert run("verify", dist).code == 0
+
+
+LIES = {
+    "another digest": ("provenance.intoto.json", lambda d: d["subject"][0]["digest"].update(sha256="0" * 64)),
+    "a subject less": ("test-result.intoto.json", lambda d: d["subject"].pop()),
+    "a proof more": ("test-result.intoto.json", lambda d: d["predicate"]["passedTests"].append("load")),
+    "another base": ("bom.cdx.json", lambda d: d["metadata"]["component"]["pedigree"]["ancestors"].clear()),
+    "another licence": ("bom.cdx.json", lambda d: d["metadata"]["component"].update(licenses=[])),
+    "other parameters": (
+        "provenance.intoto.json",
+        lambda d: d["predicate"]["buildDefinition"]["externalParameters"].update(scale=2.0),
+    ),
+    "another adapter": ("release.json", lambda d: d["adapter"]["sources"].clear()),
+    "another model": ("release.json", lambda d: d.update(model="grace:1.0.0")),
+    "a proof that failed": ("release.json", lambda d: d["proofs"][0].update(passed=False)),
+    "no files": ("release.json", lambda d: d.update(files=5)),
+    "a file elsewhere": ("release.json", lambda d: d["files"][0].update(name="../x")),
+    "no proofs": ("release.json", lambda d: d.pop("proofs")),
+}
+
+
+@pytest.mark.parametrize(("name", "change"), LIES.values(), ids=LIES)
+def test_a_lie_with_its_sum_is_found(dist, ada, base, name, change):
+    """A paper that was changed together with SHA256SUMS still contradicts the files or the record."""
+    edited(dist / name, change)
+    ran = run("verify", dist)
+    assert (ran.code, "Traceback" in ran.stderr) == (5, False), ran.stderr
+    assert "try: make the release again" in ran.stderr
+    assert run("release", ada, "ada:1.0.0", "--base", base, "--out", dist).code == 0
+    assert run("verify", dist).code == 0
+
+
+def test_a_file_more(dist, tmp_path):
+    """A file that was added to a release is a lie too, and register takes no such release."""
+    shutil.copytree(dist, tmp_path / "sent")
+    (dist / "evil.sh").write_text("x")
+    assert run("verify", dist).code == 5
+    refused = run("register", dist, "--via", "store")
+    assert refused.code == 5
+    assert "copy its folder again" in refused.stderr
+    shutil.rmtree(dist)
+    shutil.copytree(tmp_path / "sent", dist)
+    assert run("register", dist, "--via", "store").code == 0
+
+
+def test_a_release_in_python(ada, base, tmp_path):
+    """The function needs a folder, and makes what the command makes."""
+    with pytest.raises(UsageError) as error:
+        make_release(Request(directory=ada, base=base))
+    assert error.value.hint == "--out DIR"
+    made = make_release(Request(directory=ada, base=base, name="ada:1", out=tmp_path / "d"))
+    sums = (tmp_path / "d" / "SHA256SUMS").read_bytes()
+    assert made.digest == f"sha256:{hashlib.sha256(sums).hexdigest()}"
+
+
+def test_register_a_release(dist, models):
+    """A release is registered as it is."""
+    assert run("register", dist, "ada:1.0.0", "--via", "store").code == 0
+    assert model_in(models, "ada", "1.0.0")
+
+
+def test_only_a_folder_of_its_own(ada, base, tmp_path):
+    """A folder with other files is left as it is."""
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist" / "README.md").write_text("mine")
+    before = tree(tmp_path / "dist")
+    ran = run("release", ada, "--base", base, "--out", tmp_path / "dist")
+    assert (ran.code, tree(tmp_path / "dist")) == (7, before)
+    assert "README.md" in ran.stderr
+    assert "try: --out DIR, with a new directory" in ran.stderr
+    assert run("release", ada, "--base", base, "--out", tmp_path / "new").code == 0
+
+
+def test_a_base_by_its_path(ada, tiny_gguf, tmp_path):
+    """A release names no file of this machine; merged it needs none, and verifies."""
+    call = ("release", ada, "ada:2", "--base", tiny_gguf, "--out", tmp_path / "dist")
+    ran = run(*call)
+    assert ran.code == 2
+    assert "--merge" in ran.stderr
+    assert list((tmp_path / "dist").glob("*")) == []
+    assert run(*call, "--merge").code == 0
+    assert run("verify", tmp_path / "dist").code == 0
+    record = json.loads((tmp_path / "dist" / "release.json").read_text())
+    assert record["form"] == "merged"
+    assert record["kept"]["gain"] > 0.9
+
+
+def test_a_failed_release_is_none(ada, base, dist):
+    """A build that fails leaves a folder that says it is no release."""
+    (ada / "adapter_model.safetensors").write_bytes(b"x")
+    assert run("release", ada, "ada:1.0.0", "--base", base, "--out", dist).code == 3
+    assert not (dist / "SHA256SUMS").exists()
+
+
+def test_licences_that_contradict(ada, models, tiny_gguf, tmp_path):
+    """A permissive adapter on a base with terms of its own is told, in every paper that names licences."""
+    add_base(models, tiny_gguf, "tiny", "latest")
+    manifest = models / "manifests" / "registry.ollama.ai" / "library" / "tiny" / "latest"
+    text = b"LLAMA 2 COMMUNITY LICENSE AGREEMENT\n..."
+    digest = hashlib.sha256(text).hexdigest()
+    (models / "blobs" / f"sha256-{digest}").write_bytes(text)
+    document = json.loads(manifest.read_text())
+    kind = "application/vnd.ollama.image.license"
+    document["layers"].append({"mediaType": kind, "digest": f"sha256:{digest}", "size": len(text)})
+    manifest.write_text(json.dumps(document))
+    (ada / "README.md").write_text("---\nlicense: mit\n---\n")
+    ran = run("release", ada, "ada:1", "--base", "tiny", "--out", tmp_path / "dist")
+    assert ran.code == 0
+    assert "the base is under llama2, whose terms go on with the model; the adapter says mit" in ran.stderr
+    record = json.loads((tmp_path / "dist" / "release.json").read_text())["licenses"]
+    assert (record["adapter"], record["base"]) == ("mit", "llama2")
+    assert "says mit" in (tmp_path / "dist" / "README.md").read_text()
+    assert "says mit" in (tmp_path / "dist" / "bom.cdx.json").read_text()
+
+
+def test_dry_run(ada, base, dist, tmp_path):
+    """A plan says what would be made and replaced, with bytes, and writes nothing."""
+    before = tree(tmp_path)
+    ran = run("release", ada, "ada:2", "--base", base, "--out", dist, "--dry-run")
+    assert (ran.code, tree(tmp_path)) == (0, before)
+    assert f"replaced in {dist}: {len(PAPERS)} files" in ran.stdout
+    assert (
+        run("release", ada, "ada:2", "--base", base, "--out", dist, "--dry-run", "--json").document["kind"]
+        == "plan"
+    )
+
+
+def test_nothing_of_the_training_leaks(trained, base, tmp_path):  # noqa: F811
+    """No token, no path, no host and no user of the run is in any file of its release."""
+    call = ("release", trained, "ada:1", "--base", base, "--out", tmp_path / "dist", "--prompt", "inherit")
+    ran = run(*call)
+    assert ran.code == 0, ran.stderr
+    assert BAIT
+    assert baits_in(tmp_path / "dist", str(tmp_path)) == {}
+
+
+def test_without_matplotlib(ada, base, tmp_path):
+    """A release without a report needs no matplotlib, and is whole."""
+    assert run("release", ada, "ada:1", "--base", base, "--out", tmp_path / "d", "--no-report").code == 0
+    assert not (tmp_path / "d" / "report.html").exists()
+    assert run("verify", tmp_path / "d").code == 0
+    shutil.rmtree(tmp_path / "d")
