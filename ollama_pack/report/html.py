@@ -56,7 +56,9 @@ def write_report(report: RunReport, path: Path) -> None:
 
 
 def report_page(request: Request) -> Callable[[], str]:
-    """Return what makes the page of a release: it names the base by its id, and by no path.
+    """Return what makes the page of a release: it names the base by its id, and has no prompts.
+
+    A path is private, and what Ollama would send depends on the daemon that answers.
 
     Args:
         request: the build that the release is made of.
@@ -70,6 +72,7 @@ def report_page(request: Request) -> Callable[[], str]:
         report = report_on_run(replace(request, out=None))
         if report.adapter is not None and not is_hub_id(report.adapter.base_id):
             report.adapter = replace(report.adapter, base_id="")
+        report.prompts, report.prompt_note = None, ""
         return render_report(report)
 
     return make
