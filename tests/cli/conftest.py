@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from recipes import write_adapter
+from terminal import add_base, run
 
 from ollama_pack.base.lookup import read_base_by_name
 
@@ -59,3 +60,17 @@ def smol_gguf(tmp_path) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return tmp_path / "smol.gguf"
+
+
+@pytest.fixture
+def tiny_tag(models, tiny_gguf):
+    """Return the name of a base that is in the store."""
+    add_base(models, tiny_gguf, "tiny", "latest")
+    return "tiny"
+
+
+@pytest.fixture
+def dist(ada, tiny_tag, tmp_path):
+    """Return the folder of a release."""
+    assert run("release", ada, "ada:1.0.0", "--base", tiny_tag, "--out", tmp_path / "dist").code == 0
+    return tmp_path / "dist"

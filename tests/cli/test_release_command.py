@@ -26,7 +26,6 @@ PAPERS = {
     *("release.json", "bom.cdx.json", "provenance.intoto.json", "test-result.intoto.json", "README.md"),
     *("report.html", "SHA256SUMS"),
 }
-DOCUMENTS = ("release.json", "bom.cdx.json", "provenance.intoto.json", "test-result.intoto.json")
 ELSEWHERE = """
 import os, random, sys, time
 real = time.time
@@ -37,38 +36,6 @@ from ollama_pack.cli import main
 main(prog_name="ollama-pack")
 """
 """The command line on a machine whose clock is sixteen years ahead."""
-
-
-@pytest.fixture
-def base(models, tiny_gguf):
-    """Return the name of a base that is in the store."""
-    add_base(models, tiny_gguf, "tiny", "latest")
-    return "tiny"
-
-
-@pytest.fixture
-def dist(ada, base, tmp_path):
-    """Return the folder of a release."""
-    assert run("release", ada, "ada:1.0.0", "--base", base, "--out", tmp_path / "dist").code == 0
-    return tmp_path / "dist"
-
-
-def sums_again(folder):
-    """Write the sums of a release anew, as somebody who changed a file would."""
-    lines = [
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
-        for path in sorted(folder.iterdir())
-        if path.name != "SHA256SUMS"
-    ]
-    (folder / "SHA256SUMS").write_text("".join(lines))
-
-
-def edited(path, change):
-    """Change a paper in JSON, and the sums beside it."""
-    document = json.loads(path.read_text())
-    change(document)
-    path.write_text(json.dumps(document, indent=2) + "\n")
-    sums_again(path.parent)
 
 
 def test_a_release_is_whole(dist):
@@ -123,7 +90,7 @@ def test_the_bom_is_cyclonedx(dist):
     assert [error.message for error in validator.iter_errors(bom)] == []
 
 
-def test_the_same_bytes_everywhere_and_always(base, models, tmp_path):
+def test_the_same_bytes_everywhere_and_always(tiny_tag, models, tmp_path):
     """Two directories, two homes, two clocks, two umasks and two languages make one release."""
     made = []
     for number, code in enumerate(("", ELSEWHERE)):
@@ -137,88 +104,28 @@ def test_the_same_bytes_everywhere_and_always(base, models, tmp_path):
             PYTHONHASHSEED=str(number + 1),
             OLLAMA_MODELS=str(models),
         )
-        call = ("release", "ada-lora", "ada:1.0.0", "--base", base, "--out", "dist")
+        call = ("release", "ada-lora", "ada:1.0.0", "--base", tiny_tag, "--out", "dist")
         assert spawn(*call, code=code, env=env, cwd=place).code == 0
         made.append(tree(place / "dist"))
     assert made[0] == made[1]
 
 
-def test_again_is_the_same(dist, ada, base):
+def test_again_is_the_same(dist, ada, tiny_tag):
     """A second release into the same folder has the same bytes, and tells the digest before."""
     before = tree(dist)
-    ran = run("release", ada, "ada:1.0.0", "--base", base, "--out", dist, "--json")
+    ran = run("release", ada, "ada:1.0.0", "--base", tiny_tag, "--out", dist, "--json")
     assert (ran.code, tree(dist)) == (0, before)
     document = ran.document
     assert document["release"]["digest"] == f"sha256:{hashlib.sha256(before['SHA256SUMS'][0]).hexdigest()}"
     assert document["before"]["gguf"] == document["lora"]["digest"]
 
 
-@pytest.mark.parametrize("name", sorted(PAPERS))
-def test_no_byte_may_change(dist, name):
-    """Whichever file has one other byte, is missing, or is longer: verify says so with exit code 5."""
-    path = dist / name
-    content = path.read_bytes()
-    for at in sorted({0, len(content) // 2, len(content) - 1}):
-        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
-        ran = run("verify", dist)
-        assert ran.code == 5, (name, at, ran.stderr)
-    path.write_bytes(content + b"\n")
-    assert run("verify", dist).code == 5
-    path.unlink()
-    assert run("verify", dist).code == 5
-    path.write_bytes(content)
-    assert run("verify", dist).code == 0
-
-
-LIES = {
-    "another digest": ("provenance.intoto.json", lambda d: d["subject"][0]["digest"].update(sha256="0" * 64)),
-    "a subject less": ("test-result.intoto.json", lambda d: d["subject"].pop()),
-    "a proof more": ("test-result.intoto.json", lambda d: d["predicate"]["passedTests"].append("load")),
-    "another base": ("bom.cdx.json", lambda d: d["metadata"]["component"]["pedigree"]["ancestors"].clear()),
-    "another licence": ("bom.cdx.json", lambda d: d["metadata"]["component"].update(licenses=[])),
-    "other parameters": (
-        "provenance.intoto.json",
-        lambda d: d["predicate"]["buildDefinition"]["externalParameters"].update(scale=2.0),
-    ),
-    "another adapter": ("release.json", lambda d: d["adapter"]["sources"].clear()),
-    "another model": ("release.json", lambda d: d.update(model="grace:1.0.0")),
-    "a proof that failed": ("release.json", lambda d: d["proofs"][0].update(passed=False)),
-    "no files": ("release.json", lambda d: d.update(files=5)),
-    "a file elsewhere": ("release.json", lambda d: d["files"][0].update(name="../x")),
-    "no proofs": ("release.json", lambda d: d.pop("proofs")),
-}
-
-
-@pytest.mark.parametrize(("name", "change"), LIES.values(), ids=LIES)
-def test_a_lie_with_its_sum_is_found(dist, ada, base, name, change):
-    """A paper that was changed together with SHA256SUMS still contradicts the files or the record."""
-    edited(dist / name, change)
-    ran = run("verify", dist)
-    assert (ran.code, "Traceback" in ran.stderr) == (5, False), ran.stderr
-    assert "try: make the release again" in ran.stderr
-    assert run("release", ada, "ada:1.0.0", "--base", base, "--out", dist).code == 0
-    assert run("verify", dist).code == 0
-
-
-def test_a_file_more(dist, tmp_path):
-    """A file that was added to a release is a lie too, and register takes no such release."""
-    shutil.copytree(dist, tmp_path / "sent")
-    (dist / "evil.sh").write_text("x")
-    assert run("verify", dist).code == 5
-    refused = run("register", dist, "--via", "store")
-    assert refused.code == 5
-    assert "copy its folder again" in refused.stderr
-    shutil.rmtree(dist)
-    shutil.copytree(tmp_path / "sent", dist)
-    assert run("register", dist, "--via", "store").code == 0
-
-
-def test_a_release_in_python(ada, base, tmp_path):
+def test_a_release_in_python(ada, tiny_tag, tmp_path):
     """The function needs a folder, and makes what the command makes."""
     with pytest.raises(UsageError) as error:
-        make_release(Request(directory=ada, base=base))
+        make_release(Request(directory=ada, base=tiny_tag))
     assert error.value.hint == "--out DIR"
-    made = make_release(Request(directory=ada, base=base, name="ada:1", out=tmp_path / "d"))
+    made = make_release(Request(directory=ada, base=tiny_tag, name="ada:1", out=tmp_path / "d"))
     sums = (tmp_path / "d" / "SHA256SUMS").read_bytes()
     assert made.digest == f"sha256:{hashlib.sha256(sums).hexdigest()}"
 
@@ -229,16 +136,16 @@ def test_register_a_release(dist, models):
     assert model_in(models, "ada", "1.0.0")
 
 
-def test_only_a_folder_of_its_own(ada, base, tmp_path):
+def test_only_a_folder_of_its_own(ada, tiny_tag, tmp_path):
     """A folder with other files is left as it is."""
     (tmp_path / "dist").mkdir()
     (tmp_path / "dist" / "README.md").write_text("mine")
     before = tree(tmp_path / "dist")
-    ran = run("release", ada, "--base", base, "--out", tmp_path / "dist")
+    ran = run("release", ada, "--base", tiny_tag, "--out", tmp_path / "dist")
     assert (ran.code, tree(tmp_path / "dist")) == (7, before)
     assert "README.md" in ran.stderr
     assert "try: --out DIR, with a new directory" in ran.stderr
-    assert run("release", ada, "--base", base, "--out", tmp_path / "new").code == 0
+    assert run("release", ada, "--base", tiny_tag, "--out", tmp_path / "new").code == 0
 
 
 def test_a_base_by_its_path(ada, tiny_gguf, tmp_path):
@@ -255,10 +162,10 @@ def test_a_base_by_its_path(ada, tiny_gguf, tmp_path):
     assert record["kept"]["gain"] > 0.9
 
 
-def test_a_failed_release_is_none(ada, base, dist):
+def test_a_failed_release_is_none(ada, tiny_tag, dist):
     """A build that fails leaves a folder that says it is no release."""
     (ada / "adapter_model.safetensors").write_bytes(b"x")
-    assert run("release", ada, "ada:1.0.0", "--base", base, "--out", dist).code == 3
+    assert run("release", ada, "ada:1.0.0", "--base", tiny_tag, "--out", dist).code == 3
     assert not (dist / "SHA256SUMS").exists()
 
 
@@ -283,30 +190,42 @@ def test_licences_that_contradict(ada, models, tiny_gguf, tmp_path):
     assert "says mit" in (tmp_path / "dist" / "bom.cdx.json").read_text()
 
 
-def test_dry_run(ada, base, dist, tmp_path):
+def test_dry_run(ada, tiny_tag, dist, tmp_path):
     """A plan says what would be made and replaced, with bytes, and writes nothing."""
     before = tree(tmp_path)
-    ran = run("release", ada, "ada:2", "--base", base, "--out", dist, "--dry-run")
+    ran = run("release", ada, "ada:2", "--base", tiny_tag, "--out", dist, "--dry-run")
     assert (ran.code, tree(tmp_path)) == (0, before)
     assert f"replaced in {dist}: {len(PAPERS)} files" in ran.stdout
     assert (
-        run("release", ada, "ada:2", "--base", base, "--out", dist, "--dry-run", "--json").document["kind"]
+        run("release", ada, "ada:2", "--base", tiny_tag, "--out", dist, "--dry-run", "--json").document[
+            "kind"
+        ]
         == "plan"
     )
 
 
-def test_nothing_of_the_training_leaks(trained, base, tmp_path):  # noqa: F811
+def test_nothing_of_the_training_leaks(trained, tiny_tag, tmp_path):  # noqa: F811
     """No token, no path, no host and no user of the run is in any file of its release."""
-    call = ("release", trained, "ada:1", "--base", base, "--out", tmp_path / "dist", "--prompt", "inherit")
+    call = (
+        "release",
+        trained,
+        "ada:1",
+        "--base",
+        tiny_tag,
+        "--out",
+        tmp_path / "dist",
+        "--prompt",
+        "inherit",
+    )
     ran = run(*call)
     assert ran.code == 0, ran.stderr
     assert BAIT
     assert baits_in(tmp_path / "dist", str(tmp_path)) == {}
 
 
-def test_without_matplotlib(ada, base, tmp_path):
-    """A release without a report needs no matplotlib, and is whole."""
-    assert run("release", ada, "ada:1", "--base", base, "--out", tmp_path / "d", "--no-report").code == 0
+def test_without_a_report(ada, tiny_tag, tmp_path):
+    """A release without a report is whole."""
+    assert run("release", ada, "ada:1", "--base", tiny_tag, "--out", tmp_path / "d", "--no-report").code == 0
     assert not (tmp_path / "d" / "report.html").exists()
     assert run("verify", tmp_path / "d").code == 0
     shutil.rmtree(tmp_path / "d")

@@ -12,28 +12,7 @@ _NAMESPACE = uuid.UUID("6f9b1c5a-2f0e-5d7c-9a31-0a4c7b6e2d10")
 
 def bill_of_materials(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the ML-BOM of a release, made of its record."""
-    model, base, adapter = record["model"], record["base"], record["adapter"]
-    name, _, version = model.rpartition(":")
-    files = record["files"]
-    main = {
-        "type": "machine-learning-model",
-        "bom-ref": "model",
-        "name": name,
-        "version": version,
-        "hashes": _hashes(files[0]["sha256"]),
-        "licenses": _licenses(record["licenses"]["adapter"] or record["licenses"]["base"]),
-        "pedigree": {"ancestors": [_base_component(record, "ancestor")], "notes": _bom_notes(record)},
-        "modelCard": {
-            "modelParameters": {
-                "approach": {"type": "supervised"},
-                "architectureFamily": base["architecture"],
-                "modelArchitecture": f"{base['architecture']} with {adapter['method']}",
-            }
-        },
-        "properties": [
-            {"name": f"ollama-pack:{key}", "value": str(adapter[key])} for key in ("method", "rank", "alpha")
-        ],
-    }
+    adapter, files = record["adapter"], record["files"]
     serial = uuid.uuid5(_NAMESPACE, "\n".join(f"{each['name']} {each['sha256']}" for each in files))
     tool = {"type": "application", "name": "ollama-pack", "version": record["ollama_pack"]}
     return {
@@ -42,7 +21,7 @@ def bill_of_materials(record: Mapping[str, Any]) -> dict[str, Any]:
         "specVersion": "1.6",
         "serialNumber": f"urn:uuid:{serial}",
         "version": 1,
-        "metadata": {"component": _without_empty(main), "tools": {"components": [tool]}},
+        "metadata": {"component": _without_empty(_model_component(record)), "tools": {"components": [tool]}},
         "components": [
             _base_component(record, "base"),
             *(_source_component(number, each) for number, each in _numbered_sources(adapter["sources"])),
@@ -64,6 +43,31 @@ def bill_of_materials(record: Mapping[str, Any]) -> dict[str, Any]:
                     *(f"adapter-{number}" for number, _ in _numbered_sources(adapter["sources"])),
                 ],
             }
+        ],
+    }
+
+
+def _model_component(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the model as a component, with its base as ancestor."""
+    base, adapter = record["base"], record["adapter"]
+    name, _, version = record["model"].rpartition(":")
+    return {
+        "type": "machine-learning-model",
+        "bom-ref": "model",
+        "name": name,
+        "version": version,
+        "hashes": _hashes(record["files"][0]["sha256"]),
+        "licenses": _licenses(record["licenses"]["adapter"] or record["licenses"]["base"]),
+        "pedigree": {"ancestors": [_base_component(record, "ancestor")], "notes": _bom_notes(record)},
+        "modelCard": {
+            "modelParameters": {
+                "approach": {"type": "supervised"},
+                "architectureFamily": base["architecture"],
+                "modelArchitecture": f"{base['architecture']} with {adapter['method']}",
+            }
+        },
+        "properties": [
+            {"name": f"ollama-pack:{key}", "value": str(adapter[key])} for key in ("method", "rank", "alpha")
         ],
     }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ollama_pack import __version__
 from ollama_pack.base.hf_cache import is_hub_id
 from ollama_pack.files import read_json_object, sha256_of_file
-from ollama_pack.lora.adapter import dtypes_of
+from ollama_pack.lora.adapter import Adapter, dtypes_of
 from ollama_pack.pipeline.lock import LOCK_NAME
 from ollama_pack.pipeline.papers.attestations import provenance, test_result
 from ollama_pack.pipeline.papers.bom import bill_of_materials
@@ -72,29 +72,12 @@ def release_record(
             for name in PARTS
             if (folder / name).is_file()
         ],
-        "adapter": {
-            "method": adapter.method,
-            "rank": adapter.rank,
-            "alpha": adapter.alpha,
-            "weights": len(adapter.pairs),
-            "dtypes": list(dtypes_of(adapter)),
-            "trained_on": adapter.base_id if is_hub_id(adapter.base_id) else "",
-            "sources": lock["adapter"]["sources"],
-        },
+        "adapter": _adapter_record(adapter, lock["adapter"]["sources"]),
         "base": {key: base[key] for key in ("architecture", "tag", "source_id", "manifest", "blob")},
         "kept": _kept_of(outcome),
         "licenses": dict(licenses),
-        "options": json.loads(json.dumps({key: getattr(request, key) for key in _OPTIONS})),
-        "proofs": [
-            {
-                "proof": each.proof,
-                "passed": each.passed,
-                "figure": _rounded(each.figure),
-                "limit": _rounded(each.limit),
-                "summary": each.summary,
-            }
-            for each in proofs
-        ],
+        "options": {key: _as_json(getattr(request, key)) for key in _OPTIONS},
+        "proofs": list(map(_proof_record, proofs)),
         # Why a proof was not made depends on the machine, so it is told and not recorded.
         "not_proved": sorted({each.proof for each in verdicts if not isinstance(each, ProofResult)} - held),
     }
@@ -113,6 +96,35 @@ def documents_of(record: Mapping[str, Any], record_digest: str) -> dict[str, byt
 def document_text(document: Mapping[str, Any]) -> bytes:
     """Return a document as the text of its file."""
     return (json.dumps(document, indent=2) + "\n").encode()
+
+
+def _adapter_record(adapter: Adapter, sources: object) -> dict[str, Any]:
+    """Return what a record says of an adapter: no path, and of its base the id alone."""
+    return {
+        "method": adapter.method,
+        "rank": adapter.rank,
+        "alpha": adapter.alpha,
+        "weights": len(adapter.pairs),
+        "dtypes": list(dtypes_of(adapter)),
+        "trained_on": adapter.base_id if is_hub_id(adapter.base_id) else "",
+        "sources": sources,
+    }
+
+
+def _proof_record(proof: ProofResult) -> dict[str, Any]:
+    """Return what a record says of a proof."""
+    return {
+        "proof": proof.proof,
+        "passed": proof.passed,
+        "figure": _rounded(proof.figure),
+        "limit": _rounded(proof.limit),
+        "summary": proof.summary,
+    }
+
+
+def _as_json(value: Any) -> Any:  # noqa: ANN401 — the value of an option
+    """Return the value of an option with lists in place of tuples."""
+    return [_as_json(each) for each in value] if isinstance(value, tuple) else value
 
 
 def _proofs_of(outcome: "Outcome", verdicts: "Sequence[Verdict]") -> list[ProofResult]:

@@ -1,0 +1,87 @@
+"""``verify`` and ``register`` of a release that is not what it says: exit code 5, whoever changed what."""
+
+import hashlib
+import json
+import shutil
+
+import pytest
+from terminal import run
+from test_release_command import PAPERS
+
+
+def sums_again(folder):
+    """Write the sums of a release anew, as somebody who changed a file would."""
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+        for path in sorted(folder.iterdir())
+        if path.name != "SHA256SUMS"
+    ]
+    (folder / "SHA256SUMS").write_text("".join(lines))
+
+
+def edited(path, change):
+    """Change a paper in JSON, and the sums beside it."""
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document, indent=2) + "\n")
+    sums_again(path.parent)
+
+
+@pytest.mark.parametrize("name", sorted(PAPERS))
+def test_no_byte_may_change(dist, name):
+    """Whichever file has one other byte, is missing, or is longer: verify says so with exit code 5."""
+    path = dist / name
+    content = path.read_bytes()
+    for at in sorted({0, len(content) // 2, len(content) - 1}):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        ran = run("verify", dist)
+        assert ran.code == 5, (name, at, ran.stderr)
+    path.write_bytes(content + b"\n")
+    assert run("verify", dist).code == 5
+    path.unlink()
+    assert run("verify", dist).code == 5
+    path.write_bytes(content)
+    assert run("verify", dist).code == 0
+
+
+LIES = {
+    "another digest": ("provenance.intoto.json", lambda d: d["subject"][0]["digest"].update(sha256="0" * 64)),
+    "a subject less": ("test-result.intoto.json", lambda d: d["subject"].pop()),
+    "a proof more": ("test-result.intoto.json", lambda d: d["predicate"]["passedTests"].append("load")),
+    "another base": ("bom.cdx.json", lambda d: d["metadata"]["component"]["pedigree"]["ancestors"].clear()),
+    "another licence": ("bom.cdx.json", lambda d: d["metadata"]["component"].update(licenses=[])),
+    "other parameters": (
+        "provenance.intoto.json",
+        lambda d: d["predicate"]["buildDefinition"]["externalParameters"].update(scale=2.0),
+    ),
+    "another adapter": ("release.json", lambda d: d["adapter"]["sources"].clear()),
+    "another model": ("release.json", lambda d: d.update(model="grace:1.0.0")),
+    "a proof that failed": ("release.json", lambda d: d["proofs"][0].update(passed=False)),
+    "no files": ("release.json", lambda d: d.update(files=5)),
+    "a file elsewhere": ("release.json", lambda d: d["files"][0].update(name="../x")),
+    "no proofs": ("release.json", lambda d: d.pop("proofs")),
+}
+
+
+@pytest.mark.parametrize(("name", "change"), LIES.values(), ids=LIES)
+def test_a_lie_with_its_sum_is_found(dist, ada, tiny_tag, name, change):
+    """A paper that was changed together with SHA256SUMS still contradicts the files or the record."""
+    edited(dist / name, change)
+    ran = run("verify", dist)
+    assert (ran.code, "Traceback" in ran.stderr) == (5, False), ran.stderr
+    assert "try: make the release again" in ran.stderr
+    assert run("release", ada, "ada:1.0.0", "--base", tiny_tag, "--out", dist).code == 0
+    assert run("verify", dist).code == 0
+
+
+def test_a_file_more(dist, tmp_path):
+    """A file that was added to a release is a lie too, and register takes no such release."""
+    shutil.copytree(dist, tmp_path / "sent")
+    (dist / "evil.sh").write_text("x")
+    assert run("verify", dist).code == 5
+    refused = run("register", dist, "--via", "store")
+    assert refused.code == 5
+    assert "copy its folder again" in refused.stderr
+    shutil.rmtree(dist)
+    shutil.copytree(tmp_path / "sent", dist)
+    assert run("register", dist, "--via", "store").code == 0
