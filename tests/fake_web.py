@@ -22,6 +22,8 @@ class FakeWeb:
         ranges: whether it can send a part.
         encodings: how the content was to come.
         sent: bytes of content, of all answers.
+        headers: path → further headers of what is there.
+        token: what a client must show, if anything; without it, nothing is there.
     """
 
     host: str
@@ -31,6 +33,8 @@ class FakeWeb:
     ranges: bool = True
     encodings: set[str] = field(default_factory=set)
     sent: int = 0
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)
+    token: str = ""
 
     @property
     def address(self) -> str:
@@ -72,6 +76,8 @@ class _Handler(BaseHTTPRequestHandler):
         wanted = self.headers.get("Range", "")
         web.encodings.add(self.headers.get("Accept-Encoding", ""))
         web.asked.append((self.path, wanted, self.headers.get("Authorization", "")))
+        if web.token and self.headers.get("Authorization") != f"Bearer {web.token}":
+            return self._send(401, {"X-Error-Code": "RepoNotFound"}, b"")
         if self.path in web.answers:
             status, headers = web.answers[self.path]
             return self._send(status, headers, b"")
@@ -79,8 +85,11 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(404, {}, b"")
         content, match = web.files[self.path], re.fullmatch(r"bytes=(\d+)-(\d+)", wanted)
         if match is None or not web.ranges:
-            return self._send(200, {}, content)
+            return self._send(200, web.headers.get(self.path, {}), content)
         return self._send(206, {}, content[int(match[1]) : int(match[2]) + 1])
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
         self.send_response(status)
@@ -88,6 +97,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(key, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
+        if self.command == "HEAD":
+            return
         with contextlib.suppress(OSError):  # who has enough hangs up
             self.wfile.write(content)
         self.server.web.sent += len(content)

@@ -21,8 +21,8 @@ MOST_SHOWN = 20
 
 
 @click.command("diff")
-@click.argument("first", metavar="A", type=options.PATH, shell_complete=options.DIRECTORY_PATHS)
-@click.argument("second", metavar="B", type=options.PATH, shell_complete=options.DIRECTORY_PATHS)
+@click.argument("first", metavar="A", type=options.SOURCE_PATH, shell_complete=options.DIRECTORY_PATHS)
+@click.argument("second", metavar="B", type=options.SOURCE_PATH, shell_complete=options.DIRECTORY_PATHS)
 @click.option(
     "-v", "--verbose", is_flag=True, help="Print a line for each module, not for each kind of module."
 )

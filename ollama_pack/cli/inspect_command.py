@@ -12,7 +12,7 @@ from ollama_pack.cli.output import error_facts, print_json
 
 
 @click.command("inspect")
-@click.argument("directory", metavar="DIR", type=options.PATH, shell_complete=options.MODELS_OR_PATHS)
+@click.argument("directory", metavar="DIR", type=options.SOURCE_PATH, shell_complete=options.MODELS_OR_PATHS)
 @options.adapter
 @options.allow_noop
 @options.base

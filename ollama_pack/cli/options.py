@@ -1,5 +1,6 @@
 """Defines the arguments and options that several commands share."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,9 +37,23 @@ class AnyPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+class SourcePath(AnyPath):
+    """The path of an adapter's directory; ``hf://OWNER/NAME`` is fetched from the Hub first."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; fetch an adapter of the Hub first, but not to complete what is typed."""
+        if isinstance(value, str) and value.startswith("hf://") and not (ctx and ctx.resilient_parsing):
+            from ollama_pack.hub import fetch_adapter
+
+            value = str(fetch_adapter(value, os.environ))
+        return super().convert(value, param, ctx)
+
+
 PATH = AnyPath(path_type=Path, readable=False)
 # The type is str, because a Path would replace the two slashes in https:// by one.
 PATH_OR_NAME = AnyPath(path_type=str, readable=False)
+SOURCE_PATH = SourcePath(path_type=Path, readable=False)
+SOURCE_OR_NAME = SourcePath(path_type=str, readable=False)
 
 DIRECTORY_PATHS = names_of(path="dir")
 MODELS_OR_PATHS = names_of(installed_models, path="file")
@@ -56,16 +71,16 @@ def combine(*options: Callable[[Any], Any]) -> Callable[[CommandFunction], Comma
     return decorate
 
 
-directory = click.argument("directory", metavar="DIR", type=PATH, shell_complete=DIRECTORY_PATHS)
+directory = click.argument("directory", metavar="DIR", type=SOURCE_PATH, shell_complete=DIRECTORY_PATHS)
 directories = click.argument(
-    "directories", metavar="DIR...", nargs=-1, required=True, type=PATH, shell_complete=DIRECTORY_PATHS
+    "directories", metavar="DIR...", nargs=-1, required=True, type=SOURCE_PATH, shell_complete=DIRECTORY_PATHS
 )
 sources = click.argument(
     "arguments",
     metavar="DIR... [NAME]",
     nargs=-1,
     required=True,
-    type=PATH_OR_NAME,
+    type=SOURCE_OR_NAME,
     shell_complete=DIRECTORY_PATHS,
 )
 name_option = click.option(

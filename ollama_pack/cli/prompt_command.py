@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 @click.command("prompt")
-@click.argument("source", metavar="DIR|MODEL|GGUF", type=options.PATH, shell_complete=options.MODELS_OR_PATHS)
+@click.argument(
+    "source", metavar="DIR|MODEL|GGUF", type=options.SOURCE_PATH, shell_complete=options.MODELS_OR_PATHS
+)
 @options.adapter
 @options.base
 @options.prompt

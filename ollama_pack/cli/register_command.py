@@ -17,7 +17,7 @@ REGISTER = ("via", "store", "load", "allow_noop")
 
 
 @click.command("register")
-@options.directory
+@click.argument("directory", metavar="DIR", type=options.PATH, shell_complete=options.DIRECTORY_PATHS)
 @options.name
 @options.registration
 @options.load
