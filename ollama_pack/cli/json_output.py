@@ -98,7 +98,7 @@ def merged_facts(merged: "MergedFile") -> dict[str, Any]:
         "weights": [
             {"tensor": each.tensor, "types": each.types} | kept_facts(each) for each in report.weights
         ],
-        "proofs": [report_facts(report.result)],
+        "proofs": [report_facts(each) for each in (merged.before, report.result) if each],
     }
 
 

@@ -18,7 +18,7 @@ PLACES = (
 
 def has_ggml() -> bool:
     """Return whether a library of llama.cpp is installed."""
-    return _installed() is not None
+    return installed_ggml() is not None
 
 
 def find_ggml() -> Path:
@@ -27,7 +27,7 @@ def find_ggml() -> Path:
     Raises:
         UsageError: neither package is installed.
     """
-    if found := _installed():
+    if found := installed_ggml():
         return found
     raise UsageError(
         "This needs llama.cpp, which is not installed.",
@@ -36,9 +36,11 @@ def find_ggml() -> Path:
     )
 
 
-def _installed() -> Path | None:
-    """Return the library of llama.cpp, or None if neither package is installed."""
+def installed_ggml(*packages: str) -> Path | None:
+    """Return the library of llama.cpp in these packages, the first that has one; none named: in both."""
     for package, patterns in PLACES:
+        if packages and package not in packages:
+            continue
         spec = importlib.util.find_spec(package)
         for folder in (spec.submodule_search_locations or ()) if spec else ():
             for pattern in patterns:

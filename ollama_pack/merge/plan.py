@@ -141,6 +141,11 @@ class MergePlan:
     frontier: "SizeFrontier | None" = None
 
     @property
+    def is_lossy(self) -> bool:
+        """Return whether a tensor that changes is written in a type of less than eight bits."""
+        return any(tensor.kind not in (*PLAIN, Q8_0) for tensor in self.touched)
+
+    @property
     def touched(self) -> tuple[MergedTensor, ...]:
         """Return the tensors that change."""
         return tuple(tensor for tensor in self.tensors if tensor.is_touched)

@@ -7,16 +7,25 @@ from typing import TYPE_CHECKING
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import InputError, ProofError, RefusedError, UnsupportedError, UsageError
 from ollama_pack.files import Note, Progress, megabytes, sha256_of_file
-from ollama_pack.gguf.reader import read_gguf
+from ollama_pack.gguf.reader import GgufFile, read_gguf
 from ollama_pack.lora.adapter import Adapter, trained_tensors
 from ollama_pack.pipeline.chat_format import trained_format
 from ollama_pack.pipeline.prepare import BuildPlan, silent
-from ollama_pack.pipeline.request import Request
+from ollama_pack.pipeline.request import QUANTISED_TYPES, Request
+from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ollama_pack.merge.frontier import SizeFrontier
     from ollama_pack.merge.plan import MergePlan
     from ollama_pack.verify.kept import MergeReport
+
+
+CLEAN_WAY = (
+    "few bits keep a change with noise; the clean way to a small file is --base with the F16 file of the "
+    "model and --merge-type q4_k_m"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,7 @@ class MergedFile:
         size: the size of the file in bytes.
         report: what the proof measured.
         frontier: what files of other sizes keep, if the size was given.
+        before: the proof of the merge, if the file was quantised afterwards.
     """
 
     path: Path
@@ -36,6 +46,7 @@ class MergedFile:
     size: int
     report: "MergeReport"
     frontier: "SizeFrontier | None" = None
+    before: ProofResult | None = None
 
     def __str__(self) -> str:
         """Return the path and the size, for people."""
@@ -69,15 +80,21 @@ def merge(
     from ollama_pack.merge.write import write_merged
     from ollama_pack.verify.merged import prove_merged
 
+    if request.merge_type in QUANTISED_TYPES:
+        from ollama_pack.pipeline.quantise import merge_and_quantise
+
+        return merge_and_quantise(work, path, request, note, progress)
     plan = planned_merge(work, path, request)
     if plan.frontier:
         note("types", plan.frontier)
-    least = _least(request)
+    if plan.is_lossy:
+        note("types", CLEAN_WAY)
+    least = least_of(request)
     reports: list[MergeReport] = []
 
     def check(draft: Path) -> None:
         report = prove_merged(work.adapter, work.base, draft, least=least, progress=progress)
-        reports.append(_require_kept(report, path, request))
+        reports.append(require_kept(report, path, request))
 
     merged = MergedFile(path, *write_merged(plan, path, check, progress), reports[0], plan.frontier)
     note("merge", merged)
@@ -89,6 +106,7 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
     """Return what the merged file at `path` will hold; it raises what `merge` raises before it writes."""
     from ollama_pack.gguf.ggml_blocks import needs_ggml
     from ollama_pack.gguf.ggml_library import find_ggml
+    from ollama_pack.gguf.quantise import find_quantiser
     from ollama_pack.gguf.split import read_parts
     from ollama_pack.lora.beside import plan_beside
     from ollama_pack.lora.untied import untied
@@ -96,6 +114,7 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
     from ollama_pack.merge.keys import MergeLabels
     from ollama_pack.merge.plan import plan_merge
     from ollama_pack.merge.write import rest_of
+    from ollama_pack.pipeline.quantise import require_many_bits
 
     _require_always_active(work.adapter)
     source = require_base_file(work.base)
@@ -108,16 +127,28 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
         trained_format(work.adapter.directory),
         own_head=base is not work.base,
     )
-    plan = plan_merge(parts, work.plan, request.merge_type, beside, labels=labels)
+    whole = request.merge_type in QUANTISED_TYPES
+    first = _type_before(parts) if whole else request.merge_type
+    plan = plan_merge(parts, work.plan, first, beside, labels=labels)
+    if whole:
+        find_quantiser()
+        require_many_bits(plan)
     if request.merge_size is not None:
-        frontier = spend_size(plan, rest_of(plan), request.merge_size, _least(request))
+        frontier = spend_size(plan, rest_of(plan), request.merge_size, least_of(request))
         plan = replace(plan_merge(parts, work.plan, frontier.types, beside, labels=labels), frontier=frontier)
     if any(needs_ggml(tensor.kind) and not tensor.keeps_scales for tensor in plan.touched):
         find_ggml()
     return plan
 
 
-def _least(request: Request) -> float:
+def _type_before(parts: "Sequence[GgufFile]") -> str:
+    """Return the type of what changes in a file that is quantised afterwards: that of the base, or F16."""
+    from ollama_pack.gguf.ggml_types import Q8_0
+
+    return "f16" if any(Q8_0 in part.types.values() for part in parts) else "auto"
+
+
+def least_of(request: Request) -> float:
     """Return the smallest share of ΔW that a weight must keep."""
     from ollama_pack.verify.merged import LEAST_KEPT
 
@@ -128,7 +159,12 @@ def planned_size_of(work: BuildPlan, path: Path, request: Request) -> int:
     """Return the size in bytes that the merged file at `path` will have."""
     from ollama_pack.merge.write import merged_size
 
-    return merged_size(planned_merge(work, path, request))
+    plan = planned_merge(work, path, request)
+    if request.merge_type in QUANTISED_TYPES:
+        from ollama_pack.pipeline.quantise import quantised_size
+
+        return quantised_size(plan, request.merge_type)
+    return merged_size(plan)
 
 
 def _require_always_active(adapter: Adapter) -> None:
@@ -190,7 +226,7 @@ def adapter_digest(adapter: Adapter) -> str:
     return ",".join(sha256_of_file(file) for file in files)
 
 
-def _require_kept(report: "MergeReport", path: Path, request: Request) -> "MergeReport":
+def require_kept(report: "MergeReport", path: Path, request: Request) -> "MergeReport":
     """Return a report that passed.
 
     Raises:

@@ -18,7 +18,27 @@ ACCEPTABLE_MISMATCHES = (
 
 OUTTYPES = ("f16", "f32", "bf16", "q8_0", "auto")
 PROMPT_CHOICES = ("auto", "inherit", "trained")
-MERGE_TYPE_CHOICES = ("auto", "q8_0", "f16", "bf16", "f32", "q6_k", "q5_k", "same")
+QUANTISED_TYPES = {
+    **dict.fromkeys(("iq1_s", "iq1_m"), 19),
+    **dict.fromkeys(("iq2_xxs", "iq2_xs", "iq2_s", "iq2_m"), 17),
+    **dict.fromkeys(("iq3_xxs", "iq3_xs", "iq3_s", "iq3_m"), 21),
+    **dict.fromkeys(("q2_k", "q2_k_s"), 10),
+    **dict.fromkeys(("q3_k_s", "q3_k_m", "q3_k_l"), 11),
+    "q4_0": 2,
+    "q4_1": 3,
+    "q5_0": 6,
+    "q5_1": 7,
+    "iq4_nl": 20,
+    "iq4_xs": 23,
+    **dict.fromkeys(("q4_k_s", "q4_k_m"), 12),
+    **dict.fromkeys(("q5_k_s", "q5_k_m"), 13),
+}
+"""Mixture of types that llama.cpp quantises a whole file to → the ggml type of most of it."""
+
+NEED_IMATRIX = ("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "q2_k_s")
+"""Mixtures that llama.cpp makes only with an importance matrix."""
+
+MERGE_TYPE_CHOICES = ("auto", "q8_0", "f16", "bf16", "f32", "q6_k", "q5_k", "same", *sorted(QUANTISED_TYPES))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +57,7 @@ class Request:
         merge_type: the type of the weights that change: ``auto`` or one of `MERGE_TYPE_CHOICES`.
         merge_size: the largest size of a merged file in bytes, for which a type is chosen for each weight
             that changes; None for one type for all.
+        imatrix: an importance matrix, for a type that a merged file is quantised to as a whole.
         min_kept: the smallest share of ΔW of a weight that a merged file must keep; None for the usual one.
         name: the name of the model; empty to derive it from the directory.
         base: an Ollama model, a Hugging Face id or a GGUF file; empty to take it from Modelfile.txt, else
@@ -73,6 +94,7 @@ class Request:
     merge: bool = False
     merge_type: str = "auto"
     merge_size: int | None = None
+    imatrix: Path | None = None
     min_kept: float | None = None
     name: str = ""
     base: str = ""
@@ -119,7 +141,8 @@ class Request:
                 hint="--merge-size without --merge-type",
                 code="bad-option",
             )
-        for name in ("directory", "out", "store"):
+        self._require_imatrix()
+        for name in ("directory", "out", "store", "imatrix"):
             if isinstance(value := getattr(self, name), str):
                 object.__setattr__(self, name, Path(value))
         choices: list[tuple[str, tuple[str, ...]]] = [
@@ -132,6 +155,25 @@ class Request:
         for value, known in choices:
             if value not in known:
                 raise UsageError(f"{value!r} is not one of {', '.join(known)}.", code="bad-option")
+
+    def _require_imatrix(self) -> None:
+        """Require an importance matrix where one is needed, and none where it would be ignored.
+
+        Raises:
+            UsageError: it is missing, or has no use.
+        """
+        if self.imatrix is None and self.merge_type in NEED_IMATRIX:
+            raise UsageError(
+                f"llama.cpp quantises to {self.merge_type} with an importance matrix only.",
+                hint="--imatrix FILE, or --merge-type q4_k_m",
+                code="bad-option",
+            )
+        if self.imatrix is not None and self.merge_type not in QUANTISED_TYPES:
+            raise UsageError(
+                "An importance matrix has a use only where the whole file is quantised.",
+                hint="--merge-type q4_k_m, or leave out --imatrix",
+                code="bad-option",
+            )
 
     @property
     def directories(self) -> tuple[Path, ...]:

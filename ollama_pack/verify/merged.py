@@ -125,8 +125,8 @@ def prove_merged(
     assert base.gguf is not None, "only a file can be merged into"
     keep_freed_memory()
     parts, merged = read_parts(base.gguf), read_gguf(path)
-    pairs = _pairs(parts, merged, own_head=needs_own_head(adapter, base))
-    _compare_keys(parts[0], merged)
+    pairs = pairs_of(parts, merged, own_head=needs_own_head(adapter, base))
+    compare_keys(parts[0], merged)
     references = {each.tensor: each for each in expected_rows(adapter, base)}
     missing = references.keys() - pairs.keys()
     if missing:
@@ -137,12 +137,12 @@ def prove_merged(
             if progress is not None:
                 progress(f"comparing {pair} with the base", done + 1, len(untouched))
         shares = [list(references.values())[first::THREADS] for first in range(THREADS)]
-        measured = pool.map(partial(_measure_all, pairs), shares)
+        measured = pool.map(partial(measure_all, pairs), shares)
         sums = {name: found for share in measured for name, found in share.items()}
     return _judge([(pairs[name], sums[name]) for name in references], len(untouched), least)
 
 
-def _pairs(parts: Sequence[GgufFile], merged: GgufFile, *, own_head: bool) -> dict[str, _Pair]:
+def pairs_of(parts: Sequence[GgufFile], merged: GgufFile, *, own_head: bool) -> dict[str, _Pair]:
     """Return every tensor of the base with that of the merged file, which must be the same ones.
 
     With `own_head` the merged file has one more, which is made of the embeddings.
@@ -164,7 +164,7 @@ def _pairs(parts: Sequence[GgufFile], merged: GgufFile, *, own_head: bool) -> di
     return pairs
 
 
-def _compare_keys(base: GgufFile, merged: GgufFile) -> None:
+def compare_keys(base: GgufFile, merged: GgufFile) -> None:
     """Require the keys of the base, byte for byte, but for those that name the model and its prompt."""
     with base.path.open("rb") as one, merged.path.open("rb") as other:
         for key in sorted(base.spans.keys() | merged.spans.keys()):
@@ -204,7 +204,7 @@ def _require_same_bytes(pair: _Pair) -> str:
     return pair.name
 
 
-def _measure_all(pairs: Mapping[str, _Pair], references: Sequence[ExpectedRows]) -> dict[str, ScalarProducts]:
+def measure_all(pairs: Mapping[str, _Pair], references: Sequence[ExpectedRows]) -> dict[str, ScalarProducts]:
     """Return the sums of each weight, with every file of the adapter opened once."""
     with TensorReader() as source:
         return {
