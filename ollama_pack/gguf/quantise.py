@@ -1,5 +1,6 @@
 """Quantises a whole GGUF file as llama.cpp's own program does, in a process that runs its code."""
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -57,25 +58,14 @@ def quantise_file(
     command = [sys.executable, "-I", "-S", *map(str, words)]
     pipe, size = subprocess.PIPE, source.stat().st_size
     with subprocess.Popen(command, stdin=pipe, stdout=subprocess.DEVNULL, stderr=pipe) as process:
-        assert process.stdin is not None
         assert process.stderr is not None
         try:
-            for name, values in (importance or {}).items():
-                text = name.encode()
-                process.stdin.write(quantise_worker.LENGTH.pack(len(text)) + text)
-                process.stdin.write(quantise_worker.VALUE_COUNT.pack(values.size))
-                process.stdin.write(values.astype("<f4").tobytes())
-            process.stdin.close()
-        except BrokenPipeError:
-            pass  # its status and its words tell why
-        try:
+            _send(process, importance or {})
             while process.poll() is None:
                 if progress is not None and target.exists():
                     progress(f"quantising to {file_type}", min(target.stat().st_size, size), size)
-                try:
+                with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(0.3)
-                except subprocess.TimeoutExpired:
-                    continue
         finally:
             process.kill()
         said = process.stderr.read().decode("utf-8", "replace").strip().splitlines()
@@ -86,3 +76,15 @@ def quantise_file(
             hint="--merge-type auto",
             code="not-quantised",
         )
+
+
+def _send(process: "subprocess.Popen[bytes]", importance: Importance) -> None:
+    """Give a process its importance matrix; if it has ended, its status and its words tell why."""
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        for name, values in importance.items():
+            text = name.encode()
+            process.stdin.write(quantise_worker.LENGTH.pack(len(text)) + text)
+            process.stdin.write(quantise_worker.VALUE_COUNT.pack(values.size))
+            process.stdin.write(values.astype("<f4").tobytes())
+        process.stdin.close()
