@@ -1,4 +1,4 @@
-"""Follow with PEFT itself the remedies that need torch; each must give the model that was trained.
+"""Follow with PEFT or accelerate the remedies that need torch; each must give the model that was trained.
 
     .venv-reference/bin/python tests/reference/follow_remedies.py
 
@@ -7,13 +7,22 @@ do by itself what a remedy says that it does not.
 """
 
 import copy
+import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
 import torch
 from peft import LoraConfig, PeftModel, VeraConfig, get_peft_model, save_as_lora
+from safetensors.torch import load_file
+from torch.distributed import checkpoint as distributed
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+from ollama_pack.errors import InputError
+from ollama_pack.lora.peft.directory import open_adapter, resolve_directory
 
 SIZES = {
     "vocab_size": 64,
@@ -106,10 +115,26 @@ def no_projection(directory: Path) -> tuple[float, float]:
     return float("inf"), apart(PeftModel.from_pretrained(base(), directory / "lora").eval(), answer)
 
 
+def gathered(directory: Path) -> tuple[float, float]:
+    """Gather the parts that FSDP saves, by the commands of two messages as they stand."""
+    answer = trained(base(), directory, LoraConfig(target_modules=["q_proj", "v_proj"], r=4))
+    weights = directory / "adapter_model.safetensors"
+    distributed.save({"model": load_file(weights)}, checkpoint_id=str(directory / "pytorch_model_fsdp_0"))
+    weights.unlink()
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for _ in range(2):
+        try:
+            open_adapter(resolve_directory(directory))
+        except InputError as error:
+            command = error.hint.partition("  ")[0]
+            subprocess.run(["sh", "-c", command], check=True, env={**os.environ, "PATH": programs})
+    return float("inf"), apart(PeftModel.from_pretrained(base(), directory).eval(), answer)
+
+
 def main() -> None:
     """Follow every remedy, print how far each answer is off, and fail if one is not the trained one."""
     failed = False
-    for follow in (tied, lora_bias, replication, no_projection):
+    for follow in (tied, lora_bias, replication, no_projection, gathered):
         with tempfile.TemporaryDirectory() as folder:
             alone, followed = follow(Path(folder))
         good = followed <= NEAR < alone
