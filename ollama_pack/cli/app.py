@@ -35,6 +35,7 @@ COMMAND_GROUPS = {
     "convert": "Write only the GGUF LoRA file, and verify its numbers.",
     "merge": "Write the base with the adapter merged into it, as one GGUF file.",
     "try": "Talk to the model before it is built, beside its base.",
+    "test": "Test the model by questions and by given answers.",
     "prompt": "Show the trained prompts beside those that Ollama sends.",
     "modelfile": "Print only the Modelfile.",
     "register": "Register a model in Ollama from the files of an earlier build.",

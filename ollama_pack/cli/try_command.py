@@ -27,39 +27,45 @@ _RUNNERS = ("llama", "daemon")
 _REQUESTED = ("adapter", "base", "template", "system", "parameters", "store", "merge", *options.PROOF)
 
 
+trial_options = options.combine(
+    options.adapter,
+    options.base,
+    options.proof,
+    click.option(
+        "--prompt",
+        type=click.Choice(_PROMPTS),
+        default="sent",
+        show_default=True,
+        help="The prompt that Ollama sends, or the one of the chat template that was trained.",
+    ),
+    options.template,
+    options.shaping,
+    click.option("--merge", is_flag=True, help="Merge the adapter into its base, as build --merge does."),
+    options.model_store,
+    click.option("--seed", type=int, default=1, show_default=True, help="Seed of the answers."),
+    click.option(
+        "--max-tokens",
+        type=click.IntRange(1, 1_000_000),
+        default=None,
+        metavar="N",
+        help="Cut an answer off after N tokens.  [default: num_predict of the model, else 512]",
+    ),
+    click.option(
+        "--with",
+        "runner",
+        type=click.Choice(_RUNNERS),
+        default="llama",
+        show_default=True,
+        help="What runs the models: llama.cpp (the extra try), or the daemon that has them.",
+    ),
+)
+"""What `try` and `test` have in common."""
+
+
 @click.command("try")
 @click.argument("source", metavar="DIR|MODEL|GGUF", type=options.PATH, shell_complete=options.MODELS_OR_PATHS)
 @click.argument("questions", metavar="[PROMPT]...", nargs=-1)
-@options.adapter
-@options.base
-@options.proof
-@click.option(
-    "--prompt",
-    type=click.Choice(_PROMPTS),
-    default="sent",
-    show_default=True,
-    help="The prompt that Ollama sends, or the one of the chat template that was trained.",
-)
-@options.template
-@options.shaping
-@click.option("--merge", is_flag=True, help="Merge the adapter into its base, as build --merge does.")
-@options.model_store
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the answers.")
-@click.option(
-    "--max-tokens",
-    type=click.IntRange(1, 1_000_000),
-    default=None,
-    metavar="N",
-    help="Cut an answer off after N tokens.  [default: num_predict of the model, else 512]",
-)
-@click.option(
-    "--with",
-    "runner",
-    type=click.Choice(_RUNNERS),
-    default="llama",
-    show_default=True,
-    help="What runs the models: llama.cpp (the extra try), or the daemon that has them.",
-)
+@trial_options
 @options.as_json
 @click.option("-v", "--verbose", is_flag=True, help="Print details, and the log of llama.cpp.")
 @options.quiet
@@ -81,25 +87,27 @@ def try_command(*, source: Path, questions: Sequence[str], **chosen: Any) -> Non
     talks = [Conversation(text, [{"role": "user", "content": text}]) for text in texts]
     if not talks:
         raise click.UsageError("There is no PROMPT.")
-    with opened_trial(_request_of(source, chosen), chosen) as answering:
+    with opened_trial(trial_request(source, chosen), chosen, Console.of(chosen)) as answering:
         exchanges = [_answered(answering, talk, quiet=chosen["as_json"]) for talk in talks]
         if chosen["as_json"]:
             print_json("try", trial_facts(answering, exchanges))
 
 
-def _request_of(source: Path, chosen: dict[str, Any]) -> "Request":
+def trial_request(source: Path, chosen: dict[str, Any]) -> "Request":
+    """Return the request that the options of a trial describe."""
     from ollama_pack.pipeline.request import Request
 
     return Request(directory=source, via="store", **{key: chosen[key] for key in _REQUESTED})
 
 
 @contextlib.contextmanager
-def opened_trial(request: "Request", chosen: dict[str, Any]) -> "Iterator[Answering]":
+def opened_trial(request: "Request", chosen: dict[str, Any], console: Console) -> "Iterator[Answering]":
     """Return the models of a trial, ready to answer, and tell what they are; all ends with the block.
 
     Args:
         request: what is tried.
         chosen: the options of the command.
+        console: what tells the stages.
     """
     from ollama_pack.engine.answers import unheard
     from ollama_pack.pipeline.answering import answering
@@ -107,7 +115,6 @@ def opened_trial(request: "Request", chosen: dict[str, Any]) -> "Iterator[Answer
     from ollama_pack.pipeline.prompt import chat_clock
     from ollama_pack.pipeline.trial_sources import TrialSetting, prepare_trial
 
-    console = Console.of(chosen)
     with (
         tempfile.TemporaryDirectory(prefix="ollama-pack-try-") as folder,
         chat_clock() as renderer,
@@ -169,15 +176,7 @@ def trial_facts(answering: "Answering", exchanges: "Sequence[Exchange]") -> dict
     return {
         "model": trial.name,
         "prompt": {"kind": trial.prompts.kind, "origin": trial.prompts.origin},
-        "runners": [
-            {
-                "name": llama.name,
-                "model": model.as_posix(),
-                "load_seconds": llama.load_seconds,
-                "memory": llama.memory,
-            }
-            for model, llama in answering.llamas.items()
-        ],
+        "runners": runner_facts(answering),
         "parameters": trial.options(answering.chosen),
         "notes": list(trial.notes),
         "conversations": [
@@ -190,6 +189,19 @@ def trial_facts(answering: "Answering", exchanges: "Sequence[Exchange]") -> dict
             for each in exchanges
         ],
     }
+
+
+def runner_facts(answering: "Answering") -> list[dict[str, Any]]:
+    """Return a JSON object for each llama.cpp that runs."""
+    return [
+        {
+            "name": llama.name,
+            "model": model.as_posix(),
+            "load_seconds": llama.load_seconds,
+            "memory": llama.memory,
+        }
+        for model, llama in answering.llamas.items()
+    ]
 
 
 def said_facts(voice: str, said: "Said") -> dict[str, Any]:

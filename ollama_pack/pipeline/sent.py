@@ -53,6 +53,11 @@ class PromptBase:
         return ChatTemplate(self.jinja, names, self.info.name)
 
     @property
+    def texts(self) -> frozenset[str]:
+        """The tokens of its vocabulary as text."""
+        return frozenset(self.info.vocabulary.tokens.values() if self.info.vocabulary else ())
+
+    @property
     def jinja(self) -> str:
         """The chat template in the GGUF, or an empty string."""
         jinja = self.info.metadata.get(TEMPLATE_KEY)

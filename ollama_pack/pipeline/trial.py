@@ -3,13 +3,14 @@
 Nothing is built or registered for it: an adapter directory is converted into a temporary folder.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ollama_pack.chat.renderer import ChatRenderer, ConversationRefusedError
 from ollama_pack.chat.sent import SentPrompt
+from ollama_pack.chat.stops import stop_of
 from ollama_pack.chat.trained import ChatTemplate, Conversation, Turn
 from ollama_pack.chat.who_renders import Sender
 from ollama_pack.errors import InputError
@@ -110,6 +111,7 @@ class Trial:
         prompts: how a conversation becomes a prompt.
         parameters: the PARAMETERs of the model, those of its base included.
         notes: what the user should know.
+        ending: what ends an answer: what the chat template writes after it, else the end of text.
     """
 
     name: str
@@ -117,6 +119,7 @@ class Trial:
     prompts: Prompts
     parameters: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    ending: str = ""
 
     @property
     def context(self) -> int:
@@ -159,6 +162,26 @@ def choose_prompts(
     return Prompts(kind, origin, sent, trained, system), tuple(
         note for note in (*notes, reason if kind != wanted else "") if note
     )
+
+
+def ending_of(prompts: Prompts, tokens: Collection[str], renderer: ChatRenderer) -> str:
+    """Return what ends an answer, or an empty string if the model has no chat template.
+
+    Args:
+        prompts: the prompts of the model.
+        tokens: the tokens of its vocabulary.
+        renderer: what fills chat templates.
+
+    Raises:
+        InputError: the chat template is damaged.
+    """
+    known = [prompts.trained, prompts.sent.tokens if prompts.sent is not None else None]
+    if prompts.kind == SENT:
+        known.reverse()
+    template = next((each for each in known if each is not None and each.text), None)
+    if template is None:
+        return ""
+    return stop_of(template, renderer, tokens) or template.special.get("eos_token", "")
 
 
 def distinct_models(voices: Sequence[Voice]) -> Iterator[tuple[Path, tuple[Voice, ...]]]:

@@ -37,7 +37,15 @@ from ollama_pack.pipeline.prompt_plan import plan_prompt
 from ollama_pack.pipeline.release import read_release
 from ollama_pack.pipeline.request import Request
 from ollama_pack.pipeline.sent import PromptBase, base_in_store, base_of_package, version_of_daemon
-from ollama_pack.pipeline.trial import ADAPTED_VOICE, BASE_VOICE, SENT, Trial, Voice, choose_prompts
+from ollama_pack.pipeline.trial import (
+    ADAPTED_VOICE,
+    BASE_VOICE,
+    SENT,
+    Trial,
+    Voice,
+    choose_prompts,
+    ending_of,
+)
 
 if TYPE_CHECKING:
     from ollama_pack.chat.sent import SentPrompt
@@ -148,15 +156,17 @@ def _trial_of_package(
 ) -> Trial:
     """Return the trial of a package: its prompts and its PARAMETERs, those of its base included."""
     trained, notes, setting = known
-    parameters, sent, why = package.parameters, None, ""
+    parameters, sent, why, tokens = package.parameters, None, "", frozenset[str]()
     try:
         base = base_of_package(package, locations, "store")
         parameters = base.parameters(package)
+        tokens = base.texts
         sent = base.sent_to(package)
     except (InputError, UnsupportedError, DestinationError) as error:
         why = reason_of_prompt(error)
     prompts, more = choose_prompts(setting.prompt, sent, why, trained, package.system)
-    return Trial(name, voices, prompts, parameters, (*notes, *more))
+    end = ending_of(prompts, tokens, setting.renderer)
+    return Trial(name, voices, prompts, parameters, (*notes, *more), end)
 
 
 def _trial_of_build(request: Request, setting: TrialSetting) -> Trial:
@@ -229,7 +239,8 @@ def _trial_of_base(name: str, voices: tuple[Voice, ...], base: PromptBase, setti
         why = reason_of_prompt(error)
     trained = base.tokens if base.jinja else None
     prompts, notes = choose_prompts(setting.prompt, sent, why, trained)
-    return Trial(name, voices, prompts, base.parameters(), notes)
+    end = ending_of(prompts, base.texts, setting.renderer)
+    return Trial(name, voices, prompts, base.parameters(), notes, end)
 
 
 def _voices_on(base: Path, adapter: Path) -> tuple[Voice, ...]:

@@ -30,6 +30,8 @@ def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models, stand_in_llama
     base, folder = ("--base", tiny_gguf), tmp_path / "release"
     trained = write_run(tmp_path / "grace-lora")
     chatting = write_model(tmp_path / "chat.gguf", keys=[("tokenizer.chat_template", "{{ messages }}")])
+    cases = tmp_path / "cases.jsonl"
+    cases.write_text('{"prompt": "Hi.", "stops": true}')
     calls = [
         ("build", ada, "ada", *base, "--dry-run"),
         ("build", ada, "ada", *base, "--via", "store"),
@@ -43,6 +45,7 @@ def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models, stand_in_llama
         ("merge", ada, *base, "--out", tmp_path / "merged.gguf"),
         ("prompt", chatting),
         ("try", ada, "Hi.", *base),
+        ("test", ada, "--cases", cases, *base),
         ("modelfile", ada, *base),
         ("register", folder, "other", "--via", "store"),
         ("verify", folder),

@@ -1,0 +1,200 @@
+"""The command ``ollama-pack test``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ollama_pack.cli import options
+from ollama_pack.cli.events.options import telling
+from ollama_pack.cli.output import Console, print_json
+from ollama_pack.cli.say import say
+from ollama_pack.cli.try_command import opened_trial, runner_facts, said_facts, trial_options, trial_request
+from ollama_pack.errors import RefusedError, UsageError
+from ollama_pack.files import whole_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ollama_pack.pipeline.answering import Answering
+    from ollama_pack.pipeline.testing import CaseResult
+
+_MARK_WIDTH = 8
+_MOST_FIRST = 20
+"""Number of questions of the training data that a first file of cases has at most."""
+
+
+@click.command("test")
+@click.argument("source", metavar="DIR|MODEL|GGUF", type=options.PATH, shell_complete=options.MODELS_OR_PATHS)
+@click.option(
+    "--cases",
+    type=options.PATH,
+    required=True,
+    metavar="FILE",
+    help="The cases: YAML, or JSON lines (.jsonl).",
+)
+@click.option(
+    "--init",
+    is_flag=True,
+    help="Write a first FILE of cases, from the training data that --data names.",
+)
+@click.option(
+    "--data",
+    type=options.PATH,
+    default=None,
+    metavar="FILE",
+    help="Training data for --init: JSON lines with messages, or with a question and an answer.",
+)
+@click.option(
+    "--compare/--no-compare",
+    default=True,
+    show_default=True,
+    help="Ask the base the same questions. What it answers decides nothing.",
+)
+@trial_options
+@telling
+@options.as_json
+@click.option("-v", "--verbose", is_flag=True, help="Print every answer, and the log of llama.cpp.")
+@options.quiet
+def test_command(*, source: Path, cases: Path, **chosen: Any) -> None:
+    """Test the adapted model by questions, and by how likely it finds given answers.
+
+    An adapter in DIR needs no build: the models run as in try. If a case does not hold, the
+    exit code is 5, and the case is named with what was expected and what was there.
+
+    \b
+    Examples:
+      ollama-pack test ada-lovelace-lora/ --cases ada.yaml --base smollm2.gguf
+      ollama-pack test ada-lovelace --cases ada.yaml --write junit=results.xml
+      ollama-pack test ada-lovelace-lora/ --cases ada.yaml --init --data train.jsonl
+    """
+    from ollama_pack.pipeline.cases import read_cases
+    from ollama_pack.pipeline.testing import failed_cases, run_cases
+
+    if chosen["init"]:
+        _write_first(cases, chosen["data"])
+        say(cases)
+        return
+    if chosen["data"] is not None:
+        raise click.UsageError("--data is for --init.")
+    console, found = Console.of(chosen), read_cases(cases)
+    quiet = console.for_programs
+    with opened_trial(trial_request(source, chosen), chosen, console) as answering:
+        results = []
+        for result in run_cases(answering, found, compare=chosen["compare"]):
+            results.append(result)
+            if not quiet:
+                _say_result(result, verbose=chosen["verbose"])
+        facts = test_facts(answering, results)
+    if not quiet:
+        say(summary_of(results))
+    console.made("test", facts)
+    if chosen["as_json"]:
+        print_json("test", facts)
+    if not facts["passed"]:
+        console.failed(failed_cases(tuple(results), cases))
+        click.get_current_context().exit(5)
+
+
+def _write_first(path: Path, data: Path | None) -> None:
+    """Write a first file of cases.
+
+    Raises:
+        UsageError: there is no training data.
+        RefusedError: the file is there already.
+    """
+    from ollama_pack.pipeline.messages import read_conversations
+    from ollama_pack.pipeline.perplexity import turns_of
+    from ollama_pack.pipeline.testing import first_cases
+
+    if data is None:
+        raise UsageError("--init needs the training data.", hint="--data FILE.jsonl", code="usage")
+    if path.exists():
+        raise RefusedError(
+            "There is a file of this name already.",
+            where=path,
+            hint="--cases with another name, or move the file away",
+            code="file-in-the-way",
+        )
+    pairs = [
+        (before.messages[-1]["content"], answer)
+        for conversation in read_conversations(data)
+        for before, answer in turns_of(conversation)
+        if len(before.messages) == 1
+    ]
+    pairs = list(dict(pairs).items())
+    step = max(1, len(pairs) // _MOST_FIRST)
+    with whole_file(path) as file:
+        file.write(first_cases(tuple(pairs[::step][:_MOST_FIRST])).encode())
+
+
+def _say_result(result: "CaseResult", *, verbose: bool) -> None:
+    """Print what became of a case."""
+    label, level = ("passed", "ok") if result.passed else ("failed", "problem")
+    say(result.name, f"{label:<{_MARK_WIDTH}}", level=level)
+    for each in result.likelihoods.values():
+        text = f"{each.voice}: perplexity {each.perplexity:.4g}, loss {each.loss:.4f}, {each.tokens} tokens"
+        say(text, " " * _MARK_WIDTH)
+    for check in result.checks:
+        if not check.holds:
+            say(f"{check.expectation} {check.expected}, got {check.got}", " " * _MARK_WIDTH)
+    if verbose and result.answer is not None:
+        say(" ".join(result.answer.text.split()), " " * _MARK_WIDTH)
+
+
+def summary_of(results: "Sequence[CaseResult]") -> str:
+    """Return how many cases hold, and how many questions the base answers as expected."""
+    passed = sum(result.passed for result in results)
+    asked = [result.base_passes for result in results if result.base_passes is not None]
+    base = f"; the base passes {sum(asked)} of the {len(asked)} questions" if asked else ""
+    return f"{passed} of {len(results)} cases passed{base}"
+
+
+def test_facts(answering: "Answering", results: "Sequence[CaseResult]") -> dict[str, Any]:
+    """Return the JSON object of a test; each case is a proof too, for the views that show proofs."""
+    return {
+        "name": answering.trial.name,
+        "passed": all(result.passed for result in results),
+        "summary": summary_of(results),
+        "prompt": {"kind": answering.trial.prompts.kind, "origin": answering.trial.prompts.origin},
+        "runners": runner_facts(answering),
+        "cases": [case_facts(result) for result in results],
+        "proofs": [proof_facts(result) for result in results],
+    }
+
+
+def case_facts(result: "CaseResult") -> dict[str, Any]:
+    """Return the JSON object of a case."""
+    return {
+        "name": result.name,
+        "passed": result.passed,
+        "base_passes": result.base_passes,
+        "answer": said_facts("adapted", result.answer) if result.answer is not None else None,
+        "checks": [
+            {
+                "expectation": check.expectation,
+                "expected": check.expected,
+                "got": check.got,
+                "holds": check.holds,
+            }
+            for check in result.checks
+        ],
+        "likelihoods": [
+            {"voice": each.voice, "tokens": each.tokens, "loss": each.loss, "perplexity": each.perplexity}
+            for each in result.likelihoods.values()
+        ],
+    }
+
+
+def proof_facts(result: "CaseResult") -> dict[str, Any]:
+    """Return a case in the form of a proof: its figure is the number of checks that do not hold."""
+    wrong = [check for check in result.checks if not check.holds]
+    words = [f"{check.expectation} {check.expected}, got {check.got}" for check in wrong]
+    return {
+        "proof": result.name,
+        "passed": result.passed,
+        "figure": float(len(wrong)),
+        "limit": 0.0,
+        "worst": wrong[0].expectation if wrong else "",
+        "summary": "; ".join(words) or f"{len(result.checks)} of {len(result.checks)} hold",
+    }
