@@ -129,9 +129,7 @@ class Llama:
 
     def _ended(self, waited: float) -> PackError:
         """Return the error for a process that ended by itself, or was ended."""
-        code = self.process.wait()
-        if self._reader is not None:
-            self._reader.join(timeout=1)
+        code = self._log_to_the_end()
         if waited >= self.silence:
             what = f"llama.cpp said nothing for {self.silence:g} seconds"
         elif code < 0:
@@ -154,6 +152,7 @@ class Llama:
             return UsageError(f"xllamacpp cannot be loaded: {words}.", hint=OPENMP, code="extra-missing")
         if kind == "asked":
             return InputError(f"llama.cpp does not take the prompt: {words}.", where=self.weights.base)
+        self._log_to_the_end()
         files = ", ".join(each.name for each in self.weights.adapters)
         with_adapters = f" with {files}" if files else ""
         return InputError(
@@ -164,6 +163,13 @@ class Llama:
             hint="-v  shows its whole log",
             code="not-loaded",
         )
+
+    def _log_to_the_end(self) -> int:
+        """Read the log of a process that ends, and return its exit code."""
+        code = self.process.wait()
+        if self._reader is not None:
+            self._reader.join(timeout=5)
+        return code
 
     def _telling(self) -> list[str]:
         """Return the last lines of the log that say what is wrong, else the last ones."""
