@@ -11,13 +11,12 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ollama_pack.engine import llama_worker
 from ollama_pack.engine.answers import Asked, Hear, Said, Weights, unheard
-from ollama_pack.errors import DestinationError, InputError, PackError, UnsupportedError, UsageError
-from ollama_pack.files import megabytes
+from ollama_pack.engine.memory import require_memory
+from ollama_pack.errors import DestinationError, InputError, PackError, UsageError
 from ollama_pack.shown import words_of
 from ollama_pack.untrusted import parse_json
 
@@ -254,33 +253,6 @@ def running_llama(
                     stream.close()
 
 
-def require_memory(weights: Weights) -> None:
-    """Require that the files of a model fit into the memory of this machine, where that is known.
-
-    Raises:
-        UnsupportedError: they do not.
-    """
-    size, most = sum(map(_size_of, (weights.base, *weights.adapters))), machine_memory()
-    if most and size > most:
-        raise UnsupportedError(
-            f"The model takes {megabytes(size)}, and this machine has {megabytes(most)} of memory.",
-            where=weights.base,
-            hint="a machine with more memory, or a smaller base with --base",
-            code="too-large",
-        )
-
-
-def machine_memory() -> int:
-    """Return the bytes of memory that a process may have here, or 0 if that is not known."""
-    most = 0
-    with contextlib.suppress(ValueError, OSError, AttributeError):  # Windows has no sysconf
-        most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with contextlib.suppress(ValueError, OSError):  # "max", or no control group
-        bound = int(Path("/sys/fs/cgroup/memory.max").read_text("ascii"))
-        most = min(most, bound) if most else bound
-    return most
-
-
 def server_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return PARAMETERs as llama-server takes them with a request, without those for loading a model."""
     names = {"num_predict": "n_predict", "num_keep": "n_keep"}
@@ -289,12 +261,6 @@ def server_options(options: Mapping[str, Any]) -> dict[str, Any]:
         *("presence_penalty", "frequency_penalty", "seed", "stop", *names),
     )
     return {names.get(key, key): options[key] for key in known if key in options}
-
-
-def _size_of(path: Path) -> int:
-    with contextlib.suppress(OSError):
-        return path.stat().st_size
-    return 0
 
 
 def _signal_name(number: int) -> str:

@@ -11,6 +11,7 @@ import pytest
 from ollama_pack.engine import llama as engine
 from ollama_pack.engine.answers import Asked, Weights
 from ollama_pack.engine.llama import running_llama
+from ollama_pack.engine.memory import machine_memory
 from ollama_pack.errors import DestinationError, InputError, UnsupportedError, UsageError
 
 
@@ -119,7 +120,7 @@ def test_no_openmp(weights, tmp_path, monkeypatch):
 @pytest.mark.skipif(sys.platform == "win32", reason="nothing tells the memory of this machine")
 def test_a_model_larger_than_memory(weights):
     """It is refused before llama.cpp reads it: the machine would stand still."""
-    os.truncate(weights.base, engine.machine_memory() + 1)
+    os.truncate(weights.base, machine_memory() + 1)
     with pytest.raises(UnsupportedError) as caught:
         contextlib.ExitStack().enter_context(running_llama(weights))
     assert caught.value.code == "too-large"

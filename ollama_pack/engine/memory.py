@@ -1,0 +1,42 @@
+"""Whether a model fits into the memory of this machine."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from ollama_pack.engine.answers import Weights
+from ollama_pack.errors import UnsupportedError
+from ollama_pack.files import megabytes
+
+
+def require_memory(weights: Weights) -> None:
+    """Require that the files of a model fit into the memory of this machine, where that is known.
+
+    Raises:
+        UnsupportedError: they do not.
+    """
+    size, most = sum(map(_size_of, (weights.base, *weights.adapters))), machine_memory()
+    if most and size > most:
+        raise UnsupportedError(
+            f"The model takes {megabytes(size)}, and this machine has {megabytes(most)} of memory.",
+            where=weights.base,
+            hint="a machine with more memory, or a smaller base with --base",
+            code="too-large",
+        )
+
+
+def machine_memory() -> int:
+    """Return the bytes of memory that a process may have here, or 0 if that is not known."""
+    most = 0
+    with contextlib.suppress(ValueError, OSError, AttributeError):  # Windows has no sysconf
+        most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(ValueError, OSError):  # "max", or no control group
+        bound = int(Path("/sys/fs/cgroup/memory.max").read_text("ascii"))
+        most = min(most, bound) if most else bound
+    return most
+
+
+def _size_of(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size
+    return 0
