@@ -19,7 +19,14 @@ from ollama_pack import __version__
 
 PAPERS = (
     *("CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md", ".github/PULL_REQUEST_TEMPLATE.md"),
-    *("docs/architecture.md", "docs/releasing.md", "docs/base.md", "docs/delivery.md", "docs/release.md"),
+    *(
+        "docs/architecture.md",
+        "docs/releasing.md",
+        "docs/base.md",
+        "docs/delivery.md",
+        "docs/release.md",
+        "docs/ci.md",
+    ),
 )
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text("utf-8")
 
