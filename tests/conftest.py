@@ -1,6 +1,7 @@
 """Fixtures for every test. Nothing here touches a network; adapters are made from sizes and a seed."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,13 @@ def _no_models_of_hugging_face(tmp_path, monkeypatch) -> None:
 def _no_digests_of_this_user(tmp_path, monkeypatch) -> None:
     """Let each test begin without remembered digests, and leave none in the user's cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.with_name(f"{tmp_path.name}-cache")))
+
+
+@pytest.fixture
+def recorded_peft(monkeypatch) -> None:
+    """Let recorded answers stand for PEFT's; adapters that were not recorded get none."""
+    command = [sys.executable, str(Path(__file__).with_name("peft_stand_in.py"))]
+    monkeypatch.setattr("ollama_pack.lora.peft.merge_process.worker_command", lambda: command)
 
 
 @pytest.fixture

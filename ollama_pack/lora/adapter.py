@@ -57,6 +57,21 @@ class TrainedTensor:
 
 
 @dataclass(frozen=True, slots=True)
+class PeftModule:
+    """A module whose change has no form of ours, so that PEFT itself has to merge it.
+
+    Attributes:
+        module: its name in the base.
+        trained: its name in the adapter's files.
+        tensors: what was trained of it.
+    """
+
+    module: str
+    trained: str
+    tensors: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Adapter:
     """An adapter on disk, with every adapted weight converted to a pair of factors A and B.
 
@@ -74,6 +89,8 @@ class Adapter:
         notes: what the user should know about this adapter.
         beside: what was trained beside the pairs, and only a merged model holds; it is empty unless the
             adapter was read to be merged.
+        by_peft: the modules that PEFT itself has to merge, all or none; empty unless the adapter was read to
+            be merged.
 
     Example:
         >>> from ollama_pack import read_adapter
@@ -93,6 +110,7 @@ class Adapter:
     invocation: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     beside: tuple[TrainedTensor, ...] = ()
+    by_peft: tuple[PeftModule, ...] = ()
 
 
 _LAYER_NUMBER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.([0-9]{1,6})\.")
@@ -118,7 +136,11 @@ def tensors_of(pairs: Iterable[LoraPair]) -> tuple[Tensor, ...]:
 
 def trained_tensors(adapter: Adapter) -> tuple[Tensor, ...]:
     """Return the tensors in the adapter's files that were trained, each once."""
-    return (*tensors_of(adapter.pairs), *(trained.tensor for trained in adapter.beside))
+    return (
+        *tensors_of(adapter.pairs),
+        *(trained.tensor for trained in adapter.beside),
+        *(tensor for module in adapter.by_peft for tensor in module.tensors),
+    )
 
 
 def dtypes_of(adapter: Adapter) -> tuple[str, ...]:

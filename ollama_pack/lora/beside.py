@@ -36,7 +36,8 @@ NORM_OFFSETS: Mapping[str, float] = {
 
 Those are the ones that tests/reference/record_merged.py records."""
 
-TOKEN_INDICES = "trainable_token_indices"
+TOKEN_INDICES = ("trainable_token_indices", "token_indices")
+"""The settings with the ids of trained tokens: that of LoRA, and that of the method itself."""
 
 
 class RowRole(Enum):
@@ -132,14 +133,15 @@ def _whole_matrix(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> 
     if len(trained.tensor.shape) != 2 or base.hparams.arch == "gpt2":  # which stores them transposed
         return
     out, width = trained.tensor.shape
-    for name, rows, columns in _row_places(trained.module, out, width, adapter, base):
+    for name, rows, columns in row_places(trained.module, out, width, adapter, base):
         yield RowValues(name, RowRole.REPLACE, trained.tensor, rows, columns)
 
 
 def _tokens(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> Iterator[RowValues]:
     """Yield the place of the rows of the embedding, or of the head, that were trained."""
-    tokens = _token_ids(adapter.config.get(TOKEN_INDICES), trained.module)
-    for name in _lookup_names(trained.module, base):
+    setting = next((adapter.config[key] for key in TOKEN_INDICES if adapter.config.get(key)), None)
+    tokens = _token_ids(setting, trained.module)
+    for name in lookup_names(trained.module, base):
         vocabulary = (base.tensors or {}).get(name, (0,))[0]
         if len(tokens) == trained.tensor.shape[0] and all(0 <= token < vocabulary for token in tokens):
             rows = np.full(vocabulary, -1, np.intp)
@@ -165,7 +167,7 @@ def _bias(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> Iterator
     if not added and (norm := _norm_name_of(trained.module, base)):
         yield RowValues(f"{norm}.bias", RowRole.REPLACE, trained.tensor, np.arange(out))
         return
-    for name, rows, _ in _row_places(trained.module, out, 0, adapter, base):
+    for name, rows, _ in row_places(trained.module, out, 0, adapter, base):
         role = RowRole.ADD if added else RowRole.REPLACE
         factor = pair.scale if pair else 1.0
         yield RowValues(name.removesuffix("weight") + "bias", role, trained.tensor, rows, factor=factor)
@@ -178,12 +180,12 @@ def _dora_lengths(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> 
     if pair is None or len(pair.b.shape) != 2 or pair.fit is not None or adapter.method != "LoRA":
         return
     out = pair.b.shape[0]
-    if int(np.prod(lengths.shape)) != out or _lookup_names(trained.module, base):
+    if int(np.prod(lengths.shape)) != out or lookup_names(trained.module, base):
         return
     column = LazyTensor(
         lengths.path, lengths.name, (out, 1), (lengths,), lambda numbers: numbers.reshape(-1, 1), True
     )
-    for name, rows, _ in _row_places(trained.module, out, pair.a.shape[1], adapter, base):
+    for name, rows, _ in row_places(trained.module, out, pair.a.shape[1], adapter, base):
         yield RowValues(name, RowRole.LENGTH, column, rows)
 
 
@@ -204,7 +206,7 @@ _PLACES: Mapping[str, Callable[[TrainedTensor, Adapter, BaseModel], Iterator[Row
 """The rule of a trained tensor → what yields the rows that it goes to, nothing if the base has none."""
 
 
-def _lookup_names(module: str, base: BaseModel) -> tuple[str, ...]:
+def lookup_names(module: str, base: BaseModel) -> tuple[str, ...]:
     """Return the tensor of an embedding or a head, or () if the module is neither."""
     targets = find_targets(require_arch(base.hparams.arch), module)
     return tuple(
@@ -214,14 +216,14 @@ def _lookup_names(module: str, base: BaseModel) -> tuple[str, ...]:
     )
 
 
-def _row_places(
+def row_places(
     module: str, out: int, width: int, adapter: Adapter, base: BaseModel
 ) -> Iterator[tuple[str, Index, Index | None]]:
     """Yield each tensor that a weight of out × width goes to, and the order of its rows and columns.
 
     A width of 0 is that of the base. What the converter multiplies has no place.
     """
-    lookup = _lookup_names(module, base)
+    lookup = lookup_names(module, base)
     if lookup:
         yield from ((name, np.arange(out), None) for name in lookup)
         return

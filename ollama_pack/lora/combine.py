@@ -16,6 +16,13 @@ def scale_adapter(adapter: Adapter, scale: float) -> Adapter:
     """Return the adapter with every ΔW multiplied by a number. If it is 1, the same object is returned."""
     if scale == 1.0:
         return adapter
+    if adapter.by_peft:
+        raise UnsupportedError(
+            f"PEFT has no scale for {adapter.method}.",
+            where=adapter.directory,
+            hint="leave --scale and --weight away",
+            code="not-mergeable",
+        )
     pairs = tuple(scale_pair(pair, scale) for pair in adapter.pairs)
     return replace(adapter, pairs=pairs, notes=(*adapter.notes, f"scaled by {scale:g}"))
 
@@ -58,10 +65,11 @@ def _require_summable(adapters: Sequence[Adapter]) -> None:
     """Raise UnsupportedError if the adapters differ in their invocation tokens, or only some need a fit."""
     first = adapters[0]
     for each in adapters:
-        if each.beside:
+        if each.beside or each.by_peft:
+            first_of = (*(trained.tensor for trained in each.beside), *(m.tensors[0] for m in each.by_peft))
             raise UnsupportedError(
                 "The adapter has trained more than A and B, of which there is no weighted sum.",
-                where=f"{each.weights}: {each.beside[0].tensor.name}",
+                where=f"{each.weights}: {first_of[0].name}",
                 hint="build each adapter by itself",
                 code="not-mergeable",
             )

@@ -8,6 +8,10 @@ MERGEABLE = frozenset(
 """The rules whose tensors a merged model holds (`ollama_pack.lora.beside`)."""
 
 
+MERGED_BY_PEFT = frozenset({"multiplicative", "full-rank", "as-lora", "not-folded", "no-projection"})
+"""The rules whose adapters PEFT itself merges, weight by weight."""
+
+
 class MergeViolations(RuleViolations):
     """The violations of an adapter that is to be merged: what a merged model holds is none."""
 

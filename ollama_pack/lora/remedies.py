@@ -8,9 +8,14 @@ MERGE_HINT = "merge the adapter with PEFT's merge_and_unload, and convert the me
 """How PEFT merges an adapter into its base; an adapter of another trainer has another hint in its place."""
 
 BY_MERGE = "--merge  writes one model file of the base and the adapter, which holds this too"
-MERGE_OR_NEAREST = (
-    f'{MERGE_HINT}; or build the nearest LoRA: peft.save_as_lora("DIR", model, rank=N) writes it'
+BY_PEFT = (
+    "--merge  writes one model file of the base and the adapter; PEFT computes it, so first: "
+    "pip install 'ollama-pack[peft]'"
 )
+BY_PEFT_OR_NEAREST = (
+    f'{BY_PEFT}; or build the nearest LoRA: peft.save_as_lora("DIR", model, rank=N) writes it'
+)
+TRAIN_LORA = "train LoRA instead"
 LINEAR_ONLY_HINT = "train LoRA only on linear modules of the language model"
 TOWER_HINT = (
     'train again with LoraConfig(exclude_modules=r".*(vision|visual|image|img|audio|speech|multi_?modal|mm_'
@@ -44,6 +49,7 @@ AS_LORA = (
     'load base and adapter with PEFT, write the LoRA with peft.save_as_lora("DIR", model, rank=R), where R '
     "is r of adapter_config.json, and build DIR"
 )
+BY_PEFT_OR_LORA = f"{BY_PEFT}; or {AS_LORA}"
 REMOVE_SETTING = (
     "update ollama-pack, which may know them by now; if a setting is a note and no option of the training, "
     "remove it from adapter_config.json"

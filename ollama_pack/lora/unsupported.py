@@ -7,39 +7,14 @@ Why it is one table: docs/decisions.md, "One table of rules". A test checks docs
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 
 from ollama_pack.errors import InputError, PackError, UnsupportedError, fold_numbered_names, natural_key
 from ollama_pack.lora import remedies
+from ollama_pack.lora.rule import Rule, Severity
 
 MOST_LINES = 24
 """The number of lines one rule may take in an error. Names that differ only in numbers share a line."""
-
-
-class Severity(Enum):
-    """What a violated rule means for the adapter. The value is the headline of the error."""
-
-    DAMAGED = "The adapter is damaged, or its files do not belong together:"
-    UNSUPPORTED = "A GGUF LoRA file cannot hold this adapter exactly:"
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One reason for which an adapter is not written.
-
-    Attributes:
-        severity: damaged (exit code 3) or unsupported (exit code 4).
-        feature: the feature or fault that the rule is about, as a heading.
-        reason: why it is unsupported, or what is wrong. It is a clause without a full stop.
-        remedy: what the user can do: a command, an option or a call.
-    """
-
-    severity: Severity
-    feature: str
-    reason: str
-    remedy: str
 
 
 def _unsupported(feature: str, reason: str, remedy: str = remedies.MERGE_HINT) -> Rule:
@@ -48,6 +23,7 @@ def _unsupported(feature: str, reason: str, remedy: str = remedies.MERGE_HINT) -
 
 
 _mergeable = partial(_unsupported, remedy=remedies.BY_MERGE)  # a rule about what a merged model holds
+_by_peft = partial(_unsupported, remedy=remedies.BY_PEFT)  # a rule about what PEFT merges weight by weight
 _damaged = partial(Rule, Severity.DAMAGED)
 
 RULES: dict[str, Rule] = {
@@ -153,32 +129,40 @@ RULES: dict[str, Rule] = {
         "unknown settings", "this version does not know what they do to A and B", remedies.REMOVE_SETTING
     ),
     # Methods other than LoRA.
-    "multiplicative": _unsupported(
+    "multiplicative": _by_peft(
         "multiplicative methods", "the change depends on W, so the factors A and B cannot express it"
     ),
     "prompt": _unsupported(
-        "prompt methods", "vectors in front of the prompt were trained, not weights", "train LoRA instead"
+        "prompt methods", "vectors in front of the prompt were trained, not weights", remedies.TRAIN_LORA
     ),
     "mixture": _unsupported(
         "mixtures of adapters", "the active adapter is chosen for each token", "build one of its adapters"
     ),
-    "full-rank": _unsupported(
-        "additive methods of full rank",
-        "exact factors A and B would be larger than W itself",
-        remedies.MERGE_OR_NEAREST,
+    "full-rank": _by_peft(
+        "additive methods of full rank", "exact factors A and B would be larger than W itself",
+        remedy=remedies.BY_PEFT_OR_NEAREST,
     ),
-    "not-folded": _unsupported(
+    "not-folded": _by_peft(
         "additive methods without a conversion", "this version cannot compute A and B from their tensors"
     ),
-    "as-lora": _unsupported(
+    "as-lora": _by_peft(
         "methods of low rank whose tensors do not tell all",
         "A and B depend on the model that was trained, which PEFT has and the file has not",
-        remedies.AS_LORA,
+        remedy=remedies.BY_PEFT_OR_LORA,
     ),
-    "no-projection": _unsupported(
+    "no-projection": _by_peft(
         "VeRA or TinyLoRA without its projections",
         "they are not in the file (save_projection=False); only torch's random generator can make them",
-        remedies.AS_LORA,
+        remedy=remedies.BY_PEFT_OR_LORA,
+    ),
+    "all-weights": _unsupported(
+        "methods whose tensors belong to all weights together",
+        "what they change of a weight depends on the other weights, so PEFT merges whole models only",
+    ),
+    "no-weight": _unsupported(
+        "methods that change no weight",
+        "what they add to a layer depends on the token, and no weight does",
+        remedies.TRAIN_LORA,
     ),
     "size-unknown": _unsupported(
         "a method whose factors depend on the size of the weight",
@@ -238,6 +222,11 @@ class RuleViolations:
         """Record the tensors, modules or settings that violate the rule with this code."""
         assert code in RULES, code
         self._subjects[code].extend(subjects)
+
+    def forget(self, codes: Iterable[str]) -> None:
+        """Remove what violates some rules, because there is another way."""
+        for code in codes:
+            self._subjects.pop(code, None)
 
     def offer(self, remedy: str) -> None:
         """Name a way out that is nearer than those of the rules; it is told first."""

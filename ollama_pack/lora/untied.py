@@ -27,7 +27,8 @@ def untied(base: BaseModel, adapter: Adapter) -> BaseModel:
     if HEAD_TENSOR in tensors or EMBEDDINGS not in tensors or arch in ALWAYS_TIED:
         return base
     whole = (trained.module for trained in adapter.beside if trained.rule == "whole-embedding")
-    modules = (*(pair.module for pair in adapter.pairs), *whole)
+    by_peft = (each.module for each in adapter.by_peft)
+    modules = (*(pair.module for pair in adapter.pairs), *by_peft, *whole)
     if not any(
         target.weight.optional for each in modules for target in find_targets(require_arch(arch), each)
     ):

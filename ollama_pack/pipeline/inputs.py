@@ -102,8 +102,10 @@ def _output_dir(
     return default_output_dir(home, name, environment)
 
 
-def read_all_adapters(inputs: BuildInputs) -> Adapter:
+def read_all_adapters(inputs: BuildInputs, *, by_peft: bool = False) -> Adapter:
     """Return the adapter of a request: one adapter, or the weighted sum of several.
+
+    With `by_peft`, PEFT merges it although its method has factors.
 
     Raises:
         InputError: an adapter is damaged, or the adapters were trained on different bases.
@@ -111,7 +113,7 @@ def read_all_adapters(inputs: BuildInputs) -> Adapter:
     """
     request = inputs.request
     adapters = [
-        load_adapter(each, allow_noop=request.allow_noop, merging=request.merge)
+        load_adapter(each, allow_noop=request.allow_noop, merging=request.merge, by_peft=by_peft)
         for each in inputs.directories
     ]
     for other in adapters[1:]:

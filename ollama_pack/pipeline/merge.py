@@ -111,6 +111,7 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
     from ollama_pack.lora.beside import plan_beside
     from ollama_pack.lora.untied import untied
     from ollama_pack.merge.budget import spend_size
+    from ollama_pack.merge.by_peft import plan_by_peft
     from ollama_pack.merge.keys import MergeLabels
     from ollama_pack.merge.plan import plan_merge
     from ollama_pack.merge.write import rest_of
@@ -120,7 +121,8 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
     source = require_base_file(work.base)
     require_own_file(path, source)
     base = untied(work.base, work.adapter)
-    parts, beside = read_parts(source), plan_beside(work.adapter, base)
+    parts = read_parts(source)
+    beside = (*plan_beside(work.adapter, base), *plan_by_peft(work.adapter, base))
     labels = MergeLabels(
         request.name or path.stem,
         adapter_digest(work.adapter),

@@ -9,10 +9,11 @@ from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.file_digest import FileDigest
 from ollama_pack.base.installed import base_with_file
 from ollama_pack.base.model import BaseModel
-from ollama_pack.errors import UsageError
+from ollama_pack.errors import UnsupportedError, UsageError
 from ollama_pack.files import Note, relative_path
 from ollama_pack.gguf.split import require_one_file
 from ollama_pack.lora.adapter import Adapter
+from ollama_pack.lora.mergeable import MERGED_BY_PEFT
 from ollama_pack.lora.peft.finite_check import check_large
 from ollama_pack.lora.peft.run_directory import CONFIG_FILE
 from ollama_pack.lora.plan import LoraPlan
@@ -108,7 +109,14 @@ def prepare(
     joined = join_split_modules(adapter, base)
     if joined is not adapter:
         note("read", joined.notes[-1])
-    plan = plan_lora(joined, untied(base, joined) if request.merge else base)
+    try:
+        plan = plan_lora(joined, untied(base, joined) if request.merge else base)
+    except UnsupportedError as error:  # a method whose factors depend on the size of the weight
+        if not request.merge or error.code not in MERGED_BY_PEFT:
+            raise
+        adapter = joined = read_all_adapters(inputs, by_peft=True)
+        note("read", adapter)
+        plan = plan_lora(joined, untied(base, joined))
     check_large(adapter)
     check = compare_base_file(base, trained, of_the_base(plan, base))
     return BuildPlan(joined, base, plan, trained, author, check, earlier, change, author_notes)

@@ -8,6 +8,7 @@ the plan of the merge: the order of rows is that of `reference`, and the names o
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from ollama_pack.errors import ProofError
 from ollama_pack.gguf.tensor_data import Float32, TensorReader
 from ollama_pack.gguf.tensor_rows import Index, read_tensor_rows
 from ollama_pack.gguf.tensors import LazyTensor, Tensor
-from ollama_pack.lora.adapter import Adapter, LoraPair, TrainedTensor
+from ollama_pack.lora.adapter import Adapter, LoraPair, PeftModule, TrainedTensor
+from ollama_pack.verify.merged_by_peft import applied_rows
 from ollama_pack.verify.reference import Reference, find_references
 from ollama_pack.verify.tensor_names import EMBEDDING_NAME, HEAD_NAME, parse_module, tensor_names
 
@@ -105,6 +107,9 @@ def expected_rows(adapter: Adapter, base: BaseModel) -> tuple[ExpectedRows, ...]
     for trained in adapter.beside:
         for name, rows in _given(trained, adapter, base):
             given.setdefault(name, []).append(rows)
+    for applied in applied_rows(adapter, base, partial(_order_of, adapter=adapter, base=base)):
+        rows = GivenRows("by-peft", applied.numbers, applied.rows, applied.columns)
+        given.setdefault(applied.tensor, []).append(rows)
     names = dict.fromkeys((*references, *given))
     return tuple(ExpectedRows(name, references.get(name), tuple(given.get(name, ()))) for name in names)
 
@@ -115,7 +120,8 @@ def needs_own_head(adapter: Adapter, base: BaseModel) -> bool:
     It does if head and embeddings are one tensor, and PEFT changes one of the two weights and not the other.
     """
     whole = (trained.module for trained in adapter.beside if trained.rule == "whole-embedding")
-    modules = (*(pair.module for pair in adapter.pairs), *whole)
+    by_peft = (each.module for each in adapter.by_peft)
+    modules = (*(pair.module for pair in adapter.pairs), *by_peft, *whole)
     outside = {name for module in modules for name in tensor_names(parse_module(module), base.hparams)}
     return HEAD_WEIGHT not in (base.tensors or {}) and not outside.isdisjoint((HEAD_WEIGHT, EMBEDDING_WEIGHT))
 
@@ -161,11 +167,15 @@ def _norm_name(trained: TrainedTensor, arch: str) -> str:
 
 
 def _order_of(
-    trained: TrainedTensor, out: int, width: int, adapter: Adapter, base: BaseModel
+    trained: TrainedTensor | PeftModule, out: int, width: int, adapter: Adapter, base: BaseModel
 ) -> Iterator[tuple[str, Index, Index]]:
     """Yield the tensors of a weight with the order of rows and columns: a ΔW that counts them tells it."""
-    a = _held(np.arange(width, dtype=np.float32)[None, :], trained.tensor)
-    b = _held(np.arange(1, out + 1, dtype=np.float32)[:, None], trained.tensor)
+    if lookup := _lookup_of(trained.module, base):
+        yield lookup[0], np.arange(out), np.arange(width)
+        return
+    beside = trained.tensor if isinstance(trained, TrainedTensor) else trained.tensors[0]
+    a = _held(np.arange(width, dtype=np.float32)[None, :], beside)
+    b = _held(np.arange(1, out + 1, dtype=np.float32)[:, None], beside)
     counting = replace(adapter, pairs=(LoraPair(trained.module, a, b, 1.0),), beside=())
     with TensorReader() as reader:
         for reference in find_references(counting, base):
@@ -175,6 +185,12 @@ def _order_of(
             yield reference.tensor, rows[:, 0].astype(np.intp) - 1, columns[0].astype(np.intp)
 
 
+def _lookup_of(module: str, base: BaseModel) -> tuple[str, ...]:
+    """Return the tensor of an embedding or a head, which keeps the order of both."""
+    names = tensor_names(parse_module(module), base.hparams)
+    return names if names in ((HEAD_WEIGHT,), (EMBEDDING_WEIGHT,)) else ()
+
+
 def _held(numbers: Float32, beside: Tensor) -> LazyTensor:
     """Return numbers as a tensor."""
     return LazyTensor(beside.path, beside.name, numbers.shape, (), lambda: numbers)
@@ -182,17 +198,18 @@ def _held(numbers: Float32, beside: Tensor) -> LazyTensor:
 
 def _trained_tokens(adapter: Adapter, module: str) -> tuple[int, ...]:
     """Return the ids of the tokens of a module that were trained, in the order of their rows."""
-    setting = adapter.config["trainable_token_indices"]
+    setting = adapter.config.get("trainable_token_indices") or adapter.config["token_indices"]
     if isinstance(setting, Mapping):
         setting = setting[module.rpartition(".")[2]]
     return tuple(setting)
 
 
-def _unknown(trained: TrainedTensor) -> ProofError:
+def _unknown(trained: TrainedTensor | PeftModule) -> ProofError:
     """Return the error for a tensor whose place the witness does not know."""
+    tensor = trained.tensor if isinstance(trained, TrainedTensor) else trained.tensors[0]
     return ProofError(
         f"The proof does not know where llama.cpp holds {trained.module}.",
-        where=f"{trained.tensor.path}: {trained.tensor.name}",
+        where=f"{tensor.path}: {tensor.name}",
         hint="report it: ollama_pack/verify/merged_rows.py lacks the module",
         code="merged",
     )

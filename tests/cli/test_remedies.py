@@ -30,17 +30,28 @@ FOLLOWED = {
     remedies.COPY_AGAIN: "test_a_checkpoint_of_a_damaged_run",
     remedies.CONVERT: "test_what_pissa_was_converted_to",
     remedies.REMOVE_SETTING: "test_a_setting_that_is_a_note",
-    remedies.BY_MERGE: "test_what_only_merging_holds",
+    **dict.fromkeys(
+        (remedies.BY_MERGE, remedies.NO_LORA_BIAS, remedies.BY_PEFT), "test_what_only_merging_holds"
+    ),
+    **dict.fromkeys((remedies.BY_PEFT_OR_NEAREST, remedies.BY_PEFT_OR_LORA), "test_what_only_merging_holds"),
 }
 """Remedies of rules that this file follows, with the test."""
 
+MERGES = "--merge  writes one model file of the base and the adapter"
+"""How every remedy begins that names --merge."""
+
 WITH_PEFT = {
-    *(remedies.MERGE_HINT, remedies.MERGE_OR_NEAREST, remedies.UNTIE),
-    *(remedies.OWN_LAYERS, remedies.AS_LORA, remedies.NO_LORA_BIAS),
+    *(remedies.MERGE_HINT, remedies.UNTIE, remedies.OWN_LAYERS),
 }
 """Remedies that are followed where PEFT is."""
 
-TRAINING = {remedies.TOWER_HINT, remedies.LINEAR_ONLY_HINT, remedies.GATHER, remedies.OTHER_TASK}
+TRAINING = {
+    remedies.TOWER_HINT,
+    remedies.LINEAR_ONLY_HINT,
+    remedies.GATHER,
+    remedies.OTHER_TASK,
+    remedies.TRAIN_LORA,
+}
 """Remedies that begin with another training."""
 
 SENTENCES = {
@@ -48,7 +59,6 @@ SENTENCES = {
     "multipliers": "--online, or --base with the directory of its config.json",
     "sum-apart": "build each adapter by itself",
     "mlx-scale": r"set scale in lora_parameters of adapter_config.json to the .* value, and remove alpha",
-    "prompt": "train LoRA instead",
     "mixture": "build one of its adapters",
     "not-finite": "build an earlier checkpoint, from before the loss became NaN",
     "noop": "--allow-noop, if that is intended; otherwise build a later checkpoint",
@@ -67,14 +77,16 @@ def test_every_remedy_of_a_rule_is_followed():
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.merges], ids=lambda kind: kind.case)
-def test_what_only_merging_holds(tmp_path, kind):
+def test_what_only_merging_holds(recorded_peft, tmp_path, kind):
     """Each rule that names --merge is true: the same command with it makes a model, and proves it."""
     home, out = unpacked("kinds", kind.model), tmp_path / "out"
     words = ("build", home / kind.case, "ada", "--base", home / "base.gguf", "--via", "folder", "--out", out)
     refused = run(*words)
     assert refused.code == 4
-    assert remedies.BY_MERGE in refused.stderr
-    merged = run(*words, remedies.BY_MERGE.split()[0], "--json")
+    hint = RULES[kind.rule].remedy
+    assert MERGES in refused.stderr
+    assert hint.startswith(MERGES)
+    merged = run(*words, hint.split()[0], "--json")
     assert merged.code == 0, merged.stderr
     assert merged.document["proofs"][0]["passed"]
     assert (out / "merged_model.gguf").exists()
@@ -82,8 +94,8 @@ def test_what_only_merging_holds(tmp_path, kind):
 
 def test_each_rule_that_names_merging_is_walked():
     """No rule says --merge without an adapter that follows it."""
-    named = {code for code, rule in RULES.items() if remedies.BY_MERGE in rule.remedy}
-    assert named - {"lora-bias"} == {kind.rule for kind in KINDS if kind.merges}
+    named = {code for code, rule in RULES.items() if "--merge" in rule.remedy}
+    assert named == {kind.rule for kind in KINDS if kind.merges}
 
 
 def test_an_adapter_on_the_hub(tmp_path, make_adapter, tiny_gguf):

@@ -70,7 +70,7 @@ def settled(base_file) -> Callable[[Kind], BuildPlan]:
 
     def settle(kind: Kind) -> BuildPlan:
         adapter, base = (
-            read_all_adapters(resolve_inputs(request_of(kind))),
+            read_all_adapters(resolve_inputs(request_of(kind)), by_peft=kind.by_peft),
             read_base_gguf(base_file(kind.model)),
         )
         adapter = join_split_modules(adapter, base)

@@ -23,6 +23,7 @@ class Kind:
         asked: fields of a `Request` beside the directory.
         inside: the directories of the adapters in the folder, where it is not the folder itself.
         merges: whether a merged model holds it although no GGUF LoRA file does.
+        by_peft: whether PEFT itself merges it.
     """
 
     model: str
@@ -34,6 +35,7 @@ class Kind:
     inside: tuple[str, ...] = (".",)
     folder: str = ""
     merges: bool = False
+    by_peft: bool = False
 
 
 def right(model: str, feature: str, *cases: str) -> list[Kind]:
@@ -46,6 +48,10 @@ def refused(model: str, feature: str, rule: str, *cases: str) -> list[Kind]:
 
 def only_merged(model: str, feature: str, rule: str, *cases: str) -> list[Kind]:
     return [Kind(model, case, feature, REFUSED, rule, merges=True) for case in cases]
+
+
+def merged_by_peft(model: str, feature: str, rule: str, *cases: str) -> list[Kind]:
+    return [Kind(model, case, feature, REFUSED, rule, merges=True, by_peft=True) for case in cases]
 
 
 def damaged(feature: str, rule: str, *cases: str) -> list[Kind]:
@@ -170,7 +176,8 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind("smollm2", "smollm2-sum", "SmolLM2-135M: several into one", asked=WEIGHTED, inside=("a", "b")),
     *only_merged("llama", "DoRA", "dora", "dora"),
-    *refused("llama", "`lora_bias`", "lora-bias", "lora-bias"),
+    *refused("llama", "`lora_bias`, no biases in the base", "lora-bias", "lora-bias"),
+    *only_merged("qwen2", "`lora_bias`", "lora-bias", "lora-bias-on-biases"),
     *only_merged("qwen2", "trained biases", "bias", "bias-all", "bias-lora-only"),
     *only_merged("llama", "`modules_to_save`: norms", "norm", "save-norm"),
     *only_merged(
@@ -204,17 +211,17 @@ KINDS: tuple[Kind, ...] = (
         "loftq",
         "lora-ga",
     ),
-    *refused(
+    *merged_by_peft(
         "llama",
-        "IA3, OFT, BOFT, LN tuning, HiRA, MiSS with `bat`",
+        "IA3, OFT, BOFT, HRA, HiRA, MiSS with `bat`",
         "multiplicative",
-        "miss-bat",
-        "ia3",
-        "oft",
-        "boft",
-        "ln-tuning",
-        "hira",
+        *("miss-bat", "ia3", "oft", "oft-norms", "boft", "hra", "hira", "hira-embedding"),
     ),
+    *merged_by_peft("qwen2", "RoAd, GLoRA, IA3 on biases", "multiplicative", "ia3-biases", "road", "glora"),
+    *merged_by_peft("gpt2", "IA3, OFT, BOFT, HRA, HiRA, MiSS with `bat`", "multiplicative", "ia3-conv1d"),
+    *merged_by_peft("phimini", "IA3, OFT, BOFT, HRA, HiRA, MiSS with `bat`", "multiplicative", "oft-joined"),
+    *merged_by_peft("qwen2", "BEFT", "bias", "beft"),
+    *only_merged("llama", "LN tuning", "norm", "ln-tuning"),
     *refused(
         "llama",
         "prompt tuning, P-tuning, prefix tuning",
@@ -223,16 +230,18 @@ KINDS: tuple[Kind, ...] = (
         "p-tuning",
         "prefix-tuning",
     ),
-    *refused(
+    *merged_by_peft(
         "llama",
-        "RandLoRA, LoKr of full rank, FourierFT of many frequencies",
+        "RandLoRA, C3A, SHiRA, WaveFT, OSF, LoKr of full rank, FourierFT of many frequencies",
         "full-rank",
-        "lokr-full",
-        "randlora",
-        "fourierft-full",
+        *("lokr-full", "randlora", "randlora-no-projection", "fourierft-full"),
+        *("c3a", "shira", "waveft", "osf"),
     ),
-    *refused("llama", "PSOFT", "as-lora", "psoft"),
-    *refused(
+    *merged_by_peft("llama", "PSOFT", "as-lora", "psoft"),
+    *merged_by_peft(
+        "llama", "PVeRA, PEANuT, SuperTuning, DEFT", "not-folded", "pvera", "peanut", "supertuning", "deft"
+    ),
+    *merged_by_peft(
         "llama",
         "VeRA, TinyLoRA without their projections",
         "no-projection",

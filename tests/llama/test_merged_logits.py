@@ -26,6 +26,7 @@ from ollama_pack.lora.peft.load import load_adapter, read_adapter
 from ollama_pack.lora.plan import LoraPlan
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.lora.untied import untied
+from ollama_pack.merge.by_peft import plan_by_peft
 from ollama_pack.merge.keys import MergeLabels
 from ollama_pack.merge.plan import plan_merge
 from ollama_pack.merge.write import write_merged
@@ -55,9 +56,8 @@ def write(plan: LoraPlan, base: BaseModel, adapter: Adapter, path: Path) -> Path
     assert base.gguf is not None
     whole = untied(base, adapter)
     labels = MergeLabels(own_head=whole is not base)
-    write_merged(
-        plan_merge(read_parts(base.gguf), plan, "auto", plan_beside(adapter, whole), labels=labels), path
-    )
+    rows = (*plan_beside(adapter, whole), *plan_by_peft(adapter, whole))
+    write_merged(plan_merge(read_parts(base.gguf), plan, "auto", rows, labels=labels), path)
     report = prove_merged(adapter, base, path)
     assert report.result.passed, report.result.summary
     assert abs(report.total.gain - 1) < 1e-3
@@ -87,9 +87,10 @@ def test_kinds(judge_kinds, ask_llama, settled, tmp_path, model):
             assert miss <= LIMIT, kind.case
 
 
+@pytest.mark.usefixtures("recorded_peft")
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.merges], ids=lambda kind: kind.case)
 def test_what_only_merging_holds(llama, ask_llama, settled, tmp_path, kind):
-    """DoRA, whole weights, norms, biases and tokens are merged as PEFT computes them."""
+    """DoRA, whole weights, norms, biases, tokens and what PEFT merges itself are what PEFT computes."""
     work = settled(replace(kind, asked={**kind.asked, "merge": True}))
     truth = llama.truth(unpacked(RECORDS, kind.model) / "logits.npz")
     path = write(work.plan, work.base, work.adapter, tmp_path / "merged.gguf")

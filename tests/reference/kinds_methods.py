@@ -76,20 +76,9 @@ def adalora_pruned(base: Base, folder: Path) -> Arrays:
     return recorded(base, folder)
 
 
-def without_truth(case: Case) -> Case:
-    """Return a case whose truth is not kept."""
-    return edited(case, truth=False)
-
-
 def vera(**settings: object) -> Case:
     """Return a case of VeRA: two matrices shared by all modules, cut to each module's size."""
     return adapted(lambda: peft.VeraConfig(**TASK, r=4, target_modules=TARGETS, **settings))
-
-
-def vera_without_projection(base: Base, folder: Path) -> Arrays:
-    """Save VeRA without the matrices it shares: they are drawn anew by torch, and known to it alone."""
-    vera(save_projection=False)(base, folder)
-    return {}
 
 
 def loha(**settings: object) -> Case:
@@ -193,17 +182,14 @@ METHODS: dict[str, Case] = {
     "fourierft": fourierft(4),
     "tinylora": tinylora(),
     "tinylora-tied": tinylora(weight_tying=0.5),
-    "tinylora-no-projection": without_truth(tinylora(save_projection=False)),
     "bdlora": lora(use_bdlora=BLOCKS, r=4),
     "qalora": lora(use_qalora=True, qalora_group_size=4),
     "qalora-pooled": qalora,
     "adalora": adapted(adalora_config, make_singular_values_visible),
     "adalora-pruned": adalora_pruned,
     "vera": vera(),
-    "vera-no-projection": vera_without_projection,
     "loha": loha(),
     "loha-patterns": loha(**PATTERNS),
     "lokr": lokr(),
     "lokr-both": lokr(decompose_both=True, r=1),
-    "lokr-full": lokr(r=32, alpha=48, decompose_factor=4),
 }

@@ -97,20 +97,10 @@ BEYOND_LORA: dict[str, Case] = {
     "vision-untrained": edited(PLAIN, with_closed_eyes),
 }
 OTHER_METHODS: dict[str, Case] = {
-    "ia3": other(
-        peft.IA3Config, target_modules=["down_proj", "k_proj", "v_proj"], feedforward_modules=["down_proj"]
-    ),
-    "oft": other(peft.OFTConfig, target_modules=TARGETS, oft_block_size=4),
-    "boft": other(peft.BOFTConfig, target_modules=TARGETS, boft_block_size=4),
     "ln-tuning": other(peft.LNTuningConfig, target_modules=["input_layernorm", "post_attention_layernorm"]),
     "prompt-tuning": other(peft.PromptTuningConfig, num_virtual_tokens=3),
     "p-tuning": other(peft.PromptEncoderConfig, num_virtual_tokens=3, encoder_hidden_size=16),
     "prefix-tuning": other(peft.PrefixTuningConfig, num_virtual_tokens=3),
-    "randlora": other(peft.RandLoraConfig, target_modules=TARGETS, r=4),
-    "hira": other(peft.HiraConfig, target_modules=TARGETS, r=3),
-    "fourierft-full": other(peft.FourierFTConfig, target_modules=TARGETS, n_frequency=12, scaling=20.0),
-    "miss-bat": other(peft.MissConfig, target_modules=["q_proj", "v_proj"], r=4, init_weights="bat"),
-    "psoft": other(peft.PsoftConfig, target_modules=TARGETS, r=4),
 }
 
 
@@ -177,6 +167,7 @@ REFUSED: dict[str, Case] = {**ALTERED, **BEYOND_LORA, **OTHER_METHODS, **DAMAGED
 REFUSED_QWEN2: dict[str, Case] = {
     "bias-all": lora(bias="all"),
     "bias-lora-only": lora(bias="lora_only"),
+    "lora-bias-on-biases": lora(lora_bias=True, target_modules=["q_proj", "k_proj", "v_proj"]),
 }
 REFUSED_TIED: dict[str, Case] = {
     "head-tied": lora(target_modules=["lm_head", "q_proj"]),

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from archive import BASE, GOLDENS, SUFFIX, lender_of, recording, unpacked
 from kinds_adapters import Arrays, Case, seed
+from kinds_by_peft import BY_PEFT, BY_PEFT_GPT2, BY_PEFT_PHI, BY_PEFT_QWEN2
 from kinds_experts import OTHER_MODELS, QWEN3MOE
 from kinds_foreign import FOREIGN, mlx_version
 from kinds_lora import LORA
@@ -45,6 +46,8 @@ spells them; `mlx` was trained by mlx-lm itself.
   float32. `second-adapter` is the adapter in the folder `style`, `second-adapter-default` the one in the
   root. `alora` has tokens and a base of its own: `tokens:alora`, `base:alora`. smollm2 keeps only the
   vocabulary's `columns`.
+* `merged`: the weights of the base, and those that PEFT's `merge_and_unload` changed, for each case that only
+  PEFT itself merges.
 * `peer.json`: what became of the case in llama.cpp's own `convert_lora_to_gguf.py` and runtime. `miss`
   is the largest difference from the truth, in units of the largest change the adapter makes.
 
@@ -55,14 +58,16 @@ NOISE = 1e-5
 ROOMS = ("torch", "transformers", "peft", "safetensors")
 
 CASES: dict[str, dict[str, Case]] = {
-    "llama": {**LORA, **METHODS, **FOREIGN, **REFUSED},
+    "llama": {**LORA, **METHODS, **FOREIGN, **REFUSED, **BY_PEFT},
     "llama-tied": REFUSED_TIED,
-    "qwen2": REFUSED_QWEN2,
+    "qwen2": {**REFUSED_QWEN2, **BY_PEFT_QWEN2},
     "qwen3moe": QWEN3MOE,
     **OTHER_MODELS,
     **SPLIT,
     "smollm2": SMOLLM2,
 }
+for name, more in {"gpt2": BY_PEFT_GPT2, "phimini": BY_PEFT_PHI}.items():
+    CASES[name] = {**CASES[name], **more}
 
 
 def check_base(base: Base, found: np.ndarray) -> None:

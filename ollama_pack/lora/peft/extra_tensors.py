@@ -13,6 +13,9 @@ from ollama_pack.lora.peft.keys import BASE_LAYER, TensorKey, is_tower
 
 EMBEDDING_MODULES = re.compile(r"(^|\.)(embed_tokens|lm_head|wte|word_embeddings|embed_in|embed_out|output)$")
 NORMS = re.compile(r"(^|\.)([^.]*norm[0-9]*|ln_[^.]*)$", re.I)
+NORM_COPY = "ln_tuning_layers"
+"""The segment under which LN tuning holds the trained copy of a norm."""
+
 SAVED, ORIGINAL = "modules_to_save", "original_module"
 """The segments under which PEFT holds a trained copy of a module, and the module itself."""
 
@@ -83,7 +86,7 @@ def classify_extra_tensor(
         modules: the names of the adapted modules.
         config: the parsed adapter_config.json.
     """
-    key = key._replace(module=key.module.partition(f".{SAVED}")[0])
+    key = key._replace(module=key.module.partition(f".{SAVED}")[0].removesuffix(f".{NORM_COPY}"))
     for pattern, rule in KINDS:
         if pattern.search(name):
             return rule

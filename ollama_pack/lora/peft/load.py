@@ -6,15 +6,16 @@ once. Whatever A and B cannot express exactly is told by name, all of it at once
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ollama_pack.errors import natural_key
-from ollama_pack.gguf.tensors import StoredTensor, Tensor
-from ollama_pack.lora.adapter import Adapter, LoraPair
+from ollama_pack.gguf.tensors import Tensor
+from ollama_pack.lora.adapter import Adapter, LoraPair, PeftModule
 from ollama_pack.lora.factors import FactorError
-from ollama_pack.lora.mergeable import MergeViolations
+from ollama_pack.lora.mergeable import MERGED_BY_PEFT, MergeViolations
+from ollama_pack.lora.peft.by_peft import merged_method, peft_factors, peft_modules
 from ollama_pack.lora.peft.config import (
     check_method,
     check_numbers,
@@ -32,20 +33,20 @@ from ollama_pack.lora.peft.directory import (
     resolve_directory,
 )
 from ollama_pack.lora.peft.extra_tensors import classify_extra_tensor, dropped_as
-from ollama_pack.lora.peft.finite_check import check_finite, check_large, ungathered_tensors, zero_tensors
-from ollama_pack.lora.peft.keys import TensorKey, is_tower, parse_key
-from ollama_pack.lora.peft.kohya import is_own_alpha, with_own_alphas
+from ollama_pack.lora.peft.finite_check import (
+    check_finite,
+    check_finite_tensors,
+    check_large,
+    ungathered_tensors,
+    zero_tensors,
+)
+from ollama_pack.lora.peft.grouping import TensorGroups, group_tensors
+from ollama_pack.lora.peft.kohya import with_own_alphas
 from ollama_pack.lora.peft.methods import Method
 from ollama_pack.lora.peft.patterns import Matches, match_patterns
 from ollama_pack.lora.peft.run_directory import CONFIG_FILE
-from ollama_pack.lora.peft.safetensors_header import FACTOR_DTYPES, ITEM_SIZES, dtype_error
 from ollama_pack.lora.peft.scaling import pair_alpha, pattern_warnings, trained_rank
-from ollama_pack.lora.peft.target_parameters import (
-    AdaptedParameter,
-    TargetParameters,
-    parameter_of,
-    split_experts,
-)
+from ollama_pack.lora.peft.target_parameters import AdaptedParameter, split_experts
 from ollama_pack.lora.peft.task import another_task
 from ollama_pack.lora.peft.trained_beside import check_beside, trained_beside
 from ollama_pack.lora.unsupported import RuleViolations
@@ -58,9 +59,6 @@ WHOLE = frozenset({"norm", "whole-weight", "whole-embedding", "resized"})
 
 IDLE_TOWER = "weights of a vision or audio tower, on which the LoRA is exactly zero"
 """What is left out of a model that sees or hears and was trained on text alone."""
-
-INDICES = "_indices"
-"""The end of the name of a part that holds integers."""
 
 EVERY_TENSOR = frozenset({"altered-base", "kasa", "replication", "variant", "mixture"})
 """Rules of settings that concern all there is."""
@@ -90,11 +88,14 @@ def read_adapter(directory: Path | str, *, adapter: str = "", allow_noop: bool =
     return found
 
 
-def load_adapter(directory: AdapterDirectory, *, allow_noop: bool = False, merging: bool = False) -> Adapter:
+def load_adapter(
+    directory: AdapterDirectory, *, allow_noop: bool = False, merging: bool = False, by_peft: bool = False
+) -> Adapter:
     """Return the adapter of a directory that is resolved already; it raises what `read_adapter` raises.
 
     With `merging`, what only a merged model holds is no violation, and comes with the adapter. Large tensors
-    are not read: `check_large` does so after their shapes were compared with the base.
+    are not read: `check_large` does so after their shapes were compared with the base. With `by_peft`, PEFT
+    merges what has factors too.
     """
     found = open_adapter(directory)
     violations = MergeViolations if merging else RuleViolations
@@ -103,6 +104,8 @@ def load_adapter(directory: AdapterDirectory, *, allow_noop: bool = False, mergi
     tensors = found.read()
     if other := another_task(config, tensors):
         raise findings.fatal("no-language-model", *other)
+    if merging and isinstance(method, str) and (merged := merged_method(config)):
+        return _load_merged(found, merged, findings, tensors)
     if isinstance(method, str):
         raise findings.fatal(method, f"peft_type = {config['peft_type']}", *tensors)
     config, notes = with_defaults(config, method)
@@ -112,27 +115,65 @@ def load_adapter(directory: AdapterDirectory, *, allow_noop: bool = False, mergi
     if MEANING.intersection(findings.codes):
         findings.raise_if_any()
     check_numbers(config, found.directory / CONFIG_FILE)
-    if not tensors:
-        findings.add("empty")
-    elif empty := ungathered_tensors(tensors):
-        raise findings.fatal("ungathered", *empty)
+    _require_numbers(tensors, findings)
     if "altered-base" in findings.codes:
         for name in converted_adapters_in(found.directory, config):
             findings.offer(f"--adapter {name}  is a plain LoRA made of this one")
-    groups = _group_tensors(tensors, method, config, findings)
+    groups = group_tensors(tensors, method, config, findings)
     left_out, rules = _check_extra_tensors(groups, config, findings)
     left_out += _check_towers(groups.towers, findings)
     keys = [owner.key for owner in groups.factors if owner.key]
     matches = match_patterns(config, keys, found.directory / CONFIG_FILE)
     pairs = tuple(_fold(groups.factors, method, config, matches, findings))
+    modules: tuple[PeftModule, ...] = ()
+    if merging and (by_peft or (findings.codes and MERGED_BY_PEFT.issuperset(findings.codes))):
+        modules, pairs = peft_modules(groups.factors), ()
+        findings.forget(MERGED_BY_PEFT)
     beside = trained_beside(rules, groups.strangers, tensors) if merging else ()
     if merging:
         check_beside(beside, pairs, config, findings)
-    check_finite(pairs, findings, allow_noop=allow_noop or bool(beside))
+    check_finite(pairs, findings, allow_noop=allow_noop or bool(beside or modules))
     findings.raise_if_any()
     notes = (*found.notes, *notes, *_notes(config, matches, left_out))
     source = replace(found, config=config, notes=notes)
-    return replace(_to_adapter(source, method, with_own_alphas(pairs, groups.alphas)), beside=beside)
+    own = _to_adapter(source, method, with_own_alphas(pairs, groups.alphas))
+    return replace(own, beside=beside, by_peft=modules)
+
+
+def _load_merged(
+    found: AdapterSource, method: Method, findings: RuleViolations, tensors: Mapping[str, Tensor]
+) -> Adapter:
+    """Return an adapter of a method without factors, which is merged by PEFT or as it is.
+
+    PEFT reads the configuration itself, so nothing of it is judged here.
+    """
+    config = found.config
+    factors = peft_factors(config, tensors, findings)
+    mine = {name for parts in factors.values() for name in parts}
+    _require_numbers(tensors, findings)
+    others = {name: tensor for name, tensor in tensors.items() if name not in mine}
+    groups = replace(group_tensors(others, method, config, findings), factors=factors)
+    left_out, rules = _check_extra_tensors(groups, config, findings)
+    beside = trained_beside(rules, groups.strangers, tensors)
+    check_beside(beside, (), config, findings)
+    modules = peft_modules(factors)
+    check_finite_tensors([tensor for module in modules for tensor in module.tensors], findings)
+    findings.raise_if_any()
+    notes = (*found.notes, *(f"left out: {count} {what}" for what, count in left_out.items()))
+    own = _to_adapter(replace(found, notes=notes), method, ())
+    return replace(own, beside=beside, by_peft=modules)
+
+
+def _require_numbers(tensors: Mapping[str, Tensor], findings: RuleViolations) -> None:
+    """Find against an adapter without tensors, and stop if they have no numbers.
+
+    Raises:
+        InputError: a tensor is empty.
+    """
+    if not tensors:
+        findings.add("empty")
+    elif empty := ungathered_tensors(tensors):
+        raise findings.fatal("ungathered", *empty)
 
 
 def _notes(config: Config, matches: Matches, left_out: Counter[str]) -> Iterator[str]:
@@ -149,7 +190,7 @@ def _to_adapter(found: AdapterSource, method: Method, pairs: tuple[LoraPair, ...
         directory=found.directory,
         weights=found.weights,
         pairs=pairs,
-        rank=int(config[method.rank_key]),
+        rank=int(config[method.rank_key]) if method.rank_key else 0,
         alpha=float(config[method.alpha_key]) if method.alpha_key else 1.0,
         base_id=hide_passwords(str(config.get("base_model_name_or_path") or "")),
         config=config,
@@ -157,61 +198,6 @@ def _to_adapter(found: AdapterSource, method: Method, pairs: tuple[LoraPair, ...
         invocation=invocation_of(config, found.directory / CONFIG_FILE),
         notes=found.notes,
     )
-
-
-@dataclass(slots=True)
-class _Groups:
-    """The tensors of an adapter by what they are.
-
-    Attributes:
-        factors: the factors by what they adapt; shared ones have no owner.
-        towers: the factors of the modules of a vision or audio tower, by module.
-        alphas: the scalars in which kohya's trainers store an alpha, by module.
-        strangers: all other tensors, by name.
-    """
-
-    factors: dict[AdaptedParameter, dict[str, Tensor]] = field(default_factory=dict)
-    towers: dict[str, dict[str, Tensor]] = field(default_factory=dict)
-    alphas: dict[str, Tensor] = field(default_factory=dict)
-    strangers: dict[str, TensorKey] = field(default_factory=dict)
-
-
-def _group_tensors(
-    tensors: Mapping[str, Tensor], method: Method, config: Config, findings: RuleViolations
-) -> _Groups:
-    """Return the tensors by what they are.
-
-    Raises:
-        UnsupportedError: a factor is stored in a dtype that no LoRA is stored in.
-    """
-    groups, owners = _Groups(), dict[str, AdaptedParameter]()
-    parts, targets = method.parts, TargetParameters(config)
-    for name, tensor in tensors.items():
-        spelled = parse_key(name, parts)
-        if is_own_alpha(spelled, tensor):
-            groups.alphas[spelled.module] = tensor
-        elif spelled.part not in parts or spelled.bias:
-            groups.strangers[name] = spelled
-        elif is_tower(spelled.module):
-            groups.towers.setdefault(spelled.module, {})[spelled.part] = tensor
-        else:
-            floats = FACTOR_DTYPES if not spelled.part.endswith(INDICES) else ITEM_SIZES.keys()
-            if isinstance(tensor, StoredTensor) and tensor.dtype not in floats:
-                raise dtype_error(tensor.path, name, tensor.dtype)
-            shared = spelled.part in method.shared
-            owner = AdaptedParameter("", "") if shared else parameter_of(spelled, targets)
-            sides = groups.factors.setdefault(owners.setdefault(owner.module, owner), {})
-            part = _numbered(name, spelled.part) if shared else spelled.part
-            if part in sides:
-                findings.add("twice", f"{name} and {sides[part].name}")
-            sides[part] = tensor
-    return groups
-
-
-def _numbered(name: str, part: str) -> str:
-    """Return the name of a shared tensor with its number if there are several, ``tinylora_v.3``."""
-    last = name.rpartition(".")[2]
-    return f"{part}.{last}" if last.isdigit() else part
 
 
 def _check_towers(towers: Mapping[str, Mapping[str, Tensor]], findings: RuleViolations) -> Counter[str]:
@@ -230,7 +216,7 @@ def _check_towers(towers: Mapping[str, Mapping[str, Tensor]], findings: RuleViol
 
 
 def _check_extra_tensors(
-    groups: _Groups, config: Config, findings: RuleViolations
+    groups: TensorGroups, config: Config, findings: RuleViolations
 ) -> tuple[Counter[str], Mapping[str, str]]:
     """Find against every tensor that is no factor and would be missed.
 

@@ -144,7 +144,7 @@ METHODS: dict[str, Method] = {
 
 OTHER_METHODS: dict[str, tuple[str, ...]] = {
     "multiplicative": (
-        "IA3", "OFT", "BOFT", "HRA", "ROAD", "HIRA", "LN_TUNING", "GLORA", "SHADOW",
+        "IA3", "OFT", "BOFT", "HRA", "ROAD", "HIRA", "GLORA",
     ),
     "prompt": (
         "PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "ADAPTION_PROMPT", "CPT",
@@ -152,8 +152,11 @@ OTHER_METHODS: dict[str, tuple[str, ...]] = {
     ),
     "mixture": ("XLORA", "POLY"),
     "full-rank": ("WAVEFT", "C3A", "SHIRA", "RANDLORA", "OSF"),
-    "as-lora": ("UNILORA", "PSOFT"),
-    "not-folded": ("PVERA", "FROD", "LILY", "ADAMSS", "PEANUT", "SUPERTUNING", "DEFT"),
+    "as-lora": ("PSOFT",),
+    "not-folded": ("PVERA", "PEANUT", "SUPERTUNING", "DEFT"),
+    "all-weights": ("FROD", "ADAMSS", "UNILORA"),
+    "no-weight": ("LILY", "SHADOW"),
+    "norm": ("LN_TUNING",),
     "trained-tokens": ("TRAINABLE_TOKENS",),
     "bias": ("BEFT",),
 }  # fmt: skip

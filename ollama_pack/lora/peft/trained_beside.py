@@ -11,7 +11,10 @@ from ollama_pack.lora.peft.finite_check import check_finite_tensors
 from ollama_pack.lora.peft.keys import TensorKey
 from ollama_pack.lora.unsupported import RuleViolations
 
-_OWN_SEGMENTS = re.compile(r"\.(?:lora_magnitude_vector|lora_m|token_adapter|modules_to_save)(?:\.|$)")
+_OWN_SEGMENTS = re.compile(
+    r"\.(?:lora_magnitude_vector|lora_m|token_adapter|modules_to_save|ln_tuning_layers|trainable_tokens_delta)"
+    r"(?:\.|$)"
+)
 """What PEFT puts below the name of a module for what it trains there."""
 
 

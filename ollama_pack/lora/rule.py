@@ -1,0 +1,28 @@
+"""What a reason is made of for which an adapter is not written."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Severity(Enum):
+    """What a violated rule means for the adapter. The value is the headline of the error."""
+
+    DAMAGED = "The adapter is damaged, or its files do not belong together:"
+    UNSUPPORTED = "A GGUF LoRA file cannot hold this adapter exactly:"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One reason for which an adapter is not written.
+
+    Attributes:
+        severity: damaged (exit code 3) or unsupported (exit code 4).
+        feature: the feature or fault that the rule is about, as a heading.
+        reason: why it is unsupported, or what is wrong. It is a clause without a full stop.
+        remedy: what the user can do: a command, an option or a call.
+    """
+
+    severity: Severity
+    feature: str
+    reason: str
+    remedy: str
