@@ -18,11 +18,11 @@ from ollama_pack.gguf.split import read_parts
 from ollama_pack.gguf.tensor_data import Float32
 from ollama_pack.gguf.tensor_rows import Index
 from ollama_pack.gguf.tensors import LazyTensor
-from ollama_pack.lora.adapter import Adapter, PeftModule
+from ollama_pack.lora.adapter import Adapter, PeftModule, layer_of
 from ollama_pack.lora.beside import RowRole, RowValues, row_places
 from ollama_pack.lora.peft.by_peft import PEFT_METHODS
 from ollama_pack.lora.peft.merge_process import PeftLayer, PeftQuestion, PeftWeights
-from ollama_pack.lora.remedies import MERGE_HINT
+from ollama_pack.lora.remedies import AS_LORA, MERGE_HINT
 from ollama_pack.lora.shape_check import BaseView
 from ollama_pack.lora.untied import EMBEDDINGS, HEAD_TENSOR
 from ollama_pack.merge.plan import BaseTensor, tensors_of_base
@@ -30,6 +30,10 @@ from ollama_pack.merge.rows import read_rows, row_blocks
 
 TRANSPOSED = frozenset({"gpt2"})
 """Architectures in whose blocks transformers stores linear weights as in × out (Conv1D)."""
+
+
+DRAWN_IN_ORDER = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""The modules of a layer of Llama and its kin, in the order in which transformers makes them."""
 
 
 class Place(NamedTuple):
@@ -60,7 +64,7 @@ def plan_by_peft(adapter: Adapter, base: BaseModel) -> tuple[RowValues, ...]:
         return ()
     assert base.gguf is not None, "only a file can be merged into"
     homes, homeless = {}, []
-    for module in sorted(adapter.by_peft, key=lambda each: _order(each, base)):
+    for module in _in_order(adapter):
         places = tuple(_homes_of(module, adapter, base))
         layer = _layer(module, places, base)
         homes[module.module] = layer, places
@@ -86,13 +90,26 @@ def plan_by_peft(adapter: Adapter, base: BaseModel) -> tuple[RowValues, ...]:
     )
 
 
-def _order(module: PeftModule, base: BaseModel) -> tuple[int, int]:
-    """Return the place of a module in the model, on which random projections depend."""
-    arch = require_arch(base.hparams.arch)
-    targets = find_targets(arch, module.module, mixture=base.hparams.experts > 0)
-    if not targets:
-        return 0, 0
-    return targets[0].block, arch.weights.index(targets[0].weight)
+def _in_order(adapter: Adapter) -> Sequence[PeftModule]:
+    """Return the modules in the order of the model, on which the random numbers of some methods depend.
+
+    Raises:
+        UnsupportedError: the order is needed and not known.
+    """
+    words = {module.module: module.module.rpartition(".")[2] for module in adapter.by_peft}
+    unknown = [module for module, word in words.items() if word not in DRAWN_IN_ORDER]
+    if unknown and str(adapter.config["peft_type"]).upper() == "TINYLORA":
+        raise UnsupportedError(
+            bullet_list("The order in which PEFT drew the projections is not known:", unknown),
+            where=adapter.weights,
+            hint=AS_LORA,
+            code="not-mergeable",
+        )
+    ranks = {word: rank for rank, word in enumerate(DRAWN_IN_ORDER)}
+    return sorted(
+        adapter.by_peft,
+        key=lambda each: (layer_of(each.module) or 0, ranks.get(words[each.module], len(ranks))),
+    )
 
 
 def _bias_of(tensor: str) -> str:

@@ -64,7 +64,7 @@ def applied_rows(adapter: Adapter, base: BaseModel, order_of: Order) -> Iterator
     row = PEFT_METHODS[str(adapter.config["peft_type"]).upper()]
     layouts: dict[str, Sequence[tuple[str, Index, Index]]] = {}
     layers: dict[str, PeftLayer] = {}
-    for module in adapter.by_peft:
+    for module in sorted(adapter.by_peft, key=_place_in_model):
         out, width = _size_of(module, base, files)
         layout = layouts[module.trained] = list(order_of(module, out, width))
         bias = any(_beside(name) in files for name, _, _ in layout)
@@ -113,6 +113,16 @@ def _applied_layer(
 def _beside(weight: str) -> str:
     """Return the name of the bias of a weight."""
     return f"{weight.rpartition('.')[0]}.bias"
+
+
+def _place_in_model(module: PeftModule) -> tuple[int, int]:
+    """Return layer and place of a module: attention comes before the feed-forward network, and its output last.
+
+    Only the projections of TinyLoRA depend on it, which are drawn one after another.
+    """
+    path = parse_module(module.module)
+    order = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    return path.block, order.index(path.words[-1]) if path.words[-1] in order else len(order)
 
 
 def _kind_of(module: PeftModule, base: BaseModel) -> str:

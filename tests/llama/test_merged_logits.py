@@ -94,9 +94,11 @@ def test_what_only_merging_holds(llama, ask_llama, settled, tmp_path, kind):
     work = settled(replace(kind, asked={**kind.asked, "merge": True}))
     truth = llama.truth(unpacked(RECORDS, kind.model) / "logits.npz")
     path = write(work.plan, work.base, work.adapter, tmp_path / "merged.gguf")
-    (logits,) = ask_llama(work.base.gguf, truth["tokens"], [], merged=[path])
+    bare, logits = ask_llama(work.base.gguf, truth["tokens"], [None], merged=[path])
     effect = np.abs(truth[kind.case] - truth["base"]).max()
-    assert np.abs(logits - truth[kind.case]).max() <= EXACT * effect
+    noise = np.abs(bare - truth["base"]).max()  # GPT-2 computes in half precision somewhere
+    assert np.abs(logits - truth[kind.case]).max() <= max(EXACT * effect, 4 * noise)
+    assert noise < LIMIT * effect
 
 
 @pytest.mark.parametrize("row", names_of(MERGED_RECORDS))
