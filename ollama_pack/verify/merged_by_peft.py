@@ -116,7 +116,7 @@ def _beside(weight: str) -> str:
 
 
 def _place_in_model(module: PeftModule) -> tuple[int, int]:
-    """Return layer and place of a module: attention comes before the feed-forward network, and its output last.
+    """Return layer and place of a module: attention is before the feed-forward network, the output last.
 
     Only the projections of TinyLoRA depend on it, which are drawn one after another.
     """

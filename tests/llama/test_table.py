@@ -28,9 +28,9 @@ and on SmolLM2-135M in float32. Rows for mlx-lm and torchtune use adapters that 
 difference of the logarithm of a next token's probability, divided by the largest change that the adapter
 causes. *Merged* says whether `--merge`, which writes one model file of the base and the adapter, holds it
 too: the miss of such a file in float32 is below 2e-02 for what is also converted, and below 1e-04 for what
-only a merged file holds. The figures are upper bounds of the measurements with llama.cpp %s; `make logits` compares
-the logits themselves. The last column says what llama.cpp's own converter does with the same adapters; a
-miss there is a difference of logits. `make test` repeats the measurements and checks this page;
+only a merged file holds. The figures are upper bounds of the measurements with llama.cpp %s; `make logits`
+compares the logits themselves. The last column says what llama.cpp's own converter does with the same
+adapters; a miss there is a difference of logits. `make test` repeats the measurements and checks this page;
 `make reference` records the adapters and logits again.
 """.replace("%s", NEWEST)
 
@@ -135,7 +135,7 @@ def page(judge) -> str:
         "",
         f"¹ {MERGE_HINT[0].upper()}{MERGE_HINT[1:]}.",
         "",
-        "² `--merge` with the extra `peft`: PEFT itself merges, one weight at a time, in a process of its own.",
+        "² With the extra `peft`: PEFT itself merges, one weight at a time, in a process of its own.",
         "",
         "## Damaged",
         "",

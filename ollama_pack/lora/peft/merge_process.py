@@ -1,8 +1,8 @@
 """Asks PEFT for merged weights, one at a time, in a process of its own, which alone needs PEFT and torch.
 
-What PEFT makes of a weight is asked in two ways that share no code in PEFT. Its ``merge`` goes into the file.
-What the adapted layer answers to every unit vector is what the file is proved against. Weights travel in files,
-so that neither process holds more than one of them.
+What PEFT makes of a weight is asked in two ways that share no code in PEFT. Its ``merge`` goes into the
+file. What the adapted layer answers to every unit vector is what the file is proved against. Weights travel
+in files, so that neither process holds more than one of them.
 """
 
 import importlib.util
