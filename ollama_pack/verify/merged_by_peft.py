@@ -65,7 +65,7 @@ def applied_rows(adapter: Adapter, base: BaseModel, order_of: Order) -> Iterator
     layouts: dict[str, Sequence[tuple[str, Index, Index]]] = {}
     layers: dict[str, PeftLayer] = {}
     for module in sorted(adapter.by_peft, key=_place_in_model):
-        out, width = _size_of(module, base, files)
+        out, width = _size_in_base(module, base, files)
         layout = layouts[module.trained] = list(order_of(module, out, width))
         bias = any(_beside(name) in files for name, _, _ in layout)
         kind = _kind_of(module, base)
@@ -133,7 +133,7 @@ def _kind_of(module: PeftModule, base: BaseModel) -> str:
     return "conv1d" if base.hparams.arch in _IN_OUT and path.block >= 0 else "linear"
 
 
-def _size_of(module: PeftModule, base: BaseModel, files: Mapping[str, GgufFile]) -> tuple[int, int]:
+def _size_in_base(module: PeftModule, base: BaseModel, files: Mapping[str, GgufFile]) -> tuple[int, int]:
     """Return the rows and columns of a module's weight, from the tensors that hold it."""
     path = parse_module(module.module)
     own = base.hparams.at_layer(path.block)
