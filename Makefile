@@ -22,8 +22,9 @@ help: ## list the targets
 demo: $(VENV)/.core $(BASE) ## build the example adapter into a model store in demo/
 	$(BIN)/ollama-pack build $(ADA) --base $(BASE) --via store --store demo/models --out demo/ada-lovelace
 
-chat: demo $(VENV)/.try $(OPENMP)/.made ## ask the base and the adapted model the same three questions
-	$(WITH_OPENMP) $(BIN)/python examples/ask.py --base $(BASE) --adapter demo/ada-lovelace/adapter_model.gguf
+chat: $(VENV)/.try $(BASE) $(OPENMP)/.made ## ask the base and the adapted model the same three questions
+	$(WITH_OPENMP) $(BIN)/ollama-pack try $(ADA) --base $(BASE) \
+	  "Who are you?" "When were you born?" "What did you publish in 1843?"
 
 test: $(VENV)/.dev $(BASE) $(BUILDS)/.made $(OPENMP)/.made ## run all tests that need no compiler
 	$(WITH_OPENMP) OLLAMA_PACK_TEST_BASE=$(BASE) $(BIN)/python -m pytest -q -m 'not logits'
@@ -58,6 +59,7 @@ reference: $(REFERENCE)/.made $(MLX)/.made $(VENV)/.logits $(BASE) ## record PEF
 	$(REFERENCE)/bin/python tests/reference/record_archs.py
 	$(REFERENCE)/bin/python tests/reference/record_merged.py
 	$(REFERENCE)/bin/python tests/reference/record_kinds.py
+	$(REFERENCE)/bin/python tests/reference/record_perplexity.py $(BASE)
 	$(REFERENCE)/bin/python tests/reference/peer_kinds.py
 	$(REFERENCE)/bin/python tests/reference/record_run.py
 	$(REFERENCE)/bin/python tests/reference/record_foreign.py

@@ -83,24 +83,6 @@ def test_the_card_tells_base_data_and_licences():
         assert word.lower() in card.lower()
 
 
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        ("ModuleNotFoundError('xllamacpp')", ["not installed", "ollama-pack[try]"]),
-        ("ImportError('libgomp.so.1: no such file')", ["libgomp.so.1: no such file", "apt install libgomp1"]),
-    ],
-)
-def test_what_ask_needs_is_told(tmp_path, error, said):
-    """Without xllamacpp, or a library that it is linked with, ask.py says which, and what to install."""
-    (tmp_path / "xllamacpp.py").write_text(f"raise {error}", "utf-8")
-    ask = [sys.executable, EXAMPLES / "ask.py", "--base", __file__, "--adapter", __file__]
-    ran = subprocess.run(
-        ask, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 2
-    assert all(part in ran.stderr for part in said)
-
-
 def keep(folder: Path, *members: str) -> "subprocess.CompletedProcess[str]":
     """Let fetch_openmp.py keep the runtime of a wheel that has these files."""
     with zipfile.ZipFile(folder / "some.whl", "w") as wheel:

@@ -5,13 +5,20 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from asking import LIBRARIES, find_llama
 from builds import VERSIONS
-from test_ada import ADA, BASE, ROOT, SECONDS
 
-COMPILED = "compiled"
+ROOT = Path(__file__).parents[2]
+ADA = ROOT / "examples" / "ada-lovelace-lora"
+BASE = os.environ.get("OLLAMA_PACK_TEST_BASE", "")
+SECONDS = 300
+COMPILED, NEWEST = "compiled", list(VERSIONS)[-1]
+MOST, FEW = 16, 4
+"""Questions that the adapted model passes at least, and the base at most: 18 and 1 were measured."""
+
 QUESTIONS = ("Who are you?", "When were you born?")
 
 
@@ -89,8 +96,28 @@ def test_the_merged_form_answers_too():
     """A merged model of f32 tensors says what the adapter beside its base says."""
     if not BASE:
         pytest.skip("NOT TESTED on a real base: OLLAMA_PACK_TEST_BASE names none (make test fetches it)")
-    build = list(VERSIONS)[-1]
-    find_llama(build)
-    found = try_ada(build, "--merge", "--max-tokens", "12")
+    find_llama(NEWEST)
+    found = try_ada(NEWEST, "--merge", "--max-tokens", "12")
     who = {each["voice"]: each["text"] for each in found["conversations"][0]["answers"]}
     assert ("Ada" in who["adapted"], "Ada" in who["base"]) == (True, False)
+
+
+@pytest.mark.llama
+def test_the_cases_of_the_example():
+    """The adapted model passes as many of the twenty questions as its card says, and the base one."""
+    if not BASE:
+        pytest.skip("NOT TESTED on a real base: OLLAMA_PACK_TEST_BASE names none (make test fetches it)")
+    find_llama(NEWEST)
+    paths = os.pathsep.join((str(LIBRARIES / NEWEST), str(ROOT)))
+    command = [sys.executable, "-m", "ollama_pack", "test", ADA, "--base", Path(BASE).resolve(), "--json"]
+    ran = subprocess.run(
+        list(map(str, [*command, "--cases", ROOT / "examples" / "ada_lovelace_cases.yaml"])),
+        env=os.environ | {"PYTHONPATH": paths, "OMP_WAIT_POLICY": "passive"},
+        capture_output=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    *questions, figures = json.loads(ran.stdout)["cases"]
+    assert (len(questions), figures["passed"]) == (20, True)
+    assert sum(each["passed"] for each in questions) >= MOST
+    assert sum(each["base_passes"] for each in questions) <= FEW
