@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ollama_pack.cli.batch import several_sources
-from ollama_pack.cli.options import MERGING, PROOF, SOURCE
+from ollama_pack.cli.merge_options import MERGING
+from ollama_pack.cli.options import PROOF, SOURCE
 
 if TYPE_CHECKING:
     from ollama_pack.pipeline.request import Request

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ollama_pack.cli import arguments, options
+from ollama_pack.cli import arguments, merge_options, options
 from ollama_pack.cli.batch import build_each, offer_each, requests_of_each
 from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.json_output import outcome_facts, plan_facts
@@ -43,7 +43,7 @@ SPARE_ADDRESS = "127.0.0.1:11435"
 @options.outtype
 @options.out
 @click.option("--merge", is_flag=True, help="Merge the adapter into its base, and deliver one model file.")
-@options.merging
+@merge_options.merging
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and write nothing.")
 @telling
 @options.speech

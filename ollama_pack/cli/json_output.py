@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ollama_pack.pipeline.prepare import BuildPlan
     from ollama_pack.pipeline.verify import Verdict
     from ollama_pack.run.checkpoints import Checkpoint
+    from ollama_pack.verify.behaviour import Behaviour
     from ollama_pack.verify.kept import KeptChange
 
 
@@ -94,11 +95,22 @@ def merged_facts(merged: "MergedFile") -> dict[str, Any]:
             if merged.frontier
             else {}
         ),
+        **({"behaviour": behaviour_facts(merged.behaviour)} if merged.behaviour else {}),
         "kept": kept_facts(report.total),
         "weights": [
             {"tensor": each.tensor, "types": each.types} | kept_facts(each) for each in report.weights
         ],
         "proofs": [report_facts(each) for each in (merged.before, report.result) if each],
+    }
+
+
+def behaviour_facts(behaviour: "Behaviour") -> dict[str, Any]:
+    """Return the figures of a comparison of behaviour."""
+    return {
+        "kept": behaviour.kept,
+        "divergence": behaviour.divergence,
+        "base_divergence": behaviour.base_divergence,
+        "tokens": behaviour.tokens,
     }
 
 

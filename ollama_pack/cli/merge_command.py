@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ollama_pack.cli import arguments, options
+from ollama_pack.cli import arguments, merge_options, options
 from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.json_output import base_facts, merged_facts
 from ollama_pack.cli.output import Console, print_json
@@ -18,7 +18,7 @@ from ollama_pack.cli.say import say_result
 @options.scaling
 @options.base
 @options.proof
-@options.merging
+@merge_options.merging
 @click.option(
     "--out",
     type=options.PATH,
@@ -44,7 +44,7 @@ def merge_command(*, out: Path, **chosen: Any) -> None:
     from ollama_pack.pipeline.prepare import prepare
 
     console = Console.of(chosen)
-    request = arguments.unnamed_request(chosen, (*options.MERGING,), out=out.parent, merge=True)
+    request = arguments.unnamed_request(chosen, (*merge_options.MERGING,), out=out.parent, merge=True)
     work = prepare(resolve_inputs(request), console.stage_done)
     with folder_lock(out.parent, console.progress):
         merged = merge(work, out, request, console.stage_done, console.progress)

@@ -15,10 +15,9 @@ from ollama_pack.cli.completion import (
     names_of,
     shipped_templates,
 )
-from ollama_pack.cli.option_values import bounded, byte_count, known_name, not_empty, only_one, split_pairs
+from ollama_pack.cli.option_values import bounded, known_name, not_empty, only_one, split_pairs
 from ollama_pack.pipeline.request import (
     ACCEPTABLE_MISMATCHES,
-    MERGE_TYPE_CHOICES,
     OUTTYPES,
     PROMPT_CHOICES,
     VIA_CHOICES,
@@ -178,45 +177,6 @@ outtype = click.option(
 
 SOURCE = ("adapter", "scale", "allow_noop", "base")
 """The parameters of a request that say which adapter is read, and for which base."""
-
-MERGING = ("merge_type", "merge_size", "imatrix", "min_kept")
-"""The parameters that the options of `merging` add to a command."""
-
-merging = combine(
-    click.option(
-        "--merge-type",
-        type=click.Choice(MERGE_TYPE_CHOICES),
-        metavar="TYPE",
-        default="auto",
-        show_default=True,
-        help="Type of the weights that change. auto: that of the base, or q8_0 if the base is quantised. "
-        "q6_k, q5_k: with the extra llama; rows that are not a multiple of 256 become q8_0. "
-        "same: that of the base, where the codes of 4 to 6 bits move by a threshold, with noise. Also f16, "
-        "bf16, f32. q4_k_m and the other mixtures of llama.cpp: the whole file, quantised after the merge.",
-    ),
-    click.option(
-        "--merge-size",
-        callback=byte_count,
-        default=None,
-        metavar="SIZE",
-        help="Largest size of the merged file, as in 4.4GB. Each weight that changes gets a type such that "
-        "the file keeps as much of the change as that size allows.",
-    ),
-    click.option(
-        "--imatrix",
-        type=PATH,
-        default=None,
-        metavar="FILE",
-        help="Importance matrix for a type that the whole file is quantised to.",
-    ),
-    click.option(
-        "--min-kept",
-        type=click.FloatRange(0, 1),
-        default=None,
-        metavar="SHARE",
-        help="Smallest share of the change of a weight that the file must keep.  [default: 0.9]",
-    ),
-)
 
 template = click.option(
     "--template",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ollama_pack.cli import arguments, options
+from ollama_pack.cli import arguments, merge_options, options
 from ollama_pack.cli.build_command import plan_one
 from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.json_output import outcome_facts
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @options.outtype
 @click.option("--out", type=options.PATH, required=True, metavar="DIR", help="Directory of the release.")
 @click.option("--merge", is_flag=True, help="Merge the adapter into its base, and release one model file.")
-@options.merging
+@merge_options.merging
 @click.option(
     "--report/--no-report",
     default=True,

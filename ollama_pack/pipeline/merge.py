@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ollama_pack.merge.frontier import SizeFrontier
     from ollama_pack.merge.plan import MergePlan
+    from ollama_pack.verify.behaviour import Behaviour
     from ollama_pack.verify.kept import MergeReport
 
 
@@ -39,6 +40,7 @@ class MergedFile:
         report: what the proof measured.
         frontier: what files of other sizes keep, if the size was given.
         before: the proof of the merge, if the file was quantised afterwards.
+        behaviour: how near it is to the base with the adapter, if a text was given.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class MergedFile:
     report: "MergeReport"
     frontier: "SizeFrontier | None" = None
     before: ProofResult | None = None
+    behaviour: "Behaviour | None" = None
 
     def __str__(self) -> str:
         """Return the path and the size, for people."""
@@ -77,13 +80,27 @@ def merge(
         DestinationError: the file cannot be written.
         RefusedError: there is a file of that name that is no merged GGUF.
     """
+    from ollama_pack.pipeline.quantise import merge_and_quantise
+
+    write = merge_and_quantise if request.merge_type in QUANTISED_TYPES else _merge_file
+    if request.kept_on is None:
+        return write(work, path, request, note, progress)
+    from ollama_pack.pipeline.behaviour import behaviour_of, text_to_compare
+
+    text = text_to_compare(work, request.kept_on)
+    merged = write(work, path, request, note, progress)
+    behaviour = behaviour_of(work, path, text)
+    note("behaviour", behaviour)
+    return replace(merged, behaviour=behaviour)
+
+
+def _merge_file(
+    work: BuildPlan, path: Path, request: Request, note: Note, progress: Progress | None
+) -> MergedFile:
+    """Write the merged file, and prove it."""
     from ollama_pack.merge.write import write_merged
     from ollama_pack.verify.merged import prove_merged
 
-    if request.merge_type in QUANTISED_TYPES:
-        from ollama_pack.pipeline.quantise import merge_and_quantise
-
-        return merge_and_quantise(work, path, request, note, progress)
     plan = planned_merge(work, path, request)
     if plan.frontier:
         note("types", plan.frontier)

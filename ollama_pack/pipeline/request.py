@@ -58,6 +58,7 @@ class Request:
         merge_size: the largest size of a merged file in bytes, for which a type is chosen for each weight
             that changes; None for one type for all.
         imatrix: an importance matrix, for a type that a merged file is quantised to as a whole.
+        kept_on: a text on which the merged model is compared with the base and the adapter beside it.
         min_kept: the smallest share of ΔW of a weight that a merged file must keep; None for the usual one.
         name: the name of the model; empty to derive it from the directory.
         base: an Ollama model, a Hugging Face id or a GGUF file; empty to take it from Modelfile.txt, else
@@ -95,6 +96,7 @@ class Request:
     merge_type: str = "auto"
     merge_size: int | None = None
     imatrix: Path | None = None
+    kept_on: Path | None = None
     min_kept: float | None = None
     name: str = ""
     base: str = ""
@@ -142,7 +144,7 @@ class Request:
                 code="bad-option",
             )
         self._require_imatrix()
-        for name in ("directory", "out", "store", "imatrix"):
+        for name in ("directory", "out", "store", "imatrix", "kept_on"):
             if isinstance(value := getattr(self, name), str):
                 object.__setattr__(self, name, Path(value))
         choices: list[tuple[str, tuple[str, ...]]] = [

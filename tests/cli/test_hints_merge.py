@@ -115,3 +115,23 @@ def test_a_base_with_an_adapter(ada, tmp_path, models):
     hint = hint_of(*words, "--base", "first", "--merge", code="base-has-adapter")
     assert hint == "--base with the model that its adapter was made for; or leave out --merge"
     succeeds(*words, "--base", "tiny", "--merge")
+
+
+@pytest.mark.llama
+def test_behaviour(smol, tmp_path, monkeypatch):
+    """What cannot be compared is merged without --kept-on; and a text that can be read is compared on."""
+    from archive import unpacked
+
+    offer_ggml(monkeypatch)
+    text = tmp_path / "text.txt"
+    text.write_bytes(b"\xff")
+    words = ("merge", smol, "--base", write_base(tmp_path / "base.gguf"), "--out", tmp_path / "merged.gguf")
+    hint = hint_of(*words, "--kept-on", text, code="no-text")
+    assert hint.startswith("--kept-on with a text in UTF-8")
+    text.write_text("Who are you?")
+    assert hint_of(*words, "--kept-on", text, code="not-run") == "leave out --kept-on"
+    succeeds(*words)
+    kinds = unpacked("kinds", "llama")
+    words = ("merge", kinds / "dora", "--base", kinds / "base.gguf", "--out", tmp_path / "dora.gguf")
+    assert hint_of(*words, "--kept-on", text, code="not-comparable") == "leave out --kept-on"
+    succeeds(*words)
