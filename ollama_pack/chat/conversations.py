@@ -11,7 +11,8 @@ from ollama_pack.chat.trained import Conversation
 
 _CODE = "Fix it:\n```python\ndef f(x):\n    return x  \n```\n"
 _ODD = "  two\t spaces \n\n and lines\n "
-_WIDE = "Grüße, 你好, \u202ftoday — 🙂 e\u0301\u00a0"
+_WIDE = "Grüße, 你好, \u202ftoday — 🙂\u00a0e\u0301"
+_WIDE_ENDS = "\u2003 Grüße\u00a0"
 _TEMPLATE_MARKS = '<b> & "quotes" {{ .System }} {% if x %} \\n $x'
 _SYSTEM = "You answer in one sentence."
 
@@ -63,6 +64,11 @@ PLAIN_CONVERSATIONS: Sequence[Conversation] = (
 """The conversations that decide whether two prompts are equal."""
 
 SPECIAL_CONVERSATIONS: Mapping[str, Sequence[Conversation]] = {
+    "Unicode spaces at the ends": (
+        Conversation(
+            "Unicode spaces at the ends", _talk(_WIDE_ENDS, _WIDE_ENDS, _WIDE_ENDS, system=_WIDE_ENDS)
+        ),
+    ),
     "empty system": (Conversation("empty system", _talk("Hello.", system="")),),
     "two users in a row": (
         Conversation("two users in a row", [_user("Hello."), _user("Are you there?")]),
@@ -85,4 +91,4 @@ SPECIAL_CONVERSATIONS: Mapping[str, Sequence[Conversation]] = {
         Conversation("a tool, system", _talk("And in Bonn?", system=_SYSTEM), [_TOOL]),
     ),
 }
-"""Conversations by what is special about them."""
+"""Conversations by what is special about them. The white space is what llama.cpp does not strip."""

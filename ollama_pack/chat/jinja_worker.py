@@ -1,24 +1,34 @@
 """Fills chat templates in a process of its own, as transformers does. It imports nothing of this package.
 
-Each line of standard input is a JSON object with ``template``, ``values`` and ``now``. Each line of output is
+Each line of standard input is a JSON object with ``template``, ``values``, ``now``, and ``ascii`` if white
+space and letters beyond ASCII stay as they are, as in llama.cpp. Each line of output is
 one with ``text``, or with ``refused`` (the template's own words) or ``fault``. A template is a stranger's
 program, so `ollama_pack.limits` starts the process with limits, and its parent ends it if it does not answer.
 """
 
 import json
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 MOST_WORDS = 2000
 """Number of characters of what a template says itself that are kept."""
 
+_ASCII_SPACES = " \t\n\v\f\r"
+_TO_UPPER = str.maketrans({chr(code): chr(code - 32) for code in range(ord("a"), ord("z") + 1)})
+_TO_LOWER = str.maketrans({chr(code): chr(code + 32) for code in range(ord("A"), ord("Z") + 1)})
+
 MOST_OUTPUT = 4_000_000
 """Number of characters after which a prompt is given up."""
 
 
-def make_chat_environment() -> Any:  # noqa: ANN401 — Jinja is imported inside
-    """Return the sandbox of transformers: its tags, filters and globals."""
+def make_chat_environment(*, is_ascii: bool = False) -> Any:  # noqa: ANN401 — Jinja is imported inside
+    """Return the sandbox of transformers: its tags, filters and globals.
+
+    Args:
+        is_ascii: whether texts are trimmed, and their letters changed, as llama.cpp does: in ASCII alone.
+    """
     import jinja2
     from jinja2.ext import Extension, loopcontrols
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -36,7 +46,7 @@ def make_chat_environment() -> Any:  # noqa: ANN401 — Jinja is imported inside
         def _written(self, caller: Any) -> str:  # noqa: ANN401 — Jinja's own types
             return str(caller())
 
-    environment = ImmutableSandboxedEnvironment(
+    environment = (_ascii_sandbox() if is_ascii else ImmutableSandboxedEnvironment)(
         trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
     )
 
@@ -54,9 +64,35 @@ def make_chat_environment() -> Any:  # noqa: ANN401 — Jinja is imported inside
             value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
         )
 
+    if is_ascii:
+        environment.filters |= {name: _ASCII_METHODS[name] for name in ("upper", "lower")}
+        environment.filters["trim"] = _ASCII_METHODS["strip"]
     environment.filters["tojson"] = tojson
     environment.globals["raise_exception"] = raise_exception
     return environment
+
+
+_ASCII_METHODS: dict[str, Callable[..., str]] = {
+    "strip": lambda text, chars=None: str(text).strip(chars or _ASCII_SPACES),
+    "lstrip": lambda text, chars=None: str(text).lstrip(chars or _ASCII_SPACES),
+    "rstrip": lambda text, chars=None: str(text).rstrip(chars or _ASCII_SPACES),
+    "upper": lambda text: str(text).translate(_TO_UPPER),
+    "lower": lambda text: str(text).translate(_TO_LOWER),
+}
+"""What llama.cpp's own Jinja makes of a text, by the names of Python's methods."""
+
+
+def _ascii_sandbox() -> Any:  # noqa: ANN401 — Jinja is imported inside
+    """Return the class of a sandbox in which the methods of texts know ASCII alone."""
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class AsciiSandbox(ImmutableSandboxedEnvironment):
+        def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 — Jinja's own types
+            if isinstance(obj, str) and attribute in _ASCII_METHODS:
+                return lambda *more: _ASCII_METHODS[attribute](obj, *more)
+            return super().getattr(obj, attribute)
+
+    return AsciiSandbox
 
 
 def _shortened_words(error: Exception) -> str:
@@ -69,8 +105,8 @@ class Filler:
     """Fills templates, and compiles each only once while it is the same."""
 
     def __init__(self) -> None:
-        self.environment = make_chat_environment()
-        self.text: str | None = None
+        self.environments = {is_ascii: make_chat_environment(is_ascii=is_ascii) for is_ascii in (False, True)}
+        self.compiled: tuple[str, bool] | None = None
         self.template: Any = None
 
     def answer(self, asked: dict[str, Any]) -> dict[str, str]:  # noqa: PLR0911 — one for each kind
@@ -78,9 +114,10 @@ class Filler:
         import jinja2
 
         try:
-            if asked["template"] != self.text:
-                self.template = self.environment.from_string(asked["template"])
-                self.text = asked["template"]
+            wanted = asked["template"], bool(asked.get("ascii"))
+            if wanted != self.compiled:
+                self.template = self.environments[wanted[1]].from_string(wanted[0])
+                self.compiled = wanted
             return self._filled(asked)
         except jinja2.exceptions.TemplateSyntaxError as error:
             return {"fault": f"line {error.lineno}: {(error.message or '')[:MOST_WORDS]}"}
@@ -101,7 +138,7 @@ class Filler:
 
     def _filled(self, asked: dict[str, Any]) -> dict[str, str]:
         now = datetime.fromisoformat(asked["now"])
-        self.environment.globals["strftime_now"] = now.strftime
+        self.template.environment.globals["strftime_now"] = now.strftime
         parts, length = [], 0
         for part in self.template.generate(asked["values"]):
             length += len(part)

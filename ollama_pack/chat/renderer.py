@@ -54,12 +54,20 @@ class ChatRenderer:
     asked_at: float = field(default=0.0, repr=False)
     answers: dict[bytes, Mapping[str, str]] = field(default_factory=dict, repr=False)
 
-    def render(self, template: ChatTemplate, conversation: Conversation, **settings: Any) -> str:  # noqa: ANN401
+    def render(
+        self,
+        template: ChatTemplate,
+        conversation: Conversation,
+        *,
+        by_llama_cpp: bool = False,
+        **settings: Any,  # noqa: ANN401
+    ) -> str:
         """Return the prompt of a conversation.
 
         Args:
             template: the chat template.
             conversation: the conversation.
+            by_llama_cpp: whether llama.cpp fills it, which trims and changes letters in ASCII alone.
             settings: further values for the template, ``enable_thinking``.
 
         Raises:
@@ -80,7 +88,8 @@ class ChatRenderer:
             **template.special,
             **settings,
         }
-        answer = self._ask({"template": template.text, "values": values, "now": self.now.isoformat()})
+        asked = {"template": template.text, "values": values, "now": self.now.isoformat()}
+        answer = self._ask({**asked, "ascii": True} if by_llama_cpp else asked)
         if "refused" in answer:
             raise ConversationRefusedError(answer["refused"])
         if "fault" in answer:

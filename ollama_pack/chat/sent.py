@@ -3,6 +3,7 @@
 What Ollama's own renderers make is not computed.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,11 @@ from ollama_pack.chat.who_renders import (
 from ollama_pack.errors import UnsupportedError
 
 _STRIPPED = "<bos>"
+_ASKS_FOR_PARTS = re.compile(r"""\.type\b|[\[(]\s*['"]type['"]""")
+"""What a chat template asks of the parts of a message, which llama.cpp makes of a text if it must."""
+
+_DATES = {"date_string": "%d %b %Y", "datetime": "%b %d %Y"}
+"""The values that llama.cpp gives to every chat template, and how it writes today's date in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +96,20 @@ class SentPrompt:
             raise UnsupportedError(
                 "The prompt cannot be computed: the model has neither a TEMPLATE nor a chat template."
             )
-        settings = {"enable_thinking": True} if "thinking" in jinja_capabilities(jinja) else {}
+        thinks = "thinking" in jinja_capabilities(jinja) or "enable_thinking" in jinja
+        settings = {
+            "enable_thinking": thinks,
+            **{name: renderer.now.strftime(f) for name, f in _DATES.items()},
+        }
         template = replace(self.tokens, text=jinja)
-        return renderer.render(template, conversation, **settings)
+        text = renderer.render(template, conversation, by_llama_cpp=True, **settings)
+        asked = str(conversation.messages[-1].get("content") or "").strip()
+        if asked not in text and _ASKS_FOR_PARTS.search(jinja):
+            raise UnsupportedError(
+                "The prompt cannot be computed: the chat template of the GGUF takes the parts of a message, "
+                "and not its text."
+            )
+        return text
 
 
 def sent_prompt(

@@ -49,9 +49,10 @@ if TYPE_CHECKING:
 def prompt_command(*, source: Path, **chosen: Any) -> None:
     """Show the prompts that a model was trained with, and those that Ollama sends, side by side.
 
-    They are compared on a fixed set of conversations. For an adapter in DIR, the chat template that
-    was saved with it counts; for a MODEL or a GGUF file, the one in the GGUF. Special tokens stand in
-    brackets. Nothing is written.
+    They are compared on a fixed set of conversations. Some are counted apart, because chat templates
+    or Ollama treat them in a way of their own. For an adapter in DIR, the chat template that was saved
+    with it counts; for a MODEL or a GGUF file, the one in the GGUF. One conversation is shown, with its
+    special tokens in brackets, line ends as \\n, and ! between lines that differ. Nothing is written.
 
     \b
     Examples:
@@ -100,15 +101,20 @@ def _summary(view: "PromptView", *, verbose: bool) -> Iterator[tuple[str, str]]:
     from ollama_pack.cli.side_by_side import heading, side_by_side, terminal_width
 
     pair, proof = view.pair, view.proof
-    yield _row("trained", pair.trained.origin)
+    is_of_base = pair.trained == pair.base.tokens
+    yield _row(
+        "trained", f"the chat template in {pair.trained.origin}" if is_of_base else pair.trained.origin
+    )
     yield _row("sent", pair.sender)
     for note in pair.notes:
         yield _row("", note)
     if pair.sent.system:
         yield _row("system", pair.sent.system)
     yield _row("prompt", proof.result.summary)
-    for name, some in proof.special.items():
-        yield _row("", f"{name}: {sum(each.is_equal for each in some)} of {len(some)}")
+    for at, (name, some) in enumerate(proof.special.items()):
+        yield _row(
+            "" if at else "apart", f"{name}: {sum(each.is_equal for each in some)} of {len(some)} equal"
+        )
     if verbose:
         for each in proof.plain:
             yield _row("", f"{each.name}: {each.state}")

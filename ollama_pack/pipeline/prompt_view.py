@@ -1,6 +1,7 @@
 """Shows the prompts of an adapter, an installed model or a GGUF file, as trained and as Ollama sends them."""
 
 import re
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -164,11 +165,16 @@ def _trained_in(home: Path) -> ChatTemplate:
         UsageError: none was saved with it.
         InputError: it is damaged.
     """
-    from ollama_pack.lora.peft.chat_template import read_chat_template
+    from ollama_pack.lora.peft.chat_template import TEMPLATE_FILE, read_chat_template
 
     trained = read_chat_template(home)
     if trained is None:
-        raise UsageError(f"{NONE_TRAINED[0].upper()}{NONE_TRAINED[1:]}.", where=home, code="no-chat-template")
+        raise UsageError(
+            f"{NONE_TRAINED[0].upper()}{NONE_TRAINED[1:]}.",
+            where=home,
+            hint=f"save the one of the training as {shlex.quote(str(home / TEMPLATE_FILE))}",
+            code="no-chat-template",
+        )
     return trained
 
 

@@ -172,7 +172,10 @@ def base_of_package(package: "Package", locations: "OllamaLocations", via: str) 
         return PromptBase(image, base.info, None, version, _may_create(locations, via))
     store = store_with_base(package, with_daemon_store_first(locations))
     if store is None:
-        raise DestinationError(f"{base.tag} is in no store that can be read here.")
+        raise DestinationError(
+            f"{base.tag} is in no store that can be read here.",
+            hint="--base FILE.gguf  names the file of the base",
+        )
     return replace(base_in_store(store, base.tag, version), creates=_may_create(locations, via))
 
 

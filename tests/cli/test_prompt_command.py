@@ -127,3 +127,15 @@ def test_go_prints_a_template_that_is_proved(trained, chatting, tmp_path):
     ):
         (trained / "chat_template.jinja").write_text(jinja, "utf-8")
         assert run("prompt", trained, "--base", chatting, "--go", "--json").document["code"] == code
+
+
+def test_what_is_missing_is_named(smol, trained, chatting):
+    """A chat template, then a base: each error says what to add, and with both the prompts are shown."""
+    ran = run("prompt", smol, "--json")
+    path = smol / "chat_template.jinja"
+    assert (ran.code, ran.document["try"]) == (2, f"save the one of the training as {path}")
+    path.write_text(JINJA, "utf-8")
+    ran = run("prompt", smol, "--json")
+    assert (ran.code, ran.document["try"]) == (6, "--base FILE.gguf  names the file of the base")
+    ran = run("prompt", trained, "--base", chatting)
+    assert (ran.code, "18 of 18" in ran.stdout) == (0, True), ran.stderr

@@ -4,15 +4,17 @@ from datetime import datetime
 
 import pytest
 from chat_examples import SPECIAL, TEMPLATES
-from scratch_store import BASE_TAG
+from scratch_store import BASE_TAG, add_base
+from tiny_model import make_base
 
-from ollama_pack.chat.conversations import PLAIN_CONVERSATIONS
+from ollama_pack.chat.conversations import PLAIN_CONVERSATIONS, SPECIAL_CONVERSATIONS
 from ollama_pack.chat.derive import derive_go_template
 from ollama_pack.chat.go_prompt import read_go_prompt
 from ollama_pack.chat.renderer import ConversationRefusedError, chat_renderer
 from ollama_pack.chat.trained import ChatTemplate
 from ollama_pack.modelfile.parser import parse
 from ollama_pack.modelfile.template import TemplateFields, fill_template, find_template, template_names
+from ollama_pack.pipeline.sent import base_in_store
 
 pytestmark = pytest.mark.live
 
@@ -83,3 +85,30 @@ def test_a_shipped_template_in_force(rendered, name):
     prompt = read_go_prompt(text)
     for each in PLAIN_CONVERSATIONS:
         assert rendered(text, each) == prompt.fill(each.messages, datetime.now().date()), each.name
+
+
+NATIVE = {
+    "trimmed": _LOOP + "[{{ m.role }}]{{ m.content | trim }}{% endfor %}!",
+    "stripped": _LOOP + "[{{ m['role'] }}]{{ m['content'].strip() }}{% endfor %}!",
+    "upper": _LOOP + "[{{ m.role | upper }}]{{ m.content.upper() }}{% endfor %}!",
+    "date": (
+        "{% if not date_string is defined %}{% set date_string = '26 Jul 2024' %}{% endif %}{{ date_string }}"
+        + _LOOP
+        + "[{{ m.role }}]{{ m.content }}{% endfor %}!"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_a_chat_template_that_llama_cpp_fills(live, tmp_path, name):
+    """What is computed for a model without a TEMPLATE is what the daemon has llama.cpp make."""
+    tag = f"native-{name}"
+    add_base(live.store, make_base(tmp_path / "native.gguf", chat=NATIVE[name]), tag=tag, template="")
+    sent = base_in_store(live.store, tag, None).sent()
+    conversations = [*PLAIN_CONVERSATIONS, *SPECIAL_CONVERSATIONS["Unicode spaces at the ends"]]
+    with chat_renderer(datetime.now()) as renderer:
+        for each in conversations:
+            made = sent.fill(sent.given(each), renderer)
+            for path in ("/api/chat", "/v1/chat/completions"):
+                got = live.daemon.rendered(tag, each.messages, path)
+                assert sent.received(got) == made, (each.name, path)
