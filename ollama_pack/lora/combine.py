@@ -10,6 +10,10 @@ from dataclasses import replace
 from ollama_pack.errors import InputError, UnsupportedError, natural_key
 from ollama_pack.lora.adapter import Adapter, LoraPair
 from ollama_pack.lora.pairs import scale_pair, sum_pairs
+from ollama_pack.lora.peft.config import alters_base
+
+LESS_START_WEIGHTS = (1.0, -1.0)
+"""The weights with which an adapter is built less another one."""
 
 
 def scale_adapter(adapter: Adapter, scale: float) -> Adapter:
@@ -59,6 +63,31 @@ def sum_adapters(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapt
     )
     notes = tuple(note for adapter in adapters for note in adapter.notes)
     return replace(first, pairs=summed, notes=(*notes, f"the sum {terms}"))
+
+
+def require_its_start(adapter: Adapter, start: Adapter) -> None:
+    """Require that an adapter which altered its base began with another one, as far as the two tell it.
+
+    PiSSA and its kin subtract the first B·A from the base, so the change of the original base is the
+    difference. An adapter that altered nothing may have any other one subtracted.
+
+    Raises:
+        UnsupportedError: modules, ranks or scales differ, or only the second adapter altered its base.
+    """
+    altered = [alters_base(each.config) for each in (adapter, start)]
+    if not any(altered):
+        return
+    shapes = [
+        [(pair.module, pair.a.shape, pair.b.shape, pair.scale) for pair in each.pairs]
+        for each in (adapter, start)
+    ]
+    if not altered[0] or shapes[0] != shapes[1]:
+        raise UnsupportedError(
+            "This is not the adapter before training: its modules, ranks or scales are others.",
+            where=start.directory,
+            hint="the adapter that the same training saved before its first step, as the second directory",
+            code="not-its-start",
+        )
 
 
 def _require_summable(adapters: Sequence[Adapter]) -> None:

@@ -23,10 +23,12 @@ TOWER_HINT = (
 )
 BASE_FILES_HINT = "--base FILE.gguf, or --base with the directory of its config.json"
 COPY_AGAIN = "copy the directory again from the machine it was trained on, or build one of its checkpoints"
-CONVERT = (
-    "if the adapter was also saved before training, in the directory START: model.save_pretrained(DIR, "
-    "path_initial_model_for_weight_conversion=START); otherwise merge it into the changed base with "
-    "merge_and_unload, and convert the merged model to GGUF"
+INTO_THE_CHANGED = (
+    "merge it into the changed base with merge_and_unload, and convert the merged model to GGUF"
+)
+LESS_START = (
+    "if the adapter was also saved before training, in the directory START: ollama-pack build DIR START "
+    f"--weight 1 --weight -1  builds the difference; otherwise {INTO_THE_CHANGED}"
 )
 UNTIE = (
     f"{BY_MERGE}; where llama.cpp gives a family no head of its own, give the head weights of its own "

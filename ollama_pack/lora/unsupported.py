@@ -109,9 +109,14 @@ RULES: dict[str, Rule] = {
     ),
     # Settings that change what A and B mean.
     "altered-base": _unsupported(
-        "PiSSA, OLoRA, CorDA, LoftQ or LoRA-GA, saved as trained",
+        "PiSSA, OLoRA, CorDA or LoRA-GA, saved as trained",
         "the adapter fits a base whose weights were changed before training, not the base in Ollama",
-        remedies.CONVERT,
+        remedies.LESS_START,
+    ),
+    "quantised-base": _unsupported(
+        "LoftQ, saved as trained",
+        "the adapter fits a base whose weights were quantised anew before training, not the base in Ollama",
+        remedies.INTO_THE_CHANGED,
     ),
     "kasa": _unsupported(
         "KaSA", "the base was changed before training, and a diagonal matrix stands between A and B"

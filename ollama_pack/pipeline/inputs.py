@@ -21,7 +21,7 @@ from ollama_pack.base.model import BaseModel, Positions
 from ollama_pack.base.online import find_online, hub_config
 from ollama_pack.errors import DestinationError, InputError, UnsupportedError, UsageError
 from ollama_pack.lora.adapter import Adapter, layer_of
-from ollama_pack.lora.combine import scale_adapter, sum_adapters
+from ollama_pack.lora.combine import LESS_START_WEIGHTS, require_its_start, scale_adapter, sum_adapters
 from ollama_pack.lora.peft.directory import AdapterDirectory, resolve_directory
 from ollama_pack.lora.peft.load import load_adapter
 from ollama_pack.lora.peft.run_directory import CONFIG_FILE
@@ -112,10 +112,19 @@ def read_all_adapters(inputs: BuildInputs, *, by_peft: bool = False) -> Adapter:
         UnsupportedError: an adapter cannot be expressed exactly.
     """
     request = inputs.request
+    less_start = request.weights == LESS_START_WEIGHTS
     adapters = [
-        load_adapter(each, allow_noop=request.allow_noop, merging=request.merge, by_peft=by_peft)
+        load_adapter(
+            each,
+            allow_noop=request.allow_noop,
+            merging=request.merge,
+            by_peft=by_peft,
+            less_start=less_start,
+        )
         for each in inputs.directories
     ]
+    if less_start:
+        require_its_start(*adapters)
     for other in adapters[1:]:
         if not request.base and not same_base(adapters[0].base_id, other.base_id):
             raise UsageError(

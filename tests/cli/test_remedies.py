@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from archive import unpacked
-from following import builds, command_in, refusal, shell
+from following import builds, command_in, hint_of, refusal, shell
 from kinds import KINDS
 from recipes import Recipe, factors, read_numbers, safetensors, write_adapter, write_model
 from terminal import run
@@ -28,7 +28,7 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 FOLLOWED = {
     remedies.BASE_FILES_HINT: "test_a_base_that_is_a_file",
     remedies.COPY_AGAIN: "test_a_checkpoint_of_a_damaged_run",
-    remedies.CONVERT: "test_what_pissa_was_converted_to",
+    remedies.LESS_START: "test_pissa_less_its_start",
     remedies.REMOVE_SETTING: "test_a_setting_that_is_a_note",
     **dict.fromkeys(
         (remedies.BY_MERGE, remedies.NO_LORA_BIAS, remedies.BY_PEFT), "test_what_only_merging_holds"
@@ -41,7 +41,7 @@ MERGES = "--merge  writes one model file of the base and the adapter"
 """How every remedy begins that names --merge."""
 
 WITH_PEFT = {
-    *(remedies.MERGE_HINT, remedies.UNTIE, remedies.OWN_LAYERS),
+    *(remedies.MERGE_HINT, remedies.UNTIE, remedies.OWN_LAYERS, remedies.INTO_THE_CHANGED),
 }
 """Remedies that are followed where PEFT is."""
 
@@ -159,6 +159,22 @@ def test_a_whole_model(tmp_path):
     error = refusal(tmp_path)
     assert "a whole model and not an adapter" in error.what
     assert "convert_hf_to_gguf.py" in error.hint
+
+
+@pytest.mark.parametrize("case", ["pissa-less-start", "olora-less-start"])
+def test_pissa_less_its_start(tmp_path, case):
+    """The adapter before training, subtracted as the message says, gives one that fits the original base."""
+    folder, base = unpacked("kinds", "llama") / case, unpacked("kinds", "llama") / "base.gguf"
+    hint = hint_of("build", folder / "trained", "--base", base, "--via", "folder", code="altered-base")
+    words = re.search("ollama-pack (.*?)  builds", hint)[1].split()
+    there = {"DIR": folder / "trained", "START": folder / "start"}
+    command = [there.get(word, word) for word in words]
+    ran = run(*command, "--name", "ada", "--base", base, "--via", "folder", "--out", tmp_path / "out")
+    assert ran.code == 0, ran.stderr
+    command[2] = folder.parent / "plain"
+    other = run(*command, "--name", "ada", "--base", base, "--via", "folder", "--out", tmp_path / "other")
+    assert (other.code, "not the adapter before training" in other.stderr) == (4, True), other.stderr
+    assert "as the second directory" in other.stderr
 
 
 def test_what_pissa_was_converted_to(make_adapter, tiny_gguf):

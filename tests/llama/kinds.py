@@ -157,6 +157,16 @@ KINDS: tuple[Kind, ...] = (
     *right("llama", "torchtune", "torchtune"),
     *right("deepseek2", "DeepSeek: what llama.cpp applies", "deepseek-right"),
     Kind("llama", "sum", "several into one (`--weight`)", asked=WEIGHTED, inside=("a", "b")),
+    *(
+        Kind(
+            "llama",
+            case,
+            "PiSSA, OLoRA, less what they began with (`--weight 1 --weight -1`)",
+            asked={"weights": (1.0, -1.0)},
+            inside=("trained", "start"),
+        )
+        for case in ("pissa-less-start", "olora-less-start")
+    ),
     Kind("llama", "scaled", "`--scale`", asked={"scale": 0.25}),
     *right(
         "smollm2",
@@ -203,14 +213,14 @@ KINDS: tuple[Kind, ...] = (
     ),
     *refused(
         "llama",
-        "PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA, saved as trained",
+        "PiSSA, OLoRA, CorDA, LoRA-GA, saved as trained",
         "altered-base",
         "pissa",
         "olora",
         "corda",
-        "loftq",
         "lora-ga",
     ),
+    *refused("llama", "LoftQ, saved as trained", "quantised-base", "loftq"),
     *merged_by_peft(
         "llama",
         "IA3, OFT, BOFT, HRA, HiRA, MiSS with `bat`",

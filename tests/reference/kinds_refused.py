@@ -21,6 +21,7 @@ from kinds_adapters import (
     lora,
     lora_config,
     save,
+    stir,
     trained,
 )
 from kinds_lora import PLAIN, PREFIX
@@ -76,6 +77,24 @@ def other(make: type[peft.PeftConfig], **settings: object) -> Case:
     return adapted(lambda: make(**TASK, **settings))
 
 
+def less_start(init: str) -> Case:
+    """Return a case of an adapter that altered its base, and of the same adapter before its training."""
+
+    def make(base: Base, folder: Path) -> Arrays:
+        config = lora_config(init_lora_weights=init, target_modules=["q_proj", "v_proj"], r=4)
+        model = peft.get_peft_model(base.build(), config)
+        save(model, folder / "start")
+        stir(model, base.noise)
+        save(model, folder / "trained")
+        return {folder.name: base.ask(model.eval())}
+
+    return make
+
+
+LESS_START: dict[str, Case] = {
+    "pissa-less-start": less_start("pissa"),
+    "olora-less-start": less_start("olora"),
+}
 ALTERED: dict[str, Case] = {
     "pissa": lora(init_lora_weights="pissa"),
     "olora": lora(init_lora_weights="olora"),
@@ -163,7 +182,7 @@ DAMAGED: dict[str, Case] = {
     "zero-b": edited(PLAIN, zero_b, truth=False),
     "twice": edited(PLAIN, twice, truth=False),
 }
-REFUSED: dict[str, Case] = {**ALTERED, **BEYOND_LORA, **OTHER_METHODS, **DAMAGED}
+REFUSED: dict[str, Case] = {**ALTERED, **LESS_START, **BEYOND_LORA, **OTHER_METHODS, **DAMAGED}
 REFUSED_QWEN2: dict[str, Case] = {
     "bias-all": lora(bias="all"),
     "bias-lora-only": lora(bias="lora_only"),

@@ -75,8 +75,11 @@ MEANT_ELSEWHERE = frozenset(
 )  # fmt: skip
 """Keys that PEFT does not know, and that changed the meaning of A and B in early versions or forks."""
 
-BASE_ALTERING_INITS = ("pissa", "olora", "corda", "loftq", "lora_ga")
+BASE_ALTERING_INITS = ("pissa", "olora", "corda", "lora_ga")
 """Prefixes of the values of ``init_lora_weights`` that subtract the initial B·A from the base."""
+
+QUANTISING_INIT = "loftq"
+"""The value of ``init_lora_weights`` that quantises the base anew, so that no B·A tells what it was."""
 
 SMALLEST_RANK, LARGEST_NUMBER = 1, 1e9
 """The smallest rank, and the largest rank or |alpha|. Real ones are far smaller; products stay in float32."""
@@ -116,8 +119,15 @@ def check_settings(config: Mapping[str, Any], findings: RuleViolations) -> None:
     start = str(config.get("init_lora_weights", True)).lower()
     if start.startswith(BASE_ALTERING_INITS):
         findings.add("altered-base", f"init_lora_weights = {start}")
+    elif start.startswith(QUANTISING_INIT):
+        findings.add("quantised-base", f"init_lora_weights = {start}")
     elif start not in HARMLESS_INITS:
         findings.add("unknown-setting", f"init_lora_weights = {_shortened(config['init_lora_weights'])}")
+
+
+def alters_base(config: Mapping[str, Any]) -> bool:
+    """Return whether the base was changed before training by what the adapter began with."""
+    return str(config.get("init_lora_weights", True)).lower().startswith(BASE_ALTERING_INITS)
 
 
 def ignored_settings(config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -16,19 +16,16 @@ from ollama_pack.lora.adapter import Adapter, LoraPair, PeftModule
 from ollama_pack.lora.factors import FactorError
 from ollama_pack.lora.mergeable import MERGED_BY_PEFT, MergeViolations
 from ollama_pack.lora.peft.by_peft import merged_method, peft_factors, peft_modules
+from ollama_pack.lora.peft.checked_config import checked_config
 from ollama_pack.lora.peft.config import (
     check_method,
-    check_numbers,
-    check_settings,
     ignored_settings,
     invocation_of,
     neutral,
-    with_defaults,
 )
 from ollama_pack.lora.peft.directory import (
     AdapterDirectory,
     AdapterSource,
-    converted_adapters_in,
     open_adapter,
     resolve_directory,
 )
@@ -60,12 +57,6 @@ WHOLE = frozenset({"norm", "whole-weight", "whole-embedding", "resized"})
 IDLE_TOWER = "weights of a vision or audio tower, on which the LoRA is exactly zero"
 """What is left out of a model that sees or hears and was trained on text alone."""
 
-EVERY_TENSOR = frozenset({"altered-base", "kasa", "replication", "variant", "mixture"})
-"""Rules of settings that concern all there is."""
-
-MEANING = frozenset({"variant", "mixture"})
-"""Rules under which A and B mean something else, so that their shapes tell nothing."""
-
 
 def read_adapter(directory: Path | str, *, adapter: str = "", allow_noop: bool = False) -> Adapter:
     """Return the adapter in a directory that its trainer saved.
@@ -89,13 +80,19 @@ def read_adapter(directory: Path | str, *, adapter: str = "", allow_noop: bool =
 
 
 def load_adapter(
-    directory: AdapterDirectory, *, allow_noop: bool = False, merging: bool = False, by_peft: bool = False
+    directory: AdapterDirectory,
+    *,
+    allow_noop: bool = False,
+    merging: bool = False,
+    by_peft: bool = False,
+    less_start: bool = False,
 ) -> Adapter:
     """Return the adapter of a directory that is resolved already; it raises what `read_adapter` raises.
 
     With `merging`, what only a merged model holds is no violation, and comes with the adapter. Large tensors
     are not read: `check_large` does so after their shapes were compared with the base. With `by_peft`, PEFT
-    merges what has factors too.
+    merges what has factors too. With `less_start`, what the adapter began with is subtracted from it, so the
+    base is the original one.
     """
     found = open_adapter(directory)
     violations = MergeViolations if merging else RuleViolations
@@ -108,17 +105,8 @@ def load_adapter(
         return _load_merged(found, merged, findings, tensors)
     if isinstance(method, str):
         raise findings.fatal(method, f"peft_type = {config['peft_type']}", *tensors)
-    config, notes = with_defaults(config, method)
-    check_settings(config, findings)
-    for rule in EVERY_TENSOR.intersection(findings.codes):
-        findings.add(rule, *tensors)
-    if MEANING.intersection(findings.codes):
-        findings.raise_if_any()
-    check_numbers(config, found.directory / CONFIG_FILE)
+    config, notes = checked_config(found, method, tensors, findings, less_start=less_start)
     _require_numbers(tensors, findings)
-    if "altered-base" in findings.codes:
-        for name in converted_adapters_in(found.directory, config):
-            findings.offer(f"--adapter {name}  is a plain LoRA made of this one")
     groups = group_tensors(tensors, method, config, findings)
     left_out, rules = _check_extra_tensors(groups, config, findings)
     left_out += _check_towers(groups.towers, findings)
