@@ -1,4 +1,4 @@
-"""Judges the configuration of an adapter whose method has factors, all of it, before a tensor is looked at."""
+"""Judges the configuration of an adapter whose method has factors, before a tensor is looked at."""
 
 from collections.abc import Mapping
 from typing import Any
