@@ -22,13 +22,25 @@ MOST_SUMMED = 4
 """Number of adapters up to which a sum is offered. Who adds up more of them knows the option."""
 
 
-def requests_of_each(request: "Request", directories: Sequence[Path], console: Console) -> list["Request"]:
+EACH_COMMANDS = ("build", "release")
+"""The commands with ``--each``."""
+
+
+def _batch_command() -> str:
+    """Return the name of the command that runs."""
+    return str(click.get_current_context().info_name)
+
+
+def requests_of_each(
+    request: "Request", directories: Sequence[Path], console: Console, tag: str = ""
+) -> list["Request"]:
     """Return one request for each directory; files are left out, since a shell names them for ``DIR/*``.
 
     Args:
         request: the request with all options.
         directories: what the user named.
         console: where the files are told that are left out.
+        tag: the tag of every model, or an empty text for those of their directories.
 
     Raises:
         UsageError: no directory is named, or two of them give the same name of a model.
@@ -42,15 +54,18 @@ def requests_of_each(request: "Request", directories: Sequence[Path], console: C
             console.stage_done("skipped", f"{directory} is a file")
             continue
         each = replace(request, directory=directory)
+        if tag:
+            each = replace(each, name=f"{model_name(each).model}:{tag}")
         name = model_name(each)
         if other := requests.get(str(name).lower()):
+            words = shlex.join(("ollama-pack", _batch_command(), str(directory)))
             raise UsageError(
                 f"{other.directory} and {directory} would both become the model {name}.",
-                hint=f"{shlex.join(('ollama-pack', 'build', str(directory)))} --name NAME  for one of them",
+                hint=f"{words} --name NAME  for one of them",
                 code="same-name",
             )
-        tag = () if name.tag == DEFAULT_TAG else (name.tag,)
-        out = request.out and request.out.joinpath(name.model, *tag)
+        versions = () if name.tag == DEFAULT_TAG else (name.tag,)
+        out = request.out and request.out.joinpath(name.model, *versions)
         requests[str(name).lower()] = replace(each, out=out)
     if not requests:
         raise UsageError("No directory is named.", where=directories[0], code="no-such-directory")
@@ -81,7 +96,7 @@ def build_each(
         try:
             made = make(request)
             done += made
-            rows.append(f"{request.directory}: {', '.join(each['name'] for each in made)}")
+            rows.append(f"{request.directory}: {', '.join(map(_told_name, made))}")
         except (PackError, OSError) as problem:
             error = _of_problem(problem)
             report(error, as_json=False)
@@ -93,6 +108,11 @@ def build_each(
     console.stage_done("summary", Lines(counts, tuple(rows)))
     codes = [int(each["error"]["exit_code"]) for each in failed]
     return done, failed, max(codes, default=0)
+
+
+def _told_name(document: dict[str, Any]) -> str:
+    """Return the name of a model, and whether it was made already."""
+    return f"{document['name']}, unchanged" if document.get("unchanged") else str(document["name"])
 
 
 def _of_problem(problem: PackError | OSError) -> PackError:
@@ -114,10 +134,10 @@ def several_sources(directories: Sequence[Path], name: str, weights: Sequence[fl
         name: the name behind them, or an empty text.
         weights: the weights that are given, too few of them.
     """
-    words, command = typed_words(), click.get_current_context().info_name
+    words, command = typed_words(), _batch_command()
     more = ["--weight", "1"] * (len(directories) - len(weights))
     hints = []
-    if not weights and command == "build":
+    if not weights and command in EACH_COMMANDS:
         hints.append(
             f"ollama-pack {command} {shlex.join(('--each', *_without(words, name)))}  makes a model of each"
         )
@@ -170,6 +190,6 @@ def offer_each(error: UsageError, directory: Path) -> UsageError:
     return UsageError(
         error.what,
         where=error.where,
-        hint=f"{error.hint}\n       ollama-pack build --each {typed}  makes a model of each",
+        hint=f"{error.hint}\n       ollama-pack {_batch_command()} --each {typed}  makes a model of each",
         code=error.code,
     )

@@ -2,11 +2,13 @@
 
 import shlex
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ollama_pack.cli import arguments, merge_options, options
+from ollama_pack.cli.batch import build_each, requests_of_each
 from ollama_pack.cli.build_command import plan_one
 from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.json_output import outcome_facts
@@ -22,6 +24,13 @@ if TYPE_CHECKING:
 @click.command("release")
 @options.sources
 @options.name_option
+@click.option(
+    "--each",
+    is_flag=True,
+    help="Make a release of each DIR that changed, in a directory of its name. A failure does not stop the "
+    "others; the exit code is the largest.",
+)
+@click.option("--tag", default="", metavar="VERSION", help="Version of every model, with --each.")
 @options.adapter
 @options.scaling
 @options.base
@@ -55,12 +64,43 @@ def release_command(*, report: bool, dry_run: bool, **chosen: Any) -> None:
       ollama-pack release ada-lovelace-lora/ ada-lovelace:1.0.0 --out dist/
       ollama-pack verify dist/
       ollama-pack register dist/ ada-lovelace:1.0.0
+      ollama-pack release --each collection/*-lora --tag 1.0.0 --out dist/
     """
     console = Console.of(chosen)
-    request = arguments.request_from({**chosen, "via": "folder", "each": False, "checkpoint": None})
-    document = plan_release(request, console) if dry_run else release_one(request, console, report=report)
+    if chosen["tag"] and not chosen["each"]:
+        raise click.UsageError("--tag is for --each; else write it behind the name: NAME:VERSION.")
+    request = arguments.request_from({**chosen, "via": "folder", "checkpoint": None})
+
+    def make(request: "Request") -> dict[str, Any]:
+        return plan_release(request, console) if dry_run else release_one(request, console, report=report)
+
+    def make_if_changed(request: "Request") -> list[dict[str, Any]]:
+        return [unchanged_facts(request, report=report) or make(request)]
+
+    if not chosen["each"]:
+        document = make(request)
+        if chosen["as_json"]:
+            print_json("plan" if dry_run else "release", document)
+        return
+    requests = requests_of_each(request, list(map(Path, chosen["arguments"])), console, chosen["tag"])
+    done, failed, code = build_each(requests, make_if_changed, console)
     if chosen["as_json"]:
-        print_json("plan" if dry_run else "release", document)
+        kept = [each for each in done if each.get("unchanged")]
+        made = [each for each in done if not each.get("unchanged")]
+        kind = "plans" if dry_run else "releases"
+        print_json(kind, {kind: made, "unchanged": kept, "failed": failed})
+    click.get_current_context().exit(code)
+
+
+def unchanged_facts(request: "Request", *, report: bool) -> dict[str, Any]:
+    """Return the JSON object of a release that would only be made again, or an empty object."""
+    from ollama_pack.pipeline.unchanged import unchanged_release
+
+    record = unchanged_release(request, report=report)
+    if not record:
+        return {}
+    assert request.out is not None, "the option is required"
+    return {"name": str(record["model"]), "folder": request.out.as_posix(), "unchanged": True}
 
 
 def release_one(request: "Request", console: Console, *, report: bool) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from ollama_pack.pipeline.papers.names import (
 from ollama_pack.pipeline.papers.record import document_text, documents_of, release_record
 from ollama_pack.pipeline.prepare import silent
 from ollama_pack.pipeline.request import Request
+from ollama_pack.pipeline.unchanged import digest_of_inputs
 from ollama_pack.pipeline.verify import verify_release
 
 
@@ -97,11 +98,16 @@ def _make_in_folder(
 
     remove_papers(folder)
     outcome = build(request, keep, progress)
+    require_release_folder(folder)  # a build keeps a Modelfile.txt that somebody edited beside its own
     checked = replace(request, directory=folder, others=(), weights=(), name=outcome.receipt.name)
     verdicts = verify_release(checked, note, progress)
     if page is not None:
         _write_paper(folder / REPORT_NAME, page().encode("utf-8"))
-    record = release_record(folder, request, outcome, verdicts, _licenses_of(request, outcome))
+    inputs = digest_of_inputs(request, report=page is not None, progress=progress)
+    record = {
+        **release_record(folder, request, outcome, verdicts, _licenses_of(request, outcome)),
+        "inputs": inputs,
+    }
     content = document_text(record)
     _write_paper(folder / RECORD_NAME, content)
     digest = digest_of_sums(content).removeprefix("sha256:")

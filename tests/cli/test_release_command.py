@@ -162,6 +162,21 @@ def test_a_base_by_its_path(ada, tiny_gguf, tmp_path):
     assert record["kept"]["gain"] > 0.9
 
 
+def test_an_edited_modelfile(ada, tiny_tag, dist):
+    """A release replaces its own Modelfile.txt; that of a build, which its user edited, is kept and told."""
+    whole = tree(dist)
+    (dist / "Modelfile.txt").write_text("FROM mine")
+    call = ("release", ada, "ada:1.0.0", "--base", tiny_tag, "--out", dist)
+    assert run(*call).code == 0
+    assert tree(dist) == whole
+    for name in PAPERS - {"Modelfile.txt", "adapter_model.gguf", "ollama-pack.lock"}:
+        (dist / name).unlink()
+    (dist / "Modelfile.txt").write_text("FROM mine")
+    ran = run(*call)
+    assert (ran.code, (dist / "Modelfile.txt.old").read_text()) == (7, "FROM mine")
+    assert "Modelfile.txt.old" in ran.stderr
+
+
 def test_a_failed_release_is_none(ada, tiny_tag, dist):
     """A build that fails leaves a folder that says it is no release."""
     (ada / "adapter_model.safetensors").write_bytes(b"x")

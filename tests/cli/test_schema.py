@@ -41,6 +41,7 @@ def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models, stand_in_llama
         ("build", ada, "ada", *base, "--via", "folder", "--out", folder),
         ("build", ada, "ada", *base, "--via", "pigeon"),
         ("release", ada, "ada:1", *base, "--merge", "--no-report", "--out", tmp_path / "dist"),
+        ("release", "--each", ada, *base, "--merge", "--no-report", "--out", tmp_path / "dists"),
         ("convert", ada, *base, "--out", tmp_path / "ada.gguf"),
         ("merge", ada, *base, "--out", tmp_path / "merged.gguf"),
         ("prompt", chatting),

@@ -53,8 +53,11 @@ def require_release_folder(folder: Path) -> None:
 
 
 def remove_papers(folder: Path) -> None:
-    """Remove the papers of an earlier release, the sums first: without them it is no release any more."""
-    for name in PAPER_NAMES:
+    """Remove the papers of an earlier release, the sums first: without them it is no release any more.
+
+    Its Modelfile.txt is one of them: what an author writes is beside the adapter.
+    """
+    for name in (*PAPER_NAMES, *((MODELFILE_NAME,) if is_release(folder) else ())):
         with os_errors_as_destination_error(folder / name):
             (folder / name).unlink(missing_ok=True)
 
