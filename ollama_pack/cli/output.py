@@ -208,7 +208,8 @@ def _prompt_lines(verdict: PromptVerdict) -> Lines:
 
 def _adapter_lines(adapter: Adapter) -> Lines:
     """Return the text about an adapter."""
-    modules = Counter(pair.module.rsplit(".", 1)[-1] for pair in adapter.pairs)
+    adapted = (*(pair.module for pair in adapter.pairs), *(each.module for each in adapter.by_peft))
+    modules = Counter(name.rsplit(".", 1)[-1] for name in adapted)
     ranks = sorted({pair.rank for pair in adapter.pairs})
     scales = sorted({pair.scale for pair in adapter.pairs})
     dtypes = "/".join(dtypes_of(adapter))
@@ -217,6 +218,8 @@ def _adapter_lines(adapter: Adapter) -> Lines:
         what = (
             f"{method} on {len(adapter.pairs)} weights, rank {_span(ranks)}, scale {_span(scales)}, {dtypes}"
         )
+    elif adapter.by_peft:
+        what = f"{method} on {len(adapter.by_peft)} weights, which PEFT merges, {dtypes}"
     else:  # a full fine-tune of some weights has no A and B
         what = f"{len(adapter.beside)} whole weights, {dtypes}"
     notes = adapter.notes

@@ -6,6 +6,7 @@
 import gc
 import json
 import os
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from archive import unpacked
 from kinds import KINDS
+from recipes import read_numbers, safetensors
 from terminal import run
 
 from ollama_pack.base.gguf_header import read_base_gguf
@@ -100,9 +102,23 @@ def test_at_the_command_line(tmp_path, case):
     refused = run(*words)
     assert refused.code == 4
     assert "--merge  writes one model file" in refused.stderr
+    told = run(*words, "--merge", "--dry-run")
+    assert "on 6 weights, which PEFT merges, F32" in told.stderr
     ran = run(*words, "--merge", "--json")
     assert ran.code == 0, ran.stderr
     assert ran.document["proofs"][0]["passed"]
+
+
+def test_a_tower_is_refused_by_name(tmp_path):
+    """What was trained of a vision tower has no place in a merged model, and is named."""
+    home, ada = unpacked("kinds", "llama"), tmp_path / "ada"
+    shutil.copytree(home / "oft", ada)
+    numbers = read_numbers(ada / "adapter_model.safetensors")
+    tower = "base_model.model.model.vision_tower.encoder.layers.0.self_attn.q_proj.oft_R.weight"
+    numbers[tower] = next(iter(numbers.values()))
+    (ada / "adapter_model.safetensors").write_bytes(safetensors(numbers))
+    ran = run("merge", ada, "--base", home / "base.gguf", "--out", tmp_path / "m.gguf")
+    assert (ran.code, tower in ran.stderr.replace("\n", "")) == (4, True), ran.stderr
 
 
 @pytest.mark.parametrize("words", [("--scale", "0.5"), ("--weight", "0.5")])
