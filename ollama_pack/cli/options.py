@@ -105,6 +105,14 @@ checkpoint = click.option(
     help="Build a checkpoint of the run in DIR as the tag checkpoint-N, or all checkpoints.",
 )
 
+checkpoints_to_try = click.option(
+    "--checkpoint",
+    multiple=True,
+    metavar="N|latest|best|all",
+    shell_complete=names_of(checkpoints_of_run),
+    help="Try this checkpoint of the run in DIR; may be repeated, and they answer beside each other.",
+)
+
 load = click.option(
     "--load/--no-load",
     default=True,

@@ -114,6 +114,19 @@ def ask(question: str) -> bool:
     return click.confirm(question, err=True)
 
 
+def read_line(prompt: str) -> str | None:
+    """Return a line that the user types, or None at the end; `prompt` is shown where somebody types."""
+    if sys.stdin.isatty():
+        import contextlib
+
+        with contextlib.suppress(ImportError):
+            import readline  # noqa: F401 — lines can be edited then
+    try:
+        return input(prompt if sys.stdin.isatty() else "")
+    except EOFError:
+        return None
+
+
 def error_lines(error: PackError) -> list[str]:
     """Return the lines of an error: what is wrong, where, and what to try."""
     where = [f"  in:  {one_line(error.where)}"] if error.where else []

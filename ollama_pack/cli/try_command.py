@@ -65,12 +65,22 @@ trial_options = options.combine(
 @click.command("try")
 @click.argument("source", metavar="DIR|MODEL|GGUF", type=options.PATH, shell_complete=options.MODELS_OR_PATHS)
 @click.argument("questions", metavar="[PROMPT]...", nargs=-1)
+@options.checkpoints_to_try
+@click.option(
+    "--messages",
+    type=options.PATH,
+    default=None,
+    metavar="FILE",
+    help="Ask the conversations of FILE: a JSON list of messages, or JSON lines (.jsonl).",
+)
 @trial_options
 @options.as_json
 @click.option("-v", "--verbose", is_flag=True, help="Print details, and the log of llama.cpp.")
 @options.quiet
 def try_command(*, source: Path, questions: Sequence[str], **chosen: Any) -> None:
-    """Ask the adapted model and its base the same questions, side by side, before anything is built.
+    """Talk to the adapted model and its base, side by side, before anything is built.
+
+    Without a PROMPT this is a chat: /help lists its commands, and Ctrl-D ends it.
 
     An adapter in DIR is converted into a temporary folder. llama.cpp answers in a process of its
     own, at temperature 0, with the prompt, the stops and the parameters that the model has in
@@ -79,18 +89,42 @@ def try_command(*, source: Path, questions: Sequence[str], **chosen: Any) -> Non
     \b
     Examples:
       ollama-pack try ada-lovelace-lora/ "Who are you?" --base smollm2.gguf
-      ollama-pack try ada-lovelace "Who are you?"
+      ollama-pack try ada-lovelace
+      ollama-pack try ada-lovelace-lora/ "Who are you?" --checkpoint 210 --checkpoint best
     """
     from ollama_pack.chat.trained import Conversation
 
     texts = [os.fsencode(text).decode("utf-8", "replace") for text in questions]  # whatever the locale
     talks = [Conversation(text, [{"role": "user", "content": text}]) for text in texts]
-    if not talks:
-        raise click.UsageError("There is no PROMPT.")
+    if chosen["messages"] is not None:
+        talks += conversations_to_answer(chosen["messages"])
+    if not talks and chosen["as_json"]:
+        raise click.UsageError("--json needs a PROMPT or --messages.")
     with opened_trial(trial_request(source, chosen), chosen, Console.of(chosen)) as answering:
+        if not talks:
+            from ollama_pack.cli.chat import Chat
+
+            Chat(answering, answering.trial.voices).run()
+            return
         exchanges = [_answered(answering, talk, quiet=chosen["as_json"]) for talk in talks]
         if chosen["as_json"]:
             print_json("try", trial_facts(answering, exchanges))
+
+
+def conversations_to_answer(path: Path) -> "list[Conversation]":
+    """Return the conversations of a file, each up to the last message that is not the assistant's."""
+    from dataclasses import replace
+
+    from ollama_pack.pipeline.messages import read_conversations, read_messages
+
+    several = path.suffix.lower() in (".jsonl", ".ndjson")
+    found = []
+    for each in read_conversations(path) if several else (read_messages(path),):
+        messages = list(each.messages)
+        while len(messages) > 1 and messages[-1]["role"] == "assistant":
+            messages.pop()
+        found.append(replace(each, messages=messages))
+    return found
 
 
 def trial_request(source: Path, chosen: dict[str, Any]) -> "Request":
@@ -111,6 +145,7 @@ def opened_trial(request: "Request", chosen: dict[str, Any], console: Console) -
     """
     from ollama_pack.engine.answers import unheard
     from ollama_pack.pipeline.answering import answering
+    from ollama_pack.pipeline.inputs import requests_for
     from ollama_pack.pipeline.prepare import silent
     from ollama_pack.pipeline.prompt import chat_clock
     from ollama_pack.pipeline.trial_sources import TrialSetting, prepare_trial
@@ -122,7 +157,9 @@ def opened_trial(request: "Request", chosen: dict[str, Any], console: Console) -
         setting = TrialSetting(
             renderer, Path(folder), chosen["prompt"], console.stage_done if chosen["verbose"] else silent
         )
-        trial = prepare_trial((request,), setting)
+        which = chosen.get("checkpoint") or ()
+        requests = tuple(each for one in which for each in requests_for(request, one)) or (request,)
+        trial = prepare_trial(requests, setting)
         console.stage_done("prompt", trial.prompts.origin)
         for text in trial.notes:
             console.stage_done("note", text)

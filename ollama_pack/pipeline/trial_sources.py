@@ -105,7 +105,7 @@ def _trial_of_adapter(request: Request, setting: TrialSetting) -> Trial:
 def _trial_of_checkpoints(requests: Sequence[Request], setting: TrialSetting) -> Trial:
     """Return the trial of several checkpoints on one base, whose prompts are those of the last one."""
     voices: list[Voice] = []
-    for request in requests:
+    for request in {each.directory: each for each in requests}.values():
         inputs = resolve_inputs(request)
         work = prepare(inputs, setting.note)
         base, *own = _voices_of(inputs, work, setting, inputs.home.name)

@@ -1,5 +1,6 @@
 """`try` on adapters, builds, installed models and GGUF files, with a stand-in for llama.cpp."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import pytest
 from recipes import write_model
 from terminal import environment, run, spawn, tree
+from training_run import write_run
 
 from ollama_pack.base.lookup import read_base_by_name
 
@@ -205,6 +207,60 @@ def both_paths(**more):
     return {**own, "PYTHONPATH": os.pathsep.join((own["PYTHONPATH"], os.environ["PYTHONPATH"]))}
 
 
-def test_nothing_to_say(ada):
-    """Without a prompt there is nothing to ask."""
-    assert run("try", ada).code == 2
+def test_no_prompt_for_json(ada):
+    """A chat is not a document."""
+    assert run("try", ada, "--json").code == 2
+
+
+def chat(ada, chatting, *lines):
+    """Return what a chat prints for typed lines."""
+    call = ("try", ada, "--base", chatting)
+    return spawn(*call, env=both_paths(), input="".join(f"{line}\n" for line in lines))
+
+
+def test_a_chat(ada, chatting):
+    """Without a prompt it reads lines: each model has its own history, and commands choose who answers."""
+    ran = chat(
+        ada, chatting, "one two", "", "/adapted", "three", "/reset", "four five", "/both", "six", "/bye", "x"
+    )
+    assert ran.code == 0, ran.stderr
+    assert ran.stdout.splitlines() == [
+        "base                                               adapted",
+        "two <s><user>one                                   <s><user>one two",
+        "adapted:",
+        "<assistant><s><user>one two <user>three",
+        "adapted:",
+        "<s><user>four five",
+        "base                                               adapted",
+        "<s><user>six                                       <assistant><s><user>four five <user>six",
+    ]
+
+
+def test_a_chat_of_several_lines(ada, chatting):
+    """Marks hold lines together, /system sets the system message, and what is unknown lists the commands."""
+    ran = chat(ada, chatting, "/adapted", '"""a', 'b c"""', "/system Be Ada.", "d", "/what")
+    assert (ran.code, ran.stdout.splitlines()[1]) == (0, "<s><user>a b c")
+    assert "Ada. <user>d" in ran.stdout
+    assert "/system TEXT" in ran.stderr
+
+
+def test_messages(ada, chatting, tmp_path):
+    """A file of conversations is asked up to what the assistant says last."""
+    path, talk = tmp_path / "talks.jsonl", [{"role": "user", "content": "a b"}]
+    path.write_text(
+        json.dumps([*talk, {"role": "assistant", "content": "x"}]) + "\n" + json.dumps(talk) + "\n"
+    )
+    ran = run("try", ada, "--messages", path, "--base", chatting, "--json")
+    assert [each["prompt"] for each in ran.document["conversations"]] == ["<s><user>a b "] * 2
+    (tmp_path / "talk.json").write_text(json.dumps(talk))
+    assert answers(run("try", ada, "--messages", tmp_path / "talk.json", "--base", chatting, "--json"))
+
+
+def test_checkpoints(chatting, tmp_path):
+    """They answer beside each other, with the base once."""
+    trained = write_run(tmp_path / "grace-lora")
+    steps = sorted(path.name for path in trained.glob("checkpoint-*"))
+    ran = run("try", trained, "Hi.", "--base", chatting, "--checkpoint", "all", "--json")
+    assert list(answers(ran)) == ["base", *steps]
+    one = run("try", trained, "Hi.", "--base", chatting, "--checkpoint", "latest", "--json")
+    assert len(answers(one)) == 2

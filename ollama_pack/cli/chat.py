@@ -1,0 +1,109 @@
+"""The small chat of ``try``: several models at one terminal, each with its own history."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ollama_pack.cli.answer_columns import LiveAnswers, say_answers
+from ollama_pack.cli.say import read_line, say
+
+if TYPE_CHECKING:
+    from ollama_pack.engine.answers import Said
+    from ollama_pack.pipeline.answering import Answering
+    from ollama_pack.pipeline.trial import Voice
+
+QUOTE = '"""'
+"""Begins and ends a message of several lines, as in ``ollama run``."""
+
+HELP = (
+    "/base, /adapted, /both   who answers",
+    "/NAME                    only the model of this name answers",
+    "/system TEXT             set the system message, or take it away without TEXT; forgets what was said",
+    "/reset                   forget what was said",
+    "/bye                     end (Ctrl-D too)",
+    f"{QUOTE}                      begins and ends a message of several lines",
+)
+
+
+@dataclass(slots=True)
+class Chat:
+    """A chat with the models of a trial.
+
+    Attributes:
+        answering: the models.
+        voices: those that answer.
+        system: the system message, or None for that of the model.
+        history: name of a model → what was said.
+    """
+
+    answering: "Answering"
+    voices: tuple["Voice", ...]
+    system: str | None = None
+    history: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Read messages and answer them until the user ends it."""
+        say("/help  lists the commands", err=True)
+        for text in messages_typed():
+            if text.startswith("/"):
+                if not self.obey(text):
+                    return
+            elif text.strip():
+                self.answer(text)
+
+    def answer(self, text: str) -> None:
+        """Have the models answer a message, each by its own history; Ctrl-C ends an answer, not the chat."""
+        from ollama_pack.chat.trained import Conversation
+
+        said: dict[str, Said] = {}
+        try:
+            with LiveAnswers(self.voices) as live:
+                for voice in self.voices:
+                    turns = [*self._turns(voice), {"role": "user", "content": text}]
+                    exchange = self.answering.answer(Conversation("chat", turns), live.hear, (voice,))
+                    said |= exchange.answers
+        except KeyboardInterrupt:
+            say("The answer was stopped, and is forgotten.", err=True)
+            return
+        for voice in self.voices:
+            turns = [*self._turns(voice), {"role": "user", "content": text}]
+            self.history[voice.name] = [*turns, {"role": "assistant", "content": said[voice.name].text}]
+        say_answers(said)
+
+    def obey(self, text: str) -> bool:
+        """Obey a command; return whether the chat goes on."""
+        word, _, rest = text[1:].strip().partition(" ")
+        everybody = self.answering.trial.voices
+        names = {"both": everybody, "all": everybody} | {voice.name: (voice,) for voice in everybody}
+        if word in ("bye", "exit", "quit"):
+            return False
+        if word == "system":
+            self.system, self.history = rest.strip() or None, {}
+        elif word == "reset":
+            self.history = {}
+        elif word in names:
+            self.voices = names[word]
+        else:
+            for line in HELP:
+                say(line, err=True)
+        return True
+
+    def _turns(self, voice: "Voice") -> list[dict[str, Any]]:
+        """Return what was said with a model, or the system message if nothing was."""
+        first = [{"role": "system", "content": self.system}] if self.system is not None else []
+        return self.history.get(voice.name, first)
+
+
+def messages_typed() -> Iterator[str]:
+    """Yield each message: a line, or the lines between two marks."""
+    while (line := read_line(">>> ")) is not None:
+        if not line.lstrip().startswith(QUOTE):
+            yield line
+            continue
+        lines = [line.lstrip().removeprefix(QUOTE)]
+        while not lines[-1].rstrip().endswith(QUOTE):
+            more = read_line("... ")
+            if more is None:
+                break
+            lines.append(more)
+        yield "\n".join(lines).rstrip().removesuffix(QUOTE).strip("\n")
