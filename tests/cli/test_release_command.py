@@ -160,6 +160,7 @@ def test_a_base_by_its_path(ada, tiny_gguf, tmp_path):
     record = json.loads((tmp_path / "dist" / "release.json").read_text())
     assert record["form"] == "merged"
     assert record["kept"]["gain"] > 0.9
+    assert "merged into tests/tiny." in (tmp_path / "dist" / "README.md").read_text()
 
 
 def test_an_edited_modelfile(ada, tiny_tag, dist):

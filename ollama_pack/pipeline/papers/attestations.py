@@ -7,7 +7,7 @@ says when and where.
 from collections.abc import Mapping
 from typing import Any
 
-from ollama_pack.pipeline.papers.names import RECORD_NAME
+from ollama_pack.pipeline.papers.names import RECORD_NAME, name_of_base
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PROVENANCE = "https://slsa.dev/provenance/v1"
@@ -24,7 +24,7 @@ def provenance(record: Mapping[str, Any]) -> dict[str, Any]:
         for number, files in enumerate(record["adapter"]["sources"], 1)
         for name, digest in sorted(files.items())
     ]
-    named = base["tag"] or base["source_id"] or base["architecture"]
+    named = name_of_base(record)
     for part in ("manifest", "blob"):
         if base[part]:
             dependencies.append({"name": f"base {part}: {named}", "digest": _digest_set(base[part])})

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ollama_pack.pipeline.papers.licences import SPDX
+from ollama_pack.pipeline.papers.names import name_of_base
 
 _NAMESPACE = uuid.UUID("6f9b1c5a-2f0e-5d7c-9a31-0a4c7b6e2d10")
 """The namespace of serial numbers, which depend on the files of a release and on nothing else."""
@@ -80,11 +81,11 @@ def _numbered_sources(sources: Sequence[Mapping[str, str]]) -> list[tuple[int, M
 def _base_component(record: Mapping[str, Any], ref: str) -> dict[str, Any]:
     """Return the base as a component."""
     base = record["base"]
-    source = base["source_id"]
+    source = base["source_id"] or record["adapter"]["trained_on"]
     component = {
         "type": "machine-learning-model",
         "bom-ref": ref,
-        "name": base["tag"] or source or base["architecture"],
+        "name": name_of_base(record),
         "hashes": _hashes(base["blob"].rpartition(":")[2]),
         "licenses": _licenses(record["licenses"]["base"]),
         "purl": f"pkg:huggingface/{source}" if "/" in source else "",

@@ -6,6 +6,7 @@ from typing import Any
 
 from ollama_pack.errors import one_line
 from ollama_pack.files import megabytes
+from ollama_pack.pipeline.papers.names import name_of_base
 
 _MARKUP_OF_CARD = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]<>#|"})
 
@@ -50,8 +51,7 @@ def model_card(record: Mapping[str, Any]) -> str:
 
 def _what_it_is(record: Mapping[str, Any]) -> str:
     """Return the sentence about the adapter and its base."""
-    adapter, base = record["adapter"], record["base"]
-    named = _plain_text(base["tag"] or base["source_id"] or base["architecture"])
+    adapter, named = record["adapter"], _plain_text(name_of_base(record))
     how = f"merged into {named}" if record["form"] == "merged" else f"for {named}, which it needs beside it"
     method = f"A {_plain_text(adapter['method'])} adapter of rank {adapter['rank']}, {how}."
     return f"{method} Made by ollama-pack {record['ollama_pack']}."

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ollama_pack.deliver.folder import CONFIG, MANIFEST
 from ollama_pack.errors import RefusedError
@@ -24,6 +25,12 @@ PARTS = (GGUF_NAME, MERGED_NAME, MODELFILE_NAME, LOCK_NAME, MANIFEST, CONFIG, RE
 
 DOCUMENTS = (BOM_NAME, PROVENANCE_NAME, TESTS_NAME, CARD_NAME)
 PAPER_NAMES = (SUMS_NAME, RECORD_NAME, REPORT_NAME, *DOCUMENTS)
+
+
+def name_of_base(record: Mapping[str, Any]) -> str:
+    """Return how the papers call the base: its Ollama model, else its id, else its architecture."""
+    base = record["base"]
+    return str(base["tag"] or base["source_id"] or record["adapter"]["trained_on"] or base["architecture"])
 
 
 def is_release(folder: Path) -> bool:
