@@ -45,8 +45,9 @@ check: $(VENV)/.lint ## lint, types and import contracts
 live: $(VENV)/.dev $(BASE) ## run only the tests that need a real ollama
 	OLLAMA_PACK_TEST_BASE=$(BASE) $(BIN)/python -m pytest -q -m live
 
-bench: $(VENV)/.core ## measure speed and memory; writes bench/RESULTS.md
+bench: $(VENV)/.core ## measure speed and memory; writes bench/RESULTS.md and bench/MERGING.md
 	$(BIN)/python bench/run.py
+	$(BIN)/python bench/merging.py
 
 delivery: $(VENV)/.dev ## measure what each way in moves, with an installed ollama; writes bench/DELIVERY.md
 	PYTHONPATH=tests/deliver $(BIN)/python bench/delivery.py
