@@ -118,7 +118,7 @@ def page(series: dict[str, Series], facts: list[str], rounds: int) -> str:
         "",
         "Made by `make bench`: eight blocks in the shapes of Llama-2-7B in Q4_0, an adapter of rank 16 on",
         f"all linear modules. Whole processes, in turn, median of {rounds} after a warm-up. The time of",
-        "ollama-pack includes the SHA-256, the proof of every weight and the fsync; the others' none of these.",
+        "ollama-pack has SHA-256, the proof of every weight and fsync in it; that of the others has not.",
         "",
         "| promise | measured | holds |",
         "| --- | --- | --- |",
