@@ -202,7 +202,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     *only_merged("llama-tied", "trainable tokens", "trained-tokens", "trainable-tokens-tied"),
     *only_merged("llama", "`modules_to_save`: linear weights", "whole-weight", "save-linear"),
-    *only_merged("llama", "trainable tokens", "trained-tokens", "trainable-tokens"),
+    *only_merged("llama", "trainable tokens", "trained-tokens", "trainable-tokens", "tokens-alone"),
     *refused("llama", "resized vocabulary", "resized", "resized"),
     *only_merged(
         "llama-tied",

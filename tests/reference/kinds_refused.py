@@ -116,6 +116,7 @@ BEYOND_LORA: dict[str, Case] = {
     "vision-untrained": edited(PLAIN, with_closed_eyes),
 }
 OTHER_METHODS: dict[str, Case] = {
+    "tokens-alone": other(peft.TrainableTokensConfig, target_modules=["embed_tokens"], token_indices=[3, 69]),
     "ln-tuning": other(peft.LNTuningConfig, target_modules=["input_layernorm", "post_attention_layernorm"]),
     "prompt-tuning": other(peft.PromptTuningConfig, num_virtual_tokens=3),
     "p-tuning": other(peft.PromptEncoderConfig, num_virtual_tokens=3, encoder_hidden_size=16),
