@@ -14,7 +14,7 @@ import numpy as np
 
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf.blocks import Bytes, read_blocks, type_name
-from ollama_pack.gguf.ggml_types import F32, nbytes_of
+from ollama_pack.gguf.ggml_types import nbytes_of
 from ollama_pack.gguf.tensor_data import Float32, TensorReader
 from ollama_pack.gguf.tensor_rows import Index, read_tensor_rows
 from ollama_pack.lora.beside import RowRole, RowValues
@@ -23,6 +23,9 @@ from ollama_pack.merge.plan import BaseTensor, MergedTensor, TensorDelta
 
 BLOCK_NUMBERS = 1 << 19
 """Numbers of a block of rows: 2 MiB as float32, of which a thread holds about five at a time."""
+
+SURELY_HELD = 1 << 14
+"""A number below which every type holds all numbers, so that what was written need not be read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +100,8 @@ def merge_block(
     raw, numbers, merged = merged_numbers(tensor, factors, block, file)
     with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and told by name
         written = rounding(raw, numbers, merged)
-    columns = row_width(tensor.base)
-    if tensor.kind != F32 and not np.isfinite(read_blocks(written, tensor.kind, columns)).all():
+    columns, largest = row_width(tensor.base), max(merged.max(initial=0), -merged.min(initial=0))
+    if largest >= SURELY_HELD and not np.isfinite(read_blocks(written, tensor.kind, columns)).all():
         raise _why_not_mergeable(tensor, numbers, merged)
     return written
 
