@@ -10,8 +10,18 @@ from papers import PACKAGE, ROOT
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 LIBRARIES = {
-    *("click", "gguf", "httpx", "huggingface_hub", "jinja2", "llama_cpp", "matplotlib", "numpy", "ollama"),
-    *("peft", "rich", "safetensors", "sentencepiece", "torch", "transformers", "xllamacpp"),
+    *("click", "gguf", "httpx", "huggingface_hub", "jinja2", "llama_cpp", "matplotlib", "model_signing"),
+    *(
+        "numpy",
+        "ollama",
+        "peft",
+        "rich",
+        "safetensors",
+        "sentencepiece",
+        "torch",
+        "transformers",
+        "xllamacpp",
+    ),
 }
 """The foreign libraries that may be meant by an import."""
 

@@ -1,6 +1,8 @@
 """The command ``ollama-pack release``."""
 
+import os
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from ollama_pack.cli.json_output import outcome_facts
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say
 from ollama_pack.files import megabytes
+from ollama_pack.signing import SIGN_CHOICES, SIGNATURE_NAME, open_signer
 
 if TYPE_CHECKING:
     from ollama_pack.pipeline.make_release import Release
@@ -48,10 +51,21 @@ if TYPE_CHECKING:
     show_default=True,
     help="Add report.html, the page about the training run, which needs matplotlib.",
 )
+@click.option(
+    "--sign",
+    type=click.Choice(SIGN_CHOICES),
+    default=None,
+    help="Sign the release: with a key, or with Sigstore, which knows a CI system or asks a browser.",
+)
+@click.option(
+    "--key", type=options.PATH, default=None, metavar="FILE", help="Private key in PEM, for --sign key."
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be made and replaced, and write nothing.")
 @telling
 @options.speech
-def release_command(*, report: bool, dry_run: bool, **chosen: Any) -> None:
+def release_command(
+    *, report: bool, dry_run: bool, sign: str | None, key: Path | None, **chosen: Any
+) -> None:
     """Make a release of the adapter in DIR: model, proofs and papers in one directory.
 
     The release has the files of build --via folder, and release.json with all that was proved, an
@@ -66,16 +80,25 @@ def release_command(*, report: bool, dry_run: bool, **chosen: Any) -> None:
       ollama-pack register dist/ ada-lovelace:1.0.0
       ollama-pack release --each collection/*-lora --tag 1.0.0 --out dist/
     """
+    if (sign == "key") != (key is not None):
+        raise click.UsageError("--sign key and --key FILE belong together.")
     console = Console.of(chosen)
     if chosen["tag"] and not chosen["each"]:
         raise click.UsageError("--tag is for --each; else write it behind the name: NAME:VERSION.")
     request = arguments.request_from({**chosen, "via": "folder", "checkpoint": None})
 
+    sign_folder = open_signer(sign, key, os.environ) if sign and not dry_run else None
+
     def make(request: "Request") -> dict[str, Any]:
-        return plan_release(request, console) if dry_run else release_one(request, console, report=report)
+        if dry_run:
+            return plan_release(request, console)
+        return release_one(request, console, sign_folder, report=report)
 
     def make_if_changed(request: "Request") -> list[dict[str, Any]]:
-        return [unchanged_facts(request, report=report) or make(request)]
+        unchanged = unchanged_facts(request, report=report)
+        if unchanged and sign_folder and request.out and not (request.out / SIGNATURE_NAME).exists():
+            sign_folder(request.out)
+        return [unchanged or make(request)]
 
     if not chosen["each"]:
         document = make(request)
@@ -103,8 +126,10 @@ def unchanged_facts(request: "Request", *, report: bool) -> dict[str, Any]:
     return {"name": str(record["model"]), "folder": request.out.as_posix(), "unchanged": True}
 
 
-def release_one(request: "Request", console: Console, *, report: bool) -> dict[str, Any]:
-    """Make a release, print the commands that use it, and return its JSON object."""
+def release_one(
+    request: "Request", console: Console, sign_folder: Callable[[Path], Path] | None, *, report: bool
+) -> dict[str, Any]:
+    """Make a release and sign it, print the commands that use it, and return its JSON object."""
     from ollama_pack.pipeline.make_release import make_release
     from ollama_pack.report.html import report_page
 
@@ -114,6 +139,8 @@ def release_one(request: "Request", console: Console, *, report: bool) -> dict[s
     for told in filter(None, (made.record["licenses"]["conflict"],)):
         console.stage_done("licences", told)
     console.stage_done("release", f"{made.folder}  {made.digest}")
+    if sign_folder is not None:
+        console.stage_done("sign", str(sign_folder(made.folder)))
     document = release_facts(made)
     console.made("release", document)
     if not console.for_programs:

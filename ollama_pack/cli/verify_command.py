@@ -1,7 +1,8 @@
 """The command ``ollama-pack verify``."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +11,9 @@ from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.json_output import verdict_facts
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say
+
+if TYPE_CHECKING:
+    from ollama_pack.signing import Signer
 
 
 @click.command("verify")
@@ -20,6 +24,17 @@ from ollama_pack.cli.say import say
 @options.load
 @options.proof
 @options.allow_noop
+@click.option(
+    "--key",
+    type=options.PATH,
+    default=None,
+    metavar="FILE",
+    help="Public key of who must have signed the folder.",
+)
+@click.option(
+    "--identity", default="", metavar="ADDRESS", help="Who must have signed the folder with Sigstore."
+)
+@click.option("--identity-provider", default="", metavar="ADDRESS", help="Provider that knows this identity.")
 @telling
 @options.speech
 def verify_command(*, source: str, **chosen: Any) -> None:
@@ -34,6 +49,7 @@ def verify_command(*, source: str, **chosen: Any) -> None:
     \b
     Example:
       ollama-pack verify release/
+      ollama-pack verify dist/ --key public.pem
       ollama-pack verify ada-lovelace
     """
     from ollama_pack.pipeline.request import Request
@@ -42,10 +58,26 @@ def verify_command(*, source: str, **chosen: Any) -> None:
     console = Console.of(chosen)
     chosen_options = {key: chosen[key] for key in ("store", "load", "allow_noop", *options.PROOF)}
     request = Request(directory=Path(source), **chosen_options)
-    verdicts = verify_release(request, console.stage_done, console.progress)
+    verdicts = verify_release(request, console.stage_done, console.progress, _signer_of(chosen))
     facts = {"source": source, **verdict_facts(verdicts)}
     console.made("verify", facts)
     if chosen["as_json"]:
         print_json("verify", facts)
     elif not console.for_programs:
         say(source)
+
+
+def _signer_of(chosen: Mapping[str, Any]) -> "Signer | None":
+    """Return who must have signed a release, or None if nobody is named.
+
+    Raises:
+        click.UsageError: a key and an identity are named, or an identity without its provider.
+    """
+    from ollama_pack.signing import Signer
+
+    identity = (chosen["identity"], chosen["identity_provider"])
+    if chosen["key"] is not None and any(identity):
+        raise click.UsageError("--key and --identity name two kinds of signatures.")
+    if any(identity) and not all(identity):
+        raise click.UsageError("--identity and --identity-provider belong together.")
+    return Signer(chosen["key"], *identity) if chosen["key"] or all(identity) else None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from ollama_pack import __version__
-from ollama_pack.errors import DestinationError, InputError, PackError, ProofError, bullet_list
+from ollama_pack.errors import DestinationError, InputError, PackError, ProofError, UsageError, bullet_list
 from ollama_pack.files import Note, Progress, read_json_object, sha256_of_file
 from ollama_pack.locks import folder_lock
 from ollama_pack.ollama.locations import locations_from
@@ -39,6 +39,7 @@ from ollama_pack.pipeline.proof_rows import (
 )
 from ollama_pack.pipeline.release import base_id_of, read_release
 from ollama_pack.pipeline.request import Request
+from ollama_pack.signing import SIGNATURE_NAME, Signer, check_signature
 from ollama_pack.untrusted import file_errors
 from ollama_pack.verify.result import ProofResult
 
@@ -63,7 +64,7 @@ Verdict: TypeAlias = ProofResult | NotProved
 
 
 def verify_release(
-    request: Request, note: Note = silent, progress: Progress | None = None
+    request: Request, note: Note = silent, progress: Progress | None = None, signer: Signer | None = None
 ) -> tuple[Verdict, ...]:
     """Prove again what is recorded of a build's folder, or of an installed model.
 
@@ -71,6 +72,7 @@ def verify_release(
         request: what the user asks for; its directory is the folder, or else the name of a model.
         note: called after each proof.
         progress: called while bytes are read.
+        signer: who must have signed the folder of a release; None if nobody has to.
 
     Returns:
         The result of each proof, or why it could not be made here.
@@ -88,7 +90,14 @@ def verify_release(
     if request.directory.is_dir():
         folder = built_folder(request.directory)
         with folder_lock(folder, progress):
-            return _verify_folder(folder, request, note, progress)
+            signed = _prove_signature(folder, signer, note)
+            return (*signed, *_verify_folder(folder, request, note, progress))
+    if signer is not None:
+        raise UsageError(
+            "An installed model has no signature.",
+            where=request.directory,
+            hint="verify the folder of the release, or leave out the option for who signed it",
+        )
     return _verify_model(request, note, progress)
 
 
@@ -130,6 +139,20 @@ def _verify_folder(
         ("load", partial(prove_load_of_folder, package, request, locations, listen, progress)),
     )
     return (*verdicts, *_prove(rows if package.adapter else rows[1:], note), *heard)
+
+
+def _prove_signature(folder: Path, signer: Signer | None, note: Note) -> tuple[Verdict, ...]:
+    """Prove who signed a release; a folder that nobody signed, and need not have, has no such proof."""
+    if signer is not None:
+        summary = check_signature(folder, signer)
+        result = ProofResult("signature", passed=True, figure=0.0, limit=0.0, summary=summary)
+        note("proof", result)
+        return (result,)
+    if not (folder / SIGNATURE_NAME).exists():
+        return ()
+    why = "nothing says who must have signed it (--key, or --identity and --identity-provider)"
+    note("unproved", f"signature: {why}")
+    return (NotProved("signature", why),)
 
 
 def _prove_release(folder: Path, note: Note, progress: Progress | None) -> tuple[Verdict, ...]:

@@ -14,6 +14,9 @@ from ollama_pack.untrusted import file_errors
 from ollama_pack.verify.result import ProofResult
 
 SUMS = "SHA256SUMS"
+SIGNATURE = "model.sig"
+"""The signature of the sums and of every other file; it is made last."""
+
 RECORD = "release.json"
 STATEMENTS = ("provenance.intoto.json", "test-result.intoto.json")
 BOM = "bom.cdx.json"
@@ -28,7 +31,7 @@ def prove_sums(folder: Path, progress: Progress | None = None) -> ProofResult:
     """
     expected = {}
     for path in sorted(folder.iterdir()):
-        if path.name != SUMS:
+        if path.name not in (SUMS, SIGNATURE):
             if not path.is_file():
                 raise _lie(f"{path.name} is no file of a release", folder)
             expected[path.name] = sha256_of_file(path, progress).removeprefix("sha256:")

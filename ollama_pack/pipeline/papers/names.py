@@ -11,6 +11,7 @@ from ollama_pack.files import DRAFT, os_errors_as_destination_error, sha256_of_f
 from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.pipeline.lock import LOCK_NAME
 from ollama_pack.pipeline.prepare import GGUF_NAME, MERGED_NAME
+from ollama_pack.signing import SIGNATURE_NAME
 
 RECORD_NAME = "release.json"
 REPORT_NAME = "report.html"
@@ -44,7 +45,7 @@ def require_release_folder(folder: Path) -> None:
     Raises:
         RefusedError: it has other files.
     """
-    known = {*PARTS, *PAPER_NAMES}
+    known = {*PARTS, *PAPER_NAMES, SIGNATURE_NAME}
     with os_errors_as_destination_error(folder):
         others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     others = [name for name in others if name not in known and not name.startswith(DRAFT)]
@@ -64,7 +65,7 @@ def remove_papers(folder: Path) -> None:
 
     Its Modelfile.txt is one of them: what an author writes is beside the adapter.
     """
-    for name in (*PAPER_NAMES, *((MODELFILE_NAME,) if is_release(folder) else ())):
+    for name in (*PAPER_NAMES, SIGNATURE_NAME, *((MODELFILE_NAME,) if is_release(folder) else ())):
         with os_errors_as_destination_error(folder / name):
             (folder / name).unlink(missing_ok=True)
 
