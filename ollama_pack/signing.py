@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from ollama_pack.errors import DestinationError, InputError, ProofError, UsageError
 from ollama_pack.files import DRAFT, read_small
@@ -62,17 +63,7 @@ def open_signer(how: str, key: Path | None, environment: Mapping[str, str]) -> C
         >>> open_signer("key", Path("private.pem"), os.environ)(Path("dist"))  # doctest: +SKIP
         PosixPath('dist/model.sig')
     """
-    configured = _library().signing.Config()
-    if key is not None:
-        with _key_errors(key):
-            read_small(key, _LARGEST_KEY)
-            password = environment.get(PASSWORD_VARIABLE) or None
-            try:
-                configured.use_elliptic_key_signer(private_key=key, password=password)
-            except TypeError:  # model-signing 1.1 hands the text to a function that takes bytes
-                if password is None:
-                    raise
-                configured.use_elliptic_key_signer(private_key=key, password=password.encode())
+    configured = _with_key(_library().signing.Config(), key, environment)
 
     def sign(folder: Path) -> Path:
         signature, draft = folder / SIGNATURE_NAME, folder / f"{DRAFT}{SIGNATURE_NAME}"
@@ -93,6 +84,25 @@ def open_signer(how: str, key: Path | None, environment: Mapping[str, str]) -> C
         return signature
 
     return sign
+
+
+def _with_key(configured: Any, key: Path | None, environment: Mapping[str, str]) -> Any:  # noqa: ANN401
+    """Return how a folder is signed, with the private key if there is one.
+
+    Raises:
+        InputError: the key cannot be read.
+    """
+    if key is None:
+        return configured
+    password = environment.get(PASSWORD_VARIABLE) or None
+    with _key_errors(key):
+        read_small(key, _LARGEST_KEY)
+        try:
+            return configured.use_elliptic_key_signer(private_key=key, password=password)
+        except TypeError:  # model-signing 1.1 hands the text to a function that takes bytes
+            if password is None:
+                raise
+            return configured.use_elliptic_key_signer(private_key=key, password=password.encode())
 
 
 def check_signature(folder: Path, signer: Signer) -> str:
