@@ -14,6 +14,7 @@ from typing import Any
 from ollama_pack.errors import DestinationError, InputError, ProofError, UsageError
 from ollama_pack.files import DRAFT, read_small
 from ollama_pack.shown import reason_of
+from ollama_pack.untrusted import DAMAGE
 
 SIGNATURE_NAME = "model.sig"
 SIGN_CHOICES = ("key", "sigstore")
@@ -73,7 +74,7 @@ def open_signer(how: str, key: Path | None, environment: Mapping[str, str]) -> C
                 configured.use_sigstore_signer(use_ambient_credentials=bool(environment.get("CI")))
             configured.sign(folder, draft)
             draft.replace(signature)
-        except Exception as error:
+        except _failures() as error:
             draft.unlink(missing_ok=True)
             raise DestinationError(
                 f"The release is made, but it cannot be signed: {reason_of(error)}.",
@@ -131,7 +132,7 @@ def check_signature(folder: Path, signer: Signer) -> str:
         configured.verify(folder, signature)
     except FileNotFoundError as error:
         raise _not_signed("There is no signature.", signature) from error
-    except Exception as error:
+    except _failures() as error:
         raise _not_signed(f"The signature does not hold: {reason_of(error)}.", signature) from error
     by = f"the key {signer.key.name}" if signer.key else f"{signer.identity}, known to {signer.provider}"
     return f"every file is signed by {by}"
@@ -160,12 +161,32 @@ def _library() -> ModuleType:
     return model_signing
 
 
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what the library raises for a key, a signature or a service that cannot be used.
+
+    It reads JSON of others without looking at its shape, so a TypeError or an AttributeError is one of them.
+    """
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from sigstore.errors import Error
+
+    return (
+        *DAMAGE,
+        OSError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        InvalidSignature,
+        UnsupportedAlgorithm,
+        Error,
+    )
+
+
 @contextlib.contextmanager
 def _key_errors(key: Path) -> Iterator[None]:
     """Turn what reading a key raises inside the block into the error of its file."""
     try:
         yield
-    except Exception as error:
+    except _failures() as error:
         raise InputError(
             f"The key cannot be read: {reason_of(error)}.",
             where=key,
