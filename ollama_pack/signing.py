@@ -64,7 +64,7 @@ def open_signer(how: str, key: Path | None, environment: Mapping[str, str]) -> C
         >>> open_signer("key", Path("private.pem"), os.environ)(Path("dist"))  # doctest: +SKIP
         PosixPath('dist/model.sig')
     """
-    configured = _with_key(_library().signing.Config(), key, environment)
+    configured = _with_key(_model_signing().signing.Config(), key, environment)
 
     def sign(folder: Path) -> Path:
         signature, draft = folder / SIGNATURE_NAME, folder / f"{DRAFT}{SIGNATURE_NAME}"
@@ -118,7 +118,7 @@ def check_signature(folder: Path, signer: Signer) -> str:
         InputError: the key cannot be read.
         ProofError: there is no signature, somebody else signed, or a file is not the one that was signed.
     """
-    verifying = _library().verifying
+    verifying = _model_signing().verifying
     signature = folder / SIGNATURE_NAME
     configured = verifying.Config().set_hashing_config(_all_but((signature,)))
     if signer.key is not None:
@@ -140,10 +140,10 @@ def check_signature(folder: Path, signer: Signer) -> str:
 
 def _all_but(paths: tuple[Path, ...]) -> object:
     """Return how a folder is hashed: all of it, but for these files."""
-    return _library().hashing.Config().set_ignored_paths(paths=paths, ignore_git_paths=False)
+    return _model_signing().hashing.Config().set_ignored_paths(paths=paths, ignore_git_paths=False)
 
 
-def _library() -> ModuleType:
+def _model_signing() -> ModuleType:
     """Return the library.
 
     Raises:
