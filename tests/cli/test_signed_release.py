@@ -200,3 +200,15 @@ def test_the_extra_is_named(monkeypatch, keys, dist):
     monkeypatch.setitem(sys.modules, "model_signing", None)
     asked = run("verify", dist, "--key", keys[1])
     assert (asked.code, "pip install 'ollama-pack[sign]'" in asked.stderr) == (2, True)
+
+
+def test_a_batch_is_signed(ada, tiny_tag, tmp_path, keys):
+    """A release of a batch that is unchanged, and not signed yet, is only signed."""
+    words = ("release", "--each", ada, "--tag", "1.0.0", "--base", tiny_tag, "--out", tmp_path / "dist")
+    assert run(*words).code == 0
+    (sums,) = (tmp_path / "dist").rglob("SHA256SUMS")
+    before = sums.stat().st_mtime_ns
+    assert run(*words, "--sign", "key", "--key", keys[0]).code == 0
+    assert (sums.parent / "model.sig").exists()
+    assert sums.stat().st_mtime_ns == before
+    assert run("verify", sums.parent, "--key", keys[1]).code == 0
