@@ -24,6 +24,12 @@ def require_store_is_used(via: str, store: Path | None) -> None:
         raise click.UsageError(f"--via {via} uses the store of the daemon; --store needs --via store.")
 
 
+def was_typed(name: str) -> bool:
+    """Return whether the user gave an option, and not its default."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
 def one_name(argument: str, option: str) -> str:
     """Return the model name that is given as an argument or as an option, or an empty string.
 
@@ -86,6 +92,7 @@ def request_from(chosen: Mapping[str, Any]) -> "Request":
         adapter=chosen["adapter"],
         allow_noop=chosen["allow_noop"],
         load=chosen["load"],
+        load_here=chosen["load"] and was_typed("load"),
         merge=chosen["merge"],
         name=one_name(name, chosen["name_option"]),
         base=chosen["base"],

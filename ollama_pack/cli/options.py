@@ -117,7 +117,8 @@ load = click.option(
     "--load/--no-load",
     default=True,
     show_default=True,
-    help="Let the daemon load the model, and compare its answers with those of the base.",
+    help="Let the daemon load the model, and compare its answers with those of the base. If --load is given "
+    "and no daemon answers, build does that in llama.cpp (the extra try).",
 )
 
 allow_noop = click.option("--allow-noop", is_flag=True, help="Accept an adapter that changes nothing.")

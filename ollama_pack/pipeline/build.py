@@ -135,6 +135,10 @@ def _build_into_folder(
         proofs.extend([value] if isinstance(value, ProofResult) else [])
         note(stage, value)
 
+    if inputs.request.load_here:
+        from ollama_pack.pipeline.load_here import prove_load_here
+
+        prove_load_here(inputs, package, work.base, proved)
     gate = load_gate(inputs.request, proved)
     package = replace(package, gate=gate and prompt_gate(gate, prompt, proved))
     try:

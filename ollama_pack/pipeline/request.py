@@ -53,6 +53,7 @@ class Request:
         adapter: the name of one of several adapters in a directory; empty for the one at its top.
         allow_noop: whether an adapter that changes nothing is accepted.
         load: whether the load proof runs after the registration.
+        load_here: whether llama.cpp makes that proof, before the registration, if no daemon can.
         merge: whether the adapter is merged into its base, whose weights must then be at hand.
         merge_type: the type of the weights that change: ``auto`` or one of `MERGE_TYPE_CHOICES`.
         merge_size: the largest size of a merged file in bytes, for which a type is chosen for each weight
@@ -92,6 +93,7 @@ class Request:
     adapter: str = ""
     allow_noop: bool = False
     load: bool = True
+    load_here: bool = False
     merge: bool = False
     merge_type: str = "auto"
     merge_size: int | None = None

@@ -121,3 +121,22 @@ def test_the_cases_of_the_example():
     assert (len(questions), figures["passed"]) == (20, True)
     assert sum(each["passed"] for each in questions) >= MOST
     assert sum(each["base_passes"] for each in questions) <= FEW
+
+
+@pytest.mark.llama
+def test_a_build_is_proved_without_ollama(tmp_path):
+    """With --load and without a daemon, the newest build loads the model, and it answers otherwise."""
+    if not BASE:
+        pytest.skip("NOT TESTED on a real base: OLLAMA_PACK_TEST_BASE names none (make test fetches it)")
+    find_llama(NEWEST)
+    paths = os.pathsep.join((str(LIBRARIES / NEWEST), str(ROOT)))
+    command = [sys.executable, "-m", "ollama_pack", "build", ADA, "--base", Path(BASE).resolve(), "--load"]
+    ran = subprocess.run(
+        list(map(str, [*command, "--via", "folder", "--out", tmp_path / "out", "--json"])),
+        env=os.environ | {"PYTHONPATH": paths, "OMP_WAIT_POLICY": "passive"},
+        check=True,
+        capture_output=True,
+        timeout=SECONDS,
+    )
+    (load,) = [each for each in json.loads(ran.stdout)["proofs"] if each["proof"] == "load"]
+    assert (load["passed"], load["figure"]) == (True, 0.0)
