@@ -39,7 +39,7 @@ from ollama_pack.pipeline.request import Request
 from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:
-    from ollama_pack.deliver.package import DeliveryPlan
+    from ollama_pack.deliver.package import DeliveryPlan, Package
     from ollama_pack.pipeline.merge import MergedFile
 from ollama_pack.pipeline.prepare import (
     BuildPlan,
@@ -135,10 +135,7 @@ def _build_into_folder(
         proofs.extend([value] if isinstance(value, ProofResult) else [])
         note(stage, value)
 
-    if inputs.request.load_here:
-        from ollama_pack.pipeline.load_here import prove_load_here
-
-        prove_load_here(inputs, package, work.base, proved)
+    _load_here(inputs, package, work, proved)
     gate = load_gate(inputs.request, proved)
     package = replace(package, gate=gate and prompt_gate(gate, prompt, proved))
     try:
@@ -168,6 +165,14 @@ def _build_into_folder(
         prompt=prompt,
         base_change=change,
     )
+
+
+def _load_here(inputs: BuildInputs, package: "Package", work: BuildPlan, note: Note) -> None:
+    """Let llama.cpp load the model, if the user asks for that and no daemon will do it."""
+    if inputs.request.load_here:
+        from ollama_pack.pipeline.load_here import prove_load_here
+
+        prove_load_here(inputs, package, work.base, note)
 
 
 def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, DeliveryPlan]":
