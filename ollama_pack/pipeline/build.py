@@ -122,10 +122,9 @@ def _build_into_folder(
 
     work, modelfile, prompt = _decide(inputs, note, begin)
     remove_stale_drafts(inputs.output_dir)
-    earlier = work.earlier
     lora, merged, report = write_weights(inputs, work, note, progress)
     path = inputs.output_dir / MODELFILE_NAME
-    write_modelfile(modelfile, path, note, known=digest_if_recorded(inputs.output_dir, earlier))
+    write_modelfile(modelfile, path, note, known=digest_if_recorded(inputs.output_dir, work.earlier))
     package = make_built_package(inputs, work, modelfile, lora)
     sources = digest_sources(inputs, work.adapter)
     write_lock(inputs.output_dir, package, modelfile, sources)
@@ -145,7 +144,7 @@ def _build_into_folder(
         hint = f"{error.hint}\n       {kept}" if error.hint else kept
         raise DestinationError(error.what, where=error.where, hint=hint, code=error.code) from error
     change = work.base_change or describe_base_change(
-        earlier, work.base.tag, blob=receipt.base_blob, manifest=receipt.base_manifest
+        work.earlier, work.base.tag, blob=receipt.base_blob, manifest=receipt.base_manifest
     )
     if change and not work.base_change:
         receipt = replace(receipt, lines=(*receipt.lines, change))
