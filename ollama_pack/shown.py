@@ -22,6 +22,9 @@ _SCHEMES = ("http", "https", "ftp", "unix", "socks4", "socks4a", "socks5", "sock
 _PUBLIC = ("huggingface.co", "hf.co", "modelscope.cn", "ollama.com", "registry.ollama.ai", "github.com")
 _SERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]*\]|[^\s:/?#\\\[\]]*)(?::[0-9]{1,5}(?![^/?#]))?")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+\S+")
+_PINNED = re.compile(r"oci://[\w.-]+(?::[0-9]{1,5})?/[\w./-]+@sha256:[0-9a-f]{64}(?![\w@?])")
+"""The place of a release by its digest: what stands before its ``@`` is no user."""
+
 _AUTHORISATION = re.compile(r"\b(bearer|basic)\s+[^\s'\"]+", re.IGNORECASE)
 _SHORTEST_SECRET = 8
 """A shorter value of the environment is not searched for in other words: it may be part of any of them."""
@@ -90,6 +93,8 @@ def words_of(text: str) -> str:
 
 def _without_user(found: re.Match[str]) -> str:
     """Return an address in a text as it is, or as it may be shown if it has a user or a query."""
+    if _PINNED.match(found[0]):
+        return found[0]
     return _shown_with_tail(found[0]) if "@" in found[0] or re.search(r"\?\S*=", found[0]) else found[0]
 
 

@@ -14,7 +14,9 @@ LIBRARIES = {
     *(
         "numpy",
         "ollama",
+        "oras",
         "peft",
+        "requests",
         "rich",
         "safetensors",
         "sentencepiece",

@@ -39,6 +39,8 @@ COMMAND_GROUPS = {
     "prompt": "Show the trained prompts beside those that Ollama sends.",
     "modelfile": "Print only the Modelfile.",
     "register": "Register a model in Ollama from the files of an earlier build.",
+    "push": "Push a release or a build's folder to an OCI registry.",
+    "pull": "Pull a release from an OCI registry, verify and register it.",
     "verify": "Prove again what is recorded of a build's folder or a model.",
     "doctor": "Check Ollama: deliveries, stores, and models that would not run.",
     "versions": "List a model and its earlier versions.",

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from oci_registry import stand_in_registry
+from real_registry import distribution, pushable  # noqa: F401 — fixtures
 from recipes import write_adapter
 from terminal import add_base, run
 
@@ -74,3 +76,10 @@ def dist(ada, tiny_tag, tmp_path):
     """Return the folder of a release."""
     assert run("release", ada, "ada:1.0.0", "--base", tiny_tag, "--out", tmp_path / "dist").code == 0
     return tmp_path / "dist"
+
+
+@pytest.fixture
+def registry():
+    """Return a registry of the test's own."""
+    with stand_in_registry() as here:
+        yield here

@@ -25,7 +25,8 @@ def test_the_schema_is_one():
     assert {each["$ref"] for each in SCHEMA["oneOf"]} == {f"#/$defs/document_{kind}" for kind in KINDS}
 
 
-def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models, stand_in_llama):
+@pytest.mark.usefixtures("stand_in_llama")
+def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models, registry):
     """Each command prints documents as the schema says, and there is no kind that none prints."""
     base, folder = ("--base", tiny_gguf), tmp_path / "release"
     trained = write_run(tmp_path / "grace-lora")
@@ -42,6 +43,8 @@ def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models, stand_in_llama
         ("build", ada, "ada", *base, "--via", "pigeon"),
         ("release", ada, "ada:1", *base, "--merge", "--no-report", "--out", tmp_path / "dist"),
         ("release", "--each", ada, *base, "--merge", "--no-report", "--out", tmp_path / "dists"),
+        ("push", tmp_path / "dist", f"oci://{registry.host}/team/ada:1"),
+        ("pull", f"oci://{registry.host}/team/ada:1", "--via", "store"),
         ("convert", ada, *base, "--out", tmp_path / "ada.gguf"),
         ("merge", ada, *base, "--out", tmp_path / "merged.gguf"),
         ("prompt", chatting),

@@ -1,0 +1,28 @@
+"""What ``push`` and ``pull`` share: the place in a registry, and what their documents say of a release."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ollama_pack.cli.options import combine
+
+if TYPE_CHECKING:
+    from ollama_pack.pipeline.fetch_release import Pulled
+    from ollama_pack.pipeline.push import Pushed
+
+oci_place = combine(
+    click.argument("place", metavar="oci://HOST/NS/NAME:TAG"),
+    click.option(
+        "--plain-http",
+        is_flag=True,
+        help="Ask the registry by HTTP.  [default: HTTPS; on this machine HTTP where there is no HTTPS]",
+    ),
+)
+
+
+def oci_facts(release: "Pushed | Pulled") -> dict[str, Any]:
+    """Return what a JSON document says of a release in a registry."""
+    return {
+        "digest": release.digest,
+        "files": [{"name": each.name, "digest": each.digest, "size": each.size} for each in release.files],
+    }

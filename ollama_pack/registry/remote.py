@@ -1,0 +1,282 @@
+"""Sends blobs and manifests to a registry, and fetches them; nothing is believed without its digest."""
+
+import contextlib
+import hashlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+from ollama_pack.errors import DestinationError, ProofError, UsageError
+from ollama_pack.files import Progress
+from ollama_pack.ollama.store_layout import digest_of_bytes
+from ollama_pack.registry.artifact import ARTIFACT_MANIFEST, ArtifactFile
+from ollama_pack.registry.login import open_client, unreachable
+from ollama_pack.registry.reference import OciReference
+from ollama_pack.shown import reason_of, words_of
+from ollama_pack.untrusted import as_list, as_mapping, optional, parse_object
+
+LARGEST_ANSWER = 4 << 20
+BLOB_CHUNK = 16 << 20
+"""A larger file goes in several requests."""
+
+_DIGEST_HEADER = "Docker-Content-Digest"
+
+
+@dataclass(slots=True)
+class RemoteRegistry:
+    """A repository of a registry.
+
+    Attributes:
+        place: the place of a release in it.
+        client: oras-py's client, which sends each request by `request`.
+        address: the address where the registry answered.
+        progress: called while bytes are moved.
+        answered: the last answer, which says more than what oras-py raises.
+    """
+
+    place: OciReference
+    client: Any
+    address: str
+    progress: Progress | None = None
+    answered: Any = None
+
+    def __enter__(self) -> "RemoteRegistry":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.answered is not None:
+            self.answered.close()
+        self.client.session.close()
+
+    def push_file(self, path: Path, file: ArtifactFile) -> int:
+        """Send a file unless the repository has it, and return the number of bytes sent.
+
+        Raises:
+            DestinationError: the registry refuses it.
+        """
+        with self._reported():
+            container = self.client.get_container(f"{self.place.host}/{self.place.path}")
+            layer = {"digest": file.digest, "size": file.size}
+            if self.client.blob_exists(layer, container):
+                return 0
+            chunked = file.size > BLOB_CHUNK
+            answer = self.client.upload_blob(str(path), container, layer, do_chunked=chunked)
+        self._require(answer, "does not take the file", 200, 201)
+        if self.progress is not None:
+            self.progress(f"sending {file.name}", file.size, file.size)
+        return file.size
+
+    def push_content(self, content: bytes) -> None:
+        """Send a few bytes that a manifest names, unless the repository has them."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "content")
+            path.write_bytes(content)
+            self.push_file(path, ArtifactFile(path.name, digest_of_bytes(content), len(content)))
+
+    def push_manifest(self, content: bytes, version: str) -> str:
+        """Send a manifest, the last step of a push, and return its digest.
+
+        Raises:
+            DestinationError: the registry refuses it.
+        """
+        digest = digest_of_bytes(content)
+        with self._reported():
+            answer = self.request(
+                self._url("manifests", version),
+                "PUT",
+                data=content,
+                headers={"Content-Type": ARTIFACT_MANIFEST},
+            )
+        self._require(answer, "does not take the release", 200, 201)
+        if answer.headers.get(_DIGEST_HEADER, digest) != digest:
+            raise self._lie("the release that it was sent")
+        return digest
+
+    def fetch_manifest(self) -> bytes:
+        """Return the manifest that the place names.
+
+        Raises:
+            UsageError: there is none.
+            DestinationError: the registry refuses it.
+            ProofError: its digest is another one.
+        """
+        with self._reported():
+            url = self._url("manifests", self.place.version)
+            answer = self.request(url, headers={"Accept": ARTIFACT_MANIFEST}, stream=True)
+            if answer.status_code == 404:
+                raise UsageError(
+                    "The registry has no such release.",
+                    where=self.place,
+                    hint="check the name and the tag; a private one needs docker login HOST",
+                    code="no-such-directory",
+                )
+            self._require(answer, "does not send the release", 200)
+            content = answer.raw.read(LARGEST_ANSWER + 1)
+        if len(content) > LARGEST_ANSWER:
+            what = f"The manifest has more than {LARGEST_ANSWER} bytes."
+            raise DestinationError(what, where=self.place, code="answer-too-large")
+        told = self.place.version if self.place.is_pinned else answer.headers.get(_DIGEST_HEADER, "")
+        if told.startswith("sha256:") and told != digest_of_bytes(content):
+            raise self._lie("the manifest")
+        return bytes(content)
+
+    def fetch_file(self, file: ArtifactFile, target: BinaryIO) -> None:
+        """Write the bytes of a file; they are read no further than its size.
+
+        Raises:
+            DestinationError: the registry does not send it.
+            ProofError: the bytes have another digest.
+        """
+        sha, done = hashlib.sha256(), 0
+        with self._reported():
+            answer = self.request(self._url("blobs", file.digest), stream=True)
+            self._require(answer, f"does not send {file.name}", 200)
+            for chunk in answer.iter_content(1 << 20):
+                done += len(chunk)
+                if done > file.size:
+                    break
+                sha.update(chunk)
+                target.write(chunk)
+                if self.progress is not None:
+                    self.progress(f"fetching {file.name}", done, file.size)
+        if done != file.size or f"sha256:{sha.hexdigest()}" != file.digest:
+            raise self._lie(file.name)
+
+    def request(self, url: str, method: str = "GET", **more: Any) -> Any:  # noqa: ANN401
+        """Send a request, and once more with the login that the registry asks for; oras-py calls it too.
+
+        The login goes to the registry alone, also if the registry names another place for an upload. Only a
+        blob may lie elsewhere; it is read there without the login.
+
+        Args:
+            url: the address.
+            method: the method.
+            more: ``headers``, ``data``, ``json`` and ``stream``, as requests takes them.
+        """
+        own = urlsplit(url)[:2] == urlsplit(self.address)[:2]
+        more["allow_redirects"] = method == "HEAD" or (method == "GET" and "/blobs/" in url)
+        plain = more.pop("headers", None) or {}
+        known = self.client.auth.get_auth_header() if own and self._has_login() else {}
+        answer = self.client.session.request(method, url, headers={**plain, **known}, **more)
+        if answer.status_code == 401 and own and (login := self._new_login(answer)):
+            answer.close()
+            answer = self.client.session.request(method, url, headers={**plain, **login}, **more)
+        if self.answered is not None:
+            self.answered.close()
+        self.answered = answer
+        return answer
+
+    def _has_login(self) -> bool:
+        """Return whether a request can have a login without asking for a token."""
+        return getattr(self.client.auth, "token", None) is not None or (
+            self.is_basic and hasattr(self.client.auth, "_basic_auth")
+        )
+
+    @property
+    def is_basic(self) -> bool:
+        """Return whether the registry takes user and password themselves, and no token."""
+        return not hasattr(self.client.auth, "token")
+
+    def _new_login(self, answer: Any) -> Mapping[str, str]:  # noqa: ANN401
+        """Return the header with the token that a registry asks for; empty if there is none to be had."""
+        from oras.auth.utils import parse_auth_header
+
+        challenge = answer.headers.get("Www-Authenticate", "")
+        if self.is_basic or not challenge:
+            return {}
+        realm = parse_auth_header(challenge).realm or ""
+        if challenge.lower().startswith("bearer") and not realm.startswith(("https://", f"{self.address}/")):
+            raise DestinationError(
+                "The registry asks for the login at a place that is not safe.", where=self.place, code="login"
+            )
+        headers, changed = self.client.auth.authenticate_request(answer, {}, refresh=True)
+        return headers if changed else {}
+
+    def _url(self, kind: str, name: str) -> str:
+        """Return the address of a blob or a manifest of the repository."""
+        return f"{self.address}/v2/{self.place.path}/{kind}/{name}"
+
+    @contextlib.contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Tell what fails on the way to the registry; oras-py raises ValueError for a wrong answer."""
+        import requests
+        import urllib3
+
+        try:
+            yield
+        except ValueError as error:
+            if self.answered is not None:
+                self._require(self.answered, "does not take the file", 200, 201, 202)
+            what = f"The registry does not answer as one: {self._clean(reason_of(error))}."
+            raise DestinationError(what, where=self.place, code="registry") from error
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise unreachable(self.place, error) from error
+
+    def _require(self, answer: Any, clause: str, *right: int) -> None:  # noqa: ANN401
+        """Require the status of an answer; what the registry says of another one is told."""
+        status = answer.status_code
+        if status in right:
+            return
+        if status == 401:
+            has_login = hasattr(self.client.auth, "_basic_auth")
+            raise DestinationError(
+                "The registry refuses the login." if has_login else "The registry asks for a login.",
+                where=self.place,
+                hint=f"docker login {self.place.host}",
+                code="login",
+            )
+        said = self._words(answer)
+        what = f"The registry {clause}: status {status}{f', {said}' if said else ''}."
+        raise DestinationError(what, where=self.place, code="registry")
+
+    def _words(self, answer: Any) -> str:  # noqa: ANN401
+        """Return what a registry says of its refusal, as OCI's form has it."""
+        with contextlib.suppress(ValueError):
+            errors = as_list(parse_object(answer.content[:LARGEST_ANSWER]).get("errors"), "errors")
+            first = as_mapping(errors[0], "errors") if errors else {}
+            said = f"{optional(first, 'code', '')} {optional(first, 'message', '')}"
+            return self._clean(words_of(said)).rstrip(".")
+        return ""
+
+    def _clean(self, text: str) -> str:
+        """Return a text without the login, which a registry might repeat."""
+        import base64
+
+        auth = self.client.auth
+        basic = getattr(auth, "_basic_auth", None) or ""
+        password = (
+            base64.b64decode(basic, validate=False).decode(errors="replace").partition(":")[2]
+            if basic
+            else ""
+        )
+        for secret in filter(None, (basic, password, getattr(auth, "token", None))):
+            text = text.replace(secret, "…")
+        return text
+
+    def _lie(self, what: str) -> ProofError:
+        """Return the error for bytes whose digest is another one than was told."""
+        return ProofError(
+            f"The registry has other bytes for {what} than its digest says.",
+            where=self.place,
+            hint="the registry, or something on the way to it, is damaged or lies: tell its administrator",
+            code="wrong-digest",
+        )
+
+
+def open_registry(
+    place: OciReference, environment: Mapping[str, str], progress: Progress | None = None
+) -> RemoteRegistry:
+    """Return the repository that a place names, with the login that Docker has for its registry.
+
+    Raises:
+        UsageError: the extra ``oci`` is not installed.
+        InputError: Docker's configuration is damaged.
+        DestinationError: the registry does not answer.
+    """
+    client, address = open_client(place, environment)
+    remote = RemoteRegistry(place, client, address, progress)
+    client.do_request = remote.request
+    return remote

@@ -1,0 +1,168 @@
+"""A registry in this process that speaks OCI's protocol, and misbehaves where a test asks for it."""
+
+import base64
+import contextlib
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+USER, PASSWORD = "ada", "correct horse"
+BASIC = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+
+
+@dataclass
+class StandInRegistry:
+    """What a registry holds, and how it behaves.
+
+    Attributes:
+        host: its host and port.
+        blobs: (repository, digest) → bytes.
+        manifests: (repository, tag or digest) → bytes.
+        login: ``""``, ``basic`` or ``bearer``.
+        tokens: the tokens that count; each answers to one login.
+        realm: where the login is asked for, if not here.
+        answers: (method, part of a path) → the status and the words to answer with instead.
+        elsewhere: the address to which blobs are redirected, or where uploads are sent.
+        asked: the method, the path and the login of every request.
+        spoil: what is done to the bytes of a blob before they are sent.
+    """
+
+    host: str = ""
+    blobs: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    manifests: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    login: str = ""
+    tokens: set[str] = field(default_factory=set)
+    realm: str = ""
+    answers: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
+    elsewhere: str = ""
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+    uploads: dict[str, bytes] = field(default_factory=dict)
+    spoil: dict[str, bytes] = field(default_factory=dict)
+
+    def bodies(self, method: str) -> list[str]:
+        """Return the paths that were asked for with a method."""
+        return [path for each, path, _ in self.asked if each == method]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers one connection."""
+
+    registry: StandInRegistry
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def do(self) -> None:
+        """Answer one request."""
+        here, url = self.registry, urlsplit(self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        login = self.headers.get("Authorization", "")
+        here.asked.append((self.command, self.path, login))
+        if url.path == "/token":
+            return self.token(login)
+        for (method, part), (status, words) in here.answers.items():
+            if method == self.command and part in self.path:
+                return self.answer(status, words.encode())
+        if here.login and not self.allowed(login):
+            realm = here.realm or f"http://{here.host}/token"
+            asks = (
+                "Basic realm=registry"
+                if here.login == "basic"
+                else f'Bearer realm="{realm}",service="s",scope="x"'
+            )
+            return self.answer(401, b'{"errors": [{"code": "UNAUTHORIZED"}]}', {"Www-Authenticate": asks})
+        match = re.fullmatch(r"/v2/(.+)/(manifests|blobs)/(uploads/)?(.*)", url.path)
+        if match is None:
+            return self.answer(200, b"{}")
+        repository, kind, upload, name = match.groups()
+        if upload is not None:
+            return self.upload(repository, name, body, parse_qs(url.query))
+        store = here.manifests if kind == "manifests" else here.blobs
+        return self.stored(store, repository, name, body)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do  # noqa: N815
+
+    def token(self, login: str) -> None:
+        """Give a new token for the right login."""
+        if login != f"Basic {BASIC}":
+            return self.answer(401, b"{}")
+        token = f"token-{len(self.registry.asked)}"
+        self.registry.tokens.add(token)
+        return self.answer(200, json.dumps({"token": token}).encode())
+
+    def allowed(self, login: str) -> bool:
+        """Return whether a request has the login that counts."""
+        kind, _, word = login.partition(" ")
+        return (
+            word == BASIC
+            if self.registry.login == "basic"
+            else kind == "Bearer" and word in self.registry.tokens
+        )
+
+    def upload(self, repository: str, name: str, body: bytes, query: dict[str, list[str]]) -> None:
+        """Begin an upload, take a part of it, or end it."""
+        here = self.registry
+        if self.command == "POST":
+            source, digest = query.get("from", [""])[0], query.get("mount", [""])[0]
+            if (source, digest) in here.blobs:
+                here.blobs[repository, digest] = here.blobs[source, digest]
+                return self.answer(201)
+            name = f"u{len(here.asked)}"
+            here.uploads[name] = b""
+            return self.answer(
+                202, headers={"Location": f"{here.elsewhere}/v2/{repository}/blobs/uploads/{name}"}
+            )
+        here.uploads[name] = here.uploads.get(name, b"") + body
+        if self.command == "PATCH":
+            return self.answer(202, headers={"Location": self.path})
+        digest, content = query["digest"][0], here.uploads.pop(name)
+        if digest != f"sha256:{hashlib.sha256(content).hexdigest()}":
+            return self.answer(400, b'{"errors": [{"code": "DIGEST_INVALID"}]}')
+        here.blobs[repository, digest] = content
+        return self.answer(201)
+
+    def stored(self, store: dict[tuple[str, str], bytes], repository: str, name: str, body: bytes) -> None:
+        """Keep a manifest, or send what is kept."""
+        here = self.registry
+        if self.command == "PUT":
+            digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+            store[repository, name] = store[repository, digest] = body
+            return self.answer(201, headers={"Docker-Content-Digest": digest})
+        content = store.get((repository, name))
+        if content is None:
+            return self.answer(404, b"{}")
+        if here.elsewhere and store is here.blobs and self.command == "GET":
+            return self.answer(307, headers={"Location": f"{here.elsewhere}{self.path}"})
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        return self.answer(200, here.spoil.get(name, content), {"Docker-Content-Digest": digest})
+
+    def answer(self, status: int, content: bytes = b"", headers: dict[str, str] | None = None) -> None:
+        """Send an answer."""
+        self.send_response(status)
+        for key, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+
+@contextlib.contextmanager
+def stand_in_registry(**behaviour: object) -> Iterator[StandInRegistry]:
+    """Yield a registry that runs on the loopback interface while the block does."""
+    here = StandInRegistry(**behaviour)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"registry": here}))
+    here.host = f"127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield here
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
