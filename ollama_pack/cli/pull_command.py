@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 @click.command("pull")
 @oci_place
-@options.name
+@click.argument("name", metavar="[NAME]", required=False, default="")
+@click.option(
+    "--name",
+    "name_option",
+    default="",
+    help="Name of the model.  [default: that of the repository, with its tag]",
+)
 @click.option(
     "--out",
     type=options.PATH,

@@ -64,6 +64,8 @@ def commands(ada, smol, tiny_gguf, tmp_path):
         "register": ("register", out, "ada", "-v"),
         "verify": ("verify", out, "-v"),
         "verify MODEL": ("verify", "ada", "-v"),
+        "push": ("push", out, f"oci://{NOBODY}/team/ada:1"),
+        "pull": ("pull", f"oci://{NOBODY}/team/ada:1"),
         "doctor": ("doctor",),
         "versions": ("versions", "ada"),
         "rollback": ("rollback", "ada"),
