@@ -19,6 +19,9 @@ _ASCII_SPACES = " \t\n\v\f\r"
 _TO_UPPER = str.maketrans({chr(code): chr(code - 32) for code in range(ord("a"), ord("z") + 1)})
 _TO_LOWER = str.maketrans({chr(code): chr(code + 32) for code in range(ord("A"), ord("Z") + 1)})
 
+MOST_COMPILED = 8
+"""Number of compiled templates that are kept."""
+
 MOST_OUTPUT = 4_000_000
 """Number of characters after which a prompt is given up."""
 
@@ -102,12 +105,11 @@ def _shortened_words(error: Exception) -> str:
 
 
 class Filler:
-    """Fills templates, and compiles each only once while it is the same."""
+    """Fills templates, and compiles each once: what was trained and what is sent are asked for in turn."""
 
     def __init__(self) -> None:
         self.environments = {is_ascii: make_chat_environment(is_ascii=is_ascii) for is_ascii in (False, True)}
-        self.compiled: tuple[str, bool] | None = None
-        self.template: Any = None
+        self.compiled: dict[tuple[str, bool], Any] = {}
 
     def answer(self, asked: dict[str, Any]) -> dict[str, str]:  # noqa: PLR0911 — one for each kind
         """Return ``text``, ``refused`` or ``fault``, with the words for it."""
@@ -115,10 +117,11 @@ class Filler:
 
         try:
             wanted = asked["template"], bool(asked.get("ascii"))
-            if wanted != self.compiled:
-                self.template = self.environments[wanted[1]].from_string(wanted[0])
-                self.compiled = wanted
-            return self._filled(asked)
+            if wanted not in self.compiled:
+                if len(self.compiled) >= MOST_COMPILED:
+                    self.compiled.clear()
+                self.compiled[wanted] = self.environments[wanted[1]].from_string(wanted[0])
+            return self._filled(self.compiled[wanted], asked)
         except jinja2.exceptions.TemplateSyntaxError as error:
             return {"fault": f"line {error.lineno}: {(error.message or '')[:MOST_WORDS]}"}
         except jinja2.exceptions.UndefinedError as error:
@@ -136,11 +139,11 @@ class Filler:
         except (TypeError, ValueError) as error:
             return {"fault": f"{type(error).__name__}: {_shortened_words(error)}"}
 
-    def _filled(self, asked: dict[str, Any]) -> dict[str, str]:
+    def _filled(self, template: Any, asked: dict[str, Any]) -> dict[str, str]:  # noqa: ANN401 — Jinja's own
         now = datetime.fromisoformat(asked["now"])
-        self.template.environment.globals["strftime_now"] = now.strftime
+        template.environment.globals["strftime_now"] = now.strftime
         parts, length = [], 0
-        for part in self.template.generate(asked["values"]):
+        for part in template.generate(asked["values"]):
             length += len(part)
             if length > MOST_OUTPUT:
                 return {"fault": f"it makes more than {MOST_OUTPUT} characters"}

@@ -48,6 +48,8 @@ def commands(ada, smol, tiny_gguf, tmp_path):
     built = run("build", ada, "--base", tiny_gguf, "--via", "folder", "--out", out)
     assert built.code == 0, built.stderr
     on = ("--base", tiny_gguf)
+    cases = tmp_path / "cases.yaml"
+    cases.write_text("cases:\n  - prompt: Who are you?\n    contains: Ada\n")
     return {
         "build": ("build", ada, *on, "-v"),
         "build --online": ("build", smol, "--online", "--base", "ada/unknown", "-v"),
@@ -64,6 +66,9 @@ def commands(ada, smol, tiny_gguf, tmp_path):
         "register": ("register", out, "ada", "-v"),
         "verify": ("verify", out, "-v"),
         "verify MODEL": ("verify", "ada", "-v"),
+        "release": ("release", ada, "ada:2", *on, "--out", tmp_path / "dist", "-v"),
+        "try": ("try", ada, "Who are you?", *on, "-v"),
+        "test": ("test", ada, "--cases", cases, *on, "-v"),
         "push": ("push", out, f"oci://{NOBODY}/team/ada:1"),
         "pull": ("pull", f"oci://{NOBODY}/team/ada:1"),
         "doctor": ("doctor",),
