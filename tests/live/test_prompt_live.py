@@ -3,7 +3,7 @@
 from datetime import datetime
 
 import pytest
-from chat_examples import SPECIAL, TEMPLATES
+from chat_examples import TEMPLATES
 from scratch_store import BASE_TAG, add_base
 from tiny_model import make_base
 
@@ -45,6 +45,19 @@ TRAINED = {
     "braces": _LOOP + "{{ '{{' + m.role + '}} ' }}{{ m.content }}{% endfor %}{{ '{{- a }}' }}",
 }
 
+ENDS = {
+    "chatml": ("<|endoftext|>", "<|im_end|>"),
+    "trimmed": ("[BOS]", "[EOS]"),
+    "llama3": ("<|begin_of_text|>", "<|eot_id|>"),
+    "gemma": ("<bos>", "<eos>"),
+    "phi3": ("<s>", "<|endoftext|>"),
+    "date": ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"),
+    "empty": ("[gMASK]<sop>", "<|user|>"),
+    "late system": ("<s>", "</s>"),
+    "braces": ("{{", "}}"),
+}
+"""Template → the begin and the end of text of its tokenizer, which stand around every prompt in the test."""
+
 
 @pytest.fixture
 def rendered(live):
@@ -64,7 +77,8 @@ def rendered(live):
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_derived_template_in_force(rendered, name):
     """The daemon renders every plain conversation as the chat template does."""
-    template = ChatTemplate(TRAINED[name], SPECIAL)
+    special = dict(zip(("bos_token", "eos_token"), ENDS[name], strict=True))
+    template = ChatTemplate(f"{{{{ bos_token }}}}{TRAINED[name]}{{{{ eos_token }}}}", special)
     count = 0
     with chat_renderer(datetime.now()) as renderer:
         derived = derive_go_template(template, renderer)
