@@ -118,6 +118,7 @@ def sent_prompt(
     tokens: ChatTemplate,
     *,
     adds_bos: bool = False,
+    go_template: bool | None = None,
 ) -> SentPrompt:
     """Return how a model gets its prompts from a release of Ollama.
 
@@ -126,9 +127,10 @@ def sent_prompt(
         version: the release; None for the latest.
         tokens: the special tokens of the GGUF.
         adds_bos: whether its tokenizer puts the begin of text in front.
+        go_template: what `who_renders.read_go_template` reads.
 
     Raises:
         InputError: the TEMPLATE is damaged.
         UnsupportedError: the TEMPLATE uses what is not supported here.
     """
-    return SentPrompt(source, who_renders(source, version), tokens, adds_bos)
+    return SentPrompt(source, who_renders(source, version, go_template=go_template), tokens, adds_bos)

@@ -4,6 +4,7 @@ Since 0.30 the chat template of the GGUF overrules a TEMPLATE that can do less. 
 guesses from words in them; the same words are looked for here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -83,6 +84,19 @@ def who_renders(
     from ollama_pack.chat.go_prompt import read_go_prompt
 
     return Sender.JINJA if jinja_overrules(source.jinja, read_go_prompt(source.template)) else Sender.GO
+
+
+def read_go_template(environment: Mapping[str, str]) -> bool | None:
+    """Return what ``OLLAMA_GO_TEMPLATE`` says, read as Ollama's ``envconfig`` reads it; None if it is not set.
+
+    A daemon that was started elsewhere may have another value; what it renders is asked of it later.
+
+    Example:
+        >>> read_go_template({"OLLAMA_GO_TEMPLATE": "0"}), read_go_template({})
+        (False, None)
+    """
+    text = environment.get("OLLAMA_GO_TEMPLATE", "").strip().strip("\"'")
+    return text not in ("0", "f", "F", "false", "FALSE", "False") if text else None
 
 
 def jinja_overrules(jinja: str, prompt: "GoPrompt") -> bool:

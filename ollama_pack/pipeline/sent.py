@@ -3,6 +3,7 @@
 Of a model that is not delivered yet, the image that a delivery makes of it tells.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ollama_pack.chat.sent import SentPrompt, sent_prompt
 from ollama_pack.chat.trained import ChatTemplate
-from ollama_pack.chat.who_renders import PromptSource
+from ollama_pack.chat.who_renders import PromptSource, read_go_template
 from ollama_pack.errors import DestinationError, UnsupportedError
 from ollama_pack.files import read_small
 from ollama_pack.gguf.begin_of_text import adds_begin_of_text
@@ -132,7 +133,8 @@ class PromptBase:
         )
         if self.adds_bos is None:
             raise UnsupportedError("The base does not say whether its tokenizer adds the begin of text.")
-        sent = sent_prompt(source, self.version, self.tokens, adds_bos=self.adds_bos)
+        forced = read_go_template(os.environ)
+        sent = sent_prompt(source, self.version, self.tokens, adds_bos=self.adds_bos, go_template=forced)
         return replace(sent, system=texts[SYSTEM_TYPE] or "", before=parse_json(texts[MESSAGES_TYPE] or "[]"))
 
     def _text(self, layers: "Iterable[Layer]", kind: str) -> str | None:

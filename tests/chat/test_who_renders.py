@@ -8,6 +8,7 @@ from ollama_pack.chat.who_renders import (
     PromptSource,
     Sender,
     jinja_capabilities,
+    read_go_template,
     who_renders,
 )
 
@@ -80,3 +81,12 @@ def test_what_a_template_can_do(text, able, tags):
     """The names in a TEMPLATE, and the texts around the thinking in its messages, say what it can do."""
     prompt = read_go_prompt(text)
     assert (go_capabilities(prompt), thinking_tags(prompt)) == (able, tags)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [(None, None), ("", None), (" ", None), ("1", True), ('"0"', False), ("False", False), ("no", True)],
+)
+def test_the_variable_is_read_as_ollama_reads_it(text, says):
+    """Go's ParseBool with blanks and quotes around it; what is no truth value means yes."""
+    assert read_go_template({} if text is None else {"OLLAMA_GO_TEMPLATE": text}) is says

@@ -41,7 +41,7 @@ def test_the_first_difference_is_shown(trained, chatting):
     assert ran.stdout.count(": different") >= 18
 
 
-def test_who_renders_depends_on_the_release(trained, tmp_path):
+def test_who_renders_depends_on_the_release(trained, tmp_path, monkeypatch):
     """A chat template that can do more overrules the TEMPLATE since 0.30, and --against says for whom."""
     base = write_model(tmp_path / "tools.gguf", keys=[("tokenizer.chat_template", JINJA + "{# tools #}.")])
     (trained / "Modelfile.txt").write_text(f'FROM x\nTEMPLATE """{GO}"""\n', "utf-8")
@@ -54,6 +54,9 @@ def test_who_renders_depends_on_the_release(trained, tmp_path):
         "0.33.1": ("jinja", "0.33.1"),
     }
     assert [each["proofs"][0]["passed"] for each in found.values()] == [True, False]
+    monkeypatch.setenv("OLLAMA_GO_TEMPLATE", "1")
+    forced = run("prompt", trained, "--base", base, "--against", "0.33.1", "--json").document
+    assert (forced["sender"], forced["proofs"][0]["passed"]) == ("go", True)
 
 
 def test_a_conversation_of_the_user(trained, chatting, tmp_path):
