@@ -87,7 +87,7 @@ def who_renders(
 
 
 def read_go_template(environment: Mapping[str, str]) -> bool | None:
-    """Return what ``OLLAMA_GO_TEMPLATE`` says, read as Ollama's ``envconfig`` reads it; None if it is not set.
+    """Return what ``OLLAMA_GO_TEMPLATE`` says, as Ollama reads it; None if it is not set.
 
     A daemon that was started elsewhere may have another value; what it renders is asked of it later.
 
