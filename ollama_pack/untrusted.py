@@ -8,6 +8,7 @@ in another way.
 import contextlib
 import json
 import struct
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from string import digits
 from typing import Any
@@ -155,11 +156,10 @@ def parse_json(content: str | bytes, *, unique: bool = False) -> Any:  # noqa: A
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object in which no name occurs twice."""
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"{name!r:.80} occurs twice")
-        found[name] = value
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        raise ValueError(f"{max(counts, key=counts.__getitem__)!r:.80} occurs twice")
     return found
 
 

@@ -27,7 +27,7 @@ LARGE_BYTES, SCANNED_AT_ONCE = 256 << 20, 1 << 24
 
 
 class TensorStats(NamedTuple):
-    """What the numbers of a tensor are.
+    """What is unusual about the numbers of a tensor.
 
     Attributes:
         tensor: the tensor they belong to.
@@ -164,23 +164,26 @@ def _as_one_tensor(run: Sequence[Tensor]) -> Tensor:
 
 
 def _scan(runs: Iterable[Sequence[Tensor]]) -> list[TensorStats]:
-    """Return what the numbers of the tensors of some runs are."""
+    """Return what the numbers are of the tensors of some runs that are not finite, or zero."""
     with TensorReader() as weights:
         return [stats for run in runs for stats in _run_stats(run, weights)]
 
 
 def _run_stats(run: Sequence[Tensor], weights: TensorReader) -> Iterator[TensorStats]:
-    """Yield what the numbers of each tensor of a run are; a tensor without numbers counts as zero."""
+    """Yield what the numbers are of each tensor that is not finite, or zero, as is one without numbers."""
     stored, dtype = weights.read_raw(_as_one_tensor(run))
     numbers = stored.reshape(-1)
     ends = list(accumulate(map(_element_count, run)))
     filled = [start for start, end in zip((0, *ends), ends, strict=False) if start < end]
     finite, zero = finite_and_zero(numbers, np.array(filled, np.intp))
+    if len(filled) == len(run) and finite.all() and not zero.any():
+        return  # as nearly always, so nothing is made of each of tens of thousands of tensors
     parts = iter(zip(finite.tolist(), zero.tolist(), strict=True))
     for tensor, start, end in zip(run, (0, *ends), ends, strict=False):
         good, idle = next(parts) if start < end else (True, True)
         bad = 0 if good else int((~np.isfinite(to_float32(numbers[start:end], dtype))).sum())
-        yield TensorStats(tensor, bad, zero=idle)
+        if bad or idle:
+            yield TensorStats(tensor, bad, zero=idle)
 
 
 def _element_count(tensor: Tensor) -> int:
