@@ -14,7 +14,18 @@ READ = [path for path in SOURCES if not path.stem.endswith("_worker")]
 
 PASSED_THROUGH = ("reason_of", "words_of", "isinstance", "type", "_line_of")
 """What may be done with an exception of a library: its words are taken by one function alone."""
-TAKEN = {"strerror", "stdout", "filename", "filename2", "errno", "response", "lineno", "start", "reason"}
+TAKEN = {
+    "strerror",
+    "stdout",
+    "filename",
+    "filename2",
+    "errno",
+    "response",
+    "lineno",
+    "start",
+    "reason",
+    "exit_code",
+}
 """Attributes that are no sentence of a library."""
 
 
@@ -70,7 +81,7 @@ def _is_harmless(name: ast.Name, handler: ast.ExceptHandler) -> bool:
     return False
 
 
-HANDED_ON = {"of_usage", "of_os_error", "_of_problem", "report", "error_facts"}
+HANDED_ON = {"of_usage", "of_os_error", "_of_problem", "report", "error_facts", "unreachable"}
 """Functions that are given the exception itself, and are read by hand."""
 
 

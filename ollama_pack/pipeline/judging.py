@@ -121,7 +121,7 @@ def _fits_schema(case: Case, value: Mapping[str, Any], said: Said, _base: Said |
         document = parse_json(said.text)
     except jsonschema.SchemaError as error:
         raise InputError(
-            f"This is no JSON schema: {error.message}.", where=f"{case.name}: json_schema"
+            f"This is no JSON schema: {words_of(error.message)}.", where=f"{case.name}: json_schema"
         ) from error
     except (ValueError, RecursionError) as error:
         yield Check("json_schema", words, f"no JSON ({reason_of(error)}): {shown_answer(said.text)}")

@@ -46,7 +46,7 @@ def open_client(place: OciReference, environment: Mapping[str, str]) -> tuple[An
         try:
             answer = client.session.request("GET", f"{address}/v2/", allow_redirects=False)
         except requests.RequestException as error:
-            failed = failed or error
+            failed = error
             client.session.close()
             continue
         client.auth = _login_for(client, place, answer.headers.get("Www-Authenticate", ""))

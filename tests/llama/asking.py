@@ -73,7 +73,7 @@ class Llama:
         with np.load(records) as found:
             return {
                 name: found[name]
-                if name.startswith(("tokens", COLUMNS))
+                if name == "tokens" or name.startswith(("tokens:", COLUMNS))
                 else self.measure(found[name][self.first(name, found) :])
                 for name in found
             }
