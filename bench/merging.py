@@ -18,6 +18,7 @@ import numpy as np
 from adapters import FEED_FORWARD, HIDDEN, SHAPES, dense_tensors, write_adapter
 from measure import Command, Series, measure
 from peer import ROOT
+from report import figures
 from run import forget, machine
 
 BASE_ID = "bench/eight-blocks"
@@ -124,22 +125,12 @@ def page(series: dict[str, Series], facts: list[str], rounds: int) -> str:
         "| --- | --- | --- |",
         *(f"| {what} | {found} | {'yes' if holds else '**no**'} |" for what, found, holds in promises),
         "",
-        "| command | wall s | min–max | processor s | peak MiB |",
-        "| --- | --- | --- | --- | --- |",
-        *map(_row, series.values()),
+        *figures(series),
         "",
         *(f"- {fact}" for fact in facts),
         "",
     ]
     return "\n".join(lines)
-
-
-def _row(one: Series) -> str:
-    """Return the figures of a command."""
-    if one.failure:
-        return f"| {one.name} | failed: {one.failure[:160]} | | | |"
-    between = f"{min(one.walls):.2f}–{max(one.walls):.2f}"
-    return f"| {one.name} | {one.median:.2f} | {between} | {one.processor:.2f} | {one.peak:.0f} |"
 
 
 def main() -> None:

@@ -95,14 +95,18 @@ def markdown(
         "| --- | --- | --- |",
         *(f"| {claim.promise} | {claim.found} | {verdicts[claim.holds]} |" for claim in found),
         "",
-        "| command | wall s | min–max | processor s | peak MiB |",
-        "| --- | --- | --- | --- | --- |",
-        *(_row(one) for one in series.values()),
+        *figures(series),
         "",
         *(f"- {line}" for line in machine),
         "",
     ]
     return "\n".join(lines)
+
+
+def figures(series: Mapping[str, Series]) -> list[str]:
+    """Return the lines of the table of what every command took."""
+    heading = ["| command | wall s | min–max | processor s | peak MiB |", "| --- | --- | --- | --- | --- |"]
+    return [*heading, *map(_row, series.values())]
 
 
 def _row(one: Series) -> str:

@@ -206,5 +206,11 @@ def test_commands_take_it(hub, tmp_path, monkeypatch, no_daemon):
     assert TOKEN not in result.output
     result = CliRunner().invoke(main, ["inspect", f"hf://{REPOSITORY}/checkpoint-3"])
     assert result.exit_code == 0, result.output
+    for words in (
+        ["try", f"hf://{REPOSITORY}", "Hi"],
+        ["test", f"hf://{REPOSITORY}", "--cases", "none.yaml"],
+    ):
+        result = CliRunner().invoke(main, [*words, "--base", str(tmp_path / "none.gguf")])
+        assert "none." in result.output, "the adapter was found, and something else was not"
     result = CliRunner().invoke(main, ["build", "hf://ada"])
     assert (result.exit_code, "hf://OWNER/NAME" in result.output) == (2, True)

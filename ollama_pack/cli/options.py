@@ -71,6 +71,7 @@ def combine(*options: Callable[[Any], Any]) -> Callable[[CommandFunction], Comma
 
 
 directory = click.argument("directory", metavar="DIR", type=SOURCE_PATH, shell_complete=DIRECTORY_PATHS)
+source = click.argument("source", metavar="DIR|MODEL|GGUF", type=SOURCE_PATH, shell_complete=MODELS_OR_PATHS)
 directories = click.argument(
     "directories", metavar="DIR...", nargs=-1, required=True, type=SOURCE_PATH, shell_complete=DIRECTORY_PATHS
 )

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command("prompt")
-@click.argument(
-    "source", metavar="DIR|MODEL|GGUF", type=options.SOURCE_PATH, shell_complete=options.MODELS_OR_PATHS
-)
+@options.source
 @options.adapter
 @options.base
 @options.prompt

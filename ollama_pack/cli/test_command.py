@@ -25,7 +25,7 @@ _MOST_FIRST = 20
 
 
 @click.command("test")
-@click.argument("source", metavar="DIR|MODEL|GGUF", type=options.PATH, shell_complete=options.MODELS_OR_PATHS)
+@options.source
 @click.option(
     "--cases",
     type=options.PATH,

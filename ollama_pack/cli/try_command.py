@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ollama_pack.engine.answers import Said
     from ollama_pack.pipeline.answering import Answering, Exchange
     from ollama_pack.pipeline.request import Request
+    from ollama_pack.pipeline.trial import Trial
 
 _PROMPTS = ("sent", "trained")
 _RUNNERS = ("llama", "daemon")
@@ -61,9 +62,12 @@ trial_options = options.combine(
 )
 """What `try` and `test` have in common."""
 
+EVERY_TOKEN = "llama-cpp-python"
+"""The library that knows nothing of the tokens that invoke an aLoRA; llama-server, in xllamacpp, does."""
+
 
 @click.command("try")
-@click.argument("source", metavar="DIR|MODEL|GGUF", type=options.PATH, shell_complete=options.MODELS_OR_PATHS)
+@options.source
 @click.argument("questions", metavar="[PROMPT]...", nargs=-1)
 @options.checkpoints_to_try
 @click.option(
@@ -165,7 +169,7 @@ def opened_trial(request: "Request", chosen: dict[str, Any], console: Console) -
             console.stage_done("note", text)
         log = _say_log if chosen["verbose"] else unheard
         with answering(trial, renderer, chosen["runner"], _parameters_of(chosen), log) as ready:
-            _tell_runners(ready, console)
+            _tell_runners(ready, trial, console)
             yield ready
 
 
@@ -181,13 +185,18 @@ def _parameters_of(chosen: dict[str, Any]) -> dict[str, Any]:
     return {"temperature": 0.0, "seed": chosen["seed"], **more, **given}
 
 
-def _tell_runners(ready: "Answering", console: Console) -> None:
+def _tell_runners(ready: "Answering", trial: "Trial", console: Console) -> None:
     """Tell what runs the models, how long it took to load them, and the memory that they take."""
     if ready.daemon is not None:
         console.stage_done("daemon", ready.daemon.address)
     for model, llama in ready.llamas.items():
         took = f"loaded in {llama.load_seconds:.1f} s, {megabytes(llama.memory)} of memory"
         console.stage_done("llama", f"{llama.name}, {model.name} {took}")
+        if EVERY_TOKEN in llama.name and any(voice.activated for voice in trial.voices):
+            console.stage_done(
+                "note",
+                f"{EVERY_TOKEN} applies this aLoRA to every token; with the extra try, xllamacpp does not",
+            )
 
 
 def _say_log(line: str) -> None:

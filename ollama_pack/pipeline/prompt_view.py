@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from ollama_pack.chat.renderer import ChatRenderer
 from ollama_pack.chat.sent import SentPrompt
 from ollama_pack.chat.trained import ChatTemplate, Conversation
-from ollama_pack.errors import DestinationError, ProofError, UnsupportedError, UsageError
+from ollama_pack.errors import ProofError, UnsupportedError, UsageError
 from ollama_pack.pipeline.prompt import NONE_TRAINED, PromptVerdict, prompt_error
-from ollama_pack.pipeline.sent import PromptBase, base_in_store, base_of_package, version_of_daemon
+from ollama_pack.pipeline.sent import PromptBase, base_of_package, installed_base, version_of_daemon
 from ollama_pack.verify.prompt import ComparedPrompt, PromptComparison, compare_prompt, prove_prompt
 
 if TYPE_CHECKING:
@@ -239,21 +239,8 @@ def pair_of_installed(name: str, locations: "OllamaLocations", against: str) -> 
         InputError: the file of its weights is damaged, or has no chat template.
         UnsupportedError: what Ollama will do cannot be known.
     """
-    from ollama_pack.ollama.locations import with_daemon_store_first
-
     version = _version_of(against, locations, version_of_daemon(locations))
-    missing: DestinationError | None = None
-    for store in with_daemon_store_first(locations).stores:
-        try:
-            return _pair_of_base(base_in_store(store, name, version))
-        except DestinationError as error:
-            missing = missing or error
-    raise UsageError(
-        f"There is no directory, file or model {name}.",
-        where=missing.where if missing else "",
-        hint="ollama list  shows the models",
-        code="no-such-directory",
-    )
+    return _pair_of_base(installed_base(name, locations, version)[0])
 
 
 def _pair_of_base(base: PromptBase) -> PromptPair:

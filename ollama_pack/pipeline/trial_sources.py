@@ -18,7 +18,7 @@ from ollama_pack.files import Note
 from ollama_pack.gguf.constants import INVOCATION_TOKENS, MERGED_ADAPTER
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.lora.peft.chat_template import read_chat_template
-from ollama_pack.ollama.locations import OllamaLocations, locations_from, with_daemon_store_first
+from ollama_pack.ollama.locations import OllamaLocations, locations_from
 from ollama_pack.pipeline.form import convert, plan_package
 from ollama_pack.pipeline.inputs import BuildInputs, resolve_inputs
 from ollama_pack.pipeline.merge import merge, require_base_file
@@ -36,7 +36,7 @@ from ollama_pack.pipeline.prompt import reason_of_prompt
 from ollama_pack.pipeline.prompt_plan import plan_prompt
 from ollama_pack.pipeline.release import read_release
 from ollama_pack.pipeline.request import Request
-from ollama_pack.pipeline.sent import PromptBase, base_in_store, base_of_package, version_of_daemon
+from ollama_pack.pipeline.sent import PromptBase, base_of_package, installed_base, version_of_daemon
 from ollama_pack.pipeline.trial import (
     ADAPTED_VOICE,
     BASE_VOICE,
@@ -191,7 +191,7 @@ def _trial_of_installed(request: Request, setting: TrialSetting) -> Trial:
 
     name = str(request.directory)
     locations = locations_from(os.environ, store=request.store)
-    base, store = _found_model(name, locations)
+    base, store = installed_base(name, locations, version_of_daemon(locations))
     blobs = {
         kind: [blob_path(store, layer.digest) for layer in base.image.layers if layer.media_type == kind]
         for kind in (MODEL_TYPE, ADAPTER_TYPE)
@@ -262,22 +262,6 @@ def _base_named(request: Request, locations: OllamaLocations) -> BaseModel:
     """Return the base that the user names, with its file if it is in a store."""
     found = find_base(BaseReferences(option=request.base), partial(base_of_installed, locations))
     return base_with_file(locations, found)
-
-
-def _found_model(name: str, locations: OllamaLocations) -> tuple[PromptBase, Path]:
-    """Return an installed model, and the store that it is in."""
-    version, missing = version_of_daemon(locations), None
-    for store in with_daemon_store_first(locations).stores:
-        try:
-            return base_in_store(store, name, version), store
-        except DestinationError as error:
-            missing = missing or error
-    raise UsageError(
-        f"There is no directory, file or model {name}.",
-        where=missing.where if missing else "",
-        hint="ollama list  shows the models",
-        code="no-such-directory",
-    )
 
 
 def _may_be_model(path: Path) -> bool:

@@ -264,3 +264,13 @@ def test_checkpoints(chatting, tmp_path):
     assert list(answers(ran)) == ["base", *steps]
     one = run("try", trained, "Hi.", "--base", chatting, "--checkpoint", "latest", "--json")
     assert len(answers(one)) == 2
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_an_activated_lora_is_told(make_adapter, chatting, monkeypatch, knows):
+    """A library that applies an aLoRA to every token is named; the stand-in takes its place."""
+    if not knows:
+        monkeypatch.setattr("ollama_pack.cli.try_command.EVERY_TOKEN", "llama.cpp")
+    alora = make_adapter(config={"alora_invocation_tokens": [5, 6]})
+    ran = run("try", alora, "Hi", "--base", chatting)
+    assert (ran.code, "applies this aLoRA to every token" in ran.stderr) == (0, not knows)

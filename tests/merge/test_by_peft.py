@@ -1,6 +1,7 @@
 """What PEFT itself merges, one weight at a time: what it is asked, what its answers become, and the proof.
 
-`tests/peft_stand_in.py` answers as PEFT was recorded; the last tests ask PEFT itself where it is installed.
+`tests/peft_stand_in.py` gives the answers that PEFT gave when it was recorded. The last tests ask PEFT
+itself, if OLLAMA_PACK_TEST_PEFT names a Python that has it.
 """
 
 import gc
