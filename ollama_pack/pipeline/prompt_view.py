@@ -11,7 +11,7 @@ from ollama_pack.chat.sent import SentPrompt
 from ollama_pack.chat.trained import ChatTemplate, Conversation
 from ollama_pack.errors import ProofError, UnsupportedError, UsageError
 from ollama_pack.pipeline.prompt import NONE_TRAINED, PromptVerdict, prompt_error
-from ollama_pack.pipeline.sent import PromptBase, base_of_package, installed_base, version_of_daemon
+from ollama_pack.pipeline.sent import PromptBase, base_of_model, base_of_package, version_of_daemon
 from ollama_pack.verify.prompt import ComparedPrompt, PromptComparison, compare_prompt, prove_prompt
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def pair_of_installed(name: str, locations: "OllamaLocations", against: str) -> 
         UnsupportedError: what Ollama will do cannot be known.
     """
     version = _version_of(against, locations, version_of_daemon(locations))
-    return _pair_of_base(installed_base(name, locations, version)[0])
+    return _pair_of_base(base_of_model(name, locations, version)[0])
 
 
 def _pair_of_base(base: PromptBase) -> PromptPair:

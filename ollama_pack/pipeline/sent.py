@@ -216,7 +216,7 @@ def base_in_store(store: Path, tag: str, version: "Version | None") -> PromptBas
     return PromptBase(image, read_model_info(blob_path(store, digests[0]), tag), store, version)
 
 
-def installed_base(
+def base_of_model(
     name: str, locations: "OllamaLocations", version: "Version | None"
 ) -> tuple[PromptBase, Path]:
     """Return an installed model, and the store that it is in.

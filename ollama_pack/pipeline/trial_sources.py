@@ -36,7 +36,7 @@ from ollama_pack.pipeline.prompt import reason_of_prompt
 from ollama_pack.pipeline.prompt_plan import plan_prompt
 from ollama_pack.pipeline.release import read_release
 from ollama_pack.pipeline.request import Request
-from ollama_pack.pipeline.sent import PromptBase, base_of_package, installed_base, version_of_daemon
+from ollama_pack.pipeline.sent import PromptBase, base_of_model, base_of_package, version_of_daemon
 from ollama_pack.pipeline.trial import (
     ADAPTED_VOICE,
     BASE_VOICE,
@@ -191,7 +191,7 @@ def _trial_of_installed(request: Request, setting: TrialSetting) -> Trial:
 
     name = str(request.directory)
     locations = locations_from(os.environ, store=request.store)
-    base, store = installed_base(name, locations, version_of_daemon(locations))
+    base, store = base_of_model(name, locations, version_of_daemon(locations))
     blobs = {
         kind: [blob_path(store, layer.digest) for layer in base.image.layers if layer.media_type == kind]
         for kind in (MODEL_TYPE, ADAPTER_TYPE)
