@@ -62,7 +62,7 @@ trial_options = options.combine(
 )
 """What `try` and `test` have in common."""
 
-EVERY_TOKEN = "llama-cpp-python"
+WITHOUT_INVOCATION = "llama-cpp-python"
 """The library that knows nothing of the tokens that invoke an aLoRA; llama-server, in xllamacpp, does."""
 
 
@@ -192,10 +192,10 @@ def _tell_runners(ready: "Answering", trial: "Trial", console: Console) -> None:
     for model, llama in ready.llamas.items():
         took = f"loaded in {llama.load_seconds:.1f} s, {megabytes(llama.memory)} of memory"
         console.stage_done("llama", f"{llama.name}, {model.name} {took}")
-        if EVERY_TOKEN in llama.name and any(voice.activated for voice in trial.voices):
+        if WITHOUT_INVOCATION in llama.name and any(voice.activated for voice in trial.voices):
             console.stage_done(
                 "note",
-                f"{EVERY_TOKEN} applies this aLoRA to every token; with the extra try, xllamacpp does not",
+                f"{WITHOUT_INVOCATION} applies this aLoRA to every token; with the extra try, xllamacpp does not",
             )
 
 

@@ -270,7 +270,7 @@ def test_checkpoints(chatting, tmp_path):
 def test_an_activated_lora_is_told(make_adapter, chatting, monkeypatch, knows):
     """A library that applies an aLoRA to every token is named; the stand-in takes its place."""
     if not knows:
-        monkeypatch.setattr("ollama_pack.cli.try_command.EVERY_TOKEN", "llama.cpp")
+        monkeypatch.setattr("ollama_pack.cli.try_command.WITHOUT_INVOCATION", "llama.cpp")
     alora = make_adapter(config={"alora_invocation_tokens": [5, 6]})
     ran = run("try", alora, "Hi", "--base", chatting)
     assert (ran.code, "applies this aLoRA to every token" in ran.stderr) == (0, not knows)
