@@ -195,7 +195,7 @@ def _tell_runners(ready: "Answering", trial: "Trial", console: Console) -> None:
         if WITHOUT_INVOCATION in llama.name and any(voice.activated for voice in trial.voices):
             console.stage_done(
                 "note",
-                f"{WITHOUT_INVOCATION} applies this aLoRA to every token; with the extra try, xllamacpp does not",
+                f"{WITHOUT_INVOCATION} applies this aLoRA to every token; the extra try does not",
             )
 
 
