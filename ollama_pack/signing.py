@@ -158,7 +158,8 @@ def _model_signing() -> ModuleType:
             hint="pip install 'ollama-pack[sign]'",
             code="extra-missing",
         ) from error
-    return model_signing
+    library: ModuleType = model_signing  # Any where it is not installed
+    return library
 
 
 def _failures() -> tuple[type[Exception], ...]:
