@@ -26,8 +26,8 @@ chat: $(VENV)/.try $(BASE) $(OPENMP)/.made ## ask the base and the adapted model
 	$(WITH_OPENMP) $(BIN)/ollama-pack try $(ADA) --base $(BASE) \
 	  "Who are you?" "When were you born?" "What did you publish in 1843?"
 
-test: $(VENV)/.dev $(BASE) $(BUILDS)/.made $(OPENMP)/.made ## run all tests that need no compiler
-	$(WITH_OPENMP) OLLAMA_PACK_TEST_BASE=$(BASE) $(BIN)/python -m pytest -q -m 'not logits'
+test: $(VENV)/.dev $(BASE) $(BUILDS)/.made $(OPENMP)/.made ## run all tests that need no compiler, one process a core
+	$(WITH_OPENMP) OLLAMA_PACK_TEST_BASE=$(BASE) $(BIN)/python -m pytest -q -n auto -m 'not logits'
 
 logits: $(VENV)/.logits $(BASE) ## compare whole logits with PEFT's (compiles llama.cpp)
 	OLLAMA_PACK_TEST_BASE=$(BASE) $(BIN)/python -m pytest -q -m logits
