@@ -9,7 +9,7 @@ from ollama_pack.cli.say import read_line, say
 
 if TYPE_CHECKING:
     from ollama_pack.engine.answers import Said
-    from ollama_pack.pipeline.answering import Answering
+    from ollama_pack.pipeline.answering import Answering, Exchange
     from ollama_pack.pipeline.trial import Voice
 
 QUOTE = '"""'
@@ -34,26 +34,30 @@ class Chat:
         voices: those that answer.
         system: the system message, or None for that of the model.
         history: name of a model → what was said.
+        exchanges: every message with its answers, which nothing forgets.
     """
 
     answering: "Answering"
     voices: tuple["Voice", ...]
     system: str | None = None
     history: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    exchanges: "list[Exchange]" = field(default_factory=list)
 
-    def run(self) -> None:
-        """Read messages and answer them until the user ends it."""
+    def run(self) -> "list[Exchange]":
+        """Read messages and answer them until the user ends it; return what was said."""
         say("/help  lists the commands", err=True)
         for text in messages_typed():
             if text.startswith("/"):
                 if not self.obey(text):
-                    return
+                    break
             elif text.strip():
                 self.answer(text)
+        return self.exchanges
 
     def answer(self, text: str) -> None:
         """Have the models answer a message, each by its own history; Ctrl-C ends an answer, not the chat."""
         from ollama_pack.chat.trained import Conversation
+        from ollama_pack.pipeline.answering import Exchange
 
         said: dict[str, Said] = {}
         try:
@@ -68,6 +72,9 @@ class Chat:
         for voice in self.voices:
             turns = [*self._turns(voice), {"role": "user", "content": text}]
             self.history[voice.name] = [*turns, {"role": "assistant", "content": said[voice.name].text}]
+        # What a model was told before is its own, so there is no prompt that all of them got.
+        question = Conversation(text, [{"role": "user", "content": text}])
+        self.exchanges.append(Exchange(question, "", said))
         say_answers(said)
 
     def obey(self, text: str) -> bool:

@@ -78,10 +78,17 @@ WITHOUT_INVOCATION = "llama-cpp-python"
     help="Ask the conversations of FILE: a JSON list of messages, or JSON lines (.jsonl).",
 )
 @trial_options
+@click.option(
+    "--report",
+    type=options.PATH,
+    default=None,
+    metavar="FILE",
+    help="Write a page with the questions, the answers, their times and the settings to FILE.html.",
+)
 @options.as_json
 @click.option("-v", "--verbose", is_flag=True, help="Print details, and the log of llama.cpp.")
 @options.quiet
-def try_command(*, source: Path, questions: Sequence[str], **chosen: Any) -> None:
+def try_command(*, source: Path, questions: Sequence[str], report: Path | None, **chosen: Any) -> None:
     """Talk to the adapted model and its base, side by side, before anything is built.
 
     Without a PROMPT this is a chat: /help lists its commands, and Ctrl-D ends it.
@@ -104,15 +111,30 @@ def try_command(*, source: Path, questions: Sequence[str], **chosen: Any) -> Non
         talks += conversations_to_answer(chosen["messages"])
     if not talks and chosen["as_json"]:
         raise click.UsageError("--json needs a PROMPT or --messages.")
+    if report is not None:
+        from ollama_pack.report.page import require_place_of_page
+
+        require_place_of_page(report, source)
     with opened_trial(trial_request(source, chosen), chosen, Console.of(chosen)) as answering:
         if not talks:
             from ollama_pack.cli.chat import Chat
 
-            Chat(answering, answering.trial.voices).run()
-            return
-        exchanges = [_answered(answering, talk, quiet=chosen["as_json"]) for talk in talks]
+            exchanges = Chat(answering, answering.trial.voices).run()
+        else:
+            exchanges = [_answered(answering, talk, quiet=chosen["as_json"]) for talk in talks]
         if chosen["as_json"]:
             print_json("try", trial_facts(answering, exchanges))
+        if report is not None:
+            _write_report(report, answering, exchanges)
+
+
+def _write_report(path: Path, answering: "Answering", exchanges: "Sequence[Exchange]") -> None:
+    """Write the page of a trial."""
+    from ollama_pack.report.page import write_page
+    from ollama_pack.report.trial import render_trial
+
+    write_page(path, render_trial(answering, exchanges))
+    say(f"wrote {path}", err=True)
 
 
 def conversations_to_answer(path: Path) -> "list[Conversation]":

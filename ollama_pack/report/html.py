@@ -5,19 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ollama_pack import __version__
 from ollama_pack.base.hf_cache import is_hub_id
-from ollama_pack.errors import RefusedError, one_line, printable
-from ollama_pack.files import megabytes, sha256_of_file, whole_file
+from ollama_pack.errors import one_line, printable
+from ollama_pack.files import megabytes, sha256_of_file
 from ollama_pack.lora.adapter import dtypes_of
 from ollama_pack.pipeline.request import Request
 from ollama_pack.report.charts import draw_sizes, draw_spectra, draw_training, require_library
+from ollama_pack.report.page import render_page, require_place_of_page, write_page
 from ollama_pack.report.prompts import prompt_section
 from ollama_pack.report.run import RunReport, report_on_run
-
-TEMPLATE = Path(__file__).with_name("page.html")
-MARK = b'<meta name="generator" content="ollama-pack">'
-"""Text near the start of every report, by which an older report is recognized."""
 
 LISTED_FILES = 2000
 """Number of files that the page lists."""
@@ -36,23 +32,8 @@ def write_report(report: RunReport, path: Path) -> None:
         DestinationError: the file cannot be written.
     """
     require_library()
-    if path.absolute().parent.resolve().is_relative_to(report.directory.resolve()):
-        raise RefusedError(
-            "A report cannot be written into the run that it describes, because that would change the run.",
-            where=path,
-            hint="--report with a file in another directory",
-            code="report-in-the-run",
-        )
-    if path.exists() and not (path.is_file() and MARK in _start_of_page(path)):
-        raise RefusedError(
-            "This file exists already, and it is not a report.",
-            where=path,
-            hint="--report with another name",
-            code="file-in-the-way",
-        )
-    content = render_report(report).encode("utf-8")
-    with whole_file(path) as file:
-        file.write(content)
+    require_place_of_page(path, report.directory)
+    write_page(path, render_report(report))
 
 
 def report_page(request: Request) -> Callable[[], str]:
@@ -78,21 +59,15 @@ def report_page(request: Request) -> Callable[[], str]:
     return make
 
 
-def _start_of_page(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(4096)
-
-
 def render_report(report: RunReport) -> str:
     """Return the HTML page of a report."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
     curves = report.log.curves if report.log else {}
     drawn = bool(curves.get("loss") or curves.get("eval_loss"))
     marks = [(each.step, each.is_best) for each in report.checkpoints]
-    page = Environment(autoescape=True, undefined=StrictUndefined).from_string(TEMPLATE.read_text("utf-8"))
-    return page.render(
+    return render_page(
+        "page.html",
         title=one_line(report.name or report.directory.resolve().name),
         problem=report.problem is not None,
         verdict=_verdict(report),
@@ -125,7 +100,6 @@ def render_report(report: RunReport) -> str:
             for file in report.tree.files[:LISTED_FILES]
         ],
         more=report.tree.more + max(0, len(report.tree.files) - LISTED_FILES),
-        version=__version__,
     )
 
 
