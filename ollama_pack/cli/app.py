@@ -1,5 +1,6 @@
 """Defines the command group, and turns errors into messages and exit codes at one place."""
 
+import atexit
 import gc
 import importlib
 import os
@@ -53,6 +54,9 @@ COMMAND_GROUPS = {
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells define it."""
+
+# At its end Python looks for garbage among all that the process gives back anyway: a twentieth of a build.
+atexit.register(gc.freeze)
 
 
 class Commands(click.Group):
