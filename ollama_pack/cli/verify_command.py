@@ -13,6 +13,7 @@ from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say
 
 if TYPE_CHECKING:
+    from ollama_pack.pipeline.policy import Policy
     from ollama_pack.signing import Signer
 
 
@@ -35,6 +36,13 @@ if TYPE_CHECKING:
     "--identity", default="", metavar="ADDRESS", help="Who must have signed the folder with Sigstore."
 )
 @click.option("--identity-provider", default="", metavar="ADDRESS", help="Provider that knows this identity.")
+@click.option(
+    "--policy",
+    type=options.PATH,
+    default=None,
+    metavar="FILE",
+    help="What is required of the folder: who signed it, on which base, with which proofs.",
+)
 @telling
 @options.speech
 def verify_command(*, source: str, **chosen: Any) -> None:
@@ -50,6 +58,7 @@ def verify_command(*, source: str, **chosen: Any) -> None:
     Example:
       ollama-pack verify release/
       ollama-pack verify dist/ --key public.pem
+      ollama-pack verify dist/ --policy policy.toml
       ollama-pack verify ada-lovelace
     """
     from ollama_pack.pipeline.request import Request
@@ -67,15 +76,21 @@ def verify_command(*, source: str, **chosen: Any) -> None:
         say(source)
 
 
-def _signer_of(chosen: Mapping[str, Any]) -> "Signer | None":
-    """Return who must have signed a release, or None if nobody is named.
+def _signer_of(chosen: Mapping[str, Any]) -> "Signer | Policy | None":
+    """Return who must have signed a release, or the policy that says so; None if nobody is named.
 
     Raises:
-        click.UsageError: a key and an identity are named, or an identity without its provider.
+        click.UsageError: a key and an identity are named, one of them beside a policy, or an identity without
+            its provider.
     """
+    from ollama_pack.pipeline.policy import read_policy
     from ollama_pack.signing import Signer
 
     identity = (chosen["identity"], chosen["identity_provider"])
+    if chosen["policy"] is not None:
+        if chosen["key"] is not None or any(identity):
+            raise click.UsageError("--policy says who must have signed, so nobody else can be named.")
+        return read_policy(chosen["policy"])
     if chosen["key"] is not None and any(identity):
         raise click.UsageError("--key and --identity name two kinds of signatures.")
     if any(identity) and not all(identity):

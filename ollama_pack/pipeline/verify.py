@@ -22,6 +22,7 @@ from ollama_pack.pipeline.inputs import expected_base
 from ollama_pack.pipeline.output_dir import built_folder
 from ollama_pack.pipeline.papers.names import RECORD_NAME, is_release
 from ollama_pack.pipeline.papers.record import documents_of
+from ollama_pack.pipeline.policy import Policy, require_policy
 from ollama_pack.pipeline.prepare import silent
 from ollama_pack.pipeline.prompt_gate import prompt_gate
 from ollama_pack.pipeline.prompt_release import prompts_of_folder, prompts_of_installed
@@ -64,7 +65,10 @@ Verdict: TypeAlias = ProofResult | NotProved
 
 
 def verify_release(
-    request: Request, note: Note = silent, progress: Progress | None = None, signer: Signer | None = None
+    request: Request,
+    note: Note = silent,
+    progress: Progress | None = None,
+    signer: Signer | Policy | None = None,
 ) -> tuple[Verdict, ...]:
     """Prove again what is recorded of a build's folder, or of an installed model.
 
@@ -72,7 +76,8 @@ def verify_release(
         request: what the user asks for; its directory is the folder, or else the name of a model.
         note: called after each proof.
         progress: called while bytes are read.
-        signer: who must have signed the folder of a release; None if nobody has to.
+        signer: who must have signed the folder of a release, or a policy that says what else is required of
+            it; None if nobody has to.
 
     Returns:
         The result of each proof, or why it could not be made here.
@@ -141,8 +146,10 @@ def _verify_folder(
     return (*verdicts, *_prove(rows if package.adapter else rows[1:], note), *heard)
 
 
-def _prove_signature(folder: Path, signer: Signer | None, note: Note) -> tuple[Verdict, ...]:
+def _prove_signature(folder: Path, signer: Signer | Policy | None, note: Note) -> tuple[Verdict, ...]:
     """Prove who signed a release; a folder that nobody signed, and need not have, has no such proof."""
+    if isinstance(signer, Policy):
+        return require_policy(folder, signer, note)
     if signer is not None:
         summary = check_signature(folder, signer)
         result = ProofResult("signature", passed=True, figure=0.0, limit=0.0, summary=summary)
@@ -150,7 +157,7 @@ def _prove_signature(folder: Path, signer: Signer | None, note: Note) -> tuple[V
         return (result,)
     if not (folder / SIGNATURE_NAME).exists():
         return ()
-    why = "nothing says who must have signed it (--key, or --identity and --identity-provider)"
+    why = "nothing says who must have signed it (--policy, --key, or --identity and --identity-provider)"
     note("unproved", f"signature: {why}")
     return (NotProved("signature", why),)
 

@@ -1,6 +1,7 @@
 """docs/schema.json describes every document that ``--json`` prints, and docs/json.md every code."""
 
 import ast
+import importlib
 import json
 import re
 from pathlib import Path
@@ -137,6 +138,7 @@ def test_the_modelfile_is_a_document(ada, tiny_gguf, tmp_path):
 
 def codes_in_the_source() -> set[str]:
     """Return every code that an error may have: those of classes, of rules, and those in the source."""
+    importlib.import_module("ollama_pack.ollama.api_errors")  # has classes of its own
     kinds = [PackError, *PackError.__subclasses__()]
     kinds += [deeper for kind in kinds[1:] for deeper in kind.__subclasses__()]
     names = [kind.__name__ for kind in kinds]

@@ -27,6 +27,8 @@ from ollama_pack.modelfile.template_check import template_problems
 from ollama_pack.ollama.names import parse_name, typed_name
 from ollama_pack.pipeline.evidence import record_of_folder
 from ollama_pack.pipeline.lock import placed_sizes, read_lock
+from ollama_pack.pipeline.policy import read_policy
+from ollama_pack.toml_file import read_toml
 
 MESSAGES = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]
 COMMANDS = (
@@ -142,6 +144,21 @@ LOCK = {
     "modelfile": "sha256:y",
     "manifest": "sha256:z",
 }
+TOML = (
+    "[signature]\n",
+    "[base]\n",
+    "keys = ",
+    "[",
+    "]",
+    '"a"',
+    '"""',
+    "\n",
+    ", ",
+    "{ a = 1 }",
+    "1",
+    "a.b.",
+    "#",
+)
 renderer = ChatRenderer(datetime(2026, 1, 2), slowest=3.0)
 
 
@@ -155,6 +172,20 @@ def read_modelfile_in(place: Path) -> None:
     compose_modelfile(
         modelfile, Template("t", "t", "FROM [[ base ]]"), TemplateFields(base="x", adapter="./a.gguf")
     )
+
+
+def read_tables(place: Path) -> None:
+    """Read a policy, and find the line of each table."""
+    file = read_toml(place / "policy.toml")
+    assert all(file.where(key) for key in list(file.content)[:3])
+    read_policy(place / "policy.toml")
+
+
+def tables_of_toml() -> list[bytes]:
+    """Return a policy."""
+    return [
+        b'[signature]\nkeys = ["a.pem"]\n[base]\nmodels = [\n"tiny:1m",\n]\n[proofs]\nrequired = ["base"]\n'
+    ]
 
 
 def read_names(content: bytes, _place: Path) -> None:
@@ -243,6 +274,7 @@ TEXT_TARGETS = (
     ),
     Target("Go templates", read_go, go_templates, GO),
     Target("Jinja templates", read_jinja, jinja_templates, JINJA, share=0.5),
+    Target("TOML", in_folder("policy.toml", read_tables), tables_of_toml, TOML, share=0.5),
     Target(
         "lock file",
         in_folder("ollama-pack.lock", read_locks),
