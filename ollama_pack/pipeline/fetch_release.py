@@ -1,23 +1,19 @@
 """Pulls a release from a registry: verified as a whole before a folder or a model exists."""
 
 import os
-import secrets
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ollama_pack.deliver.package import Receipt
 from ollama_pack.errors import InputError, RefusedError
-from ollama_pack.files import DRAFT, Note, Progress, os_errors_as_destination_error, whole_file
+from ollama_pack.files import Note, Progress, os_errors_as_destination_error
 from ollama_pack.ollama.names import DEFAULT_TAG, legal_part
 from ollama_pack.ollama.store_layout import digest_of_bytes
 from ollama_pack.pipeline.lock import LOCK_NAME
 from ollama_pack.pipeline.prepare import silent
 from ollama_pack.pipeline.push import SHARED_NAMES
 from ollama_pack.pipeline.request import Request
+from ollama_pack.pipeline.staged import gathered, staging
 from ollama_pack.registry.artifact import ArtifactFile, parse_artifact
 from ollama_pack.registry.reference import OciReference
 
@@ -71,26 +67,27 @@ def pull_release(
     """
     from ollama_pack.pipeline.register import register
     from ollama_pack.pipeline.verify import check_folder
+    from ollama_pack.registry.downloads import fetch_blob
     from ollama_pack.registry.remote import open_registry
 
     out = request.out
     if out is not None:
         _require_empty(out)
-    with _staging(out) as folder:
-        with open_registry(place, os.environ, progress) as remote:
-            manifest = remote.fetch_manifest()
-            pulled = Pulled(place, digest_of_bytes(manifest), parse_artifact(manifest, place))
-            _require_shared(pulled.files, place)
+    with open_registry(place, os.environ, progress) as remote:
+        manifest = remote.fetch_manifest()
+        pulled = Pulled(place, digest_of_bytes(manifest), parse_artifact(manifest, place))
+        _require_shared(pulled.files, place)
+        with staging(pulled.digest, out, progress) as staged:
             for each in pulled.files:
-                with whole_file(folder / each.name) as file:
-                    remote.fetch_file(each, file)
-        note("fetch", pulled)
-        staged = replace(request, directory=folder, out=None, name=request.name or name_of_place(place))
-        if out is None:
-            return replace(pulled, receipt=register(staged, note, progress))
-        check_folder(folder, staged, note, progress)
-        with os_errors_as_destination_error(out):
-            folder.replace(out)
+                fetch_blob(remote, each, staged / each.digest.removeprefix("sha256:"))
+            folder = gathered(staged, pulled.files)
+            note("fetch", pulled)
+            here = replace(request, directory=folder, out=None, name=request.name or name_of_place(place))
+            if out is None:
+                return replace(pulled, receipt=register(here, note, progress))
+            check_folder(folder, here, note, progress)
+            with os_errors_as_destination_error(out):
+                folder.replace(out)
     return replace(pulled, folder=out)
 
 
@@ -122,16 +119,3 @@ def _require_shared(files: tuple[ArtifactFile, ...], place: OciReference) -> Non
         raise InputError(
             f"The release has no {LOCK_NAME}, so it cannot be verified.", where=place, code="no-release"
         )
-
-
-@contextmanager
-def _staging(out: Path | None) -> Iterator[Path]:
-    """Yield a directory for the files of a release, and remove it unless it was moved to its place."""
-    around = out.absolute().parent if out is not None else Path(tempfile.gettempdir())
-    folder = around / f"{DRAFT}{secrets.token_hex(8)}"
-    try:
-        with os_errors_as_destination_error(around):
-            folder.mkdir(mode=0o777 if out is not None else 0o700, parents=True)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -10,6 +10,7 @@ from ollama_pack.deliver.package import Package
 from ollama_pack.errors import InputError, UsageError
 from ollama_pack.files import Note, Progress, sha256_of_file
 from ollama_pack.locks import folder_lock
+from ollama_pack.ollama.manifest import Layer
 from ollama_pack.pipeline.lock import LOCK_NAME, read_lock
 from ollama_pack.pipeline.output_dir import built_folder
 from ollama_pack.pipeline.papers.names import CARD_NAME, PAPER_NAMES, PARTS, is_release
@@ -19,7 +20,7 @@ from ollama_pack.pipeline.verify import check_folder
 from ollama_pack.registry.artifact import (
     BASE_DIGEST,
     BASE_NAME,
-    EMPTY_CONFIG,
+    EMPTY_LAYER,
     TITLE,
     ArtifactFile,
     make_artifact,
@@ -82,6 +83,7 @@ def push_folder(
         'sha256:…'
     """
     from ollama_pack.registry.remote import open_registry
+    from ollama_pack.registry.uploads import send_blob
 
     if place.is_pinned:
         raise UsageError(
@@ -96,8 +98,11 @@ def push_folder(
         files = _files_of(folder, package, progress)
         manifest = make_artifact(files, _annotations(package, read_lock(folder)))
         with open_registry(place, os.environ, progress) as remote:
-            sent = sum(remote.push_file(folder / each.name, each) for each in files)
-            remote.push_content(EMPTY_CONFIG)
+            sent = 0
+            for each in files:
+                layer = Layer("", each.digest, each.size, file=folder / each.name)
+                sent += send_blob(remote, layer, each.name)
+            send_blob(remote, EMPTY_LAYER, "the empty configuration")
             pushed = Pushed(place, remote.push_manifest(manifest, place.version), files, sent)
     note("push", pushed)
     return pushed

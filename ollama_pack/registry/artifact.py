@@ -7,16 +7,21 @@ names, and its layers have the names of files, so that other clients of registri
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ollama_pack.errors import InputError
-from ollama_pack.ollama.manifest import is_digest
+from ollama_pack.ollama.manifest import Layer, is_digest
 from ollama_pack.ollama.store_layout import digest_of_bytes
 from ollama_pack.untrusted import as_list, as_mapping, as_text, as_whole, parse_object
 
 ARTIFACT_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 ARTIFACT_TYPE = "application/vnd.ollama-pack.release.v1"
-EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
-EMPTY_CONFIG = b"{}"
+_NO_CONFIG = b"{}"
+EMPTY_LAYER = Layer(
+    "application/vnd.oci.empty.v1+json", digest_of_bytes(_NO_CONFIG), len(_NO_CONFIG), content=_NO_CONFIG
+)
+"""The configuration of a manifest that has none."""
+
 TITLE = "org.opencontainers.image.title"
 BASE_NAME = "org.opencontainers.image.base.name"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
@@ -59,20 +64,14 @@ def make_artifact(files: Iterable[ArtifactFile], annotations: Mapping[str, str])
         ['Modelfile.txt']
     """
     layers = [
-        {
-            "mediaType": _TYPES.get(each.name[each.name.rfind(".") :], "text/plain"),
-            "digest": each.digest,
-            "size": each.size,
-            "annotations": {TITLE: each.name},
-        }
+        {**_descriptor(_media_type_of(each.name), each.digest, each.size), "annotations": {TITLE: each.name}}
         for each in sorted(files, key=lambda each: each.name)
     ]
-    empty = {"mediaType": EMPTY_TYPE, "digest": digest_of_bytes(EMPTY_CONFIG), "size": len(EMPTY_CONFIG)}
     document = {
         "schemaVersion": 2,
         "mediaType": ARTIFACT_MANIFEST,
         "artifactType": ARTIFACT_TYPE,
-        "config": empty,
+        "config": _descriptor(EMPTY_LAYER.media_type, EMPTY_LAYER.digest, EMPTY_LAYER.size),
         "layers": layers,
         "annotations": {key: value for key, value in sorted(annotations.items()) if value},
     }
@@ -104,6 +103,16 @@ def parse_artifact(content: bytes, where: object) -> tuple[ArtifactFile, ...]:
     except ValueError as error:
         raise InputError("The manifest is damaged.", where=where) from error
     return files
+
+
+def _descriptor(media_type: str, digest: str, size: int) -> dict[str, Any]:
+    """Return how a manifest names a blob or another manifest."""
+    return {"mediaType": media_type, "digest": digest, "size": size}
+
+
+def _media_type_of(name: str) -> str:
+    """Return the media type of a file."""
+    return _TYPES.get(name[name.rfind(".") :], "text/plain")
 
 
 def _parse_file(value: object) -> ArtifactFile:

@@ -1,27 +1,21 @@
-"""Sends blobs and manifests to a registry, and fetches them; nothing is believed without its digest."""
+"""Asks a registry with its login, and moves manifests; nothing is believed without its digest."""
 
 import contextlib
-import hashlib
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import urlsplit
 
 from ollama_pack.errors import DestinationError, ProofError, UsageError
 from ollama_pack.files import Progress
 from ollama_pack.ollama.store_layout import digest_of_bytes
-from ollama_pack.registry.artifact import ARTIFACT_MANIFEST, ArtifactFile
+from ollama_pack.registry.artifact import ARTIFACT_MANIFEST
 from ollama_pack.registry.login import open_client, unreachable
 from ollama_pack.registry.reference import OciReference
 from ollama_pack.shown import reason_of, words_of
 from ollama_pack.untrusted import as_list, as_mapping, optional, parse_object
 
 LARGEST_ANSWER = 4 << 20
-BLOB_CHUNK = 16 << 20
-"""A larger file goes in several requests."""
-
 _DIGEST_HEADER = "Docker-Content-Digest"
 
 
@@ -51,31 +45,6 @@ class RemoteRegistry:
             self.answered.close()
         self.client.session.close()
 
-    def push_file(self, path: Path, file: ArtifactFile) -> int:
-        """Send a file unless the repository has it, and return the number of bytes sent.
-
-        Raises:
-            DestinationError: the registry refuses it.
-        """
-        with self._reported():
-            container = self.client.get_container(f"{self.place.host}/{self.place.path}")
-            layer = {"digest": file.digest, "size": file.size}
-            if self.client.blob_exists(layer, container):
-                return 0
-            chunked = file.size > BLOB_CHUNK
-            answer = self.client.upload_blob(str(path), container, layer, do_chunked=chunked)
-        self._require(answer, "does not take the file", 200, 201)
-        if self.progress is not None:
-            self.progress(f"sending {file.name}", file.size, file.size)
-        return file.size
-
-    def push_content(self, content: bytes) -> None:
-        """Send a few bytes that a manifest names, unless the repository has them."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "content")
-            path.write_bytes(content)
-            self.push_file(path, ArtifactFile(path.name, digest_of_bytes(content), len(content)))
-
     def push_manifest(self, content: bytes, version: str) -> str:
         """Send a manifest, the last step of a push, and return its digest.
 
@@ -83,16 +52,16 @@ class RemoteRegistry:
             DestinationError: the registry refuses it.
         """
         digest = digest_of_bytes(content)
-        with self._reported():
+        with self.reported():
             answer = self.request(
-                self._url("manifests", version),
+                self.url("manifests", version),
                 "PUT",
                 data=content,
                 headers={"Content-Type": ARTIFACT_MANIFEST},
             )
-        self._require(answer, "does not take the release", 200, 201)
+        self.require(answer, "does not take the release", 200, 201)
         if answer.headers.get(_DIGEST_HEADER, digest) != digest:
-            raise self._lie("the release that it was sent")
+            raise self.lie("the release that it was sent")
         return digest
 
     def fetch_manifest(self) -> bytes:
@@ -103,8 +72,8 @@ class RemoteRegistry:
             DestinationError: the registry refuses it.
             ProofError: its digest is another one.
         """
-        with self._reported():
-            url = self._url("manifests", self.place.version)
+        with self.reported():
+            url = self.url("manifests", self.place.version)
             answer = self.request(url, headers={"Accept": ARTIFACT_MANIFEST}, stream=True)
             if answer.status_code == 404:
                 raise UsageError(
@@ -113,37 +82,15 @@ class RemoteRegistry:
                     hint="check the name and the tag; a private one needs docker login HOST",
                     code="no-such-directory",
                 )
-            self._require(answer, "does not send the release", 200)
+            self.require(answer, "does not send the release", 200)
             content = answer.raw.read(LARGEST_ANSWER + 1)
         if len(content) > LARGEST_ANSWER:
             what = f"The manifest has more than {LARGEST_ANSWER} bytes."
             raise DestinationError(what, where=self.place, code="answer-too-large")
         told = self.place.version if self.place.is_pinned else answer.headers.get(_DIGEST_HEADER, "")
         if told.startswith("sha256:") and told != digest_of_bytes(content):
-            raise self._lie("the manifest")
+            raise self.lie("the manifest")
         return bytes(content)
-
-    def fetch_file(self, file: ArtifactFile, target: BinaryIO) -> None:
-        """Write the bytes of a file; they are read no further than its size.
-
-        Raises:
-            DestinationError: the registry does not send it.
-            ProofError: the bytes have another digest.
-        """
-        sha, done = hashlib.sha256(), 0
-        with self._reported():
-            answer = self.request(self._url("blobs", file.digest), stream=True)
-            self._require(answer, f"does not send {file.name}", 200)
-            for chunk in answer.iter_content(1 << 20):
-                done += len(chunk)
-                if done > file.size:
-                    break
-                sha.update(chunk)
-                target.write(chunk)
-                if self.progress is not None:
-                    self.progress(f"fetching {file.name}", done, file.size)
-        if done != file.size or f"sha256:{sha.hexdigest()}" != file.digest:
-            raise self._lie(file.name)
 
     def request(self, url: str, method: str = "GET", **more: Any) -> Any:  # noqa: ANN401
         """Send a request, and once more with the login that the registry asks for; oras-py calls it too.
@@ -195,12 +142,12 @@ class RemoteRegistry:
         headers, changed = self.client.auth.authenticate_request(answer, {}, refresh=True)
         return headers if changed else {}
 
-    def _url(self, kind: str, name: str) -> str:
+    def url(self, kind: str, name: str) -> str:
         """Return the address of a blob or a manifest of the repository."""
         return f"{self.address}/v2/{self.place.path}/{kind}/{name}"
 
     @contextlib.contextmanager
-    def _reported(self) -> Iterator[None]:
+    def reported(self) -> Iterator[None]:
         """Tell what fails on the way to the registry; oras-py raises ValueError for a wrong answer."""
         import requests
         import urllib3
@@ -209,13 +156,13 @@ class RemoteRegistry:
             yield
         except ValueError as error:
             if self.answered is not None:
-                self._require(self.answered, "does not take the file", 200, 201, 202)
+                self.require(self.answered, "does not take the file", 200, 201, 202)
             what = f"The registry does not answer as one: {self._clean(reason_of(error))}."
             raise DestinationError(what, where=self.place, code="registry") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise unreachable(self.place, error) from error
 
-    def _require(self, answer: Any, clause: str, *right: int) -> None:  # noqa: ANN401
+    def require(self, answer: Any, clause: str, *right: int) -> None:  # noqa: ANN401
         """Require the status of an answer; what the registry says of another one is told."""
         status = answer.status_code
         if status in right:
@@ -256,7 +203,7 @@ class RemoteRegistry:
             text = text.replace(secret, "…")
         return text
 
-    def _lie(self, what: str) -> ProofError:
+    def lie(self, what: str) -> ProofError:
         """Return the error for bytes whose digest is another one than was told."""
         return ProofError(
             f"The registry has other bytes for {what} than its digest says.",

@@ -30,6 +30,8 @@ class StandInRegistry:
         elsewhere: the address to which blobs are redirected, or where uploads are sent.
         asked: the method, the path and the login of every request.
         spoil: what is done to the bytes of a blob before they are sent.
+        broken: digest → the number of bytes of a blob after which the connection ends.
+        ranges: the first and the last byte of every part of a blob that was sent or fetched.
     """
 
     host: str = ""
@@ -43,6 +45,8 @@ class StandInRegistry:
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     uploads: dict[str, bytes] = field(default_factory=dict)
     spoil: dict[str, bytes] = field(default_factory=dict)
+    broken: dict[str, int] = field(default_factory=dict)
+    ranges: list[tuple[int, int]] = field(default_factory=list)
 
     def bodies(self, method: str) -> list[str]:
         """Return the paths that were asked for with a method."""
@@ -118,9 +122,23 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(
                 202, headers={"Location": f"{here.elsewhere}/v2/{repository}/blobs/uploads/{name}"}
             )
-        here.uploads[name] = here.uploads.get(name, b"") + body
+        return self.go_on(repository, name, body, query)
+
+    def go_on(self, repository: str, name: str, body: bytes, query: dict[str, list[str]]) -> None:
+        """Say how far an upload came, take a part of it, or end it."""
+        here = self.registry
+        known = here.uploads.get(name, b"")
+        arrived = {"Location": self.path, "Range": f"0-{max(len(known) - 1, 0)}"}
+        if self.command == "GET":
+            return self.answer(204 if name in here.uploads else 404, headers=arrived)
         if self.command == "PATCH":
-            return self.answer(202, headers={"Location": self.path})
+            first, last = map(int, self.headers["Content-Range"].split("-"))
+            if (first, last + 1 - first) != (len(known), len(body)):
+                return self.answer(416, headers=arrived)
+            here.ranges.append((first, last))
+            here.uploads[name] = known + body
+            return self.answer(202, headers=arrived)
+        here.uploads[name] = known + body
         digest, content = query["digest"][0], here.uploads.pop(name)
         if digest != f"sha256:{hashlib.sha256(content).hexdigest()}":
             return self.answer(400, b'{"errors": [{"code": "DIGEST_INVALID"}]}')
@@ -139,8 +157,24 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(404, b"{}")
         if here.elsewhere and store is here.blobs and self.command == "GET":
             return self.answer(307, headers={"Location": f"{here.elsewhere}{self.path}"})
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        return self.answer(200, here.spoil.get(name, content), {"Docker-Content-Digest": digest})
+        digest = {"Docker-Content-Digest": f"sha256:{hashlib.sha256(content).hexdigest()}"}
+        return self.send(name, here.spoil.get(name, content), digest)
+
+    def send(self, name: str, content: bytes, digest: dict[str, str]) -> None:
+        """Send what is kept, or the part of it that is asked for."""
+        here = self.registry
+        if name in here.broken:
+            self.answer(200, content[: here.broken[name]], {**digest, "Content-Length": str(len(content))})
+            self.close_connection = True
+            return None
+        if asked := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")):
+            first, last = int(asked[1]), len(content) - 1
+            if first > last:
+                return self.answer(416)
+            here.ranges.append((first, last))
+            part = {"Content-Range": f"bytes {first}-{last}/{len(content)}"}
+            return self.answer(206, content[first:], {**digest, **part})
+        return self.answer(200, content, digest)
 
     def answer(self, status: int, content: bytes = b"", headers: dict[str, str] | None = None) -> None:
         """Send an answer."""
