@@ -52,6 +52,13 @@ if TYPE_CHECKING:
     help="Add report.html, the page about the training run, which needs matplotlib.",
 )
 @click.option(
+    "--cases",
+    type=options.PATH,
+    default=None,
+    metavar="FILE",
+    help="Cases as test takes them, which the release must hold in llama.cpp (the extra try).",
+)
+@click.option(
     "--sign",
     type=click.Choice(SIGN_CHOICES),
     default=None,
@@ -64,7 +71,7 @@ if TYPE_CHECKING:
 @telling
 @options.speech
 def release_command(
-    *, report: bool, dry_run: bool, sign: str | None, key: Path | None, **chosen: Any
+    *, report: bool, dry_run: bool, sign: str | None, key: Path | None, cases: Path | None, **chosen: Any
 ) -> None:
     """Make a release of the adapter in DIR: model, proofs and papers in one directory.
 
@@ -78,6 +85,7 @@ def release_command(
       ollama-pack release ada-lovelace-lora/ ada-lovelace:1.0.0 --out dist/
       ollama-pack verify dist/
       ollama-pack register dist/ ada-lovelace:1.0.0
+      ollama-pack release ada-lovelace-lora/ --cases ada.yaml --out dist/
       ollama-pack release --each collection/*-lora --tag 1.0.0 --out dist/
     """
     if (sign == "key") != (key is not None):
@@ -86,16 +94,15 @@ def release_command(
     if chosen["tag"] and not chosen["each"]:
         raise click.UsageError("--tag is for --each; else write it behind the name: NAME:VERSION.")
     request = arguments.request_from({**chosen, "via": "folder", "checkpoint": None})
-
     sign_folder = open_signer(sign, key, os.environ) if sign and not dry_run else None
 
     def make(request: "Request") -> dict[str, Any]:
         if dry_run:
-            return plan_release(request, console)
-        return release_one(request, console, sign_folder, report=report)
+            return plan_release(request, console, cases)
+        return release_one(request, console, sign_folder, report=report, cases=cases)
 
     def make_if_changed(request: "Request") -> list[dict[str, Any]]:
-        unchanged = unchanged_facts(request, report=report)
+        unchanged = unchanged_facts(request, report=report, cases=cases)
         if unchanged and sign_folder and request.out and not (request.out / SIGNATURE_NAME).exists():
             sign_folder(request.out)
         return [unchanged or make(request)]
@@ -115,11 +122,11 @@ def release_command(
     click.get_current_context().exit(code)
 
 
-def unchanged_facts(request: "Request", *, report: bool) -> dict[str, Any]:
+def unchanged_facts(request: "Request", *, report: bool, cases: Path | None) -> dict[str, Any]:
     """Return the JSON object of a release that would only be made again, or an empty object."""
     from ollama_pack.pipeline.unchanged import unchanged_release
 
-    record = unchanged_release(request, report=report)
+    record = unchanged_release(request, report=report, cases=cases)
     if not record:
         return {}
     assert request.out is not None, "the option is required"
@@ -127,14 +134,19 @@ def unchanged_facts(request: "Request", *, report: bool) -> dict[str, Any]:
 
 
 def release_one(
-    request: "Request", console: Console, sign_folder: Callable[[Path], Path] | None, *, report: bool
+    request: "Request",
+    console: Console,
+    sign_folder: Callable[[Path], Path] | None,
+    *,
+    report: bool,
+    cases: Path | None,
 ) -> dict[str, Any]:
     """Make a release and sign it, print the commands that use it, and return its JSON object."""
     from ollama_pack.pipeline.make_release import make_release
     from ollama_pack.report.html import report_page
 
     made = make_release(
-        request, report_page(request) if report else None, console.stage_done, console.progress
+        request, report_page(request) if report else None, console.stage_done, console.progress, cases
     )
     for told in filter(None, (made.record["licenses"]["conflict"],)):
         console.stage_done("licences", told)
@@ -150,12 +162,15 @@ def release_one(
     return document
 
 
-def plan_release(request: "Request", console: Console) -> dict[str, Any]:
+def plan_release(request: "Request", console: Console, cases: Path | None) -> dict[str, Any]:
     """Print what a release would make and what of its directory it would replace."""
+    from ollama_pack.pipeline.cases import read_cases
     from ollama_pack.pipeline.papers.names import PAPER_NAMES, require_release_folder
 
     assert request.out is not None, "the option is required"
     require_release_folder(request.out)
+    if cases is not None:
+        read_cases(cases)
     document = plan_one(replace(request, via="folder"), console, quiet=console.for_programs)
     if not console.for_programs:
         say(f"papers: {', '.join(PAPER_NAMES)}", f"{'new':>12}  ")

@@ -1,5 +1,6 @@
 """The command ``ollama-pack test``."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ def test_command(*, source: Path, cases: Path, **chosen: Any) -> None:
       ollama-pack test ada-lovelace-lora/ --cases ada.yaml --init --data train.jsonl
     """
     from ollama_pack.pipeline.cases import read_cases
-    from ollama_pack.pipeline.testing import failed_cases, run_cases
+    from ollama_pack.pipeline.testing import failed_cases, run_cases, summary_of
 
     if chosen["init"]:
         _write_first(cases, chosen["data"])
@@ -142,16 +143,10 @@ def _say_result(result: "CaseResult", *, verbose: bool) -> None:
         say(" ".join(result.answer.text.split()), " " * _MARK_WIDTH)
 
 
-def summary_of(results: "Sequence[CaseResult]") -> str:
-    """Return how many cases hold, and how many questions the base answers as expected."""
-    passed = sum(result.passed for result in results)
-    asked = [result.base_passes for result in results if result.base_passes is not None]
-    base = f"; the base passes {sum(asked)} of the {len(asked)} questions" if asked else ""
-    return f"{passed} of {len(results)} cases passed{base}"
-
-
 def test_facts(answering: "Answering", results: "Sequence[CaseResult]") -> dict[str, Any]:
     """Return the JSON object of a test; each case is a proof too, for the views that show proofs."""
+    from ollama_pack.pipeline.testing import case_proof, summary_of
+
     return {
         "name": answering.trial.name,
         "passed": all(result.passed for result in results),
@@ -159,7 +154,7 @@ def test_facts(answering: "Answering", results: "Sequence[CaseResult]") -> dict[
         "prompt": {"kind": answering.trial.prompts.kind, "origin": answering.trial.prompts.origin},
         "runners": runner_facts(answering),
         "cases": [case_facts(result) for result in results],
-        "proofs": [proof_facts(result) for result in results],
+        "proofs": [asdict(case_proof(result)) for result in results],
     }
 
 
@@ -183,18 +178,4 @@ def case_facts(result: "CaseResult") -> dict[str, Any]:
             {"voice": each.voice, "tokens": each.tokens, "loss": each.loss, "perplexity": each.perplexity}
             for each in result.likelihoods.values()
         ],
-    }
-
-
-def proof_facts(result: "CaseResult") -> dict[str, Any]:
-    """Return a case in the form of a proof: its figure is the number of checks that do not hold."""
-    wrong = [check for check in result.checks if not check.holds]
-    words = [f"{check.expectation} {check.expected}, got {check.got}" for check in wrong]
-    return {
-        "proof": result.name,
-        "passed": result.passed,
-        "figure": float(len(wrong)),
-        "limit": 0.0,
-        "worst": wrong[0].expectation if wrong else "",
-        "summary": "; ".join(words) or f"{len(result.checks)} of {len(result.checks)} hold",
     }

@@ -14,6 +14,7 @@ from ollama_pack.ollama.manifest import LICENSE_TYPE
 from ollama_pack.ollama.store import image_in_store
 from ollama_pack.ollama.store_layout import blob_path
 from ollama_pack.pipeline.build import Outcome, build
+from ollama_pack.pipeline.cases import CaseFile, read_cases
 from ollama_pack.pipeline.inputs import resolve_inputs
 from ollama_pack.pipeline.papers.licences import (
     license_conflict,
@@ -32,6 +33,7 @@ from ollama_pack.pipeline.papers.names import (
 )
 from ollama_pack.pipeline.papers.record import document_text, documents_of, release_record
 from ollama_pack.pipeline.prepare import silent
+from ollama_pack.pipeline.release_cases import prove_cases
 from ollama_pack.pipeline.request import Request
 from ollama_pack.pipeline.unchanged import digest_of_inputs
 from ollama_pack.pipeline.verify import verify_release
@@ -59,6 +61,7 @@ def make_release(
     page: Callable[[], str] | None = None,
     note: Note = silent,
     progress: Progress | None = None,
+    cases: Path | None = None,
 ) -> Release:
     """Build a model into a folder, prove it there, and write its papers; the sums come last.
 
@@ -67,29 +70,31 @@ def make_release(
         page: makes the report on the training run, or None for a release without one.
         note: called after each stage.
         progress: called while bytes are read or written.
+        cases: a file of cases that must hold, or None.
 
     Raises:
-        PackError: the build or a proof fails, the folder has other files, or the base is a file that the
-            release would name by its path.
+        PackError: the build, a proof or a case fails, the folder has other files, or the base is a file
+            that the release would name by its path.
     """
     folder = request.out
     if folder is None:
         raise UsageError("A release needs a folder of its own.", hint="--out DIR", code="bad-option")
     request = replace(request, via="folder")
     require_release_folder(folder)
+    gate = read_cases(cases) if cases is not None else None
     # The build and the proofs have the lock of the folder in turn; this one keeps other releases out.
     with folder_lock(folder / SUMS_NAME, progress):
-        return _make_in_folder(request, folder, page, (note, progress))
+        return _make_in_folder(request, folder, (page, gate), (note, progress))
 
 
 def _make_in_folder(
     request: Request,
     folder: Path,
-    page: Callable[[], str] | None,
+    wanted: tuple[Callable[[], str] | None, CaseFile | None],
     told: tuple[Note, Progress | None],
 ) -> Release:
     """Make a release in its folder, which no other release changes meanwhile."""
-    note, progress = told
+    (page, cases), (note, progress) = wanted, told
 
     def keep(stage: str, value: object) -> None:
         if stage == "base" and isinstance(value, BaseModel):
@@ -101,11 +106,14 @@ def _make_in_folder(
     require_release_folder(folder)  # a build keeps a Modelfile.txt that somebody edited beside its own
     checked = replace(request, directory=folder, others=(), weights=(), name=outcome.receipt.name)
     verdicts = verify_release(checked, note, progress)
+    tested = prove_cases(folder, request, cases, note) if cases is not None else None
     if page is not None:
         _write_paper(folder / REPORT_NAME, page().encode("utf-8"))
-    inputs = digest_of_inputs(request, report=page is not None, progress=progress)
+    inputs = digest_of_inputs(request, report=page is not None, progress=progress, cases=cases)
+    proved = (*verdicts, *tested.proofs) if tested is not None else verdicts
     record = {
-        **release_record(folder, request, outcome, verdicts, _licenses_of(request, outcome)),
+        **release_record(folder, request, outcome, proved, _licenses_of(request, outcome)),
+        **({"cases": tested.record} if tested is not None else {}),
         "inputs": inputs,
     }
     content = document_text(record)

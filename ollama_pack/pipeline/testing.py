@@ -1,7 +1,7 @@
 """Tests a model by cases: what its answers must have, and how likely it must find given answers."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ollama_pack.engine.answers import Said
@@ -12,6 +12,7 @@ from ollama_pack.pipeline.judging import Check, judge_answer
 from ollama_pack.pipeline.messages import read_conversations
 from ollama_pack.pipeline.perplexity import Likelihood, measure_likelihood
 from ollama_pack.pipeline.trial import BASE_VOICE, Voice
+from ollama_pack.verify.result import ProofResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,30 @@ def _run_figures(answering: Answering, case: FigureCase, own: Voice, base: Voice
         got = "" if gain >= case.better_than_base_by else f"{gain:.4g}"
         checks.append(Check("better_than_base_by", f"{case.better_than_base_by:g}", got))
     return CaseResult(case.name, tuple(checks), likelihoods=found)
+
+
+def summary_of(results: Sequence[CaseResult]) -> str:
+    """Return how many cases hold, and how many questions the base answers as expected."""
+    passed = sum(result.passed for result in results)
+    asked = [result.base_passes for result in results if result.base_passes is not None]
+    base = f"; the base passes {sum(asked)} of the {len(asked)} questions" if asked else ""
+    return f"{passed} of {len(results)} cases passed{base}"
+
+
+def case_proof(result: CaseResult) -> ProofResult:
+    """Return a case as a proof, whose figure is the number of checks that do not hold."""
+    wrong = [check for check in result.checks if not check.holds]
+    words = [f"{check.expectation} {check.expected}, got {check.got}" for check in wrong]
+    figures = [f"{each.voice}: perplexity {each.perplexity:.3g}" for each in result.likelihoods.values()]
+    hold = [*figures, f"{len(result.checks)} of {len(result.checks)} hold"]
+    return ProofResult(
+        proof=result.name,
+        passed=result.passed,
+        figure=float(len(wrong)),
+        limit=0.0,
+        summary="; ".join(words or hold),
+        worst=wrong[0].expectation if wrong else "",
+    )
 
 
 def failed_cases(results: tuple[CaseResult, ...], path: object) -> ProofError:

@@ -12,22 +12,27 @@ from ollama_pack.errors import DestinationError, InputError, PackError
 from ollama_pack.files import Progress, os_errors_as_destination_error, read_json_object, sha256_of_file
 from ollama_pack.ollama.locations import locations_from
 from ollama_pack.ollama.names import parse_name
+from ollama_pack.pipeline.cases import CaseFile, read_cases
 from ollama_pack.pipeline.naming import model_name
 from ollama_pack.pipeline.output_dir import is_output
 from ollama_pack.pipeline.papers.names import RECORD_NAME, REPORT_NAME, is_release
+from ollama_pack.pipeline.release_cases import digests_of_cases
 from ollama_pack.pipeline.request import Request
 
 _NOT_THE_MODEL = ("directory", "others", "out", "store", "via", "name", "base", "template")
 """Fields of a request that are paths or names; what they lead to counts, and not where it lies."""
 
 
-def digest_of_inputs(request: Request, *, report: bool, progress: Progress | None = None) -> str:
+def digest_of_inputs(
+    request: Request, *, report: bool, progress: Progress | None = None, cases: CaseFile | None = None
+) -> str:
     """Return a digest of all that a release is made of, but for an installed base.
 
     Args:
         request: what the user asks for.
         report: whether the release has a report.
         progress: called while files are read.
+        cases: the cases that it must hold, or None.
 
     Raises:
         DestinationError: a file cannot be read.
@@ -42,10 +47,14 @@ def digest_of_inputs(request: Request, *, report: bool, progress: Progress | Non
         "template": _path_or_text(request.template),
         "files": [_files_below(directory, request.out, progress) for directory in request.directories],
     }
+    if cases is not None:
+        told["cases"] = digests_of_cases(cases)
     return f"sha256:{hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()}"
 
 
-def unchanged_release(request: Request, *, report: bool, progress: Progress | None = None) -> dict[str, Any]:
+def unchanged_release(
+    request: Request, *, report: bool, progress: Progress | None = None, cases: Path | None = None
+) -> dict[str, Any]:
     """Return the record of the release that a request would only make again, or an empty object.
 
     Its inputs, its base and every one of its files are those that it records. It is not proved again.
@@ -54,6 +63,7 @@ def unchanged_release(request: Request, *, report: bool, progress: Progress | No
         request: what the user asks for; its `out` is the folder of the release.
         report: whether the release has a report.
         progress: called while files are read.
+        cases: the file of cases that it must hold, or None.
     """
     from ollama_pack.verify.release_papers import prove_sums
 
@@ -62,7 +72,8 @@ def unchanged_release(request: Request, *, report: bool, progress: Progress | No
         return {}
     try:
         record = dict(read_json_object(folder / RECORD_NAME))
-        if record.get("inputs") != digest_of_inputs(request, report=report, progress=progress):
+        gate = read_cases(cases) if cases is not None else None
+        if record.get("inputs") != digest_of_inputs(request, report=report, progress=progress, cases=gate):
             return {}
         prove_sums(folder, progress)
         return record if _has_its_base(record, request) else {}

@@ -21,6 +21,8 @@ RECORD = "release.json"
 STATEMENTS = ("provenance.intoto.json", "test-result.intoto.json")
 BOM = "bom.cdx.json"
 LOCK = "ollama-pack.lock"
+CASE = "case: "
+"""Begins the name of a proof that is a case."""
 
 
 def prove_sums(folder: Path, progress: Progress | None = None) -> ProofResult:
@@ -93,10 +95,10 @@ def _papers(folder: Path) -> ProofResult:
     _prove_test_result(record, folder)
     _prove_dependencies(lock, folder)
     _prove_bom(record, folder)
-    passed = [each["proof"] for each in _objects(record.get("proofs"))]
-    summary = (
-        f"{len(STATEMENTS) + 2} papers say what is in the files; recorded: {', '.join(map(str, passed))}"
-    )
+    passed = [str(each["proof"]) for each in _objects(record.get("proofs"))]
+    cases = [each for each in passed if each.startswith(CASE)]
+    passed = [*(each for each in passed if each not in cases), *([f"{len(cases)} cases"] if cases else [])]
+    summary = f"{len(STATEMENTS) + 2} papers say what is in the files; recorded: {', '.join(passed)}"
     return ProofResult("papers", passed=True, figure=0.0, limit=0.0, summary=summary)
 
 
@@ -118,9 +120,14 @@ def _prove_test_result(record: Mapping[str, Any], folder: Path) -> None:
         folder / RECORD,
         "the proofs",
     )
-    (configuration,) = _objects(_value_at(told, "configuration")) or [{}]
     digest = sha256_of_file(folder / RECORD).removeprefix("sha256:")
-    _same(_value_at(configuration, "digest", "sha256"), digest, path, "the record")
+    tested = _objects(_value_at(record, "cases", "files") or [])
+    known = [(RECORD, digest), *((each["name"], each["sha256"]) for each in tested)]
+    configuration = _objects(_value_at(told, "configuration"))
+    named = [(each.get("name"), _value_at(each, "digest", "sha256")) for each in configuration]
+    _same(named, known, path, "the record")
+    cases = [each for each in proofs if str(each["proof"]).startswith(CASE)]
+    _same(bool(cases), "cases" in record, folder / RECORD, "the cases")
 
 
 def _prove_dependencies(lock: Mapping[str, Any], folder: Path) -> None:

@@ -46,20 +46,24 @@ def provenance(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def test_result(record: Mapping[str, Any], record_digest: str) -> dict[str, Any]:
-    """Return the test result of a release: the proofs that passed, and those that could not be made.
+    """Return the test result of a release: proofs and cases that passed, and proofs that were not made.
 
     Args:
         record: the record of the release.
         record_digest: the SHA-256 of its file, which has the figure and the limit of each proof.
     """
     failed = [each["proof"] for each in record["proofs"] if not each["passed"]]
+    tested = record.get("cases", {}).get("files", ())
     return {
         "_type": STATEMENT,
         "subject": _subjects(record),
         "predicateType": TEST_RESULT,
         "predicate": {
             "result": "FAILED" if failed else "WARNED" if record["not_proved"] else "PASSED",
-            "configuration": [{"name": RECORD_NAME, "digest": {"sha256": record_digest}}],
+            "configuration": [
+                {"name": RECORD_NAME, "digest": {"sha256": record_digest}},
+                *({"name": each["name"], "digest": {"sha256": each["sha256"]}} for each in tested),
+            ],
             "passedTests": [each["proof"] for each in record["proofs"] if each["passed"]],
             "warnedTests": list(record["not_proved"]),
             "failedTests": failed,

@@ -43,6 +43,9 @@ def model_card(record: Mapping[str, Any]) -> str:
     lines += [
         f"| {_plain_text(each['proof'])} | {_plain_text(each['summary'])} |" for each in record["proofs"]
     ]
+    if "cases" in record:
+        tested = record["cases"]
+        lines += [f"| cases, with {_plain_text(tested['runner'])} | {_plain_text(tested['summary'])} |"]
     lines += [f"| {_plain_text(each)} | not proved |" for each in record["not_proved"]]
     if licenses["conflict"]:
         lines += ["", f"**Licences:** {_plain_text(licenses['conflict'])}."]
