@@ -1,19 +1,19 @@
 """Turns the blocks of any ggml type into float32, and float32 into blocks of the types that merging writes.
 
-The gguf library knows how every type is read, and how the older ones are written; what is not quantised, and
-Q8_0, is read by the code that reads adapters, in half the time.
+The gguf library knows how every type is read, and how the older ones are written. The types that most models
+are in are read by code of ours, bit for bit as the library reads them and two to four times as fast; what is
+not quantised, and Q8_0, by the code that reads adapters.
 """
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ollama_pack.gguf.code_layouts import CODE_LAYOUTS, Bytes, numbers_of
 from ollama_pack.gguf.ggml_types import BF16, BLOCKS, F16, F32, Q8_0, nbytes_of
 from ollama_pack.gguf.quants import cast_float32
 from ollama_pack.gguf.tensor_data import Q8_STORAGE, STORAGE, Float32, from_q8, to_float32
-
-Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 PLAIN = {F32: "F32", F16: "F16", BF16: "BF16"}
 """The ggml types that are not quantised, each with its name in `STORAGE`."""
@@ -57,8 +57,16 @@ def read_blocks(raw: Bytes, kind: int, columns: int) -> Float32:
         return to_float32(rows.view(STORAGE[PLAIN[kind]]), PLAIN[kind])
     if kind == Q8_0:
         return from_q8(rows.view(Q8_STORAGE)).reshape(-1, columns)
+    if kind in CODE_LAYOUTS:
+        return numbers_of(raw.reshape(-1, BLOCKS[kind][1]), CODE_LAYOUTS[kind]).reshape(-1, columns)
+    return read_by_library(raw, kind, columns)
+
+
+def read_by_library(raw: Bytes, kind: int, columns: int) -> Float32:
+    """Return the numbers of whole rows as the gguf library reads them: the witness of `read_blocks`."""
     import gguf
 
+    rows = raw.reshape(-1, nbytes_of(kind, (columns,)))
     numbers: Float32 = gguf.quants.dequantize(rows, gguf.GGMLQuantizationType(kind))
     return numbers.reshape(-1, columns)
 
@@ -68,8 +76,8 @@ def write_blocks(numbers: Float32, kind: int) -> Bytes:
 
     What is too large for float16 or bfloat16 becomes infinite, as in `cast_float32`; the caller looks for it.
     """
-    if kind in PLAIN:
-        return _bytes_of(cast_float32(numbers, PLAIN[kind].lower()))
+    if kind in PLAIN or kind == Q8_0:
+        return _bytes_of(cast_float32(numbers, PLAIN.get(kind, "Q8_0").lower()))
     import gguf
 
     return _bytes_of(gguf.quants.quantize(np.ascontiguousarray(numbers), gguf.GGMLQuantizationType(kind)))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ollama_pack.gguf import ggml_worker
-from ollama_pack.gguf.blocks import Bytes, can_write_blocks, write_blocks
+from ollama_pack.gguf.blocks import can_write_blocks, write_blocks
+from ollama_pack.gguf.code_layouts import Bytes
 from ollama_pack.gguf.ggml_library import find_ggml, unusable_ggml
 from ollama_pack.gguf.tensor_data import Float32
 

@@ -1,15 +1,24 @@
 """Casts of the numbers of one tensor to the type they have in a file.
 
-Rounding is to nearest, ties to even; that of Q8_0 is ggml's, which rounds halves away from zero. The casts to
-bfloat16 and Q8_0 are those of the gguf library. The one that nearly every adapter takes, bfloat16 to float16,
-is our own: it is five times as fast as the library's way over float32.
+Rounding is to nearest, ties to even; that of Q8_0 is ggml's, which rounds halves away from zero. The cast to
+bfloat16 is that of the gguf library. That to Q8_0, which nearly every merged weight takes, has the library's
+bytes in half the time. The one that nearly every adapter takes, bfloat16 to float16, is five times as fast as
+the library's way over float32.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-from ollama_pack.gguf.ggml_types import Q8_0
-from ollama_pack.gguf.tensor_data import CHUNK_ELEMENTS, Q8_STORAGE, STORAGE, Float32, Stored, to_float32
+from ollama_pack.gguf.code_layouts import put_bytes
+from ollama_pack.gguf.tensor_data import (
+    CHUNK_ELEMENTS,
+    Q8_BLOCK,
+    Q8_STORAGE,
+    STORAGE,
+    Float32,
+    Stored,
+    to_float32,
+)
 
 Bits = npt.NDArray[np.uint16]
 _MAGNITUDE = np.uint16(0x7FFF)
@@ -28,11 +37,50 @@ def cast_float32(numbers: Float32, outtype: str) -> Stored:
         return numbers.astype(np.dtype("<f2"))
     if outtype == "f32":
         return numbers.astype(np.dtype("<f4"), copy=False)
+    if outtype == "q8_0":
+        return _to_q8(np.ascontiguousarray(numbers))
     import gguf  # takes a third as long as the conversion of a small adapter, which is f16 by default
 
     kind = gguf.GGMLQuantizationType[outtype.upper()]
     cast: Stored = gguf.quants.quantize(np.ascontiguousarray(numbers), kind)
-    return cast.view(Q8_STORAGE if kind == Q8_0 else STORAGE["BF16"])
+    return cast.view(STORAGE["BF16"])
+
+
+CAST_AT_ONCE = 1 << 18
+"""Numbers that are cast to Q8_0 at a time."""
+
+_ALMOST_HALF = np.float32(0.5).view(np.uint32) - np.uint32(1)
+_SIGN_OF_FLOAT, _ALL_BUT_THE_SIGN = np.uint32(1 << 31), np.uint32((1 << 31) - 1)
+
+
+def _to_q8(numbers: Float32) -> Stored:
+    """Return float32 numbers as Q8_0, with the bytes of ggml's and the gguf library's."""
+    blocks = numbers.reshape(-1, Q8_BLOCK)
+    cast = np.empty((*numbers.shape[:-1], numbers.shape[-1] // Q8_BLOCK), Q8_STORAGE)
+    flat, step = cast.reshape(-1), CAST_AT_ONCE // Q8_BLOCK
+    for start in range(0, len(blocks), step):
+        _blocks_to_q8(blocks[start : start + step], flat[start : start + step])
+    return cast
+
+
+def _blocks_to_q8(blocks: Float32, cast: Stored) -> None:
+    """Cast a part that fits the cache.
+
+    A half is rounded away from zero by adding the largest number below a half, with the sign, and cutting off
+    what is behind the point. Floats without sign are in the order of their bits, of which numpy finds the
+    largest of 32 neighbours in half the time.
+    """
+    room = blocks.view(np.uint32) & _ALL_BUT_THE_SIGN
+    largest = np.maximum.reduceat(room.reshape(-1), np.arange(0, room.size, Q8_BLOCK))
+    scales = largest.view(np.float32) / np.float32(127)
+    with np.errstate(divide="ignore"):
+        units = np.where(scales == 0, np.float32(0), np.float32(1) / scales)
+    counts = blocks * units[:, None]
+    np.bitwise_and(counts.view(np.uint32), _SIGN_OF_FLOAT, out=room)
+    room |= _ALMOST_HALF
+    counts += room.view(np.float32)
+    cast["scale"] = scales
+    put_bytes(cast.view(np.uint8).reshape(-1, Q8_STORAGE.itemsize), 2, counts.astype(np.int8).view(np.uint8))
 
 
 def bf16_to_f16(bits: Bits) -> npt.NDArray[np.float16]:

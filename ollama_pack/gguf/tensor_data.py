@@ -148,8 +148,9 @@ def _fill(file: FileIO, tensor: StoredTensor, array: Stored) -> None:
 
 def from_q8(blocks: npt.NDArray[Any]) -> Float32:
     """Return the numbers of Q8_0 blocks (dtype `Q8_STORAGE`), flat; exact."""
-    scales = blocks["scale"].astype(np.float32)[..., None]
-    return (blocks["quants"] * scales).astype(np.float32, copy=False).reshape(-1)
+    numbers = blocks["quants"].astype(np.float32)
+    numbers *= blocks["scale"].astype(np.float32)[..., None]
+    return numbers.reshape(-1)
 
 
 def to_float32(stored: Stored, dtype: str) -> Float32:

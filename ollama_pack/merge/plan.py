@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ollama_pack.errors import InputError, UnsupportedError, UsageError
 from ollama_pack.gguf.blocks import PLAIN, can_read_blocks, can_write_blocks, type_name
-from ollama_pack.gguf.codes import CODE_LAYOUTS
+from ollama_pack.gguf.code_layouts import CODE_LAYOUTS
 from ollama_pack.gguf.ggml_blocks import GGML_WRITES
 from ollama_pack.gguf.ggml_types import BF16, BLOCKS, F16, F32, Q8_0, nbytes_of
 from ollama_pack.gguf.reader import GgufFile

@@ -6,7 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from io import FileIO
 from typing import TypeVar
 
-from ollama_pack.gguf.blocks import Bytes, can_write_blocks
+from ollama_pack.gguf.blocks import can_write_blocks
+from ollama_pack.gguf.code_layouts import Bytes
 from ollama_pack.gguf.ggml_blocks import BlockWriter
 from ollama_pack.gguf.tensor_data import Float32
 from ollama_pack.merge.plan import MergedTensor

@@ -13,7 +13,8 @@ from typing import TypeAlias
 import numpy as np
 
 from ollama_pack.errors import InputError, UnsupportedError
-from ollama_pack.gguf.blocks import Bytes, read_blocks, type_name
+from ollama_pack.gguf.blocks import read_blocks, type_name
+from ollama_pack.gguf.code_layouts import Bytes
 from ollama_pack.gguf.ggml_types import nbytes_of
 from ollama_pack.gguf.tensor_data import Float32, TensorReader
 from ollama_pack.gguf.tensor_rows import Index, read_tensor_rows
@@ -22,7 +23,10 @@ from ollama_pack.lora.export_tensor import planned_numbers
 from ollama_pack.merge.plan import BaseTensor, MergedTensor, TensorDelta
 
 BLOCK_NUMBERS = 1 << 19
-"""Numbers of a block of rows: 2 MiB as float32, of which a thread holds about five at a time."""
+"""Numbers of a block of rows: 2 MiB as float32, of which a thread holds about five at a time.
+
+The last bit of a product may depend on it, since BLAS sums the rows at the end of a block in another order.
+"""
 
 SURELY_HELD = 1 << 14
 """A number below which every type holds all numbers, so that what was written need not be read again."""
@@ -97,10 +101,10 @@ def merge_block(
         InputError: the base ends inside the tensor, or has a number that is not finite.
         UnsupportedError: a merged number is beyond the type that is written.
     """
-    raw, numbers, merged = merged_numbers(tensor, factors, block, file)
+    raw, numbers, merged, largest = _merged_and_largest(tensor, factors, block, file)
     with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and told by name
         written = rounding(raw, numbers, merged)
-    columns, largest = row_width(tensor.base), max(merged.max(initial=0), -merged.min(initial=0))
+    columns = row_width(tensor.base)
     if largest >= SURELY_HELD and not np.isfinite(read_blocks(written, tensor.kind, columns)).all():
         raise _why_not_mergeable(tensor, numbers, merged)
     return written
@@ -115,13 +119,21 @@ def merged_numbers(
         InputError: the base ends inside the tensor, or has a number that is not finite.
         UnsupportedError: a merged number is beyond float32.
     """
+    return _merged_and_largest(tensor, factors, block, file)[:3]
+
+
+def _merged_and_largest(
+    tensor: MergedTensor, factors: DeltaFactors | None, block: RowBlock, file: FileIO
+) -> tuple[Bytes, Float32, Float32, float]:
+    """Return what `merged_numbers` returns, and the largest of the merged numbers, without its sign."""
     raw = read_rows(tensor.base, block, file)
-    numbers = read_blocks(raw, tensor.base.kind, row_width(tensor.base))
     with np.errstate(over="ignore", invalid="ignore"):
+        numbers = read_blocks(raw, tensor.base.kind, row_width(tensor.base))
         merged = changed_rows(tensor, numbers, factors, block)
-    if not np.isfinite(merged).all():
+        largest = float(np.maximum(merged.max(initial=0), -merged.min(initial=0)))  # NaN if one is
+    if not np.isfinite(largest):
         raise _why_not_mergeable(tensor, numbers, merged)
-    return raw, numbers, merged
+    return raw, numbers, merged, largest
 
 
 def changed_rows(
@@ -138,7 +150,9 @@ def changed_rows(
         left, right = factors.left, factors.right
         if left.ndim > 2:
             left, right = left[block.expert], right[block.expert]
-        merged = merged + left[block.start : block.end] @ right
+        change = left[block.start : block.end] @ right
+        change += merged
+        merged = change
     for values in by_role[RowRole.LENGTH]:
         there, given = given_rows(values, block)
         merged[there] *= given / np.linalg.norm(merged[there], axis=1, keepdims=True)

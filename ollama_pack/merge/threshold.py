@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from ollama_pack.gguf.blocks import Bytes
-from ollama_pack.gguf.codes import CODE_LAYOUTS, code_steps, codes_of, with_codes
+from ollama_pack.gguf.code_layouts import CODE_LAYOUTS, Bytes
+from ollama_pack.gguf.codes import code_steps, codes_of, with_codes
 from ollama_pack.gguf.ggml_types import BLOCKS
 from ollama_pack.gguf.tensor_data import Float32
 

@@ -74,8 +74,10 @@ def write_merged(
         follower.allow(file.tell())
         sources.require_unchanged()
         size = file.tell()
+        on_disk = sources.pool.submit(os.fsync, file.fileno())  # while the file is checked
         if check is not None:
             check(Path(file.name))
+        on_disk.result()
         digest = follower.digest()
     return digest, size
 

@@ -53,31 +53,41 @@ class MergeReport:
 
 @dataclass(slots=True)
 class ScalarProducts:
-    """The scalar products of one weight, as they grow."""
+    """The scalar products of one weight, as they grow.
 
-    product: float = 0.0
-    change: float = 0.0
-    trained: float = 0.0
+    With E = D - R they are ⟨E, R⟩, ⟨E, E⟩, ⟨R, R⟩ and ⟨W, W⟩, from which those of D follow.
+    """
+
+    along: float = 0.0
     error: float = 0.0
+    trained: float = 0.0
     weight: float = 0.0
 
     def add(self, base: Float32, merged: Float32, trained: Float32) -> None:
         """Add those of some rows. The products are float32, their sums double."""
-        change = merged - base
-        self.product += _dot(change, trained)
-        self.change += _dot(change, change)
+        error = merged - base
+        error -= trained
+        self.along += _dot(error, trained)
+        self.error += _dot(error, error)
         self.trained += _dot(trained, trained)
         self.weight += _dot(base, base)
-        change -= trained
-        self.error += _dot(change, change)
 
     def join(self, other: "ScalarProducts") -> None:
         """Add those of another weight."""
-        self.product += other.product
-        self.change += other.change
-        self.trained += other.trained
+        self.along += other.along
         self.error += other.error
+        self.trained += other.trained
         self.weight += other.weight
+
+    @property
+    def product(self) -> float:
+        """Return ⟨D, R⟩."""
+        return self.along + self.trained
+
+    @property
+    def change(self) -> float:
+        """Return ⟨D, D⟩."""
+        return max(self.error + 2 * self.along + self.trained, 0.0)
 
     @property
     def miss(self) -> float:

@@ -11,37 +11,37 @@ and wrote the file. For each touched weight, with D = W' − W as the files hold
 
 What a type's rounding cannot explain fails, too: a fault that is orthogonal to ΔW leaves the gain at 1.
 
-Every other tensor must have the very bytes of the base.
+Every other tensor must have the very bytes of the base. Merging and this proof read blocks by the same code,
+which is faster than the gguf library's; so rows of each weight, drawn anew each time, are read by the library
+too, and must be the same numbers.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from functools import partial
-from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import ProofError
 from ollama_pack.files import Progress
-from ollama_pack.gguf.blocks import read_blocks, type_name
-from ollama_pack.gguf.ggml_types import nbytes_of
-from ollama_pack.gguf.reader import GgufFile, read_gguf
+from ollama_pack.gguf.blocks import type_name
+from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.split import read_parts
-from ollama_pack.gguf.tensor_data import Float32, TensorReader, keep_freed_memory
+from ollama_pack.gguf.tensor_data import TensorReader, keep_freed_memory
 from ollama_pack.lora.adapter import Adapter
 from ollama_pack.verify.kept import KeptChange, MergeReport, ScalarProducts
-from ollama_pack.verify.merged_rows import (
-    EMBEDDING_WEIGHT,
-    HEAD_WEIGHT,
-    ExpectedRows,
-    expected_rows,
-    needs_own_head,
+from ollama_pack.verify.merged_files import (
+    TensorPair,
+    compare_keys,
+    pairs_of,
+    require_same_bytes,
+    rows_of_both,
+    witness_rows,
 )
+from ollama_pack.verify.merged_rows import ExpectedRows, expected_rows, needs_own_head
 from ollama_pack.verify.result import ProofResult
 
 LEAST_KEPT = 0.9
@@ -53,52 +53,7 @@ LARGEST_MISS = {"F32": 1e-5, "F16": 1e-3, "BF16": 5e-3, "Q8_0": 2e-2}
 Half a unit of the last place, and for Q8_0 the worst block there is: one large number among 31 zeros. The
 types of fewer bits have no such limit; what they lose is the gain."""
 
-PIECE_NUMBERS = 1 << 19
-"""Numbers of a weight that are compared at a time."""
-
-PIECE_BYTES = 4 << 20
-"""Bytes of an untouched tensor that are compared at a time."""
-
 THREADS = 2
-ALLOWED_KEYS = ("general.", "split.", "tokenizer.chat_template", "ollama_pack.")
-"""Beginnings of the keys that may differ from the base's: what names the model, its parts and its prompt."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """A tensor in both files.
-
-    Attributes:
-        name: its name in the merged file.
-        base: the header of the file, or part, of the base that has it.
-        merged: the header of the merged file.
-        base_name: its name in the base.
-    """
-
-    name: str
-    base: GgufFile
-    merged: GgufFile
-    base_name: str
-
-    def name_in(self, file: GgufFile) -> str:
-        """Return its name in one of the two files."""
-        return self.name if file is self.merged else self.base_name
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Return its shape in the base, rows and columns last; each number of a vector is a row."""
-        shape = self.base.shapes[self.base_name]
-        return shape if len(shape) > 1 else (*shape, 1)
-
-    @property
-    def columns(self) -> int:
-        """Return the length of a row."""
-        return self.shape[-1]
-
-    def size(self, file: GgufFile) -> int:
-        """Return the size of the tensor in a file, in bytes."""
-        name = self.name_in(file)
-        return nbytes_of(file.types[name], file.shapes[name])
 
 
 def prove_merged(
@@ -133,7 +88,7 @@ def prove_merged(
         raise ProofError(f"The merged file has no {sorted(missing)[0]}.", where=path, code="merged")
     untouched = [pair for name, pair in pairs.items() if name not in references]
     with ThreadPoolExecutor(THREADS, "merged") as pool:
-        for done, pair in enumerate(pool.map(_require_same_bytes, untouched)):
+        for done, pair in enumerate(pool.map(require_same_bytes, untouched)):
             if progress is not None:
                 progress(f"comparing {pair} with the base", done + 1, len(untouched))
         shares = [list(references.values())[first::THREADS] for first in range(THREADS)]
@@ -142,69 +97,9 @@ def prove_merged(
     return _judge([(pairs[name], sums[name]) for name in references], len(untouched), least)
 
 
-def pairs_of(parts: Sequence[GgufFile], merged: GgufFile, *, own_head: bool) -> dict[str, _Pair]:
-    """Return every tensor of the base with that of the merged file, which must be the same ones.
-
-    With `own_head` the merged file has one more, which is made of the embeddings.
-    """
-    pairs = {name: _Pair(name, part, merged, name) for part in parts for name in part.shapes}
-    if own_head:
-        pairs[HEAD_WEIGHT] = replace(pairs[EMBEDDING_WEIGHT], name=HEAD_WEIGHT)
-    for name in pairs.keys() ^ merged.shapes.keys():
-        raise ProofError(
-            "The tensor is in only one of the two files.", where=f"{merged.path}: {name}", code="merged"
-        )
-    for name, pair in pairs.items():
-        if pair.base.shapes[pair.base_name] != merged.shapes[name]:
-            raise ProofError(
-                f"The tensor is {merged.shapes[name]}, and {pair.base.shapes[pair.base_name]} in the base.",
-                where=f"{merged.path}: {name}",
-                code="merged",
-            )
-    return pairs
-
-
-def compare_keys(base: GgufFile, merged: GgufFile) -> None:
-    """Require the keys of the base, byte for byte, but for those that name the model and its prompt."""
-    with base.path.open("rb") as one, merged.path.open("rb") as other:
-        for key in sorted(base.spans.keys() | merged.spans.keys()):
-            if key.startswith(ALLOWED_KEYS):
-                continue
-            both = key in base.spans and key in merged.spans
-            if not both or _at(one, base.spans[key]) != _at(other, merged.spans[key]):
-                raise ProofError(
-                    "The key is not that of the base.", where=f"{merged.path}: {key}", code="merged"
-                )
-
-
-def _at(file: BinaryIO | FileIO, span: tuple[int, int]) -> bytes:
-    """Return the bytes of a span of an open file."""
-    file.seek(span[0])
-    return file.read(span[1] - span[0])
-
-
-def _require_same_bytes(pair: _Pair) -> str:
-    """Require that a tensor has the bytes of the base, and return its name."""
-    size = pair.size(pair.base)
-    same = pair.base.types[pair.base_name] == pair.merged.types[pair.name]
-    if same:
-        with pair.base.path.open("rb") as one, pair.merged.path.open("rb") as other:
-            one.seek(pair.base.offsets[pair.base_name])
-            other.seek(pair.merged.offsets[pair.name])
-            for start in range(0, size, PIECE_BYTES):
-                count = min(PIECE_BYTES, size - start)
-                piece = one.read(count)
-                same = same and len(piece) == count and piece == other.read(count)
-    if not same:
-        raise ProofError(
-            "The tensor was not trained, and is not that of the base.",
-            where=f"{pair.merged.path}: {pair.name}",
-            code="merged",
-        )
-    return pair.name
-
-
-def measure_all(pairs: Mapping[str, _Pair], references: Sequence[ExpectedRows]) -> dict[str, ScalarProducts]:
+def measure_all(
+    pairs: Mapping[str, TensorPair], references: Sequence[ExpectedRows]
+) -> dict[str, ScalarProducts]:
     """Return the sums of each weight, with every file of the adapter opened once."""
     with TensorReader() as source:
         return {
@@ -212,7 +107,7 @@ def measure_all(pairs: Mapping[str, _Pair], references: Sequence[ExpectedRows]) 
         }
 
 
-def _measure(pair: _Pair, expected: ExpectedRows, source: TensorReader) -> ScalarProducts:
+def _measure(pair: TensorPair, expected: ExpectedRows, source: TensorReader) -> ScalarProducts:
     """Return the sums of one weight."""
     reference, sums = expected.reference, ScalarProducts()
     left = right = np.zeros((0, 0), np.float32)
@@ -222,44 +117,27 @@ def _measure(pair: _Pair, expected: ExpectedRows, source: TensorReader) -> Scala
     whole = [given for given in expected.given if given.what not in ("dora", "lora-bias")]
     later = [given for given in expected.given if given not in whole]
     rows = pair.shape[-2]
-    for start, before, after in _rows_of_both(pair):
+    for start, before, after in rows_of_both(pair):
         expert, row = divmod(start, rows)
-        made = before
+        made, change = before, None
         for given in whole:
             made = given.apply(made, row)
         if reference is not None:
             these, those = (left[expert], right[expert]) if left.ndim > 2 else (left, right)
-            made = made + these[row : row + len(before)] @ those
-        for given in later:
-            made = given.apply(made, row)
-        sums.add(before, after, made - before)
+            change = these[row : row + len(before)] @ those
+        if change is None or expected.given:
+            made = made if change is None else made + change
+            for given in later:
+                made = given.apply(made, row)
+            change = made - before
+        sums.add(before, after, change)
+    witness_rows(pair)
     return sums
 
 
-def _rows_of_both(pair: _Pair) -> Iterator[tuple[int, Float32, Float32]]:
-    """Yield rows of a weight as both files hold them, with the first row, counted over all its matrices."""
-    rows = pair.shape[-2]
-    count = math.prod(pair.shape[:-1])
-    step = max(PIECE_NUMBERS // pair.columns, 1)
-    with pair.base.path.open("rb", buffering=0) as one, pair.merged.path.open("rb", buffering=0) as other:
-        for first in range(0, count, rows):
-            for start in range(first, first + rows, step):
-                end = min(start + step, first + rows)
-                before = _rows(one, pair.base, pair, start, end)
-                yield start, before, _rows(other, pair.merged, pair, start, end)
-
-
-def _rows(file: FileIO, header: GgufFile, pair: _Pair, start: int, end: int) -> Float32:
-    """Return some rows of a tensor of a file."""
-    name = pair.name_in(header)
-    kind = header.types[name]
-    size = nbytes_of(kind, (pair.columns,))
-    first = header.offsets[name] + start * size
-    raw = _at(file, (first, first + (end - start) * size))
-    return read_blocks(np.frombuffer(raw, np.uint8), kind, pair.columns)
-
-
-def _judge(measured: Sequence[tuple[_Pair, ScalarProducts]], untouched: int, least: float) -> MergeReport:
+def _judge(
+    measured: Sequence[tuple[TensorPair, ScalarProducts]], untouched: int, least: float
+) -> MergeReport:
     """Return the report of all weights."""
     total = ScalarProducts()
     weights: list[KeptChange] = []

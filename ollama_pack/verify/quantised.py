@@ -14,7 +14,8 @@ from ollama_pack.gguf.split import read_parts
 from ollama_pack.gguf.tensor_data import keep_freed_memory
 from ollama_pack.lora.adapter import Adapter
 from ollama_pack.verify.kept import MergeReport, ScalarProducts
-from ollama_pack.verify.merged import compare_keys, measure_all, pairs_of
+from ollama_pack.verify.merged import measure_all
+from ollama_pack.verify.merged_files import compare_keys, pairs_of
 from ollama_pack.verify.merged_rows import expected_rows, needs_own_head
 from ollama_pack.verify.result import ProofResult
 

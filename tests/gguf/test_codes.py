@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from ollama_pack.gguf.blocks import read_blocks
-from ollama_pack.gguf.codes import CODE_LAYOUTS, code_steps, codes_of, with_codes
+from ollama_pack.gguf.code_layouts import CODE_LAYOUTS
+from ollama_pack.gguf.codes import code_steps, codes_of, with_codes
 from ollama_pack.gguf.ggml_types import BLOCKS
 
 KINDS = [pytest.param(kind, id=gguf.GGMLQuantizationType(kind).name) for kind in CODE_LAYOUTS]

@@ -7,7 +7,8 @@ from test_codes import KINDS, random_blocks
 from test_write import factors_of, plan_of, tensors_in, write_base
 
 from ollama_pack.gguf.blocks import read_blocks
-from ollama_pack.gguf.codes import CODE_LAYOUTS, codes_of, with_codes
+from ollama_pack.gguf.code_layouts import CODE_LAYOUTS
+from ollama_pack.gguf.codes import codes_of, with_codes
 from ollama_pack.gguf.ggml_types import BLOCKS
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.merge.plan import plan_merge

@@ -9,6 +9,7 @@ from recipes import TINY, tensors_of, write_adapter, write_model
 
 from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.errors import ProofError
+from ollama_pack.gguf.code_layouts import CODE_LAYOUTS
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.split import read_parts
 from ollama_pack.lora.peft.load import read_adapter
@@ -17,6 +18,12 @@ from ollama_pack.merge.keys import MergeLabels
 from ollama_pack.merge.plan import TensorDelta, plan_merge
 from ollama_pack.merge.write import write_merged
 from ollama_pack.verify.merged import prove_merged
+
+Q4_0 = gguf.GGMLQuantizationType.Q4_0
+WIDE = replace(
+    TINY, hparams=replace(TINY.hparams, hidden=64, feed_forward=64, head_dim=32, heads=2, kv_heads=2)
+)
+"""A model whose rows are whole blocks."""
 
 
 @pytest.fixture
@@ -98,12 +105,9 @@ def test_a_tensor_too_few(made, tmp_path):
 def test_the_limit(made):
     """What four bits lose of a small change fails the usual limit, and passes one that the user sets."""
     _, _, _, path = made
-    wide = replace(
-        TINY, hparams=replace(TINY.hparams, hidden=64, feed_forward=64, head_dim=32, heads=2, kv_heads=2)
-    )
     source = path.with_name("wide.gguf")
-    small = read_adapter(write_adapter(path.with_name("small-lora"), base=wide, alpha=0.02))
-    quantise(write_model(path.with_name("f32.gguf"), wide), source)
+    small = read_adapter(write_adapter(path.with_name("small-lora"), base=WIDE, alpha=0.02))
+    quantise(write_model(path.with_name("f32.gguf"), WIDE), source)
     base = read_base_gguf(source)
     plan = plan_merge(read_parts(source), plan_lora(small, base), "same")
     write_merged(plan, path)
@@ -113,6 +117,20 @@ def test_the_limit(made):
     assert prove_merged(small, base, path, least=-1e9).result.passed
     write_merged(plan_merge(read_parts(source), plan_lora(small, base), "f32"), path)
     assert prove_merged(small, base, path).result.passed
+
+
+def test_a_type_that_is_read_wrongly(made, monkeypatch):
+    """Merging and the proof read blocks by the same code; a fault of it is found by the gguf library's."""
+    _, _, _, path = made
+    adapter = read_adapter(write_adapter(path.with_name("wide-lora"), base=WIDE))
+    quantise(write_model(path.with_name("f32.gguf"), WIDE), path.with_name("wide.gguf"))
+    base = read_base_gguf(path.with_name("wide.gguf"))
+    monkeypatch.setitem(CODE_LAYOUTS, Q4_0, replace(CODE_LAYOUTS[Q4_0], zero=7))
+    write_merged(plan_merge(read_parts(base.gguf), plan_lora(adapter, base), "auto"), path)
+    with pytest.raises(ProofError, match="not read as the gguf library reads it") as caught:
+        prove_merged(adapter, base, path)
+    assert caught.value.hint == "report it: ollama_pack/gguf/blocks.py reads Q4_0 wrongly"
+    assert str(base.gguf) in caught.value.where
 
 
 def quantise(source, target):

@@ -1,0 +1,173 @@
+"""The two files of a merge, tensor by tensor: the base, and what was merged into it, read again from disk."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from io import FileIO
+from typing import BinaryIO
+
+import numpy as np
+
+from ollama_pack.errors import ProofError
+from ollama_pack.gguf.blocks import read_blocks, read_by_library, type_name
+from ollama_pack.gguf.code_layouts import Bytes
+from ollama_pack.gguf.ggml_types import nbytes_of
+from ollama_pack.gguf.reader import GgufFile
+from ollama_pack.gguf.tensor_data import Float32
+from ollama_pack.verify.merged_rows import EMBEDDING_WEIGHT, HEAD_WEIGHT
+
+PIECE_NUMBERS = 1 << 19
+"""Numbers of a weight that are compared at a time."""
+
+PIECE_BYTES = 4 << 20
+"""Bytes of an untouched tensor that are compared at a time."""
+
+WITNESSED_ROWS = 4
+"""Rows of each weight, in either file, that are read by the gguf library too."""
+
+ALLOWED_KEYS = ("general.", "split.", "tokenizer.chat_template", "ollama_pack.")
+"""Beginnings of the keys that may differ from the base's: what names the model, its parts and its prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorPair:
+    """A tensor in both files.
+
+    Attributes:
+        name: its name in the merged file.
+        base: the header of the file, or part, of the base that has it.
+        merged: the header of the merged file.
+        base_name: its name in the base.
+    """
+
+    name: str
+    base: GgufFile
+    merged: GgufFile
+    base_name: str
+
+    def name_in(self, file: GgufFile) -> str:
+        """Return its name in one of the two files."""
+        return self.name if file is self.merged else self.base_name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return its shape in the base, rows and columns last; each number of a vector is a row."""
+        shape = self.base.shapes[self.base_name]
+        return shape if len(shape) > 1 else (*shape, 1)
+
+    @property
+    def columns(self) -> int:
+        """Return the length of a row."""
+        return self.shape[-1]
+
+    def size(self, file: GgufFile) -> int:
+        """Return the size of the tensor in a file, in bytes."""
+        name = self.name_in(file)
+        return nbytes_of(file.types[name], file.shapes[name])
+
+
+def pairs_of(parts: Sequence[GgufFile], merged: GgufFile, *, own_head: bool) -> dict[str, TensorPair]:
+    """Return every tensor of the base with that of the merged file, which must be the same ones.
+
+    With `own_head` the merged file has one more, which is made of the embeddings.
+    """
+    pairs = {name: TensorPair(name, part, merged, name) for part in parts for name in part.shapes}
+    if own_head:
+        pairs[HEAD_WEIGHT] = replace(pairs[EMBEDDING_WEIGHT], name=HEAD_WEIGHT)
+    for name in pairs.keys() ^ merged.shapes.keys():
+        raise ProofError(
+            "The tensor is in only one of the two files.", where=f"{merged.path}: {name}", code="merged"
+        )
+    for name, pair in pairs.items():
+        if pair.base.shapes[pair.base_name] != merged.shapes[name]:
+            raise ProofError(
+                f"The tensor is {merged.shapes[name]}, and {pair.base.shapes[pair.base_name]} in the base.",
+                where=f"{merged.path}: {name}",
+                code="merged",
+            )
+    return pairs
+
+
+def compare_keys(base: GgufFile, merged: GgufFile) -> None:
+    """Require the keys of the base, byte for byte, but for those that name the model and its prompt."""
+    with base.path.open("rb") as one, merged.path.open("rb") as other:
+        for key in sorted(base.spans.keys() | merged.spans.keys()):
+            if key.startswith(ALLOWED_KEYS):
+                continue
+            both = key in base.spans and key in merged.spans
+            if not both or _at(one, base.spans[key]) != _at(other, merged.spans[key]):
+                raise ProofError(
+                    "The key is not that of the base.", where=f"{merged.path}: {key}", code="merged"
+                )
+
+
+def _at(file: BinaryIO | FileIO, span: tuple[int, int]) -> bytes:
+    """Return the bytes of a span of an open file."""
+    file.seek(span[0])
+    return file.read(span[1] - span[0])
+
+
+def require_same_bytes(pair: TensorPair) -> str:
+    """Require that a tensor has the bytes of the base, and return its name."""
+    size = pair.size(pair.base)
+    same = pair.base.types[pair.base_name] == pair.merged.types[pair.name]
+    if same:
+        with pair.base.path.open("rb") as one, pair.merged.path.open("rb") as other:
+            one.seek(pair.base.offsets[pair.base_name])
+            other.seek(pair.merged.offsets[pair.name])
+            for start in range(0, size, PIECE_BYTES):
+                count = min(PIECE_BYTES, size - start)
+                piece = one.read(count)
+                same = same and len(piece) == count and piece == other.read(count)
+    if not same:
+        raise ProofError(
+            "The tensor was not trained, and is not that of the base.",
+            where=f"{pair.merged.path}: {pair.name}",
+            code="merged",
+        )
+    return pair.name
+
+
+def rows_of_both(pair: TensorPair) -> Iterator[tuple[int, Float32, Float32]]:
+    """Yield rows of a weight as both files hold them, with the first row, counted over all its matrices."""
+    rows = pair.shape[-2]
+    count = math.prod(pair.shape[:-1])
+    step = max(PIECE_NUMBERS // pair.columns, 1)
+    with pair.base.path.open("rb", buffering=0) as one, pair.merged.path.open("rb", buffering=0) as other:
+        for first in range(0, count, rows):
+            for start in range(first, first + rows, step):
+                end = min(start + step, first + rows)
+                before = _rows(one, pair.base, pair, start, end)
+                yield start, before, _rows(other, pair.merged, pair, start, end)
+
+
+def _rows(file: FileIO, header: GgufFile, pair: TensorPair, start: int, end: int) -> Float32:
+    """Return some rows of a tensor of a file."""
+    raw = _raw_rows(file, header, pair, start, end)
+    return read_blocks(raw, header.types[pair.name_in(header)], pair.columns)
+
+
+def _raw_rows(file: FileIO, header: GgufFile, pair: TensorPair, start: int, end: int) -> Bytes:
+    """Return the bytes of some rows of a tensor of a file."""
+    name = pair.name_in(header)
+    size = nbytes_of(header.types[name], (pair.columns,))
+    first = header.offsets[name] + start * size
+    return np.frombuffer(_at(file, (first, first + (end - start) * size)), np.uint8)
+
+
+def witness_rows(pair: TensorPair) -> None:
+    """Require that some rows of both files are the numbers that the gguf library reads."""
+    count = math.prod(pair.shape[:-1])
+    for row in np.random.default_rng().integers(0, count, WITNESSED_ROWS):
+        for header in (pair.base, pair.merged):
+            kind = header.types[pair.name_in(header)]
+            with header.path.open("rb", buffering=0) as file:
+                raw = _raw_rows(file, header, pair, int(row), int(row) + 1)
+            ours, theirs = (read(raw, kind, pair.columns) for read in (read_blocks, read_by_library))
+            if not np.array_equal(ours, theirs):
+                raise ProofError(
+                    f"Row {row} is not read as the gguf library reads it.",
+                    where=f"{header.path}: {pair.name_in(header)}",
+                    hint=f"report it: ollama_pack/gguf/blocks.py reads {type_name(kind)} wrongly",
+                    code="merged",
+                )
