@@ -266,7 +266,7 @@ class _Cursor:
         # A vocabulary has hundreds of thousands of texts, so the loop makes no call of ours for each.
         unpack, data, size = struct.Struct("<Q").unpack_from, self.data, len(self.data)
         position, left = self.position, MOST_KEPT
-        texts: list[str] = []
+        texts: list[bytes] = []
         for _ in range(length):
             if position + 8 > size:
                 position = size + 1
@@ -277,9 +277,17 @@ class _Cursor:
                 left -= position - start
                 if position > size or left < 0:
                     break
-                texts.append(data[start:position].decode("utf-8", "replace"))
+                texts.append(data[start:position])
         self.position = position
         if left < 0:
             raise self.too_much("bytes of text", MOST_KEPT - left, MOST_KEPT)
         self.skip(0)
-        return tuple(texts) if keep else LongArray(length)
+        return _decoded(texts) if keep else LongArray(length)
+
+
+def _decoded(texts: list[bytes]) -> tuple[str, ...]:
+    """Return texts; all are decoded at once, if no text contains what separates them."""
+    decoded = b"\0".join(texts).decode("utf-8", "replace").split("\0")
+    if len(decoded) == len(texts):
+        return tuple(decoded)
+    return tuple(text.decode("utf-8", "replace") for text in texts)

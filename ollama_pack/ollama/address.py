@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import socket
+from typing import Any
 from urllib.parse import urlsplit
 
 from ollama_pack.environment import check_address
@@ -86,10 +87,13 @@ def may_answer(address: str) -> bool:
     Only a loopback address is tried, for at most `KNOCK_SECONDS`; for another machine the answer is True.
     """
     target = urlsplit(address)
-    if not is_loopback(target.hostname or ""):
+    host = target.hostname or ""
+    if not is_loopback(host):
         return True
+    # As bytes it is looked up without the tables of IDNA, which take long to load and are not needed here.
+    name: Any = host.encode()
     try:
-        with socket.create_connection((target.hostname, target.port), timeout=KNOCK_SECONDS):
+        with socket.create_connection((name, target.port), timeout=KNOCK_SECONDS):
             return True
     except OSError:
         return False

@@ -6,6 +6,8 @@ import gguf as gguf_py
 import numpy as np
 import pytest
 from gguf_bytes import array, gguf, key, tensor, text
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ollama_pack.errors import InputError
 from ollama_pack.gguf import constants
@@ -179,6 +181,20 @@ def test_damage_names_the_part(read):
 def test_text_that_is_not_utf8(read):
     """A text in another encoding is read with marks in its place: it is only shown."""
     assert read(gguf([key("x", constants.STRING, text(b"a\xff"))])).metadata["x"] == "a\ufffd"
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.binary(max_size=6) | st.sampled_from([b"", b"\0", b"a\0b", b"\xe2\x96", b"\x81"]), min_size=1)
+)
+def test_texts_of_a_vocabulary(tmp_path, some):
+    """Each text of a long array that is kept is decoded by itself, whatever bytes are beside it."""
+    texts = some * (LONGEST_KEPT // len(some) + 1)
+    path = tmp_path / "x.gguf"
+    raw = b"".join(map(text, texts))
+    path.write_bytes(gguf([key("x", constants.ARRAY, array(constants.STRING, len(texts), raw))]))
+    expected = tuple(each.decode("utf-8", "replace") for each in texts)
+    assert read_gguf(path, keep={"x"}).metadata["x"] == expected
 
 
 def test_missing_and_directory(tmp_path):

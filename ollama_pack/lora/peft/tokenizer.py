@@ -8,6 +8,7 @@ versions of transformers in ``special_tokens_map.json``.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import cast
@@ -93,11 +94,11 @@ def _by_id(numbers: Mapping[str, object], path: Path) -> dict[int, str]:
 
 def _merges_of_json(merges: object, path: Path) -> tuple[str, ...]:
     """Return the merges as GGUF has them; for pairs without a space, loops in C do all."""
-    pairs = isinstance(merges, list) and set(map(type, merges)) == {list} and set(map(len, merges)) == {2}
-    if pairs and set(map(type, chain.from_iterable(cast("list[list[object]]", merges)))) == {str}:
-        joined = tuple(map(" ".join, cast("list[list[str]]", merges)))
-        if "\n".join(joined).count(" ") == len(joined):
-            return joined
+    if isinstance(merges, list) and set(map(type, merges)) == {list} and set(map(len, merges)) == {2}:
+        with suppress(TypeError):  # a part that is no text
+            joined = tuple(map(" ".join, cast("list[list[str]]", merges)))
+            if "\n".join(joined).count(" ") == len(joined):
+                return joined
     return tuple(_joined(merges, path))
 
 
@@ -184,8 +185,7 @@ def _added(directory: Path) -> dict[int, str]:
 
 def _special_tokens(directory: Path, tokens: Mapping[int, str]) -> dict[str, int]:
     """Return the special tokens and their ids; one that is named and is no token has none."""
-    numbers = dict(zip(tokens.values(), tokens, strict=True))
-    found: dict[str, int] = {}
+    texts: dict[str, list[str]] = {kind: [] for kind in SPECIAL}
     for name in SETTINGS:
         if not (directory / name).is_file():
             continue
@@ -193,6 +193,9 @@ def _special_tokens(directory: Path, tokens: Mapping[int, str]) -> dict[str, int
         for kind in SPECIAL:
             value = settings.get(f"{kind}_token")
             text = value.get("content") if isinstance(value, Mapping) else value
-            if isinstance(text, str) and text in numbers:
-                found.setdefault(kind, numbers[text])
-    return found
+            if isinstance(text, str):
+                texts[kind].append(text)
+    named = set(chain.from_iterable(texts.values()))
+    numbers = {token: number for number, token in tokens.items() if token in named}
+    found = {kind: [numbers[text] for text in some if text in numbers] for kind, some in texts.items()}
+    return {kind: some[0] for kind, some in found.items() if some}
