@@ -4,7 +4,7 @@ What Ollama's own renderers make is not computed.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from ollama_pack.chat.renderer import ChatRenderer
@@ -16,9 +16,12 @@ from ollama_pack.chat.who_renders import (
     jinja_capabilities,
     who_renders,
 )
-from ollama_pack.errors import UnsupportedError
+from ollama_pack.errors import InputError, UnsupportedError
 
 _STRIPPED = "<bos>"
+_PLAIN_PARSER = "passthrough"
+"""The PARSER that lends a model nothing; every other one of Ollama's knows tools."""
+
 _ASKS_FOR_PARTS = re.compile(r"""\.type\b|[\[(]\s*['"]type['"]""")
 """What a chat template asks of the parts of a message, which llama.cpp makes of a text if it must."""
 
@@ -57,7 +60,7 @@ class SentPrompt:
         """Return what the model gets for a conversation, with the begin of text as text.
 
         Args:
-            conversation: what `given` returns.
+            conversation: what a user sends; the SYSTEM and the MESSAGEs of the model are put in front.
             renderer: what fills the chat template of the GGUF.
 
         Raises:
@@ -66,17 +69,26 @@ class SentPrompt:
             UnsupportedError: a renderer of Ollama makes it, or the TEMPLATE does what is not supported.
         """
         if self.sender is Sender.JINJA:
-            return self.received(self._by_jinja(conversation, renderer))
+            return self.received(self._by_jinja(self.given(conversation), renderer))
         if self.sender is Sender.RENDERER:
             name = self.source.renderer or "harmony"
-            raise UnsupportedError(f"The prompt cannot be computed: Ollama's renderer {name} makes it.")
+            raise UnsupportedError(
+                f"The prompt is not computed: Ollama's own renderer {name} makes it.",
+                hint="ollama-pack prompt MODEL --against daemon  asks a daemon that has the model",
+                code="own-renderer",
+            )
         from ollama_pack.chat.go_capabilities import go_capabilities
         from ollama_pack.chat.go_prompt import read_go_prompt
 
         prompt = read_go_prompt(DEFAULT_GO_TEMPLATE if self.source.template is None else self.source.template)
-        think = True if "thinking" in go_capabilities(prompt) else None
-        text = prompt.fill(conversation.messages, renderer.now.date(), tools=conversation.tools, think=think)
-        return self.received(text)
+        able = go_capabilities(prompt)
+        if self.source.parser in ("", _PLAIN_PARSER):
+            _require_tools(conversation, able)
+        think = True if "thinking" in able else None
+        messages = self.given(conversation).messages
+        return self.received(
+            prompt.fill(messages, renderer.now.date(), tools=conversation.tools, think=think)
+        )
 
     def received(self, text: str) -> str:
         """Return what the model gets for a prompt, with the begin of text that its tokenizer adds.
@@ -87,7 +99,7 @@ class SentPrompt:
         if not self.adds_bos:
             return text
         bos = self.tokens.special.get("bos_token", "")
-        return bos + text.removeprefix(bos if self.sender is Sender.JINJA else _STRIPPED)
+        return bos + text.removeprefix(_STRIPPED if self.sender is Sender.GO else bos)
 
     def _by_jinja(self, conversation: Conversation, renderer: ChatRenderer) -> str:
         """Return what the chat template of the GGUF makes with the values that Ollama passes."""
@@ -96,7 +108,9 @@ class SentPrompt:
             raise UnsupportedError(
                 "The prompt cannot be computed: the model has neither a TEMPLATE nor a chat template."
             )
-        thinks = "thinking" in jinja_capabilities(jinja) or "enable_thinking" in jinja
+        able = jinja_capabilities(jinja)
+        _require_tools(conversation, able)
+        thinks = "thinking" in able or "enable_thinking" in jinja
         settings = {
             "enable_thinking": thinks,
             **{name: renderer.now.strftime(f) for name, f in _DATES.items()},
@@ -110,6 +124,12 @@ class SentPrompt:
                 "and not its text."
             )
         return text
+
+
+def _require_tools(conversation: Conversation, able: Collection[str]) -> None:
+    """Require that Ollama takes the tools of a conversation, as it asks what it guesses of the template."""
+    if conversation.tools and "tools" not in able:
+        raise InputError("Ollama gives this model no tools, because its template does not mention them.")
 
 
 def sent_prompt(

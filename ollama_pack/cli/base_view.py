@@ -33,8 +33,13 @@ _TEXTS = {
 
 def is_base(path: Path) -> bool:
     """Return whether the argument of `inspect` is a file, or the name of a model instead of a directory."""
+    return path.is_file() or is_model(path)
+
+
+def is_model(path: Path) -> bool:
+    """Return whether the argument of `inspect` is nothing on disk, and may be the name of a model."""
     named = len(path.parts) <= len(("namespace", "model:tag")) and path.parts[:1] not in ((), ("..",), ("~",))
-    return path.is_file() or (named and not path.is_absolute() and not path.exists())
+    return named and not path.is_absolute() and not path.exists()
 
 
 def show_base(path: Path, store: Path | None, *, as_json: bool) -> None:

@@ -2,21 +2,28 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ollama_pack.cli import options
-from ollama_pack.cli.base_view import is_base
+from ollama_pack.cli.arguments import was_typed
+from ollama_pack.cli.base_view import is_base, is_model
 from ollama_pack.cli.events.terminal import STAGE_WIDTH
 from ollama_pack.cli.json_output import report_facts
 from ollama_pack.cli.option_values import not_empty
 from ollama_pack.cli.output import print_json
 from ollama_pack.cli.say import say, say_result
 
+_OF_BUILD = ("adapter", "base", "template", "prompt", "system", "parameters")
+"""The options that say how a model is built of an adapter."""
+
 if TYPE_CHECKING:
     from ollama_pack.chat.renderer import ChatRenderer
+    from ollama_pack.ollama.locations import OllamaLocations
     from ollama_pack.pipeline.prompt_view import PromptPair, PromptView
     from ollama_pack.verify.prompt import ComparedPrompt
 
@@ -39,7 +46,8 @@ if TYPE_CHECKING:
     default=None,
     callback=not_empty,
     metavar="VERSION|daemon",
-    help="The release of Ollama, such as 0.12.  [default: the daemon that answers, else the latest]",
+    help="The release of Ollama, such as 0.12; or what the daemon itself renders for a MODEL that it has.  "
+    "[default: computed for the daemon that answers, else for the latest]",
 )
 @click.option("--go", is_flag=True, help="Print only the TEMPLATE that is derived and proved.")
 @click.option("-v", "--verbose", is_flag=True, help="List every conversation.")
@@ -56,16 +64,19 @@ def prompt_command(*, source: Path, **chosen: Any) -> None:
     Examples:
       ollama-pack prompt ada-lovelace-lora/
       ollama-pack prompt ada-lovelace-lora/ --against 0.12 --messages talk.json
-      ollama-pack prompt vicuna:7b
+      ollama-pack prompt vicuna:7b --against daemon
     """
     from ollama_pack.pipeline.messages import read_messages
     from ollama_pack.pipeline.prompt import chat_clock
-    from ollama_pack.pipeline.prompt_view import proved_template, view_prompts
+    from ollama_pack.pipeline.prompt_view import DAEMON, by_daemon, proved_template, view_prompts
 
+    _require_used(source)
     given = read_messages(chosen["messages"]) if chosen["messages"] is not None else None
-    with chat_clock() as renderer:
+    with chat_clock() as renderer, ExitStack() as asked:
         renderer.start()
         pair = _pair_of(source, chosen, renderer)
+        if chosen["against"] == DAEMON and is_model(source):
+            pair = asked.enter_context(by_daemon(pair, str(source), _locations(chosen)))
         if chosen["go"]:
             say_result(proved_template(pair, renderer))
             return
@@ -79,19 +90,34 @@ def prompt_command(*, source: Path, **chosen: Any) -> None:
 
 def _pair_of(source: Path, chosen: dict[str, Any], renderer: "ChatRenderer") -> "PromptPair":
     """Return the prompts of what the argument names."""
-    from ollama_pack.ollama.locations import locations_from
     from ollama_pack.pipeline import prompt_view
     from ollama_pack.pipeline.request import Request
 
     against: str = chosen["against"]
-    locations = locations_from(os.environ, store=chosen["store"])
     if source.is_file():
-        return prompt_view.pair_of_file(source, locations, against)
-    if is_base(source):
-        return prompt_view.pair_of_installed(str(source), locations, against)
-    keys = ("adapter", "base", "template", "prompt", "system", "parameters", "store")
-    request = Request(directory=source, **{key: chosen[key] for key in keys})
+        return prompt_view.pair_of_file(source, _locations(chosen), against)
+    if is_model(source):
+        return prompt_view.pair_of_installed(str(source), _locations(chosen), against)
+    request = Request(directory=source, store=chosen["store"], **{key: chosen[key] for key in _OF_BUILD})
     return prompt_view.pair_of_adapter(request, against, renderer)
+
+
+def _locations(chosen: dict[str, Any]) -> "OllamaLocations":
+    from ollama_pack.ollama.locations import locations_from
+
+    return locations_from(os.environ, store=chosen["store"])
+
+
+def _require_used(source: Path) -> None:
+    """Reject options that say how a model is built, where nothing is built.
+
+    Raises:
+        click.UsageError: there is such an option, and the argument is a file or a model.
+    """
+    given = [key for key in _OF_BUILD if was_typed(key)]
+    if given and is_base(source):
+        option = "--parameter" if given[0] == "parameters" else f"--{given[0]}"
+        raise click.UsageError(f"{option} is for an adapter in DIR, and {source} is none.")
 
 
 def _summary(view: "PromptView", *, verbose: bool) -> Iterator[tuple[str, str]]:
@@ -114,7 +140,7 @@ def _summary(view: "PromptView", *, verbose: bool) -> Iterator[tuple[str, str]]:
             "" if at else "apart", f"{name}: {sum(each.is_equal for each in some)} of {len(some)} equal"
         )
     if verbose:
-        for each in proof.plain:
+        for each in (*proof.plain, *chain.from_iterable(proof.special.values())):
             yield _row("", f"{each.name}: {each.state}")
     shown = view.given or view.telling
     yield "", ""

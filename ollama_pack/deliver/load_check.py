@@ -8,13 +8,10 @@ from ollama_pack.deliver.package import Package
 from ollama_pack.errors import DestinationError, ProofError
 from ollama_pack.gguf.constants import INVOCATION_TOKENS
 from ollama_pack.ollama.daemon import Daemon
-from ollama_pack.ollama.erase import erase_model
-from ollama_pack.ollama.loopback_registry import serving
-from ollama_pack.ollama.manifest import without_adapter
-from ollama_pack.ollama.manifest_probe import probe_manifest
 from ollama_pack.ollama.models import spoilt_adapter
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.ollama.versions import known_crash
+from ollama_pack.ollama.weights_alone import weights_alone
 from ollama_pack.verify.load import Answer, compare_answers, require_change
 from ollama_pack.verify.result import ProofResult
 
@@ -74,10 +71,7 @@ def _base_name(package: Package, model: str, daemon: Daemon) -> Iterator[str]:
         with contextlib.suppress(
             DestinationError
         ):  # the daemon is on another machine, or does not push the model
-            registry = temporary.enter_context(serving(without_adapter(probe_manifest(daemon, model))))
-            temporary.callback(_delete_quietly, daemon, registry.name.display)
-            daemon.pull(registry.name.display, insecure=True)
-            name = registry.name.display
+            name = temporary.enter_context(weights_alone(daemon, model))
         yield name
 
 
@@ -90,12 +84,6 @@ def _unloading(daemon: Daemon, *names: str) -> Iterator[None]:
         for name in filter(None, names):
             with contextlib.suppress(DestinationError):
                 daemon.unload(name)
-
-
-def _delete_quietly(daemon: Daemon, name: str) -> None:
-    """Delete a model; a daemon that refuses is ignored."""
-    with contextlib.suppress(DestinationError):
-        erase_model(daemon, name)
 
 
 def _explain_failure(package: Package, daemon: Daemon) -> str:

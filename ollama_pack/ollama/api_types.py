@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeAlias
 
 from ollama_pack.ollama.manifest_list import runner_rank
 from ollama_pack.untrusted import as_list, as_mapping, as_text, as_whole, optional
@@ -44,6 +44,10 @@ class Shown:
         remote: the host of a model that runs in a cloud; empty for a model of this daemon.
         metadata: the metadata of its GGUF header, without long lists.
         shapes: the shape of each tensor, rows first; empty if the daemon does not report tensors.
+        template: the chat template of its GGUF if that is in force, else its TEMPLATE.
+        system: its SYSTEM, or an empty string.
+        messages: its MESSAGEs.
+        family: the architecture that Ollama has written down for it.
     """
 
     modelfile: str
@@ -51,6 +55,10 @@ class Shown:
     remote: str
     metadata: Mapping[str, Any]
     shapes: Mapping[str, tuple[int, ...]]
+    template: str = ""
+    system: str = ""
+    messages: "Objects" = ()
+    family: str = ""
 
     @property
     def has_adapter(self) -> bool:
@@ -105,9 +113,10 @@ def read_shown(answer: Mapping[str, Any]) -> Shown:
         ValueError: the response has another form.
     """
     tensors = (as_mapping(each, "tensors") for each in optional(answer, "tensors", []))
+    details = optional(answer, "details", {})
     return Shown(
         modelfile=optional(answer, "modelfile", ""),
-        format=optional(optional(answer, "details", {}), "format", ""),
+        format=optional(details, "format", ""),
         remote=optional(answer, "remote_host", ""),
         metadata=optional(answer, "model_info", {}),
         shapes={
@@ -116,6 +125,10 @@ def read_shown(answer: Mapping[str, Any]) -> Shown:
             )
             for each in tensors
         },
+        template=optional(answer, "template", ""),
+        system=optional(answer, "system", ""),
+        messages=[as_mapping(each, "messages") for each in optional(answer, "messages", [])],
+        family=optional(details, "family", ""),
     )
 
 
@@ -123,7 +136,13 @@ RENDERING_PATHS = ("/api/chat", "/v1/chat/completions")
 """The paths by which a daemon can be asked for a prompt: Ollama's own interface, and that of OpenAI."""
 
 
-def render_request(name: str, messages: Sequence[Mapping[str, Any]], path: str) -> Mapping[str, Any]:
+Objects: TypeAlias = Sequence[Mapping[str, Any]]
+"""A list of JSON objects."""
+
+
+def render_request(
+    name: str, messages: Objects, path: str, tools: Objects | None = None
+) -> Mapping[str, Any]:
     """Return the question for the prompt of messages, which is not given to the model.
 
     A daemon that does not know this question answers the messages, as briefly as it can. By Ollama's own
@@ -133,8 +152,10 @@ def render_request(name: str, messages: Sequence[Mapping[str, Any]], path: str) 
         name: the name of the model.
         messages: the messages.
         path: one of `RENDERING_PATHS`.
+        tools: the tools that the model may call.
     """
     question = {"model": name, "messages": list(messages), "_debug_render_only": True, "stream": False}
+    question |= {"tools": list(tools)} if tools else {}
     if path == RENDERING_PATHS[0]:
         return {**question, "options": {"num_predict": 1, "num_ctx": 4096}, "truncate": False}
     return {**question, "max_tokens": 1}

@@ -7,15 +7,16 @@ to show a model, and to create a model with ``renderer``, ``parser`` or ``requir
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ollama_pack.errors import DestinationError
 from ollama_pack.exchange import ExchangeBounds
 from ollama_pack.files import Progress
+from ollama_pack.ollama import api_types
 from ollama_pack.ollama.api_errors import daemon_error, error_message, no_daemon
-from ollama_pack.ollama.api_types import Listed, Shown, read_listed, read_rendered, read_shown, render_request
+from ollama_pack.ollama.api_types import Listed, Objects, Shown, read_listed, read_rendered, read_shown
 from ollama_pack.ollama.clients import (
     ANSWER_SECONDS,
     CONNECT_SECONDS,
@@ -211,14 +212,14 @@ class Daemon:
             tokens_of = (as_mapping(each, "logprobs") for each in optional(content, "logprobs", []))
             return optional(content, "response", ""), tuple(float(each["logprob"]) for each in tokens_of)
 
-    def rendered(self, name: str, messages: Sequence[Mapping[str, Any]], path: str) -> str | None:
+    def rendered(self, name: str, messages: Objects, path: str, tools: Objects | None = None) -> str | None:
         """Return the prompt that the daemon makes of messages, or None if it is too old to say.
 
         Raises:
             DestinationError: the model does not load, or the daemon does not take the messages.
         """
         with self.explained(SILENCE_SECONDS):
-            reply = self._http.post(path, json=render_request(name, messages, path))
+            reply = self._http.post(path, json=api_types.render_request(name, messages, path, tools))
             reply.raise_for_status()
             return read_rendered(parse_object(reply.content))
 

@@ -11,7 +11,7 @@ from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.files import home_directory
 from ollama_pack.ollama.address import may_answer, parse_host
 from ollama_pack.ollama.daemon import Daemon
-from ollama_pack.ollama.names import parse_name
+from ollama_pack.ollama.names import ModelName, parse_name
 from ollama_pack.ollama.store_layout import NEWER, is_closed, listed_digest, read_manifest
 from ollama_pack.shown import shown_address
 
@@ -162,16 +162,29 @@ def store_of(daemon: Daemon, places: OllamaLocations) -> Path | None:
             name = parse_name(model.name)
         except InputError:  # The name of a cloud model is not a model in a store.
             continue
-        shown = None
-        with contextlib.suppress(DestinationError):  # A damaged model is listed, but not shown.
-            shown = daemon.show(model.name)
-        path = _path_in(shown.modelfile if shown else "")
-        candidates = ([path.parent.parent] if path else []) + list(places.stores)
-        for store in candidates:
-            with contextlib.suppress(DestinationError):  # This user may not read every store.
-                content = read_manifest(store, name)
-                if content is not None and listed_digest(content) == model.digest:
-                    return store
+        if (store := store_with(daemon, name, model.digest, places)) is not None:
+            return store
+    return None
+
+
+def store_with(daemon: Daemon, name: ModelName, digest: str, places: OllamaLocations) -> Path | None:
+    """Return a store on this machine that has a model as the daemon has it, or None.
+
+    Args:
+        daemon: the daemon.
+        name: the name of the model.
+        digest: the digest of its manifest, as the daemon lists it.
+        places: the stores that may have it, besides the one that the daemon shows.
+    """
+    shown = None
+    with contextlib.suppress(DestinationError):  # A damaged model is listed, but not shown.
+        shown = daemon.show(name.display)
+    path = _path_in(shown.modelfile if shown else "")
+    for store in ([path.parent.parent] if path else []) + list(places.stores):
+        with contextlib.suppress(DestinationError):  # This user may not read every store.
+            content = read_manifest(store, name)
+            if content is not None and listed_digest(content) == digest:
+                return store
     return None
 
 

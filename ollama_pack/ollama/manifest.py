@@ -118,7 +118,8 @@ def not_a_manifest(where: object, hint: str = "") -> DestinationError:
 def without_adapter(model: BaseImage) -> Image:
     """Return a model that consists of the weights of a base alone, without prompt and adapter."""
     layers = tuple(layer for layer in model.layers if layer.media_type == MODEL_TYPE)
-    config = _inline_layer(CONFIG_TYPE, encode_go_json(dict(model.config)))
+    known = {key: value for key, value in model.config.items() if key not in ("renderer", "parser")}
+    config = _inline_layer(CONFIG_TYPE, encode_go_json(known))
     return Image(layers, config, _manifest(config, layers))
 
 

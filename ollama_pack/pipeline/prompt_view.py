@@ -2,6 +2,8 @@
 
 import re
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +13,8 @@ from ollama_pack.chat.sent import SentPrompt
 from ollama_pack.chat.trained import ChatTemplate, Conversation
 from ollama_pack.errors import ProofError, UnsupportedError, UsageError
 from ollama_pack.pipeline.prompt import NONE_TRAINED, PromptVerdict, prompt_error
-from ollama_pack.pipeline.sent import PromptBase, base_of_model, base_of_package, version_of_daemon
+from ollama_pack.pipeline.prompt_installed import RenderedPrompt, base_of_model, rendered_by_daemon
+from ollama_pack.pipeline.sent import PromptBase, base_of_package, version_of_daemon
 from ollama_pack.verify.prompt import ComparedPrompt, PromptComparison, compare_prompt, prove_prompt
 
 if TYPE_CHECKING:
@@ -49,10 +52,11 @@ class PromptPair:
 
     @property
     def sender(self) -> str:
-        """Who makes the prompts, ``by the TEMPLATE, Ollama 0.33.0``."""
+        """Who makes the prompts, ``by the TEMPLATE, Ollama 0.33.0``, or whose word it is."""
         version = self.base.version
         release = "the latest Ollama" if version is None else f"Ollama {'.'.join(map(str, version))}"
-        return f"by {self.sent.sender.value}, {release}"
+        said = f"; {self.sent.address} was asked" if isinstance(self.sent, RenderedPrompt) else ""
+        return f"by {self.sent.sender.value}, {release}{said}"
 
     @property
     def special(self) -> tuple[str, ...]:
@@ -235,12 +239,23 @@ def pair_of_installed(name: str, locations: "OllamaLocations", against: str) -> 
     """Return the chat template in the weights of an installed model, and how the model gets its prompts.
 
     Raises:
-        DestinationError: the model is in no store that can be read here, or damaged.
+        DestinationError: the daemon does not tell what decides it, or the model is damaged.
         InputError: the file of its weights is damaged, or has no chat template.
         UnsupportedError: what Ollama will do cannot be known.
     """
     version = _version_of(against, locations, version_of_daemon(locations))
     return _pair_of_base(base_of_model(name, locations, version)[0])
+
+
+@contextmanager
+def by_daemon(pair: PromptPair, name: str, locations: "OllamaLocations") -> Iterator[PromptPair]:
+    """Yield the prompts of an installed model, with what its daemon renders instead of what is computed.
+
+    Raises:
+        DestinationError: the daemon does not answer, or does not load the model.
+    """
+    with rendered_by_daemon(name, locations, pair.sent) as sent:
+        yield replace(pair, sent=sent)
 
 
 def _pair_of_base(base: PromptBase) -> PromptPair:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ollama_pack.chat.sent import SentPrompt, sent_prompt
 from ollama_pack.chat.trained import ChatTemplate
 from ollama_pack.chat.who_renders import PromptSource, read_go_template
-from ollama_pack.errors import DestinationError, UnsupportedError, UsageError
+from ollama_pack.errors import DestinationError, UnsupportedError
 from ollama_pack.files import read_small
 from ollama_pack.gguf.begin_of_text import adds_begin_of_text
 from ollama_pack.pipeline.chat_format import TEMPLATE_KEY
@@ -214,32 +214,6 @@ def base_in_store(store: Path, tag: str, version: "Version | None") -> PromptBas
     if len(digests) != 1:
         raise UnsupportedError(f"{tag} does not have its weights in one GGUF file.")
     return PromptBase(image, read_model_info(blob_path(store, digests[0]), tag), store, version)
-
-
-def base_of_model(
-    name: str, locations: "OllamaLocations", version: "Version | None"
-) -> tuple[PromptBase, Path]:
-    """Return an installed model, and the store that it is in.
-
-    Raises:
-        UsageError: there is no such model in a store that can be read here.
-        InputError: the file of its weights is damaged.
-        UnsupportedError: its weights are in several files.
-    """
-    from ollama_pack.ollama.locations import with_daemon_store_first
-
-    missing: DestinationError | None = None
-    for store in with_daemon_store_first(locations).stores:
-        try:
-            return base_in_store(store, name, version), store
-        except DestinationError as error:
-            missing = missing or error
-    raise UsageError(
-        f"There is no directory, file or model {name}.",
-        where=missing.where if missing else "",
-        hint="ollama list  shows the models",
-        code="no-such-directory",
-    )
 
 
 def _may_create(locations: "OllamaLocations", via: str) -> bool:

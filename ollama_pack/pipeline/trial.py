@@ -80,7 +80,7 @@ class Prompts:
         given = self.given(conversation)
         try:
             if self.kind == SENT and self.sent is not None:
-                return self.sent.fill(given, renderer)
+                return self.sent.fill(conversation, renderer)
             if self.kind == TRAINED and self.trained is not None:
                 return renderer.render(self.trained, given)
         except ConversationRefusedError as error:

@@ -33,10 +33,11 @@ from ollama_pack.pipeline.prepare import (
     silent,
 )
 from ollama_pack.pipeline.prompt import reason_of_prompt
+from ollama_pack.pipeline.prompt_installed import base_of_model
 from ollama_pack.pipeline.prompt_plan import plan_prompt
 from ollama_pack.pipeline.release import read_release
 from ollama_pack.pipeline.request import Request
-from ollama_pack.pipeline.sent import PromptBase, base_of_model, base_of_package, version_of_daemon
+from ollama_pack.pipeline.sent import PromptBase, base_of_package, version_of_daemon
 from ollama_pack.pipeline.trial import (
     ADAPTED_VOICE,
     BASE_VOICE,
@@ -192,6 +193,12 @@ def _trial_of_installed(request: Request, setting: TrialSetting) -> Trial:
     name = str(request.directory)
     locations = locations_from(os.environ, store=request.store)
     base, store = base_of_model(name, locations, version_of_daemon(locations))
+    if store is None:
+        raise DestinationError(
+            f"The weights of {name} are in no store that can be read here.",
+            where=locations.shown,
+            hint="the same command on the machine of the daemon, by a user who may read its store",
+        )
     blobs = {
         kind: [blob_path(store, layer.digest) for layer in base.image.layers if layer.media_type == kind]
         for kind in (MODEL_TYPE, ADAPTER_TYPE)

@@ -47,6 +47,8 @@ class ComparedPrompt:
         """Whether both are equal, in words."""
         if not self.is_defined:
             return "the chat template does not take it"
+        if self.sent is None:
+            return "Ollama does not take it"
         return "equal" if self.is_equal else "different"
 
 
@@ -146,7 +148,7 @@ def compare_prompt(
     got: str | None = None
     try:
         wanted = renderer.render(trained, given)
-        got = sent.fill(given, renderer)
+        got = sent.fill(conversation, renderer)
     except ConversationRefusedError:
         pass
     except InputError:

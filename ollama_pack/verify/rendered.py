@@ -69,7 +69,7 @@ def _taken(
     for conversation in PLAIN_CONVERSATIONS:
         given = sent.given(conversation)
         with contextlib.suppress(ConversationRefusedError):
-            made = renderer.render(trained, given) if trained else sent.fill(given, renderer)
+            made = renderer.render(trained, given) if trained else sent.fill(conversation, renderer)
             yield conversation, made
 
 

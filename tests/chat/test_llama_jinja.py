@@ -49,6 +49,9 @@ def test_own_templates(renderer, name):
             made = sent.fill(each, renderer)
         except (ConversationRefusedError, InputError):
             made = None
+        if each.tools and "tools" not in TEMPLATES[name]:  # Ollama asks for that word, and llama.cpp does not
+            assert made is None
+            continue
         if made is None and name == "fails":  # llama.cpp prints nothing for a field of what is undefined
             continue
         assert made == recorded[each.name], each.name

@@ -136,7 +136,7 @@ def test_a_lora_without_its_base(ada, chatting, tmp_path):
 def test_no_such_model(models):
     """A name that nothing has, with where it was looked for."""
     ran = run("try", "nobody", "Hi.")
-    assert (ran.code, "There is no directory, file or model nobody." in ran.stderr) == (2, True)
+    assert (ran.code, "There is no directory or file nobody, and " in ran.stderr) == (2, True)
 
 
 def test_llama_that_aborts(ada, chatting):

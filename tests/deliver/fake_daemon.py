@@ -22,8 +22,9 @@ from pathlib import Path
 
 import gguf
 from characters import CHARACTERS, Character, DiedError
-from fake_create import IMAGE, TEXTS, compose
+from fake_create import IMAGE, compose
 from fake_registry_client import RegistryError, pull_from, push_to
+from fake_show import show
 from fake_store import FakeStore, rows_of
 from scratch_store import add_blob, upgrade
 
@@ -238,29 +239,7 @@ class _Handler(BaseHTTPRequestHandler):
                 yield row | {"name": name, "model": name, "modified_at": changed}
 
     def _shown(self, name: str, *, verbose: bool) -> dict:
-        manifest = self.state.models.document(name)
-        words = {f"{IMAGE}model": "FROM", f"{IMAGE}adapter": "ADAPTER"}
-        lines = [
-            f"{words[layer['mediaType']]} {self._blob(layer['digest'])}"
-            for layer in manifest["layers"]
-            if layer["mediaType"] in words
-        ]
-        kinds = {layer["mediaType"]: layer["digest"] for layer in manifest["layers"]}
-        texts = {kind: self._blob(kinds[IMAGE + kind]).read_text() for kind in TEXTS if IMAGE + kind in kinds}
-        config = json.loads(self._blob(manifest["config"]["digest"]).read_bytes())
-        texts = {"template": "{{ .Prompt }}", **texts, "renderer": config.get("renderer")}
-        lines += [f"{kind.upper()} {text}" for kind, text in texts.items() if text]
-        header = gguf.GGUFReader(self._blob(kinds[f"{IMAGE}model"]))
-        info = {key: field.contents() for key, field in header.fields.items() if not key.startswith("GGUF.")}
-        if not verbose:
-            info = {key: None if isinstance(value, list) else value for key, value in info.items()}
-        shown = {
-            "modelfile": "\n".join(lines),
-            "model_info": info,
-            "details": {"format": config.get("model_format", "gguf")},
-            "tensors": [{"name": t.name, "shape": t.shape.tolist()} for t in header.tensors],
-        }
-        return shown | {key: config[key] for key in ("remote_host",) if key in config}
+        return show(self.state.models, name, verbose=verbose)
 
     def _blob(self, digest: str) -> Path:
         return self.state.models.blob(digest)

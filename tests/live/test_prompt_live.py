@@ -122,7 +122,7 @@ def test_a_chat_template_that_llama_cpp_fills(live, tmp_path, name):
     conversations = [*PLAIN_CONVERSATIONS, *SPECIAL_CONVERSATIONS["Unicode spaces at the ends"]]
     with chat_renderer(datetime.now()) as renderer:
         for each in conversations:
-            made = sent.fill(sent.given(each), renderer)
+            made = sent.fill(each, renderer)
             for path in ("/api/chat", "/v1/chat/completions"):
                 got = live.daemon.rendered(tag, each.messages, path)
                 assert sent.received(got) == made, (each.name, path)
