@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 BASE := .cache/SmolLM2-135M-Instruct.Q4_1.gguf
 ADA := examples/ada-lovelace-lora
 BUILDS := .cache/llama
+CORPUS := .cache/corpus
 OPENMP := .cache/openmp
 REFERENCE := .venv-reference
 MLX := .venv-mlx
@@ -14,7 +15,7 @@ WITH_OPENMP := LD_LIBRARY_PATH=$(CURDIR)/$(OPENMP)$${LD_LIBRARY_PATH:+:$$LD_LIBR
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test fuzz logits check chat bench delivery goldens reference example live clean
+.PHONY: help demo test fuzz logits check chat bench delivery goldens reference corpus example live clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -68,7 +69,13 @@ reference: $(REFERENCE)/.made $(MLX)/.made $(VENV)/.logits $(BASE) ## record PEF
 	$(REFERENCE)/bin/python tests/reference/follow_converter.py
 	$(REFERENCE)/bin/python tests/reference/peer_archs.py
 	PYTHONPATH=. $(REFERENCE)/bin/python tests/reference/record_chat.py
+	@command -v npm >/dev/null && $(MAKE) --no-print-directory corpus || echo "no npm: the chat templates are not asked anew"
 	@command -v go >/dev/null && $(BIN)/python tests/reference/record_go.py || echo "no Go: its templates are not recorded anew"
+
+corpus: $(REFERENCE)/.made ## derive from real chat templates anew, and ask llama.cpp about them (needs npm)
+	$(REFERENCE)/bin/python tests/reference/fetch_corpus.py $(CORPUS)
+	PYTHONPATH=. $(REFERENCE)/bin/python tests/reference/chat_corpus.py $(CORPUS)
+	PYTHONPATH=. $(REFERENCE)/bin/python tests/reference/record_llama_jinja.py $(CORPUS)
 
 example: $(REFERENCE)/.made $(BASE) ## train the example adapter anew (brings torch)
 	$(REFERENCE)/bin/python examples/train_ada.py --base $(BASE)

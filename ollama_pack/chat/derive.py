@@ -12,7 +12,7 @@ from datetime import timedelta
 from ollama_pack.chat.date_template import DATE_DEFINES, has_dates, mark_dates, write_dates
 from ollama_pack.chat.renderer import ChatRenderer, ConversationRefusedError
 from ollama_pack.chat.trained import ChatTemplate, Conversation, Turn
-from ollama_pack.chat.trim_template import TRIM_DEFINES
+from ollama_pack.chat.trim_template import TRIM_DEFINE, TRIM_DEFINES
 
 _TALKS = ("u", "uau", "uauau", "su", "suau", "suauau")
 _WITH_SYSTEM = 3
@@ -25,8 +25,8 @@ _EMPTY = {"U": "empty user", "A": "empty assistant"}
 _FIRST, _END, _LEFT_OUT = "^", "$", "~"
 _BEFORE_LAST, _AFTER_IT = "<", ">"
 _ANOTHER_DAY = timedelta(days=400)
-_NEEDS = ((TRIM_DEFINES, (0, 5, 13)), (DATE_DEFINES, (0, 11, 0)))
-"""What a derived TEMPLATE may have, and the first release that executes it.
+_NEEDS = ((TRIM_DEFINE, (0, 5, 13)), ("currentDate", (0, 11, 0)))
+"""What a TEMPLATE may have, and the first release that executes it.
 
 A ``range`` over a number came with Go 1.24, and ``currentDate`` with the templates of gpt-oss.
 """
@@ -67,14 +67,14 @@ def derive_go_template(template: ChatTemplate, renderer: ChatRenderer, bos: str 
     return defines + _go_text(joints, trims)
 
 
-def first_release(derived: str) -> tuple[int, int, int]:
-    """Return the first release of Ollama that executes a derived TEMPLATE.
+def first_release(template: str) -> tuple[int, int, int]:
+    """Return the first release of Ollama that executes a TEMPLATE, of those that make a difference here.
 
     Example:
         >>> first_release("{{ .Prompt }}")
         (0, 0, 0)
     """
-    return max((release for part, release in _NEEDS if part in derived), default=(0, 0, 0))
+    return max((release for part, release in _NEEDS if part in template), default=(0, 0, 0))
 
 
 def _all_joints(template: ChatTemplate, renderer: ChatRenderer) -> Joints:

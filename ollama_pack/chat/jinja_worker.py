@@ -108,7 +108,7 @@ class Filler:
     """Fills templates, and compiles each once: what was trained and what is sent are asked for in turn."""
 
     def __init__(self) -> None:
-        self.environments = {is_ascii: make_chat_environment(is_ascii=is_ascii) for is_ascii in (False, True)}
+        self.environments = {False: make_chat_environment()}  # at once: what was trained is always asked for
         self.compiled: dict[tuple[str, bool], Any] = {}
 
     def answer(self, asked: dict[str, Any]) -> dict[str, str]:  # noqa: PLR0911 — one for each kind
@@ -120,7 +120,7 @@ class Filler:
             if wanted not in self.compiled:
                 if len(self.compiled) >= MOST_COMPILED:
                     self.compiled.clear()
-                self.compiled[wanted] = self.environments[wanted[1]].from_string(wanted[0])
+                self.compiled[wanted] = self._environment(is_ascii=wanted[1]).from_string(wanted[0])
             return self._filled(self.compiled[wanted], asked)
         except jinja2.exceptions.TemplateSyntaxError as error:
             return {"fault": f"line {error.lineno}: {(error.message or '')[:MOST_WORDS]}"}
@@ -138,6 +138,11 @@ class Filler:
             return {"fault": f"{type(error).__name__}: {_shortened_words(error)}"}
         except (TypeError, ValueError) as error:
             return {"fault": f"{type(error).__name__}: {_shortened_words(error)}"}
+
+    def _environment(self, *, is_ascii: bool) -> Any:  # noqa: ANN401 — Jinja's own
+        if is_ascii not in self.environments:
+            self.environments[is_ascii] = make_chat_environment(is_ascii=is_ascii)
+        return self.environments[is_ascii]
 
     def _filled(self, template: Any, asked: dict[str, Any]) -> dict[str, str]:  # noqa: ANN401 — Jinja's own
         now = datetime.fromisoformat(asked["now"])

@@ -30,9 +30,11 @@ _RIGHT = (
     "{{ else }}{{ $word = true }}{{ end }}{{ end }}{{ end }}"
     "{{ if $word }}{{ $end = len $s }}{{ end }}{{ slice $s 0 $end }}"
 )
+TRIM_DEFINE = '{{ define "trim" }}{{ $s := . }}' + _LEFT + _RIGHT + "{{ end }}"
+"""The definition of ``trim``, which a TEMPLATE executes as ``{{ template "trim" .Content }}``."""
+
 TRIM_DEFINES = (
-    '{{ define "trim" }}{{ $s := . }}' + _LEFT + _RIGHT + "{{ end }}"
-    '{{ define "trimLeft" }}{{ $s := . }}' + _LEFT + "{{ $s }}{{ end }}"
+    TRIM_DEFINE + '{{ define "trimLeft" }}{{ $s := . }}' + _LEFT + "{{ $s }}{{ end }}"
     '{{ define "trimRight" }}{{ $s := . }}' + _RIGHT + "{{ end }}"
 )
 """The definitions of ``trim``, ``trimLeft`` and ``trimRight``; Ollama 0.5.13 and later execute them."""

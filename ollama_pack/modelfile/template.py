@@ -2,13 +2,15 @@
 
 A template is a Modelfile with fields: Jinja2 with ``[[ field ]]``, ``[% if field %]`` and ``[# comment #]``,
 so that Go's ``{{ }}`` passes through. `TemplateFields` lists the fields; the filter ``quoted`` puts quotes
-around a value where a Modelfile needs them. Templates run in Jinja's sandbox.
+around a value where a Modelfile needs them. ``[[ trim ]]`` defines what Go has not: with it in front,
+``{{ template "trim" .Content }}`` strips white space. Templates run in Jinja's sandbox.
 """
 
 import difflib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from ollama_pack.chat.trim_template import TRIM_DEFINE
 from ollama_pack.errors import InputError, UsageError, bullet_list
 from ollama_pack.files import read_small
 from ollama_pack.modelfile import LARGEST_MODELFILE
@@ -98,8 +100,8 @@ def fill_template(template: Template, filled: TemplateFields) -> str:
     environment = make_environment()
     with template_errors(template.where):
         names = {field.name for field in fields(TemplateFields)}
-        check_fields(environment, template.text, names, template.where)
-        values = {name: getattr(filled, name) or "" for name in names}
+        check_fields(environment, template.text, {*names, "trim"}, template.where)
+        values = {"trim": TRIM_DEFINE, **{name: getattr(filled, name) or "" for name in names}}
         values["parameters"] = _ParameterLines(filled.parameters)
         return environment.from_string(template.text).render(values)
 

@@ -5,7 +5,6 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from ollama_pack.chat.conversations import PLAIN_CONVERSATIONS
 from ollama_pack.modelfile.template import template_names
 
 ROOT = Path(__file__).parents[2]
@@ -15,19 +14,14 @@ REASONS = ("equal", "none derived", "not computed")
 
 
 def test_what_the_shipped_templates_are_like():
-    """README says which shipped ones are equal to their families, and which differ in white space alone."""
+    """README says which shipped ones are equal to their families, and which have no family to be equal to."""
     different = {row["template"]: set(row["different"]) for row in SHIPPED}
     assert set(different) == set(template_names()) - {"inherit"}
     equal = sorted(name for name, some in different.items() if not some)
-    odd = {each.name for each in PLAIN_CONVERSATIONS if any(_is_odd(turn) for turn in each.messages)}
-    spaced = sorted(name for name, some in different.items() if some and some <= odd)
+    others = sorted(name for name, some in different.items() if some)
     readme = " ".join((ROOT / "README.md").read_text("utf-8").split())
     assert f"{', '.join(equal[:-1])} and {equal[-1]} are byte-equal" in readme
-    assert f"{', '.join(spaced[:-1])} and {spaced[-1]} keep white space" in readme
-
-
-def _is_odd(turn):
-    return turn["content"] != turn["content"].strip()
+    assert f"{' and '.join(others)} have the preamble of their training" in readme
 
 
 def test_the_record_is_whole():

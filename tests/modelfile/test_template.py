@@ -185,7 +185,7 @@ def test_unknown_fields_are_gathered():
         "  - line 4: zzz",
     ]
     assert caught.value.where == "mine.Modelfile"
-    assert caught.value.hint == "the fields are adapter, base, name, parameters, system"
+    assert caught.value.hint == "the fields are adapter, base, name, parameters, system, trim"
 
 
 def test_go_passes_through():

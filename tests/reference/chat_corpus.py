@@ -2,9 +2,9 @@
 
 Each shipped TEMPLATE is compared with the same corpus, and the one that is most like it is recorded.
 
-The corpus is made of packages of the registries, unpacked into one folder: the sdist of llama-cpp-python, the
-package ``@huggingface/ollama-utils``, and the wheels of trl and unsloth. Of the templates themselves nothing
-is recorded but a name, a digest and the verdict.
+`fetch_corpus.py` makes the corpus of packages of the registries: the sdist of llama-cpp-python, the package
+``@huggingface/ollama-utils``, and the wheels of trl and unsloth. Of the templates themselves nothing is
+recorded but a name, a digest and the verdict.
 
 Usage: python tests/reference/chat_corpus.py FOLDER
 """

