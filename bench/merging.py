@@ -139,6 +139,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="counted runs of each command")
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "bench")
     parser.add_argument("--export-lora", default=shutil.which("llama-export-lora"), help="the peer's program")
+    parser.add_argument("--built", default="", help="how the peer was built, for the page")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "MERGING.md")
     arguments = parser.parse_args()
     folder: Path = arguments.cache / "merging"
@@ -148,7 +149,9 @@ def main() -> None:
     series = measure(commands(folder, arguments.export_lora), arguments.rounds, folder, environment)
     if series["ollama-pack merge"].failure:
         sys.exit(series["ollama-pack merge"].failure)
-    peer = "llama-export-lora" if arguments.export_lora else "none, llama-export-lora was not found"
+    peer = f"llama-export-lora{arguments.built and ', '}{arguments.built}"
+    if not arguments.export_lora:
+        peer = "none, llama-export-lora was not found"
     text = page(series, machine(load, peer), arguments.rounds)
     print(text)
     arguments.out.write_text(text, "utf-8")

@@ -14,7 +14,7 @@ from ollama_pack.merge.plan import MergedTensor
 from ollama_pack.merge.rows import DeltaFactors, Rounding, RowBlock, merged_numbers, row_blocks
 from ollama_pack.merge.threshold import CodeMoves, measure_moves, move_codes
 
-AHEAD = 4
+AHEAD = 8
 """Blocks that may be computed and not written yet, for all threads together."""
 
 Result = TypeVar("Result")

@@ -4,6 +4,7 @@ A tensor is never whole in memory. It is cut into blocks of rows, and each block
 by itself; only the two factors of the change, which are small, are there for all of it.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -125,12 +126,17 @@ def merged_numbers(
 def _merged_and_largest(
     tensor: MergedTensor, factors: DeltaFactors | None, block: RowBlock, file: FileIO
 ) -> tuple[Bytes, Float32, Float32, float]:
-    """Return what `merged_numbers` returns, and the largest of the merged numbers, without its sign."""
+    """Return what `merged_numbers` returns, and a bound of the merged numbers, without their sign.
+
+    If it is not below `SURELY_HELD`, it is the largest of them.
+    """
     raw = read_rows(tensor.base, block, file)
     with np.errstate(over="ignore", invalid="ignore"):
         numbers = read_blocks(raw, tensor.base.kind, row_width(tensor.base))
         merged = changed_rows(tensor, numbers, factors, block)
-        largest = float(np.maximum(merged.max(initial=0), -merged.min(initial=0)))  # NaN if one is
+        largest = math.sqrt(np.vdot(merged, merged))  # no number is larger than all of them together
+        if not largest < SURELY_HELD:
+            largest = float(np.maximum(merged.max(initial=0), -merged.min(initial=0)))  # NaN if one is
     if not np.isfinite(largest):
         raise _why_not_mergeable(tensor, numbers, merged)
     return raw, numbers, merged, largest

@@ -8,21 +8,24 @@ import contextlib
 import errno
 import os
 import struct
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from io import FileIO
+from itertools import groupby
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from ollama_pack.errors import InputError
 from ollama_pack.files import Progress, whole_file
+from ollama_pack.gguf.code_layouts import Bytes
 from ollama_pack.gguf.constants import ALIGNMENT, MAGIC, VERSION
 from ollama_pack.gguf.ggml_blocks import BlockWriter
 from ollama_pack.gguf.tensor_data import TensorReader, keep_freed_memory
 from ollama_pack.gguf.writer import HashingThread, pack_string, pack_value
 from ollama_pack.merge.plan import BaseTensor, MergedTensor, MergePlan
 from ollama_pack.merge.rounding import in_order, rounding_of
-from ollama_pack.merge.rows import load_factors, merge_block, row_blocks
+from ollama_pack.merge.rows import RowBlock, load_factors, merge_block, row_blocks
 
 COPY_BYTES = 8 << 20
 """Bytes that are copied at once, and reported as progress."""
@@ -62,14 +65,11 @@ def write_merged(
         file.write(header)
         file.flush()
         follower.allow(file.tell())
-        for tensor in plan.tensors:
-            start = file.tell()
-            for _ in _write_tensor(tensor, file, sources):
-                file.flush()
-                follower.allow(file.tell())
-                if progress is not None:
-                    progress(f"merging into {path.name}", file.tell(), total)
-            file.write(bytes(_padded(tensor.nbytes) - (file.tell() - start)))
+        for _ in _write_tensors(plan.tensors, file, sources):
+            file.flush()
+            follower.allow(file.tell())
+            if progress is not None:
+                progress(f"merging into {path.name}", file.tell(), total)
         file.flush()
         follower.allow(file.tell())
         sources.require_unchanged()
@@ -168,19 +168,42 @@ class _OpenBase:
         return status.st_size, status.st_mtime_ns
 
 
-def _write_tensor(tensor: MergedTensor, file: BinaryIO, sources: _OpenBase) -> Iterator[None]:
-    """Write one tensor, and yield after each piece of it."""
-    source = sources.file(tensor.base)
-    if not tensor.is_touched:
-        yield from _copy_range(tensor.base, source, file)
-        return
-    factors = load_factors(tensor.change, sources.weights) if tensor.change is not None else None
-    blocks, pool = row_blocks(tensor.base), sources.pool
-    rounding = rounding_of(tensor, factors, source, pool, sources.blocks)
-    jobs = (pool.submit(merge_block, tensor, factors, block, source, rounding) for block in blocks)
-    for data in in_order(jobs):
-        file.write(data.data)
-        yield
+_MergedPiece: TypeAlias = tuple[MergedTensor, Bytes | None]
+"""A tensor with the bytes of some of its rows, or None if all of it is copied."""
+
+
+def _write_tensors(tensors: Iterable[MergedTensor], file: BinaryIO, sources: _OpenBase) -> Iterator[None]:
+    """Write all tensors, and yield after each piece."""
+    for _, pieces in groupby(in_order(_merged_pieces(tensors, sources)), lambda piece: piece[0].name):
+        start = file.tell()
+        for tensor, data in pieces:
+            if data is None:
+                yield from _copy_range(tensor.base, sources.file(tensor.base), file)
+            else:
+                file.write(data.data)
+                yield
+        file.write(bytes(_padded(tensor.nbytes) - (file.tell() - start)))
+
+
+def _merged_pieces(tensors: Iterable[MergedTensor], sources: _OpenBase) -> Iterator["Future[_MergedPiece]"]:
+    """Yield the work on all tensors, so that no thread waits for the end of one to begin with the next."""
+    for tensor in tensors:
+        if not tensor.is_touched:
+            copied: Future[_MergedPiece] = Future()
+            copied.set_result((tensor, None))
+            yield copied
+            continue
+        source = sources.file(tensor.base)
+        factors = load_factors(tensor.change, sources.weights) if tensor.change is not None else None
+        rounding = rounding_of(tensor, factors, source, sources.pool, sources.blocks)
+        merged = partial(merge_block, tensor, factors, file=source, rounding=rounding)
+        for block in row_blocks(tensor.base):
+            yield sources.pool.submit(_merged_piece, tensor, merged, block)
+
+
+def _merged_piece(tensor: MergedTensor, merged: Callable[[RowBlock], Bytes], block: RowBlock) -> _MergedPiece:
+    """Return some merged rows, with their tensor."""
+    return tensor, merged(block)
 
 
 def _copy_range(base: BaseTensor, source: FileIO, file: BinaryIO) -> Iterator[None]:
