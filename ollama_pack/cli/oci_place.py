@@ -8,7 +8,7 @@ from ollama_pack.cli.options import combine
 
 if TYPE_CHECKING:
     from ollama_pack.pipeline.fetch_release import Pulled
-    from ollama_pack.pipeline.push import Pushed
+    from ollama_pack.pipeline.push_image import Pushed
 
 oci_place = combine(
     click.argument("place", metavar="oci://HOST/NS/NAME:TAG"),

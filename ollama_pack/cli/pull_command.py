@@ -13,6 +13,7 @@ from ollama_pack.cli.oci_place import oci_facts, oci_place
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.register_command import REGISTER
 from ollama_pack.cli.say import say
+from ollama_pack.cli.signed_by import signed_by, signer_of
 
 if TYPE_CHECKING:
     from ollama_pack.pipeline.fetch_release import Pulled
@@ -38,15 +39,18 @@ if TYPE_CHECKING:
 @options.load
 @options.proof
 @options.allow_noop
+@signed_by
 @telling
 @options.speech
 def pull_command(*, place: str, plain_http: bool, name: str, name_option: str, **chosen: Any) -> None:
     """Pull a release from an OCI registry, verify it, and register it in Ollama.
 
-    Every file is compared with its digest, and everything that is recorded is proved, before
-    anything is registered. NAME is by default that of the repository with its tag. The base is
-    the model that Modelfile.txt names: one that Ollama has, or can pull. The login is that of
-    docker login. This needs the extra oci.
+    Every file is compared with its digest, and everything that is recorded is proved, with the
+    signature if somebody is named who must have signed, before anything is registered. NAME is by
+    default that of the repository with its tag. The base is the model that Modelfile.txt names:
+    one that Ollama has, one that was pushed with the release, or one that Ollama can pull. A model
+    that has no release is registered as it is. A pull that was interrupted goes on where it ended.
+    The login is that of docker login. This needs the extra oci.
 
     \b
     Example:
@@ -66,7 +70,8 @@ def pull_command(*, place: str, plain_http: bool, name: str, name_option: str, *
         out=chosen["out"],
         **{key: chosen[key] for key in (*REGISTER, *options.PROOF)},
     )
-    pulled = pull_release(request, reference, console.stage_done, console.progress)
+    to = (console.stage_done, console.progress)
+    pulled = pull_release(request, reference, signer_of(chosen), *to)
     facts = pulled_facts(pulled)
     console.made("pull", facts)
     if chosen["as_json"]:

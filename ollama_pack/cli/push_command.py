@@ -12,42 +12,75 @@ from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say
 
 if TYPE_CHECKING:
-    from ollama_pack.pipeline.push import Pushed
+    from ollama_pack.pipeline.push_image import Pushed
 
 
 @click.command("push")
-@click.argument("directory", metavar="DIR", type=options.PATH, shell_complete=options.DIRECTORY_PATHS)
+@click.argument(
+    "source", metavar="DIR|MODEL", type=options.PATH_OR_NAME, shell_complete=options.MODELS_OR_PATHS
+)
 @oci_place
+@click.option(
+    "--with-base",
+    is_flag=True,
+    help="Send the base too, so that nothing else is needed, and ollama pull can fetch the model.",
+)
+@click.option(
+    "--mount",
+    "sources",
+    multiple=True,
+    metavar="NS/NAME",
+    help="Repository of that registry which may have the base; its blobs are not sent again. Repeatable.",
+)
+@options.model_store
 @telling
 @options.speech
-def push_command(*, directory: Path, place: str, plain_http: bool, **chosen: Any) -> None:
-    """Push the release or the build in the folder DIR to an OCI registry.
+def push_command(*, source: str, place: str, plain_http: bool, **chosen: Any) -> None:
+    """Push the release or the build in the folder DIR, or an installed MODEL, to an OCI registry.
 
     Everything that is recorded of the folder is proved first. Then its files are sent, those that
-    the registry has already excepted, and the manifest last. The base is not sent: the manifest
-    names it. The login is that of docker login. This needs the extra oci.
+    the registry has already excepted, and the manifest last. The base of an adapter is sent with
+    --with-base alone: the manifest names it. A merged or an installed model is sent whole. A push
+    that was interrupted goes on where it ended. The login is that of docker login. This needs the
+    extra oci.
 
     \b
     Example:
       ollama-pack release ada-lovelace-lora/ ada-lovelace:1.0 --out dist/
       ollama-pack push dist/ oci://registry.example.com/team/ada-lovelace:1.0
+      ollama-pack push ada-lovelace oci://registry.example.com/team/ada-lovelace:1.0
     """
     from ollama_pack.pipeline.push import push_folder
+    from ollama_pack.pipeline.push_image import BaseOption, push_installed
     from ollama_pack.pipeline.request import Request
-    from ollama_pack.registry.reference import parse_oci_reference
+    from ollama_pack.registry.reference import OCI_SCHEME, parse_oci_reference
 
     console = Console.of(chosen)
     reference = parse_oci_reference(place, plain_http=plain_http)
-    pushed = push_folder(Request(directory=directory), reference, console.stage_done, console.progress)
+    request = Request(directory=Path(source), store=chosen["store"])
+    to = (console.stage_done, console.progress)
+    if request.directory.is_dir():
+        base = BaseOption(chosen["with_base"], chosen["sources"])
+        pushed = push_folder(request, reference, base, *to)
+    else:
+        pushed = push_installed(request, reference, chosen["sources"], *to)
     facts = pushed_facts(pushed)
     console.made("push", facts)
     if chosen["as_json"]:
         print_json("push", facts)
     elif not console.for_programs:
         console.stage_done("run", f"ollama-pack pull {pushed.place}")
+        if pushed.ollama:
+            console.stage_done("run", f"ollama pull {str(pushed.place).removeprefix(OCI_SCHEME)}")
         say(pushed.pinned)
 
 
 def pushed_facts(pushed: "Pushed") -> dict[str, Any]:
     """Return the JSON object of a release that was pushed."""
-    return {"place": pushed.pinned, **oci_facts(pushed), "bytes_sent": pushed.sent}
+    return {
+        "place": pushed.pinned,
+        **oci_facts(pushed),
+        "bytes_sent": pushed.sent,
+        "ollama": pushed.ollama,
+        "base": pushed.base,
+    }

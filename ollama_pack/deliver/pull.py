@@ -40,14 +40,17 @@ def pull_model(package: Package, daemon: Daemon, progress: Progress | None = Non
     """
     from ollama_pack.ollama.loopback_registry import serving
 
-    _require_near(daemon)
+    require_near(daemon)
     remove_leftovers(daemon)
     lines = ensure_base(package, daemon, progress)
     package, image = _package_and_image(package, daemon, progress)
     before, sent = digest_in(daemon, package.name), 0
     if digest_in(daemon, package.place) != image.digest:
         with serving(image) as registry:
-            _fetch(package, daemon, registry, progress)
+            fetch_served(package.place.display, daemon, registry, _labelled_progress(package, progress))
+            adapter = package.adapter
+            if progress is not None and adapter is not None and adapter.digest in registry.fetched:
+                progress(f"sending {adapter.path.name}", adapter.size, adapter.size)
             sent = registry.moved
         _require_arrival(package, image, daemon)
     done = f"registered {package.name} with Ollama at {daemon.address}"
@@ -69,11 +72,11 @@ def plan_pull(package: Package, daemon: Daemon) -> DeliveryPlan:
         UnreachableError: the daemon is not on this machine.
         DestinationError: the daemon refuses or does not answer.
     """
-    _require_near(daemon)
+    require_near(daemon)
     return plan_by_daemon(daemon, package, PULL)
 
 
-def _require_near(daemon: Daemon) -> None:
+def require_near(daemon: Daemon) -> None:
     """Raise UnreachableError if the daemon is on another machine."""
     if not is_near(daemon.address):
         raise UnreachableError(
@@ -98,14 +101,21 @@ def _package_and_image(package: Package, daemon: Daemon, progress: Progress | No
     return named, build_image(named, base)
 
 
-def _fetch(package: Package, daemon: Daemon, registry: "Registry", progress: Progress | None) -> None:
-    """Have the daemon pull the model, copy it to its real name, and delete the temporary name."""
-    name, served = package.place.display, registry.name.display
+def fetch_served(name: str, daemon: Daemon, registry: "Registry", progress: Progress | None = None) -> None:
+    """Have the daemon pull the model that is served, copy it to its real name, and delete the temporary name.
+
+    Args:
+        name: the real name.
+        daemon: the daemon, which is on this machine.
+        registry: the registry of this process that serves the model.
+        progress: called while the daemon pulls.
+
+    Raises:
+        DestinationError: the daemon cannot reach the registry, or refuses.
+    """
+    served = registry.name.display
     try:
-        daemon.pull(served, _labelled_progress(package, progress), insecure=True)
-        adapter = package.adapter
-        if progress is not None and adapter is not None and adapter.digest in registry.fetched:
-            progress(f"sending {adapter.path.name}", adapter.size, adapter.size)
+        daemon.pull(served, progress, insecure=True)
         daemon.unload(name)
         daemon.copy(served, name)
     except DestinationError as error:

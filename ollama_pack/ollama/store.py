@@ -2,11 +2,12 @@
 
 import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from ollama_pack.errors import DestinationError
 from ollama_pack.files import read_small
-from ollama_pack.ollama.manifest import PARAMS_TYPE, BaseImage, Layer, inherited, parse_manifest
+from ollama_pack.ollama.manifest import PARAMS_TYPE, BaseImage, Image, Layer, inherited, parse_manifest
 from ollama_pack.ollama.names import ModelName, ascii_lower, parse_name
 from ollama_pack.ollama.store_layout import (
     blob_path,
@@ -46,6 +47,26 @@ def image_in_store(store: Path, tag: str) -> BaseImage:
         tuple(inherited(layer, name.display, _content(store, layer)) for layer in layers),
         _read_config(store, config),
     )
+
+
+def stored_image(store: Path, name: ModelName) -> Image:
+    """Return a model as a store has it: the very bytes of its manifest, and the files of its blobs.
+
+    Raises:
+        DestinationError: the model or one of its blobs is missing or damaged.
+    """
+    name = spelled_as_in(names_in(store), name)
+    content = gguf_manifest(store, read_manifest(store, name) or b"")
+    config, layers = parse_manifest(content, where=manifest_path(store, name))
+    for layer in (config, *layers):
+        if why := missing_blob(store, layer):
+            raise DestinationError(
+                f"{name} is damaged: {why}.",
+                where=blob_path(store, layer.digest),
+                hint=f"ollama pull {shlex.quote(str(name))}",
+            )
+    first, *others = (replace(each, file=blob_path(store, each.digest)) for each in (config, *layers))
+    return Image(tuple(others), first, content)
 
 
 def spelled_as_in(existing: Iterable[tuple[str, ...]], name: ModelName) -> ModelName:

@@ -126,7 +126,7 @@ def installed_package(name: ModelName, locations: OllamaLocations) -> tuple[Pack
             code="no-adapter-in-model",
         )
     with models_at(locations, name) as models:
-        store = _readable_store(models, locations)
+        store = readable_store(models, locations)
     layers = _layers(store, name)
     wanted = ADAPTER_TYPE if seen.has_adapter else MODEL_TYPE
     made = [blob_path(store, layer.digest) for layer in layers if layer.media_type == wanted]
@@ -142,7 +142,7 @@ def installed_package(name: ModelName, locations: OllamaLocations) -> tuple[Pack
     return Package(name=name, adapter=lora, base=base), record, seen
 
 
-def _readable_store(models: ModelRepository, locations: OllamaLocations) -> Path:
+def readable_store(models: ModelRepository, locations: OllamaLocations) -> Path:
     """Return the store of the models; raise DestinationError if it is not on this machine or is closed."""
     if isinstance(models, StoreModels):
         return models.store

@@ -1,31 +1,41 @@
-"""Pulls a release from a registry: verified as a whole before a folder or a model exists."""
+"""Pulls a release or a model from a registry: verified as a whole before a folder or a model exists."""
 
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ollama_pack.deliver.package import Receipt
-from ollama_pack.errors import InputError, RefusedError
-from ollama_pack.files import Note, Progress, os_errors_as_destination_error
-from ollama_pack.ollama.names import DEFAULT_TAG, legal_part
-from ollama_pack.ollama.store_layout import digest_of_bytes
+from ollama_pack.errors import InputError, ProofError, RefusedError, UsageError
+from ollama_pack.files import Note, Progress, os_errors_as_destination_error, read_json_object
+from ollama_pack.ollama.locations import locations_from
+from ollama_pack.ollama.manifest import Image, Layer, parse_manifest
+from ollama_pack.ollama.names import DEFAULT_TAG, legal_part, parse_name
 from ollama_pack.pipeline.lock import LOCK_NAME
+from ollama_pack.pipeline.policy import Policy
 from ollama_pack.pipeline.prepare import silent
 from ollama_pack.pipeline.push import SHARED_NAMES
 from ollama_pack.pipeline.request import Request
 from ollama_pack.pipeline.staged import gathered, staging
-from ollama_pack.registry.artifact import ArtifactFile, parse_artifact
+from ollama_pack.registry.artifact import BASE_DIGEST, ArtifactFile, annotations_of, parse_artifact
 from ollama_pack.registry.reference import OciReference
+from ollama_pack.signing import Signer
+
+if TYPE_CHECKING:
+    from ollama_pack.registry.find import Found
+    from ollama_pack.registry.remote import RemoteRegistry
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """A release that was pulled.
+    """A release or a model that was pulled.
 
     Attributes:
         place: where it came from.
         digest: the digest of its manifest.
-        files: its files.
+        files: its files; of a model without a release, its blobs.
         folder: the folder that has them now, or None if the model was registered.
         receipt: the receipt of the registration, or None.
     """
@@ -41,21 +51,58 @@ class Pulled:
         return f"{self.place}  {self.digest}, {len(self.files)} files, {size:,} bytes"
 
 
+@dataclass(frozen=True, slots=True)
+class FetchedRelease:
+    """What a registry has at a place, whose bytes are here as far as they are wanted.
+
+    Attributes:
+        pulled: its place, digest and files.
+        folder: the folder with the files of the release, or None if a model is there without one.
+        remote: the repository, for what is fetched later.
+        staged: the folder for blobs.
+        model: Ollama's own manifest, or no bytes.
+        annotations: what the manifest of the release says.
+    """
+
+    pulled: Pulled
+    folder: Path | None
+    remote: "RemoteRegistry"
+    staged: Path
+    model: bytes = b""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def blob(self, layer: Layer) -> Path:
+        """Fetch a blob of a model, and return the file with its bytes."""
+        from ollama_pack.registry.downloads import fetch_blob
+
+        part = self.staged / layer.digest[len("sha256:") :]
+        fetch_blob(
+            self.remote, ArtifactFile(layer.media_type.rpartition(".")[2], layer.digest, layer.size), part
+        )
+        return part
+
+
 def pull_release(
-    request: Request, place: OciReference, note: Note = silent, progress: Progress | None = None
+    request: Request,
+    place: OciReference,
+    signer: Signer | Policy | None = None,
+    note: Note = silent,
+    progress: Progress | None = None,
 ) -> Pulled:
     """Pull a release, verify it, and register it; with an output directory, leave its files there instead.
 
     Args:
         request: what the user asks for: the name of the model, the delivery, and the output directory.
-        place: where the release is.
+        place: where the release is; a model that has none is pulled as Ollama itself would.
+        signer: who must have signed it, or a policy that says what is required of it; None if nobody has to.
         note: called after each stage.
         progress: called while bytes are fetched, read or sent.
 
     Raises:
         UsageError: the registry has no such release, or the extra ``oci`` is missing.
         InputError: what is there is no release.
-        ProofError: bytes have another digest, a file is not as recorded, or the base is another one.
+        ProofError: bytes have another digest, a file is not as recorded, the base is another one, or nobody
+            signed the release who had to.
         DestinationError: the registry does not answer or refuses, or no delivery works.
         RefusedError: the output directory has files already.
 
@@ -66,29 +113,146 @@ def pull_release(
         PosixPath('dist')
     """
     from ollama_pack.pipeline.register import register
-    from ollama_pack.pipeline.verify import check_folder
-    from ollama_pack.registry.downloads import fetch_blob
-    from ollama_pack.registry.remote import open_registry
+    from ollama_pack.pipeline.verify import check_folder, prove_signature
 
     out = request.out
     if out is not None:
         _require_empty(out)
+    with fetched_release(place, out, note, progress) as fetched:
+        here = replace(request, out=None, name=request.name or name_of_place(place))
+        if fetched.folder is None:
+            return _pull_model(fetched, here, out, signer)
+        here = replace(here, directory=fetched.folder)
+        prove_signature(fetched.folder, signer, note)
+        if out is None:
+            bring_base(fetched, here, note)
+            return replace(fetched.pulled, receipt=register(here, note, progress))
+        check_folder(fetched.folder, here, note, progress)
+        with os_errors_as_destination_error(out):
+            fetched.folder.replace(out)
+    return replace(fetched.pulled, folder=out)
+
+
+@contextmanager
+def fetched_release(
+    place: OciReference, out: Path | None, note: Note = silent, progress: Progress | None = None
+) -> Iterator[FetchedRelease]:
+    """Yield a release whose files are in a folder of their own while the block runs.
+
+    Args:
+        place: where the release is.
+        out: the directory that the files are for, on whose disk they are fetched; None if there is none.
+        note: called when they are here.
+        progress: called while bytes are fetched.
+
+    Raises:
+        UsageError: the registry has no such release, or the extra ``oci`` is missing.
+        InputError: what is there is no release.
+        ProofError: bytes have another digest, or the record has another one than the manifest.
+        DestinationError: the registry does not answer or refuses.
+    """
+    from ollama_pack.registry.find import find_release
+    from ollama_pack.registry.remote import open_registry
+
     with open_registry(place, os.environ, progress) as remote:
-        manifest = remote.fetch_manifest()
-        pulled = Pulled(place, digest_of_bytes(manifest), parse_artifact(manifest, place))
-        _require_shared(pulled.files, place)
-        with staging(pulled.digest, out, progress) as staged:
-            for each in pulled.files:
-                fetch_blob(remote, each, staged / each.digest.removeprefix("sha256:"))
-            folder = gathered(staged, pulled.files)
-            note("fetch", pulled)
-            here = replace(request, directory=folder, out=None, name=request.name or name_of_place(place))
-            if out is None:
-                return replace(pulled, receipt=register(here, note, progress))
-            check_folder(folder, here, note, progress)
-            with os_errors_as_destination_error(out):
-                folder.replace(out)
-    return replace(pulled, folder=out)
+        found = find_release(remote)
+        with staging(found.digest, out, progress) as staged:
+            if not found.release:
+                config, layers = parse_manifest(found.model, where=place)
+                blobs = tuple(
+                    ArtifactFile(each.media_type.rpartition(".")[2], each.digest, each.size)
+                    for each in (config, *layers)
+                )
+                yield FetchedRelease(Pulled(place, found.digest, blobs), None, remote, staged, found.model)
+                return
+            fetched = _fetch_files(remote, found, staged)
+            note("fetch", fetched.pulled)
+            yield fetched
+
+
+def _fetch_files(remote: "RemoteRegistry", found: "Found", staged: Path) -> FetchedRelease:
+    """Fetch the files of a release, what is recorded of it first and the model last."""
+    from ollama_pack.registry.downloads import fetch_blob
+
+    files = parse_artifact(found.release, remote.place)
+    _require_shared(files, remote.place)
+    for each in sorted(files, key=lambda each: (each.name != LOCK_NAME, each.size)):
+        fetch_blob(remote, each, staged / each.digest.removeprefix("sha256:"))
+        if each.name == LOCK_NAME:
+            _require_recorded_model(staged / each.digest.removeprefix("sha256:"), files, remote.place)
+    return FetchedRelease(
+        Pulled(remote.place, found.digest, files),
+        gathered(staged, files),
+        remote,
+        staged,
+        found.model,
+        annotations_of(found.release),
+    )
+
+
+def _require_recorded_model(lock: Path, files: tuple[ArtifactFile, ...], place: OciReference) -> None:
+    """Require that lock and manifest have one digest of the model, before gigabytes are fetched."""
+    document = read_json_object(lock)
+    made = document.get("merged") or document.get("adapter")
+    recorded = made.get("gguf") if isinstance(made, Mapping) else None
+    there = [each.digest for each in files if each.name.endswith(".gguf")]
+    if there != [recorded]:
+        raise ProofError(
+            f"The release has another model than its {LOCK_NAME} says.", where=place, code="not-as-recorded"
+        )
+
+
+def bring_base(fetched: FetchedRelease, request: Request, note: Note = silent) -> None:
+    """Install the base of a release from the registry, if it is missing here and was pushed with the release.
+
+    Raises:
+        ProofError: its bytes have another digest.
+        DestinationError: it cannot be installed.
+    """
+    from ollama_pack.deliver.install import has_model, install_image
+    from ollama_pack.pipeline.release import read_release
+
+    digest = fetched.annotations.get(BASE_DIGEST, "")
+    package = read_release(request)
+    if package.adapter is None or package.base.gguf is not None or not digest:
+        return
+    name, locations = parse_name(package.base.tag), locations_from(os.environ, None, request.store)
+    if has_model(name, locations, request.via):
+        return
+    try:
+        manifest = fetched.remote.fetch_manifest(digest)
+    except UsageError:  # the base was not pushed with the release
+        return
+    image = _bare_image(manifest, fetched.pulled.place)
+    note("register", install_image(image, name, locations, request.via, fetched.blob))
+
+
+def _pull_model(
+    fetched: FetchedRelease, request: Request, out: Path | None, signer: Signer | Policy | None
+) -> Pulled:
+    """Install a model that has no release; nothing is recorded of it but its digests."""
+    from ollama_pack.deliver.install import install_image
+
+    place = fetched.pulled.place
+    if signer is not None:
+        raise ProofError("The model has no release, so nobody signed it.", where=place, code="not-signed")
+    if out is not None:
+        raise UsageError(
+            "This is a model without a release, which has no files for a folder.",
+            where=place,
+            hint="leave --out out: the model is registered then",
+            code="not-a-release",
+        )
+    name, locations = parse_name(request.name), locations_from(os.environ, None, request.store)
+    image = _bare_image(fetched.model, place)
+    receipt = install_image(image, name, locations, request.via, fetched.blob)
+    return replace(fetched.pulled, receipt=receipt)
+
+
+def _bare_image(manifest: bytes, place: OciReference) -> Image:
+    """Return the image that Ollama's own manifest describes, without its blobs."""
+    config, layers = parse_manifest(manifest, where=place)
+    return Image(layers, config, manifest)
 
 
 def name_of_place(place: OciReference) -> str:

@@ -45,7 +45,10 @@ def staging(digest: str, out: Path | None, progress: Progress | None = None) -> 
         stays = False
         try:
             yield folder
-        except (KeyboardInterrupt, DestinationError) as error:
+        except KeyboardInterrupt:
+            stays = around is not None
+            raise
+        except DestinationError as error:
             stays = around is not None and not _is_full(error)
             raise
         finally:
@@ -93,7 +96,7 @@ def _remove_stale(around: Path) -> None:
                 shutil.rmtree(each, ignore_errors=True)
 
 
-def _is_full(error: BaseException) -> bool:
+def _is_full(error: DestinationError) -> bool:
     """Return whether an error comes from a full disk."""
     cause = error.__cause__
     return isinstance(cause, OSError) and cause.errno in (*FULL, errno.EFBIG)

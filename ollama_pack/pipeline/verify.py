@@ -95,7 +95,7 @@ def verify_release(
     if request.directory.is_dir():
         folder = built_folder(request.directory)
         with folder_lock(folder, progress):
-            signed = _prove_signature(folder, signer, note)
+            signed = prove_signature(folder, signer, note)
             return (*signed, *_verify_folder(folder, request, note, progress))
     if signer is not None:
         raise UsageError(
@@ -146,8 +146,17 @@ def _verify_folder(
     return (*verdicts, *_prove(rows if package.adapter else rows[1:], note), *heard)
 
 
-def _prove_signature(folder: Path, signer: Signer | Policy | None, note: Note) -> tuple[Verdict, ...]:
-    """Prove who signed a release; a folder that nobody signed, and need not have, has no such proof."""
+def prove_signature(folder: Path, signer: Signer | Policy | None, note: Note) -> tuple[Verdict, ...]:
+    """Prove who signed a release; a folder that nobody signed, and need not have, has no such proof.
+
+    Args:
+        folder: the folder of the release.
+        signer: who must have signed it, or None if nobody has to.
+        note: called with the result.
+
+    Raises:
+        ProofError: there is no signature, somebody else signed, or a file is not the one that was signed.
+    """
     if isinstance(signer, Policy):
         return require_policy(folder, signer, note)
     if signer is not None:

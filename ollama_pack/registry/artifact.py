@@ -12,10 +12,12 @@ from typing import Any
 from ollama_pack.errors import InputError
 from ollama_pack.ollama.manifest import Layer, is_digest
 from ollama_pack.ollama.store_layout import digest_of_bytes
-from ollama_pack.untrusted import as_list, as_mapping, as_text, as_whole, parse_object
+from ollama_pack.untrusted import as_list, as_mapping, as_text, as_whole, optional, parse_object
 
 ARTIFACT_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+ARTIFACT_INDEX = "application/vnd.oci.image.index.v1+json"
 ARTIFACT_TYPE = "application/vnd.ollama-pack.release.v1"
+RECORD_TYPE = "application/vnd.ollama-pack.record.v1"
 _NO_CONFIG = b"{}"
 EMPTY_LAYER = Layer(
     "application/vnd.oci.empty.v1+json", digest_of_bytes(_NO_CONFIG), len(_NO_CONFIG), content=_NO_CONFIG
@@ -50,12 +52,41 @@ class ArtifactFile:
     size: int
 
 
-def make_artifact(files: Iterable[ArtifactFile], annotations: Mapping[str, str]) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """How a manifest or an index names another manifest.
+
+    Attributes:
+        media_type: its media type.
+        digest: ``sha256:`` and 64 hexadecimal digits.
+        size: the size in bytes.
+        artifact_type: what it is, or an empty text.
+    """
+
+    media_type: str
+    digest: str
+    size: int
+    artifact_type: str = ""
+
+    def fields(self) -> dict[str, Any]:
+        """Return its form in JSON."""
+        kind = {"artifactType": self.artifact_type} if self.artifact_type else {}
+        return {**descriptor_fields(self.media_type, self.digest, self.size), **kind}
+
+
+def make_artifact(
+    files: Iterable[ArtifactFile],
+    annotations: Mapping[str, str],
+    subject: Descriptor | None = None,
+    kind: str = ARTIFACT_TYPE,
+) -> bytes:
     """Return the manifest of a release; the same files and annotations give the same bytes.
 
     Args:
         files: the files.
         annotations: what is said of all of them; what is empty is left out.
+        subject: the manifest that this one belongs to, as its referrer; None if it stands alone.
+        kind: what it is: a release, or its record.
 
     Example:
         >>> file = ArtifactFile("Modelfile.txt", "sha256:" + "0" * 64, 7)
@@ -64,18 +95,50 @@ def make_artifact(files: Iterable[ArtifactFile], annotations: Mapping[str, str])
         ['Modelfile.txt']
     """
     layers = [
-        {**_descriptor(_media_type_of(each.name), each.digest, each.size), "annotations": {TITLE: each.name}}
+        {
+            **descriptor_fields(_media_type_of(each.name), each.digest, each.size),
+            "annotations": {TITLE: each.name},
+        }
         for each in sorted(files, key=lambda each: each.name)
     ]
     document = {
         "schemaVersion": 2,
         "mediaType": ARTIFACT_MANIFEST,
-        "artifactType": ARTIFACT_TYPE,
-        "config": _descriptor(EMPTY_LAYER.media_type, EMPTY_LAYER.digest, EMPTY_LAYER.size),
+        "artifactType": kind,
+        "config": descriptor_fields(EMPTY_LAYER.media_type, EMPTY_LAYER.digest, EMPTY_LAYER.size),
         "layers": layers,
+        **({"subject": subject.fields()} if subject is not None else {}),
         "annotations": {key: value for key, value in sorted(annotations.items()) if value},
     }
     return json.dumps(document, separators=(",", ":")).encode()
+
+
+def subject_of(content: bytes) -> str:
+    """Return the digest of the manifest that another one belongs to; empty if it stands alone."""
+    try:
+        subject = as_mapping(parse_object(content).get("subject") or {}, "subject")
+        digest = optional(subject, "digest", "")
+    except ValueError:
+        return ""
+    return str(digest) if is_digest(digest) else ""
+
+
+def annotations_of(content: bytes) -> dict[str, str]:
+    """Return the annotations of a manifest that are texts."""
+    try:
+        known = as_mapping(parse_object(content).get("annotations") or {}, "annotations")
+    except ValueError:
+        return {}
+    return {key: value for key, value in known.items() if isinstance(value, str)}
+
+
+def type_of_manifest(content: bytes) -> str:
+    """Return what a manifest is of: its ``artifactType``, else its media type, else an empty text."""
+    try:
+        document = parse_object(content)
+        return str(optional(document, "artifactType", "") or optional(document, "mediaType", ""))
+    except ValueError:
+        return ""
 
 
 def parse_artifact(content: bytes, where: object) -> tuple[ArtifactFile, ...]:
@@ -105,7 +168,7 @@ def parse_artifact(content: bytes, where: object) -> tuple[ArtifactFile, ...]:
     return files
 
 
-def _descriptor(media_type: str, digest: str, size: int) -> dict[str, Any]:
+def descriptor_fields(media_type: str, digest: str, size: int) -> dict[str, Any]:
     """Return how a manifest names a blob or another manifest."""
     return {"mediaType": media_type, "digest": digest, "size": size}
 

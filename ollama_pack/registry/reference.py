@@ -61,6 +61,11 @@ class OciReference:
             return host == "localhost"
 
 
+def release_tag(tag: str) -> str:
+    """Return the tag of a release whose own tag names a model that Ollama can pull."""
+    return f"{tag}-release"
+
+
 def parse_oci_reference(text: str, *, plain_http: bool = False) -> OciReference:
     """Return what ``oci://HOST/NAMESPACE/NAME``, ``…:TAG`` and ``…@sha256:DIGEST`` name.
 

@@ -8,14 +8,16 @@ from urllib.parse import urlsplit
 
 from ollama_pack.errors import DestinationError, ProofError, UsageError
 from ollama_pack.files import Progress
+from ollama_pack.ollama.manifest import MANIFEST_TYPE
 from ollama_pack.ollama.store_layout import digest_of_bytes
-from ollama_pack.registry.artifact import ARTIFACT_MANIFEST
+from ollama_pack.registry.artifact import ARTIFACT_INDEX, ARTIFACT_MANIFEST
 from ollama_pack.registry.login import open_client, unreachable
 from ollama_pack.registry.reference import OciReference
 from ollama_pack.shown import reason_of, words_of
 from ollama_pack.untrusted import as_list, as_mapping, optional, parse_object
 
 LARGEST_ANSWER = 4 << 20
+_MANIFESTS = (ARTIFACT_MANIFEST, MANIFEST_TYPE, ARTIFACT_INDEX)
 _DIGEST_HEADER = "Docker-Content-Digest"
 
 
@@ -45,8 +47,13 @@ class RemoteRegistry:
             self.answered.close()
         self.client.session.close()
 
-    def push_manifest(self, content: bytes, version: str) -> str:
-        """Send a manifest, the last step of a push, and return its digest.
+    def push_manifest(self, content: bytes, version: str, media_type: str = ARTIFACT_MANIFEST) -> bool:
+        """Send a manifest, the last step of a push; return whether the registry lists it as a referrer.
+
+        Args:
+            content: the manifest.
+            version: its tag, or its digest.
+            media_type: its media type.
 
         Raises:
             DestinationError: the registry refuses it.
@@ -57,24 +64,28 @@ class RemoteRegistry:
                 self.url("manifests", version),
                 "PUT",
                 data=content,
-                headers={"Content-Type": ARTIFACT_MANIFEST},
+                headers={"Content-Type": media_type},
             )
         self.require(answer, "does not take the release", 200, 201)
         if answer.headers.get(_DIGEST_HEADER, digest) != digest:
             raise self.lie("the release that it was sent")
-        return digest
+        return "OCI-Subject" in answer.headers
 
-    def fetch_manifest(self) -> bytes:
-        """Return the manifest that the place names.
+    def fetch_manifest(self, version: str = "") -> bytes:
+        """Return a manifest of the repository.
+
+        Args:
+            version: its tag or its digest; those of the place by default.
 
         Raises:
             UsageError: there is none.
             DestinationError: the registry refuses it.
             ProofError: its digest is another one.
         """
+        version = version or self.place.version
         with self.reported():
-            url = self.url("manifests", self.place.version)
-            answer = self.request(url, headers={"Accept": ARTIFACT_MANIFEST}, stream=True)
+            url = self.url("manifests", version)
+            answer = self.request(url, headers={"Accept": ", ".join(_MANIFESTS)}, stream=True)
             if answer.status_code == 404:
                 raise UsageError(
                     "The registry has no such release.",
@@ -87,7 +98,7 @@ class RemoteRegistry:
         if len(content) > LARGEST_ANSWER:
             what = f"The manifest has more than {LARGEST_ANSWER} bytes."
             raise DestinationError(what, where=self.place, code="answer-too-large")
-        told = self.place.version if self.place.is_pinned else answer.headers.get(_DIGEST_HEADER, "")
+        told = version if ":" in version else answer.headers.get(_DIGEST_HEADER, "")
         if told.startswith("sha256:") and told != digest_of_bytes(content):
             raise self.lie("the manifest")
         return bytes(content)

@@ -31,6 +31,7 @@ class StandInRegistry:
         asked: the method, the path and the login of every request.
         spoil: what is done to the bytes of a blob before they are sent.
         broken: digest → the number of bytes of a blob after which the connection ends.
+        lists_referrers: whether it lists what belongs to a manifest itself.
         ranges: the first and the last byte of every part of a blob that was sent or fetched.
     """
 
@@ -46,6 +47,7 @@ class StandInRegistry:
     uploads: dict[str, bytes] = field(default_factory=dict)
     spoil: dict[str, bytes] = field(default_factory=dict)
     broken: dict[str, int] = field(default_factory=dict)
+    lists_referrers: bool = False
     ranges: list[tuple[int, int]] = field(default_factory=list)
 
     def bodies(self, method: str) -> list[str]:
@@ -81,6 +83,13 @@ class Handler(BaseHTTPRequestHandler):
                 else f'Bearer realm="{realm}",service="s",scope="x"'
             )
             return self.answer(401, b'{"errors": [{"code": "UNAUTHORIZED"}]}', {"Www-Authenticate": asks})
+        return self.routed(body)
+
+    def routed(self, body: bytes) -> None:
+        """Answer a request that is allowed."""
+        here, url = self.registry, urlsplit(self.path)
+        if here.lists_referrers and (match := re.fullmatch(r"/v2/(.+)/referrers/(.+)", url.path)):
+            return self.referrers(*match.groups())
         match = re.fullmatch(r"/v2/(.+)/(manifests|blobs)/(uploads/)?(.*)", url.path)
         if match is None:
             return self.answer(200, b"{}")
@@ -91,6 +100,19 @@ class Handler(BaseHTTPRequestHandler):
         return self.stored(store, repository, name, body)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do  # noqa: N815
+
+    def referrers(self, repository: str, subject: str) -> None:
+        """List what belongs to a manifest."""
+        listed = []
+        for (place, name), content in self.registry.manifests.items():
+            document = json.loads(content)
+            of = document.get("subject", {}).get("digest")
+            if (place, name[:7], of) == (repository, "sha256:", subject):
+                own = {"digest": name, "size": len(content), "mediaType": document["mediaType"]}
+                listed.append({**own, "artifactType": document["artifactType"]})
+        kind = "application/vnd.oci.image.index.v1+json"
+        index = {"schemaVersion": 2, "mediaType": kind, "manifests": listed}
+        return self.answer(200, json.dumps(index).encode())
 
     def token(self, login: str) -> None:
         """Give a new token for the right login."""
@@ -151,7 +173,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "PUT":
             digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
             store[repository, name] = store[repository, digest] = body
-            return self.answer(201, headers={"Docker-Content-Digest": digest})
+            subject = json.loads(body).get("subject") if here.lists_referrers else None
+            told = {"OCI-Subject": subject["digest"]} if subject else {}
+            return self.answer(201, headers={"Docker-Content-Digest": digest, **told})
         content = store.get((repository, name))
         if content is None:
             return self.answer(404, b"{}")

@@ -1,0 +1,60 @@
+"""The options of ``verify`` and ``pull`` for who must have signed a release, and what it must be."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ollama_pack.cli import options
+
+if TYPE_CHECKING:
+    from ollama_pack.pipeline.policy import Policy
+    from ollama_pack.signing import Signer
+
+signed_by = options.combine(
+    click.option(
+        "--key",
+        type=options.PATH,
+        default=None,
+        metavar="FILE",
+        help="Public key of who must have signed the release.",
+    ),
+    click.option(
+        "--identity", default="", metavar="ADDRESS", help="Who must have signed the release with Sigstore."
+    ),
+    click.option(
+        "--identity-provider", default="", metavar="ADDRESS", help="Provider that knows this identity."
+    ),
+    click.option(
+        "--policy",
+        type=options.PATH,
+        default=None,
+        metavar="FILE",
+        help="What is required of the release: who signed it, on which base, with which proofs.",
+    ),
+)
+
+
+def signer_of(chosen: Mapping[str, Any]) -> "Signer | Policy | None":
+    """Return who must have signed a release, or the policy that says so; None if nobody is named.
+
+    Args:
+        chosen: the options of the command.
+
+    Raises:
+        click.UsageError: a key and an identity are named, one of them beside a policy, or an identity without
+            its provider.
+    """
+    from ollama_pack.pipeline.policy import read_policy
+    from ollama_pack.signing import Signer
+
+    identity = (chosen["identity"], chosen["identity_provider"])
+    if chosen["policy"] is not None:
+        if chosen["key"] is not None or any(identity):
+            raise click.UsageError("--policy says who must have signed, so nobody else can be named.")
+        return read_policy(chosen["policy"])
+    if chosen["key"] is not None and any(identity):
+        raise click.UsageError("--key and --identity name two kinds of signatures.")
+    if any(identity) and not all(identity):
+        raise click.UsageError("--identity and --identity-provider belong together.")
+    return Signer(chosen["key"], *identity) if chosen["key"] or all(identity) else None
