@@ -11,13 +11,14 @@ from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say
 from ollama_pack.cli.try_command import opened_trial, runner_facts, said_facts, trial_options, trial_request
-from ollama_pack.errors import RefusedError, UsageError
+from ollama_pack.errors import PackError, RefusedError, UsageError
 from ollama_pack.files import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ollama_pack.pipeline.answering import Answering
+    from ollama_pack.pipeline.cases import FigureCase
     from ollama_pack.pipeline.testing import CaseResult
 
 _MARK_WIDTH = 8
@@ -37,14 +38,14 @@ _MOST_FIRST = 20
 @click.option(
     "--init",
     is_flag=True,
-    help="Write a first FILE of cases, from the training data that --data names.",
+    help="Write a first FILE of cases from the training data, if it is on this machine.",
 )
 @click.option(
     "--data",
     type=options.PATH,
     default=None,
     metavar="FILE",
-    help="Training data for --init: JSON lines with messages, or with a question and an answer.",
+    help="Training data for --init.  [default: what the trainer's settings name, or lies beside DIR]",
 )
 @click.option(
     "--compare/--no-compare",
@@ -72,13 +73,14 @@ def test_command(*, source: Path, cases: Path, **chosen: Any) -> None:
     from ollama_pack.pipeline.cases import read_cases
     from ollama_pack.pipeline.testing import failed_cases, run_cases, summary_of
 
+    console = Console.of(chosen)
     if chosen["init"]:
-        _write_first(cases, chosen["data"])
+        _write_first(cases, _training_data(source, chosen["data"], console))
         say(cases)
         return
     if chosen["data"] is not None:
         raise click.UsageError("--data is for --init.")
-    console, found = Console.of(chosen), read_cases(cases)
+    found = read_cases(cases)
     quiet = console.for_programs
     with opened_trial(trial_request(source, chosen), chosen, console) as answering:
         results = []
@@ -87,6 +89,7 @@ def test_command(*, source: Path, cases: Path, **chosen: Any) -> None:
             if not quiet:
                 _say_result(result, verbose=chosen["verbose"])
         facts = test_facts(answering, results)
+    facts["trainer"] = _trainer_facts(source, found.figures, results, console)
     if not quiet:
         say(summary_of(results))
     console.made("test", facts)
@@ -97,19 +100,66 @@ def test_command(*, source: Path, cases: Path, **chosen: Any) -> None:
         click.get_current_context().exit(5)
 
 
-def _write_first(path: Path, data: Path | None) -> None:
+def _training_data(source: Path, given: Path | None, console: Console) -> "tuple[Path, ...]":
+    """Return the files with the training data, and tell which they are.
+
+    Raises:
+        UsageError: there is none on this machine.
+    """
+    from ollama_pack.pipeline.output_dir import adapter_home
+    from ollama_pack.pipeline.training_data import find_training_data
+
+    if given is not None:
+        return (given,)
+    found = find_training_data(adapter_home(source) if source.is_dir() else source)
+    if not found.files:
+        named = f" {found.origin} names {', '.join(found.elsewhere)}." if found.elsewhere else ""
+        raise UsageError(
+            f"There is no training data on this machine.{named}",
+            where=source,
+            hint="--data FILE.jsonl",
+            code="no-training-data",
+        )
+    by = f", which {found.origin} names" if found.origin else ""
+    console.stage_done("data", f"{', '.join(map(str, found.files))}{by}")
+    return found.files
+
+
+def _trainer_facts(
+    source: Path, figures: "tuple[FigureCase, ...]", results: "Sequence[CaseResult]", console: Console
+) -> dict[str, Any] | None:
+    """Return the JSON object of the trainer's eval loss, which is told, or None if there is none."""
+    from ollama_pack.pipeline.trainer_loss import loss_of_trainer
+
+    try:
+        found = loss_of_trainer(source, figures)
+    except PackError as error:
+        console.stage_done("note", f"the training log cannot be read: {error.where}: {error.clause}")
+        return None
+    if found is None:
+        return None
+    loss, step = found.measured.loss, found.measured.step
+    why = f"; these may be two measures: {'; '.join(found.unlike)}" if found.unlike else ""
+    ours = [
+        f"{list(each.likelihoods.values())[-1].loss:.4f} on {each.name}"
+        for each in results
+        if each.likelihoods
+    ]
+    beside = f", here {', '.join(ours)}" if ours else ""
+    console.stage_done("trainer", f"eval loss {loss:.4f} at step {step}{beside}{why}")
+    return {"eval_loss": loss, "step": step, "unlike": list(found.unlike)}
+
+
+def _write_first(path: Path, data: "tuple[Path, ...]") -> None:
     """Write a first file of cases.
 
     Raises:
-        UsageError: there is no training data.
         RefusedError: the file is there already.
     """
     from ollama_pack.pipeline.messages import read_conversations
     from ollama_pack.pipeline.perplexity import turns_of
     from ollama_pack.pipeline.testing import first_cases
 
-    if data is None:
-        raise UsageError("--init needs the training data.", hint="--data FILE.jsonl", code="usage")
     if path.exists():
         raise RefusedError(
             "There is a file of this name already.",
@@ -119,7 +169,8 @@ def _write_first(path: Path, data: Path | None) -> None:
         )
     pairs = [
         (before.messages[-1]["content"], answer)
-        for conversation in read_conversations(data)
+        for each in data
+        for conversation in read_conversations(each)
         for before, answer in turns_of(conversation)
         if len(before.messages) == 1
     ]

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack.chat.trained import Conversation
-from ollama_pack.errors import InputError, UsageError
-from ollama_pack.pipeline.messages import MOST_CASE_BYTES, conversation_of, json_lines_of
+from ollama_pack.errors import InputError
+from ollama_pack.pipeline.messages import conversation_of, json_lines_of
+from ollama_pack.pipeline.yaml_file import yaml_document
 from ollama_pack.untrusted import file_errors
-
-INSTALL_TEST = "pip install 'ollama-pack[test]', or write the file as JSON lines (.jsonl)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,20 +122,9 @@ def read_cases(path: Path) -> CaseFile:
 
 def _yaml_entries(path: Path) -> list[tuple[str, Any]]:
     """Return the cases of a YAML file, each with its place."""
-    try:
-        import yaml
-    except ImportError as error:
-        raise UsageError(
-            "Cases in YAML need PyYAML, which is not installed.", hint=INSTALL_TEST, code="extra-missing"
-        ) from error
-    with file_errors(path, yaml.YAMLError):
+    with file_errors(path):
         content = path.read_bytes()
-        # An alias lets a few lines stand for billions of values.
-        if len(content) > MOST_CASE_BYTES or any(
-            isinstance(each, yaml.AliasEvent) for each in yaml.parse(content)
-        ):
-            raise InputError("The file has aliases (*name), or is too large.", where=path)
-        document = yaml.safe_load(content)
+    document = yaml_document(content, path)
     if not isinstance(document, Mapping) or not isinstance(document.get("cases"), list):
         raise InputError("The file has no list of cases.", where=f"{path}: cases")
     _require_known(document, ("cases",), str(path))

@@ -10,7 +10,8 @@ from ollama_pack.engine.answers import Said
 from ollama_pack.errors import InputError, UsageError
 from ollama_pack.limits import limited_command
 from ollama_pack.pipeline import search_worker
-from ollama_pack.pipeline.cases import INSTALL_TEST, Case
+from ollama_pack.pipeline.cases import Case
+from ollama_pack.pipeline.yaml_file import INSTALL_TEST
 from ollama_pack.shown import reason_of, words_of
 from ollama_pack.untrusted import parse_json
 

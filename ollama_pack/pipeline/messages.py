@@ -44,28 +44,60 @@ def conversation_of(document: object, name: str, where: str) -> Conversation:
 
 
 def read_conversations(path: Path) -> tuple[Conversation, ...]:
-    """Return the conversations of a file with one JSON value on each line.
+    """Return the conversations of a file: JSON lines, or a list in a file ``.json``, each a JSON value.
 
-    Each is what `conversation_of` takes, or an object with ``question`` and ``answer``, or with ``prompt``
-    and ``completion``, as data for training often has them.
+    Each is what `conversation_of` takes, or in a form that data for training often has: a question and an
+    answer under two names (``instruction`` may have an ``input``), texts or lists of messages as ``prompt``
+    and ``completion``, or ``conversations`` with ``from`` and ``value``.
 
     Raises:
         InputError: the file cannot be read, is damaged, or has no conversation.
     """
-    found = []
-    for number, value in json_lines_of(path):
-        where, name = f"{path}: line {number}", f"{path.name}:{number}"
-        pairs = (
-            [value.get(one) and value.get(other) for one, other in _PAIRS] if isinstance(value, dict) else []
-        )
-        if any(pairs):
-            one, other = _PAIRS[[bool(pair) for pair in pairs].index(True)]
-            turns = [{"role": "user", "content": value[one]}, {"role": "assistant", "content": value[other]}]
-            value = turns
-        found.append(conversation_of(value, name, where))
+    found = [
+        conversation_of(_turns_of_entry(value), f"{path.name}:{number}", f"{path}: {place} {number}")
+        for place, number, value in _entries_of(path)
+    ]
     if not found:
         raise InputError("There is no conversation.", where=path)
     return tuple(found)
+
+
+def _entries_of(path: Path) -> Iterator[tuple[str, int, Any]]:
+    """Yield what a number counts, the number and the value of each entry of a file."""
+    if path.suffix.lower() == ".json":
+        with file_errors(path):
+            content = path.read_bytes() if path.stat().st_size <= MOST_CASE_BYTES else b""
+            document = parse_json(content) if content.lstrip().startswith(b"[") else None
+        if isinstance(document, list):
+            yield from (("entry", number, value) for number, value in enumerate(document, 1))
+            return
+    yield from (("line", number, value) for number, value in json_lines_of(path))
+
+
+def _turns_of_entry(value: object) -> object:
+    """Return an entry of training data with messages, or as it is if it has none of the known forms."""
+    if not isinstance(value, Mapping) or "messages" in value:
+        return value
+    if isinstance(turns := value.get("conversations"), list):
+        return [_as_turn(turn) for turn in turns]
+    for one, other in _PAIRS:
+        asked, answered = value.get(one), value.get(other)
+        if isinstance(asked, list) and isinstance(answered, list):
+            return [*asked, *answered]
+        if asked and answered:
+            more = value.get("input")
+            text = f"{asked}\n{more}" if one == "instruction" and isinstance(more, str) and more else asked
+            first = [{"role": "system", "content": value["system"]}] if value.get("system") else []
+            return [*first, {"role": "user", "content": text}, {"role": "assistant", "content": answered}]
+    return value
+
+
+def _as_turn(turn: object) -> object:
+    """Return a turn with ``from`` and ``value`` as a message."""
+    if not isinstance(turn, Mapping) or "from" not in turn:
+        return turn
+    said = turn["from"]
+    return {"role": _SPEAKERS.get(said, said) if isinstance(said, str) else "", "content": turn.get("value")}
 
 
 def json_lines_of(path: Path) -> Iterator[tuple[int, Any]]:
@@ -89,6 +121,7 @@ MOST_CASE_BYTES = 64_000_000
 """Bytes of a file of conversations."""
 
 _PAIRS = (("question", "answer"), ("prompt", "completion"), ("instruction", "output"))
+_SPEAKERS = {"human": "user", "gpt": "assistant"}
 
 
 def _is_turn(message: Any) -> bool:  # noqa: ANN401 — JSON
