@@ -39,12 +39,14 @@ class ModelInfo:
         metadata: the keys and values of its header, or ``model_info`` of ``/api/show``.
         shapes: a map from the name of each tensor to its shape, rows first; empty if no shapes are told.
         vocabulary: its tokens, or None if they are not told.
+        types: the ggml type of each tensor; empty if they are not told.
     """
 
     name: str
     metadata: Mapping[str, Any]
     shapes: Mapping[str, tuple[int, ...]]
     vocabulary: Vocabulary | None = None
+    types: Mapping[str, int] = field(default_factory=dict)
 
 
 TOKENS_KEY = "tokenizer.ggml.tokens"
@@ -70,7 +72,8 @@ def read_model_info(path: Path, name: str = "") -> ModelInfo:
 def model_info_of(header: GgufFile, name: str = "") -> ModelInfo:
     """Return the same of a header that was read with its tokens."""
     origin = header.path.name
-    return ModelInfo(name or origin, header.metadata, header.shapes, vocabulary_of(header.metadata, origin))
+    tokens = vocabulary_of(header.metadata, origin)
+    return ModelInfo(name or origin, header.metadata, header.shapes, tokens, header.types)
 
 
 def vocabulary_of(metadata: Mapping[str, Any], origin: str) -> Vocabulary | None:

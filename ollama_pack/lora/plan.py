@@ -10,6 +10,9 @@ from pathlib import Path
 
 from ollama_pack.gguf.tensors import Tensor
 
+LORA_A, LORA_B = ".lora_a", ".lora_b"
+"""What llama.cpp adds to the name of a tensor for the A and the B of its change."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoraTensor:

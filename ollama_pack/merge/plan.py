@@ -17,9 +17,10 @@ from ollama_pack.gguf.ggml_blocks import GGML_WRITES
 from ollama_pack.gguf.ggml_types import BF16, BLOCKS, F16, F32, Q8_0, nbytes_of
 from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.lora.beside import RowValues
-from ollama_pack.lora.plan import LoraPlan, LoraTensor
+from ollama_pack.lora.plan import LORA_A, LORA_B, LoraPlan, LoraTensor
 from ollama_pack.lora.untied import HEAD_TENSOR
 from ollama_pack.merge.keys import MergeLabels, merged_keys
+from ollama_pack.merge.size import automatic_kind, with_whole_blocks
 
 if TYPE_CHECKING:
     from ollama_pack.merge.frontier import SizeFrontier
@@ -42,8 +43,6 @@ EMBEDDING_TENSOR = "token_embd.weight"
 
 ALIGNMENT_KEY = "general.alignment"
 """The key of the alignment of tensors. A merged file has the usual one, and does not name it."""
-
-LORA_A, LORA_B = ".lora_a", ".lora_b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,10 +262,10 @@ def _merged(
 
 def _target_type(base: BaseTensor, merge_type: str | int) -> int:
     """Return the ggml type in which a touched tensor is written."""
-    chosen = MERGE_TYPES[merge_type] if isinstance(merge_type, str) else merge_type
     if merge_type == AUTO_TYPE:
-        chosen = base.kind if base.kind in PLAIN else Q8_0
-    elif merge_type == SAME_TYPE:
+        return automatic_kind(base.kind, base.shape[-1])
+    chosen = MERGE_TYPES[merge_type] if isinstance(merge_type, str) else merge_type
+    if merge_type == SAME_TYPE:
         chosen = base.kind
         if base.kind not in CODE_LAYOUTS and base.kind not in GGML_WRITES and not can_write_blocks(base.kind):
             raise UnsupportedError(
@@ -276,5 +275,4 @@ def _target_type(base: BaseTensor, merge_type: str | int) -> int:
                 code="type-not-written",
             )
     assert chosen is not None, merge_type
-    fits = (kind for kind in (chosen, Q8_0) if base.shape[-1] % BLOCKS[kind][0] == 0)
-    return next(fits, F16)
+    return with_whole_blocks(chosen, base.shape[-1])

@@ -9,7 +9,7 @@ from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import make_package
 from ollama_pack.files import Note, Progress, megabytes
 from ollama_pack.gguf.model_info import ModelInfo
-from ollama_pack.lora.plan import LoraFile
+from ollama_pack.lora.plan import LORA_A, LoraFile
 from ollama_pack.modelfile.syntax import Modelfile
 from ollama_pack.pipeline.chat_format import TEMPLATE_KEY, trained_format
 from ollama_pack.pipeline.inputs import BuildInputs
@@ -59,6 +59,7 @@ def write_weights(
     request = inputs.request
     if not request.merge:
         lora, report = convert(work, inputs.output_dir / GGUF_NAME, request.outtype, note)
+        note("form", _cost_of_an_adapter(lora, work))
         return lora, None, report
     merged = merge(work, inputs.output_dir / MERGED_NAME, _with_model_name(inputs), note, progress)
     separate = megabytes(planned_size(work.plan, request.outtype))
@@ -68,6 +69,35 @@ def write_weights(
         f"would be an adapter of {separate} beside its base",
     )
     return None, merged, merged.report.result
+
+
+def _cost_of_an_adapter(lora: LoraFile, work: BuildPlan) -> str:
+    """Return what an adapter of its own costs, and what the merged form would, as far as that is known."""
+    told = f"an adapter of {megabytes(lora.size)} beside its base, the smaller form"
+    if work.adapter.invocation:
+        return f"{told}, and the only one that acts on some tokens only"
+    size = _size_if_merged(work)
+    if size is None:
+        return told
+    return f"{told}; --merge makes one file of {megabytes(size)}, which every Ollama runs"
+
+
+def _size_if_merged(work: BuildPlan) -> int | None:
+    """Return about how large the merged file would be, or None if the base is no file that tells it."""
+    from ollama_pack.gguf.split import COUNT
+    from ollama_pack.merge.size import size_if_merged, size_of_tensors
+
+    base, info = work.base, work.base.info
+    if base.gguf is None or info is None:
+        return None
+    try:
+        size = base.gguf.stat().st_size
+    except OSError:  # whatever reads it next says so
+        return None
+    if info.metadata.get(COUNT, 1) != 1:
+        size = size_of_tensors(info.shapes, info.types)
+    changed = [each.name.removesuffix(LORA_A) for each in work.plan.tensors if each.name.endswith(LORA_A)]
+    return size_if_merged(size, info.shapes, info.types, changed)
 
 
 def make_built_package(

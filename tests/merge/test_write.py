@@ -18,6 +18,7 @@ from ollama_pack.lora.plan import LoraPlan, LoraTensor
 from ollama_pack.merge import rows, write
 from ollama_pack.merge.keys import MergeLabels
 from ollama_pack.merge.plan import plan_merge
+from ollama_pack.merge.size import size_if_merged, size_of_tensors
 from ollama_pack.merge.write import write_merged
 
 TYPES = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1")
@@ -112,6 +113,23 @@ def test_what_is_merged(tmp_path, monkeypatch, touched, others, sizes):
     assert len(fields["tokenizer.ggml.tokens"].contents()) == 3000
     assert fields["general.base_model.0.name"].contents() == "Base"
     assert digest == write_merged(plan, tmp_path / "again.gguf")[0]
+
+
+@pytest.mark.parametrize("touched", TYPES)
+@pytest.mark.parametrize("shape", [(64, 64), (3, 32, 32), (64, 20)])
+def test_the_size_is_known_before(tmp_path, touched, shape):
+    """What a build says of the merged form is the size that the file has, but for its keys."""
+    touched = touched if shape[-1] % 32 == 0 or touched in ("F32", "F16", "BF16") else "F16"
+    base = write_base(tmp_path / "base.gguf", {"w": touched, "v": "F32"}, shape)
+    header = read_gguf(base)
+    told = size_if_merged(base.stat().st_size, header.shapes, header.types, ["w"])
+    _, size = write_merged(
+        plan_merge((header,), plan_of("w", *factors_of(shape), 1.0), "auto"), tmp_path / "merged.gguf"
+    )
+    assert abs(told - size) < 300
+    assert size_if_merged(base.stat().st_size, header.shapes, header.types, ["another"]) is None
+    data = size_of_tensors(header.shapes, header.types)
+    assert 0 <= base.stat().st_size - header.offsets["w"] - data < 64
 
 
 def test_an_embedding(tmp_path):
