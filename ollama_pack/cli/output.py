@@ -162,9 +162,9 @@ def lines_of(value: object) -> Lines:
         case LoraFile():
             lines = Lines(f"{value.path}  {megabytes(value.size)} {value.outtype}", verbose=(value.digest,))
         case ProofResult():
-            lines = Lines(
-                f"{value.proof}: {value.summary}", verbose=(f"worst at {value.worst}",) if value.worst else ()
-            )
+            worst = (f"worst at {value.worst}",) if value.worst else ()
+            notes = () if value.passed else (f"the first that differs: {value.worst}",)
+            lines = Lines(f"{value.proof}: {value.summary}", notes, worst if value.passed else ())
         case PromptVerdict():
             lines = _prompt_lines(value)
         case Modelfile():

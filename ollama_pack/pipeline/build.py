@@ -136,7 +136,7 @@ def _build_into_folder(
 
     _load_here(inputs, package, work, proved)
     gate = load_gate(inputs.request, proved)
-    package = replace(package, gate=gate and prompt_gate(gate, prompt, proved))
+    package = replace(package, gate=gate and prompt_gate(gate, prompt, proved, strict=inputs.request.strict))
     try:
         receipt = choose.deliver(package, inputs.locations, via=inputs.request.via, progress=progress)
     except DestinationError as error:

@@ -87,5 +87,6 @@ def prompt_error(verdict: PromptVerdict, directory: Path, *, hint: str) -> Proof
 
 
 def reason_of_prompt(error: PackError) -> str:
-    """Return the clause of an error, with the place where it is."""
-    return f"{error.where}: {error.clause}" if error.where else error.clause
+    """Return the clause of an error, with its place, and with what asks for the prompts of a renderer."""
+    said = f"{error.where}: {error.clause}" if error.where else error.clause
+    return f"{said}; {error.hint}" if error.code == "own-renderer" else said

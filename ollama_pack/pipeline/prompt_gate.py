@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     from ollama_pack.ollama.daemon import Daemon
 
 
-def prompt_gate(gate: "Gate", verdict: PromptVerdict, note: Note) -> "Gate":
+def prompt_gate(gate: "Gate", verdict: PromptVerdict, note: Note, *, strict: bool = False) -> "Gate":
     """Return a proof of a model that also compares the prompts that the daemon renders.
 
     They are compared with those of the chat template that was trained; if none is known, with what is
-    computed, so that what was proved of that holds for the daemon.
+    computed, so that what was proved of that holds for the daemon. Where nothing could be computed, as of
+    Ollama's own renderers, the word of the daemon is the only proof.
 
     Args:
         gate: the proof so far.
         verdict: what is known of the prompts.
         note: called with ``proof`` and the result, or with ``unproved`` and why the daemon failed.
+        strict: whether prompts that differ are an error where nothing could be computed before.
     """
     if verdict.sent is None:
         return gate
@@ -42,6 +44,14 @@ def prompt_gate(gate: "Gate", verdict: PromptVerdict, note: Note) -> "Gate":
                 f"not {result.worst!r}.",
                 where=daemon.address,
                 hint="--no-load  leaves out all that is asked of the daemon",
+                code="prompt",
+            )
+        if not result.passed and verdict.result is None and strict:
+            raise ProofError(
+                f"The prompts are not those that the model was trained with: {result.summary}, "
+                f"not {result.worst!r}.",
+                where=daemon.address,
+                hint="without --strict, the difference is only told",
                 code="prompt",
             )
         note("proof", result)

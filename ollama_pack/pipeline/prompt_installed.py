@@ -1,11 +1,12 @@
-"""How an installed model gets its prompts: as its store has it, else as its daemon shows it or renders them.
+"""How models that are installed, or on an installed base, get their prompts.
 
-A daemon that runs as another user or in a container has its models in a store that cannot be read here.
+They are read in a store, else as a daemon shows or renders them. One that runs as another user or in a
+container has its models in a store that cannot be read here.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,59 @@ from ollama_pack.chat.who_renders import DEFAULT_GO_TEMPLATE
 from ollama_pack.errors import DestinationError, InputError, UnsupportedError, UsageError
 from ollama_pack.go_json import encode_go_json
 from ollama_pack.pipeline.chat_format import TEMPLATE_KEY
-from ollama_pack.pipeline.sent import PromptBase, base_in_store
+from ollama_pack.pipeline.sent import PromptBase, base_in_store, version_of_daemon
 
 if TYPE_CHECKING:
+    from ollama_pack.deliver.package import Package
     from ollama_pack.ollama.api_types import Shown
     from ollama_pack.ollama.daemon import Daemon
     from ollama_pack.ollama.locations import OllamaLocations
     from ollama_pack.ollama.manifest import BaseImage
     from ollama_pack.ollama.versions import Version
+
+
+def base_of_package(package: "Package", locations: "OllamaLocations", via: str) -> PromptBase:
+    """Return the base of a package, for the daemon that answers, else for the latest Ollama.
+
+    A base in a store that cannot be read here is taken as the daemon shows it, unless a store is written to.
+
+    Args:
+        package: the model.
+        locations: the daemon and the stores that may have the base.
+        via: the delivery that the user asks for.
+
+    Raises:
+        DestinationError: no store that can be read here and no daemon has the base.
+        InputError: the base is damaged.
+        UnsupportedError: the weights of the base are in several files.
+    """
+    from ollama_pack.deliver.choose_store import store_with_base
+    from ollama_pack.deliver.image import image_of_gguf
+    from ollama_pack.ollama.address import may_answer
+    from ollama_pack.ollama.locations import with_daemon_store_first
+
+    base, version = package.base, None if via == "folder" else version_of_daemon(locations)
+    creates = _may_create(locations, via)
+    if base.gguf is not None and base.info is not None:
+        image = image_of_gguf(base, "", 0)
+        return PromptBase(image, base.info, None, version, creates)
+    if not locations.named and via not in ("folder", "store") and may_answer(locations.address):
+        with suppress(UsageError):  # the daemon has no such model
+            return replace(base_of_model(base.tag, locations, version)[0], creates=creates)
+    store = store_with_base(package, with_daemon_store_first(locations))
+    if store is None:
+        raise DestinationError(
+            f"{base.tag} is in no store that can be read here.",
+            hint="--base FILE.gguf  names the file of the base",
+        )
+    return replace(base_in_store(store, base.tag, version), creates=creates)
+
+
+def _may_create(locations: "OllamaLocations", via: str) -> bool:
+    """Return whether the delivery may be Ollama's own create."""
+    from ollama_pack.ollama.address import is_near
+
+    return via == "create" or (via == "auto" and not locations.named and not is_near(locations.address))
 
 
 def base_of_model(
@@ -88,7 +134,7 @@ def _image_of(shown: "Shown", where: str) -> tuple["BaseImage", str]:
     A daemon shows what is in force: the chat template, or the TEMPLATE. A model that has no TEMPLATE is shown
     with the one that Ollama executes then.
     """
-    from ollama_pack.modelfile.parser import parse
+    from ollama_pack.modelfile.parser import parameters, parse
     from ollama_pack.ollama import manifest
 
     modelfile = parse(shown.modelfile, where=where)
@@ -98,11 +144,14 @@ def _image_of(shown: "Shown", where: str) -> tuple["BaseImage", str]:
     texts = {
         manifest.TEMPLATE_TYPE: "" if jinja and own.strip() == DEFAULT_GO_TEMPLATE else template,
         manifest.SYSTEM_TYPE: shown.system,
-        manifest.MESSAGES_TYPE: encode_go_json(list(shown.messages)).decode() if shown.messages else "",
     }
-    layers = tuple(manifest._inline_layer(kind, text.encode()) for kind, text in texts.items() if text)
+    lists = {manifest.MESSAGES_TYPE: list(shown.messages), manifest.PARAMS_TYPE: parameters(modelfile)}
+    contents = {kind: text.encode() for kind, text in texts.items() if text}
+    contents |= {kind: encode_go_json(value) for kind, value in lists.items() if value}
     config = {key.lower(): modelfile.value(key) for key in ("RENDERER", "PARSER")}
-    return manifest.BaseImage(layers, {**config, "model_family": shown.family}), jinja
+    config |= {"model_family": shown.family, "model_format": shown.format, "remote_host": shown.remote}
+    layers = tuple(manifest._inline_layer(kind, content) for kind, content in contents.items())
+    return manifest.BaseImage(layers, config), jinja
 
 
 def _jinja_of_weights(daemon: "Daemon", name: str) -> str:

@@ -4,6 +4,7 @@ The prompts of the base come first, then those without its TEMPLATE, then a TEMP
 chat template that was trained. What the author of an adapter sets is only compared.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -18,10 +19,12 @@ from ollama_pack.pipeline.form import plan_package
 from ollama_pack.pipeline.inputs import BuildInputs
 from ollama_pack.pipeline.prepare import BuildPlan
 from ollama_pack.pipeline.prompt import NONE_TRAINED, PromptVerdict, prompt_error, reason_of_prompt
+from ollama_pack.pipeline.prompt_installed import base_of_package
 from ollama_pack.pipeline.request import PROMPT_CHOICES
-from ollama_pack.pipeline.sent import PromptBase, base_of_package
+from ollama_pack.pipeline.sent import PromptBase
 
 if TYPE_CHECKING:
+    from ollama_pack.chat.sent import SentPrompt
     from ollama_pack.ollama.versions import Version
     from ollama_pack.verify.prompt import PromptComparison
 
@@ -211,7 +214,10 @@ def _compared_case(
     try:
         return case, case.compare(modelfile)[1]
     except (InputError, UnsupportedError) as error:
-        return case, PromptVerdict(why=reason_of_prompt(error))
+        sent: SentPrompt | None = None
+        with contextlib.suppress(InputError, UnsupportedError):
+            sent = base.sent_to(plan_package(inputs, work, modelfile))
+        return case, PromptVerdict(why=reason_of_prompt(error), trained=trained, sent=sent)
 
 
 def _may_change(case: _Case, verdict: PromptVerdict) -> bool:

@@ -10,7 +10,8 @@ from ollama_pack.errors import DestinationError, InputError, UnsupportedError
 from ollama_pack.lora.peft.chat_template import read_chat_template
 from ollama_pack.pipeline.output_dir import adapter_home
 from ollama_pack.pipeline.prompt import PromptVerdict, chat_clock, reason_of_prompt
-from ollama_pack.pipeline.sent import PromptBase, base_in_store, base_of_package, version_of_daemon
+from ollama_pack.pipeline.prompt_installed import base_of_package
+from ollama_pack.pipeline.sent import PromptBase, base_in_store, version_of_daemon
 
 if TYPE_CHECKING:
     from ollama_pack.deliver.package import Package

@@ -13,8 +13,13 @@ from ollama_pack.chat.sent import SentPrompt
 from ollama_pack.chat.trained import ChatTemplate, Conversation
 from ollama_pack.errors import ProofError, UnsupportedError, UsageError
 from ollama_pack.pipeline.prompt import NONE_TRAINED, PromptVerdict, prompt_error
-from ollama_pack.pipeline.prompt_installed import RenderedPrompt, base_of_model, rendered_by_daemon
-from ollama_pack.pipeline.sent import PromptBase, base_of_package, version_of_daemon
+from ollama_pack.pipeline.prompt_installed import (
+    RenderedPrompt,
+    base_of_model,
+    base_of_package,
+    rendered_by_daemon,
+)
+from ollama_pack.pipeline.sent import PromptBase, version_of_daemon
 from ollama_pack.verify.prompt import ComparedPrompt, PromptComparison, compare_prompt, prove_prompt
 
 if TYPE_CHECKING:
@@ -249,11 +254,7 @@ def pair_of_installed(name: str, locations: "OllamaLocations", against: str) -> 
 
 @contextmanager
 def by_daemon(pair: PromptPair, name: str, locations: "OllamaLocations") -> Iterator[PromptPair]:
-    """Yield the prompts of an installed model, with what its daemon renders instead of what is computed.
-
-    Raises:
-        DestinationError: the daemon does not answer, or does not load the model.
-    """
+    """Yield the prompts of an installed model, with what its daemon renders instead of what is computed."""
     with rendered_by_daemon(name, locations, pair.sent) as sent:
         yield replace(pair, sent=sent)
 

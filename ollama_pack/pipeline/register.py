@@ -59,7 +59,7 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
             require_prompt(prompts, request.directory)
         note("prompt", prompts)
         gate = load_gate(request, note)
-        package = replace(package, gate=gate and prompt_gate(gate, prompts, note))
+        package = replace(package, gate=gate and prompt_gate(gate, prompts, note, strict=request.strict))
         receipt = choose.deliver(package, locations, via=request.via, progress=progress)
         note("register", receipt)
     return receipt

@@ -33,7 +33,7 @@ class PromptBase:
     Attributes:
         image: its layers and its configuration.
         info: the header of its weights.
-        store: the store that it is in, or None for a GGUF file.
+        store: the store that it is in; None for a GGUF file, and for a model as its daemon shows it.
         version: the release of Ollama that makes the prompts; None for the latest.
         creates: whether Ollama's own create may make the model: it cannot take a TEMPLATE away, and puts one
             that it guesses over a GGUF file.
@@ -112,7 +112,8 @@ class PromptBase:
         """
         from ollama_pack.deliver.image import build_image
 
-        if self.store is None and self.creates and not package.template:
+        is_file = any(layer.file is not None for layer in self.image.layers)
+        if is_file and self.creates and not package.template:
             raise UnsupportedError(
                 "Ollama's create puts a TEMPLATE that it guesses over that of a GGUF file."
             )
@@ -146,39 +147,9 @@ class PromptBase:
             return None
         content = found[-1].content
         if content is None:
-            assert self.store is not None, "a base that is a file has no such layer"
+            assert self.store is not None, "what is in no store has its texts in its layers"
             content = read_small(blob_path(self.store, found[-1].digest))
         return content.decode("utf-8", "replace")
-
-
-def base_of_package(package: "Package", locations: "OllamaLocations", via: str) -> PromptBase:
-    """Return the base of a package, for the daemon that answers, else for the latest Ollama.
-
-    Args:
-        package: the model.
-        locations: the daemon and the stores that may have the base.
-        via: the delivery that the user asks for.
-
-    Raises:
-        DestinationError: the base is in no store that can be read here.
-        InputError: the base is damaged.
-        UnsupportedError: the weights of the base are in several files.
-    """
-    from ollama_pack.deliver.choose_store import store_with_base
-    from ollama_pack.deliver.image import image_of_gguf
-    from ollama_pack.ollama.locations import with_daemon_store_first
-
-    base, version = package.base, None if via == "folder" else version_of_daemon(locations)
-    if base.gguf is not None and base.info is not None:
-        image = image_of_gguf(base, "", 0)
-        return PromptBase(image, base.info, None, version, _may_create(locations, via))
-    store = store_with_base(package, with_daemon_store_first(locations))
-    if store is None:
-        raise DestinationError(
-            f"{base.tag} is in no store that can be read here.",
-            hint="--base FILE.gguf  names the file of the base",
-        )
-    return replace(base_in_store(store, base.tag, version), creates=_may_create(locations, via))
 
 
 def version_of_daemon(locations: "OllamaLocations") -> "Version | None":
@@ -214,10 +185,3 @@ def base_in_store(store: Path, tag: str, version: "Version | None") -> PromptBas
     if len(digests) != 1:
         raise UnsupportedError(f"{tag} does not have its weights in one GGUF file.")
     return PromptBase(image, read_model_info(blob_path(store, digests[0]), tag), store, version)
-
-
-def _may_create(locations: "OllamaLocations", via: str) -> bool:
-    """Return whether the delivery may be Ollama's own create."""
-    from ollama_pack.ollama.address import is_near
-
-    return via == "create" or (via == "auto" and not locations.named and not is_near(locations.address))

@@ -33,11 +33,11 @@ from ollama_pack.pipeline.prepare import (
     silent,
 )
 from ollama_pack.pipeline.prompt import reason_of_prompt
-from ollama_pack.pipeline.prompt_installed import base_of_model
+from ollama_pack.pipeline.prompt_installed import base_of_model, base_of_package
 from ollama_pack.pipeline.prompt_plan import plan_prompt
 from ollama_pack.pipeline.release import read_release
 from ollama_pack.pipeline.request import Request
-from ollama_pack.pipeline.sent import PromptBase, base_of_package, version_of_daemon
+from ollama_pack.pipeline.sent import PromptBase, version_of_daemon
 from ollama_pack.pipeline.trial import (
     ADAPTED_VOICE,
     BASE_VOICE,

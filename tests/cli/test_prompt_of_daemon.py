@@ -150,3 +150,14 @@ def test_weights_that_are_not_here(daemon):
     """`try` needs the weights, and says where they are."""
     ran = run("try", "own", "Hello", "--json")
     assert (ran.code, ran.document["where"]) == (6, daemon.address)
+
+
+def test_a_base_that_only_the_daemon_has(daemon, ada, renders):
+    """The prompts of a build on such a base are proved before it, with the stops that the base has."""
+    (ada / "chat_template.jinja").write_text(JINJA, "utf-8")
+    ran = run("build", ada, "ada", "--base", "native", "--strict")
+    assert ran.code == 0, ran.stderr
+    assert "18 of 18 conversations byte-equal" in ran.stderr
+    shown = run("prompt", ada, "--base", "own", "--json").document
+    assert shown["proofs"][0]["passed"]
+    assert any("the TEMPLATE of the base is left out" in each for each in shown["changes"])

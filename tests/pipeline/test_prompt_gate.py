@@ -22,7 +22,7 @@ def build(tmp_path, monkeypatch):
             tells.append(renders)
             return run("build", home, "--base", base, "--via", "pull", *more)
 
-        run_build.daemon = daemon
+        run_build.daemon, run_build.home = daemon, home
         yield run_build
 
 
@@ -74,3 +74,29 @@ def test_a_daemon_that_fails_is_told(build):
     """The model is registered, because no prompt was seen that differs; why none was seen is said."""
     ran = build({"/api/chat": trained, V1: "fails"})
     assert (ran.code, "no room for the model" in ran.stderr) == (0, True), ran.stderr
+
+
+def test_a_renderer_is_proved_by_the_daemon(build):
+    """What Ollama's own renderer makes is not computed, so the word of the daemon decides."""
+    (build.home / "Modelfile.txt").write_text("FROM base.gguf\nRENDERER olmo3\n", "utf-8")
+    ran = build(trained, "--strict")
+    assert ran.code == 0, ran.stderr
+    assert "not proved: the prompt is not computed: Ollama's own renderer olmo3 makes it" in ran.stderr
+    assert "ollama-pack prompt MODEL --against daemon" in ran.stderr
+    assert "the daemon renders 18 of 18 conversations as they were trained" in ran.stderr
+
+
+def test_a_renderer_that_differs(build):
+    """A difference that only the daemon tells is told, and with --strict the model gets no name."""
+    (build.home / "Modelfile.txt").write_text("FROM base.gguf\nRENDERER olmo3\n", "utf-8")
+
+    def other(messages):
+        return trained(messages).replace("Lovelace", "Byron")
+
+    ran = build(other, "--strict", "--json")
+    assert (ran.code, ran.document["code"], build.daemon.models.has("ada")) == (5, "prompt", False)
+    assert ran.document["try"] == "without --strict, the difference is only told"
+    ran = build(other)
+    assert ran.code == 0, ran.stderr
+    assert "17 of 18 conversations as they were trained" in ran.stderr
+    assert "the first that differs: one turn, by /api/chat" in ran.stderr
