@@ -60,6 +60,7 @@ reference: $(REFERENCE)/.made $(MLX)/.made $(VENV)/.logits $(BASE) ## record PEF
 	$(REFERENCE)/bin/python tests/reference/record.py
 	$(REFERENCE)/bin/python tests/reference/record_archs.py
 	$(REFERENCE)/bin/python tests/reference/record_merged.py
+	$(REFERENCE)/bin/python tests/reference/record_resized.py
 	$(REFERENCE)/bin/python tests/reference/record_kinds.py
 	$(REFERENCE)/bin/python tests/reference/record_perplexity.py $(BASE)
 	$(REFERENCE)/bin/python tests/reference/peer_kinds.py

@@ -22,12 +22,15 @@ class Vocabulary:
         origin: the file or the model that the tokens were read from.
         merges: what a BPE tokenizer joins, in its order, each as two tokens with a space between them; empty
             if it is not known.
+        added: the ids of the tokens that were added to a tokenizer, each with whether it is special; empty
+            if that is not known.
     """
 
     tokens: Mapping[int, str]
     special: Mapping[str, int] = field(default_factory=dict)
     origin: str = ""
     merges: tuple[str, ...] = ()
+    added: Mapping[int, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,11 @@ TOKENS_KEY = "tokenizer.ggml.tokens"
 VOCABULARY_KEYS = (TOKENS_KEY, "tokenizer.ggml.merges")
 """The keys of a header with long lists of texts that a `Vocabulary` is made of."""
 
-_SPECIAL = {"bos": "bos", "eos": "eos", "pad": "padding"}
+SPECIAL_KEYS = {
+    kind: f"tokenizer.ggml.{name}_token_id"
+    for kind, name in {"bos": "bos", "eos": "eos", "pad": "padding"}.items()
+}
+"""The keys of a header with the ids of `SPECIAL`."""
 
 
 def read_model_info(path: Path, name: str = "") -> ModelInfo:
@@ -82,7 +89,7 @@ def vocabulary_of(metadata: Mapping[str, Any], origin: str) -> Vocabulary | None
     if not isinstance(tokens, list | tuple) or not tokens:
         return None
     merges = metadata.get(VOCABULARY_KEYS[1])
-    special = {kind: metadata.get(f"tokenizer.ggml.{name}_token_id") for kind, name in _SPECIAL.items()}
+    special = {kind: metadata.get(key) for kind, key in SPECIAL_KEYS.items()}
     return Vocabulary(
         dict(enumerate(map(str, tokens))),
         {kind: number for kind, number in special.items() if type(number) is int},

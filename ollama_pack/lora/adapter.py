@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ollama_pack.gguf.model_info import Vocabulary
 from ollama_pack.gguf.tensors import StoredTensor, Tensor, leaves
 from ollama_pack.lora.factors import Fit
 
@@ -91,6 +92,8 @@ class Adapter:
             adapter was read to be merged.
         by_peft: the modules that PEFT itself has to merge, all or none; empty unless the adapter was read to
             be merged.
+        vocabulary: the tokenizer that was trained with, if a merged model has tokens that its base has not.
+        copies: the frozen embeddings and heads in its file, which are the base's if the vocabulary is.
 
     Example:
         >>> from ollama_pack import read_adapter
@@ -111,6 +114,8 @@ class Adapter:
     notes: tuple[str, ...] = ()
     beside: tuple[TrainedTensor, ...] = ()
     by_peft: tuple[PeftModule, ...] = ()
+    copies: tuple[TrainedTensor, ...] = ()
+    vocabulary: Vocabulary | None = None
 
 
 _LAYER_NUMBER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.([0-9]{1,6})\.")

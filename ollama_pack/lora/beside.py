@@ -139,14 +139,19 @@ def _whole_matrix(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> 
 
 def _tokens(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> Iterator[RowValues]:
     """Yield the place of the rows of the embedding, or of the head, that were trained."""
-    setting = next((adapter.config[key] for key in TOKEN_INDICES if adapter.config.get(key)), None)
-    tokens = _token_ids(setting, trained.module)
+    tokens = token_ids_of(trained, adapter)
     for name in lookup_names(trained.module, base):
         vocabulary = (base.tensors or {}).get(name, (0,))[0]
         if len(tokens) == trained.tensor.shape[0] and all(0 <= token < vocabulary for token in tokens):
             rows = np.full(vocabulary, -1, np.intp)
             rows[list(tokens)] = np.arange(len(tokens))
             yield RowValues(name, RowRole.REPLACE, trained.tensor, rows)
+
+
+def token_ids_of(trained: TrainedTensor, adapter: Adapter) -> Sequence[int]:
+    """Return the ids of the tokens whose rows a tensor has, or () if it has none or they are not told."""
+    setting = next((adapter.config[key] for key in TOKEN_INDICES if adapter.config.get(key)), None)
+    return _token_ids(setting, trained.module) if trained.rule == "trained-tokens" else ()
 
 
 def _token_ids(setting: Any, module: str) -> Sequence[int]:  # noqa: ANN401 — JSON
@@ -197,6 +202,7 @@ def _pair_of_module(module: str, adapter: Adapter) -> LoraPair | None:
 _PLACES: Mapping[str, Callable[[TrainedTensor, Adapter, BaseModel], Iterator[RowValues]]] = {
     "norm": _norm,
     "whole-embedding": _whole_matrix,
+    "resized": _whole_matrix,
     "whole-weight": _whole_matrix,
     "trained-tokens": _tokens,
     "bias": _bias,

@@ -62,7 +62,7 @@ def sum_adapters(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapt
         f"{weight:g} × {adapter.directory.name}" for adapter, weight in zip(adapters, weights, strict=True)
     )
     notes = tuple(note for adapter in adapters for note in adapter.notes)
-    return replace(first, pairs=summed, notes=(*notes, f"the sum {terms}"))
+    return replace(first, pairs=summed, copies=(), notes=(*notes, f"the sum {terms}"))
 
 
 def require_its_start(adapter: Adapter, start: Adapter) -> None:

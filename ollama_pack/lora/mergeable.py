@@ -3,7 +3,7 @@
 from ollama_pack.lora.unsupported import RuleViolations
 
 MERGEABLE = frozenset(
-    {"dora", "lora-bias", "bias", "norm", "whole-weight", "whole-embedding", "trained-tokens"}
+    {"dora", "lora-bias", "bias", "norm", "whole-weight", "whole-embedding", "resized", "trained-tokens"}
 )
 """The rules whose tensors a merged model holds (`ollama_pack.lora.beside`)."""
 

@@ -41,7 +41,7 @@ RULES: dict[str, Rule] = {
         "modules_to_save: head or embeddings",
         "the whole output head or embedding was trained, not the factors A and B",
     ),
-    "resized": _unsupported(
+    "resized": _mergeable(
         "resized vocabulary", "the base in Ollama has another vocabulary than the one in training"
     ),
     "trained-tokens": _mergeable(

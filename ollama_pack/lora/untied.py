@@ -26,22 +26,34 @@ def untied(base: BaseModel, adapter: Adapter) -> BaseModel:
     arch = base.hparams.arch
     if HEAD_TENSOR in tensors or EMBEDDINGS not in tensors or arch in ALWAYS_TIED:
         return base
-    whole = (trained.module for trained in adapter.beside if trained.rule == "whole-embedding")
-    by_peft = (each.module for each in adapter.by_peft)
-    modules = (*(pair.module for pair in adapter.pairs), *by_peft, *whole)
-    if not any(
-        target.weight.optional for each in modules for target in find_targets(require_arch(arch), each)
-    ):
+    if not has_own_head(adapter, base):
         return base
     return replace(
         base, tensors={**tensors, HEAD_TENSOR: tensors[EMBEDDINGS]}, hparams=replace(base.hparams, tied=False)
     )
 
 
+def has_own_head(adapter: Adapter, base: BaseModel) -> bool:
+    """Return whether an adapter changes the head or the embeddings of a tied base alone."""
+    whole = (trained.module for trained in adapter.beside if trained.rule == "whole-embedding")
+    by_peft = (each.module for each in adapter.by_peft)
+    modules = (*(pair.module for pair in adapter.pairs), *by_peft, *whole)
+    arch = require_arch(base.hparams.arch)
+    return any(target.weight.optional for each in modules for target in find_targets(arch, each))
+
+
 def of_the_base(plan: LoraPlan, base: BaseModel) -> LoraPlan:
-    """Return the plan without what is for a head that only merging makes; the base is asked for the rest."""
-    if base.tensors is None or HEAD_TENSOR in base.tensors:
+    """Return the plan without what is for a head or for rows that only merging makes.
+
+    The base is asked for the rest.
+    """
+    if base.tensors is None:
         return plan
-    return replace(
-        plan, tensors=tuple(tensor for tensor in plan.tensors if not tensor.name.startswith(HEAD_TENSOR))
-    )
+    rows = {tensor.name: tensor.shape[0] for tensor in plan.tensors}
+    made = [
+        name
+        for name, factor in ((EMBEDDINGS, "lora_a"), (HEAD_TENSOR, "lora_b"))
+        if rows.get(f"{name}.{factor}", 0) != base.tensors.get(name, (0,))[0]
+    ]
+    kept = (tensor for tensor in plan.tensors if tensor.name.rpartition(".lora_")[0] not in made)
+    return replace(plan, tensors=tuple(kept))

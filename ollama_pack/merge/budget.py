@@ -182,7 +182,8 @@ def _types_for(tensor: MergedTensor) -> list[int]:
 
 def _sample(tensor: MergedTensor) -> list[RowBlock]:
     """Return some pieces of a tensor, spread over it."""
-    *front, rows, columns = tensor.base.shape
+    *front, there, columns = tensor.base.shape
+    rows = min(there, tensor.rows or there)
     experts = int(np.prod(front, dtype=np.int64)) if front else 1
     count = min(max(SAMPLE_NUMBERS // columns, 1), rows)
     found = []

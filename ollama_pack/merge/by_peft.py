@@ -25,7 +25,7 @@ from ollama_pack.lora.peft.merge_process import PeftLayer, PeftQuestion, PeftWei
 from ollama_pack.lora.remedies import AS_LORA, MERGE_HINT
 from ollama_pack.lora.shape_check import BaseView
 from ollama_pack.lora.untied import EMBEDDINGS, HEAD_TENSOR
-from ollama_pack.merge.plan import BaseTensor, tensors_of_base
+from ollama_pack.merge.base_tensor import BaseTensor, tensors_of_base
 from ollama_pack.merge.rows import read_rows, row_blocks
 
 TRANSPOSED = frozenset({"gpt2"})

@@ -9,6 +9,7 @@ from ollama_pack.gguf.constants import FILE_TYPES, MERGED_ADAPTER
 from ollama_pack.gguf.ggml_types import F32
 from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.lora.plan import LoraPlan
+from ollama_pack.lora.vocabulary import VocabularyChange
 
 if TYPE_CHECKING:
     from ollama_pack.merge.plan import MergedTensor
@@ -23,12 +24,14 @@ class MergeLabels:
         adapter: the digest of the adapter's weights.
         chat_template: the chat template that was trained; empty to keep the base's.
         own_head: whether the head of a tied base becomes a tensor of its own.
+        vocabulary: its tokens, if they are not those of the base.
     """
 
     name: str = ""
     adapter: str = ""
     chat_template: str = ""
     own_head: bool = False
+    vocabulary: VocabularyChange | None = None
 
 
 FILE_TYPE, NAME, CHAT_TEMPLATE = "general.file_type", "general.name", "tokenizer.chat_template"

@@ -7,20 +7,22 @@ See "A merged file is the base with its touched tensors rewritten" in docs/decis
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ollama_pack.errors import InputError, UnsupportedError, UsageError
 from ollama_pack.gguf.blocks import PLAIN, can_read_blocks, can_write_blocks, type_name
 from ollama_pack.gguf.code_layouts import CODE_LAYOUTS
 from ollama_pack.gguf.ggml_blocks import GGML_WRITES
-from ollama_pack.gguf.ggml_types import BF16, BLOCKS, F16, F32, Q8_0, nbytes_of
+from ollama_pack.gguf.ggml_types import BF16, F16, F32, Q8_0, nbytes_of
 from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.lora.beside import RowValues
+from ollama_pack.lora.embedding_rows import VOCABULARY_TENSORS
 from ollama_pack.lora.plan import LORA_A, LORA_B, LoraPlan, LoraTensor
 from ollama_pack.lora.untied import HEAD_TENSOR
+from ollama_pack.merge.base_tensor import BaseTensor, tensors_of_base
 from ollama_pack.merge.keys import MergeLabels, merged_keys
 from ollama_pack.merge.size import automatic_kind, with_whole_blocks
+from ollama_pack.merge.vocabulary import vocabulary_keys
 
 if TYPE_CHECKING:
     from ollama_pack.merge.frontier import SizeFrontier
@@ -43,30 +45,6 @@ EMBEDDING_TENSOR = "token_embd.weight"
 
 ALIGNMENT_KEY = "general.alignment"
 """The key of the alignment of tensors. A merged file has the usual one, and does not name it."""
-
-
-@dataclass(frozen=True, slots=True)
-class BaseTensor:
-    """A tensor of the base, where it lies.
-
-    Attributes:
-        path: the file, or the part of a split model.
-        name: its name.
-        shape: the extents, rows first.
-        kind: its ggml type.
-        offset: the place of its first byte in the file.
-    """
-
-    path: Path
-    name: str
-    shape: tuple[int, ...]
-    kind: int
-    offset: int
-
-    @property
-    def nbytes(self) -> int:
-        """Return its size in bytes."""
-        return nbytes_of(self.kind, self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +75,7 @@ class MergedTensor:
         change: the ΔW that is added to it, or None if it has none.
         beside: what else was trained of its rows.
         name: its name, which is another one if it is the head of a tied base; empty for that of the base.
+        rows: its rows, if the vocabulary was resized; 0 for those of the base.
     """
 
     base: BaseTensor
@@ -104,6 +83,12 @@ class MergedTensor:
     change: TensorDelta | None = None
     beside: tuple[RowValues, ...] = ()
     name: str = ""
+    rows: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return its shape in the merged file."""
+        return (self.rows, *self.base.shape[1:]) if self.rows else self.base.shape
 
     @property
     def is_touched(self) -> bool:
@@ -118,7 +103,7 @@ class MergedTensor:
     @property
     def nbytes(self) -> int:
         """Return the size in bytes that it has in the merged file."""
-        return nbytes_of(self.kind, self.base.shape)
+        return nbytes_of(self.kind, self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +115,7 @@ class MergePlan:
         tensors: the tensors, in the order of the base.
         metadata: the keys that are set, each with a string or a number.
         dropped: the keys of the base that are left out.
+        packed: the keys of the vocabulary, as they are written, if it is not that of the base.
         frontier: what files of other sizes keep, if the types were chosen for a size.
     """
 
@@ -137,6 +123,7 @@ class MergePlan:
     tensors: tuple[MergedTensor, ...]
     metadata: Mapping[str, str | int] = field(default_factory=dict)
     dropped: frozenset[str] = frozenset()
+    packed: Mapping[str, bytes] = field(default_factory=dict)
     frontier: "SizeFrontier | None" = None
 
     @property
@@ -182,7 +169,9 @@ def plan_merge(
         named += [(HEAD_TENSOR, tensor) for tensor in found if tensor.name == EMBEDDING_TENSOR]
     missing = (changes.keys() | rows.keys()) - {each for each, _ in named}
     tensors = tuple(
-        replace(_merged(tensor, changes.get(each), rows.get(each, ()), _type_of(merge_type, each)), name=each)
+        _in_place(
+            _merged(tensor, changes.get(each), rows.get(each, ()), _type_of(merge_type, each)), each, labels
+        )
         for each, tensor in named
     )
     if missing:
@@ -193,7 +182,23 @@ def plan_merge(
             code="does-not-fit",
         )
     dropped = frozenset(key for key in parts[0].metadata if key.startswith("split.") or key == ALIGNMENT_KEY)
-    return MergePlan(parts[0], tensors, merged_keys(parts[0], lora, tensors, labels), dropped)
+    packed = vocabulary_keys(parts[0], labels.vocabulary) if labels.vocabulary is not None else {}
+    metadata = merged_keys(parts[0], lora, tensors, labels)
+    return MergePlan(parts[0], tensors, metadata, dropped, packed)
+
+
+def _in_place(tensor: MergedTensor, name: str, labels: MergeLabels) -> MergedTensor:
+    """Return a tensor under its name in the merged file, with the rows that it has there.
+
+    Raises:
+        UnsupportedError: it stays in a type that no new rows can be written in.
+    """
+    change = labels.vocabulary
+    rows = change.size if change is not None and name in VOCABULARY_TENSORS else 0
+    found = replace(tensor, name=name, rows=rows)
+    if rows > tensor.base.shape[0] and not (can_write_blocks(found.kind) or found.kind in GGML_WRITES):
+        raise _not_written(found.base)
+    return found
 
 
 def changes_of(lora: LoraPlan) -> Iterator[tuple[str, TensorDelta]]:
@@ -212,20 +217,6 @@ def changes_of(lora: LoraPlan) -> Iterator[tuple[str, TensorDelta]]:
             yield tensor, TensorDelta(left=a, right=b, scale=scale, lookup=True)
         else:
             yield tensor, TensorDelta(left=b, right=a, scale=scale)
-
-
-def tensors_of_base(part: GgufFile) -> Iterator[BaseTensor]:
-    """Yield the tensors of a base, or of a part of it, in the order of its header."""
-    for name, shape in part.shapes.items():
-        kind = part.types[name]
-        if kind not in BLOCKS:
-            raise UnsupportedError(
-                f"The tensor has the ggml type {kind}, whose size is not known here.",
-                where=f"{part.path}: {name}",
-                hint="--base with another quantisation of the model",
-                code="unknown-type",
-            )
-        yield BaseTensor(part.path, name, shape, kind, part.offsets[name])
 
 
 def _by_tensor(beside: Sequence[RowValues]) -> Mapping[str, tuple[RowValues, ...]]:
@@ -268,11 +259,16 @@ def _target_type(base: BaseTensor, merge_type: str | int) -> int:
     if merge_type == SAME_TYPE:
         chosen = base.kind
         if base.kind not in CODE_LAYOUTS and base.kind not in GGML_WRITES and not can_write_blocks(base.kind):
-            raise UnsupportedError(
-                f"{type_name(base.kind)} can be read here, but not written.",
-                where=f"{base.path}: {base.name}",
-                hint="--merge-type auto",
-                code="type-not-written",
-            )
+            raise _not_written(base)
     assert chosen is not None, merge_type
     return with_whole_blocks(chosen, base.shape[-1])
+
+
+def _not_written(base: BaseTensor) -> UnsupportedError:
+    """Return the error for a tensor that would have to be written in a type that can only be read."""
+    return UnsupportedError(
+        f"{type_name(base.kind)} can be read here, but not written.",
+        where=f"{base.path}: {base.name}",
+        hint="--merge-type auto",
+        code="type-not-written",
+    )

@@ -39,11 +39,11 @@ def rounding_of(
 
     def measure(block: RowBlock) -> CodeMoves:
         raw, numbers, merged = merged_numbers(tensor, factors, block, file)
-        return measure_moves(raw, tensor.kind, merged - numbers)
+        return measure_moves(raw, tensor.kind, merged - numbers) if raw.size else CodeMoves()
 
     moves = CodeMoves()
     if tensor.keeps_scales:
-        for found in in_order(pool.submit(measure, block) for block in row_blocks(tensor.base)):
+        for found in in_order(pool.submit(measure, block) for block in row_blocks(tensor.base, tensor.rows)):
             moves.join(found)
     return rounding_from(tensor, moves, blocks)
 
@@ -59,6 +59,8 @@ def rounding_from(tensor: MergedTensor, moves: CodeMoves, blocks: BlockWriter) -
     threshold = moves.threshold()
 
     def by_threshold(raw: Bytes, numbers: Float32, merged: Float32) -> Bytes:
+        if not raw.size:  # rows that the base has not
+            return blocks.write(merged, tensor.kind)
         return move_codes(raw, tensor.kind, merged - numbers, threshold)
 
     return by_threshold

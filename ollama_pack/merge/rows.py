@@ -19,9 +19,11 @@ from ollama_pack.gguf.code_layouts import Bytes
 from ollama_pack.gguf.ggml_types import nbytes_of
 from ollama_pack.gguf.tensor_data import Float32, TensorReader
 from ollama_pack.gguf.tensor_rows import Index, read_tensor_rows
+from ollama_pack.gguf.tensors import MATRIX_NDIM
 from ollama_pack.lora.beside import RowRole, RowValues
 from ollama_pack.lora.export_tensor import planned_numbers
-from ollama_pack.merge.plan import BaseTensor, MergedTensor, TensorDelta
+from ollama_pack.merge.base_tensor import BaseTensor
+from ollama_pack.merge.plan import MergedTensor, TensorDelta
 
 BLOCK_NUMBERS = 1 << 19
 """Numbers of a block of rows: 2 MiB as float32, of which a thread holds about five at a time.
@@ -73,13 +75,20 @@ def load_factors(change: TensorDelta, weights: TensorReader) -> DeltaFactors:
     return DeltaFactors(left * np.float32(change.scale), np.ascontiguousarray(right))
 
 
-def row_blocks(tensor: BaseTensor) -> Iterator[RowBlock]:
-    """Yield the blocks that a tensor is cut into, in the order in which they lie in the file."""
-    *front, rows, columns = tensor.shape if len(tensor.shape) > 1 else (*tensor.shape, 1)
+def row_blocks(tensor: BaseTensor, rows: int = 0) -> Iterator[RowBlock]:
+    """Yield the blocks that a tensor is cut into, in the order in which they lie in the file.
+
+    Args:
+        tensor: the tensor of the base.
+        rows: the rows that it gets, 0 for those it has; a block has either rows of the base, or new ones.
+    """
+    *front, there, columns = tensor.shape if len(tensor.shape) > 1 else (*tensor.shape, 1)
     step = max(BLOCK_NUMBERS // max(columns, 1), 1)
+    rows = rows or there
     for expert in range(int(np.prod(front, dtype=np.int64)) if front else 1):
-        for start in range(0, rows, step):
-            yield RowBlock(expert, start, min(start + step, rows))
+        for first, last in ((0, min(there, rows)), (there, rows)):
+            for start in range(first, last, step):
+                yield RowBlock(expert, start, min(start + step, last))
 
 
 Rounding: TypeAlias = Callable[[Bytes, Float32, Float32], Bytes]
@@ -116,6 +125,8 @@ def merged_numbers(
 ) -> tuple[Bytes, Float32, Float32]:
     """Return a block of rows of the base, as bytes and as numbers, and the numbers with what was trained.
 
+    New rows have no bytes, and their numbers are zeros.
+
     Raises:
         InputError: the base ends inside the tensor, or has a number that is not finite.
         UnsupportedError: a merged number is beyond float32.
@@ -133,6 +144,8 @@ def _merged_and_largest(
     raw = read_rows(tensor.base, block, file)
     with np.errstate(over="ignore", invalid="ignore"):
         numbers = read_blocks(raw, tensor.base.kind, row_width(tensor.base))
+        if not raw.size:  # the base has no such rows
+            numbers = np.zeros((block.end - block.start, row_width(tensor.base)), np.float32)
         merged = changed_rows(tensor, numbers, factors, block)
         largest = math.sqrt(np.vdot(merged, merged))  # no number is larger than all of them together
         if not largest < SURELY_HELD:
@@ -189,11 +202,13 @@ def row_width(base: BaseTensor) -> int:
 
 
 def read_rows(base: BaseTensor, block: RowBlock, file: FileIO) -> Bytes:
-    """Return the bytes of a block of rows of the base.
+    """Return the bytes of a block of rows of the base; new rows have none.
 
     Raises:
         InputError: the file ends inside the tensor, or cannot be read.
     """
+    if len(base.shape) <= MATRIX_NDIM and block.start >= base.shape[0]:
+        return np.empty(0, np.uint8)
     size = nbytes_of(base.kind, (row_width(base),))
     first = block.start + (block.expert * base.shape[-2] if len(base.shape) > 1 else 0)
     wanted = (block.end - block.start) * size

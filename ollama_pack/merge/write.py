@@ -23,7 +23,8 @@ from ollama_pack.gguf.constants import ALIGNMENT, MAGIC, VERSION
 from ollama_pack.gguf.ggml_blocks import BlockWriter
 from ollama_pack.gguf.tensor_data import TensorReader, keep_freed_memory
 from ollama_pack.gguf.writer import HashingThread, pack_string, pack_value
-from ollama_pack.merge.plan import BaseTensor, MergedTensor, MergePlan
+from ollama_pack.merge.base_tensor import BaseTensor
+from ollama_pack.merge.plan import MergedTensor, MergePlan
 from ollama_pack.merge.rounding import in_order, rounding_of
 from ollama_pack.merge.rows import RowBlock, load_factors, merge_block, row_blocks
 
@@ -97,14 +98,15 @@ def merged_header(plan: MergePlan) -> bytes:
     base = plan.header
     with base.path.open("rb") as source:
         keys = [
-            _read_span(source, base.spans[key])
+            plan.packed.get(key) or _read_span(source, base.spans[key])
             for key in base.metadata
             if key not in plan.metadata and key not in plan.dropped
         ]
+    keys += [packed for key, packed in plan.packed.items() if key not in base.metadata]
     keys += [pack_value(key, value) for key, value in sorted(plan.metadata.items())]
     infos, offset = [], 0
     for tensor in plan.tensors:
-        shape = tensor.base.shape
+        shape = tensor.shape
         dimensions = struct.pack(f"<I{len(shape)}Q", len(shape), *reversed(shape))
         infos.append(pack_string(tensor.name) + dimensions + struct.pack("<IQ", tensor.kind, offset))
         offset += _padded(tensor.nbytes)
@@ -178,7 +180,7 @@ def _write_tensors(tensors: Iterable[MergedTensor], file: BinaryIO, sources: _Op
         start = file.tell()
         for tensor, data in pieces:
             if data is None:
-                yield from _copy_range(tensor.base, sources.file(tensor.base), file)
+                yield from _copy_range(tensor.base, tensor.nbytes, sources.file(tensor.base), file)
             else:
                 file.write(data.data)
                 yield
@@ -197,7 +199,7 @@ def _merged_pieces(tensors: Iterable[MergedTensor], sources: _OpenBase) -> Itera
         factors = load_factors(tensor.change, sources.weights) if tensor.change is not None else None
         rounding = rounding_of(tensor, factors, source, sources.pool, sources.blocks)
         merged = partial(merge_block, tensor, factors, file=source, rounding=rounding)
-        for block in row_blocks(tensor.base):
+        for block in row_blocks(tensor.base, tensor.rows):
             yield sources.pool.submit(_merged_piece, tensor, merged, block)
 
 
@@ -206,9 +208,9 @@ def _merged_piece(tensor: MergedTensor, merged: Callable[[RowBlock], Bytes], blo
     return tensor, merged(block)
 
 
-def _copy_range(base: BaseTensor, source: FileIO, file: BinaryIO) -> Iterator[None]:
-    """Copy the bytes of a tensor from the base, by the kernel where it can, and yield after each piece."""
-    offset, left = base.offset, base.nbytes
+def _copy_range(base: BaseTensor, count: int, source: FileIO, file: BinaryIO) -> Iterator[None]:
+    """Copy bytes of a tensor of the base, by the kernel where it can, and yield after each piece."""
+    offset, left = base.offset, count
     while left:
         count = _copy_in_kernel(source, file, offset, min(left, COPY_BYTES))
         if not count:

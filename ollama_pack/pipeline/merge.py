@@ -126,7 +126,8 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
     from ollama_pack.gguf.quantise import find_quantiser
     from ollama_pack.gguf.split import read_parts
     from ollama_pack.lora.beside import plan_beside
-    from ollama_pack.lora.untied import untied
+    from ollama_pack.lora.untied import HEAD_TENSOR
+    from ollama_pack.lora.vocabulary import into_base
     from ollama_pack.merge.budget import spend_size
     from ollama_pack.merge.by_peft import plan_by_peft
     from ollama_pack.merge.keys import MergeLabels
@@ -137,14 +138,15 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
     _require_always_active(work.adapter)
     source = require_base_file(work.base)
     require_own_file(path, source)
-    base = untied(work.base, work.adapter)
+    base = into_base(work.base, work.adapter, work.vocabulary)
     parts = read_parts(source)
     beside = (*plan_beside(work.adapter, base), *plan_by_peft(work.adapter, base))
     labels = MergeLabels(
         request.name or path.stem,
         adapter_digest(work.adapter),
         trained_format(work.adapter.directory),
-        own_head=base is not work.base,
+        own_head=HEAD_TENSOR in (base.tensors or {}).keys() - (work.base.tensors or {}).keys(),
+        vocabulary=work.vocabulary,
     )
     whole = request.merge_type in QUANTISED_TYPES
     first = _type_before(parts) if whole else request.merge_type

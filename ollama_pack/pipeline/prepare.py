@@ -11,6 +11,7 @@ from ollama_pack.base.installed import base_with_file
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import UnsupportedError, UsageError
 from ollama_pack.files import Note, relative_path
+from ollama_pack.gguf.model_info import Vocabulary
 from ollama_pack.gguf.split import require_one_file
 from ollama_pack.lora.adapter import Adapter
 from ollama_pack.lora.mergeable import MERGED_BY_PEFT
@@ -19,7 +20,8 @@ from ollama_pack.lora.peft.run_directory import CONFIG_FILE
 from ollama_pack.lora.plan import LoraPlan
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.lora.split_modules import join_split_modules
-from ollama_pack.lora.untied import of_the_base, untied
+from ollama_pack.lora.untied import of_the_base
+from ollama_pack.lora.vocabulary import VocabularyChange, fit_vocabulary, into_base, without_new
 from ollama_pack.modelfile.editing import with_command
 from ollama_pack.modelfile.syntax import Modelfile
 from ollama_pack.modelfile.template import DEFAULT, TemplateFields, compose_modelfile, find_template
@@ -59,6 +61,7 @@ class BuildPlan:
         base_change: how the base changed since that build, as far as it was known before the conversion; or
             an empty text. The notes of the base tell it.
         warnings: what the user should know about the Modelfile and the chat format, one sentence each.
+        vocabulary: the tokens of the merged model, if they are not those of the base.
     """
 
     adapter: Adapter
@@ -70,6 +73,7 @@ class BuildPlan:
     earlier: Mapping[str, Any] = field(default_factory=dict)
     base_change: str = ""
     warnings: tuple[str, ...] = ()
+    vocabulary: VocabularyChange | None = None
 
 
 def prepare(
@@ -109,17 +113,41 @@ def prepare(
     joined = join_split_modules(adapter, base)
     if joined is not adapter:
         note("read", joined.notes[-1])
+    vocabulary = None
+    if request.merge:
+        joined, vocabulary, plan = _plan_merged(inputs, joined, base, trained.vocabulary, note)
+    else:
+        plan = plan_lora(joined, base)
+    check_large(joined)
+    known = trained.vocabulary and without_new(trained.vocabulary, vocabulary)
+    check = compare_base_file(base, replace(trained, vocabulary=known), of_the_base(plan, base))
+    return BuildPlan(
+        joined, base, plan, trained, author, check, earlier, change, author_notes, vocabulary=vocabulary
+    )
+
+
+def _plan_merged(
+    inputs: BuildInputs, adapter: Adapter, base: BaseModel, trained: Vocabulary | None, note: Note
+) -> tuple[Adapter, VocabularyChange | None, LoraPlan]:
+    """Return an adapter with all that a merged model takes of it, the tokens of that model, and its plan.
+
+    Raises:
+        InputError: the adapter does not fit the base.
+        UnsupportedError: a merged model cannot hold it.
+    """
+    fitted, vocabulary = fit_vocabulary(adapter, base, trained)
     try:
-        plan = plan_lora(joined, untied(base, joined) if request.merge else base)
+        plan = plan_lora(fitted, into_base(base, fitted, vocabulary))
     except UnsupportedError as error:  # a method whose factors depend on the size of the weight
-        if not request.merge or error.code not in MERGED_BY_PEFT:
+        if error.code not in MERGED_BY_PEFT:
             raise
-        adapter = joined = read_all_adapters(inputs, by_peft=True)
+        adapter = read_all_adapters(inputs, by_peft=True)
         note("read", adapter)
-        plan = plan_lora(joined, untied(base, joined))
-    check_large(adapter)
-    check = compare_base_file(base, trained, of_the_base(plan, base))
-    return BuildPlan(joined, base, plan, trained, author, check, earlier, change, author_notes)
+        fitted, vocabulary = fit_vocabulary(adapter, base, trained)
+        plan = plan_lora(fitted, into_base(base, fitted, vocabulary))
+    if vocabulary is not None:
+        note("vocabulary", vocabulary)
+    return fitted, vocabulary, plan
 
 
 def compare_base_file(base: BaseModel, trained: ExpectedBase, plan: LoraPlan) -> tuple[str, ...] | None:

@@ -85,6 +85,6 @@ def quantised_size(plan: "MergePlan", merge_type: str) -> int:
 
     kind, saved = QUANTISED_TYPES[merge_type], 0
     for tensor in plan.tensors:
-        if len(tensor.base.shape) > 1 and tensor.base.shape[-1] % BLOCKS[kind][0] == 0:
-            saved += tensor.nbytes - nbytes_of(kind, tensor.base.shape)
+        if len(tensor.shape) > 1 and tensor.shape[-1] % BLOCKS[kind][0] == 0:
+            saved += tensor.nbytes - nbytes_of(kind, tensor.shape)
     return merged_size(plan) - saved

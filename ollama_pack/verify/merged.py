@@ -41,7 +41,7 @@ from ollama_pack.verify.merged_files import (
     rows_of_both,
     witness_rows,
 )
-from ollama_pack.verify.merged_rows import ExpectedRows, expected_rows, needs_own_head
+from ollama_pack.verify.merged_rows import ExpectedRows, expected_rows
 from ollama_pack.verify.result import ProofResult
 
 LEAST_KEPT = 0.9
@@ -80,8 +80,8 @@ def prove_merged(
     assert base.gguf is not None, "only a file can be merged into"
     keep_freed_memory()
     parts, merged = read_parts(base.gguf), read_gguf(path)
-    pairs = pairs_of(parts, merged, own_head=needs_own_head(adapter, base))
-    compare_keys(parts[0], merged)
+    pairs = pairs_of(parts, merged, adapter, base)
+    compare_keys(parts[0], merged, adapter)
     references = {each.tensor: each for each in expected_rows(adapter, base)}
     missing = references.keys() - pairs.keys()
     if missing:

@@ -8,13 +8,16 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import ProofError
 from ollama_pack.gguf.blocks import read_blocks, read_by_library, type_name
 from ollama_pack.gguf.code_layouts import Bytes
 from ollama_pack.gguf.ggml_types import nbytes_of
 from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.gguf.tensor_data import Float32
-from ollama_pack.verify.merged_rows import EMBEDDING_WEIGHT, HEAD_WEIGHT
+from ollama_pack.lora.adapter import Adapter
+from ollama_pack.verify.merged_rows import EMBEDDING_WEIGHT, HEAD_WEIGHT, needs_own_head
+from ollama_pack.verify.merged_vocabulary import ROW_FOR_EACH_TOKEN, prove_vocabulary, with_trained_rows
 
 PIECE_NUMBERS = 1 << 19
 """Numbers of a weight that are compared at a time."""
@@ -38,12 +41,14 @@ class TensorPair:
         base: the header of the file, or part, of the base that has it.
         merged: the header of the merged file.
         base_name: its name in the base.
+        rows: its rows in the merged file, if the vocabulary was resized; 0 for those of the base.
     """
 
     name: str
     base: GgufFile
     merged: GgufFile
     base_name: str
+    rows: int = 0
 
     def name_in(self, file: GgufFile) -> str:
         """Return its name in one of the two files."""
@@ -51,8 +56,9 @@ class TensorPair:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Return its shape in the base, rows and columns last; each number of a vector is a row."""
+        """Return its shape in the merged file, rows and columns last; each number of a vector is a row."""
         shape = self.base.shapes[self.base_name]
+        shape = (self.rows, *shape[1:]) if self.rows else shape
         return shape if len(shape) > 1 else (*shape, 1)
 
     @property
@@ -66,33 +72,47 @@ class TensorPair:
         return nbytes_of(file.types[name], file.shapes[name])
 
 
-def pairs_of(parts: Sequence[GgufFile], merged: GgufFile, *, own_head: bool) -> dict[str, TensorPair]:
+def pairs_of(
+    parts: Sequence[GgufFile], merged: GgufFile, adapter: Adapter, base: BaseModel
+) -> dict[str, TensorPair]:
     """Return every tensor of the base with that of the merged file, which must be the same ones.
 
-    With `own_head` the merged file has one more, which is made of the embeddings.
+    The head of a tied base may be one more, which is made of the embeddings; and both have as many rows as
+    the adapter was trained with.
     """
-    pairs = {name: TensorPair(name, part, merged, name) for part in parts for name in part.shapes}
-    if own_head:
+    rows = {name: shape[0] for name, shape in (with_trained_rows(base, adapter).tensors or {}).items()}
+    pairs = {
+        name: TensorPair(name, part, merged, name, rows.get(name, 0) if name in ROW_FOR_EACH_TOKEN else 0)
+        for part in parts
+        for name in part.shapes
+    }
+    if needs_own_head(adapter, base):
         pairs[HEAD_WEIGHT] = replace(pairs[EMBEDDING_WEIGHT], name=HEAD_WEIGHT)
     for name in pairs.keys() ^ merged.shapes.keys():
         raise ProofError(
             "The tensor is in only one of the two files.", where=f"{merged.path}: {name}", code="merged"
         )
     for name, pair in pairs.items():
-        if pair.base.shapes[pair.base_name] != merged.shapes[name]:
+        wanted = pair.base.shapes[pair.base_name]
+        wanted = (pair.rows, *wanted[1:]) if pair.rows else wanted
+        if wanted != merged.shapes[name]:
             raise ProofError(
-                f"The tensor is {merged.shapes[name]}, and {pair.base.shapes[pair.base_name]} in the base.",
+                f"The tensor is {merged.shapes[name]}, and should be {wanted}.",
                 where=f"{merged.path}: {name}",
                 code="merged",
             )
     return pairs
 
 
-def compare_keys(base: GgufFile, merged: GgufFile) -> None:
-    """Require the keys of the base, byte for byte, but for those that name the model and its prompt."""
+def compare_keys(base: GgufFile, merged: GgufFile, adapter: Adapter) -> None:
+    """Require the keys of the base, byte for byte, but for those that name the model and its prompt.
+
+    If the adapter was trained with other tokens, what tells them must be what the training had.
+    """
+    own = prove_vocabulary(base, merged, adapter.vocabulary) if adapter.vocabulary is not None else ()
     with base.path.open("rb") as one, merged.path.open("rb") as other:
         for key in sorted(base.spans.keys() | merged.spans.keys()):
-            if key.startswith(ALLOWED_KEYS):
+            if key.startswith(ALLOWED_KEYS) or key in own:
                 continue
             both = key in base.spans and key in merged.spans
             if not both or _at(one, base.spans[key]) != _at(other, merged.spans[key]):
@@ -109,7 +129,7 @@ def _at(file: BinaryIO | FileIO, span: tuple[int, int]) -> bytes:
 
 def require_same_bytes(pair: TensorPair) -> str:
     """Require that a tensor has the bytes of the base, and return its name."""
-    size = pair.size(pair.base)
+    size = min(pair.size(pair.base), pair.size(pair.merged))
     same = pair.base.types[pair.base_name] == pair.merged.types[pair.name]
     if same:
         with pair.base.path.open("rb") as one, pair.merged.path.open("rb") as other:
@@ -142,9 +162,13 @@ def rows_of_both(pair: TensorPair) -> Iterator[tuple[int, Float32, Float32]]:
 
 
 def _rows(file: FileIO, header: GgufFile, pair: TensorPair, start: int, end: int) -> Float32:
-    """Return some rows of a tensor of a file."""
-    raw = _raw_rows(file, header, pair, start, end)
-    return read_blocks(raw, header.types[pair.name_in(header)], pair.columns)
+    """Return some rows of a tensor of a file; those that it has not are zeros."""
+    there = math.prod(header.shapes[pair.name_in(header)]) // pair.columns
+    last = min(max(start, there), end)
+    raw = _raw_rows(file, header, pair, start, last)
+    held = read_blocks(raw, header.types[pair.name_in(header)], pair.columns)
+    new = np.zeros((end - last, pair.columns), np.float32)
+    return held if last == end else np.concatenate((held, new))
 
 
 def _raw_rows(file: FileIO, header: GgufFile, pair: TensorPair, start: int, end: int) -> Bytes:
@@ -157,7 +181,7 @@ def _raw_rows(file: FileIO, header: GgufFile, pair: TensorPair, start: int, end:
 
 def witness_rows(pair: TensorPair) -> None:
     """Require that some rows of both files are the numbers that the gguf library reads."""
-    count = math.prod(pair.shape[:-1])
+    count = min(math.prod(pair.shape[:-1]), math.prod(pair.base.shapes[pair.base_name]) // pair.columns)
     for row in np.random.default_rng().integers(0, count, WITNESSED_ROWS):
         for header in (pair.base, pair.merged):
             kind = header.types[pair.name_in(header)]

@@ -6,7 +6,7 @@ m · V / ‖V‖), and adds the bias of B, scaled, to that of the module (``lora
 the plan of the merge: the order of rows is that of `reference`, and the names of norms are stated here.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -19,6 +19,7 @@ from ollama_pack.gguf.tensor_rows import Index, read_tensor_rows
 from ollama_pack.gguf.tensors import LazyTensor, Tensor
 from ollama_pack.lora.adapter import Adapter, LoraPair, PeftModule, TrainedTensor
 from ollama_pack.verify.merged_by_peft import applied_rows
+from ollama_pack.verify.merged_vocabulary import trained_tokens, with_trained_rows
 from ollama_pack.verify.reference import Reference, find_references
 from ollama_pack.verify.tensor_names import EMBEDDING_NAME, HEAD_NAME, parse_module, tensor_names
 
@@ -102,6 +103,7 @@ def expected_rows(adapter: Adapter, base: BaseModel) -> tuple[ExpectedRows, ...]
     Raises:
         ProofError: the witness does not know where a trained tensor belongs.
     """
+    base = with_trained_rows(base, adapter)
     references = {reference.tensor: reference for reference in find_references(adapter, base)}
     given: dict[str, list[GivenRows]] = {}
     for trained in adapter.beside:
@@ -135,12 +137,12 @@ def _given(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> Iterato
         part = "weight" if rule == "norm" else "bias"
         given = GivenRows(rule, numbers, np.arange(size), added=added)
         yield f"{_norm_name(trained, arch)}.{part}", given
-    elif rule in ("whole-embedding", "trained-tokens"):
+    elif rule in ("whole-embedding", "resized", "trained-tokens"):
         (name,) = tensor_names(parse_module(trained.module), base.hparams)
         rows = np.arange(size)
         if rule == "trained-tokens":
             rows = np.full((base.tensors or {})[name][0], -1, np.intp)
-            for place, token in enumerate(_trained_tokens(adapter, trained.module)):
+            for place, token in enumerate(trained_tokens(adapter, trained.module)):
                 rows[token] = place
         yield name, GivenRows(rule, numbers, rows)
     else:
@@ -194,14 +196,6 @@ def _lookup_of(module: str, base: BaseModel) -> tuple[str, ...]:
 def _held(numbers: Float32, beside: Tensor) -> LazyTensor:
     """Return numbers as a tensor."""
     return LazyTensor(beside.path, beside.name, numbers.shape, (), lambda: numbers)
-
-
-def _trained_tokens(adapter: Adapter, module: str) -> tuple[int, ...]:
-    """Return the ids of the tokens of a module that were trained, in the order of their rows."""
-    setting = adapter.config.get("trainable_token_indices") or adapter.config["token_indices"]
-    if isinstance(setting, Mapping):
-        setting = setting[module.rpartition(".")[2]]
-    return tuple(setting)
 
 
 def _unknown(trained: TrainedTensor | PeftModule) -> ProofError:

@@ -16,7 +16,7 @@ from ollama_pack.lora.adapter import Adapter
 from ollama_pack.verify.kept import MergeReport, ScalarProducts
 from ollama_pack.verify.merged import measure_all
 from ollama_pack.verify.merged_files import compare_keys, pairs_of
-from ollama_pack.verify.merged_rows import expected_rows, needs_own_head
+from ollama_pack.verify.merged_rows import expected_rows
 from ollama_pack.verify.result import ProofResult
 
 
@@ -36,8 +36,8 @@ def prove_quantised(adapter: Adapter, base: BaseModel, path: Path, *, least: flo
     assert base.gguf is not None, "only a file can be merged into"
     keep_freed_memory()
     parts, written = read_parts(base.gguf), read_gguf(path)
-    pairs = pairs_of(parts, written, own_head=needs_own_head(adapter, base))
-    compare_keys(parts[0], written)
+    pairs = pairs_of(parts, written, adapter, base)
+    compare_keys(parts[0], written, adapter)
     references = {each.tensor: each for each in expected_rows(adapter, base)}
     for name in references.keys() - pairs.keys():
         raise ProofError(f"The quantised file has no {name}.", where=path, code="merged")

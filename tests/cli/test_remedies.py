@@ -79,8 +79,9 @@ def test_every_remedy_of_a_rule_is_followed():
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.merges], ids=lambda kind: kind.case)
 def test_what_only_merging_holds(recorded_peft, tmp_path, kind):
     """Each rule that names --merge is true: the same command with it makes a model, and proves it."""
-    home, out = unpacked("kinds", kind.model), tmp_path / "out"
-    words = ("build", home / kind.case, "ada", "--base", home / "base.gguf", "--via", "folder", "--out", out)
+    room, case = ("resized", "padded") if kind.resized else ("kinds", kind.case)  # with its tokenizer
+    home, out = unpacked(room, kind.model), tmp_path / "out"
+    words = ("build", home / case, "ada", "--base", home / "base.gguf", "--via", "folder", "--out", out)
     refused = run(*words)
     assert refused.code == 4
     hint = RULES[kind.rule].remedy

@@ -16,6 +16,9 @@ from pathlib import Path
 REFUSES = 3
 """The exit code if llama.cpp refuses the base or one of the adapters: it is told all of them at once."""
 
+FORCED, PLAIN_TOKENS = 1e4, (16, 64)
+"""A bias with which a token comes next, which changes no probability that is told; and tokens to try."""
+
 ALL = 1_000_000
 """More probabilities than any vocabulary has; llama.cpp gives those that there are."""
 
@@ -64,9 +67,12 @@ def load(base, adapters):
 def next_token(server, prompt, scales):
     """Return the logarithm of the probability of each token, in the order of the vocabulary."""
     asked = {"prompt": prompt, "n_predict": 1, "n_probs": ALL, "temperature": 0, "cache_prompt": False}
-    reply = server.handle_completions({**asked, "lora": scales})
-    if "choices" not in reply:
-        sys.exit(f"llama.cpp answers {reply}")
+    for forced in ([], *([[token, FORCED]] for token in range(*PLAIN_TOKENS))):
+        reply = server.handle_completions({**asked, "logit_bias": forced, "lora": scales})
+        if "choices" not in reply:
+            sys.exit(f"llama.cpp answers {reply}")
+        if reply["choices"][0]["logprobs"] is not None:  # it is, unless the next token is no text by itself
+            break
     chances = reply["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
     return [each["logprob"] for each in sorted(chances, key=lambda each: each["id"])]
 

@@ -4,7 +4,7 @@ The adapters and PEFT's logits are in ``tests/goldens/kinds``, one archive a mod
 ``tests/reference/record_kinds.py``.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 RIGHT, REFUSED, DAMAGED = "right", "refused", "damaged"
@@ -24,6 +24,7 @@ class Kind:
         inside: the directories of the adapters in the folder, where it is not the folder itself.
         merges: whether a merged model holds it although no GGUF LoRA file does.
         by_peft: whether PEFT itself merges it.
+        resized: whether its vocabulary is not the base's; test_resized_logits.py has records of its own.
     """
 
     model: str
@@ -36,6 +37,7 @@ class Kind:
     folder: str = ""
     merges: bool = False
     by_peft: bool = False
+    resized: bool = False
 
 
 def right(model: str, feature: str, *cases: str) -> list[Kind]:
@@ -203,7 +205,7 @@ KINDS: tuple[Kind, ...] = (
     *only_merged("llama-tied", "trainable tokens", "trained-tokens", "trainable-tokens-tied"),
     *only_merged("llama", "`modules_to_save`: linear weights", "whole-weight", "save-linear"),
     *only_merged("llama", "trainable tokens", "trained-tokens", "trainable-tokens", "tokens-alone"),
-    *refused("llama", "resized vocabulary", "resized", "resized"),
+    replace(*only_merged("llama", "resized vocabulary", "resized", "resized"), resized=True),
     *only_merged(
         "llama-tied",
         "LoRA on `lm_head` or `embed_tokens` of a tied base",

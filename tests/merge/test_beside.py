@@ -28,7 +28,11 @@ from ollama_pack.merge.plan import plan_merge
 from ollama_pack.merge.write import write_merged
 from ollama_pack.verify.merged import prove_merged
 
-MERGED = [kind for kind in KINDS if kind.merges and not kind.by_peft and kind.model != "llama-tied"]
+MERGED = [
+    kind
+    for kind in KINDS
+    if kind.merges and not (kind.by_peft or kind.resized) and kind.model != "llama-tied"
+]
 by_case = pytest.mark.parametrize("kind", MERGED, ids=lambda kind: kind.case)
 
 

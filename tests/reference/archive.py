@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 GOLDENS = Path(__file__).parent.parent / "goldens"
-KINDS = ("reference", "archs-reference", "archs-foreign", "kinds", "merged")
+KINDS = ("reference", "archs-reference", "archs-foreign", "kinds", "merged", "resized")
 LENDERS = ("reference", "archs-reference")
 """Kinds of records whose bases are also those of `kinds`, the first one first."""
 SUFFIX = ".tar.xz"

@@ -1,11 +1,12 @@
 """Run llama.cpp's converter on a tiny base: TREE, then the arguments of its ``convert_hf_to_gguf.py``.
 
-It takes the sentencepiece model for every architecture: it knows byte-pair tokenizers only by their hash. It
-sees keys of config.json as they are written, since it misses those that transformers 5 renames as it reads
-them; keys of ``as_published`` win over what transformers writes, and a null takes one away. Heads that
-predict further tokens are left out: transformers has none. Nothing of this plays a part in the order of a
-weight, with two exceptions: the experts of Qwen3-VL lie the other way round in what was published than
-transformers saves them; and Baichuan's class calls itself without end for all weights but one.
+It takes the sentencepiece model for every architecture: it knows byte-pair tokenizers only by their hash.
+With ``--pairs``, after TREE, it takes such a tokenizer for GPT-2's instead. It sees keys of config.json as
+they are written, since it misses those that transformers 5 renames as it reads them; keys of ``as_published``
+win over what transformers writes, and a null takes one away. Heads that predict further tokens are left out:
+transformers has none. Nothing of this plays a part in the order of a weight, with two exceptions: the experts
+of Qwen3-VL lie the other way round in what was published than transformers saves them; and Baichuan's class
+calls itself without end for all weights but one.
 """
 
 import json
@@ -35,6 +36,12 @@ def read_plainly() -> None:
         module, _, model = name.partition(".")
         getattr(import_module(f"conversion.{module}"), model).set_vocab = plain
     import_module("conversion.qwen")._QwenMtpMixin.no_mtp = True
+
+
+def read_pairs() -> None:
+    """Make the converter take any byte-pair tokenizer for GPT-2's."""
+    base = import_module("conversion.base")
+    base.TextModel.get_vocab_base_pre = lambda *_: "gpt-2"
 
 
 def keep_keys() -> None:
@@ -81,7 +88,11 @@ def main() -> None:
     tree = sys.argv.pop(1)
     sys.path.insert(0, tree)
     import_module("conversion").load_all_models()
-    read_plainly()
+    if "--pairs" in sys.argv:
+        sys.argv.remove("--pairs")
+        read_pairs()
+    else:
+        read_plainly()
     keep_keys()
     turn_experts()
     name_plainly()

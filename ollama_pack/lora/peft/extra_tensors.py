@@ -59,6 +59,8 @@ def dropped_as(key: TensorKey, modules: Collection[str], config: Mapping[str, An
         return HEADS
     if FREQUENCIES.search(name):
         return ROTARY
+    if key.depth and key.module.endswith(".token_adapter"):
+        return COPIES
     if ADDED_BY_TRAINERS.search(name) or (key.part == "bias" and config.get("bias") not in ("none", None)):
         return ""
     owner = key.module.partition(f".{BASE_LAYER}")[0]

@@ -29,6 +29,7 @@ from ollama_pack.lora.peft.directory import (
     open_adapter,
     resolve_directory,
 )
+from ollama_pack.lora.peft.embedding_copies import embedding_copies, saved_again
 from ollama_pack.lora.peft.extra_tensors import classify_extra_tensor, dropped_as
 from ollama_pack.lora.peft.finite_check import (
     check_finite,
@@ -108,7 +109,7 @@ def load_adapter(
     config, notes = checked_config(found, method, tensors, findings, less_start=less_start)
     _require_numbers(tensors, findings)
     groups = group_tensors(tensors, method, config, findings)
-    left_out, rules = _check_extra_tensors(groups, config, findings)
+    left_out, rules = _check_extra_tensors(_once(groups, tensors), config, findings)
     left_out += _check_towers(groups.towers, findings)
     keys = [owner.key for owner in groups.factors if owner.key]
     matches = match_patterns(config, keys, found.directory / CONFIG_FILE)
@@ -125,7 +126,8 @@ def load_adapter(
     notes = (*found.notes, *notes, *_notes(config, matches, left_out))
     source = replace(found, config=config, notes=notes)
     own = _to_adapter(source, method, with_own_alphas(pairs, groups.alphas))
-    return replace(own, beside=beside, by_peft=modules)
+    copies = embedding_copies(groups.strangers, tensors) if merging else ()
+    return replace(own, beside=beside, by_peft=modules, copies=copies)
 
 
 def _load_merged(
@@ -140,7 +142,7 @@ def _load_merged(
     mine = {name for parts in factors.values() for name in parts}
     _require_numbers(tensors, findings)
     others = {name: tensor for name, tensor in tensors.items() if name not in mine}
-    groups = replace(group_tensors(others, method, config, findings), factors=factors)
+    groups = _once(replace(group_tensors(others, method, config, findings), factors=factors), tensors)
     left_out, rules = _check_extra_tensors(groups, config, findings)
     beside = trained_beside(rules, groups.strangers, tensors)
     check_beside(beside, (), config, findings)
@@ -149,7 +151,8 @@ def _load_merged(
     findings.raise_if_any()
     notes = (*found.notes, *(f"left out: {count} {what}" for what, count in left_out.items()))
     own = _to_adapter(replace(found, notes=notes), method, ())
-    return replace(own, beside=beside, by_peft=modules)
+    copies = embedding_copies(groups.strangers, tensors)
+    return replace(own, beside=beside, by_peft=modules, copies=copies)
 
 
 def _require_numbers(tensors: Mapping[str, Tensor], findings: RuleViolations) -> None:
@@ -201,6 +204,13 @@ def _check_towers(towers: Mapping[str, Mapping[str, Tensor]], findings: RuleViol
         else:
             findings.add("vision", *(tensor.name for tensor in parts.values()))
     return Counter({IDLE_TOWER: idle} if idle else {})
+
+
+def _once(groups: TensorGroups, tensors: Mapping[str, Tensor]) -> TensorGroups:
+    """Return the groups without what PEFT saves a second time under another name."""
+    again = saved_again(groups.strangers, tensors)
+    strangers = {name: key for name, key in groups.strangers.items() if name not in again}
+    return replace(groups, strangers=strangers) if again else groups
 
 
 def _check_extra_tensors(

@@ -46,7 +46,7 @@ def read_tokenizer(directory: Path) -> tuple[Vocabulary | None, tuple[str, ...]]
 
 def _read_directory(directory: Path) -> Vocabulary | None:
     """Return the vocabulary of the tokenizer files in a directory, or None if there are none."""
-    tokens, merges = _of_json(directory / FAST) if (directory / FAST).is_file() else ({}, ())
+    tokens, merges, added = _of_json(directory / FAST) if (directory / FAST).is_file() else ({}, (), {})
     model = directory / SENTENCEPIECE
     if model.is_file():
         pieces = _of_sentencepiece(model)
@@ -59,13 +59,14 @@ def _read_directory(directory: Path) -> Vocabulary | None:
         merges = _merges_of_text(directory / MERGES) if (directory / MERGES).is_file() else ()
     if not tokens:
         return None
-    tokens |= _added(directory)
+    others, special = _added(directory)
+    tokens |= others
     origin = next(name for name in (FAST, SENTENCEPIECE, SLOW) if (directory / name).is_file())
-    return Vocabulary(tokens, _special_tokens(directory, tokens), origin, merges)
+    return Vocabulary(tokens, _special_tokens(directory, tokens), origin, merges, {**added, **special})
 
 
-def _of_json(path: Path) -> tuple[dict[int, str], tuple[str, ...]]:
-    """Return the tokens and the merges of tokenizer.json."""
+def _of_json(path: Path) -> tuple[dict[int, str], tuple[str, ...], dict[int, bool]]:
+    """Return the tokens and the merges of tokenizer.json, and which tokens were added, and are special."""
     document = read_json_object(path, LARGEST_JSON)
     with file_errors(path):
         model = optional(document, "model", {})
@@ -80,7 +81,8 @@ def _of_json(path: Path) -> tuple[dict[int, str], tuple[str, ...]]:
         raise InputError("There is no vocabulary.", where=f"{path}: model.vocab")
     added = [each for each in added_tokens if isinstance(each, Mapping)]
     tokens |= dict(_checked(((each.get("content"), each.get("id")) for each in added), path))
-    return tokens, _merges_of_json(model.get("merges") or (), path)
+    special = {each["id"]: each.get("special") is True for each in added}
+    return tokens, _merges_of_json(model.get("merges") or (), path), special
 
 
 def _by_id(numbers: Mapping[str, object], path: Path) -> dict[int, str]:
@@ -164,9 +166,10 @@ def _require_same(pieces: Mapping[int, str], tokens: Mapping[int, str], path: Pa
         )
 
 
-def _added(directory: Path) -> dict[int, str]:
-    """Return the tokens that were added to the tokenizer, by their ids."""
+def _added(directory: Path) -> tuple[dict[int, str], dict[int, bool]]:
+    """Return the tokens that were added to the tokenizer, by their ids, and which of them are special."""
     tokens: dict[int, str] = {}
+    special: dict[int, bool] = {}
     path = directory / SETTINGS[0]
     slow = path.is_file() and not (directory / FAST).is_file()  # tokenizer.json has them itself
     decoder = read_json_object(path).get("added_tokens_decoder") if slow else None
@@ -177,10 +180,26 @@ def _added(directory: Path) -> dict[int, str]:
             if isinstance(value, Mapping)
         )
         tokens |= dict(_checked(pairs, path))
+        values = [(int(key), value) for key, value in decoder.items() if isinstance(value, Mapping)]
+        special |= {number: value.get("special") is True for number, value in values}
     path = directory / ADDED
     if path.is_file():
-        tokens |= _by_id(read_json_object(path, LARGEST_JSON), path)
-    return tokens
+        named = set(_named_special(directory))
+        others = _by_id(read_json_object(path, LARGEST_JSON), path)
+        tokens |= others
+        special = {number: token in named for number, token in others.items()} | special
+    return tokens, special
+
+
+def _named_special(directory: Path) -> Iterator[str]:
+    """Yield the tokens that the settings name as special, which added_tokens.json does not say."""
+    for name in SETTINGS:
+        settings = read_json_object(directory / name) if (directory / name).is_file() else {}
+        for key, value in settings.items():
+            values = value if isinstance(value, list) else [value]
+            texts = (each.get("content") if isinstance(each, Mapping) else each for each in values)
+            if key.endswith(("_token", "_special_tokens")):
+                yield from (text for text in texts if isinstance(text, str))
 
 
 def _special_tokens(directory: Path, tokens: Mapping[int, str]) -> dict[str, int]:
