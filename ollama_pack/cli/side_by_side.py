@@ -5,16 +5,20 @@ from itertools import zip_longest
 
 import click
 
+from ollama_pack.cli.fold import cells_of
 from ollama_pack.pipeline.prompt_rows import Pieces, prompt_rows
 
 _OPEN, _CLOSE = "[", "]"
+_GAP = 5
 _NARROWEST = 24
+"""Number of columns below which lines that differ stand one below the other, as in a diff."""
 
 
 def side_by_side(left: str, right: str, special: Sequence[str], width: int) -> Iterator[str]:
     r"""Yield the lines of two texts in two columns; lines that differ have a mark between them.
 
-    A special token stands in brackets, and what a terminal would interpret has an escape.
+    A special token stands in brackets, and what a terminal would interpret has an escape. A terminal without
+    room for two columns gets the lines below each other, those that differ with ``-`` and ``+``.
 
     Args:
         left: the one text.
@@ -28,10 +32,15 @@ def side_by_side(left: str, right: str, special: Sequence[str], width: int) -> I
     """
     column = _column(width)
     for row in prompt_rows(left, right, special):
+        sides = [_bracketed(line) for line in (row.left, row.right)]
+        if not column:
+            signs = (" ",) if row.is_equal else ("-", "+")
+            for sign, side in zip(signs, sides, strict=False):
+                yield from (f"{sign} {part}" for part in _wrapped(side, width - 2) if side)
+            continue
         mark = " " if row.is_equal else "!"
-        parts = [list(_wrapped(_bracketed(line), column)) for line in (row.left, row.right)]
-        for one, other in zip_longest(*parts, fillvalue=""):
-            yield f"{one:<{column}}  {mark}  {other}".rstrip()
+        for one, other in zip_longest(*(_wrapped(side, column) for side in sides), fillvalue=""):
+            yield f"{one}{' ' * (column - cells_of(one))}  {mark}  {other}".rstrip()
 
 
 def _bracketed(pieces: Pieces) -> str:
@@ -49,15 +58,23 @@ def terminal_width() -> int:
 
 
 def heading(left: str, right: str, width: int) -> str:
-    """Return the names of the two columns."""
-    return f"{left:<{_column(width)}}     {right}"
+    """Return the names of the two columns, or those of the signs of a terminal without room for two."""
+    column = _column(width)
+    return f"{left:<{column}}{' ' * _GAP}{right}" if column else f"- {left}, + {right}"
 
 
 def _column(width: int) -> int:
-    return max(_NARROWEST, (width - 5) // 2)
+    """Return the number of columns for each text, or 0 if there is no room for two."""
+    column = (width - _GAP) // 2
+    return column if column >= _NARROWEST else 0
 
 
 def _wrapped(line: str, width: int) -> Iterator[str]:
-    """Yield the pieces of a line that fit into a column."""
-    for start in range(0, max(1, len(line)), width):
-        yield line[start : start + width]
+    """Yield the pieces of a line that fit into a column, of which some characters take two."""
+    piece, room = "", max(width, 2)
+    for character in line:
+        if cells_of(piece + character) > room:
+            yield piece
+            piece = ""
+        piece += character
+    yield piece
