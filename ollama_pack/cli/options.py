@@ -119,7 +119,7 @@ load = click.option(
     default=True,
     show_default=True,
     help="Let the daemon load the model, and compare its answers with those of the base. If --load is given "
-    "and no daemon answers, build does that in llama.cpp (the extra try).",
+    "and no daemon answers, llama.cpp does that (the extra try).",
 )
 
 allow_noop = click.option("--allow-noop", is_flag=True, help="Accept an adapter that changes nothing.")

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ollama_pack.cli import options
+from ollama_pack.cli.arguments import was_typed
 from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.json_output import verdict_facts
 from ollama_pack.cli.output import Console, print_json
@@ -45,7 +46,8 @@ def verify_command(*, source: str, **chosen: Any) -> None:
 
     console = Console.of(chosen)
     chosen_options = {key: chosen[key] for key in ("store", "load", "allow_noop", *options.PROOF)}
-    request = Request(directory=Path(source), **chosen_options)
+    here = chosen["load"] and was_typed("load")
+    request = Request(directory=Path(source), load_here=here, **chosen_options)
     verdicts = verify_release(request, console.stage_done, console.progress, signer_of(chosen))
     facts = {"source": source, **verdict_facts(verdicts)}
     console.made("verify", facts)

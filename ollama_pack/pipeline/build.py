@@ -168,10 +168,13 @@ def _build_into_folder(
 
 def _load_here(inputs: BuildInputs, package: "Package", work: BuildPlan, note: Note) -> None:
     """Let llama.cpp load the model, if the user asks for that and no daemon will do it."""
-    if inputs.request.load_here:
-        from ollama_pack.pipeline.load_here import prove_load_here
+    from ollama_pack.base.installed import base_with_file
+    from ollama_pack.pipeline.load_here import loads_here, prove_load_here
 
-        prove_load_here(inputs, package, work.base, note)
+    request, locations = inputs.request, inputs.locations
+    if loads_here(request, locations):
+        file = base_with_file(locations, work.base).gguf
+        note("proof", prove_load_here(package, file, allow_noop=request.allow_noop))
 
 
 def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, DeliveryPlan]":

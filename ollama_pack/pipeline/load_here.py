@@ -2,49 +2,53 @@
 
 from pathlib import Path
 
-from ollama_pack.base.installed import base_with_file
-from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Package
 from ollama_pack.engine.answers import Asked, Weights
 from ollama_pack.engine.llama import Llama, running_llama
 from ollama_pack.errors import DestinationError, InputError, ProofError
-from ollama_pack.files import Note
 from ollama_pack.gguf.constants import INVOCATION_TOKENS
-from ollama_pack.pipeline.inputs import BuildInputs
+from ollama_pack.ollama.locations import OllamaLocations
 from ollama_pack.pipeline.merge import require_base_file
+from ollama_pack.pipeline.request import Request
 from ollama_pack.pipeline.sent import version_of_daemon
 from ollama_pack.verify.load import Answer, compare_answers, require_change
+from ollama_pack.verify.result import ProofResult
 
 _SHORT_ANSWER = {"temperature": 0.0, "seed": 1, "num_predict": 8}
 _CONTEXT = 512
 
 
-def prove_load_here(inputs: BuildInputs, package: Package, base: BaseModel, note: Note) -> None:
-    """Prove in llama.cpp that a model loads and has an effect, if no daemon answers that can prove it.
+def loads_here(request: Request, locations: OllamaLocations) -> bool:
+    """Return whether llama.cpp makes the load proof: the user asks for it, and no daemon answers that can."""
+    return request.load_here and (request.via == "folder" or version_of_daemon(locations) is None)
+
+
+def prove_load_here(package: Package, base: Path | None, *, allow_noop: bool = False) -> ProofResult:
+    """Return that llama.cpp loads a model, and that it has an effect.
 
     Args:
-        inputs: the resolved request.
         package: the model, whose file is written.
-        base: the base that the adapter was made for.
-        note: called with ``proof`` and the result.
+        base: the GGUF file of its base, or None if it is not at hand. A merged model loads without it, and
+            nothing is compared.
+        allow_noop: whether the answers may equal those of the base.
 
     Raises:
         UsageError: llama.cpp is not installed, or the weights of the base are not at hand.
         ProofError: llama.cpp does not load the model, or it answers as its base does.
         UnsupportedError: the model is larger than the memory of this machine.
     """
-    request = inputs.request
-    if request.via != "folder" and version_of_daemon(inputs.locations) is not None:
-        return
-    file = require_base_file(base_with_file(inputs.locations, base), "llama.cpp")
-    label, called = package.name.display, base.tag or file.name
-    is_alora = INVOCATION_TOKENS in package.adapter_header().metadata
+    label, before = package.name.display, package.merged_from or package.base
     adapters = (package.file,) if package.adapter is not None else ()
+    if adapters:
+        base = base or require_base_file(before, "llama.cpp")
+    called = (before.tag or (before.gguf.name if before.gguf else "its base")) if base else ""
+    said: dict[str, list[Answer]] = {}
     try:
-        with running_llama(Weights(file, adapters, _CONTEXT)) as llama:
-            said = {called: _answers(llama, None)}
-            if adapters:
-                said[label] = _answers(llama, 0)
+        if base is not None:
+            with running_llama(Weights(base, adapters, _CONTEXT)) as llama:
+                said[called] = _answers(llama, None)
+                if adapters:
+                    said[label] = _answers(llama, 0)
         if not adapters:
             said[label] = _answers_of_merged(package.file)
     except (InputError, DestinationError) as error:
@@ -57,10 +61,10 @@ def prove_load_here(inputs: BuildInputs, package: Package, base: BaseModel, note
             code="not-loaded",
         ) from error
     asked = {name: iter(answers) for name, answers in said.items()}
-    report = compare_answers(
-        label, called, lambda name, _: next(asked[name]), may_equal=request.allow_noop or is_alora
+    may_equal = allow_noop or INVOCATION_TOKENS in package.adapter_header().metadata
+    return require_change(
+        compare_answers(label, called, lambda name, _: next(asked[name]), may_equal=may_equal)
     )
-    note("proof", require_change(report))
 
 
 def _answers(llama: Llama, adapter: int | None) -> list[Answer]:

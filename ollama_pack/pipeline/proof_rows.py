@@ -180,11 +180,20 @@ def prove_load_of_folder(
     with_prompts: "Callable[[Gate], Gate]",
     progress: Progress | None,
 ) -> ProofResult:
-    """Let a daemon that has the base load the model under a temporary name, and ask it for its prompts."""
+    """Let a daemon that has the base load the model under a temporary name, and ask it for its prompts.
+
+    Where none answers, llama.cpp loads it, if the user asks for that.
+    """
+    from ollama_pack.base.installed import base_with_file
     from ollama_pack.deliver.registration import prove_with_daemon
     from ollama_pack.files import sha256_of_file
     from ollama_pack.ollama.daemon import Daemon
+    from ollama_pack.pipeline.load_here import loads_here
 
+    if loads_here(request, locations):
+        return _load_in_llama(
+            package, request, base_with_file(locations, package.merged_from or package.base).gguf
+        )
     _require_daemon(request, locations)
     results: list[ProofResult] = []
     gate = with_prompts(_load_gate(request, results))
@@ -202,10 +211,17 @@ def prove_load_of_installed(
     request: Request,
     locations: OllamaLocations,
     with_prompts: "Callable[[Gate], Gate]",
+    base: Path | None,
 ) -> ProofResult:
-    """Let the daemon load an installed model, and ask it for its prompts."""
-    from ollama_pack.ollama.daemon import Daemon
+    """Let the daemon load an installed model, and ask it for its prompts.
 
+    Where none answers, llama.cpp loads it beside the blob of its base, if the user asks for that.
+    """
+    from ollama_pack.ollama.daemon import Daemon
+    from ollama_pack.pipeline.load_here import loads_here
+
+    if loads_here(request, locations):
+        return _load_in_llama(package, request, base)
     _require_daemon(request, locations)
     results: list[ProofResult] = []
     with Daemon(locations.address) as daemon:
@@ -214,6 +230,16 @@ def prove_load_of_installed(
             raise DestinationError("The daemon does not have the model.")
         with_prompts(_load_gate(request, results))(package, daemon)
     return results[0]
+
+
+def _load_in_llama(package: "Package", request: Request, base: Path | None) -> ProofResult:
+    """Let llama.cpp load a model; where it is not installed, or has no base, the proof is not made."""
+    from ollama_pack.pipeline.load_here import prove_load_here
+
+    try:
+        return prove_load_here(package, base, allow_noop=request.allow_noop)
+    except UsageError as error:
+        raise DestinationError(error.what, where=error.where, hint=error.hint, code=error.code) from error
 
 
 def _load_gate(request: Request, results: list[ProofResult]) -> "Gate":

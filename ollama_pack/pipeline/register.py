@@ -44,7 +44,9 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
         >>> receipt.name
         'ada'
     """
+    from ollama_pack.base.installed import base_with_file
     from ollama_pack.deliver import choose
+    from ollama_pack.pipeline.load_here import loads_here, prove_load_here
 
     locations = locations_from(os.environ, request.out or request.directory, request.store)
     with folder_lock(built_folder(request.directory), progress):
@@ -58,6 +60,9 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
         if request.strict:
             require_prompt(prompts, request.directory)
         note("prompt", prompts)
+        if loads_here(request, locations):
+            file = base_with_file(locations, package.merged_from or package.base).gguf
+            note("proof", prove_load_here(package, file, allow_noop=request.allow_noop))
         gate = load_gate(request, note)
         package = replace(package, gate=gate and prompt_gate(gate, prompts, note, strict=request.strict))
         receipt = choose.deliver(package, locations, via=request.via, progress=progress)

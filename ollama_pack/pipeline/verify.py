@@ -17,6 +17,7 @@ from ollama_pack.files import Note, Progress, read_json_object, sha256_of_file
 from ollama_pack.locks import folder_lock
 from ollama_pack.ollama.locations import locations_from
 from ollama_pack.ollama.names import parse_name
+from ollama_pack.ollama.store_layout import blob_path
 from ollama_pack.pipeline.evidence import installed_package, record_of_folder
 from ollama_pack.pipeline.inputs import expected_base
 from ollama_pack.pipeline.output_dir import built_folder
@@ -219,6 +220,7 @@ def _verify_model(request: Request, note: Note, progress: Progress | None) -> tu
     trained = expected_base(blobs, base_id_of(package.file), request, os.environ)
     package = replace(package, trained=trained)
     prompts = prompts_of_installed(package, Path(record.label), locations)
+    base = blob_path(Path(record.label), seen.blob) if package.adapter and seen.blob else None
     heard: list[Verdict] = []
     listen = partial(prompt_gate, verdict=prompts, note=_listener(heard, note))
     rows = (
@@ -226,7 +228,7 @@ def _verify_model(request: Request, note: Note, progress: Progress | None) -> tu
         ("numbers", partial(prove_numbers_of, package, blobs)),
         *((("base", partial(prove_base_info, package, seen.seen)),) if package.adapter else ()),
         ("prompt", partial(prove_prompt_of, prompts, request)),
-        ("load", partial(prove_load_of_installed, package, request, locations, listen)),
+        ("load", partial(prove_load_of_installed, package, request, locations, listen, base)),
     )
     return (*_prove(rows, note), *heard)
 
