@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BASE := .cache/SmolLM2-135M-Instruct.Q4_1.gguf
+GEMMA := .cache/gemma-3-270m-q4_k_m.gguf
 ADA := examples/ada-lovelace-lora
 BUILDS := .cache/llama
 CORPUS := .cache/corpus
@@ -43,8 +44,10 @@ check: $(VENV)/.lint ## lint, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-live: $(VENV)/.dev $(BASE) ## run only the tests that need a real ollama
-	OLLAMA_PACK_TEST_BASE=$(BASE) $(BIN)/python -m pytest -q -m live
+live: $(VENV)/.dev $(BASE) $(GEMMA) $(BUILDS)/.made $(OPENMP)/.made ## run only the tests that need a real ollama
+	$(WITH_OPENMP) OLLAMA_PACK_TEST_BASE=$(BASE) OLLAMA_PACK_TEST_GEMMA=$(GEMMA) \
+	  $(BIN)/python -m pytest -q -m live
+	$(WITH_OPENMP) OLLAMA_PACK_TEST_GEMMA=$(GEMMA) $(BIN)/python -m pytest -q tests/llama/test_gemma.py
 
 bench: $(VENV)/.core ## measure speed and memory; writes bench/RESULTS.md and bench/MERGING.md
 	$(BIN)/python bench/run.py
@@ -83,6 +86,9 @@ example: $(REFERENCE)/.made $(BASE) ## train the example adapter anew (brings to
 
 clean: ## remove everything these targets make
 	rm -rf $(VENV) $(REFERENCE) $(MLX) .cache demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(GEMMA): tests/live/fetch_gemma.py | $(VENV)/bin/python
+	$(BIN)/python tests/live/fetch_gemma.py $@
 
 $(BASE): examples/fetch_base.py | $(VENV)/bin/python
 	$(BIN)/python examples/fetch_base.py $@

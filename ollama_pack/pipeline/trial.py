@@ -89,7 +89,8 @@ class Prompts:
                 where=conversation.name,
                 code="conversation-refused",
             ) from error
-        return "\n".join(str(turn["content"]) for turn in given.messages)
+        text = "\n".join(str(turn["content"]) for turn in given.messages)
+        return self.sent.received(text) if self.sent is not None else text
 
     def given(self, conversation: Conversation) -> Conversation:
         """Return a conversation with the SYSTEM and the MESSAGEs of the model."""

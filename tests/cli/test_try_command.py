@@ -73,9 +73,9 @@ def test_the_trained_prompt(ada, chatting):
 
 
 def test_a_base_without_a_chat_template(ada, tiny_gguf):
-    """It gets the bare text, and the user is told."""
+    """It gets the bare text behind the begin of text that its tokenizer adds, and the user is told."""
     ran = run("try", ada, "Hi.", "--base", tiny_gguf, "--json")
-    assert ran.document["prompt"]["kind"] == "raw"
+    assert (ran.document["prompt"]["kind"], ran.document["conversations"][0]["prompt"]) == ("raw", "<s>Hi.")
     assert "it gets the bare text" in ran.document["notes"][0]
 
 
