@@ -13,6 +13,7 @@ from ollama_pack import __version__
 from ollama_pack.cli.completion import COMPLETE_VARIABLE
 from ollama_pack.cli.error_edge import (
     WORDS,
+    asks_json,
     discard_output,
     of_os_error,
     of_usage,
@@ -25,6 +26,7 @@ from ollama_pack.cli.error_edge import (
 from ollama_pack.cli.help_page import HelpContext
 from ollama_pack.cli.plain_text import write_in_ascii
 from ollama_pack.cli.say import say, say_bug
+from ollama_pack.cli.settings import add_settings
 from ollama_pack.errors import PackError
 
 COMMAND_GROUPS = {
@@ -74,7 +76,7 @@ class Commands(click.Group):
             return None
         module = importlib.import_module(f"ollama_pack.cli.{cmd_name}_command")
         command: click.Command = getattr(module, f"{cmd_name}_command")
-        command.context_class = HelpContext
+        add_settings(command)
         return command
 
     def resolve_command(
@@ -128,16 +130,16 @@ class Commands(click.Group):
         # An adapter may have tens of thousands of tensors, and none is garbage: looking for garbage as often
         # as Python does by default takes a sixth of the conversion.
         gc.set_threshold(200_000, 20, 20)
-        as_json, ctx.meta[WORDS] = wants_json(ctx.args), tuple(ctx.args)
+        ctx.meta[WORDS] = tuple(ctx.args)
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            if as_json:
+            if asks_json(ctx):
                 print_document(of_usage(error))
             report_usage(error)
             ctx.exit(error.exit_code)
         except PackError as error:
-            ctx.exit(report(error, as_json=as_json))
+            ctx.exit(report(error, as_json=asks_json(ctx)))
         except KeyboardInterrupt:
             say("Interrupted. No incomplete file is left.", err=True)
             ctx.exit(INTERRUPTED)
@@ -146,7 +148,7 @@ class Commands(click.Group):
             discard_output()
             ctx.exit(0)
         except OSError as error:
-            ctx.exit(report(of_os_error(error), as_json=as_json))
+            ctx.exit(report(of_os_error(error), as_json=asks_json(ctx)))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -1,6 +1,7 @@
 """Turns the arguments and options of a command into a `Request`, and checks their combinations."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,13 @@ def require_store_is_used(via: str, store: Path | None) -> None:
         raise click.UsageError(f"--via {via} uses the store of the daemon; --store needs --via store.")
 
 
+def was_given(name: str) -> bool:
+    """Return whether the user gave an option, typed or by a setting, and not its default."""
+    return click.get_current_context().get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+
+
 def was_typed(name: str) -> bool:
-    """Return whether the user gave an option, and not its default."""
+    """Return whether the user typed an option."""
     source = click.get_current_context().get_parameter_source(name)
     return source is click.core.ParameterSource.COMMANDLINE
 
@@ -36,7 +42,7 @@ def one_name(argument: str, option: str) -> str:
     Raises:
         click.UsageError: two different names are given.
     """
-    if argument and option and argument != option:
+    if argument and option and argument != option and was_typed("name_option"):
         raise click.UsageError(f"Two names are given: {argument} and --name {option}.")
     return argument or option
 
@@ -80,11 +86,12 @@ def request_from(chosen: Mapping[str, Any]) -> "Request":
     """
     from ollama_pack.pipeline.request import Request
 
-    if chosen.get("checkpoint") and chosen["weights"]:
+    if chosen["checkpoint"] and chosen["weights"]:
         raise click.UsageError("--checkpoint works with one run; to sum checkpoints, name their directories.")
-    directories, name = _sources(chosen)
-    require_store_is_used(chosen["via"], chosen["store"])
-    return Request(
+    directories, name = split_sources(chosen["arguments"], chosen["weights"])
+    via = chosen.get("via", "folder")
+    require_store_is_used(via, chosen["store"])
+    request = Request(
         directory=directories[0],
         others=tuple(directories[1:]),
         weights=chosen["weights"],
@@ -92,11 +99,11 @@ def request_from(chosen: Mapping[str, Any]) -> "Request":
         adapter=chosen["adapter"],
         allow_noop=chosen["allow_noop"],
         load=chosen["load"],
-        load_here=chosen["load"] and was_typed("load"),
+        load_here=chosen["load"] and was_given("load"),
         merge=chosen["merge"],
         name=one_name(name, chosen["name_option"]),
         base=chosen["base"],
-        via=chosen["via"],
+        via=via,
         template=chosen["template"],
         prompt=chosen["prompt"],
         system=chosen["system"],
@@ -106,16 +113,31 @@ def request_from(chosen: Mapping[str, Any]) -> "Request":
         store=chosen["store"],
         **{key: chosen[key] for key in (*PROOF, *MERGING)},
     )
+    return _with_version(request, chosen["tag"], name) if chosen["tag"] else request
 
 
-def _sources(chosen: Mapping[str, Any]) -> tuple[Sequence[Path], str]:
-    """Return the directories of one model and its name; with ``--each``, the first directory and no name."""
-    if not chosen["each"]:
-        return split_sources(chosen["arguments"], chosen["weights"])
-    for key, option in (("weights", "--weight"), ("name_option", "--name")):
-        if chosen[key]:
-            raise click.UsageError(f"--each makes several models, and {option} is for one.")
-    return [Path(chosen["arguments"][0])], ""
+def _with_version(request: "Request", tag: str, argument: str) -> "Request":
+    """Return a request whose name has a tag; one that was typed counts more than one of the settings.
+
+    Args:
+        request: the request.
+        tag: the tag, typed or of the settings.
+        argument: the name that was typed as an argument, or an empty text.
+
+    Raises:
+        click.UsageError: two different tags are typed.
+    """
+    from ollama_pack.ollama.names import DEFAULT_TAG, typed_name
+    from ollama_pack.pipeline.naming import model_name
+
+    name = model_name(request)
+    if ":" in request.name.rpartition("/")[2]:
+        if not was_typed("tag"):
+            return request
+        if name.tag != tag and (argument or was_typed("name_option")):
+            raise click.UsageError(f"Two versions are given: {request.name} and --tag {tag}.")
+    untagged = str(replace(name, tag=DEFAULT_TAG))
+    return replace(request, name=str(typed_name(f"{untagged}:{tag}")))
 
 
 def unnamed_request(chosen: Mapping[str, Any], keys: Sequence[str], **more: Any) -> "Request":

@@ -4,8 +4,8 @@ See "A batch goes on after a failure" in docs/decisions.md.
 """
 
 import shlex
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,85 +26,58 @@ EACH_COMMANDS = ("build", "release")
 """The commands with ``--each``."""
 
 
-def _batch_command() -> str:
+def batch_command() -> str:
     """Return the name of the command that runs."""
     return str(click.get_current_context().info_name)
 
 
-def requests_of_each(
-    request: "Request", directories: Sequence[Path], console: Console, tag: str = ""
-) -> list["Request"]:
-    """Return one request for each directory; files are left out, since a shell names them for ``DIR/*``.
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One of several models that a command makes.
 
-    Args:
-        request: the request with all options.
-        directories: what the user named.
-        console: where the files are told that are left out.
-        tag: the tag of every model, or an empty text for those of their directories.
-
-    Raises:
-        UsageError: no directory is named, or two of them give the same name of a model.
+    Attributes:
+        source: what it is made of, as the user calls it.
+        asked: returns the request for it, with the options of its own; what is wrong with it fails this task
+            alone.
     """
-    from ollama_pack.ollama.names import DEFAULT_TAG
-    from ollama_pack.pipeline.naming import model_name
 
-    requests: dict[str, Request] = {}
-    for directory in directories:
-        if directory.is_file():
-            console.stage_done("skipped", f"{directory} is a file")
-            continue
-        each = replace(request, directory=directory)
-        if tag:
-            each = replace(each, name=f"{model_name(each).model}:{tag}")
-        name = model_name(each)
-        if other := requests.get(str(name).lower()):
-            words = shlex.join(("ollama-pack", _batch_command(), str(directory)))
-            raise UsageError(
-                f"{other.directory} and {directory} would both become the model {name}.",
-                hint=f"{words} --name NAME  for one of them",
-                code="same-name",
-            )
-        versions = () if name.tag == DEFAULT_TAG else (name.tag,)
-        out = request.out and request.out.joinpath(name.model, *versions)
-        requests[str(name).lower()] = replace(each, out=out)
-    if not requests:
-        raise UsageError("No directory is named.", where=directories[0], code="no-such-directory")
-    return list(requests.values())
+    source: str
+    asked: Callable[[], tuple["Request", Mapping[str, Any]]]
 
 
 def build_each(
-    requests: Sequence["Request"],
-    make: Callable[["Request"], list[dict[str, Any]]],
+    tasks: Sequence[Task],
+    make: Callable[["Request", Mapping[str, Any]], list[dict[str, Any]]],
     console: Console,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
-    """Build each request, and print a summary.
+    """Do each task, and print a summary.
 
     Returns:
         The JSON objects of what was built, those of the failures, and the largest exit code.
 
     Args:
-        requests: what to build.
-        make: builds a request and returns the JSON objects of what became of it.
+        tasks: what to build.
+        make: builds a request with its options and returns the JSON objects of what became of it.
         console: where the progress and the summary are printed.
     """
     done: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
     rows = []
-    for number, request in enumerate(requests, 1):
-        console.begin(request.directory.as_posix(), number, len(requests))
-        console.stage_done("build", f"{number} of {len(requests)}: {request.directory}")
+    for number, task in enumerate(tasks, 1):
+        console.begin(Path(task.source).as_posix(), number, len(tasks))
+        console.stage_done("build", f"{number} of {len(tasks)}: {task.source}")
         try:
-            made = make(request)
+            made = make(*task.asked())
             done += made
-            rows.append(f"{request.directory}: {', '.join(map(_told_name, made))}")
+            rows.append(f"{task.source}: {', '.join(map(_told_name, made))}")
         except (PackError, OSError) as problem:
             error = _of_problem(problem)
             report(error, as_json=False)
-            failed.append({"directory": request.directory.as_posix(), "error": error_facts(error)})
+            failed.append({"directory": Path(task.source).as_posix(), "error": error_facts(error)})
             what = one_line(error.what.splitlines()[0]).rstrip(".:")
-            rows.append(f"{request.directory}: exit code {error.exit_code}, {error.code}: {what}")
+            rows.append(f"{task.source}: exit code {error.exit_code}, {error.code}: {what}")
         console.finish()
-    counts = f"{len(requests) - len(failed)} of {len(requests)} succeeded"
+    counts = f"{len(tasks) - len(failed)} of {len(tasks)} succeeded"
     console.stage_done("summary", Lines(counts, tuple(rows)))
     codes = [int(each["error"]["exit_code"]) for each in failed]
     return done, failed, max(codes, default=0)
@@ -134,7 +107,7 @@ def several_sources(directories: Sequence[Path], name: str, weights: Sequence[fl
         name: the name behind them, or an empty text.
         weights: the weights that are given, too few of them.
     """
-    words, command = typed_words(), _batch_command()
+    words, command = typed_words(), batch_command()
     more = ["--weight", "1"] * (len(directories) - len(weights))
     hints = []
     if not weights and command in EACH_COMMANDS:
@@ -190,6 +163,6 @@ def offer_each(error: UsageError, directory: Path) -> UsageError:
     return UsageError(
         error.what,
         where=error.where,
-        hint=f"{error.hint}\n       ollama-pack {_batch_command()} --each {typed}  makes a model of each",
+        hint=f"{error.hint}\n       ollama-pack {batch_command()} --each {typed}  makes a model of each",
         code=error.code,
     )

@@ -1,17 +1,19 @@
 """The command ``ollama-pack build``."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ollama_pack.cli import arguments, merge_options, options
-from ollama_pack.cli.batch import build_each, offer_each, requests_of_each
+from ollama_pack.cli.batch import build_each, offer_each
 from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.json_output import outcome_facts, plan_facts
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say
+from ollama_pack.cli.tasks import makes_several, tasks_of_each
 from ollama_pack.deliver.package import Receipt
 from ollama_pack.errors import UsageError
 from ollama_pack.files import home_directory, megabytes
@@ -25,13 +27,14 @@ SPARE_ADDRESS = "127.0.0.1:11435"
 
 
 @click.command("build")
-@options.sources
+@options.sources_or_models
 @options.name_option
 @click.option(
     "--each",
     is_flag=True,
     help="Build one model of each DIR. A failure does not stop the others; the exit code is the largest.",
 )
+@options.tag
 @options.adapter
 @options.checkpoint
 @options.scaling
@@ -55,7 +58,8 @@ def build_command(**chosen: Any) -> None:
 
     The model is named after the directory: ada-lovelace-lora/ becomes ada-lovelace. With
     several DIR and a --weight for each, the model gets the weighted sum of the adapters.
-    With --each, every DIR becomes a model of its own.
+    With --each, every DIR becomes a model of its own. Without DIR, every model becomes one that
+    ollama-pack.toml names.
 
     \b
     Examples:
@@ -71,25 +75,26 @@ def build_command(**chosen: Any) -> None:
     from ollama_pack.run.checkpoints import ALL
 
     console = Console.of(chosen)
-    request, which = arguments.request_from(chosen), chosen["checkpoint"]
+    several, which = makes_several(chosen), chosen["checkpoint"]
     kind, make = ("plan", plan_one) if chosen["dry_run"] else ("build", build_one)
 
-    def make_all(request: "Request") -> list[dict[str, Any]]:
+    def make_all(request: "Request", chosen: Mapping[str, Any]) -> list[dict[str, Any]]:
+        which = chosen["checkpoint"]
         requests = requests_for(request, which) if which else (request,)
         if which == ALL:
             for each in requests:  # Every checkpoint must be buildable before the first one is built.
                 prepare(resolve_inputs(each))
         return [make(each, console, quiet=console.for_programs) for each in requests]
 
-    if chosen["each"]:
-        directories = list(map(Path, chosen["arguments"]))
-        done, failed, code = build_each(requests_of_each(request, directories, console), make_all, console)
+    if several:
+        done, failed, code = build_each(tasks_of_each(chosen, console), make_all, console)
     else:
+        request = arguments.request_from(chosen)
         try:
-            done, failed, code = make_all(request), [], 0
+            done, failed, code = make_all(request, chosen), [], 0
         except UsageError as error:
             raise offer_each(error, request.directory) from error
-    if chosen["as_json"] and (chosen["each"] or which == ALL):
+    if chosen["as_json"] and (several or which == ALL):
         print_json(f"{kind}s", {f"{kind}s": done, "failed": failed})
     elif chosen["as_json"]:
         print_json(kind, done[0])

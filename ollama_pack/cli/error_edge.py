@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ollama_pack.cli.say import ERROR_LABEL, say, say_error, say_usage
+from ollama_pack.cli.settings import JSON_WANTED, origin_of
 from ollama_pack.errors import DestinationError, InputError, PackError, UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ def wants_json(words: Sequence[str]) -> bool:
     return "--json" in list(words)[: list(words).index("--") if "--" in words else None]
 
 
+def asks_json(context: click.Context) -> bool:
+    """Return whether the words of the command that runs ask for JSON, or its settings do."""
+    return wants_json(context.meta.get(WORDS, ())) or bool(context.meta.get(JSON_WANTED))
+
+
 def console_here() -> "Console":
     """Return the console of the command that runs, or one for a command that failed before it had any."""
     from ollama_pack.cli.events.views import views_of
@@ -47,7 +53,7 @@ def console_here() -> "Console":
     if isinstance(known, Console):
         return known
     words = typed_words()
-    chosen = {"verbose": False, "quiet": True, "as_json": wants_json(words)}
+    chosen = {"verbose": False, "quiet": True, "as_json": asks_json(context)}
     return Console.of({**chosen, "json_lines": "--json-lines" in words})
 
 
@@ -96,7 +102,7 @@ def report_usage(error: click.UsageError) -> None:
         say_usage(usage)
         say(f"Try '{error.ctx.command_path} {options[0]}' for help.", err=True)
         say(err=True)
-    say(error.format_message(), ERROR_LABEL, level="error", err=True)
+    say(_usage_text(error), ERROR_LABEL, level="error", err=True)
     console_here().failed(of_usage(error), printed=True)
 
 
@@ -110,7 +116,14 @@ def print_document(error: PackError) -> None:
 def of_usage(error: click.UsageError) -> UsageError:
     """Return an error of click, which prints its own text, as an error of this package."""
     called = error.ctx.command_path if error.ctx else "ollama-pack"
-    return UsageError(error.format_message(), where=called, hint=f"{called} --help")
+    return UsageError(_usage_text(error), where=called, hint=f"{called} --help")
+
+
+def _usage_text(error: click.UsageError) -> str:
+    """Return what click says is wrong, and where a value comes from that nobody typed."""
+    parameter = error.param if isinstance(error, click.BadParameter) else None
+    origin = origin_of(error.ctx, parameter)
+    return f"{error.format_message()} It comes from {origin}." if origin else error.format_message()
 
 
 def of_os_error(error: OSError) -> PackError:

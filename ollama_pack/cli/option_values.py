@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ollama_pack.cli.settings import SettingsContext, without_keys_of
 from ollama_pack.errors import InputError, UsageError
 from ollama_pack.pipeline.request import LARGEST_WEIGHT
 
@@ -14,13 +15,24 @@ if TYPE_CHECKING:
 
 
 def split_pairs(
-    _ctx: click.Context, _param: click.Parameter, texts: Sequence[str]
+    ctx: click.Context, param: click.Parameter, texts: Sequence[str]
 ) -> tuple[tuple[str, str], ...]:
-    """Return texts of the form ``KEY=VALUE`` as pairs, split at the first ``=``."""
+    """Return texts of the form ``KEY=VALUE`` as pairs, split at the first ``=``.
+
+    Keys that were not typed have the values that the environment or the file gives them.
+    """
+    texts = [*_set_elsewhere(ctx, param, texts), *texts]
     for text in texts:
         if text.find("=") < 1:
             raise click.BadParameter(f"{text!r} is not KEY=VALUE, as in temperature=0.3")
     return tuple((text.partition("=")[0], text.partition("=")[2]) for text in texts)
+
+
+def _set_elsewhere(ctx: click.Context, param: click.Parameter, typed: Sequence[str]) -> list[str]:
+    """Return what the settings give beside what was typed."""
+    is_typed = ctx.get_parameter_source(str(param.name)) is click.core.ParameterSource.COMMANDLINE
+    found = ctx.setting_of(str(param.name)) if is_typed and isinstance(ctx, SettingsContext) else None
+    return without_keys_of(found.value, typed) if found else []
 
 
 def bounded(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:

@@ -16,6 +16,7 @@ from ollama_pack.cli.completion import (
     shipped_templates,
 )
 from ollama_pack.cli.option_values import bounded, known_name, not_empty, only_one, split_pairs
+from ollama_pack.cli.settings import FETCHED_FROM
 from ollama_pack.pipeline.request import (
     ACCEPTABLE_MISMATCHES,
     OUTTYPES,
@@ -44,7 +45,9 @@ class SourcePath(AnyPath):
         if isinstance(value, str) and value.startswith("hf://") and not (ctx and ctx.resilient_parsing):
             from ollama_pack.hub import fetch_adapter
 
-            value = str(fetch_adapter(value, os.environ))
+            reference, value = value, str(fetch_adapter(value, os.environ))
+            if ctx is not None:
+                ctx.meta.setdefault(FETCHED_FROM, {})[value] = reference
         return super().convert(value, param, ctx)
 
 
@@ -83,6 +86,12 @@ sources = click.argument(
     type=SOURCE_OR_NAME,
     shell_complete=DIRECTORY_PATHS,
 )
+sources_or_models = click.argument(
+    "arguments", metavar="[DIR]... [NAME]", nargs=-1, type=SOURCE_OR_NAME, shell_complete=DIRECTORY_PATHS
+)
+"""DIR as in `sources`; without any, the models that ollama-pack.toml names."""
+
+tag = click.option("--tag", default="", metavar="VERSION", help="Version of each model whose name has none.")
 name_option = click.option(
     "--name", "name_option", default="", help="Name of the model.  [default: the name of the directory]"
 )

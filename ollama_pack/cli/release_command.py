@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ollama_pack.cli import arguments, merge_options, options
-from ollama_pack.cli.batch import build_each, requests_of_each
+from ollama_pack.cli.batch import build_each
 from ollama_pack.cli.build_command import plan_one
 from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.json_output import outcome_facts
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say
+from ollama_pack.cli.tasks import makes_several, tasks_of_each
 from ollama_pack.files import megabytes
 from ollama_pack.signing import SIGN_CHOICES, SIGNATURE_NAME, open_signer
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command("release")
-@options.sources
+@options.sources_or_models
 @options.name_option
 @click.option(
     "--each",
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
     help="Make a release of each DIR that changed, in a directory of its name. A failure does not stop the "
     "others; the exit code is the largest.",
 )
-@click.option("--tag", default="", metavar="VERSION", help="Version of every model, with --each.")
+@options.tag
 @options.adapter
+@options.checkpoint
 @options.scaling
 @options.base
 @options.proof
@@ -70,9 +72,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Print what would be made and replaced, and write nothing.")
 @telling
 @options.speech
-def release_command(
-    *, report: bool, dry_run: bool, sign: str | None, key: Path | None, cases: Path | None, **chosen: Any
-) -> None:
+def release_command(*, dry_run: bool, sign: str | None, key: Path | None, **chosen: Any) -> None:
     """Make a release of the adapter in DIR: model, proofs and papers in one directory.
 
     The release has the files of build --via folder, and release.json with all that was proved, an
@@ -86,40 +86,61 @@ def release_command(
       ollama-pack verify dist/
       ollama-pack register dist/ ada-lovelace:1.0.0
       ollama-pack release ada-lovelace-lora/ --cases ada.yaml --out dist/
+      ollama-pack release ada-lovelace-lora/ --checkpoint best --tag 1.0.0 --out dist/
       ollama-pack release --each collection/*-lora --tag 1.0.0 --out dist/
     """
     if (sign == "key") != (key is not None):
         raise click.UsageError("--sign key and --key FILE belong together.")
     console = Console.of(chosen)
-    if chosen["tag"] and not chosen["each"]:
-        raise click.UsageError("--tag is for --each; else write it behind the name: NAME:VERSION.")
-    request = arguments.request_from({**chosen, "via": "folder", "checkpoint": None})
+    several, which = makes_several(chosen), chosen["checkpoint"]
     sign_folder = open_signer(sign, key, os.environ) if sign and not dry_run else None
 
-    def make(request: "Request") -> dict[str, Any]:
+    def make(request: "Request", chosen: Mapping[str, Any]) -> dict[str, Any]:
         if dry_run:
-            return plan_release(request, console, cases)
-        return release_one(request, console, sign_folder, report=report, cases=cases)
+            return plan_release(request, console, chosen["cases"])
+        return release_one(request, console, sign_folder, **of_release(chosen))
 
-    def make_if_changed(request: "Request") -> list[dict[str, Any]]:
-        unchanged = unchanged_facts(request, report=report, cases=cases)
-        if unchanged and sign_folder and request.out and not (request.out / SIGNATURE_NAME).exists():
-            sign_folder(request.out)
-        return [unchanged or make(request)]
+    def make_what_changed(request: "Request", chosen: Mapping[str, Any]) -> list[dict[str, Any]]:
+        made = []
+        for each in requests_of_checkpoints(request, chosen["checkpoint"]):
+            unchanged = unchanged_facts(each, **of_release(chosen))
+            if unchanged and sign_folder and each.out and not (each.out / SIGNATURE_NAME).exists():
+                sign_folder(each.out)
+            made.append(unchanged or make(each, chosen))
+        return made
 
-    if not chosen["each"]:
-        document = make(request)
-        if chosen["as_json"]:
-            print_json("plan" if dry_run else "release", document)
-        return
-    requests = requests_of_each(request, list(map(Path, chosen["arguments"])), console, chosen["tag"])
-    done, failed, code = build_each(requests, make_if_changed, console)
+    if several:
+        done, failed, code = build_each(tasks_of_each(chosen, console), make_what_changed, console)
+    else:
+        requests = requests_of_checkpoints(arguments.request_from(chosen), which)
+        done, failed, code = [make(each, chosen) for each in requests], [], 0
     if chosen["as_json"]:
-        kept = [each for each in done if each.get("unchanged")]
-        made = [each for each in done if not each.get("unchanged")]
-        kind = "plans" if dry_run else "releases"
-        print_json(kind, {kind: made, "unchanged": kept, "failed": failed})
+        print_releases(done, failed, kind="plan" if dry_run else "release", several=several or which == "all")
     click.get_current_context().exit(code)
+
+
+def of_release(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a release that its request does not have."""
+    return {"report": chosen["report"], "cases": chosen["cases"]}
+
+
+def requests_of_checkpoints(request: "Request", which: str) -> tuple["Request", ...]:
+    """Return the request, or those for the checkpoints of its run that are chosen."""
+    from ollama_pack.pipeline.inputs import requests_for
+
+    return requests_for(request, which) if which else (request,)
+
+
+def print_releases(
+    done: list[dict[str, Any]], failed: list[dict[str, Any]], *, kind: str, several: bool
+) -> None:
+    """Print the JSON document of releases or plans, of one or of several."""
+    if not several:
+        print_json(kind, done[0])
+        return
+    kept = [each for each in done if each.get("unchanged")]
+    made = [each for each in done if not each.get("unchanged")]
+    print_json(f"{kind}s", {f"{kind}s": made, "unchanged": kept, "failed": failed})
 
 
 def unchanged_facts(request: "Request", *, report: bool, cases: Path | None) -> dict[str, Any]:

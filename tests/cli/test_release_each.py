@@ -6,6 +6,7 @@ import shutil
 import pytest
 from recipes import write_adapter
 from terminal import run, tree
+from training_run import write_run
 
 NAMES = ("ada", "babbage", "grace")
 
@@ -112,3 +113,18 @@ def test_a_tag_is_for_each(collection, tmp_path):
     ran = run("release", *sorted(collection.iterdir()), "--out", tmp_path / "d")
     assert ran.code == 2
     assert "try: ollama-pack release --each" in ran.stderr
+
+
+def test_a_checkpoint_and_all_of_them(tmp_path, tiny_tag):
+    """One checkpoint is released under the name that is given, or under its own; all are several releases."""
+    trained = write_run(tmp_path / "ada-lora")
+    words = ("release", trained, "--base", tiny_tag, "--no-report", "--out", tmp_path / "dist")
+    one = run(*words, "ada:1.0.0", "--checkpoint", "checkpoint-20", "--json").document
+    assert (one["name"], one["release"]["record"]["model"]) == ("ada:1.0.0", "ada:1.0.0")
+    assert run("verify", tmp_path / "dist").code == 0
+    assert run(*words, "--checkpoint", "20", "--json").document["name"] == "ada:checkpoint-20"
+    assert run(*words, "--checkpoint", "20", "--tag", "2", "--json").document["name"] == "ada:2"
+    every = run(*words[:-1], tmp_path / "all", "--checkpoint", "all", "--json").document
+    assert len(every["releases"]) > 1
+    for each in every["releases"]:
+        assert run("verify", tmp_path / "all" / each["name"].rpartition(":")[2]).code == 0

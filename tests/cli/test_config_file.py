@@ -1,0 +1,180 @@
+"""ollama-pack.toml: a repository of many adapters is one command, and what is wrong in it is told first."""
+
+import json
+import shutil
+
+import pytest
+from recipes import write_adapter
+from terminal import digest_in, model_in, run, tree
+
+NAMES = ("ada", "babbage", "grace")
+MODELS = """\
+[options]
+base = "tiny"
+tag = "1.0.0"
+parameter = { temperature = 0.5 }
+
+[commands.release]
+out = "dist"
+report = false
+
+[models.ada]
+directory = "ada-lora"
+parameter = { num_ctx = 2048 }
+
+[models.babbage]
+directory = "babbage-lora"
+system = "You are Babbage."
+
+[models."grace:2.0.0"]
+directory = "grace-lora"
+outtype = "f32"
+"""
+
+
+@pytest.fixture
+def project(alone, tiny_tag):
+    """Return the working directory, with three adapters and a file that names them."""
+    for number, name in enumerate(NAMES):
+        write_adapter(alone / f"{name}-lora", modules=("v_proj",), config={"lora_alpha": 4 + number})
+    (alone / "ollama-pack.toml").write_text(MODELS)
+    assert tiny_tag == "tiny"
+    return alone
+
+
+def names_of(document, key="releases"):
+    """Return the names of the models in a document."""
+    return [each["name"] for each in document[key]]
+
+
+def test_one_command(project):
+    """All releases are made with the values of the file, each in a directory of its name and version."""
+    document = run("release", "--json").document
+    assert names_of(document) == ["ada:1.0.0", "babbage:1.0.0", "grace:2.0.0"]
+    written = {
+        name: (project / "dist" / name / version / "Modelfile.txt").read_text()
+        for name, version in (("ada", "1.0.0"), ("babbage", "1.0.0"), ("grace", "2.0.0"))
+    }
+    assert all("PARAMETER temperature 0.5" in text for text in written.values())
+    assert ["PARAMETER num_ctx 2048" in written[name] for name in NAMES] == [True, False, False]
+    assert ["You are Babbage." in written[name] for name in NAMES] == [False, True, False]
+    record = json.loads((project / "dist" / "grace" / "2.0.0" / "release.json").read_text())
+    assert (record["model"], record["options"]["outtype"]) == ("grace:2.0.0", "f32")
+    assert run("verify", project / "dist" / "ada" / "1.0.0").code == 0
+
+
+def test_only_what_changed_and_a_failure(project):
+    """A second run makes nothing; a value of one model makes that one anew; a failure leaves the others."""
+    run("release")
+    before = tree(project / "dist", times=True)
+    again = run("release")
+    assert (again.code, "3 of 3 succeeded" in again.stderr) == (0, True)
+    assert tree(project / "dist", times=True) == before
+    (project / "ollama-pack.toml").write_text(MODELS.replace("You are Babbage.", "You are Charles."))
+    shutil.rmtree(project / "grace-lora")
+    ran = run("release", "--json")
+    assert ran.code == 2
+    assert (names_of(ran.document), names_of(ran.document, "unchanged")) == (["babbage:1.0.0"], ["ada:1.0.0"])
+    assert [each["directory"] for each in ran.document["failed"]] == ["grace-lora"]
+    assert "2 of 3 succeeded" in ran.stderr
+
+
+def test_what_is_typed_counts_for_all(project):
+    """An option that is typed counts more than what the file says of any model."""
+    ran = run("release", "--system", "Be kind.", "--tag", "3.0.0", "--out", project / "typed", "--json")
+    assert names_of(ran.document) == [f"{name}:3.0.0" for name in NAMES]
+    for name in NAMES:
+        assert "Be kind." in (project / "typed" / name / "3.0.0" / "Modelfile.txt").read_text()
+
+
+def test_one_of_them(project, models):
+    """A command that names the directory of a model uses what the file says of it."""
+    built = run("build", "grace-lora", "--no-load", "--json").document
+    assert built["name"] == "grace:2.0.0"
+    assert model_in(models, "grace", "2.0.0")
+    named = run("build", "babbage-lora", "charles", "--no-load", "--json").document
+    assert named["name"] == "charles:1.0.0"
+    text = run("modelfile", "babbage-lora").stdout
+    assert "You are Babbage." in text
+    assert "You are Babbage." not in run("modelfile", "ada-lora").stdout
+
+
+def test_build_makes_all(project, models):
+    """``build`` without DIR builds every model; a typed list of directories uses the same values."""
+    assert names_of(run("build", "--json").document, "builds") == [
+        "ada:1.0.0",
+        "babbage:1.0.0",
+        "grace:2.0.0",
+    ]
+    before = digest_in(models, "babbage", "1.0.0")
+    each = run("build", "--each", "ada-lora", "babbage-lora", "--json").document
+    assert names_of(each, "builds") == ["ada:1.0.0", "babbage:1.0.0"]
+    assert digest_in(models, "babbage", "1.0.0") == before
+
+
+def test_for_one_model_only(project):
+    """A name or a weight cannot be that of several models."""
+    assert run("release", "--name", "x").code == 2
+    assert run("build", "--weight", "1").code == 2
+
+
+def test_no_file_and_no_directory(alone):
+    """Then DIR is missing, as the usage says."""
+    ran = run("release", "--out", "dist")
+    assert (ran.code, "Missing argument 'DIR'" in ran.stderr) == (2, True)
+    (alone / "ollama-pack.toml").write_text('[options]\nbase = "tiny"\n')
+    assert run("release", "--out", "dist").code == 2
+
+
+def test_two_versions(project):
+    """A version that is typed twice is a contradiction; one of the file is not."""
+    assert run("build", "ada-lora", "ada:1", "--tag", "2", "--dry-run").code == 2
+    assert run("build", "ada-lora", "ada:1", "--dry-run", "--json").document["name"] == "ada:1"
+    assert run("build", "grace-lora", "--tag", "3", "--dry-run", "--json").document["name"] == "grace:3"
+
+
+WRONG = {
+    "unknown table": ("[options]", "[option]", "line 1: option", "write options"),
+    "misspelt": ("system", "sytem", "line 16: models.babbage.sytem", "write system"),
+    "underscore": ("outtype", "out_type", "line 20: models.grace:2.0.0.out_type", "write outtype"),
+    "unknown command": ("commands.release", "commands.relase", "line 6: commands.relase", "write release"),
+    "of another command": (
+        'out = "dist"',
+        "online = true\nfly = 1",
+        "line 8: commands.release.fly",
+        "the keys are",
+    ),
+    "own meaning": ('tag = "1.0.0"', 'out = "x"', "line 3: options.out", "write it into [commands.build]"),
+    "a flag that is a text": ("report = false", 'report = "no"', "line 8: commands.release.report", ""),
+    "a number that is a list": ('"f32"', "[1]", "line 20: models.grace:2.0.0.outtype", ""),
+    "a date": ('"f32"', "2026-01-01", "line 20: models.grace:2.0.0.outtype", ""),
+    "a choice": ('"f32"', '"f8"', "line 20: models.grace:2.0.0.outtype", ""),
+    "a number": ('"f32"', '"f32"\nscale = "big"', "line 21: models.grace:2.0.0.scale", ""),
+    "directory": ('"grace-lora"', "3", "line 19: models.grace:2.0.0.directory", ""),
+    "targets": ('outtype = "f32"', 'targets = "x"', "line 20: models.grace:2.0.0.targets", ""),
+    "yes": ('base = "tiny"', "yes = true", "line 2: options.yes", ""),
+    "no TOML": ("[options]", "[options", "line 1", ""),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "where", "hint"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_in_the_file(project, old, new, where, hint):
+    """Nothing is made, and the error names the file, the line and the key, and the nearest key there is."""
+    (project / "ollama-pack.toml").write_text(MODELS.replace(old, new, 1))
+    ran = run("release", "--json")
+    assert ran.code in (2, 3)
+    error = ran.document
+    assert where in f"{error['where']} {error['what']}"
+    assert error["where"].startswith("ollama-pack.toml")
+    assert hint in error["try"]
+    assert not (project / "dist").exists()
+
+
+def test_the_hint_is_right(project):
+    """What a hint says to write is accepted."""
+    path = project / "ollama-pack.toml"
+    path.write_text(MODELS.replace('tag = "1.0.0"', 'out = "x"', 1))
+    hint = run("release", "--json").document["try"]
+    assert hint == "write it into [commands.build]"
+    path.write_text(MODELS + f'{hint.removeprefix("write it into ")}\nout = "x"\n')
+    assert run("build", "ada-lora", "--via", "folder", "--json").document["delivery"]["where"].endswith("x")
