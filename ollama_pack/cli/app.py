@@ -32,6 +32,7 @@ from ollama_pack.errors import PackError
 COMMAND_GROUPS = {
     "build": "Convert an adapter and register it as a model in Ollama.",
     "release": "Make a release: model, proofs and papers in one directory.",
+    "plan": "Say what a command would make and move, and change nothing.",
     "inspect": "Show what a directory contains, and whether it can be built.",
     "checkpoints": "List the checkpoints of a training run.",
     "diff": "Compare two adapters, or two checkpoints.",
@@ -45,6 +46,7 @@ COMMAND_GROUPS = {
     "push": "Push a release or a build's folder to an OCI registry.",
     "pull": "Pull a release from an OCI registry, verify and register it.",
     "verify": "Prove again what is recorded of a build's folder or a model.",
+    "config": "Show every value in force, and where it comes from.",
     "doctor": "Check Ollama: deliveries, stores, and models that would not run.",
     "versions": "List a model and its earlier versions.",
     "rollback": "Restore an earlier version of a model.",

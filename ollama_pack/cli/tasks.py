@@ -125,15 +125,17 @@ def requested_for(place: str) -> "tuple[Request, dict[str, Any]]":
     context = click.get_current_context()
     again = SettingsContext(context.command, info_name=context.info_name, parent=context.parent)
     with again.scope(cleanup=False):
-        for param in context.command.params:
+        for param in (each for each in context.command.params if each.expose_value):
             name = str(param.name)
             source = context.get_parameter_source(name)
-            if name == "arguments":
+            if name == "arguments":  # the first parameter, by which the model is found
                 again.params[name] = (SOURCE_OR_NAME.convert(place, param, again),)
             elif source is click.core.ParameterSource.COMMANDLINE:
                 again.params[name] = context.params[name]
                 again.set_parameter_source(name, source)
-            elif param.expose_value:
+            elif name == "name_option":  # a variable gives one name, and these are several models
+                again.params[name] = again.model.name if again.model else ""
+            else:
                 param.handle_parse_result(again, {}, [])
         chosen = {name: None if value is _NOT_SET else value for name, value in again.params.items()}
         return request_from(chosen), chosen

@@ -178,3 +178,22 @@ def test_the_hint_is_right(project):
     assert hint == "write it into [commands.build]"
     path.write_text(MODELS + f'{hint.removeprefix("write it into ")}\nout = "x"\n')
     assert run("build", "ada-lora", "--via", "folder", "--json").document["delivery"]["where"].endswith("x")
+
+
+def test_a_file_elsewhere(project, tmp_path, monkeypatch):
+    """Named by --config, a file makes its models from another working directory, whose own is not read."""
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    (place / "ollama-pack.toml").write_text("[none]")
+    document = run("release", "--config", project / "ollama-pack.toml", "--json").document
+    assert names_of(document) == ["ada:1.0.0", "babbage:1.0.0", "grace:2.0.0"]
+    assert (project / "dist" / "ada" / "1.0.0" / "release.json").is_file()
+    assert list(place.iterdir()) == [place / "ollama-pack.toml"]
+
+
+def test_a_name_of_the_environment_is_for_one(project, monkeypatch):
+    """A job before may have set the variable of the name; several models keep their own names."""
+    monkeypatch.setenv("OLLAMA_PACK_NAME", "ada-lovelace:1.0.0")
+    assert names_of(run("release", "--json").document) == ["ada:1.0.0", "babbage:1.0.0", "grace:2.0.0"]
+    assert run("build", "ada-lora", "--dry-run", "--json").document["name"] == "ada-lovelace:1.0.0"

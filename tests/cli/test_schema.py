@@ -58,6 +58,8 @@ def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models, registry):
         ("inspect", ada, "--base", "vicunna:7b"),
         ("inspect", trained, "--explain", "optimizer.pt"),
         ("inspect", tiny_gguf),
+        ("config", ada, *base),
+        ("plan", ada, *base),
         ("checkpoints", trained),
         ("diff", ada, trained),
         ("doctor",),

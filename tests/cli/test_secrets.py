@@ -71,6 +71,8 @@ def commands(ada, smol, tiny_gguf, tmp_path):
         "test": ("test", ada, "--cases", cases, *on, "-v"),
         "push": ("push", out, f"oci://{NOBODY}/team/ada:1"),
         "pull": ("pull", f"oci://{NOBODY}/team/ada:1"),
+        "plan": ("plan", "release", ada, *on, "--out", tmp_path / "planned"),
+        "config": ("config", "release", ada, *on, "--out", tmp_path / "dist"),
         "doctor": ("doctor",),
         "versions": ("versions", "ada"),
         "rollback": ("rollback", "ada"),

@@ -80,9 +80,14 @@ def write_file(option, command, value, folder):
     (folder / "ollama-pack.toml").write_text(f"[{table}]\n{key} = {text}\n")
 
 
+def group():
+    """Return a context of the group; what its commands note in it is theirs alone."""
+    return click.Context(main, **main.context_settings)
+
+
 def context_of(command, words):
     """Return the context of a call."""
-    return COMMANDS[command].make_context(command, list(words), parent=click.Context(main))
+    return COMMANDS[command].make_context(command, list(words), parent=group())
 
 
 @pytest.mark.parametrize(("command", "key"), EACH, ids=[" --".join(each) for each in EACH])
@@ -183,9 +188,7 @@ def test_a_setting_is_what_was_given(monkeypatch, ada, tiny_gguf):
 def test_completion_reads_no_file(alone):
     """To complete what is typed, no file is read, whatever is in it."""
     (alone / "ollama-pack.toml").write_text("[")
-    context = COMMANDS["build"].make_context(
-        "build", ["x"], parent=click.Context(main), resilient_parsing=True
-    )
+    context = COMMANDS["build"].make_context("build", ["x"], parent=group(), resilient_parsing=True)
     assert isinstance(context, SettingsContext)
     assert context.config is None
 

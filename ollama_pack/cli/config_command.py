@@ -1,0 +1,187 @@
+"""The command ``ollama-pack config``."""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource, iter_params_for_processing
+
+from ollama_pack.cli import options
+from ollama_pack.cli.option_names import (
+    PREFIX,
+    key_of,
+    options_of_all_commands,
+    options_of_command,
+    variable_of,
+)
+from ollama_pack.cli.output import print_json
+from ollama_pack.cli.say import say
+from ollama_pack.cli.settings import CONFIG_VARIABLE, OPTION_SETTINGS, OptionSettings, SettingsContext
+from ollama_pack.errors import one_line
+from ollama_pack.shown import without_secrets
+from ollama_pack.signing import PASSWORD_VARIABLE
+
+_WITHOUT_NAME = "build"
+_ADDRESSES = ("OLLAMA_HOST", "OLLAMA_MODELS", "HF_ENDPOINT", "HF_HUB_CACHE", "HF_HOME")
+_SECRETS = ("HF_TOKEN", "OLLAMA_API_KEY", PASSWORD_VARIABLE)
+"""Variables of which it is told only whether they are set."""
+
+_KEY_WIDTH = 18
+_OF_TESTS = f"{PREFIX}TEST_"
+"""How the variables begin that the tests of this package have."""
+
+
+@click.command("config", context_settings={"ignore_unknown_options": True})
+@click.argument("words", metavar="[COMMAND] [WORD]...", nargs=-1, type=click.UNPROCESSED)
+@options.as_json
+def config_command(*, words: tuple[str, ...], as_json: bool) -> None:
+    """Show every value in force for a command, and where it comes from.
+
+    COMMAND is build if it is left out, and the WORDs are those that would be typed after it. A
+    value comes from what is typed, the environment, ollama-pack.toml, Modelfile.txt, the adapter,
+    or it is the default of the option. Of tokens and passwords it is told only that they are set.
+
+    \b
+    Example:
+      ollama-pack config ada-lovelace-lora/
+      ollama-pack config release ada-lovelace-lora/ --out dist/
+      ollama-pack config test ada-lovelace-lora/ --json
+    """
+    _, by_command = options_of_all_commands()
+    named = words[0] if words and words[0] in by_command else ""
+    context = _parsed(named or _WITHOUT_NAME, words[1:] if named else words)
+    values, environment = list(_values_of(context)), list(_environment(os.environ))
+    unknown = list(_unknown_variables(os.environ, by_command))
+    if as_json:
+        file = str(context.config.file.path) if context.config else ""
+        told = {"values": values, "environment": environment, "unknown": unknown}
+        print_json("config", {"command": context.info_name, "file": file, **told})
+        return
+    for each in values:
+        origin = " ".join(filter(None, (each["source"], each["where"])))
+        say(f"{each['value'] or '-'}  ({origin})", f"{each['key']:<{_KEY_WIDTH}}  ")
+    for each in environment:
+        say(each["value"], f"{each['variable']:<{_KEY_WIDTH}}  ")
+    for each in unknown:
+        meant = f"; {each['nearest']} is the nearest that is one" if each["nearest"] else ""
+        say(f"{each['variable']} is the variable of no option{meant}", f"{'note':<{_KEY_WIDTH}}  ")
+
+
+def _parsed(name: str, words: Sequence[str]) -> SettingsContext:
+    """Return the context of a command as far as its words say; what is missing is left out.
+
+    Raises:
+        click.UsageError: a word or a value is wrong.
+    """
+    here = click.get_current_context()
+    group = here.parent.command if here.parent else None
+    command = group.get_command(here, name) if isinstance(group, click.Group) else None
+    assert command is not None, "the group lists it"
+    config = here.config if isinstance(here, SettingsContext) else None
+    context = SettingsContext(command, info_name=name, parent=here.parent)
+    known = {str(each.name): each for each in options_of_command(command)}
+    context.meta[OPTION_SETTINGS] = OptionSettings(name, known, config, os.environ)
+    with context.scope(cleanup=False):
+        given, rest, order = command.make_parser(context).parse_args(list(words))
+        for param in iter_params_for_processing(order, command.get_params(context)):
+            if param.expose_value:
+                try:
+                    _, rest = param.handle_parse_result(context, given, rest)
+                except click.MissingParameter:
+                    continue
+    if rest:
+        raise click.UsageError(f"Too many arguments: {', '.join(rest)}.", context)
+    return context
+
+
+def _values_of(context: SettingsContext) -> Iterator[dict[str, Any]]:
+    """Yield every option of a command with its value, and where that comes from."""
+    inherited = _of_directory(context)
+    for option in options_of_command(context.command):
+        name, key = str(option.name), key_of(option)
+        source = context.get_parameter_source(name)
+        setting = context.setting_of(name) if source is ParameterSource.DEFAULT_MAP else None
+        told = {"key": key, "variable": variable_of(str(context.info_name), key)}
+        if key == "parameter" and source is not ParameterSource.DEFAULT and key in inherited:
+            value, kind, where = inherited[key]
+            yield {**told, "value": value, "source": kind, "where": where}
+        values = _option_text(context.params.get(name))
+        typed_name = _typed_name(context) if key == "name" else ""
+        if typed_name:
+            yield {**told, "value": typed_name, "source": "typed", "where": ""}
+        elif setting is not None:
+            kind = "environment" if setting.origin == told["variable"] else "file"
+            yield {**told, "value": values, "source": kind, "where": setting.origin}
+        elif source is ParameterSource.DEFAULT and key in inherited:
+            value, kind, where = inherited[key]
+            yield {**told, "value": value, "source": kind, "where": where}
+        else:
+            kind = "typed" if source is ParameterSource.COMMANDLINE else "default"
+            yield {**told, "value": values, "source": kind, "where": ""}
+
+
+def _of_directory(context: SettingsContext) -> dict[str, tuple[str, str, str]]:
+    """Return what the adapter of a command and its author's Modelfile say: key → value, source and place.
+
+    Of PARAMETERs, those are left out that an option gives.
+    """
+    from ollama_pack.pipeline.in_force import values_of_directory
+    from ollama_pack.pipeline.request import Request
+
+    places = [Path(each) for each in context.places() if Path(each).is_dir()]
+    if not places:
+        return {}
+    found = values_of_directory(Request(directory=places[0], adapter=context.params.get("adapter") or ""))
+    single: dict[str, tuple[str, str, str]] = {}
+    for each in found:
+        if each.key != "parameter":
+            single.setdefault(each.key, (each.value, each.source, each.where))
+    given = {key for key, _ in context.params.get("parameters") or ()}
+    pairs = [each for each in found if each.key == "parameter" and each.value.partition("=")[0] not in given]
+    if pairs:
+        told = ", ".join(each.value for each in pairs)
+        single["parameter"] = (told, pairs[0].source, pairs[0].where)
+    return single
+
+
+def _typed_name(context: SettingsContext) -> str:
+    """Return the name that is typed as an argument, or an empty text."""
+    if name := context.params.get("name"):
+        return str(name)
+    words = context.params.get("arguments") or ()
+    count = max(1, len(context.params.get("weights") or ()))
+    return str(words[count]) if len(words) == count + 1 and not Path(words[count]).is_dir() else ""
+
+
+def _option_text(value: Any) -> str:
+    """Return the value of an option as it would be typed, several separated by commas."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        pairs = ["=".join(map(str, each)) if isinstance(each, tuple) else str(each) for each in value]
+        return without_secrets(one_line(", ".join(pairs)))
+    return "" if value is None else without_secrets(one_line(str(value)))
+
+
+def _environment(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Yield the variables beside those of options, without what is secret of them."""
+    for name in (*_ADDRESSES, CONFIG_VARIABLE):
+        if value := environment.get(name):
+            yield {"variable": name, "value": without_secrets(one_line(value), environment)}
+    for name in _SECRETS:
+        if environment.get(name):
+            yield {"variable": name, "value": "set, and not shown"}
+
+
+def _unknown_variables(
+    environment: Mapping[str, str], by_command: Mapping[str, Mapping[str, Any]]
+) -> Iterator[dict[str, str]]:
+    """Yield variables that begin as ours do and are those of no option, with the nearest that is one."""
+    known = {variable_of(name, key) for name, keys in by_command.items() for key in keys}
+    known |= {CONFIG_VARIABLE, PASSWORD_VARIABLE}
+    for name in sorted(set(environment) - known):
+        if name.startswith(PREFIX) and not name.startswith(_OF_TESTS):
+            yield {"variable": name, "nearest": next(iter(difflib.get_close_matches(name, known, 1)), "")}

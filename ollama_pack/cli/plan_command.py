@@ -1,0 +1,41 @@
+"""The command ``ollama-pack plan``."""
+
+import click
+
+from ollama_pack.cli.error_edge import WORDS
+from ollama_pack.cli.option_names import options_of_all_commands
+from ollama_pack.cli.settings import SettingsContext
+
+DRY_RUN = "dry-run"
+_UNNAMED = "build"
+
+
+@click.command("plan", context_settings={"ignore_unknown_options": True})
+@click.argument("words", metavar="[COMMAND] [WORD]...", nargs=-1, type=click.UNPROCESSED)
+def plan_command(*, words: tuple[str, ...]) -> None:
+    """Say what a command would make, move and replace, with bytes, and change nothing.
+
+    COMMAND is build if it is left out; it may be every command that has --dry-run, and the WORDs
+    are those that would be typed after it. This command and --dry-run are one thing.
+
+    \b
+    Example:
+      ollama-pack plan ada-lovelace-lora/
+      ollama-pack plan build --each collection/*-lora --json
+      ollama-pack plan release ada-lovelace-lora/ ada-lovelace:1.0.0 --out dist/
+    """
+    here = click.get_current_context()
+    _, by_command = options_of_all_commands()
+    able = [name for name, keys in by_command.items() if DRY_RUN in keys]
+    named = words[0] if words and words[0] in by_command else ""
+    if named and named not in able:
+        raise click.UsageError(f"{named} has no --{DRY_RUN}. These commands have it: {', '.join(able)}.")
+    name, rest = named or _UNNAMED, words[1:] if named else words
+    if isinstance(here, SettingsContext) and here.config:
+        rest = ("--config", str(here.config.file.path), *rest)
+    here.meta[WORDS] = tuple(rest)
+    group = here.parent.command if here.parent else None
+    command = group.get_command(here, name) if isinstance(group, click.Group) else None
+    assert command is not None, "the group lists it"
+    with command.make_context(name, [f"--{DRY_RUN}", *rest], parent=here.parent) as context:
+        command.invoke(context)
