@@ -22,8 +22,10 @@ _SCHEMES = ("http", "https", "ftp", "unix", "socks4", "socks4a", "socks5", "sock
 _PUBLIC = ("huggingface.co", "hf.co", "modelscope.cn", "ollama.com", "registry.ollama.ai", "github.com")
 _SERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]*\]|[^\s:/?#\\\[\]]*)(?::[0-9]{1,5}(?![^/?#]))?")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+\S+")
-_PINNED = re.compile(r"oci://[\w.-]+(?::[0-9]{1,5})?/[\w./-]+@sha256:[0-9a-f]{64}(?![\w@?])")
-"""The place of a release by its digest: what stands before its ``@`` is no user."""
+_PINNED = re.compile(
+    r"(?:oci://[\w.-]+(?::[0-9]{1,5})?/[\w./-]+@sha256:[0-9a-f]{64}|hf://[\w.-]+/[\w.-]+@[\w.%-]+(?:/[\w./-]*)?)(?![\w@?:])"
+)
+"""A place by its digest or its revision: what stands before its ``@`` is no user."""
 
 _AUTHORISATION = re.compile(r"\b(bearer|basic)\s+[^\s'\"]+", re.IGNORECASE)
 _SHORTEST_SECRET = 8

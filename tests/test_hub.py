@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from ollama_pack.cli import main
 from ollama_pack.errors import DestinationError, InputError, UsageError
-from ollama_pack.hub import HubReference, fetch_adapter, parse_hub_reference
+from ollama_pack.hub.client import HubReference, parse_hub_reference
+from ollama_pack.hub.fetch import fetch_adapter
 
 REPOSITORY, COMMIT = "ada/lovelace-lora", "1f" * 20
 EXAMPLE = Path(__file__).parents[1] / "examples" / "ada-lovelace-lora"

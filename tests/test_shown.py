@@ -37,6 +37,20 @@ def test_shown_address(url, shown):
     assert shown_address(url) == shown
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("hf://ada/lovelace-lora@v2/checkpoint-3, and", "hf://ada/lovelace-lora@v2/checkpoint-3, and"),
+        ("hf://ada/lovelace-lora@refs%2Fpr%2F1", "hf://ada/lovelace-lora@refs%2Fpr%2F1"),
+        ("hf://ada:s3cret@example.com", "…://example.com"),
+        ("hf://ada/x@ada:s3cret@example.com", "…://example.com"),
+    ],
+)
+def test_a_revision_is_no_host(text, shown):
+    """What stands before the revision of a repository is its name, which is shown; a password never is."""
+    assert hide_passwords(text) == shown
+
+
 SECRET = st.text(st.characters(exclude_characters="\n"), max_size=20).map(lambda text: f"S3CR{text}T")
 FRAME = st.sampled_from(
     [

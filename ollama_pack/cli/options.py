@@ -43,7 +43,7 @@ class SourcePath(AnyPath):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path; fetch an adapter of the Hub first, but not to complete what is typed."""
         if isinstance(value, str) and value.startswith("hf://") and not (ctx and ctx.resilient_parsing):
-            from ollama_pack.hub import fetch_adapter
+            from ollama_pack.hub.fetch import fetch_adapter
 
             reference, value = value, str(fetch_adapter(value, os.environ))
             if ctx is not None:

@@ -7,6 +7,7 @@ import click
 
 from ollama_pack.cli import options
 from ollama_pack.cli.events.options import telling
+from ollama_pack.cli.hub_place import push_to_repository
 from ollama_pack.cli.oci_place import oci_facts, oci_place
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say
@@ -42,13 +43,15 @@ def push_command(*, source: str, place: str, plain_http: bool, **chosen: Any) ->
     the registry has already excepted, and the manifest last. The base of an adapter is sent with
     --with-base alone: the manifest names it. A merged or an installed model is sent whole. A push
     that was interrupted goes on where it ended. The login is that of docker login. This needs the
-    extra oci.
+    extra oci. At hf://OWNER/NAME, or hf://OWNER/NAME@BRANCH, a release is one commit on the Hub,
+    with its card; this needs the extra hub.
 
     \b
     Example:
       ollama-pack release ada-lovelace-lora/ ada-lovelace:1.0 --out dist/
       ollama-pack push dist/ oci://registry.example.com/team/ada-lovelace:1.0
       ollama-pack push ada-lovelace oci://registry.example.com/team/ada-lovelace:1.0
+      ollama-pack push dist/ hf://ada/ada-lovelace-gguf
     """
     from ollama_pack.pipeline.push import push_folder
     from ollama_pack.pipeline.push_image import BaseOption, push_installed
@@ -56,6 +59,11 @@ def push_command(*, source: str, place: str, plain_http: bool, **chosen: Any) ->
     from ollama_pack.registry.reference import OCI_SCHEME, parse_oci_reference
 
     console = Console.of(chosen)
+    if place.startswith("hf://"):
+        made = push_to_repository(Path(source), place, console)
+        if chosen["as_json"]:
+            print_json("hub", made)
+        return
     reference = parse_oci_reference(place, plain_http=plain_http)
     request = Request(directory=Path(source), store=chosen["store"])
     to = (console.stage_done, console.progress)

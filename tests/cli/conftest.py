@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from oci_registry import stand_in_registry
+from played_hub import TOKEN, playing
 from real_registry import distribution, pushable  # noqa: F401 — fixtures
 from recipes import write_adapter
 from terminal import add_base, run
@@ -83,3 +84,16 @@ def registry():
     """Return a registry of the test's own."""
     with stand_in_registry() as here:
         yield here
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """Return a Hub on this machine that takes commits, which this process uses with its token."""
+    pytest.importorskip("huggingface_hub", reason="the extra `hub` is not installed")
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with playing() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        hub.token = TOKEN
+        yield hub

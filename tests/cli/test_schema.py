@@ -26,7 +26,8 @@ def test_the_schema_is_one():
     assert {each["$ref"] for each in SCHEMA["oneOf"]} == {f"#/$defs/document_{kind}" for kind in KINDS}
 
 
-@pytest.mark.usefixtures("stand_in_llama")
+@pytest.mark.usefixtures("stand_in_llama", "hub")
+@pytest.mark.filterwarnings("ignore:Use 'content")  # huggingface_hub's own call of its client
 def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models, registry):
     """Each command prints documents as the schema says, and there is no kind that none prints."""
     base, folder = ("--base", tiny_gguf), tmp_path / "release"
@@ -45,6 +46,7 @@ def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models, registry):
         ("release", ada, "ada:1", *base, "--merge", "--no-report", "--out", tmp_path / "dist"),
         ("release", "--each", ada, *base, "--merge", "--no-report", "--out", tmp_path / "dists"),
         ("push", tmp_path / "dist", f"oci://{registry.host}/team/ada:1"),
+        ("push", tmp_path / "dist", "hf://ada/lovelace-gguf"),
         ("pull", f"oci://{registry.host}/team/ada:1", "--via", "store"),
         ("convert", ada, *base, "--out", tmp_path / "ada.gguf"),
         ("merge", ada, *base, "--out", tmp_path / "merged.gguf"),

@@ -70,6 +70,7 @@ def commands(ada, smol, tiny_gguf, tmp_path):
         "try": ("try", ada, "Who are you?", *on, "-v"),
         "test": ("test", ada, "--cases", cases, *on, "-v"),
         "push": ("push", out, f"oci://{NOBODY}/team/ada:1"),
+        "push to the Hub": ("push", tmp_path / "dist", "hf://ada/lovelace-gguf"),
         "pull": ("pull", f"oci://{NOBODY}/team/ada:1"),
         "plan": ("plan", "release", ada, *on, "--out", tmp_path / "planned"),
         "config": ("config", "release", ada, *on, "--out", tmp_path / "dist"),

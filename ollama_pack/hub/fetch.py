@@ -1,0 +1,82 @@
+"""Fetches the files of an adapter from the Hugging Face Hub, as the extra ``hub`` of this package.
+
+The library `huggingface_hub` does the work: its cache, its tokens and its addresses are those that every
+program with it has. What is asked for is named by pattern, so that no pickle and nothing that a training run
+leaves is fetched. See "An adapter may be named on the Hub" in docs/decisions.md.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ollama_pack.base.hf_cache import cache
+from ollama_pack.errors import DestinationError, InputError
+from ollama_pack.hub.client import SCHEME, HubReference, not_on_the_hub, open_hub, parse_hub_reference
+from ollama_pack.shown import reason_of
+
+FETCHED = (
+    *("adapter_config.json", "adapter_model.safetensors", "adapter_model-*.safetensors"),
+    *("adapter_model.safetensors.index.json", "adapters.safetensors", "chat_template.jinja"),
+    *("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json"),
+    *("added_tokens.json", "vocab.json", "merges.txt", "Modelfile", "Modelfile.txt", "README.md"),
+    *("trainer_state.json", "training_config.json", "config.json"),
+)
+"""The files that belong to an adapter, by name. A pickle is none of them."""
+
+_WEIGHTS = ("adapter_model*.safetensors", "adapters.safetensors")
+
+
+def _fetched_patterns(reference: HubReference) -> list[str]:
+    """Return what is fetched: the adapter's files, and for a folder also those at the top."""
+    below = [f"{reference.folder}/{name}" for name in FETCHED] if reference.folder else []
+    return [*FETCHED, *below]
+
+
+def fetch_adapter(text: str, environment: Mapping[str, str]) -> Path:
+    """Return the directory on this machine that has the files of an adapter on the Hub; fetch what is new.
+
+    It lies in the cache of ``huggingface_hub``, below the commit that the revision stands for.
+
+    Args:
+        text: ``hf://OWNER/NAME[@REVISION][/FOLDER]``.
+        environment: the variables of the process; ``HF_ENDPOINT`` and ``HF_TOKEN`` are read here.
+
+    Raises:
+        UsageError: there is no such repository, revision or folder, or the extra ``hub`` is not installed.
+        InputError: it has no weights of an adapter, or only as a pickle.
+        DestinationError: the Hub does not answer.
+
+    Example:
+        >>> fetch_adapter("hf://ada/babbage-lora", os.environ)  # doctest: +SKIP
+        PosixPath('/home/ada/.cache/huggingface/hub/models--ada--babbage-lora/snapshots/1f…')
+    """
+    reference = parse_hub_reference(text)
+    hub, errors = open_hub(text, environment)
+    try:
+        snapshot = hub.snapshot_download(
+            reference.repository,
+            revision=reference.revision or None,
+            allow_patterns=_fetched_patterns(reference),
+            cache_dir=cache(environment),
+        )
+    except errors.GatedRepoError as error:
+        raise not_on_the_hub(text, "The owner of the repository decides who may read it.") from error
+    except errors.RepositoryNotFoundError as error:
+        raise not_on_the_hub(text, "There is no such repository, or it is private.") from error
+    except errors.RevisionNotFoundError as error:
+        raise not_on_the_hub(text, f"The repository has no revision {reference.revision}.") from error
+    except errors.LocalEntryNotFoundError as error:
+        what = "The Hub cannot be reached, and the adapter is not in the cache of this machine."
+        raise DestinationError(what, where=text, code="no-network") from error
+    except (OSError, ValueError, errors.HTTPError) as error:
+        what = f"The Hub does not send the adapter: {reason_of(error)}."
+        raise DestinationError(what, where=text, code="no-network") from error
+    directory = Path(snapshot, reference.folder)
+    if not any(map(list, map(directory.glob, _WEIGHTS))):
+        raise InputError(
+            "There are no weights of an adapter as safetensors here. A pickle is not fetched.",
+            where=text,
+            hint=f"hf download {reference.repository} --local-dir DIR  fetches the whole repository;\n       "
+            f"an adapter in a folder of it is named {SCHEME}{reference.repository}/FOLDER",
+            code="no-weights",
+        )
+    return directory

@@ -1,0 +1,184 @@
+"""Pushes files to a repository on the Hugging Face Hub, as one commit or none.
+
+`huggingface_hub` sends large files first, which nobody sees until the commit that names them. The commit is
+made on the one that was looked at before, so that nothing that somebody else adds meanwhile is lost. Then the
+Hub is asked what it has, and each digest must be that of the file here.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ollama_pack.errors import DestinationError, ProofError, RefusedError, UsageError
+from ollama_pack.files import sha256_of_file
+from ollama_pack.hub.client import HubReference, not_on_the_hub, open_hub
+from ollama_pack.shown import reason_of
+
+_IGNORES = ".gitignore"
+
+
+@dataclass(frozen=True, slots=True)
+class HubCommit:
+    """A release that is on the Hub now.
+
+    Attributes:
+        place: the repository, with the commit that has the release.
+        address: the page of the commit.
+        files: the names of its files.
+        removed: the files of an earlier release that this one does not have.
+    """
+
+    place: str
+    address: str
+    files: tuple[str, ...]
+    removed: tuple[str, ...]
+
+    def __str__(self) -> str:
+        gone = f", {len(self.removed)} of an earlier release removed" if self.removed else ""
+        return f"{self.place}  {len(self.files)} files{gone}"
+
+
+def push_to_hub(
+    files: Sequence[Path], reference: HubReference, known: Iterable[str], environment: Mapping[str, str]
+) -> HubCommit:
+    """Push files to the top of a repository, and return the commit.
+
+    Args:
+        files: the files.
+        reference: the repository, and its branch.
+        known: the names that a release may have; those in the repository that it has not are removed.
+        environment: the variables of the process; ``HF_ENDPOINT`` and ``HF_TOKEN`` are read here.
+
+    Raises:
+        UsageError: there is no such repository or branch, this user may not write there, or the extra ``hub``
+            is not installed.
+        RefusedError: the repository leaves files out, or somebody else changed it meanwhile.
+        DestinationError: the Hub does not answer; the repository is as it was.
+        ProofError: the Hub has other files than were sent.
+
+    Example:
+        >>> place = parse_hub_reference("hf://ada/lovelace-gguf")
+        >>> push_to_hub([Path("dist/README.md")], place, (), os.environ).files  # doctest: +SKIP
+        ('README.md',)
+    """
+    place, branch = str(reference), reference.revision or "main"
+    hub, errors = open_hub(place, environment)
+    try:
+        made, removed = _committed(hub, files, reference, known)
+    except errors.RepositoryNotFoundError as error:
+        raise _no_repository(reference, error) from error
+    except errors.RevisionNotFoundError as error:
+        raise not_on_the_hub(place, f"The repository has no branch {branch}.") from error
+    except (OSError, ValueError, RuntimeError, errors.HTTPError) as error:
+        raise _not_pushed(place, error) from error
+    names = [each.name for each in files]
+    try:
+        found = hub.get_paths_info(reference.repository, names, revision=made.oid)
+    except (OSError, ValueError, errors.HTTPError) as error:
+        what = f"The commit is made, but the Hub does not say what it has: {reason_of(error)}."
+        raise DestinationError(
+            what, where=place, hint="push again, which compares it", code="no-network"
+        ) from error
+    _require_the_same(files, found, place)
+    pinned = str(HubReference(reference.repository, made.oid))
+    return HubCommit(pinned, made.commit_url, tuple(names), removed)
+
+
+def _committed(
+    hub: Any,  # noqa: ANN401 — the client of a library that may be missing
+    files: Sequence[Path],
+    reference: HubReference,
+    known: Iterable[str],
+) -> tuple[Any, tuple[str, ...]]:
+    """Return the commit that has the files, and the names of those that it removes."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    place, branch = str(reference), reference.revision or "main"
+    before = hub.repo_info(reference.repository, revision=branch)
+    there = {each.rfilename for each in before.siblings or ()}
+    if _IGNORES in there:
+        what = f"The repository has a {_IGNORES}, which may leave files out."
+        raise _refused(what, place, "remove it from the repository, and push again")
+    names = [each.name for each in files]
+    removed = sorted(there & set(known) - set(names))
+    operations = [CommitOperationAdd(each.name, each) for each in files]
+    made = hub.create_commit(
+        reference.repository,
+        [*operations, *map(CommitOperationDelete, removed)],
+        commit_message=f"Release by ollama-pack: {_title(files)}",
+        revision=branch,
+        parent_commit=before.sha,
+    )
+    return made, tuple(removed)
+
+
+def _title(files: Sequence[Path]) -> str:
+    """Return the digest that stands for all files: that of their sums, if they are a release."""
+    sums = [each for each in files if each.name == "SHA256SUMS"]
+    return sha256_of_file(sums[0]) if sums else f"{len(files)} files"
+
+
+def _no_repository(reference: HubReference, error: Exception) -> UsageError:
+    """Return the error for a repository that is not there, or that this user is not shown."""
+    status = getattr(getattr(error, "response", None), "status_code", 0)
+    return UsageError(
+        "The Hub asks who you are." if status == 401 else "There is no such repository, or it is private.",
+        where=reference,
+        hint="set HF_TOKEN to a token that may write, or run hf auth login; hf repos create "
+        f"{reference.repository}  makes a new repository",
+        code="no-such-directory",
+    )
+
+
+def _not_pushed(place: str, error: Exception) -> DestinationError | UsageError | RefusedError:
+    """Return the error for a commit that was not made; the repository is as it was."""
+    cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
+    status = getattr(getattr(cause, "response", None), "status_code", 0)
+    if status in (401, 403):
+        return UsageError(
+            "This token may not write to the repository.",
+            where=place,
+            hint="set HF_TOKEN to a token that may write there",
+            code="bad-token",
+        )
+    if status in (409, 412):
+        return _refused("Somebody else changed the repository meanwhile.", place, "push again")
+    return DestinationError(
+        f"The release is not pushed, and the repository is as it was: {reason_of(cause)}.",
+        where=place,
+        hint="push again, when the Hub answers",
+        code="no-network",
+    )
+
+
+def _refused(what: str, place: str, hint: str) -> RefusedError:
+    """Return the error for a repository that would not have the whole release, or would lose something."""
+    return RefusedError(what, where=place, hint=hint, code="file-in-the-way")
+
+
+def _require_the_same(files: Sequence[Path], found: Iterable[Any], place: str) -> None:
+    """Require that the Hub has every file with its digest.
+
+    Raises:
+        ProofError: one is missing, or has another digest.
+    """
+    has = {each.path: each for each in found}
+    for path in files:
+        entry = has.get(path.name)
+        lfs = getattr(entry, "lfs", None)
+        told = lfs.sha256 if lfs else getattr(entry, "blob_id", "")
+        if told != (sha256_of_file(path).removeprefix("sha256:") if lfs else _git_digest(path)):
+            raise ProofError(
+                f"The Hub has another {path.name} than was sent.",
+                where=place,
+                hint="push again",
+                code="wrong-digest",
+            )
+
+
+def _git_digest(path: Path) -> str:
+    """Return the digest that git has for the content of a file."""
+    content = path.read_bytes()
+    return hashlib.sha1(f"blob {len(content)}\0".encode() + content, usedforsecurity=False).hexdigest()
