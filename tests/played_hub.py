@@ -11,6 +11,24 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 TOKEN = "hf_planted"
+REPOSITORY, COMMIT = "ada/lovelace-lora", "1f" * 20
+
+
+def publish(web: Any, files: dict[str, bytes], repository: str = REPOSITORY, tag: str = "v2") -> None:
+    """Put a repository on a web, as huggingface_hub asks a Hub for it."""
+    told = json.dumps({"id": repository, "sha": COMMIT, "siblings": [{"rfilename": name} for name in files]})
+    listed = [
+        {"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
+        for name, content in files.items()
+    ]
+    for revision in ("main", tag, COMMIT):
+        web.files[f"/api/models/{repository}/revision/{revision}"] = told.encode()
+    tree = f"/api/models/{repository}/tree/{COMMIT}?recursive=true&expand=false"
+    web.files[tree] = json.dumps(listed).encode()
+    for name, content in files.items():
+        path = f"/{repository}/resolve/{COMMIT}/{name}"
+        web.files[path] = content
+        web.headers[path] = {"ETag": f'"{hashlib.sha1(content).hexdigest()}"', "X-Repo-Commit": COMMIT}
 
 
 @dataclass

@@ -1,10 +1,8 @@
 """An adapter on the Hub: fetched by huggingface_hub from a Hub on this machine, without pickles."""
 
-import json
 import os
 import subprocess
 import sys
-from hashlib import sha1
 from pathlib import Path
 
 import fake_web
@@ -12,35 +10,18 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from played_hub import COMMIT, REPOSITORY, publish
 
 from ollama_pack.cli import main
 from ollama_pack.errors import DestinationError, InputError, UsageError
 from ollama_pack.hub.client import HubReference, parse_hub_reference
 from ollama_pack.hub.fetch import fetch_adapter
 
-REPOSITORY, COMMIT = "ada/lovelace-lora", "1f" * 20
 EXAMPLE = Path(__file__).parents[1] / "examples" / "ada-lovelace-lora"
 PICKLES = ("adapter_model.bin", "optimizer.pt", "training_args.bin", "rng_state.pth")
 TOKEN = "hf_planted"
 
 pytest.importorskip("huggingface_hub", reason="the extra `hub` is not installed")
-
-
-def publish(web, files: dict[str, bytes]) -> None:
-    """Put a repository on the Hub, as huggingface_hub asks for it."""
-    told = json.dumps({"id": REPOSITORY, "sha": COMMIT, "siblings": [{"rfilename": name} for name in files]})
-    listed = [
-        {"type": "file", "path": name, "size": len(content), "oid": sha1(content).hexdigest()}
-        for name, content in files.items()
-    ]
-    for revision in ("main", "v2", COMMIT):
-        web.files[f"/api/models/{REPOSITORY}/revision/{revision}"] = told.encode()
-    tree = f"/api/models/{REPOSITORY}/tree/{COMMIT}?recursive=true&expand=false"
-    web.files[tree] = json.dumps(listed).encode()
-    for name, content in files.items():
-        path = f"/{REPOSITORY}/resolve/{COMMIT}/{name}"
-        web.files[path] = content
-        web.headers[path] = {"ETag": f'"{sha1(content).hexdigest()}"', "X-Repo-Commit": COMMIT}
 
 
 def example() -> dict[str, bytes]:

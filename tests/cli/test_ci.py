@@ -6,10 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 
+import fake_web
 import pytest
 import yaml
 from forge import Github, StepFailedError, calls_of, fill_bucket, gitlab_jobs, make_tools, path_of, run_gitlab
+from played_hub import publish
 from recipes import write_adapter
 from terminal import CODE, add_base, digest_in, environment
 
@@ -18,7 +21,7 @@ BASE = "tiny:1m"
 """Stands for the base of the page, whose weights nobody has here."""
 
 WRITTEN = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
-WORKFLOW, PIPELINE = (text.replace("smollm2:135m", BASE) for text in WRITTEN)
+WORKFLOW, HUB_STEPS, PIPELINE, HUB_INCLUDE = (text.replace("smollm2:135m", BASE) for text in WRITTEN)
 ACTION = yaml.safe_load((CODE / "action.yml").read_text("utf-8"))
 GITLAB = (CODE / "ci" / "gitlab.yml").read_text("utf-8")
 TOKEN = "hf_BaItToKeNbAiT"
@@ -93,6 +96,54 @@ def test_github_there_and_back(home, environ, models):
         assert runner.holds(back["if"], runner.context)
         runner.job(back, {})
         assert digest_in(models, "ada-lovelace") == expected, version
+
+
+def from_the_hub(workflow, steps):
+    """Return a workflow with the steps for the Hub in place of the bucket's."""
+    before, _, rest = workflow.partition("      - name: Fetch the checkpoint\n")
+    _, mark, after = rest.partition("      - name: Take the predicates")
+    return f"{before}{textwrap.indent(steps, ' ' * 6)}{mark}{after}"
+
+
+@pytest.fixture
+def on_the_hub(tmp_path):
+    """Return the environment of a runner whose Hub has the checkpoint of a tag, and a pickle."""
+    pytest.importorskip("huggingface_hub", reason="the extra `hub` is not installed")
+    adapter = write_adapter(tmp_path / "hub-lora")
+    files = {path.name: path.read_bytes() for path in adapter.iterdir()}
+    with fake_web.running() as web:
+        web.token = TOKEN
+        publish(web, {**files, "optimizer.pt": b"\x80\x04."}, "ada/ada-lovelace-lora", "ada-1.0.0")
+        yield {"HF_ENDPOINT": web.address, "HF_HUB_CACHE": str(tmp_path / "cache")}
+        assert not [path for path, *_ in web.asked if path.endswith(".pt")]
+
+
+def test_github_from_the_hub(home, environ, on_the_hub):
+    """With the steps for the Hub in place of the bucket's, the workflow makes the same tagged release."""
+    job = yaml.safe_load(from_the_hub(WORKFLOW, HUB_STEPS))["jobs"]["release"]
+    runner = github(home, {**environ, **on_the_hub}, "push", ref_name="ada-1.0.0")
+    runner.context["secrets"]["HF_TOKEN"] = TOKEN
+    runner.job(job, {})
+    record = json.loads((home / "releases" / "ada-1.0.0" / "release.json").read_text())
+    assert record["model"] == "ada-lovelace:1.0.0"
+    assert not any(call[0] == "aws" for call in calls_of(home))
+    assert (runner.commands[0].name, runner.commands[0].text) == ("add-mask", TOKEN)
+    assert TOKEN not in runner.log.partition("\n")[2]
+
+
+def test_gitlab_from_the_hub(home, environ, on_the_hub, models):
+    """The file that is included with an address needs no job that fetches."""
+    shutil.copytree(home / "library", models)
+    pipeline = yaml.safe_load(PIPELINE)
+    pipeline.update(yaml.safe_load(HUB_INCLUDE))
+    del pipeline["fetch"]
+    jobs = gitlab_jobs(yaml.safe_dump(pipeline), GITLAB)
+    work = home / "work-hub"
+    work.mkdir()
+    env = {**environ, **on_the_hub, "CI_COMMIT_TAG": "ada-1.0.0", "HF_TOKEN": TOKEN}
+    log = run_gitlab(jobs["ollama-pack-release"], work, env) + run_gitlab(jobs["deploy"], work, env)
+    assert digest_in(models, "ada-lovelace")
+    assert TOKEN not in log
 
 
 def test_the_action_masks_and_splits_words(home, environ, models, tmp_path):
@@ -188,6 +239,7 @@ def test_actionlint(tmp_path):
     place = tmp_path / ".github" / "workflows"
     shutil.copytree(CODE / ".github" / "workflows", place)
     (place / "model.yml").write_text(WRITTEN[0])
+    (place / "hub.yml").write_text(from_the_hub(*WRITTEN[:2]))
     (tmp_path / ".github" / "actionlint.yaml").write_text("self-hosted-runner:\n  labels: [ollama]\n")
     (tmp_path / ".git").mkdir()
     ran = subprocess.run([actionlint, "-no-color"], cwd=tmp_path, capture_output=True, text=True, check=False)
