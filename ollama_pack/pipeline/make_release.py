@@ -19,7 +19,7 @@ from ollama_pack.pipeline.inputs import resolve_inputs
 from ollama_pack.pipeline.papers.licences import (
     license_conflict,
     license_name,
-    license_of_card,
+    license_of_adapters,
     license_of_text,
 )
 from ollama_pack.pipeline.papers.names import (
@@ -141,7 +141,7 @@ def _require_name_of_base(base: BaseModel, request: Request) -> None:
 def _licenses_of(request: Request, outcome: Outcome) -> dict[str, str]:
     """Return the licences of the adapter and of its base, and why they do not go together."""
     inputs = resolve_inputs(request)
-    adapter = license_of_card(inputs.home)
+    adapter, differ = license_of_adapters([each.home for each in inputs.directories])
     base = outcome.work.base
     named = license_name(base.info.metadata.get("general.license")) if base.info else ""
     for store in () if named or not base.tag else inputs.locations.stores:
@@ -150,7 +150,8 @@ def _licenses_of(request: Request, outcome: Outcome) -> dict[str, str]:
                 if layer.media_type == LICENSE_TYPE:
                     text = read_small(blob_path(store, layer.digest)).decode("utf-8", "replace")
                     named = named or license_of_text(text)
-    return {"adapter": adapter, "base": named, "conflict": license_conflict(adapter, named)}
+    conflicts = filter(None, (differ, license_conflict(adapter, named)))
+    return {"adapter": adapter, "base": named, "conflict": "; ".join(conflicts)}
 
 
 def _write_paper(path: Path, content: bytes) -> None:

@@ -8,7 +8,7 @@ from importlib import resources
 
 import jsonschema
 import pytest
-from recipes import write_adapter
+from recipes import write_adapter, write_model
 from terminal import add_base, environment, model_in, run, spawn, tree
 from test_nothing_leaks import BAIT, baits_in, trained  # noqa: F401 — a fixture
 
@@ -204,6 +204,34 @@ def test_licences_that_contradict(ada, models, tiny_gguf, tmp_path):
     assert (record["adapter"], record["base"]) == ("mit", "llama2")
     assert "says mit" in (tmp_path / "dist" / "README.md").read_text()
     assert "says mit" in (tmp_path / "dist" / "bom.cdx.json").read_text()
+
+
+def test_licences_of_a_merged_model(ada, tmp_path):
+    """A file that has the base in it is under the licences of both; its card names the one that goes on."""
+    base = write_model(tmp_path / "base.gguf", keys=[("general.license", "llama3.2")])
+    (ada / "README.md").write_text("---\nlicense: mit\n---\n")
+    out = tmp_path / "dist"
+    ran = run("release", ada, "ada:1", "--base", base, "--merge", "--no-report", "--out", out)
+    assert ran.code == 0, ran.stderr
+    component = json.loads((out / "bom.cdx.json").read_text())["metadata"]["component"]
+    assert component["licenses"] == [{"license": {"id": "MIT"}}, {"license": {"name": "llama3.2"}}]
+    assert component["pedigree"]["ancestors"][0]["licenses"] == [{"license": {"name": "llama3.2"}}]
+    card = (out / "README.md").read_text()
+    assert 'license: "llama3.2"' in card
+    assert 'base_model_relation: "finetune"' in card
+    assert run("verify", out).code == 0
+
+
+def test_licences_of_a_sum(ada, make_adapter, tiny_tag, tmp_path):
+    """Adapters of different licences have none in common, and that is told; of one licence, it is that."""
+    other, out = make_adapter("grace-lora", seed=5), tmp_path / "dist"
+    words = ("release", ada, other, "--weight", "1", "--weight", "1", "--base", tiny_tag, "--no-report")
+    for license_of_other, found in (("mit", ("mit", "")), ("gpl-3.0", ("", "under gpl-3.0 and mit"))):
+        (ada / "README.md").write_text("---\nlicense: mit\n---\n")
+        (other / "README.md").write_text(f"---\nlicense: {license_of_other}\n---\n")
+        assert run(*words, "--out", out).code == 0
+        record = json.loads((out / "release.json").read_text())["licenses"]
+        assert (record["adapter"], record["conflict"].partition("adapters are ")[2]) == found
 
 
 def test_dry_run(ada, tiny_tag, dist, tmp_path):

@@ -58,7 +58,7 @@ def _model_component(record: Mapping[str, Any]) -> dict[str, Any]:
         "name": name,
         "version": version,
         "hashes": _hashes(record["files"][0]["sha256"]),
-        "licenses": _licenses(record["licenses"]["adapter"] or record["licenses"]["base"]),
+        "licenses": _licenses_of_model(record),
         "pedigree": {"ancestors": [_base_component(record, "ancestor")], "notes": _bom_notes(record)},
         "modelCard": {
             "modelParameters": {
@@ -110,6 +110,13 @@ def _source_component(number: int, files: Mapping[str, str]) -> dict[str, Any]:
 def _hashes(digits: str) -> list[dict[str, str]]:
     """Return a SHA-256 as hashes, or no hash if it is unknown."""
     return [{"alg": "SHA-256", "content": digits}] if digits else []
+
+
+def _licenses_of_model(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the licences of the model: that of the adapter, and of a base that is merged into it."""
+    adapter, base = record["licenses"]["adapter"], record["licenses"]["base"]
+    names = (adapter, base) if record["form"] == "merged" else (adapter or base,)
+    return [each for name in dict.fromkeys(names) for each in _licenses(name)]
 
 
 def _licenses(name: str) -> list[dict[str, Any]]:

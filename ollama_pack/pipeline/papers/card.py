@@ -16,11 +16,14 @@ def model_card(record: Mapping[str, Any]) -> str:
     base, licenses, model = record["base"], record["licenses"], record["model"]
     merged = record["form"] == "merged"
     source = base["source_id"] or record["adapter"]["trained_on"]
+    # Where the base is in the file, its terms go on with it; the card has one licence.
+    of_base = merged and licenses["conflict"] and licenses["base"]
+    shown = of_base or licenses["adapter"] or licenses["base"]
     front = {
         "base_model": source,
         "base_model_relation": ("finetune" if merged else "adapter") if source else "",
         "library_name": "gguf",
-        "license": licenses["adapter"] or licenses["base"],
+        "license": shown,
     }
     # JSON is YAML, so a name cannot be taken for anything else.
     lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in front.items() if value)]

@@ -1,6 +1,7 @@
 """The licences of an adapter and its base, as they name themselves, and whether they go together."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,15 @@ def license_of_card(home: Path) -> str:
     front = _FRONT.match(text)
     found = _LICENSE_LINE.search(front[1]) if front else None
     return license_name(found[1]) if found else NO_LICENSE
+
+
+def license_of_adapters(homes: Sequence[Path]) -> tuple[str, str]:
+    """Return the licence of the adapters of a model, and why they have none in common, or two empty texts."""
+    names = sorted({license_of_card(home) for home in homes})
+    if len(names) < 2:
+        return (names[0] if names else NO_LICENSE), ""
+    told = " and ".join(name or "a licence that is not named" for name in names)
+    return NO_LICENSE, f"the adapters are under {told}"
 
 
 def license_name(value: Any) -> str:  # noqa: ANN401 — a value of a header
