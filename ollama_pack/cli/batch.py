@@ -64,7 +64,7 @@ def build_each(
     failed: list[dict[str, Any]] = []
     rows = []
     for number, task in enumerate(tasks, 1):
-        console.begin(Path(task.source).as_posix(), number, len(tasks))
+        console.begin(task.source, number, len(tasks))
         console.stage_done("build", f"{number} of {len(tasks)}: {task.source}")
         try:
             made = make(*task.asked())
@@ -73,7 +73,7 @@ def build_each(
         except (PackError, OSError) as problem:
             error = _of_problem(problem)
             report(error, as_json=False)
-            failed.append({"directory": Path(task.source).as_posix(), "error": error_facts(error)})
+            failed.append({"directory": task.source, "error": error_facts(error)})
             what = one_line(error.what.splitlines()[0]).rstrip(".:")
             rows.append(f"{task.source}: exit code {error.exit_code}, {error.code}: {what}")
         console.finish()

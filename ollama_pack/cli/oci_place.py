@@ -10,14 +10,12 @@ if TYPE_CHECKING:
     from ollama_pack.pipeline.fetch_release import Pulled
     from ollama_pack.pipeline.push_image import Pushed
 
-oci_place = combine(
-    click.argument("place", metavar="oci://HOST/NS/NAME:TAG"),
-    click.option(
-        "--plain-http",
-        is_flag=True,
-        help="Ask the registry by HTTP.  [default: HTTPS; on this machine HTTP where there is no HTTPS]",
-    ),
+plain_http = click.option(
+    "--plain-http",
+    is_flag=True,
+    help="Ask the registry by HTTP.  [default: HTTPS; on this machine HTTP where there is no HTTPS]",
 )
+oci_place = combine(click.argument("place", metavar="oci://HOST/NS/NAME:TAG"), plain_http)
 
 
 def oci_facts(release: "Pushed | Pulled") -> dict[str, Any]:

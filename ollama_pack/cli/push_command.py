@@ -1,26 +1,36 @@
 """The command ``ollama-pack push``."""
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ollama_pack.cli import options
+from ollama_pack.cli.batch import build_each
 from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.hub_place import push_to_repository
-from ollama_pack.cli.oci_place import oci_facts, oci_place
+from ollama_pack.cli.oci_place import oci_facts, plain_http
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say
+from ollama_pack.cli.tasks import tasks_of_targets
 
 if TYPE_CHECKING:
     from ollama_pack.pipeline.push_image import Pushed
+    from ollama_pack.pipeline.request import Request
 
 
 @click.command("push")
 @click.argument(
-    "source", metavar="DIR|MODEL", type=options.PATH_OR_NAME, shell_complete=options.MODELS_OR_PATHS
+    "source",
+    metavar="[DIR|MODEL]",
+    type=options.PATH_OR_NAME,
+    required=False,
+    shell_complete=options.MODELS_OR_PATHS,
 )
-@oci_place
+@click.argument("place", metavar="[oci://HOST/NS/NAME:TAG]", required=False, default="")
+@plain_http
 @click.option(
     "--with-base",
     is_flag=True,
@@ -36,7 +46,7 @@ if TYPE_CHECKING:
 @options.model_store
 @telling
 @options.speech
-def push_command(*, source: str, place: str, plain_http: bool, **chosen: Any) -> None:
+def push_command(*, source: str | None, place: str, **chosen: Any) -> None:
     """Push the release or the build in the folder DIR, or an installed MODEL, to an OCI registry.
 
     Everything that is recorded of the folder is proved first. Then its files are sent, those that
@@ -44,7 +54,8 @@ def push_command(*, source: str, place: str, plain_http: bool, **chosen: Any) ->
     --with-base alone: the manifest names it. A merged or an installed model is sent whole. A push
     that was interrupted goes on where it ended. The login is that of docker login. This needs the
     extra oci. At hf://OWNER/NAME, or hf://OWNER/NAME@BRANCH, a release is one commit on the Hub,
-    with its card; this needs the extra hub.
+    with its card; this needs the extra hub. Without DIR, the releases of the models that
+    ollama-pack.toml names are pushed to their targets; a failure does not stop the others.
 
     \b
     Example:
@@ -53,18 +64,39 @@ def push_command(*, source: str, place: str, plain_http: bool, **chosen: Any) ->
       ollama-pack push ada-lovelace oci://registry.example.com/team/ada-lovelace:1.0
       ollama-pack push dist/ hf://ada/ada-lovelace-gguf
     """
+    console = Console.of(chosen)
+    if not source:
+        done, failed, code = build_each(tasks_of_targets(), partial(push_target, console, chosen), console)
+        if chosen["as_json"]:
+            print_json("pushes", {"pushes": done, "failed": failed})
+        click.get_current_context().exit(code)
+    if not place:
+        raise click.UsageError("Missing argument 'oci://HOST/NS/NAME:TAG', or hf://OWNER/NAME.")
+    kind, facts = push_one(source, place, console, chosen)
+    if chosen["as_json"]:
+        print_json(kind, facts)
+
+
+def push_target(
+    console: Console, chosen: Mapping[str, Any], request: "Request", told: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Push the release of a model to one of the targets that ollama-pack.toml names."""
+    _, facts = push_one(str(request.directory), told["target"], console, chosen)
+    return [{"name": request.name, **facts}]
+
+
+def push_one(
+    source: str, place: str, console: Console, chosen: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """Push one folder or model to a place, and return the kind and the content of its JSON document."""
     from ollama_pack.pipeline.push import push_folder
     from ollama_pack.pipeline.push_image import BaseOption, push_installed
     from ollama_pack.pipeline.request import Request
     from ollama_pack.registry.reference import OCI_SCHEME, parse_oci_reference
 
-    console = Console.of(chosen)
     if place.startswith("hf://"):
-        made = push_to_repository(Path(source), place, console)
-        if chosen["as_json"]:
-            print_json("hub", made)
-        return
-    reference = parse_oci_reference(place, plain_http=plain_http)
+        return "hub", push_to_repository(Path(source), place, console)
+    reference = parse_oci_reference(place, plain_http=chosen["plain_http"])
     request = Request(directory=Path(source), store=chosen["store"])
     to = (console.stage_done, console.progress)
     if request.directory.is_dir():
@@ -74,13 +106,12 @@ def push_command(*, source: str, place: str, plain_http: bool, **chosen: Any) ->
         pushed = push_installed(request, reference, chosen["sources"], *to)
     facts = pushed_facts(pushed)
     console.made("push", facts)
-    if chosen["as_json"]:
-        print_json("push", facts)
-    elif not console.for_programs:
+    if not console.for_programs:
         console.stage_done("run", f"ollama-pack pull {pushed.place}")
         if pushed.ollama:
             console.stage_done("run", f"ollama pull {str(pushed.place).removeprefix(OCI_SCHEME)}")
         say(pushed.pinned)
+    return "push", facts
 
 
 def pushed_facts(pushed: "Pushed") -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a command makes of several adapters: those that are named, or those of ollama-pack.toml."""
 
+import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -11,10 +12,10 @@ import click
 
 from ollama_pack.cli.arguments import request_from, was_typed
 from ollama_pack.cli.batch import Task, batch_command
-from ollama_pack.cli.option_names import CONFIG_NAME
+from ollama_pack.cli.option_names import CONFIG_NAME, options_of_all_commands
 from ollama_pack.cli.options import SOURCE_OR_NAME
 from ollama_pack.cli.output import Console
-from ollama_pack.cli.settings import SettingsContext
+from ollama_pack.cli.settings import OptionSettings, SettingsContext
 from ollama_pack.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def tasks_of_each(chosen: Mapping[str, Any], console: Console) -> list[Task]:
     named = list(_directories(map(Path, chosen["arguments"]), console))
     if not named:
         raise UsageError("No directory is named.", where=chosen["arguments"][0], code="no-such-directory")
-    asked = [(str(directory), *requested_for(str(directory))) for directory in named]
+    asked = [(directory.as_posix(), *requested_for(str(directory))) for directory in named]
     _require_names([(source, request) for source, request, _ in asked])
     return [Task(source, partial(_in_its_folder, request, options)) for source, request, options in asked]
 
@@ -139,3 +140,51 @@ def requested_for(place: str) -> "tuple[Request, dict[str, Any]]":
                 param.handle_parse_result(again, {}, [])
         chosen = {name: None if value is _NOT_SET else value for name, value in again.params.items()}
         return request_from(chosen), chosen
+
+
+def tasks_of_targets() -> list[Task]:
+    """Return one task for each target of the models of ollama-pack.toml: their releases, in their folders.
+
+    Raises:
+        click.UsageError: no file names a target, or the directory of the releases.
+    """
+    context = click.get_current_context()
+    targets = [(model, target) for model in models_of_config() for target in model.targets]
+    if not targets:
+        what = f"Missing argument 'DIR', and there is no {CONFIG_NAME} here that names targets."
+        raise click.UsageError(what, context)
+    return [
+        Task(f"{model.name} to {target}", partial(_release_of, model, target, settings_of_release(context)))
+        for model, target in targets
+    ]
+
+
+def settings_of_release(context: click.Context) -> OptionSettings:
+    """Return what settings say of the command ``release``, whatever command runs."""
+    options = options_of_all_commands()[1]["release"].values()
+    config = context.config if isinstance(context, SettingsContext) else None
+    return OptionSettings("release", {str(each.name): each for each in options}, config, os.environ)
+
+
+def _release_of(
+    model: "ConfiguredModel", target: str, settings: OptionSettings
+) -> "tuple[Request, dict[str, Any]]":
+    """Return a request whose directory is that of the release of a model, and its target.
+
+    Raises:
+        UsageError: nothing says where releases are.
+    """
+    from ollama_pack.pipeline.request import Request
+
+    found, tag = settings.lookup("out", model), settings.lookup("tag", model)
+    if found is None:
+        raise UsageError(
+            "Nothing says in which directory the releases are.",
+            where=CONFIG_NAME,
+            hint='[commands.release] with out = "dist", or ollama-pack push DIR PLACE',
+            code="bad-option",
+        )
+    name = model.name if ":" in model.name.rpartition("/")[2] or tag is None else f"{model.name}:{tag.value}"
+    asked, _ = _in_its_folder(Request(directory=Path(), name=name, out=Path(str(found.value))), {})
+    assert asked.out is not None, "it was given"
+    return replace(asked, directory=asked.out), {"target": target}

@@ -35,6 +35,10 @@ def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models, registry):
     chatting = write_model(tmp_path / "chat.gguf", keys=[("tokenizer.chat_template", "{{ messages }}")])
     cases = tmp_path / "cases.jsonl"
     cases.write_text('{"prompt": "Hi.", "stops": true}')
+    project = tmp_path / "project.toml"
+    project.write_text(
+        '[commands.release]\nout = "dists"\n[models.ada]\ntargets = ["hf://ada/lovelace-gguf"]\n'
+    )
     calls = [
         ("build", ada, "ada", *base, "--dry-run"),
         ("build", ada, "ada", *base, "--via", "store"),
@@ -60,6 +64,7 @@ def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models, registry):
         ("inspect", ada, "--base", "vicunna:7b"),
         ("inspect", trained, "--explain", "optimizer.pt"),
         ("inspect", tiny_gguf),
+        ("push", "--config", project),
         ("config", ada, *base),
         ("plan", ada, *base),
         ("checkpoints", trained),
