@@ -26,9 +26,16 @@ from ollama_pack.cli.say import say_result
     metavar="FILE",
     help="The GGUF file to write.",
 )
+@click.option(
+    "--report",
+    type=options.PATH,
+    default=None,
+    metavar="FILE",
+    help="Write a page with what each weight keeps, drawn and as a table, to FILE.html.",
+)
 @telling
 @options.speech
-def merge_command(*, out: Path, **chosen: Any) -> None:
+def merge_command(*, out: Path, report: Path | None, **chosen: Any) -> None:
     """Write the base with the adapter in DIR merged into it, as one GGUF file, and prove what it keeps.
 
     Every Ollama, LM Studio and llama.cpp runs such a file. Weights that the adapter does not change
@@ -45,9 +52,19 @@ def merge_command(*, out: Path, **chosen: Any) -> None:
 
     console = Console.of(chosen)
     request = arguments.unnamed_request(chosen, (*merge_options.MERGING,), out=out.parent, merge=True)
+    if report is not None:
+        from ollama_pack.report.merged import require_place_of_merge_page
+
+        require_place_of_merge_page(report, request.directory)
     work = prepare(resolve_inputs(request), console.stage_done)
     with folder_lock(out.parent, console.progress):
         merged = merge(work, out, request, console.stage_done, console.progress)
+    if report is not None:
+        from ollama_pack.report.merged import render_merge
+        from ollama_pack.report.page import write_page
+
+        write_page(report, render_merge(merged, work.base))
+        console.stage_done("report", str(report))
     facts = {"base": base_facts(work.base), "merged": merged_facts(merged)}
     console.made("merge", facts)
     if chosen["as_json"]:

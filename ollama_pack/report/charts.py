@@ -1,69 +1,26 @@
 """Draws the curves of a run, the sizes of its ΔW and their singular values as SVG, with matplotlib.
 
-matplotlib comes with the extra ``report``. Colours are CSS variables of the page, so that one drawing serves
-a light and a dark page (docs/decisions.md, “A drawing has no colours of its own”).
+What they have in common with other drawings is in `drawing`.
 """
 
-import io
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ollama_pack.errors import UsageError, natural_key, one_line
+from ollama_pack.errors import natural_key, one_line
 from ollama_pack.lora.adapter import layer_of
 from ollama_pack.lora.spectrum import Spectrum
+from ollama_pack.report.drawing import (
+    SERIES,
+    as_svg,
+    drawing_style,
+    layer_label,
+    new_figure,
+    put_legend,
+)
 from ollama_pack.run.trainer_log import Curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-
-# Placeholders: `_svg` replaces each of these colours by its CSS variable, so no two may be alike.
-INK_COLOUR, LINE_COLOUR = "#010203", "#010204"
-SERIES = ("#010211", "#010212", "#010213", "#010214", "#010215", "#010216", "#010217", "#010218")
-_VARIABLES = {
-    INK_COLOUR: "--ink",
-    LINE_COLOUR: "--line",
-    **{hue: f"--series-{n}" for n, hue in enumerate(SERIES, 1)},
-}
-
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "ollama-pack",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "text.parse_math": False,
-    "text.color": INK_COLOUR,
-    "axes.edgecolor": LINE_COLOUR,
-    "axes.labelcolor": INK_COLOUR,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": INK_COLOUR,
-    "ytick.color": INK_COLOUR,
-    "grid.color": LINE_COLOUR,
-    "grid.linewidth": 0.5,
-    "legend.frameon": False,
-}
-
-FIGURE_WIDTH = 9.0
-"""Width of a drawing in inches."""
-
-
-def require_library() -> None:
-    """Require matplotlib.
-
-    Raises:
-        UnsupportedError: matplotlib is not installed.
-    """
-    try:
-        import matplotlib  # noqa: F401 — only whether it is there
-    except ImportError as error:
-        raise UsageError(
-            "A report needs matplotlib, which is not installed.",
-            hint="pip install 'ollama-pack[report]'",
-            code="extra-missing",
-        ) from error
 
 
 def draw_training(curves: Mapping[str, Curve], checkpoints: Sequence[tuple[int, bool]]) -> str:
@@ -74,8 +31,8 @@ def draw_training(curves: Mapping[str, Curve], checkpoints: Sequence[tuple[int, 
         checkpoints: the step of each checkpoint, and whether it is the best.
     """
     rate = curves.get("learning_rate", ())
-    with _style():
-        figure = _figure(4.4 if rate else 3.2)
+    with drawing_style():
+        figure = new_figure(4.4 if rate else 3.2)
         axes = figure.subplots(2 if rate else 1, 1, sharex=True, squeeze=False,
                                gridspec_kw={"height_ratios": [3, 1][: 2 if rate else 1]})[:, 0]  # fmt: skip
         for name, label, hue in (("loss", "training loss", 0), ("eval_loss", "eval loss", 1)):
@@ -91,13 +48,13 @@ def draw_training(curves: Mapping[str, Curve], checkpoints: Sequence[tuple[int, 
         if any(best for _, best in checkpoints):
             axes[0].plot([], [], color=SERIES[2], linestyle=":", label="best checkpoint")
         axes[0].set_ylabel("loss")
-        _put_legend(figure, axes[0])
+        put_legend(figure, axes[0])
         if rate:
             _draw_curve(axes[1], rate, color=SERIES[3])
             axes[1].set_ylabel("learning rate")
         axes[-1].set_xlabel("step")
         _count_by_ones(axes[-1])
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def draw_sizes(spectra: Sequence[Spectrum]) -> str:
@@ -113,8 +70,8 @@ def draw_sizes(spectra: Sequence[Spectrum]) -> str:
     kinds = sorted({kind for kind, _ in squares}, key=natural_key)
     layers = sorted({layer for _, layer in squares})
     most = max(squares.values(), default=0.0) ** 0.5 or 1.0
-    with _style():
-        figure = _figure(1.1 + 0.34 * len(kinds))
+    with drawing_style():
+        figure = new_figure(1.1 + 0.34 * len(kinds))
         axes, scale = figure.subplots(1, 2, gridspec_kw={"width_ratios": [45, 1]})
         for (kind, layer), square in squares.items():
             _draw_cell(axes, (layers.index(layer), kinds.index(kind)), (0.94, 0.9), square**0.5 / most)
@@ -123,12 +80,12 @@ def draw_sizes(spectra: Sequence[Spectrum]) -> str:
         axes.set_yticks([index + 0.45 for index in range(len(kinds))], [one_line(kind) for kind in kinds])
         every = max(1, len(layers) // 16)
         shown = list(range(0, len(layers), every))
-        axes.set_xticks([index + 0.47 for index in shown], [_layer_name(layers[index]) for index in shown])
+        axes.set_xticks([index + 0.47 for index in shown], [layer_label(layers[index]) for index in shown])
         axes.set_xlabel("layer")
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         _draw_scale(scale, most)
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def _draw_cell(axes: "Axes", corner: tuple[float, float], size: tuple[float, float], share: float) -> None:
@@ -164,8 +121,8 @@ def draw_spectra(spectra: Sequence[Spectrum]) -> str:
     kinds: dict[str, list[Spectrum]] = {}
     for each in spectra:
         kinds.setdefault(module_kind(each), []).append(each)
-    with _style():
-        figure = _figure(3.2)
+    with drawing_style():
+        figure = new_figure(3.2)
         axes = figure.subplots()
         for number, kind in enumerate(sorted(kinds, key=natural_key)):
             values = [each.values for each in kinds[kind] if each.values and each.values[0]]
@@ -182,8 +139,8 @@ def draw_spectra(spectra: Sequence[Spectrum]) -> str:
         axes.set_ylabel("singular value / the largest")
         axes.set_ylim(0, 1.05)
         _count_by_ones(axes)
-        _put_legend(figure, axes)
-        return _svg(figure)
+        put_legend(figure, axes)
+        return as_svg(figure)
 
 
 def module_kind(each: Spectrum) -> str:
@@ -195,11 +152,6 @@ def spectrum_layer(each: Spectrum) -> int:
     """Return the number of the layer that a module is in, or -1 if it is outside the layers."""
     block = layer_of(each.module)
     return -1 if block is None else block
-
-
-def _layer_name(layer: int) -> str:
-    """Return the label of a column."""
-    return "none" if layer < 0 else str(layer)
 
 
 def _median(values: Sequence[float]) -> float:
@@ -221,40 +173,3 @@ def _count_by_ones(axes: "Axes") -> None:
     if high - low < 2:  # a single point: no two whole numbers would be in view
         axes.set_xlim((low + high) / 2 - 1, (low + high) / 2 + 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _put_legend(figure: "Figure", axes: "Axes") -> None:
-    """Put the legend above the plot, where no curve is, and make the drawing higher by its rows."""
-    labels = axes.get_legend_handles_labels()[1]
-    columns = max(1, int((FIGURE_WIDTH - 1) / (0.7 + 0.08 * max(map(len, labels), default=0))))
-    rows = -(-len(labels) // columns)
-    figure.set_figheight(figure.get_figheight() + 0.21 * rows)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=columns)
-
-
-def _style() -> Any:  # noqa: ANN401 — a context of matplotlib
-    """Return a context in which matplotlib draws in the placeholder colours, and the same bytes each time."""
-    from matplotlib import rc_context
-
-    return rc_context(_STYLE)
-
-
-def _figure(height: float) -> "Figure":
-    """Return an empty figure; `height` is in inches."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(FIGURE_WIDTH, height), layout="constrained")
-
-
-def _svg(figure: "Figure") -> str:
-    """Return a drawing as an ``<svg>`` element with CSS variables as colours, without metadata and size."""
-    file = io.StringIO()
-    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    drawing = file.getvalue()
-    drawing = drawing[drawing.index("<svg") :]
-    drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
-    drawing = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", drawing, count=1)
-    drawing = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", drawing, count=1)
-    for hue, name in _VARIABLES.items():
-        drawing = drawing.replace(hue, f"var({name})")
-    return drawing
