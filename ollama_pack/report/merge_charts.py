@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ollama_pack.errors import natural_key, one_line
 from ollama_pack.files import megabytes
@@ -43,7 +43,12 @@ def draw_kept(weights: Sequence[KeptChange], least: float) -> str:
             found = sorted(kinds[kind], key=lambda pair: pair[0])
             places = [layers.index(layer) for layer, _ in found]
             line = ("-", "--", "-.", ":")[number // len(SERIES) % 4]
-            how = {"color": SERIES[number % len(SERIES)], "marker": "o", "markersize": 3, "linestyle": line}
+            how: Any = {
+                "color": SERIES[number % len(SERIES)],
+                "marker": "o",
+                "markersize": 3,
+                "linestyle": line,
+            }
             upper.plot(places, [100 * each.gain for _, each in found], label=one_line(kind), **how)
             lower.plot(places, [each.cosine for _, each in found], **how)
         upper.axhline(100 * least, color=INK_COLOUR, linewidth=0.9, linestyle=":", label="limit")
@@ -71,7 +76,7 @@ def draw_frontier(frontier: SizeFrontier) -> str:
         axes.plot(sizes, off, color=SERIES[0], marker="o", markersize=4, label="files of other sizes")
         chosen = frontier.chosen
         label = f"this file, {megabytes(frontier.points[chosen][0])}"
-        how = {"color": SERIES[1], "marker": "o", "markersize": 9, "linestyle": "none"}
+        how: Any = {"color": SERIES[1], "marker": "o", "markersize": 9, "linestyle": "none"}
         axes.plot([sizes[chosen]], [off[chosen]], label=label, **how)
         axes.set_xlabel("size of the file, MB")
         axes.set_ylabel("off, % of ΔW")
