@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import InputError, ProofError, RefusedError, UnsupportedError, UsageError
-from ollama_pack.files import Note, Progress, megabytes, sha256_of_file
+from ollama_pack.files import Note, Progress, megabytes, remove_stale_drafts, sha256_of_file
 from ollama_pack.gguf.reader import GgufFile, read_gguf
 from ollama_pack.lora.adapter import Adapter, trained_tensors
 from ollama_pack.pipeline.chat_format import trained_format
@@ -82,6 +82,7 @@ def merge(
     """
     from ollama_pack.pipeline.quantise import merge_and_quantise
 
+    remove_stale_drafts(path.parent)
     write = merge_and_quantise if request.merge_type in QUANTISED_TYPES else _merge_file
     if request.kept_on is None:
         return write(work, path, request, note, progress)

@@ -10,6 +10,8 @@ import pytest
 from recipes import TINY, resized, write_adapter, write_model
 from terminal import environment, run
 
+from ollama_pack.files import DRAFT
+
 WIDE = resized(TINY, hidden=512, feed_forward=2048, heads=8, kv_heads=4, head_dim=64, blocks=4)
 
 posix = pytest.mark.skipif(os.name != "posix", reason="NOT TESTED: limits and signals are those of POSIX")
@@ -68,3 +70,55 @@ def test_ended(words, end):
         assert [each.name for each in out.parent.iterdir()] == ["merged.gguf"]
     assert run(*words[3:], "--scale", "0.5").code == 0
     assert out.read_bytes() != before
+
+
+KILLED = """
+import os, signal, sys
+from ollama_pack.merge import write
+
+moment = int(sys.argv.pop())
+steps = 0
+
+def step(event, details):
+    global steps
+    if event in ("os.rename", "open") and any(".ollama-pack-" in str(each) for each in details):
+        steps += 1
+        if steps == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+write.COPY_BYTES = 1 << 18
+written = write.merge_block
+
+def merge_block(*work, **more):
+    step("open", (".ollama-pack-",))
+    return written(*work, **more)
+
+write.merge_block = merge_block
+sys.addaudithook(step)
+from ollama_pack.__main__ import main
+main()
+"""
+"""Merges, and kills itself at a moment: a block is computed, or a draft is opened or gets its name."""
+
+
+@posix
+def test_killed_at_any_moment(words):
+    """At whatever step it is killed, there is no file; a draft of long ago is removed by the next merge."""
+    out, moment, killed = result_of(words), 0, -signal.SIGKILL
+    while killed == -signal.SIGKILL:
+        moment += 1 + moment // 2
+        ran = subprocess.run(
+            [sys.executable, "-c", KILLED, *words[3:], str(moment)],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        killed = ran.returncode
+        names = [each.name for each in out.parent.iterdir()] if out.parent.exists() else []
+        if killed:
+            assert all(name.startswith(DRAFT) for name in names), names
+            for name in names:
+                os.utime(out.parent / name, (0, 0))
+    assert (killed, moment > 10) == (0, True), ran.stderr
+    assert [each.name for each in out.parent.iterdir()] == ["merged.gguf"]
