@@ -24,6 +24,7 @@ PAPERS = (
         "docs/releasing.md",
         "docs/base.md",
         "docs/delivery.md",
+        "docs/fleet.md",
         "docs/release.md",
         "docs/ci.md",
     ),
