@@ -11,6 +11,7 @@ from ollama_pack.errors import InputError, UnsupportedError, natural_key
 from ollama_pack.lora.adapter import Adapter, LoraPair
 from ollama_pack.lora.pairs import scale_pair, sum_pairs
 from ollama_pack.lora.peft.config import alters_base
+from ollama_pack.lora.replication import REPLICATION
 
 LESS_START_WEIGHTS = (1.0, -1.0)
 """The weights with which an adapter is built less another one."""
@@ -103,6 +104,13 @@ def _require_summable(adapters: Sequence[Adapter]) -> None:
                 code="not-mergeable",
             )
     for other in adapters[1:]:
+        if other.config.get(REPLICATION) != first.config.get(REPLICATION):
+            raise UnsupportedError(
+                "The adapters were trained on different layers, so they cannot be summed.",
+                where=f"{other.directory}: {REPLICATION}",
+                hint="build each adapter by itself",
+                code="not-mergeable",
+            )
         if other.invocation != first.invocation:
             raise UnsupportedError(
                 "The adapters become active after different tokens, so they cannot be summed.",

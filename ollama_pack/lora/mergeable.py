@@ -3,7 +3,10 @@
 from ollama_pack.lora.unsupported import RuleViolations
 
 MERGEABLE = frozenset(
-    {"dora", "lora-bias", "bias", "norm", "whole-weight", "whole-embedding", "resized", "trained-tokens"}
+    {
+        *("dora", "lora-bias", "bias", "norm", "whole-weight", "whole-embedding", "resized"),
+        *("trained-tokens", "replication"),
+    }
 )
 """The rules whose tensors a merged model holds (`ollama_pack.lora.beside`)."""
 

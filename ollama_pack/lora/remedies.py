@@ -47,6 +47,7 @@ OWN_LAYERS = (
     "copy.deepcopy(layer); then merge it with PEFT's merge_and_unload, and convert the "
     "merged model to GGUF (without the first step PEFT would add every change to what the copies share)"
 )
+REPLICATED = f"{BY_MERGE}, if the architecture is llama; otherwise {OWN_LAYERS}"
 AS_LORA = (
     'load base and adapter with PEFT, write the LoRA with peft.save_as_lora("DIR", model, rank=R), where R '
     "is r of adapter_config.json, and build DIR"

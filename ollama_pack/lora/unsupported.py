@@ -122,7 +122,7 @@ RULES: dict[str, Rule] = {
         "KaSA", "the base was changed before training, and a diagonal matrix stands between A and B"
     ),
     "replication": _unsupported(
-        "layer_replication", "the base was built from repeated layers", remedies.OWN_LAYERS
+        "layer_replication", "the base was built from repeated layers", remedies.REPLICATED
     ),
     "variant": _unsupported("other variants of LoRA", "it changes what A and B mean"),
     "mlx-scale": _unsupported(

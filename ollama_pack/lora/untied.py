@@ -43,7 +43,7 @@ def has_own_head(adapter: Adapter, base: BaseModel) -> bool:
 
 
 def of_the_base(plan: LoraPlan, base: BaseModel) -> LoraPlan:
-    """Return the plan without what is for a head or for rows that only merging makes.
+    """Return the plan without what is for a head, for rows or for layers that only merging makes.
 
     The base is asked for the rest.
     """
@@ -55,5 +55,6 @@ def of_the_base(plan: LoraPlan, base: BaseModel) -> LoraPlan:
         for name, factor in ((EMBEDDINGS, "lora_a"), (HEAD_TENSOR, "lora_b"))
         if rows.get(f"{name}.{factor}", 0) != base.tensors.get(name, (0,))[0]
     ]
-    kept = (tensor for tensor in plan.tensors if tensor.name.rpartition(".lora_")[0] not in made)
+    there = base.tensors.keys() - set(made)
+    kept = (tensor for tensor in plan.tensors if tensor.name.rpartition(".lora_")[0] in there)
     return replace(plan, tensors=tuple(kept))

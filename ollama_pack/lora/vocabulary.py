@@ -20,6 +20,7 @@ from ollama_pack.lora.embedding_rows import (
     with_whole_embeddings,
 )
 from ollama_pack.lora.peft.embedding_copies import RESIZED
+from ollama_pack.lora.replication import replicated_layers, with_layers
 from ollama_pack.lora.untied import EMBEDDINGS, untied
 
 NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
@@ -107,11 +108,11 @@ def fit_vocabulary(
 
 
 def into_base(base: BaseModel, adapter: Adapter, change: VocabularyChange | None) -> BaseModel:
-    """Return the base as an adapter is merged into it: with a head of its own if it needs one, and its rows.
+    """Return the base as an adapter is merged into it: with its layers, rows, and a head if it needs one.
 
     If it is as it is, the same object is returned.
     """
-    base = untied(base, adapter)
+    base = untied(with_layers(base, replicated_layers(adapter, base)), adapter)
     if change is None or change.size == change.before:
         return base
     tensors = dict(base.tensors or {})

@@ -25,6 +25,7 @@ class MergeLabels:
         chat_template: the chat template that was trained; empty to keep the base's.
         own_head: whether the head of a tied base becomes a tensor of its own.
         vocabulary: its tokens, if they are not those of the base.
+        layers: for each of its layers which one of the base it is; empty for those of the base.
     """
 
     name: str = ""
@@ -32,6 +33,7 @@ class MergeLabels:
     chat_template: str = ""
     own_head: bool = False
     vocabulary: VocabularyChange | None = None
+    layers: tuple[int, ...] = ()
 
 
 FILE_TYPE, NAME, CHAT_TEMPLATE = "general.file_type", "general.name", "tokenizer.chat_template"

@@ -15,9 +15,11 @@ from ollama_pack.gguf.code_layouts import CODE_LAYOUTS
 from ollama_pack.gguf.ggml_blocks import GGML_WRITES
 from ollama_pack.gguf.ggml_types import BF16, F16, F32, Q8_0, nbytes_of
 from ollama_pack.gguf.reader import GgufFile
+from ollama_pack.gguf.writer import pack_value
 from ollama_pack.lora.beside import RowValues
 from ollama_pack.lora.embedding_rows import VOCABULARY_TENSORS
 from ollama_pack.lora.plan import LORA_A, LORA_B, LoraPlan, LoraTensor
+from ollama_pack.lora.replication import copies_of
 from ollama_pack.lora.untied import HEAD_TENSOR
 from ollama_pack.merge.base_tensor import BaseTensor, tensors_of_base
 from ollama_pack.merge.keys import MergeLabels, merged_keys
@@ -115,7 +117,7 @@ class MergePlan:
         tensors: the tensors, in the order of the base.
         metadata: the keys that are set, each with a string or a number.
         dropped: the keys of the base that are left out.
-        packed: the keys of the vocabulary, as they are written, if it is not that of the base.
+        packed: the keys of the vocabulary and of the layers, as they are written, if they are not the base's.
         frontier: what files of other sizes keep, if the types were chosen for a size.
     """
 
@@ -162,11 +164,8 @@ def plan_merge(
     if isinstance(merge_type, str) and merge_type not in MERGE_TYPES:
         raise UsageError(f"{merge_type!r} is not one of {', '.join(MERGE_TYPES)}.", code="bad-option")
     changes, rows = dict(changes_of(lora)), _by_tensor(beside)
-    found = [tensor for part in parts for tensor in tensors_of_base(part)]
     labels = labels or MergeLabels()
-    named = [(tensor.name, tensor) for tensor in found]
-    if labels.own_head:
-        named += [(HEAD_TENSOR, tensor) for tensor in found if tensor.name == EMBEDDING_TENSOR]
+    named = _sources(parts, labels)
     missing = (changes.keys() | rows.keys()) - {each for each, _ in named}
     tensors = tuple(
         _in_place(
@@ -182,9 +181,27 @@ def plan_merge(
             code="does-not-fit",
         )
     dropped = frozenset(key for key in parts[0].metadata if key.startswith("split.") or key == ALIGNMENT_KEY)
-    packed = vocabulary_keys(parts[0], labels.vocabulary) if labels.vocabulary is not None else {}
+    packed = _packed_keys(parts[0], labels)
     metadata = merged_keys(parts[0], lora, tensors, labels)
     return MergePlan(parts[0], tensors, metadata, dropped, packed)
+
+
+def _sources(parts: Sequence[GgufFile], labels: MergeLabels) -> list[tuple[str, BaseTensor]]:
+    """Return the name of each tensor of the merged file, with the tensor of the base that it is made of."""
+    found = [tensor for part in parts for tensor in tensors_of_base(part)]
+    named = [(name, tensor) for tensor in found for name in copies_of(tensor.name, labels.layers)]
+    if labels.own_head:
+        named += [(HEAD_TENSOR, tensor) for tensor in found if tensor.name == EMBEDDING_TENSOR]
+    return named
+
+
+def _packed_keys(header: GgufFile, labels: MergeLabels) -> dict[str, bytes]:
+    """Return the keys of the vocabulary and of the layers, if they are not those of the base."""
+    packed = vocabulary_keys(header, labels.vocabulary) if labels.vocabulary is not None else {}
+    if labels.layers:
+        count = f"{header.text('general.architecture')}.block_count"
+        packed[count] = pack_value(count, len(labels.layers))
+    return packed
 
 
 def _in_place(tensor: MergedTensor, name: str, labels: MergeLabels) -> MergedTensor:

@@ -255,7 +255,7 @@ def _source_differences(catalog: HParams | None, config: HParams, origin: str) -
 
 def layer_count(adapter: Adapter) -> int:
     """Return the number of layers the adapter covers if it covers a gap-free range from 0, else 0."""
-    if adapter.config.get("layers_to_transform") is not None:
+    if any(adapter.config.get(key) is not None for key in ("layers_to_transform", "layer_replication")):
         return 0
     numbers = {layer_of(pair.module) for pair in adapter.pairs} - {None}
     return len(numbers) if numbers == set(range(len(numbers))) else 0

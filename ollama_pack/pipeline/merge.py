@@ -127,6 +127,7 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
     from ollama_pack.gguf.quantise import find_quantiser
     from ollama_pack.gguf.split import read_parts
     from ollama_pack.lora.beside import plan_beside
+    from ollama_pack.lora.replication import replicated_layers
     from ollama_pack.lora.untied import HEAD_TENSOR
     from ollama_pack.lora.vocabulary import into_base
     from ollama_pack.merge.budget import spend_size
@@ -148,6 +149,7 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
         trained_format(work.adapter.directory),
         own_head=HEAD_TENSOR in (base.tensors or {}).keys() - (work.base.tensors or {}).keys(),
         vocabulary=work.vocabulary,
+        layers=replicated_layers(work.adapter, work.base),
     )
     whole = request.merge_type in QUANTISED_TYPES
     first = _type_before(parts) if whole else request.merge_type

@@ -17,7 +17,12 @@ from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.gguf.tensor_data import Float32
 from ollama_pack.lora.adapter import Adapter
 from ollama_pack.verify.merged_rows import EMBEDDING_WEIGHT, HEAD_WEIGHT, needs_own_head
-from ollama_pack.verify.merged_vocabulary import ROW_FOR_EACH_TOKEN, prove_vocabulary, with_trained_rows
+from ollama_pack.verify.merged_vocabulary import (
+    ROW_FOR_EACH_TOKEN,
+    as_trained,
+    prove_vocabulary,
+    trained_layers,
+)
 
 PIECE_NUMBERS = 1 << 19
 """Numbers of a weight that are compared at a time."""
@@ -80,12 +85,13 @@ def pairs_of(
     The head of a tied base may be one more, which is made of the embeddings; and both have as many rows as
     the adapter was trained with.
     """
-    rows = {name: shape[0] for name, shape in (with_trained_rows(base, adapter).tensors or {}).items()}
+    rows = {name: shape[0] for name, shape in (as_trained(base, adapter).tensors or {}).items()}
     pairs = {
         name: TensorPair(name, part, merged, name, rows.get(name, 0) if name in ROW_FOR_EACH_TOKEN else 0)
         for part in parts
         for name in part.shapes
     }
+    pairs = _repeated(pairs, trained_layers(adapter))
     if needs_own_head(adapter, base):
         pairs[HEAD_WEIGHT] = replace(pairs[EMBEDDING_WEIGHT], name=HEAD_WEIGHT)
     for name in pairs.keys() ^ merged.shapes.keys():
@@ -104,12 +110,33 @@ def pairs_of(
     return pairs
 
 
+def _repeated(pairs: dict[str, TensorPair], layers: Sequence[int]) -> dict[str, TensorPair]:
+    """Return the tensors of a model whose layers were repeated in training, each with that of its layer."""
+    if not layers:
+        return pairs
+    made = {name: pair for name, pair in pairs.items() if not name.startswith("blk.")}
+    for place, layer in enumerate(layers):
+        for name, pair in pairs.items():
+            if name.startswith(f"blk.{layer}."):
+                copy = f"blk.{place}.{name.removeprefix(f'blk.{layer}.')}"
+                made[copy] = replace(pair, name=copy)
+    return made
+
+
 def compare_keys(base: GgufFile, merged: GgufFile, adapter: Adapter) -> None:
     """Require the keys of the base, byte for byte, but for those that name the model and its prompt.
 
     If the adapter was trained with other tokens, what tells them must be what the training had.
     """
-    own = prove_vocabulary(base, merged, adapter.vocabulary) if adapter.vocabulary is not None else ()
+    own: frozenset[str] = frozenset()
+    if adapter.vocabulary is not None:
+        own = prove_vocabulary(base, merged, adapter.vocabulary)
+    if layers := trained_layers(adapter):
+        count = f"{base.text('general.architecture')}.block_count"
+        if merged.integer(count, 0) != len(layers):
+            where = f"{merged.path}: {count}"
+            raise ProofError("The number of layers is not that in training.", where=where, code="merged")
+        own |= {count}
     with base.path.open("rb") as one, merged.path.open("rb") as other:
         for key in sorted(base.spans.keys() | merged.spans.keys()):
             if key.startswith(ALLOWED_KEYS) or key in own:

@@ -19,7 +19,7 @@ from ollama_pack.gguf.tensor_rows import Index, read_tensor_rows
 from ollama_pack.gguf.tensors import LazyTensor, Tensor
 from ollama_pack.lora.adapter import Adapter, LoraPair, PeftModule, TrainedTensor
 from ollama_pack.verify.merged_by_peft import applied_rows
-from ollama_pack.verify.merged_vocabulary import trained_tokens, with_trained_rows
+from ollama_pack.verify.merged_vocabulary import as_trained, trained_tokens
 from ollama_pack.verify.reference import Reference, find_references
 from ollama_pack.verify.tensor_names import EMBEDDING_NAME, HEAD_NAME, parse_module, tensor_names
 
@@ -103,7 +103,7 @@ def expected_rows(adapter: Adapter, base: BaseModel) -> tuple[ExpectedRows, ...]
     Raises:
         ProofError: the witness does not know where a trained tensor belongs.
     """
-    base = with_trained_rows(base, adapter)
+    base = as_trained(base, adapter)
     references = {reference.tensor: reference for reference in find_references(adapter, base)}
     given: dict[str, list[GivenRows]] = {}
     for trained in adapter.beside:

@@ -29,14 +29,31 @@ _CONTROL_SHAPES = (("<|", "|>"), ("<\uff5c", "\uff5c>"), ("<unused", ">"))
 _CONTROL_NAMES = ("<pad>", "<mask>", "<2mass>", "[@BOS@]")
 
 
-def with_trained_rows(base: BaseModel, adapter: Adapter) -> BaseModel:
-    """Return the base with as many rows in embedding and head as the adapter was trained with."""
+def as_trained(base: BaseModel, adapter: Adapter) -> BaseModel:
+    """Return the base with as many layers, and rows in embedding and head, as were there in training."""
     count = _trained_rows(base, adapter)
     tensors = {
         name: (count, *shape[1:]) if count and name in ROW_FOR_EACH_TOKEN else shape
         for name, shape in (base.tensors or {}).items()
     }
+    layers = trained_layers(adapter)
+    if layers:
+        kinds = {name.split(".", 2)[2] for name in tensors if name.startswith("blk.")}
+        blocks = {
+            f"blk.{place}.{kind}": tensors[f"blk.{layer}.{kind}"]
+            for place, layer in enumerate(layers)
+            for kind in sorted(kinds)
+            if f"blk.{layer}.{kind}" in tensors
+        }
+        tensors = {name: shape for name, shape in tensors.items() if not name.startswith("blk.")} | blocks
     return replace(base, tensors=tensors)
+
+
+def trained_layers(adapter: Adapter) -> list[int]:
+    """Return for each layer in training which one of the base it was; [] if they were the base's."""
+    return [
+        layer for first, end in adapter.config.get("layer_replication") or () for layer in range(first, end)
+    ]
 
 
 def _trained_rows(base: BaseModel, adapter: Adapter) -> int:

@@ -31,7 +31,8 @@ FOLLOWED = {
     remedies.LESS_START: "test_pissa_less_its_start",
     remedies.REMOVE_SETTING: "test_a_setting_that_is_a_note",
     **dict.fromkeys(
-        (remedies.BY_MERGE, remedies.NO_LORA_BIAS, remedies.BY_PEFT), "test_what_only_merging_holds"
+        (remedies.BY_MERGE, remedies.NO_LORA_BIAS, remedies.REPLICATED, remedies.BY_PEFT),
+        "test_what_only_merging_holds",
     ),
     **dict.fromkeys((remedies.BY_PEFT_OR_NEAREST, remedies.BY_PEFT_OR_LORA), "test_what_only_merging_holds"),
 }
@@ -41,7 +42,7 @@ MERGES = "--merge  writes one model file of the base and the adapter"
 """How every remedy begins that names --merge."""
 
 WITH_PEFT = {
-    *(remedies.MERGE_HINT, remedies.UNTIE, remedies.OWN_LAYERS, remedies.INTO_THE_CHANGED),
+    *(remedies.MERGE_HINT, remedies.UNTIE, remedies.INTO_THE_CHANGED),
 }
 """Remedies that are followed where PEFT is."""
 

@@ -15,7 +15,7 @@ from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.lora.export import write_lora
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.lora.split_modules import join_split_modules
-from ollama_pack.lora.untied import untied
+from ollama_pack.lora.vocabulary import into_base
 from ollama_pack.pipeline.inputs import read_all_adapters, resolve_inputs
 from ollama_pack.pipeline.prepare import BuildPlan
 
@@ -75,7 +75,9 @@ def settled(base_file) -> Callable[[Kind], BuildPlan]:
         )
         adapter = join_split_modules(adapter, base)
         merged = kind.asked.get("merge", False)
-        return BuildPlan(adapter, base, plan_lora(adapter, untied(base, adapter) if merged else base))
+        return BuildPlan(
+            adapter, base, plan_lora(adapter, into_base(base, adapter, None) if merged else base)
+        )
 
     return settle
 

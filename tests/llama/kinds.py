@@ -260,7 +260,7 @@ KINDS: tuple[Kind, ...] = (
         "vera-no-projection",
         "tinylora-no-projection",
     ),
-    *refused("llama", "`layer_replication`", "replication", "layer-replication"),
+    *only_merged("llama", "`layer_replication`", "replication", "layer-replication"),
     *refused("llama", "LoRA on a vision tower", "vision", "vision"),
     *refused("deepseek2", "weights that llama.cpp loads and ignores", "ignored", "ignored"),
     *damaged("NaN or infinity", "not-finite", "nan", "inf"),

@@ -25,7 +25,8 @@ from ollama_pack.lora.peft.directory import resolve_directory
 from ollama_pack.lora.peft.load import load_adapter, read_adapter
 from ollama_pack.lora.plan import LoraPlan
 from ollama_pack.lora.planner import plan_lora
-from ollama_pack.lora.untied import untied
+from ollama_pack.lora.replication import replicated_layers
+from ollama_pack.lora.vocabulary import into_base
 from ollama_pack.merge.by_peft import plan_by_peft
 from ollama_pack.merge.keys import MergeLabels
 from ollama_pack.merge.plan import plan_merge
@@ -54,8 +55,8 @@ pytestmark = pytest.mark.llama
 def write(plan: LoraPlan, base: BaseModel, adapter: Adapter, path: Path) -> Path:
     """Merge, prove, and return the file."""
     assert base.gguf is not None
-    whole = untied(base, adapter)
-    labels = MergeLabels(own_head=whole is not base)
+    whole, layers = into_base(base, adapter, None), replicated_layers(adapter, base)
+    labels = MergeLabels(own_head=whole is not base and not layers, layers=layers)
     rows = (*plan_beside(adapter, whole), *plan_by_peft(adapter, whole))
     write_merged(plan_merge(read_parts(base.gguf), plan, "auto", rows, labels=labels), path)
     report = prove_merged(adapter, base, path)

@@ -36,9 +36,10 @@ def test_every_rule_is_written_out(code):
 
 def test_what_can_be_merged_says_so():
     """What baking into the base would carry names --merge; prompts and damage do not."""
-    merged = MERGEABLE - {"lora-bias"}
+    merged = MERGEABLE - {"lora-bias", "replication"}
     assert {code for code, rule in RULES.items() if rule.remedy == BY_MERGE} == merged
     assert BY_MERGE in RULES["lora-bias"].remedy
+    assert BY_MERGE in RULES["replication"].remedy
     assert RULES["tied"].remedy == UNTIE
     others = ("prompt", "vision", "half", "not-finite", "noop")
     assert all("--merge" not in RULES[code].remedy for code in others)

@@ -32,6 +32,7 @@ MERGED = [
     kind
     for kind in KINDS
     if kind.merges and not (kind.by_peft or kind.resized) and kind.model != "llama-tied"
+    if kind.rule != "replication"
 ]
 by_case = pytest.mark.parametrize("kind", MERGED, ids=lambda kind: kind.case)
 
