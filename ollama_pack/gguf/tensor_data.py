@@ -4,6 +4,7 @@ bfloat16 has no numpy dtype: it is the upper half of a float32, so reading it is
 llama.cpp's: 32 numbers of a row share a float16 scale and are signed bytes in its units.
 """
 
+import os
 from functools import lru_cache
 from io import FileIO
 from pathlib import Path
@@ -105,6 +106,22 @@ def open_weights(path: Path) -> FileIO:
         return FileIO(path, "rb")
     except OSError as error:
         raise InputError(f"Cannot read the weights: {error.strerror}.", where=path) from error
+
+
+def open_unnoticed(path: Path) -> FileIO:
+    """Return a file open for unbuffered reading, whose time of access stays as it is.
+
+    To note the time, a read would wait for the journal of the file system, which is busy while another
+    thread brings a large file to the disk. Only the owner of a file may ask for that.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        return FileIO(os.open(path, flags | getattr(os, "O_NOATIME", 0)), "rb")
+    except PermissionError:
+        return FileIO(os.open(path, flags), "rb")
 
 
 def read_stored(file: FileIO, tensor: StoredTensor) -> Stored:

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 from ollama_pack.gguf.constants import ARRAY, STRING, UINT32
+from ollama_pack.gguf.tensor_data import open_unnoticed
 
 HASH_CHUNK = 1 << 20
 
@@ -21,7 +22,7 @@ class HashingThread:
         self._hash = hashlib.sha256()
         self._allowed, self._complete, self._stopped = 0, False, False
         self._condition = threading.Condition()
-        self._file = path.open("rb", buffering=0)
+        self._file = open_unnoticed(path)
         self._failure: OSError | None = None
         self._thread = threading.Thread(target=self._follow, name="sha256", daemon=True)
 

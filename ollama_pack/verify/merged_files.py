@@ -14,7 +14,7 @@ from ollama_pack.gguf.blocks import read_blocks, read_by_library, type_name
 from ollama_pack.gguf.code_layouts import Bytes
 from ollama_pack.gguf.ggml_types import nbytes_of
 from ollama_pack.gguf.reader import GgufFile
-from ollama_pack.gguf.tensor_data import Float32
+from ollama_pack.gguf.tensor_data import Float32, open_unnoticed
 from ollama_pack.lora.adapter import Adapter
 from ollama_pack.verify.merged_rows import EMBEDDING_WEIGHT, HEAD_WEIGHT, needs_own_head
 from ollama_pack.verify.merged_vocabulary import (
@@ -159,7 +159,7 @@ def require_same_bytes(pair: TensorPair) -> str:
     size = min(pair.size(pair.base), pair.size(pair.merged))
     same = pair.base.types[pair.base_name] == pair.merged.types[pair.name]
     if same:
-        with pair.base.path.open("rb") as one, pair.merged.path.open("rb") as other:
+        with open_unnoticed(pair.base.path) as one, open_unnoticed(pair.merged.path) as other:
             one.seek(pair.base.offsets[pair.base_name])
             other.seek(pair.merged.offsets[pair.name])
             for start in range(0, size, PIECE_BYTES):
@@ -180,7 +180,7 @@ def rows_of_both(pair: TensorPair) -> Iterator[tuple[int, Float32, Float32]]:
     rows = pair.shape[-2]
     count = math.prod(pair.shape[:-1])
     step = max(PIECE_NUMBERS // pair.columns, 1)
-    with pair.base.path.open("rb", buffering=0) as one, pair.merged.path.open("rb", buffering=0) as other:
+    with open_unnoticed(pair.base.path) as one, open_unnoticed(pair.merged.path) as other:
         for first in range(0, count, rows):
             for start in range(first, first + rows, step):
                 end = min(start + step, first + rows)
@@ -212,7 +212,7 @@ def witness_rows(pair: TensorPair) -> None:
     for row in np.random.default_rng().integers(0, count, WITNESSED_ROWS):
         for header in (pair.base, pair.merged):
             kind = header.types[pair.name_in(header)]
-            with header.path.open("rb", buffering=0) as file:
+            with open_unnoticed(header.path) as file:
                 raw = _raw_rows(file, header, pair, int(row), int(row) + 1)
             ours, theirs = (read(raw, kind, pair.columns) for read in (read_blocks, read_by_library))
             if not np.array_equal(ours, theirs):
