@@ -6,6 +6,7 @@ and this file is what sets the limits before that script begins: ``limits.py MEM
 
 import contextlib
 import runpy
+import signal
 import sys
 from pathlib import Path
 
@@ -41,5 +42,8 @@ def limit_resources(memory: int, seconds: int) -> None:
 if __name__ == "__main__":
     # The folder of this file is no place for modules: its gguf/ and ollama/ are not the libraries.
     sys.path[:] = [place for place in sys.path if Path(place) != Path(__file__).parent]
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches every process of a terminal; the caller decides
     limit_resources(int(sys.argv[1]), int(sys.argv[2]))
     runpy.run_path(sys.argv[3], run_name="__main__")

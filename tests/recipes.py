@@ -212,7 +212,7 @@ def tensors_of(base: BaseModel, *, tied: bool = True) -> dict[str, tuple[int, ..
 
 
 def write_model(
-    path: Path, base: BaseModel = TINY, *, tied: bool = True, keys: Iterable[tuple[str, str]] = ()
+    path: Path, base: BaseModel = TINY, *, tied: bool = True, keys: Iterable[tuple[str, str | int]] = ()
 ) -> Path:
     """Write a whole, tiny, random model with gguf-py, and return its path."""
     from gguf import GGUFWriter, TokenType
@@ -237,8 +237,8 @@ def write_model(
     writer.add_token_types([TokenType.CONTROL] * 3 + [TokenType.NORMAL] * (base.hparams.vocab - 3))
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
-    for key, text in keys:
-        writer.add_string(key, text)
+    for key, value in keys:
+        writer.add_uint32(key, value) if isinstance(value, int) else writer.add_string(key, value)
     random = np.random.default_rng(1)
     for name, shape in tensors_of(base, tied=tied).items():
         numbers = np.ones(shape) if name.endswith("norm.weight") else random.normal(0, 0.1, shape)

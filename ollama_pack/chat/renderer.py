@@ -111,6 +111,9 @@ class ChatRenderer:
             line = process.stdout.readline()
         except OSError:
             line = b""
+        except KeyboardInterrupt:  # what it still says would be taken for the answer to the next question
+            self.close()
+            raise
         finally:
             self.asked_at = 0.0
         if not line:

@@ -5,6 +5,7 @@ a line that looks like one of ours. So `say` prints one line of printable charac
 anybody reads, and leaves out passwords of addresses. tests/test_house.py finds other ways to print.
 """
 
+import io
 import json
 import os
 import re
@@ -115,16 +116,26 @@ def ask(question: str) -> bool:
 
 
 def read_line(prompt: str) -> str | None:
-    """Return a line that the user types, or None at the end; `prompt` is shown where somebody types."""
-    if sys.stdin.isatty():
-        import contextlib
+    """Return a line that the user types, or None at the end; `prompt` is shown where somebody types.
 
+    What the locale cannot read is taken for UTF-8.
+    """
+    import contextlib
+
+    if sys.stdin.isatty():
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401 — lines can be edited then
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
     try:
-        return input(prompt if sys.stdin.isatty() else "")
+        line = input(prompt if sys.stdin.isatty() else "")
     except EOFError:
         return None
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError:  # bytes that the locale cannot read
+        return line.encode(sys.stdin.encoding, "surrogateescape").decode("utf-8", "replace")
+    return line
 
 
 def error_lines(error: PackError) -> list[str]:

@@ -49,6 +49,7 @@ class Llama:
         log: the last lines that llama.cpp logged.
         hear_log: called with each of these lines, from a thread.
         waits_since: when it was last heard of while it owes a line (`time.monotonic`), else 0.
+        answering: whether the end of an answer was not heard yet.
     """
 
     weights: Weights
@@ -60,6 +61,7 @@ class Llama:
     log: "deque[str]" = field(default_factory=lambda: deque(maxlen=LOG_LINES), repr=False)
     hear_log: Hear = field(default=unheard, repr=False)
     waits_since: float = field(default=0.0, repr=False)
+    answering: bool = field(default=False, repr=False)
     _reader: threading.Thread | None = field(default=None, repr=False)
 
     def say(self, asked: Asked, hear: Hear = unheard) -> Said:
@@ -71,7 +73,9 @@ class Llama:
             DestinationError: llama.cpp ended, or is silent for too long.
             InputError: the prompt is too long.
         """
+        self._hear_the_rest()
         started, pieces = time.monotonic(), []
+        self.answering = True
         self._send(
             ask="generate", prompt=asked.prompt, adapter=asked.adapter, options=server_options(asked.options)
         )
@@ -81,10 +85,8 @@ class Llama:
                 hear(pieces[-1])
         except KeyboardInterrupt:
             self._send(ask=llama_worker.CANCEL)
-            while "done" not in self._line():
-                pass
             raise
-        done = line["done"]
+        self.answering, done = False, line["done"]
         self.memory = done["memory"]
         ended = done["stop"] in _ENDS
         return Said("".join(pieces), done["tokens"], ended, time.monotonic() - started)
@@ -101,8 +103,15 @@ class Llama:
             DestinationError: llama.cpp ended, or is silent for too long.
             InputError: both together are too long.
         """
+        self._hear_the_rest()
         self._send(ask="likelihoods", prompt=prompt, answer=answer, adapter=adapter)
         return tuple(map(float, self._line()["logprobs"]))
+
+    def _hear_the_rest(self) -> None:
+        """Hear the rest of an answer that was given up, so that it is not taken for the next one."""
+        while self.answering:
+            with contextlib.suppress(InputError):  # what was wrong with it concerns nobody any more
+                self.answering = "done" not in self._line()
 
     def _send(self, **facts: Any) -> None:  # noqa: ANN401 — JSON
         assert self.process.stdin is not None
@@ -123,6 +132,7 @@ class Llama:
             raise self._ended(waited)
         facts: Mapping[str, Any] = parse_json(line)
         if "fault" in facts:
+            self.answering = False
             raise self._fault(str(facts["fault"]), words_of(str(facts["words"])))
         return facts
 
