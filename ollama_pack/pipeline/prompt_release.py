@@ -73,8 +73,11 @@ def _compared(trained: ChatTemplate | None, sent: SentPrompt, why_none: str) -> 
 
     if trained is None:
         return PromptVerdict(why=why_none, sent=sent)
-    with chat_clock() as renderer:
-        found = prove_prompt(trained, sent, renderer)
+    try:
+        with chat_clock() as renderer:
+            found = prove_prompt(trained, sent, renderer)
+    except UnsupportedError as error:  # a daemon that has the model may still be asked
+        return PromptVerdict(why=reason_of_prompt(error), trained=trained, sent=sent)
     return PromptVerdict(found.result, difference=found.difference, trained=trained, sent=sent)
 
 

@@ -138,7 +138,7 @@ def _verify_folder(
     record = record_of_folder(folder)
     prompts = prompts_of_folder(package, folder, locations, "pull")
     heard: list[Verdict] = []
-    listen = partial(prompt_gate, verdict=prompts, note=_listener(heard, note))
+    listen = partial(prompt_gate, verdict=prompts, note=_listener(heard, note), strict=request.strict)
     rows = (
         ("base", partial(prove_base_of, package, record, locations, progress)),
         ("prompt", partial(prove_prompt_of, prompts, request)),
@@ -222,7 +222,7 @@ def _verify_model(request: Request, note: Note, progress: Progress | None) -> tu
     prompts = prompts_of_installed(package, Path(record.label), locations)
     base = blob_path(Path(record.label), seen.blob) if package.adapter and seen.blob else None
     heard: list[Verdict] = []
-    listen = partial(prompt_gate, verdict=prompts, note=_listener(heard, note))
+    listen = partial(prompt_gate, verdict=prompts, note=_listener(heard, note), strict=request.strict)
     rows = (
         ("files", partial(require_recorded, partial(prove_files, record.files, progress), blobs)),
         ("numbers", partial(prove_numbers_of, package, blobs)),

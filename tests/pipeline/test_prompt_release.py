@@ -120,3 +120,23 @@ def test_a_difference_is_told_and_strict_refuses_it(home, daemon):
         ran = run(command, home, "--strict", "--json")
         assert (ran.code, ran.document["code"]) == (5, "prompt")
         assert json.dumps(ran.document["try"]) == '"without --strict, the difference is only told"'
+
+
+def test_a_renderer_of_ollama(home, daemon):
+    """What a renderer of Ollama makes is asked of the daemon by register and verify; --strict decides."""
+    folder = home / "ollama"
+    (home / "Modelfile.txt").write_text("FROM base.gguf\nRENDERER olmo3\n", "utf-8")
+    base = home.parent / "base.gguf"
+    assert run("build", home, "--base", base, "--via", "folder").code == 0
+    daemon.tells(trained)
+    ran = run("register", folder, "--via", "pull", "--strict")
+    assert ran.code == 0, ran.stderr
+    assert "Ollama's own renderer olmo3 makes it; ollama-pack prompt MODEL --against daemon" in ran.stderr
+    verified = run("verify", folder, "--strict", "--json").document
+    assert proofs_of(verified)["rendered"]["passed"]
+    daemon.tells(other)
+    assert run("verify", folder, "--json").document["kind"] == "verify"
+    for call in (("register", folder, "second", "--via", "pull"), ("verify", folder)):
+        ran = run(*call, "--strict", "--json")
+        assert (ran.code, ran.document["code"]) == (5, "prompt"), call
+    assert not daemon.models.has("second")
