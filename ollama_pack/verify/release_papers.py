@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack.errors import ProofError
-from ollama_pack.files import Progress, read_json_object, sha256_of_file
+from ollama_pack.files import Progress, read_json_object, read_small, sha256_of_file
 from ollama_pack.untrusted import file_errors
 from ollama_pack.verify.result import ProofResult
 
@@ -20,7 +20,11 @@ SIGNATURE = "model.sig"
 RECORD = "release.json"
 STATEMENTS = ("provenance.intoto.json", "test-result.intoto.json")
 BOM = "bom.cdx.json"
+CARD_OF_RELEASE = "README.md"
 LOCK = "ollama-pack.lock"
+PAPERS = {SUMS, SIGNATURE, RECORD, *STATEMENTS, BOM, CARD_OF_RELEASE}
+"""What the record does not list, because it is made of the record."""
+
 CASE = "case: "
 """Begins the name of a proof that is a case."""
 
@@ -39,9 +43,9 @@ def prove_sums(folder: Path, progress: Progress | None = None) -> ProofResult:
             expected[path.name] = sha256_of_file(path, progress).removeprefix("sha256:")
     text = "".join(f"{digits}  {name}\n" for name, digits in expected.items())
     try:
-        found = (folder / SUMS).read_bytes()
+        found = read_small(folder / SUMS)
     except OSError as error:
-        raise _lie(f"{SUMS} is missing, so the release was not finished", folder) from error
+        raise _lie(f"{SUMS} is missing or cannot be read, so the release was not finished", folder) from error
     if found != text.encode():
         told = dict(line[::-1].partition("  ")[::2] for line in found.decode("utf-8", "replace").split("\n"))
         told = {name[::-1]: digits[::-1] for name, digits in told.items()}
@@ -68,8 +72,8 @@ def _papers(folder: Path) -> ProofResult:
     """Compare the papers with the files; a value of another kind than a paper has is an error of Python."""
     record, lock = read_json_object(folder / RECORD), read_json_object(folder / LOCK)
     files = {each["name"]: each["sha256"] for each in _objects(record.get("files"))}
-    strangers = set(files) - {path.name for path in folder.iterdir()}
-    _same(sorted(strangers), [], folder / RECORD, "the files")
+    there = {path.name for path in folder.iterdir()} - PAPERS
+    _same(sorted(there ^ set(files)), [], folder / RECORD, "the files")
     actual = {name: sha256_of_file(folder / name).removeprefix("sha256:") for name in files}
     _same(files, actual, folder / RECORD, "the files")
     for key in ("manifest", "blob", "tag", "source_id", "architecture"):

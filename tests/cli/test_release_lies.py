@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import os
 import shutil
 
 import pytest
-from terminal import run
+from terminal import run, spawn
 from test_release_command import PAPERS
 
 
@@ -85,3 +86,35 @@ def test_a_file_more(dist, tmp_path):
     shutil.rmtree(dist)
     shutil.copytree(tmp_path / "sent", dist)
     assert run("register", dist, "--via", "store").code == 0
+
+
+@pytest.mark.parametrize("name", ["notes.txt", ".hidden", "merged_model.gguf"])
+def test_a_file_more_with_its_sum(dist, name):
+    """A file that the record does not know is a lie, also where SHA256SUMS has its digest."""
+    (dist / name).write_bytes(b"x")
+    sums_again(dist)
+    ran = run("verify", dist)
+    assert (ran.code, "wrong about the files" in ran.stderr) == (5, True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="NOT TESTED: this system has no pipes with names")
+@pytest.mark.parametrize("name", ["SHA256SUMS", "release.json", "README.md", "adapter_model.gguf"])
+def test_nobody_is_waited_for(dist, name):
+    """A pipe in place of a file ends the verification, instead of waiting for who would write into it."""
+    (dist / name).unlink()
+    os.mkfifo(dist / name)
+    assert spawn("verify", "--no-load", dist).code == 5
+
+
+def test_a_directory_or_a_link_to_nothing(dist):
+    """What is no file is a lie, whatever it is."""
+    for name in sorted(PAPERS):
+        content = (dist / name).read_bytes()
+        (dist / name).unlink()
+        (dist / name).mkdir()
+        assert run("verify", dist).code == 5, name
+        (dist / name).rmdir()
+        (dist / name).symlink_to("nowhere")
+        assert run("verify", dist).code == 5, name
+        (dist / name).unlink()
+        (dist / name).write_bytes(content)
