@@ -103,7 +103,7 @@ def release_command(*, dry_run: bool, sign: str | None, key: Path | None, **chos
     def make_what_changed(request: "Request", chosen: Mapping[str, Any]) -> list[dict[str, Any]]:
         made = []
         for each in requests_of_checkpoints(request, chosen["checkpoint"]):
-            unchanged = unchanged_facts(each, **of_release(chosen))
+            unchanged = unchanged_facts(each, console, **of_release(chosen))
             if unchanged and sign_folder and each.out and not (each.out / SIGNATURE_NAME).exists():
                 sign_folder(each.out)
             made.append(unchanged or make(each, chosen))
@@ -143,15 +143,34 @@ def print_releases(
     print_json(f"{kind}s", {f"{kind}s": made, "unchanged": kept, "failed": failed})
 
 
-def unchanged_facts(request: "Request", *, report: bool, cases: Path | None) -> dict[str, Any]:
-    """Return the JSON object of a release that would only be made again, or an empty object."""
+def unchanged_facts(
+    request: "Request", console: Console, *, report: bool, cases: Path | None
+) -> dict[str, Any]:
+    """Return the JSON object of a release that would only be made again, and tell it; or an empty object."""
     from ollama_pack.pipeline.unchanged import unchanged_release
 
     record = unchanged_release(request, report=report, cases=cases)
     if not record:
         return {}
     assert request.out is not None, "the option is required"
-    return {"name": str(record["model"]), "folder": request.out.as_posix(), "unchanged": True}
+    folder = request.out.as_posix()
+    facts = {"name": str(record["model"]), "folder": folder, "unchanged": True}
+    console.made("release", {**facts, **recorded_result(record, folder)})
+    return facts
+
+
+def recorded_result(record: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """Return what a record says of a release as the result of a command has it: before it was the same."""
+    sums = {each["name"]: f"sha256:{each['sha256']}" for each in record["files"]}
+    model, manifest = record["files"][0], sums.get("ollama-manifest.json", "")
+    digests = {"gguf": sums[model["name"]], "manifest": manifest}
+    made = {"digest": digests["gguf"], "size": model["bytes"], "path": "", "proofs": record["proofs"]}
+    return {
+        "base": record["base"],
+        "before": digests,
+        "delivery": {"digest": manifest, "where": folder},
+        "merged" if record["form"] == "merged" else "lora": made,
+    }
 
 
 def release_one(

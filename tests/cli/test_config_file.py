@@ -197,3 +197,28 @@ def test_a_name_of_the_environment_is_for_one(project, monkeypatch):
     monkeypatch.setenv("OLLAMA_PACK_NAME", "ada-lovelace:1.0.0")
     assert names_of(run("release", "--json").document) == ["ada:1.0.0", "babbage:1.0.0", "grace:2.0.0"]
     assert run("build", "ada-lora", "--dry-run", "--json").document["name"] == "ada-lovelace:1.0.0"
+
+
+def test_a_runner_is_told_of_all(project, tmp_path, monkeypatch):
+    """The summary and the outputs of a job name what was made and what is unchanged, before and after."""
+    files = {name: tmp_path / name for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    for name, path in files.items():
+        monkeypatch.setenv(name, str(path))
+    assert run("release").code == 0
+    first = files["GITHUB_OUTPUT"].read_text()
+    (project / "ollama-pack.toml").write_text(MODELS.replace("You are Babbage.", "You are Charles."))
+    for path in files.values():
+        path.unlink()
+    assert run("release").code == 0
+    told = [line for line in files["GITHUB_OUTPUT"].read_text().splitlines() if "ollama_pack" not in line]
+    before = [line for line in first.splitlines() if "ollama_pack" not in line]
+    assert told[:3] == before[:3] == ["ada:1.0.0", "babbage:1.0.0", "grace:2.0.0"]
+    assert [one == other for one, other in zip(told[3:6], before[3:6], strict=True)] == [True, False, True]
+    assert told[6:] == ["dist/ada/1.0.0", "dist/babbage/1.0.0", "dist/grace/2.0.0"]
+    rows = [
+        line.split(" | ") for line in files["GITHUB_STEP_SUMMARY"].read_text().splitlines() if "&#58;" in line
+    ]
+    digests = {row[0].lstrip("| "): (row[2], row[3]) for row in rows if len(row) > 3}
+    assert len(digests) == 3
+    assert [after == earlier for after, earlier in digests.values()] == [True, False, True]
