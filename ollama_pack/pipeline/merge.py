@@ -29,6 +29,14 @@ CLEAN_WAY = (
 )
 
 
+ONLY_CHANGED = {
+    merge_type: f"only the weights that change become {merge_type.upper()}, all others stay as they are; "
+    f"--merge-type {whole}  makes the whole file small"
+    for merge_type, whole in {"q6_k": "q5_k_m", "q5_k": "q5_k_m"}.items()
+}
+"""What is said, where the base has many bits, of a type that llama.cpp's program would give a whole file."""
+
+
 @dataclass(frozen=True, slots=True)
 class MergedFile:
     """A merged GGUF on disk.
@@ -105,7 +113,9 @@ def _merge_file(
     plan = planned_merge(work, path, request)
     if plan.frontier:
         note("types", plan.frontier)
-    if plan.is_lossy:
+    if request.merge_type in ONLY_CHANGED and rest_is_plain(plan):
+        note("types", ONLY_CHANGED[request.merge_type])
+    elif plan.is_lossy:
         note("types", CLEAN_WAY)
     least = least_of(request)
     reports: list[MergeReport] = []
@@ -163,6 +173,14 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
     if any(needs_ggml(tensor.kind) and not tensor.keeps_scales for tensor in plan.touched):
         find_ggml()
     return plan
+
+
+def rest_is_plain(plan: "MergePlan") -> bool:
+    """Return whether most of a base is in F32, F16 or BF16, so that its user may expect a smaller file."""
+    from ollama_pack.gguf.blocks import PLAIN
+
+    total = sum(tensor.base.nbytes for tensor in plan.tensors)
+    return sum(tensor.base.nbytes for tensor in plan.tensors if tensor.base.kind in PLAIN) * 2 > total
 
 
 def _type_before(parts: "Sequence[GgufFile]") -> str:

@@ -80,6 +80,9 @@ def test_types_of_llama_cpp(tmp_path, monkeypatch, merge_type):
     words = ("merge", write_adapter(tmp_path / "ada", base=wide), "--base", base, "--out")
     ran = run(*words, tmp_path / "ada.gguf", "--merge-type", merge_type, "--json")
     assert ran.code == 0, ran.stderr
+    told = " ".join(ran.stderr.split())
+    assert f"only the weights that change become {merge_type.upper()}, all others stay as they are" in told
+    assert "--merge-type q5_k_m makes the whole file small" in told  # tests/cli/test_merge_quantised.py
     weights = {each["tensor"].partition(".")[2]: each for each in ran.document["merged"]["weights"]}
     assert weights["0.attn_q.weight"]["types"] == f"F32 → {merge_type.upper()}"
     assert weights["0.ffn_down.weight"]["types"] == "F32 → Q8_0"

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-import gguf
 import pytest
+from split_model import write_parts
 from terminal import run
 
 from ollama_pack.base.gguf_header import read_base_gguf
@@ -17,21 +17,7 @@ from ollama_pack.gguf.split import read_model, require_one_file
 @pytest.fixture
 def parts(tiny_gguf, tmp_path) -> list[Path]:
     """Split the tiny base, and return its parts."""
-    reader = gguf.GGUFReader(tiny_gguf)
-    writer = gguf.GGUFWriter(tmp_path / "tiny.gguf", "llama", split_max_tensors=6)
-    for key, field in reader.fields.items():
-        if not key.startswith("GGUF.") and key != "general.architecture":
-            kind, *inner = field.types
-            writer.add_key_value(key, field.contents(), kind, inner[0] if inner else None)
-    for tensor in reader.tensors:
-        writer.add_tensor(tensor.name, tensor.data)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    found = sorted(tmp_path.glob("tiny-*-of-*.gguf"))
-    assert len(found) > 2
-    return found
+    return write_parts(tiny_gguf, tmp_path)
 
 
 def test_all_parts_are_one_model(parts, tiny_gguf):
