@@ -49,8 +49,8 @@ def cast_float32(numbers: Float32, outtype: str) -> Stored:
 CAST_AT_ONCE = 1 << 19
 """Numbers that are cast to Q8_0 at a time; with fewer, threads wait longer for each other."""
 
-_ALMOST_HALF = np.float32(0.5).view(np.uint32) - np.uint32(1)
-_SIGN_OF_FLOAT, _ALL_BUT_THE_SIGN = np.uint32(1 << 31), np.uint32((1 << 31) - 1)
+_ALMOST_HALF = np.nextafter(np.float32(0.5), np.float32(0))
+_ALL_BUT_THE_SIGN = np.uint32((1 << 31) - 1)
 
 
 def _to_q8(numbers: Float32) -> Stored:
@@ -66,21 +66,23 @@ def _to_q8(numbers: Float32) -> Stored:
 def _blocks_to_q8(blocks: Float32, cast: Stored) -> None:
     """Cast a part that fits the cache.
 
-    A half is rounded away from zero by adding the largest number below a half, with the sign, and cutting off
-    what is behind the point. Floats without sign are in the order of their bits, of which numpy finds the
-    largest of 32 neighbours in half the time.
+    What has no sign is in the order of its bits, of which numpy finds the largest of 32 neighbours in half the
+    time. It is rounded, halves up, by adding the largest number below a half and cutting off what is behind the
+    point; then it gets its sign.
     """
-    room = blocks.view(np.uint32) & _ALL_BUT_THE_SIGN
-    largest = np.maximum.reduceat(room.reshape(-1), np.arange(0, room.size, Q8_BLOCK))
+    bits = blocks.view(np.uint32) & _ALL_BUT_THE_SIGN
+    largest = np.maximum.reduceat(bits.reshape(-1), np.arange(0, bits.size, Q8_BLOCK))
     scales = largest.view(np.float32) / np.float32(127)
     with np.errstate(divide="ignore"):
         units = np.where(scales == 0, np.float32(0), np.float32(1) / scales)
-    counts = blocks * units[:, None]
-    np.bitwise_and(counts.view(np.uint32), _SIGN_OF_FLOAT, out=room)
-    room |= _ALMOST_HALF
-    counts += room.view(np.float32)
+    sizes = bits.view(np.float32)
+    sizes *= units[:, None]
+    sizes += _ALMOST_HALF
+    counts, signs = sizes.astype(np.int8), np.signbit(blocks).view(np.int8)
+    counts ^= -signs  # a complement and one more are a change of the sign
+    counts += signs
     cast["scale"] = scales
-    put_bytes(cast.view(np.uint8).reshape(-1, Q8_STORAGE.itemsize), 2, counts.astype(np.int8).view(np.uint8))
+    put_bytes(cast.view(np.uint8).reshape(-1, Q8_STORAGE.itemsize), 2, counts.view(np.uint8))
 
 
 def bf16_to_f16(bits: Bits) -> npt.NDArray[np.float16]:

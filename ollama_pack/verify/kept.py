@@ -64,8 +64,8 @@ class ScalarProducts:
     weight: float = 0.0
 
     def add(self, base: Float32, merged: Float32, trained: Float32) -> None:
-        """Add those of some rows. The products are float32, their sums double."""
-        error = merged - base
+        """Add those of some rows, in the memory of `merged`. The products are float32, their sums double."""
+        error = np.subtract(merged, base, out=merged if merged.flags.writeable else None)
         error -= trained
         self.along += _dot(error, trained)
         self.error += _dot(error, error)
