@@ -23,6 +23,9 @@ from ollama_pack.shown import without_secrets
 SHOWN_AT_MOST = 10
 """Number of problems that `bullet_list` shows."""
 
+NEXT_LINE = re.compile(r"\n(?= {2})")
+"""Begins a line of a message of several lines, which this package indents. A stranger's is escaped."""
+
 _INDEX_IN_NAME = re.compile(r"(?<=\.)(?:0|[1-9][0-9]{0,5})(?=\.)")
 _INDEX_RANGE = re.compile(r"\{[0-9,-]+\}")
 
@@ -66,9 +69,14 @@ class PackError(Exception):
 
     @property
     def clause(self) -> str:
-        """Return what is wrong as part of a sentence: no full stop, and no capital unless an acronym."""
-        acronym = self.what[1:2].isupper()
-        return (self.what if acronym else f"{self.what[:1].lower()}{self.what[1:]}").rstrip(".")
+        """Return what is wrong as part of a sentence: one line without full stop, a capital only of a name.
+
+        The points of a list follow its headline; other lines, as a picture of two prompts, are left out.
+        """
+        headline, *more = NEXT_LINE.split(self.what)
+        points = "; ".join(line.strip()[2:].rstrip(".") for line in more if line.strip().startswith("- "))
+        text = f"{headline.rstrip('.:')}: {points}" if points else headline.rstrip(".")
+        return text if text[1:2].isupper() or text.startswith("Ollama ") else f"{text[:1].lower()}{text[1:]}"
 
     def __str__(self) -> str:
         lines = [self.what]

@@ -95,14 +95,17 @@ def _end(console: "Console", code: int) -> None:
 
 
 def report_usage(error: click.UsageError) -> None:
-    """Print how a command is called and what is wrong with this call."""
-    if error.ctx is not None:
+    """Print how a command is called and what is wrong with this call; the whole help if no word was typed."""
+    if error.ctx is not None and _is_bare(error):
+        say_usage(error.ctx.get_help())
+    elif error.ctx is not None:
         usage = error.ctx.get_usage()
         options = error.ctx.help_option_names
         say_usage(usage)
         say(f"Try '{error.ctx.command_path} {options[0]}' for help.", err=True)
         say(err=True)
-    say(_usage_text(error), ERROR_LABEL, level="error", err=True)
+    if not _is_bare(error):
+        say(_usage_text(error), ERROR_LABEL, level="error", err=True)
     console_here().failed(of_usage(error), printed=True)
 
 
@@ -120,10 +123,20 @@ def of_usage(error: click.UsageError) -> UsageError:
 
 
 def _usage_text(error: click.UsageError) -> str:
-    """Return what click says is wrong, and where a value comes from that nobody typed."""
+    """Return what click says is wrong on one line, and where a value comes from that nobody typed."""
+    if _is_bare(error):
+        return "Missing command."
     parameter = error.param if isinstance(error, click.BadParameter) else None
     origin = origin_of(error.ctx, parameter)
-    return f"{error.format_message()} It comes from {origin}." if origin else error.format_message()
+    text = error.format_message()
+    if isinstance(error, click.MissingParameter):  # click lists the choices below each other
+        text = text.replace("\n\t", " ").replace("\n", " ")
+    return f"{text} It comes from {origin}." if origin else text
+
+
+def _is_bare(error: click.UsageError) -> bool:
+    """Return whether click's message is the help, because nothing was typed; before 8.2 it was no error."""
+    return type(error).__name__ == "NoArgsIsHelpError"
 
 
 def of_os_error(error: OSError) -> PackError:

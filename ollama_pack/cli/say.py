@@ -16,7 +16,7 @@ from typing import Any, TextIO
 import click
 
 from ollama_pack.cli.fold import fold
-from ollama_pack.errors import PackError, one_line, printable
+from ollama_pack.errors import NEXT_LINE, PackError, one_line, printable
 from ollama_pack.shown import hide_passwords, without_secrets
 
 LEVEL_COLORS = {"ok": "green", "warning": "yellow", "error": "red", "problem": "red"}
@@ -29,8 +29,6 @@ LONGEST_WORD, LONGEST_LINE = 1000, 10_000
 
 _LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
 _COMMAND_START = re.compile(r"(?m)^(\s*)::")
-_NEXT_LINE = re.compile(r"\n(?= {2})")
-"""Begins a line of a message of several lines, which this package indents. A stranger's is escaped."""
 
 
 def say(text: object = "", label: str = "", *, level: str | None = None, err: bool = False) -> None:
@@ -141,8 +139,8 @@ def read_line(prompt: str) -> str | None:
 def error_lines(error: PackError) -> list[str]:
     """Return the lines of an error: what is wrong, where, and what to try."""
     where = [f"  in:  {one_line(error.where)}"] if error.where else []
-    hint = _NEXT_LINE.split(f"  try: {error.hint}") if error.hint else []
-    return [*_NEXT_LINE.split(error.what), *where, *hint]
+    hint = NEXT_LINE.split(f"  try: {error.hint}") if error.hint else []
+    return [*NEXT_LINE.split(error.what), *where, *hint]
 
 
 def terminal_line(text: str) -> str:

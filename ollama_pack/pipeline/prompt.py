@@ -82,7 +82,7 @@ def prompt_error(verdict: PromptVerdict, directory: Path, *, hint: str) -> Proof
         what = f"The prompts cannot be proved: {verdict.why}."
     else:
         said = f"The prompts are not those that the model was trained with: {verdict.result.summary}."
-        what = f"{said}\n{verdict.difference}"
+        what = "\n  ".join((said, *verdict.difference.splitlines()))
     return ProofError(what, where=directory, hint=hint, code="prompt")
 
 
