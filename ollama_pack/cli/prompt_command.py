@@ -68,7 +68,8 @@ def prompt_command(*, source: Path, **chosen: Any) -> None:
     """
     from ollama_pack.pipeline.messages import read_messages
     from ollama_pack.pipeline.prompt import chat_clock
-    from ollama_pack.pipeline.prompt_view import DAEMON, by_daemon, proved_template, view_prompts
+    from ollama_pack.pipeline.prompt_view import by_daemon, proved_template, view_prompts
+    from ollama_pack.pipeline.sent import DAEMON
 
     _require_used(source)
     given = read_messages(chosen["messages"]) if chosen["messages"] is not None else None
@@ -125,10 +126,14 @@ def _summary(view: "PromptView", *, verbose: bool) -> Iterator[tuple[str, str]]:
     from ollama_pack.cli.side_by_side import heading, side_by_side, terminal_width
 
     pair, proof = view.pair, view.proof
-    is_of_base = pair.trained == pair.base.tokens
+    left = "in GGUF" if pair.is_of_gguf else "trained"
     yield _row(
-        "trained", f"the chat template in {pair.trained.origin}" if is_of_base else pair.trained.origin
+        left, f"the chat template in {pair.trained.origin}" if pair.is_of_gguf else pair.trained.origin
     )
+    if pair.is_of_gguf:
+        yield _row(
+            "", "ollama-pack prompt DIR  compares with the chat template that an adapter was trained with"
+        )
     yield _row("sent", pair.sender)
     for note in pair.notes:
         yield _row("", note)
@@ -148,7 +153,7 @@ def _summary(view: "PromptView", *, verbose: bool) -> Iterator[tuple[str, str]]:
     if shown.trained is not None:
         width = terminal_width()
         rows = side_by_side(shown.trained, shown.sent or "", pair.special, width)
-        yield from (("", row) for row in (heading("trained", "sent", width), *rows))
+        yield from (("", row) for row in (heading(left, "sent", width), *rows))
 
 
 def _row(label: str, text: str) -> tuple[str, str]:

@@ -19,19 +19,23 @@ from ollama_pack.pipeline.prompt_installed import (
     base_of_package,
     rendered_by_daemon,
 )
-from ollama_pack.pipeline.sent import PromptBase, version_of_daemon
-from ollama_pack.verify.prompt import ComparedPrompt, PromptComparison, compare_prompt, prove_prompt
+from ollama_pack.pipeline.sent import PromptBase, chosen_version, version_of_daemon
+from ollama_pack.verify.prompt import (
+    OF_TOKENIZER,
+    ComparedPrompt,
+    PromptComparison,
+    compare_prompt,
+    prove_prompt,
+)
 
 if TYPE_CHECKING:
     from ollama_pack.modelfile.syntax import Modelfile
     from ollama_pack.ollama.locations import OllamaLocations
-    from ollama_pack.ollama.versions import Version
     from ollama_pack.pipeline.inputs import BuildInputs
     from ollama_pack.pipeline.prepare import BuildPlan
     from ollama_pack.pipeline.request import Request
 
-DAEMON = "daemon"
-"""What stands for the release of the daemon that answers."""
+OF_GGUF = "the chat template in the GGUF"
 
 _MARK = re.compile(r"<[^<>\s]+>|\[/?[A-Z_]+\]")
 """What a token looks like that chat templates put between texts: ``<|im_end|>``, ``</s>``, ``[INST]``."""
@@ -54,6 +58,11 @@ class PromptPair:
     base: PromptBase
     notes: tuple[str, ...] = ()
     problem: ProofError | None = None
+
+    @property
+    def is_of_gguf(self) -> bool:
+        """Whether it is the one in the GGUF: with which one an installed adapter was trained is not known."""
+        return self.trained == self.base.tokens
 
     @property
     def sender(self) -> str:
@@ -107,7 +116,8 @@ def view_prompts(pair: PromptPair, renderer: ChatRenderer, given: Conversation |
         InputError: the chat template is damaged.
         UnsupportedError: what Ollama sends cannot be computed.
     """
-    proof = prove_prompt(pair.trained, pair.sent, renderer)
+    name = OF_GGUF if pair.is_of_gguf else OF_TOKENIZER
+    proof = prove_prompt(pair.trained, pair.sent, renderer, name)
     own = compare_prompt(pair.trained, pair.sent, given, renderer) if given else None
     return PromptView(pair, proof, own)
 
@@ -117,7 +127,7 @@ def pair_of_adapter(request: "Request", against: str, renderer: ChatRenderer) ->
 
     Args:
         request: what a build is asked for.
-        against: a release of Ollama, as `_version_of` takes it.
+        against: a release of Ollama, as `chosen_version` takes it.
         renderer: what fills chat templates.
 
     Raises:
@@ -146,7 +156,7 @@ def pair_of_build(
         work: the plan of the build.
         modelfile: the Modelfile, in which nothing was changed for the prompts yet.
         renderer: what fills chat templates.
-        against: a release of Ollama, as `_version_of` takes it.
+        against: a release of Ollama, as `chosen_version` takes it.
 
     Raises:
         PackError: the adapter has no chat template, or its base is not at hand.
@@ -158,7 +168,7 @@ def pair_of_build(
     notes: tuple[str, ...] = ()
     problem: ProofError | None = None
     base = base_of_package(plan_package(inputs, work, modelfile), inputs.locations, inputs.request.via)
-    base = replace(base, version=_version_of(against, inputs.locations, base.version))
+    base = replace(base, version=chosen_version(against, inputs.locations, base.version))
     try:
         modelfile, verdict = plan_prompt(inputs, work, modelfile, renderer, base.version)
         notes = verdict.notes
@@ -236,7 +246,7 @@ def pair_of_file(path: Path, locations: "OllamaLocations", against: str) -> Prom
 
     base = read_base_gguf(path)
     assert base.info is not None
-    version = _version_of(against, locations, version_of_daemon(locations))
+    version = chosen_version(against, locations, version_of_daemon(locations))
     return _pair_of_base(PromptBase(image_of_gguf(base, "", 0), base.info, None, version))
 
 
@@ -248,7 +258,7 @@ def pair_of_installed(name: str, locations: "OllamaLocations", against: str) -> 
         InputError: the file of its weights is damaged, or has no chat template.
         UnsupportedError: what Ollama will do cannot be known.
     """
-    version = _version_of(against, locations, version_of_daemon(locations))
+    version = chosen_version(against, locations, version_of_daemon(locations))
     return _pair_of_base(base_of_model(name, locations, version)[0])
 
 
@@ -269,29 +279,3 @@ def _pair_of_base(base: PromptBase) -> PromptPair:
             code="no-chat-template",
         )
     return PromptPair(base.tokens, base.sent(), base)
-
-
-def _version_of(against: str, locations: "OllamaLocations", found: "Version | None") -> "Version | None":
-    """Return the release that the user names.
-
-    Args:
-        against: ``0.12``, ``daemon``, or an empty text for the daemon that answers, else the latest.
-        locations: the daemon.
-        found: the release of the daemon, or None.
-
-    Raises:
-        DestinationError: the daemon does not answer.
-        InputError: this is no release.
-    """
-    from ollama_pack.ollama.daemon import Daemon
-    from ollama_pack.ollama.versions import parse_version
-
-    if not against:
-        return found
-    if against == DAEMON:
-        with Daemon(locations.address) as daemon:
-            return parse_version(daemon.version())
-    version = parse_version(against if against.count(".") > 1 else f"{against}.0")
-    if version is None:
-        raise UsageError(f"{against!r} is no release of Ollama, as 0.33 is one.", code="bad-option")
-    return version

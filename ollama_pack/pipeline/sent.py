@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ollama_pack.chat.sent import SentPrompt, sent_prompt
 from ollama_pack.chat.trained import ChatTemplate
 from ollama_pack.chat.who_renders import PromptSource, read_go_template
-from ollama_pack.errors import DestinationError, UnsupportedError
+from ollama_pack.errors import DestinationError, UnsupportedError, UsageError
 from ollama_pack.files import read_small
 from ollama_pack.gguf.begin_of_text import adds_begin_of_text
 from ollama_pack.pipeline.chat_format import TEMPLATE_KEY
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from ollama_pack.ollama.locations import OllamaLocations
     from ollama_pack.ollama.manifest import BaseImage, Layer
     from ollama_pack.ollama.versions import Version
+
+DAEMON = "daemon"
+"""What stands for the release of the daemon that answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,3 +188,29 @@ def base_in_store(store: Path, tag: str, version: "Version | None") -> PromptBas
     if len(digests) != 1:
         raise UnsupportedError(f"{tag} does not have its weights in one GGUF file.")
     return PromptBase(image, read_model_info(blob_path(store, digests[0]), tag), store, version)
+
+
+def chosen_version(against: str, locations: "OllamaLocations", found: "Version | None") -> "Version | None":
+    """Return the release that the user names.
+
+    Args:
+        against: ``0.12``, ``daemon``, or an empty text for the daemon that answers, else the latest.
+        locations: the daemon.
+        found: the release of the daemon, or None.
+
+    Raises:
+        DestinationError: the daemon does not answer.
+        InputError: this is no release.
+    """
+    from ollama_pack.ollama.daemon import Daemon
+    from ollama_pack.ollama.versions import parse_version
+
+    if not against:
+        return found
+    if against == DAEMON:
+        with Daemon(locations.address) as daemon:
+            return parse_version(daemon.version())
+    version = parse_version(against if against.count(".") > 1 else f"{against}.0")
+    if version is None:
+        raise UsageError(f"{against!r} is no release of Ollama, as 0.33 is one.", code="bad-option")
+    return version

@@ -15,7 +15,7 @@ from ollama_pack.errors import InputError
 from ollama_pack.verify.result import ProofResult
 
 _SHOWN_BEFORE, _SHOWN_AFTER = 24, 40
-_WORDS = "conversations byte-equal with the tokenizer's chat template"
+OF_TOKENIZER = "the tokenizer's chat template"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +69,16 @@ class PromptComparison:
     difference: str
 
 
-def prove_prompt(trained: ChatTemplate, sent: SentPrompt, renderer: ChatRenderer) -> PromptComparison:
+def prove_prompt(
+    trained: ChatTemplate, sent: SentPrompt, renderer: ChatRenderer, name: str = OF_TOKENIZER
+) -> PromptComparison:
     """Compare the prompts that a model was trained with and those that it will get.
 
     Args:
         trained: the chat template of the adapter's tokenizer.
         sent: how the model gets its prompts.
         renderer: what fills chat templates.
+        name: what the chat template is called in the summary.
 
     Raises:
         InputError: the chat template of the tokenizer is damaged.
@@ -95,7 +98,7 @@ def prove_prompt(trained: ChatTemplate, sent: SentPrompt, renderer: ChatRenderer
         passed=bool(defined) and not different,
         figure=float(len(different)),
         limit=0.0,
-        summary=f"{equal} of {len(defined)} {_WORDS}{refused}",
+        summary=f"{equal} of {len(defined)} conversations byte-equal with {name}{refused}",
         worst=different[0].name if different else "",
     )
     return PromptComparison(result, plain, special, show_difference(different[0]) if different else "")

@@ -90,12 +90,24 @@ def test_messages_that_are_none(chatting, tmp_path, text, where):
 
 
 def test_a_file_and_an_installed_model(chatting, models, monkeypatch):
-    """For a GGUF file and for a model, the chat template in the GGUF is what was trained."""
+    """For a GGUF file and for a model, the chat template in the GGUF is compared."""
     assert run("prompt", chatting, "--json").document["proofs"][0]["passed"]
     monkeypatch.setattr(scratch_store, "details_of", lambda _: {})
     scratch_store.add_base(models, chatting, tag="tiny", template="{{ .Prompt }}")
     installed = run("prompt", "tiny", "--json").document
     assert (installed["sender"], installed["proofs"][0]["passed"]) == ("go", False)
+
+
+def test_what_an_installed_adapter_was_trained_with_is_not_claimed(chatting, models, monkeypatch):
+    """The template in the GGUF is called that, in the line, the figure and the columns."""
+    monkeypatch.setattr(scratch_store, "details_of", lambda _: {})
+    scratch_store.add_base(models, chatting, tag="tiny")
+    for shown in (run("prompt", chatting), run("prompt", "tiny")):
+        lines = shown.stdout.splitlines()
+        assert lines[0].startswith("in GGUF   the chat template in "), shown.stdout
+        assert lines[1].strip().startswith("ollama-pack prompt DIR ")
+        assert " of 18 conversations byte-equal with the chat template in the GGUF" in shown.stdout
+        assert not any(line.startswith("trained ") for line in lines)
 
 
 def test_what_cannot_be_shown(ada, tiny_gguf, models):
