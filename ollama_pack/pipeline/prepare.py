@@ -146,7 +146,7 @@ def _plan_merged(
         fitted, vocabulary = fit_vocabulary(adapter, base, trained)
         plan = plan_lora(fitted, into_base(base, fitted, vocabulary))
     if vocabulary is not None:
-        note("vocabulary", vocabulary)
+        note("tokens", vocabulary)
     return fitted, vocabulary, plan
 
 

@@ -117,6 +117,7 @@ def test_what_is_told(tmp_path):
     ran = run("merge", home_of("llama", "padded"), "--base", base, "--out", tmp_path / "m.gguf")
     told = " ".join(ran.stderr.split())
     assert "88 tokens, 80 in the base (new: '<|ada|>', '<note>', 'Analytical Engine'; 5 rows without" in told
+    assert "tokens 88 tokens" in told
     assert "added-tokens" not in told
 
 
@@ -259,3 +260,17 @@ def test_an_adapter_of_the_same_vocabulary_is_left_alone():
     assert into_base(base, adapter, None) is base
     frozen = replace(adapter, copies=adapter.beside)
     assert fit_vocabulary(frozen, base, None)[0] is frozen
+
+
+def test_it_is_kept_and_brought_back_like_any_model(tmp_path):
+    """versions, rollback and verify know a model with more tokens than its base."""
+    base, store, out = unpacked(KIND, "llama") / "base.gguf", tmp_path / "store", tmp_path / "out"
+    for case in ("padded", "saved"):
+        words = ("build", home_of("llama", case), "ada", "--base", base, "--merge", "--via", "store")
+        ran = run(*words, "--store", store, "--out", out)
+        assert ran.code == 0, ran.stderr
+    found = run("versions", "ada", "--store", store, "--json").document
+    assert len(found["versions"]) == 2
+    assert run("rollback", "ada", "--store", store).code == 0
+    checked = run("verify", out, "--store", store)
+    assert "files: merged_model.gguf: as recorded" in " ".join(checked.stderr.split())
