@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ollama_pack.deliver.package import Receipt
-from ollama_pack.errors import InputError, ProofError, RefusedError, UsageError
-from ollama_pack.files import Note, Progress, os_errors_as_destination_error, read_json_object
+from ollama_pack.errors import ProofError, RefusedError, UsageError
+from ollama_pack.files import Note, Progress, os_errors_as_destination_error
 from ollama_pack.ollama.locations import locations_from
 from ollama_pack.ollama.manifest import Image, Layer, parse_manifest
 from ollama_pack.ollama.names import DEFAULT_TAG, legal_part, parse_name
+from ollama_pack.pipeline.fetched_record import require_recorded_blobs, require_shared_names
 from ollama_pack.pipeline.lock import LOCK_NAME
 from ollama_pack.pipeline.policy import Policy
 from ollama_pack.pipeline.prepare import silent
-from ollama_pack.pipeline.push import SHARED_NAMES
 from ollama_pack.pipeline.request import Request
 from ollama_pack.pipeline.staged import gathered, staging
 from ollama_pack.registry.artifact import BASE_DIGEST, ArtifactFile, annotations_of, parse_artifact
@@ -70,6 +70,15 @@ class FetchedRelease:
     staged: Path
     model: bytes = b""
     annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def base_images(self) -> list[Image]:
+        """Return the base that was pushed with the release, or nothing."""
+        if not (digest := self.annotations.get(BASE_DIGEST, "")):
+            return []
+        try:
+            return [bare_image(self.remote.fetch_manifest(digest), self.pulled.place)]
+        except UsageError:  # there is no such manifest
+            return []
 
     def blob(self, layer: Layer) -> Path:
         """Fetch a blob of a model, and return the file with its bytes."""
@@ -175,11 +184,11 @@ def _fetch_files(remote: "RemoteRegistry", found: "Found", staged: Path) -> Fetc
     from ollama_pack.registry.downloads import fetch_blob
 
     files = parse_artifact(found.release, remote.place)
-    _require_shared(files, remote.place)
+    require_shared_names(files, remote.place)
     for each in sorted(files, key=lambda each: (each.name != LOCK_NAME, each.size)):
         fetch_blob(remote, each, staged / each.digest.removeprefix("sha256:"))
         if each.name == LOCK_NAME:
-            _require_recorded_model(staged / each.digest.removeprefix("sha256:"), files, remote.place)
+            require_recorded_blobs(staged / each.digest.removeprefix("sha256:"), found.release, remote.place)
     return FetchedRelease(
         Pulled(remote.place, found.digest, files),
         gathered(staged, files),
@@ -188,18 +197,6 @@ def _fetch_files(remote: "RemoteRegistry", found: "Found", staged: Path) -> Fetc
         found.model,
         annotations_of(found.release),
     )
-
-
-def _require_recorded_model(lock: Path, files: tuple[ArtifactFile, ...], place: OciReference) -> None:
-    """Require that lock and manifest have one digest of the model, before gigabytes are fetched."""
-    document = read_json_object(lock)
-    made = document.get("merged") or document.get("adapter")
-    recorded = made.get("gguf") if isinstance(made, Mapping) else None
-    there = [each.digest for each in files if each.name.endswith(".gguf")]
-    if there != [recorded]:
-        raise ProofError(
-            f"The release has another model than its {LOCK_NAME} says.", where=place, code="not-as-recorded"
-        )
 
 
 def bring_base(fetched: FetchedRelease, request: Request, note: Note = silent) -> None:
@@ -212,19 +209,14 @@ def bring_base(fetched: FetchedRelease, request: Request, note: Note = silent) -
     from ollama_pack.deliver.install import has_model, install_image
     from ollama_pack.pipeline.release import read_release
 
-    digest = fetched.annotations.get(BASE_DIGEST, "")
     package = read_release(request)
-    if package.adapter is None or package.base.gguf is not None or not digest:
+    if package.adapter is None or package.base.gguf is not None:
         return
     name, locations = parse_name(package.base.tag), locations_from(os.environ, None, request.store)
     if has_model(name, locations, request.via):
         return
-    try:
-        manifest = fetched.remote.fetch_manifest(digest)
-    except UsageError:  # the base was not pushed with the release
-        return
-    image = _bare_image(manifest, fetched.pulled.place)
-    note("register", install_image(image, name, locations, request.via, fetched.blob))
+    for image in fetched.base_images():
+        note("register", install_image(image, name, locations, request.via, fetched.blob))
 
 
 def _pull_model(
@@ -244,13 +236,21 @@ def _pull_model(
             code="not-a-release",
         )
     name, locations = parse_name(request.name), locations_from(os.environ, None, request.store)
-    image = _bare_image(fetched.model, place)
+    image = bare_image(fetched.model, place)
     receipt = install_image(image, name, locations, request.via, fetched.blob)
     return replace(fetched.pulled, receipt=receipt)
 
 
-def _bare_image(manifest: bytes, place: OciReference) -> Image:
-    """Return the image that Ollama's own manifest describes, without its blobs."""
+def bare_image(manifest: bytes, place: OciReference) -> Image:
+    """Return the image that Ollama's own manifest describes, without its blobs.
+
+    Args:
+        manifest: the manifest.
+        place: where it is, for the error message.
+
+    Raises:
+        DestinationError: it is the manifest of something else.
+    """
     config, layers = parse_manifest(manifest, where=place)
     return Image(layers, config, manifest)
 
@@ -272,14 +272,3 @@ def _require_empty(out: Path) -> None:
                 hint="--out DIR, with a new directory",
                 code="file-in-the-way",
             )
-
-
-def _require_shared(files: tuple[ArtifactFile, ...], place: OciReference) -> None:
-    """Require that a release names no other files than a push sends; a name could lead elsewhere."""
-    names = {each.name for each in files}
-    if strange := sorted(names - set(SHARED_NAMES)):
-        raise InputError(f"The release has a file that no release has: {strange[0]!r:.80}.", where=place)
-    if LOCK_NAME not in names:
-        raise InputError(
-            f"The release has no {LOCK_NAME}, so it cannot be verified.", where=place, code="no-release"
-        )
