@@ -3,11 +3,10 @@
 import contextlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+
+from loopback_server import QuietHandler, listening
 
 
 @dataclass
@@ -53,24 +52,12 @@ class FakeWeb:
 @contextlib.contextmanager
 def running() -> Iterator[FakeWeb]:
     """Run a web while the block runs."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.web = FakeWeb(f"127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with listening(_Handler) as server:
+        server.web = FakeWeb(f"127.0.0.1:{server.server_port}")
         yield server.web
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: Any
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — the base class's name
-        """Say nothing."""
-
+class _Handler(QuietHandler):
     def do_GET(self) -> None:
         web: FakeWeb = self.server.web
         wanted = self.headers.get("Range", "")

@@ -13,9 +13,12 @@ from typing import Any
 from ollama_pack.errors import DestinationError, InputError, UsageError
 from ollama_pack.files import home_directory, read_json_object
 from ollama_pack.registry.reference import OciReference
-from ollama_pack.untrusted import as_mapping, file_errors, optional
+from ollama_pack.untrusted import DAMAGE, as_mapping, file_errors, optional
 
 DIAL_SECONDS, SILENT_SECONDS = 20, 120
+_HELPER_FAULTS: tuple[type[Exception], ...] = (*DAMAGE, OSError, TypeError)
+"""What oras-py raises for the answer of a credential helper whose shape it does not look at."""
+
 _INSTALL_OCI = "pip install 'ollama-pack[oci]'"
 
 
@@ -48,10 +51,12 @@ def open_client(place: OciReference, environment: Mapping[str, str]) -> tuple[An
         except requests.RequestException as error:
             failed = error
             client.session.close()
+            if _is_untrusted(failed):  # it speaks TLS; a password must not go there without it
+                break
             continue
-        client.auth = _login_for(client, place, answer.headers.get("Www-Authenticate", ""))
+        client.auth = _login_for(client, answer.headers.get("Www-Authenticate", ""))
         client.auth._auth_config = read_logins(environment)
-        client.auth.load_configs(client.get_container(f"{place.host}/{place.path}"))
+        _load_login(client, place)
         return client, address
     raise unreachable(place, failed) from failed
 
@@ -61,6 +66,13 @@ def unreachable(place: OciReference, error: BaseException | None) -> Destination
     from ollama_pack.shown import reason_of
 
     why = f": {reason_of(error)}" if error is not None else ""
+    if _is_untrusted(error):
+        return DestinationError(
+            f"The certificate of the registry is not trusted{why}.",
+            where=place,
+            hint="REQUESTS_CA_BUNDLE=FILE with the certificate of the authority that signed it",
+            code="no-network",
+        )
     return DestinationError(
         f"The registry does not answer{why}.",
         where=place,
@@ -94,14 +106,46 @@ def read_logins(environment: Mapping[str, str]) -> dict[str, Any]:
             raise InputError("The logins are damaged.", where=path) from error
 
 
-def _login_for(client: Any, place: OciReference, challenge: str) -> Any:  # noqa: ANN401 — oras has no types
-    """Return oras-py's way to log in that the challenge of a registry asks for."""
-    from oras.auth import EcrAuth, get_auth_backend
+def _is_untrusted(error: BaseException | None) -> bool:
+    """Return whether a request failed because of the certificate, and not because there is no TLS."""
+    import ssl
+
+    seen: list[object] = [error]
+    for each in seen:
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return True
+        if isinstance(each, BaseException):
+            seen += [*each.args, getattr(each, "reason", None)]
+    return False
+
+
+def _login_for(client: Any, challenge: str) -> Any:  # noqa: ANN401 — oras has no types
+    """Return oras-py's way to log in that the challenge of a registry asks for.
+
+    Amazon's registry asks for user and password, as `docker login` and Amazon's credential helper leave them;
+    oras-py's own way for it would need boto3.
+    """
+    from oras.auth import get_auth_backend
 
     kind = "basic" if challenge.lower().startswith("basic") else "token"
-    if EcrAuth.AWS_ECR_PATTERN.fullmatch(place.host):
-        kind = "ecr"
     return get_auth_backend(kind, client.session, client.prefix == "http")
+
+
+def _load_login(client: Any, place: OciReference) -> None:  # noqa: ANN401 — oras has no types
+    """Load the login of a registry, from Docker's configuration or by its credential helper.
+
+    Raises:
+        InputError: the helper does not answer as one.
+    """
+    try:
+        client.auth.load_configs(client.get_container(f"{place.host}/{place.path}"))
+    except _HELPER_FAULTS as error:
+        raise InputError(
+            "Docker's credential helper does not answer as one.",
+            where=place,
+            hint=f"docker login {place.host}",
+            code="login",
+        ) from error
 
 
 def _bound(session: Any, *, own_machine: bool, environment: Mapping[str, str]) -> None:  # noqa: ANN401

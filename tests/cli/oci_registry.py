@@ -5,11 +5,11 @@ import contextlib
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
+
+from loopback_server import QuietHandler, listening
 
 USER, PASSWORD = "ada", "correct horse"
 BASIC = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -31,6 +31,7 @@ class StandInRegistry:
         asked: the method, the path and the login of every request.
         spoil: what is done to the bytes of a blob before they are sent.
         broken: digest → the number of bytes of a blob after which the connection ends.
+        refuses: the media type of a manifest that it does not take.
         lists_referrers: whether it lists what belongs to a manifest itself.
         ranges: the first and the last byte of every part of a blob that was sent or fetched.
     """
@@ -47,6 +48,7 @@ class StandInRegistry:
     uploads: dict[str, bytes] = field(default_factory=dict)
     spoil: dict[str, bytes] = field(default_factory=dict)
     broken: dict[str, int] = field(default_factory=dict)
+    refuses: str = ""
     lists_referrers: bool = False
     ranges: list[tuple[int, int]] = field(default_factory=list)
 
@@ -55,14 +57,11 @@ class StandInRegistry:
         return [path for each, path, _ in self.asked if each == method]
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     """Answers one connection."""
 
     registry: StandInRegistry
     protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
 
     def do(self) -> None:
         """Answer one request."""
@@ -170,6 +169,8 @@ class Handler(BaseHTTPRequestHandler):
     def stored(self, store: dict[tuple[str, str], bytes], repository: str, name: str, body: bytes) -> None:
         """Keep a manifest, or send what is kept."""
         here = self.registry
+        if self.command == "PUT" and here.refuses == self.headers["Content-Type"]:
+            return self.answer(415, b'{"errors": [{"code": "MANIFEST_INVALID"}]}')
         if self.command == "PUT":
             digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
             store[repository, name] = store[repository, digest] = body
@@ -214,13 +215,6 @@ class Handler(BaseHTTPRequestHandler):
 def stand_in_registry(**behaviour: object) -> Iterator[StandInRegistry]:
     """Yield a registry that runs on the loopback interface while the block does."""
     here = StandInRegistry(**behaviour)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"registry": here}))
-    here.host = f"127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with listening(Handler, registry=here) as server:
+        here.host = f"127.0.0.1:{server.server_port}"
         yield here
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -36,12 +36,12 @@ def distribution(tmp_path):
         pytest.skip("NOT TESTED: no docker-registry here (Debian's package of that name)")
     processes = []
 
-    def start(*more: str) -> str:
+    def start(*more: str, http: str = "") -> str:
         with socket.create_server(("127.0.0.1", 0)) as server:
             host = f"127.0.0.1:{server.getsockname()[1]}"
         config = tmp_path / f"registry-{len(processes)}.yml"
         config.write_text(
-            f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{host}'}}\n"
+            f"version: 0.1\nlog: {{level: error}}\nhttp: {{addr: '{host}'{http}}}\n"
             f"storage:\n  filesystem: {{rootdirectory: {tmp_path}/data}}\n" + "\n".join(more)
         )
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -49,7 +49,7 @@ def distribution(tmp_path):
         wait = time.monotonic() + 20
         while True:
             try:
-                httpx.get(f"http://{host}/v2/", trust_env=False)
+                httpx.get(f"http{'s' if 'tls' in http else ''}://{host}/v2/", trust_env=False, verify=False)
                 return host
             except httpx.TransportError:
                 assert time.monotonic() < wait, "the registry does not come up"

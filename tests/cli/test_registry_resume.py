@@ -68,7 +68,7 @@ def killed(size: int, where: str, count: int, *words: object):
 
 def test_a_push_that_is_killed_at_each_chunk(pushable, distribution, tmp_path):
     """docker-registry: each run goes on where the one before ended, and the tag appears at the very end."""
-    place = f"oci://{distribution('http: {secret: one}')}/team/ada:1"
+    place = f"oci://{distribution(http=', secret: one')}/team/ada:1"
     largest = max(map(len, shared(pushable).values()))
     size = largest // 4 + 1
     chunks = sum(-(-len(each) // size) for each in shared(pushable).values() if len(each) > size)
@@ -89,7 +89,7 @@ def test_a_push_that_is_killed_at_each_chunk(pushable, distribution, tmp_path):
 
 def test_a_push_that_is_killed_before_the_answer(pushable, distribution, tmp_path):
     """The registry forgets an upload whose last answer nobody read; the blob is sent anew, and is right."""
-    place = f"oci://{distribution('http: {secret: one}')}/team/ada:1"
+    place = f"oci://{distribution(http=', secret: one')}/team/ada:1"
     size = max(map(len, shared(pushable).values())) // 4 + 1
     assert killed(size, "answer", 2, "push", pushable, place).code == -signal.SIGKILL
     assert killed(size, "", 0, "push", pushable, place).code == 0

@@ -12,12 +12,10 @@ import contextlib
 import hashlib
 import json
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import gguf
@@ -26,6 +24,7 @@ from fake_create import IMAGE, compose
 from fake_registry_client import RegistryError, pull_from, push_to
 from fake_show import show
 from fake_store import FakeStore, rows_of
+from loopback_server import QuietHandler, listening
 from scratch_store import add_blob, upgrade
 
 REFUSAL = "LoRA adapters are no longer supported"
@@ -77,24 +76,14 @@ def running(store: Path, character: str = "0.33") -> Iterator[FakeDaemon]:
     state = FakeDaemon(store, CHARACTERS[character])
     if state.character.newer:
         upgrade(store)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"state": state}))
-    state.address = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005})
-    thread.start()
-    try:
+    with listening(_Handler, state=state) as server:
+        state.address = f"http://127.0.0.1:{server.server_port}"
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     state: FakeDaemon
     disable_nagle_algorithm = True
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Say nothing."""
 
     def handle_one_request(self) -> None:
         try:

@@ -2,33 +2,21 @@
 
 import contextlib
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from loopback_server import QuietHandler, listening
 
 
 @contextlib.contextmanager
 def running(text: str) -> Iterator[str]:
     """Run the daemon while the block runs, and provide its address."""
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.text = text
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with listening(_Handler) as server:
+        server.text = text
         yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: Any
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — the base class's name
-        """Say nothing."""
-
+class _Handler(QuietHandler):
     def do_HEAD(self) -> None:
         self._send(200, b"")
 

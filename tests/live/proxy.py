@@ -3,10 +3,10 @@
 import contextlib
 import http.client
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
+
+from loopback_server import QuietHandler, listening
 
 VERSION = "0.34.2"
 REFUSAL = {"error": "LoRA adapters are no longer supported"}
@@ -28,24 +28,14 @@ def before(
         "refuses": refuses,
         "answered": staticmethod(answered or int),
     }
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), fields))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with listening(_Handler, **fields) as server:
         yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     target: str
     refuses: bool
     answered: Callable[[], None]
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Say nothing."""
 
     def do_GET(self) -> None:
         self._pass()

@@ -6,13 +6,12 @@ import os
 import re
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
 import real_daemon
+from loopback_server import QuietHandler, listening
 from real_registry import distribution  # noqa: F401 — a fixture
 from scratch_store import BASE_TAG
 
@@ -28,11 +27,8 @@ ADA = Path(__file__).parent.parent.parent / "examples" / "ada-lovelace-lora"
 def blobs_at_another_host(folder: Path):
     """Serve the blobs of a registry as an object store does, under another name of this machine."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
 
         def do_GET(self) -> None:
             content = (folder / self.path.lstrip("/").partition("?")[0]).read_bytes()
@@ -49,16 +45,8 @@ def blobs_at_another_host(folder: Path):
 
         do_HEAD = do_GET  # noqa: N815
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.handle_error = lambda *_: None  # Ollama closes connections when it knows the place of a blob
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with listening(Handler) as server:
         yield f"http://localhost:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture
