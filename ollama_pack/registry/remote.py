@@ -146,7 +146,7 @@ class RemoteRegistry:
         if self.is_basic or not challenge:
             return {}
         realm = parse_auth_header(challenge).realm or ""
-        if challenge.lower().startswith("bearer") and not realm.startswith(("https://", f"{self.address}/")):
+        if challenge.lower().startswith("bearer") and not is_safe_realm(realm, self.address):
             raise DestinationError(
                 "The registry asks for the login at a place that is not safe.", where=self.place, code="login"
             )
@@ -222,6 +222,11 @@ class RemoteRegistry:
             hint="the registry, or something on the way to it, is damaged or lies: tell its administrator",
             code="wrong-digest",
         )
+
+
+def is_safe_realm(realm: str, address: str) -> bool:
+    """Return whether a password may go to the place of the tokens: it has TLS, or is the registry itself."""
+    return realm.startswith(("https://", f"{address}/"))
 
 
 def open_registry(
