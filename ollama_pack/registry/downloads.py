@@ -59,9 +59,9 @@ def _fetch_rest(remote: RemoteRegistry, file: ArtifactFile, part: Path) -> bool:
                         break
                     sha.update(chunk)
                     target.write(chunk)
+                    target.flush()  # what has arrived outlasts this process, should it be killed
                     if remote.progress is not None:
                         remote.progress(f"fetching {file.name}", done, file.size)
-                target.flush()
                 os.fsync(target.fileno())
     return done == file.size and f"sha256:{sha.hexdigest()}" == file.digest
 

@@ -9,10 +9,14 @@ from oci_registry import stand_in_registry
 from real_registry import shared
 from terminal import digest_in, model_in, run, tree
 
+from ollama_pack.pipeline.push_image import own_repository
+from ollama_pack.registry.reference import parse_oci_reference
+
 pytest.importorskip("oras", reason="the extra `oci` is not installed")
 
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
 OCI = "application/vnd.oci.image.manifest.v1+json"
+DIGEST = f"sha256:{'0' * 64}"
 INDEX = "application/vnd.oci.image.index.v1+json"
 
 
@@ -129,6 +133,26 @@ def test_a_base_that_the_registry_has(pushable, distribution, models):
 def base_blob(store) -> str:
     """Return the digest of the weights of the base."""
     return next(each["digest"] for each in model_in(store, "tiny")["layers"] if "model" in each["mediaType"])
+
+
+def test_the_repository_of_the_base():
+    """A base that was pulled from this very registry is mounted from its repository, and only then."""
+    place = parse_oci_reference("oci://127.0.0.1:5000/team/ada:1")
+    assert own_repository("127.0.0.1:5000/team/base:2", place) == ("team/base",)
+    assert own_repository("127.0.0.1:5000/team/ada:2", place) == ()
+    assert own_repository("127.0.0.1:5001/team/base:2", place) == ()
+    assert own_repository("vicuna:7b", place) == own_repository("", place) == ()
+
+
+def test_an_image_of_a_container(registry, tmp_path):
+    """What is no model and no release is left alone."""
+    config = {"mediaType": "application/vnd.docker.container.image.v1+json", "digest": DIGEST, "size": 2}
+    image = {"schemaVersion": 2, "mediaType": DOCKER, "config": config, "layers": []}
+    registry.manifests["team/ada", "1"] = json.dumps(image).encode()
+    for words in (("pull",), ("verify",), ("pull", "--out", tmp_path / "out")):
+        ran = run(words[0], f"oci://{registry.host}/team/ada:1", *words[1:], "--json")
+        assert (ran.code, ran.document["code"]) == (3, "not-a-release")
+    assert not registry.bodies("HEAD")
 
 
 def test_a_merged_release(ada, tiny_gguf, distribution, elsewhere, tmp_path):

@@ -151,6 +151,28 @@ def test_a_pull_that_is_killed(pushable, registry, tmp_path, into):
     assert not staged(tmp_path)
 
 
+def test_a_pull_that_is_killed_at_each_chunk(pushable, distribution, tmp_path):
+    """docker-registry: each run fetches what is missing, and the folder appears at the very end."""
+    place = f"oci://{distribution()}/team/ada:1"
+    assert run("push", pushable, place).code == 0
+    size = max(map(len, shared(pushable).values())) // 4 + 1
+    chunks = sum(-(-len(each) // size) for each in shared(pushable).values())
+    arrived = [0]
+    for _ in range(2 * chunks):
+        ran = killed(size, "fetched", 1, "pull", place, "--out", tmp_path / "out")
+        if ran.code == 0:
+            break
+        assert ran.code == -signal.SIGKILL, ran.stderr
+        assert not (tmp_path / "out").exists()
+        (left,) = staged(tmp_path)
+        arrived.append(sum(path.stat().st_size for path in left.iterdir() if path.is_file()))
+        assert arrived[-1] > arrived[-2]
+    assert ran.code == 0, ran.stderr
+    assert len(arrived) > chunks
+    assert shared(tmp_path / "out") == shared(pushable)
+    assert not staged(tmp_path)
+
+
 def test_what_a_pull_left_is_doubted(pushable, registry, tmp_path):
     """Bytes that were damaged after a pull was interrupted are fetched anew; what is old is removed."""
     place = f"oci://{registry.host}/team/ada:1"
