@@ -57,7 +57,7 @@ def referrers_of(remote: RemoteRegistry, subject: str, kind: str) -> tuple[Descr
             remote.url("referrers", subject), headers={"Accept": ARTIFACT_INDEX}, stream=True
         )
         content = answer.raw.read(LARGEST_ANSWER) if answer.status_code == 200 else b""
-    found = _parse_index(content) if content else None
+    found = parse_index(content) if content else None
     if found is None:
         found = _listed_by_tag(remote, subject)
     return tuple(each for each in found if each.artifact_type == kind)
@@ -66,7 +66,7 @@ def referrers_of(remote: RemoteRegistry, subject: str, kind: str) -> tuple[Descr
 def _listed_by_tag(remote: RemoteRegistry, subject: str) -> tuple[Descriptor, ...]:
     """Return what the list under the tag of a digest has; nothing if there is none."""
     try:
-        return _parse_index(remote.fetch_manifest(_tag_of(subject))) or ()
+        return parse_index(remote.fetch_manifest(_tag_of(subject))) or ()
     except UsageError:  # there is no such tag
         return ()
 
@@ -76,8 +76,12 @@ def _tag_of(digest: str) -> str:
     return digest.replace(":", "-")
 
 
-def _parse_index(content: bytes) -> tuple[Descriptor, ...] | None:
-    """Return the manifests that an index names; None if it is none."""
+def parse_index(content: bytes) -> tuple[Descriptor, ...] | None:
+    """Return the manifests that an index names; None if it is none, or damaged.
+
+    Args:
+        content: the bytes of the index.
+    """
     try:
         document = parse_object(content)
         if document.get("mediaType") != ARTIFACT_INDEX:

@@ -2,6 +2,7 @@
 
 import contextlib
 import html.parser
+import json
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,18 @@ from ollama_pack.ollama.manifest import parse_manifest
 from ollama_pack.ollama.manifest_list import LIST_TYPES, gguf_children
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.pipeline.request import Request
+from ollama_pack.registry.artifact import (
+    ARTIFACT_INDEX,
+    TITLE,
+    ArtifactFile,
+    Descriptor,
+    annotations_of,
+    make_artifact,
+    parse_artifact,
+    subject_of,
+    type_of_manifest,
+)
+from ollama_pack.registry.referrers import parse_index
 from ollama_pack.report.html import render_report
 from ollama_pack.report.run import report_on_run
 
@@ -31,6 +44,11 @@ CHILDREN = {
     "mediaType": LIST_TYPES[0],
     "manifests": [{**MANIFEST, "runner": "llamacpp"}, {"runner": "ggml", "digest": f"sha256:{'b' * 64}"}],
 }
+RELEASE = make_artifact(
+    [ArtifactFile("Modelfile.txt", f"sha256:{'a' * 64}", 9)],
+    {TITLE: "ada"},
+    Descriptor("application/vnd.oci.image.manifest.v1+json", f"sha256:{'b' * 64}", 9),
+)
 ANSWERS = (
     {"version": "0.33.0"},
     {
@@ -138,6 +156,12 @@ def read_registry(content: bytes, place: Path) -> None:
     online._weights(document, parse_name("me/mine"))
 
 
+def read_release_manifest(content: bytes, place: Path) -> None:
+    """Read what a registry has under the tag of a release, as each of the things that it may be."""
+    subject_of(content), annotations_of(content), type_of_manifest(content), parse_index(content)
+    parse_artifact(content, place)
+
+
 class Page(html.parser.HTMLParser):
     """Looks for elements and attributes that make a browser do something."""
 
@@ -175,6 +199,23 @@ WIRE_TARGETS = (
         read_registry,
         as_seeds(MANIFEST),
         ("config", "layers", "mediaType", "digest", "size"),
+        is_json=True,
+    ),
+    Target(
+        "release manifests",
+        read_release_manifest,
+        as_seeds(json.loads(RELEASE), {"mediaType": ARTIFACT_INDEX, "manifests": [LAYER]}),
+        (
+            "artifactType",
+            "annotations",
+            "subject",
+            "layers",
+            "manifests",
+            "mediaType",
+            "digest",
+            "size",
+            TITLE,
+        ),
         is_json=True,
     ),
     Target("daemon answers", read_answers, as_seeds(*ANSWERS), KEYS, is_json=True, share=0.05),
