@@ -1,5 +1,6 @@
 """Shows what several models answer, side by side: while they speak on a terminal, and once they are done."""
 
+import contextlib
 import os
 import sys
 import textwrap
@@ -88,13 +89,15 @@ class LiveAnswers:
         self._texts = {voice.name: "" for voice in voices}
         self._shown = sys.stdout.isatty() and not quiet and not os.environ.get("CI")
         self._live: Live | None = None
+        self._running = contextlib.ExitStack()
 
     def __enter__(self) -> "LiveAnswers":
+        if self._shown:
+            self._running.enter_context(_without_echo())
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._live is not None:
-            self._live.stop()
+        self._running.close()
 
     def hear(self, voice: "Voice", piece: str) -> None:
         """Show a piece of the answer of a voice."""
@@ -102,6 +105,7 @@ class LiveAnswers:
             return
         if self._live is None:
             self._live = _started_live()
+            self._running.callback(self._live.stop)
         self._texts[voice.name] += piece
         self._live.update(self._table())
 
@@ -116,6 +120,27 @@ class LiveAnswers:
         for row in list(answer_rows(self._texts, self._live.console.width))[-room:]:
             table.add_row(Text(row))
         return table
+
+
+@contextlib.contextmanager
+def _without_echo() -> Iterator[None]:
+    """Keep the terminal from showing what is typed meanwhile, ``^C`` too: what is shown is drawn in place."""
+    try:
+        import termios
+    except ImportError:  # Windows
+        yield
+        return
+    try:
+        before = termios.tcgetattr(sys.stdin)
+    except (OSError, ValueError, termios.error):  # nobody types there
+        yield
+        return
+    quiet = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    try:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
 def _started_live() -> "Live":

@@ -66,11 +66,18 @@ class PseudoTerminal:
         self._read = at + len(words)
         return found
 
-    def end(self):
-        """Return the exit code, once the command has ended and all it shows was read."""
-        end = time.monotonic() + SECONDS
+    def end(self, again=""):
+        """Return the exit code, once the command has ended and all it shows was read.
+
+        `again` is typed each second until then: a Ctrl-C that comes between a prompt and Python's reading is
+        seen by Python only with the next key.
+        """
+        end, typed = time.monotonic() + SECONDS, time.monotonic()
         while self.process.poll() is None or select.select([self._master], [], [], 0.1)[0]:
             assert time.monotonic() < end, f"it does not end:\n{self.heard}"
+            if again and time.monotonic() > typed + 1 and self.process.poll() is None:
+                typed = time.monotonic()
+                self.type(again)
             if select.select([self._master], [], [], 0.1)[0]:
                 try:
                     self.heard += os.read(self._master, 65536).decode("utf-8", "backslashreplace")

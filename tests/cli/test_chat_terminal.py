@@ -76,12 +76,12 @@ def test_an_answer_is_stopped(chat_at):
         chat.type("go on forever\n")
         chat.until("and on and on")
         chat.type("\x03")
-        chat.until("The answer was stopped, and is forgotten.")
+        assert "^C" not in chat.until("The answer was stopped, and is forgotten.")
         chat.until(PROMPT)
         assert any("one two" in line for line in shown_after(chat, "one two"))
         assert not any("forever" in line for line in shown_after(chat, "three"))
         chat.type("\x03")
-        assert chat.end() == 130
+        assert chat.end(again="\x03") == 130
 
 
 def test_answers_are_not_mixed_up(chat_at):
@@ -106,6 +106,20 @@ def test_llama_that_aborts_in_a_chat(chat_at):
         assert chat.end() == 6
         assert "GGML_ASSERT(n_tokens > 0) failed" in chat.heard
         assert chat.heard.count("\x1b[?25l") == chat.heard.count("\x1b[?25h")  # the cursor
+
+
+def test_what_is_typed_meanwhile(chat_at):
+    """It is not shown between the answers, and is asked next; afterwards the terminal shows what is typed."""
+    with chat_at(40, "--max-tokens", "300") as chat:
+        chat.until(PROMPT)
+        chat.type("go on forever\n")
+        chat.until("and on and on")
+        chat.type("typed meanwhile\n")
+        assert "meanwhile" not in chat.until(PROMPT)
+        chat.until("<user>typed")
+        chat.until(PROMPT)
+        chat.type("shown")
+        chat.until("shown")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
