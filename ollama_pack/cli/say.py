@@ -123,7 +123,7 @@ def read_line(prompt: str) -> str | None:
     if sys.stdin.isatty():
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401 — lines can be edited then
-    if isinstance(sys.stdin, io.TextIOWrapper):
+    if isinstance(sys.stdin, io.TextIOWrapper) and sys.stdin.errors != "surrogateescape":  # before it is read
         sys.stdin.reconfigure(errors="surrogateescape")
     try:
         line = input(prompt if sys.stdin.isatty() else "")
