@@ -81,7 +81,10 @@ def _is_harmless(name: ast.Name, handler: ast.ExceptHandler) -> bool:
     return False
 
 
-HANDED_ON = {"of_usage", "of_os_error", "_of_problem", "report", "error_facts", "unreachable", "_is_full"}
+HANDED_ON = {
+    *("of_usage", "of_os_error", "_of_problem", "report", "error_facts", "unreachable", "_is_full"),
+    *("_no_repository", "_not_pushed"),
+}
 """Functions that are given the exception itself, and are read by hand."""
 
 

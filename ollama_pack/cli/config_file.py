@@ -14,6 +14,7 @@ import click
 from ollama_pack.cli.option_names import has_own_meaning, key_of, options_of_all_commands
 from ollama_pack.errors import UsageError
 from ollama_pack.files import user_path
+from ollama_pack.shown import words_of
 from ollama_pack.toml_file import TomlFile, read_toml
 
 OPTIONS, COMMANDS, MODELS = "options", "commands", "models"
@@ -76,7 +77,7 @@ class ConfigFile:
         try:
             return _as_typed(found, option, self.file.path.parent)
         except ValueError as error:
-            raise self.file.error(f"This must be {error}", *table, key) from error
+            raise self.file.error(f"This must be {words_of(str(error))}", *table, key) from error
 
     def model_in(self, place: str) -> ConfiguredModel | None:
         """Return the model whose adapter is in a directory, or None if there is none."""
@@ -136,7 +137,7 @@ def _require_value(config: ConfigFile, option: click.Option, *table: str) -> Non
     try:
         option.type_cast_value(click.Context(click.Command("")), value)
     except click.BadParameter as error:
-        raise config.file.error(error.message.rstrip("."), *table, key_of(option)) from error
+        raise config.file.error(words_of(error.message).rstrip("."), *table, key_of(option)) from error
 
 
 def _model(file: TomlFile, name: str) -> ConfiguredModel:
