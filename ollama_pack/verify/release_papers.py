@@ -89,7 +89,7 @@ def _papers(folder: Path) -> ProofResult:
         folder / RECORD,
         "the adapter",
     )
-    _same(str(record.get("model")), str(lock.get("model")), folder / RECORD, "the model")
+    _same(_full_name(record.get("model")), _full_name(lock.get("model")), folder / RECORD, "the model")
     for name in STATEMENTS:
         statement = read_json_object(folder / name)
         subjects = {
@@ -180,6 +180,13 @@ def _value_at(value: object, *keys: str) -> Any:  # noqa: ANN401 — a value of 
     return value
 
 
+def _full_name(name: object) -> str:
+    """Return the name of a model as Ollama compares it: in lower case, with the parts that are implied."""
+    parts = str(name).lower().split("/")
+    whole = [*("registry.ollama.ai", "library")[: max(0, 3 - len(parts))], *parts]
+    return "/".join(whole) if ":" in whole[-1] else "/".join((*whole[:-1], f"{whole[-1]}:latest"))
+
+
 def _same(told: object, actual: object, path: Path, what: str) -> None:
     """Require that a paper tells what is so."""
     if told != actual:
@@ -189,7 +196,7 @@ def _same(told: object, actual: object, path: Path, what: str) -> None:
 def _lie(what: str, where: object) -> ProofError:
     """Return the error for a release that is not what it says."""
     return ProofError(
-        f"{what[:1].upper()}{what[1:]}.",
+        f"The release is not whole: {what}.",
         where=where,
         hint="make the release again, or copy its folder again",
         code="not-as-recorded",

@@ -75,6 +75,26 @@ def test_a_lie_with_its_sum_is_found(dist, ada, tiny_tag, name, change):
     assert run("verify", dist).code == 0
 
 
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [((), ()), ((), ("me/Ada",)), (("--merge",), ()), (("--merge",), ("example.org/me/a:2",))],
+)
+def test_names_are_compared_as_ollama_does(form, name, ada, request, tmp_path):
+    """A release without a tag is :latest in its record: it is verified, and registered as it is told."""
+    base = ("--base", request.getfixturevalue("tiny_gguf" if form else "tiny_tag"))
+    made = run("release", ada, *name, *form, *base, "--out", tmp_path / "r", "--no-report")
+    assert made.code == 0, made.stderr
+    verified = run("verify", tmp_path / "r")
+    assert verified.code == 0, verified.stderr
+    told = made.stderr[made.stderr.index("ollama-pack register") :].splitlines()[0]
+    registered = run(*told.split()[1:], "--via", "store", "--no-load")
+    assert registered.code == 0, registered.stderr
+    edited(tmp_path / "r" / "release.json", lambda record: record.update(model="grace:latest"))
+    refused = run("verify", tmp_path / "r")
+    assert refused.code == 5
+    assert "The release is not whole: release.json is wrong about the model." in refused.stderr
+
+
 def test_a_file_more(dist, tmp_path):
     """A file that was added to a release is a lie too, and register takes no such release."""
     shutil.copytree(dist, tmp_path / "sent")
