@@ -13,8 +13,9 @@ from ollama_pack.files import Progress, os_errors_as_destination_error, read_jso
 from ollama_pack.ollama.locations import locations_from
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.pipeline.cases import CaseFile, read_cases
+from ollama_pack.pipeline.lock import LOCK_NAME
 from ollama_pack.pipeline.naming import model_name
-from ollama_pack.pipeline.output_dir import is_output
+from ollama_pack.pipeline.output_dir import holds_adapter, is_output
 from ollama_pack.pipeline.papers.names import RECORD_NAME, REPORT_NAME, is_release
 from ollama_pack.pipeline.release_cases import digests_of_cases
 from ollama_pack.pipeline.request import Request
@@ -108,15 +109,24 @@ def _files_below(directory: Path, out: Path | None, progress: Progress | None) -
         for place, folders, names in os.walk(directory):
             here = Path(place)
             folders[:] = [
-                name
-                for name in folders
-                if not name.startswith(".") and not is_output(here / name) and not _leads_to(here / name, out)
+                name for name in folders if not name.startswith(".") and not is_made_by_us(here / name, out)
             ]
             for name in names:
                 path = here / name
                 if not name.startswith(".") and path.is_file():
                     found[path.relative_to(directory).as_posix()] = sha256_of_file(path, progress)
     return found
+
+
+def is_made_by_us(directory: Path, out: Path | None) -> bool:
+    """Return whether a build or a release wrote a directory, so that it is no input of the next one.
+
+    Args:
+        directory: the directory.
+        out: the folder of the release that is made, or None.
+    """
+    recorded = (directory / LOCK_NAME).is_file() and not holds_adapter(directory)
+    return recorded or is_output(directory) or _leads_to(directory, out)
 
 
 def _leads_to(path: Path, other: Path | None) -> bool:

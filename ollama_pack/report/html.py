@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from ollama_pack.errors import one_line, printable
 from ollama_pack.files import megabytes, sha256_of_file
 from ollama_pack.lora.adapter import dtypes_of
 from ollama_pack.pipeline.request import Request
+from ollama_pack.pipeline.unchanged import is_made_by_us
 from ollama_pack.report.charts import draw_sizes, draw_spectra, draw_training
 from ollama_pack.report.drawing import require_library
 from ollama_pack.report.page import render_page, require_place_of_page, write_page
@@ -40,7 +42,8 @@ def write_report(report: RunReport, path: Path) -> None:
 def report_page(request: Request) -> Callable[[], str]:
     """Return what makes the page of a release: it names the base by its id, and has no prompts.
 
-    A path is private, and what Ollama would send depends on the daemon that answers.
+    What builds and releases wrote into the run is no input, so it is not listed. A path is private,
+    and what Ollama would send depends on the daemon that answers.
 
     Args:
         request: the build that the release is made of.
@@ -51,7 +54,7 @@ def report_page(request: Request) -> Callable[[], str]:
     require_library()
 
     def make() -> str:
-        report = report_on_run(replace(request, out=None))
+        report = report_on_run(replace(request, out=None), partial(is_made_by_us, out=request.out))
         if report.adapter is not None and not is_hub_id(report.adapter.base_id):
             report.adapter = replace(report.adapter, base_id="")
         report.prompts, report.prompt_note = None, ""

@@ -1,5 +1,6 @@
 """Collects what is known about a training run, and whether a build would succeed. Nothing is written."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,18 +72,19 @@ class RunReport:
         return {name: pickle for name, pickle in self.pickles.items() if pickle.verdict == SUSPICIOUS}
 
 
-def report_on_run(request: Request) -> RunReport:
+def report_on_run(request: Request, skip: Callable[[Path], bool] | None = None) -> RunReport:
     """Return what is known about a training run, and whether a build of it would succeed.
 
     Args:
         request: the build that would be made of the run.
+        skip: returns whether a directory of the run is not listed; None to list all.
 
     Raises:
         InputError: the directory does not exist or cannot be read.
     """
-    report = RunReport(request.directory, list_files(request.directory))
+    report = RunReport(request.directory, list_files(request.directory, skip))
     report.pickles = scan_pickles(request.directory, report.tree)
-    report.checkpoints = list_checkpoints(request.directory)
+    report.checkpoints = list_checkpoints(request.directory, skip)
     report.twin = same_weights_as(weights_in(request.directory), report.checkpoints)
     try:
         report.log = read_log(request.directory)

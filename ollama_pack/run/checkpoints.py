@@ -1,7 +1,7 @@
 """Lists the checkpoints of a run: the step and losses of each, and whether training can resume from it."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -85,8 +85,12 @@ class Checkpoint:
         return sha256_of_file(self.weights)
 
 
-def list_checkpoints(directory: Path) -> tuple[Checkpoint, ...]:
+def list_checkpoints(directory: Path, skip: Callable[[Path], bool] | None = None) -> tuple[Checkpoint, ...]:
     """Return the checkpoints of a run, ordered by step. Links to directories are ignored.
+
+    Args:
+        directory: the directory of the run.
+        skip: returns whether a directory in a checkpoint is left out of its size; None to leave out none.
 
     Raises:
         InputError: the directory does not exist (a `UsageError`) or cannot be read.
@@ -96,7 +100,7 @@ def list_checkpoints(directory: Path) -> tuple[Checkpoint, ...]:
         paths = [path for path in directory.iterdir() if step_of(path) is not None]
     except OSError as error:
         raise InputError(f"Cannot read the directory: {error.strerror}.", where=directory) from error
-    unordered = [_read_checkpoint(path) for path in paths if path.is_dir() and not path.is_symlink()]
+    unordered = [_read_checkpoint(path, skip) for path in paths if path.is_dir() and not path.is_symlink()]
     ordered = sorted(unordered, key=lambda each: (each.step, each.name))
     best = best_of(directory, ordered)
     return tuple(replace(each, is_best=each.name == best) for each in ordered)
@@ -177,10 +181,10 @@ def weights_in(directory: Path) -> Path | None:
     return next((directory / name for name in WEIGHT_FILES if (directory / name).is_file()), None)
 
 
-def _read_checkpoint(directory: Path) -> Checkpoint:
+def _read_checkpoint(directory: Path, skip: Callable[[Path], bool] | None) -> Checkpoint:
     """Return what a checkpoint's directory holds; whether it is the best is not known yet."""
     log, note = _log_of(directory)
-    files = list_files(directory).files
+    files = list_files(directory, skip).files
     names = [file.name for file in files if not file.name.endswith("/") and file.size]
     states = tuple(
         part

@@ -3,7 +3,7 @@
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,14 +69,18 @@ class Tree:
         return kinds
 
 
-def list_files(directory: Path) -> Tree:
+def list_files(directory: Path, skip: Callable[[Path], bool] | None = None) -> Tree:
     """Return the files of a directory, with their roles.
+
+    Args:
+        directory: the directory.
+        skip: returns whether a directory in it is left out, with all that it holds; None to leave out none.
 
     Raises:
         InputError: the directory does not exist (a `UsageError`) or cannot be read.
     """
     require_directory(directory)
-    walk = _Walk()
+    walk = _Walk(skip)
     try:
         files = list(walk.files(directory, ""))
     except OSError as error:
@@ -94,11 +98,13 @@ class _Walk:
     """A walk through directories that stops at `MOST_FILES` files.
 
     Attributes:
+        skip: returns whether a directory is left out, or None.
         left: the number of files that may still be listed.
         more: the number of files that were not listed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, skip: Callable[[Path], bool] | None) -> None:
+        self.skip = skip
         self.left, self.more = MOST_FILES, 0
 
     def files(self, directory: Path, prefix: str) -> Iterator[File]:
@@ -108,6 +114,8 @@ class _Walk:
         names = {entry.name for entry in listed}
         for entry in listed:
             if entry.is_dir(follow_symlinks=False):
+                if self.skip and self.skip(Path(entry.path)):
+                    continue
                 yield from self._directory(entry, prefix)
             else:
                 yield _file(entry, prefix, names)

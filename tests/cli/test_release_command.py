@@ -110,6 +110,27 @@ def test_the_same_bytes_everywhere_and_always(tiny_tag, models, tmp_path):
     assert made[0] == made[1]
 
 
+def test_what_builds_wrote_is_no_input(tiny_gguf, tmp_path):
+    """Builds and releases in the directory of the adapter change no byte of a release, also with --merge."""
+    more = ("--merge", "--base", tiny_gguf)
+    write_adapter(tmp_path / "ada-lora")
+    write_adapter(tmp_path / "ada-lora" / "checkpoint-3")
+    (tmp_path / "ada-lora" / "notes").mkdir()
+    shutil.copytree(tmp_path / "ada-lora", tmp_path / "clean" / "ada-lora")
+    built = tmp_path / "ada-lora"
+    for words in (
+        ("build", built, "--base", tiny_gguf, "--via", "store", "--no-load"),
+        ("build", built / "checkpoint-3", *more, "--via", "folder"),
+        ("build", built, *more, "--via", "folder", "--out", built / "notes" / "elsewhere"),
+        ("release", built, *more, "--out", built / "an-earlier-one"),
+        ("release", built, *more, "--out", built / "dist"),
+        ("release", tmp_path / "clean" / "ada-lora", *more, "--out", tmp_path / "clean" / "dist"),
+    ):
+        ran = run(*words)
+        assert ran.code == 0, ran.stderr
+    assert tree(built / "dist") == tree(tmp_path / "clean" / "dist")
+
+
 def test_again_is_the_same(dist, ada, tiny_tag):
     """A second release into the same folder has the same bytes, and tells the digest before."""
     before = tree(dist)
