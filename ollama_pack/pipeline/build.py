@@ -118,8 +118,6 @@ def _build_into_folder(
     inputs: BuildInputs, note: Note, progress: Progress | None, begin: Callable[[FileDigest], object]
 ) -> Outcome:
     """Build into the output folder, which no other process changes meanwhile."""
-    from ollama_pack.deliver import choose
-
     work, modelfile, prompt = _decide(inputs, note, begin)
     remove_stale_drafts(inputs.output_dir)
     lora, merged, report = write_weights(inputs, work, note, progress)
@@ -137,12 +135,7 @@ def _build_into_folder(
     _load_here(inputs, package, work, proved)
     gate = load_gate(inputs.request, proved)
     package = replace(package, gate=gate and prompt_gate(gate, prompt, proved, strict=inputs.request.strict))
-    try:
-        receipt = choose.deliver(package, inputs.locations, via=inputs.request.via, progress=progress)
-    except DestinationError as error:
-        kept = f"{_register_command(inputs)}  continues after that; the files are kept"
-        hint = f"{error.hint}\n       {kept}" if error.hint else kept
-        raise DestinationError(error.what, where=error.where, hint=hint, code=error.code) from error
+    receipt = _deliver(inputs, package, progress)
     change = work.base_change or describe_base_change(
         work.earlier, work.base.tag, blob=receipt.base_blob, manifest=receipt.base_manifest
     )
@@ -164,6 +157,20 @@ def _build_into_folder(
         prompt=prompt,
         base_change=change,
     )
+
+
+def _deliver(inputs: BuildInputs, package: "Package", progress: Progress | None) -> "Receipt":
+    """Deliver a package; the receipt tells the base, also that of a merged model, and not the merged file."""
+    from ollama_pack.deliver import choose
+
+    try:
+        receipt = choose.deliver(package, inputs.locations, via=inputs.request.via, progress=progress)
+    except DestinationError as error:
+        kept = f"{_register_command(inputs)}  continues after that; the files are kept"
+        hint = f"{error.hint}\n       {kept}" if error.hint else kept
+        raise DestinationError(error.what, where=error.where, hint=hint, code=error.code) from error
+    before = package.merged_from
+    return receipt if before is None else replace(receipt, base_blob=before.blob_digest())
 
 
 def _load_here(inputs: BuildInputs, package: "Package", work: BuildPlan, note: Note) -> None:

@@ -48,6 +48,8 @@ def base_of_package(package: "Package", locations: "OllamaLocations", via: str) 
     from ollama_pack.ollama.address import may_answer
     from ollama_pack.ollama.locations import with_daemon_store_first
 
+    if package.merged_from is not None and package.base.info is None:  # what it is merged into is not at hand
+        package = replace(package, base=package.merged_from)
     base, version = package.base, None if via == "folder" else version_of_daemon(locations)
     creates = _may_create(locations, via)
     if base.gguf is not None and base.info is not None:

@@ -6,7 +6,9 @@ import pytest
 import scratch_store
 from recipes import TINY, resized, write_model
 from terminal import run
+from test_example import ADA
 
+from ollama_pack.files import sha256_of_file
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.ollama.store_layout import blob_path
 
@@ -59,6 +61,30 @@ def test_a_store_with_an_installed_base(ada, tiny, models):
     assert "system" not in layers_of(models, "ada")
     assert run("remove", "ada", "--yes").code == 0
     assert run("remove", tiny, "--yes").code == 7
+
+
+@pytest.mark.parametrize("via", ["folder", "store"])
+def test_the_same_base_again_is_no_change(ada, tiny, tiny_gguf, tmp_path, via):
+    """The second of two builds compares the base, and not the merged file; another base is told."""
+    words = ("build", ada, "ada", "--merge", "--via", via, "--no-load", "--out", tmp_path / "out", "--json")
+    for base in (tiny, tiny, tiny_gguf, tiny_gguf):
+        ran = run(*words, "--base", base)
+        assert ran.code == 0, ran.stderr
+        assert ran.document["delivery"]["base"]["blob"] == sha256_of_file(tiny_gguf)
+        assert "has changed since" not in ran.stderr + ran.stdout
+    write_model(tmp_path / "other.gguf", keys=(("general.other", "yes"),))
+    assert "has changed since" in run(*words, "--base", tmp_path / "other.gguf").stdout
+
+
+def test_the_prompt_of_a_base_that_is_not_here(tmp_path):
+    """Why prompts are not proved is said of the base, which has a name, and not of the file to be made."""
+    ada, told = ADA, []
+    for form in ((), ("--merge",)):
+        ran = run("build", ada, *form, "--via", "folder", "--out", tmp_path / "o")
+        told.append([line for line in ran.stderr.splitlines() if line.startswith("prompt ")])
+    assert told[0]
+    assert "smollm2:135m" in told[0][0]
+    assert told[1] == told[0]
 
 
 def test_the_base_is_protected(ada, tiny):
