@@ -9,6 +9,7 @@ import click
 
 from ollama_pack.cli.batch import several_sources
 from ollama_pack.cli.merge_options import MERGING
+from ollama_pack.cli.needed_options import require_their_options
 from ollama_pack.cli.options import PROOF, SOURCE
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def request_from(chosen: Mapping[str, Any]) -> "Request":
 
     Raises:
         click.UsageError: the arguments and options contradict each other.
+        UsageError: an option would be ignored.
     """
     from ollama_pack.pipeline.request import Request
 
@@ -91,6 +93,7 @@ def request_from(chosen: Mapping[str, Any]) -> "Request":
     directories, name = split_sources(chosen["arguments"], chosen["weights"])
     via = chosen.get("via", "folder")
     require_store_is_used(via, chosen["store"])
+    require_their_options(merge=chosen["merge"])
     request = Request(
         directory=directories[0],
         others=tuple(directories[1:]),

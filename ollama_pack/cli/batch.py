@@ -107,14 +107,17 @@ def several_sources(directories: Sequence[Path], name: str, weights: Sequence[fl
         name: the name behind them, or an empty text.
         weights: the weights that are given, too few of them.
     """
+    if weights:
+        what = f"{len(directories)} directories, but {len(weights)} --weight: give one for each directory."
+        return UsageError(what, code="several-sources")
     words, command = typed_words(), batch_command()
-    more = ["--weight", "1"] * (len(directories) - len(weights))
+    more = ["--weight", "1"] * len(directories)
     hints = []
-    if not weights and command in EACH_COMMANDS:
+    if command in EACH_COMMANDS:
         hints.append(
             f"ollama-pack {command} {shlex.join(('--each', *_without(words, name)))}  makes a model of each"
         )
-    if weights or (len(directories) <= MOST_SUMMED and _have_one_base(directories)):
+    if len(directories) <= MOST_SUMMED and _have_one_base(directories):
         hints.append(
             f"ollama-pack {command} {shlex.join((*more, *words))}  makes one model of their weighted sum"
         )

@@ -181,14 +181,6 @@ def test_a_name_behind_several_directories(good, tiny_gguf, tmp_path):
     assert shell(command_in(total, "ollama-pack"), tmp_path) == "both\n"
 
 
-@SKIPPED_ON_WINDOWS
-def test_a_missing_weight_is_added(good, tiny_gguf, tmp_path):
-    """Who gave one weight means the sum: the command has the other one too."""
-    ran = run("build", "--weight", "0.5", *sorted(good.iterdir()), "--base", tiny_gguf)
-    (line,) = tried(ran)
-    assert shell(command_in(line, "ollama-pack"), tmp_path) == "ada-grace\n"
-
-
 def test_a_sum_of_strangers_is_not_offered(good):
     """Adapters of different bases, and more adapters than anybody sums by hand, become a model of each."""
     again = [write_adapter(good / f"{number}-lora") for number in range(3)]
