@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ollama_pack.cli import arguments, options
+from ollama_pack.cli import arguments, options, path_types
 from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.json_output import base_facts, lora_facts, report_facts
 from ollama_pack.cli.output import Console, print_json
@@ -21,7 +21,7 @@ from ollama_pack.cli.say import say_result
 @options.outtype
 @click.option(
     "--out",
-    type=options.PATH,
+    type=path_types.PATH,
     default=None,
     metavar="FILE",
     help="The GGUF file to write.  [default: adapter_model.gguf in DIR/ollama]",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ollama_pack.cli import options
+from ollama_pack.cli import options, path_types
 from ollama_pack.cli.output import print_json
 from ollama_pack.cli.say import say
 from ollama_pack.errors import one_line
@@ -21,8 +21,8 @@ MOST_SHOWN = 20
 
 
 @click.command("diff")
-@click.argument("first", metavar="A", type=options.SOURCE_PATH, shell_complete=options.DIRECTORY_PATHS)
-@click.argument("second", metavar="B", type=options.SOURCE_PATH, shell_complete=options.DIRECTORY_PATHS)
+@click.argument("first", metavar="A", type=path_types.SOURCE_PATH, shell_complete=options.DIRECTORY_PATHS)
+@click.argument("second", metavar="B", type=path_types.SOURCE_PATH, shell_complete=options.DIRECTORY_PATHS)
 @click.option(
     "-v", "--verbose", is_flag=True, help="Print a line for each module, not for each kind of module."
 )

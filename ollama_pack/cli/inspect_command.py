@@ -5,14 +5,17 @@ from typing import Any
 
 import click
 
-from ollama_pack.cli import options
+from ollama_pack.cli import options, path_types
 from ollama_pack.cli.base_view import is_base, show_base
 from ollama_pack.cli.inspect_view import explain, run_facts, show_run
 from ollama_pack.cli.output import error_facts, print_json
+from ollama_pack.errors import UsageError
 
 
 @click.command("inspect")
-@click.argument("directory", metavar="DIR", type=options.SOURCE_PATH, shell_complete=options.MODELS_OR_PATHS)
+@click.argument(
+    "directory", metavar="DIR", type=path_types.SOURCE_OR_MODEL, shell_complete=options.MODELS_OR_PATHS
+)
 @options.adapter
 @options.allow_noop
 @options.base
@@ -20,7 +23,11 @@ from ollama_pack.cli.output import error_facts, print_json
 @options.model_store
 @click.option("--explain", "file", default=None, metavar="FILE", help="Explain what one file is for.")
 @click.option(
-    "--report", type=options.PATH, default=None, metavar="FILE", help="Write a page with charts to FILE.html."
+    "--report",
+    type=path_types.PATH,
+    default=None,
+    metavar="FILE",
+    help="Write a page with charts to FILE.html.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Print every file and every module.")
 @options.as_json
@@ -46,7 +53,7 @@ def inspect_command(ctx: click.Context, /, *, directory: Path, **chosen: Any) ->
     store, as_json = chosen.pop("store"), chosen.pop("as_json")
     if file is not None:
         explain(directory, file, as_json=as_json)
-        return
+        ctx.exit(0 if (directory / file).exists() else UsageError.exit_code)
     if is_base(directory):
         show_base(directory, store, as_json=as_json)
         return

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ollama_pack.cli import arguments, merge_options, options
+from ollama_pack.cli import arguments, merge_options, options, path_types
 from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.json_output import base_facts, merged_facts
 from ollama_pack.cli.output import Console, print_json
@@ -21,14 +21,14 @@ from ollama_pack.cli.say import say_result
 @merge_options.merging
 @click.option(
     "--out",
-    type=options.PATH,
+    type=path_types.PATH,
     required=True,
     metavar="FILE",
     help="The GGUF file to write.",
 )
 @click.option(
     "--report",
-    type=options.PATH,
+    type=path_types.PATH,
     default=None,
     metavar="FILE",
     help="Write a page with what each weight keeps, drawn and as a table, to FILE.html.",

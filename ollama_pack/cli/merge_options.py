@@ -3,7 +3,8 @@
 import click
 
 from ollama_pack.cli.option_values import byte_count
-from ollama_pack.cli.options import PATH, combine
+from ollama_pack.cli.options import combine
+from ollama_pack.cli.path_types import FILE
 from ollama_pack.pipeline.request import MERGE_TYPE_CHOICES
 
 MERGING = ("merge_type", "merge_size", "imatrix", "kept_on", "min_kept")
@@ -32,14 +33,14 @@ merging = combine(
     ),
     click.option(
         "--imatrix",
-        type=PATH,
+        type=FILE,
         default=None,
         metavar="FILE",
         help="Importance matrix for a type that the whole file is quantised to.",
     ),
     click.option(
         "--kept-on",
-        type=PATH,
+        type=FILE,
         default=None,
         metavar="FILE",
         help="Text on which the merged model is compared with the base and its adapter, by llama.cpp.",

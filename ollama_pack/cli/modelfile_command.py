@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ollama_pack.cli import options
+from ollama_pack.cli import options, path_types
 from ollama_pack.cli.json_output import modelfile_facts
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say_result
@@ -26,7 +26,7 @@ from ollama_pack.cli.say import say_result
 )
 @click.option(
     "--out",
-    type=options.PATH,
+    type=path_types.PATH,
     default=None,
     metavar="FILE",
     help="Write the Modelfile to FILE instead of printing it.",

@@ -1,8 +1,6 @@
 """Defines the arguments and options that several commands share."""
 
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -16,7 +14,7 @@ from ollama_pack.cli.completion import (
     shipped_templates,
 )
 from ollama_pack.cli.option_values import bounded, known_name, not_empty, only_one, split_pairs
-from ollama_pack.cli.settings import FETCHED_FROM
+from ollama_pack.cli.path_types import PATH, SOURCE_OR_MODEL, SOURCE_OR_NAME, SOURCE_PATH
 from ollama_pack.pipeline.request import (
     ACCEPTABLE_MISMATCHES,
     OUTTYPES,
@@ -26,36 +24,6 @@ from ollama_pack.pipeline.request import (
 
 CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
 
-
-class AnyPath(click.Path):
-    """A path that need not exist. The code that reads it reports an error."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path; reject an empty one, which is an unset variable in a script."""
-        if value == "":
-            self.fail("the path is empty", param, ctx)
-        return super().convert(value, param, ctx)
-
-
-class SourcePath(AnyPath):
-    """The path of an adapter's directory; ``hf://OWNER/NAME`` is fetched from the Hub first."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path; fetch an adapter of the Hub first, but not to complete what is typed."""
-        if isinstance(value, str) and value.startswith("hf://") and not (ctx and ctx.resilient_parsing):
-            from ollama_pack.hub.fetch import fetch_adapter
-
-            reference, value = value, str(fetch_adapter(value, os.environ))
-            if ctx is not None:
-                ctx.meta.setdefault(FETCHED_FROM, {})[value] = reference
-        return super().convert(value, param, ctx)
-
-
-PATH = AnyPath(path_type=Path, readable=False)
-# The type is str, because a Path would replace the two slashes in https:// by one.
-PATH_OR_NAME = AnyPath(path_type=str, readable=False)
-SOURCE_PATH = SourcePath(path_type=Path, readable=False)
-SOURCE_OR_NAME = SourcePath(path_type=str, readable=False)
 
 DIRECTORY_PATHS = names_of(path="dir")
 MODELS_OR_PATHS = names_of(installed_models, path="file")
@@ -74,7 +42,9 @@ def combine(*options: Callable[[Any], Any]) -> Callable[[CommandFunction], Comma
 
 
 directory = click.argument("directory", metavar="DIR", type=SOURCE_PATH, shell_complete=DIRECTORY_PATHS)
-source = click.argument("source", metavar="DIR|MODEL|GGUF", type=SOURCE_PATH, shell_complete=MODELS_OR_PATHS)
+source = click.argument(
+    "source", metavar="DIR|MODEL|GGUF", type=SOURCE_OR_MODEL, shell_complete=MODELS_OR_PATHS
+)
 directories = click.argument(
     "directories", metavar="DIR...", nargs=-1, required=True, type=SOURCE_PATH, shell_complete=DIRECTORY_PATHS
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ollama_pack.cli import options
+from ollama_pack.cli import options, path_types
 from ollama_pack.cli.arguments import was_typed
 from ollama_pack.cli.base_view import is_base, is_model
 from ollama_pack.cli.events.terminal import STAGE_WIDTH
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @options.model_store
 @click.option(
     "--messages",
-    type=options.PATH,
+    type=path_types.FILE,
     default=None,
     metavar="FILE",
     help="Show this conversation: a JSON list of messages, or an object with messages and tools.",

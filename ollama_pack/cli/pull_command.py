@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ollama_pack.cli import arguments, options
+from ollama_pack.cli import arguments, options, path_types
 from ollama_pack.cli.build_command import next_commands
 from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.json_output import receipt_facts
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--out",
-    type=options.PATH,
+    type=path_types.PATH,
     default=None,
     metavar="DIR",
     help="Leave the files in DIR, and register nothing.",

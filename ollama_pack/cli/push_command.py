@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ollama_pack.cli import options
+from ollama_pack.cli import options, path_types
 from ollama_pack.cli.batch import build_each
 from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.hub_place import push_to_repository
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.argument(
     "source",
     metavar="[DIR|MODEL]",
-    type=options.PATH_OR_NAME,
+    type=path_types.DIRECTORY_OR_MODEL,
     required=False,
     shell_complete=options.MODELS_OR_PATHS,
 )

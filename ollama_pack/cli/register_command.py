@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ollama_pack.cli import arguments, options
+from ollama_pack.cli import arguments, options, path_types
 from ollama_pack.cli.build_command import next_commands
 from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.json_output import receipt_facts
@@ -17,7 +17,7 @@ REGISTER = ("via", "store", "load", "allow_noop")
 
 
 @click.command("register")
-@click.argument("directory", metavar="DIR", type=options.PATH, shell_complete=options.DIRECTORY_PATHS)
+@click.argument("directory", metavar="DIR", type=path_types.PATH, shell_complete=options.DIRECTORY_PATHS)
 @options.name
 @options.registration
 @options.load

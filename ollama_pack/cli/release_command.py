@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ollama_pack.cli import arguments, merge_options, options
+from ollama_pack.cli import arguments, merge_options, options, path_types
 from ollama_pack.cli.batch import build_each
 from ollama_pack.cli.build_command import plan_one
 from ollama_pack.cli.events.options import telling
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 @options.load
 @options.prompt
 @options.outtype
-@click.option("--out", type=options.PATH, required=True, metavar="DIR", help="Directory of the release.")
+@click.option("--out", type=path_types.PATH, required=True, metavar="DIR", help="Directory of the release.")
 @click.option("--merge", is_flag=True, help="Merge the adapter into its base, and release one model file.")
 @merge_options.merging
 @click.option(
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--cases",
-    type=options.PATH,
+    type=path_types.FILE,
     default=None,
     metavar="FILE",
     help="Cases as test takes them, which the release must hold in llama.cpp (the extra try).",
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     help="Sign the release: with a key, or with Sigstore, which knows a CI system or asks a browser.",
 )
 @click.option(
-    "--key", type=options.PATH, default=None, metavar="FILE", help="Private key in PEM, for --sign key."
+    "--key", type=path_types.FILE, default=None, metavar="FILE", help="Private key in PEM, for --sign key."
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be made and replaced, and write nothing.")
 @telling

@@ -116,6 +116,14 @@ def without_keys_of(pairs: Iterable[str], others: Iterable[str]) -> list[str]:
 class SettingsContext(HelpContext):
     """The context of a command, in which options that nobody typed have the values of its settings."""
 
+    def invoke(self, called: Any, /, *args: Any, **params: Any) -> Any:
+        """Run the command, if the files are there that its options name."""
+        from ollama_pack.cli.path_types import require_named_files
+
+        if called is self.command.callback:
+            require_named_files(self.command, self.params)
+        return super().invoke(called, *args, **params)
+
     def lookup_default(self, name: str, call: Any = True) -> Any:
         """Return what the environment or the file gives an option, or what click returns for none."""
         found = self.setting_of(name)
@@ -185,6 +193,10 @@ def _open_settings(context: click.Context, _option: click.Parameter, path: Path 
     command = str(context.command.name)
     _note_json(context, OptionSettings(command, known, None, os.environ))  # for an error of the file itself
     config = None
+    if named:
+        from ollama_pack.cli.path_types import require_file_there
+
+        require_file_there(named)
     if named or Path(CONFIG_NAME).exists():
         from ollama_pack.cli.config_file import read_config_file
 

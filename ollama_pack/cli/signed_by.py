@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ollama_pack.cli import options
+from ollama_pack.cli import options, path_types
 
 if TYPE_CHECKING:
     from ollama_pack.pipeline.policy import Policy
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 signed_by = options.combine(
     click.option(
         "--key",
-        type=options.PATH,
+        type=path_types.FILE,
         default=None,
         metavar="FILE",
         help="Public key of who must have signed the release.",
@@ -27,7 +27,7 @@ signed_by = options.combine(
     ),
     click.option(
         "--policy",
-        type=options.PATH,
+        type=path_types.FILE,
         default=None,
         metavar="FILE",
         help="What is required of the release: who signed it, on which base, with which proofs.",

@@ -13,8 +13,8 @@ import click
 from ollama_pack.cli.arguments import request_from, was_typed
 from ollama_pack.cli.batch import Task, batch_command
 from ollama_pack.cli.option_names import CONFIG_NAME, options_of_all_commands
-from ollama_pack.cli.options import SOURCE_OR_NAME
 from ollama_pack.cli.output import Console
+from ollama_pack.cli.path_types import SOURCE_OR_NAME
 from ollama_pack.cli.settings import OptionSettings, SettingsContext
 from ollama_pack.errors import UsageError
 

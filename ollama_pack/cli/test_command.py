@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ollama_pack.cli import options
+from ollama_pack.cli import options, path_types
 from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say
@@ -30,7 +30,7 @@ _MOST_FIRST = 20
 @options.source
 @click.option(
     "--cases",
-    type=options.PATH,
+    type=path_types.FILE,
     required=True,
     metavar="FILE",
     help="The cases: YAML, or JSON lines (.jsonl).",
@@ -42,7 +42,7 @@ _MOST_FIRST = 20
 )
 @click.option(
     "--data",
-    type=options.PATH,
+    type=path_types.FILE,
     default=None,
     metavar="FILE",
     help="Training data for --init.  [default: what the trainer's settings name, or lies beside DIR]",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ollama_pack.cli import options
+from ollama_pack.cli import options, path_types
 from ollama_pack.cli.answer_columns import LiveAnswers, say_answers
 from ollama_pack.cli.events.terminal import STAGE_WIDTH
 from ollama_pack.cli.output import Console, print_json
@@ -72,7 +72,7 @@ WITHOUT_INVOCATION = "llama-cpp-python"
 @options.checkpoints_to_try
 @click.option(
     "--messages",
-    type=options.PATH,
+    type=path_types.FILE,
     default=None,
     metavar="FILE",
     help="Ask the conversations of FILE: a JSON list of messages, or JSON lines (.jsonl).",
@@ -80,7 +80,7 @@ WITHOUT_INVOCATION = "llama-cpp-python"
 @trial_options
 @click.option(
     "--report",
-    type=options.PATH,
+    type=path_types.PATH,
     default=None,
     metavar="FILE",
     help="Write a page with the questions, the answers, their times and the settings to FILE.html.",

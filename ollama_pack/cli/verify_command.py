@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ollama_pack.cli import options
+from ollama_pack.cli import options, path_types
 from ollama_pack.cli.arguments import was_typed
 from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.json_output import verdict_facts
@@ -17,7 +17,10 @@ from ollama_pack.cli.signed_by import signed_by, signer_of
 
 @click.command("verify")
 @click.argument(
-    "source", metavar="DIR|MODEL|oci://…", type=options.PATH_OR_NAME, shell_complete=options.MODELS_OR_PATHS
+    "source",
+    metavar="DIR|MODEL|oci://…",
+    type=path_types.DIRECTORY_OR_MODEL,
+    shell_complete=options.MODELS_OR_PATHS,
 )
 @plain_http
 @options.model_store

@@ -5,9 +5,11 @@ A name is ``[host/][namespace/]model[:tag]``. The defaults are ``registry.ollama
 Ollama's ``types/model/name.go``; the reserved tags are those of ``internal/modelref``.
 """
 
+import os
 import re
 import unicodedata
 from dataclasses import dataclass
+from pathlib import Path
 
 from ollama_pack.errors import InputError, UsageError, bullet_list
 
@@ -17,6 +19,7 @@ DEFAULT_TAG = "latest"
 LONGEST_HOST = 350
 LONGEST_PART = 80
 FALLBACK_MODEL = "adapter"
+_MOST_PARTS = len(("host", "namespace", "model:tag"))
 _EXTRA_CHARACTERS = {"host": "-_.:", "namespace": "-_", "model": "-_.", "tag": "-_."}
 
 
@@ -118,6 +121,25 @@ def parse_name(text: str) -> ModelName:
             code="bad-name",
         )
     return ModelName(**parts)
+
+
+def require_no_path(text: str, where: str = "directory") -> None:
+    """Require of a word, a directory or the name of a model, that it is there if only a path is so written.
+
+    A path is absolute, begins with ``./``, ``../`` or ``~``, ends with a slash, or has too many parts.
+
+    Args:
+        text: the word, as it was typed.
+        where: what may be there, for the message.
+
+    Raises:
+        UsageError: it is a path, and nothing is there.
+    """
+    slashes = text.replace("\\", "/") if os.name == "nt" else text
+    parts = re.sub(r"^https?:/+", "", slashes).split("/")  # a Path has one slash there
+    starts = parts[0] in ("", ".", "..") or slashes.startswith("~") or Path(text).is_absolute()
+    if text and (starts or not parts[-1] or len(parts) > _MOST_PARTS) and not os.path.lexists(text):
+        raise UsageError(f"There is no {where} {text}.", code="no-such-directory")
 
 
 def _split_name(text: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ollama_pack.errors import InputError, UsageError
 from ollama_pack.files import Note, Progress
 from ollama_pack.ollama.manifest import MANIFEST_TYPE, Image, Layer
-from ollama_pack.ollama.names import parse_name
+from ollama_pack.ollama.names import parse_name, require_no_path
 from ollama_pack.pipeline.prepare import silent
 from ollama_pack.pipeline.request import Request
 from ollama_pack.pipeline.whole_image import image_of_installed
@@ -85,6 +85,7 @@ def push_installed(
     from ollama_pack.registry.remote import open_registry
 
     require_tag(place)
+    require_no_path(str(request.directory))
     image = image_of_installed(parse_name(str(request.directory)), request)
     origins = {each.origin for each in image.layers if each.origin}
     known = [each for origin in sorted(origins) for each in own_repository(origin, place)]

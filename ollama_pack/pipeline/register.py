@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ollama_pack.deliver.package import Receipt
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import Note, Progress
+from ollama_pack.files import Note, Progress, require_directory
 from ollama_pack.locks import folder_lock
 from ollama_pack.ollama.locations import locations_from
 from ollama_pack.pipeline.evidence import record_of_folder
@@ -48,6 +48,7 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
     from ollama_pack.deliver import choose
     from ollama_pack.pipeline.load_here import loads_here, prove_load_here
 
+    require_directory(request.directory)
     locations = locations_from(os.environ, request.out or request.directory, request.store)
     with folder_lock(built_folder(request.directory), progress):
         package, _ = check_folder(built_folder(request.directory), request, note, progress)

@@ -16,7 +16,7 @@ from ollama_pack.errors import DestinationError, InputError, PackError, ProofErr
 from ollama_pack.files import Note, Progress, read_json_object, sha256_of_file
 from ollama_pack.locks import folder_lock
 from ollama_pack.ollama.locations import locations_from
-from ollama_pack.ollama.names import parse_name
+from ollama_pack.ollama.names import parse_name, require_no_path
 from ollama_pack.ollama.store_layout import blob_path
 from ollama_pack.pipeline.evidence import installed_package, record_of_folder
 from ollama_pack.pipeline.inputs import expected_base
@@ -215,7 +215,9 @@ def _verify_model(request: Request, note: Note, progress: Progress | None) -> tu
     from ollama_pack.verify.recorded_files import prove_files
 
     locations = locations_from(os.environ, None, request.store)
-    package, record, seen = installed_package(parse_name(request.name or str(request.directory)), locations)
+    require_no_path(str(request.directory))
+    name = parse_name(request.name or str(request.directory))
+    package, record, seen = installed_package(name, locations)
     blobs = package.file.parent
     trained = expected_base(blobs, base_id_of(package.file), request, os.environ)
     package = replace(package, trained=trained)

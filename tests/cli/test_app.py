@@ -1,5 +1,7 @@
 """The group: help, versions, wrong usage, and where errors become exit codes."""
 
+from pathlib import Path
+
 import click
 import numpy as np
 import pytest
@@ -39,6 +41,9 @@ def test_examples_parse(name):
     examples = [words[1:] for words in lines if words[:1] == ["ollama-pack"]]
     assert examples
     for called, *words in examples:
+        for word in words:  # a directory that is named must be there
+            if word.endswith("/"):
+                Path(word).mkdir(exist_ok=True)
         other = main.get_command(click.Context(main), called)
         with other.make_context(called, words, parent=click.Context(main)):
             pass
