@@ -16,8 +16,8 @@ from ollama_pack.ollama.api_types import NEVER, read_listed, read_shown
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.manifest import parse_manifest
 from ollama_pack.ollama.manifest_list import LIST_TYPES, read_children
-from ollama_pack.pipeline.evidence import record_of_folder
 from ollama_pack.pipeline.lock import placed_sizes
+from ollama_pack.pipeline.release.evidence import record_of_folder
 from ollama_pack.run.pickle_scan import PLAIN_TENSORS, UNREAD, scan
 from ollama_pack.untrusted import ShapeError, as_list, as_mapping, as_text, as_whole, file_errors, optional
 

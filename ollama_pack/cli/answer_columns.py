@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ollama_pack.engine.answers import Said
-    from ollama_pack.pipeline.trial import Voice
+    from ollama_pack.pipeline.trial.trial import Voice
 
 GAP = 3
 NARROWEST_COLUMN = 24

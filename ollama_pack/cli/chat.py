@@ -9,8 +9,8 @@ from ollama_pack.cli.say import read_line, say
 
 if TYPE_CHECKING:
     from ollama_pack.engine.answers import Said
-    from ollama_pack.pipeline.answering import Answering, Exchange
-    from ollama_pack.pipeline.trial import Voice
+    from ollama_pack.pipeline.trial.answering import Answering, Exchange
+    from ollama_pack.pipeline.trial.trial import Voice
 
 QUOTE = '"""'
 """Begins and ends a message of several lines, as in ``ollama run``."""
@@ -57,7 +57,7 @@ class Chat:
     def answer(self, text: str) -> None:
         """Have the models answer a message, each by its own history; Ctrl-C ends an answer, not the chat."""
         from ollama_pack.chat.trained import Conversation
-        from ollama_pack.pipeline.answering import Exchange
+        from ollama_pack.pipeline.trial.answering import Exchange
 
         said: dict[str, Said] = {}
         try:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def push_to_repository(directory: Path, place: str, console: "Console") -> dict[str, Any]:
     """Push a release to a repository on the Hub, and return the JSON object of what is there."""
     from ollama_pack.hub.client import parse_hub_reference
-    from ollama_pack.pipeline.push_hub import push_release_to_hub
+    from ollama_pack.pipeline.release.push_hub import push_release_to_hub
     from ollama_pack.pipeline.request import Request
 
     reference = parse_hub_reference(place)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ollama_pack.pipeline.build import Outcome
-    from ollama_pack.pipeline.merge import MergedFile
+    from ollama_pack.pipeline.merging.merge import MergedFile
     from ollama_pack.pipeline.prepare import BuildPlan
     from ollama_pack.pipeline.verify import Verdict
     from ollama_pack.run.checkpoints import Checkpoint

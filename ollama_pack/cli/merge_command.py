@@ -47,7 +47,7 @@ def merge_command(*, out: Path, report: Path | None, **chosen: Any) -> None:
     """
     from ollama_pack.locks import folder_lock
     from ollama_pack.pipeline.inputs import resolve_inputs
-    from ollama_pack.pipeline.merge import merge
+    from ollama_pack.pipeline.merging.merge import merge
     from ollama_pack.pipeline.prepare import prepare
 
     console = Console.of(chosen)

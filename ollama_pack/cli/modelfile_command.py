@@ -50,8 +50,8 @@ def modelfile_command(
     from ollama_pack.modelfile.syntax import print_modelfile
     from ollama_pack.pipeline.inputs import resolve_inputs
     from ollama_pack.pipeline.prepare import decide_modelfile, prepare, warn_of_format
-    from ollama_pack.pipeline.prompt import renderer_beside
-    from ollama_pack.pipeline.prompt_plan import plan_prompt
+    from ollama_pack.pipeline.prompt.plan import plan_prompt
+    from ollama_pack.pipeline.prompt.verdict import renderer_beside
     from ollama_pack.pipeline.request import Request
 
     request = Request(directory=directory, out=out.parent if out else None, **chosen)

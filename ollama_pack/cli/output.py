@@ -21,7 +21,7 @@ from ollama_pack.lora.plan import LoraFile
 from ollama_pack.merge.frontier import SizeFrontier
 from ollama_pack.message import Message
 from ollama_pack.modelfile.syntax import Modelfile
-from ollama_pack.pipeline.prompt import PromptVerdict
+from ollama_pack.pipeline.prompt.verdict import PromptVerdict
 from ollama_pack.verify.result import ProofResult
 
 JSON_SCHEMA_VERSION = 1

@@ -24,7 +24,7 @@ _OF_BUILD = ("adapter", "base", "template", "prompt", "system", "parameters")
 if TYPE_CHECKING:
     from ollama_pack.chat.renderer import ChatRenderer
     from ollama_pack.ollama.locations import OllamaLocations
-    from ollama_pack.pipeline.prompt_view import PromptPair, PromptView
+    from ollama_pack.pipeline.prompt.view import PromptPair, PromptView
     from ollama_pack.verify.prompt import ComparedPrompt
 
 
@@ -66,10 +66,10 @@ def prompt_command(*, source: Path, **chosen: Any) -> None:
       ollama-pack prompt ada-lovelace-lora/ --against 0.12 --messages talk.json
       ollama-pack prompt vicuna:7b --against daemon
     """
-    from ollama_pack.pipeline.messages import read_messages
-    from ollama_pack.pipeline.prompt import chat_clock
-    from ollama_pack.pipeline.prompt_view import by_daemon, proved_template, view_prompts
-    from ollama_pack.pipeline.sent import DAEMON
+    from ollama_pack.pipeline.prompt.sent import DAEMON
+    from ollama_pack.pipeline.prompt.verdict import chat_clock
+    from ollama_pack.pipeline.prompt.view import by_daemon, proved_template, view_prompts
+    from ollama_pack.pipeline.trial.messages import read_messages
 
     _require_used(source)
     given = read_messages(chosen["messages"]) if chosen["messages"] is not None else None
@@ -91,7 +91,7 @@ def prompt_command(*, source: Path, **chosen: Any) -> None:
 
 def _pair_of(source: Path, chosen: dict[str, Any], renderer: "ChatRenderer") -> "PromptPair":
     """Return the prompts of what the argument names."""
-    from ollama_pack.pipeline import prompt_view
+    from ollama_pack.pipeline.prompt import view as prompt_view
     from ollama_pack.pipeline.request import Request
 
     against: str = chosen["against"]

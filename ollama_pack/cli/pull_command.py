@@ -16,7 +16,7 @@ from ollama_pack.cli.say import say
 from ollama_pack.cli.signed_by import signed_by, signer_of
 
 if TYPE_CHECKING:
-    from ollama_pack.pipeline.fetch_release import Pulled
+    from ollama_pack.pipeline.release.pull import Pulled
 
 
 @click.command("pull")
@@ -57,7 +57,7 @@ def pull_command(*, place: str, plain_http: bool, name: str, name_option: str, *
       ollama-pack pull oci://registry.example.com/team/ada-lovelace:1.0
       ollama-pack pull oci://registry.example.com/team/ada-lovelace:1.0 --out dist/
     """
-    from ollama_pack.pipeline.fetch_release import pull_release
+    from ollama_pack.pipeline.release.pull import pull_release
     from ollama_pack.pipeline.request import Request
     from ollama_pack.registry.reference import parse_oci_reference
 

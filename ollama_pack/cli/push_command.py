@@ -17,7 +17,7 @@ from ollama_pack.cli.say import say
 from ollama_pack.cli.tasks import tasks_of_targets
 
 if TYPE_CHECKING:
-    from ollama_pack.pipeline.push_image import Pushed
+    from ollama_pack.pipeline.release.push_image import Pushed
     from ollama_pack.pipeline.request import Request
 
 
@@ -89,8 +89,8 @@ def push_one(
     source: str, place: str, console: Console, chosen: Mapping[str, Any]
 ) -> tuple[str, dict[str, Any]]:
     """Push one folder or model to a place, and return the kind and the content of its JSON document."""
-    from ollama_pack.pipeline.push import push_folder
-    from ollama_pack.pipeline.push_image import BaseOption, push_installed
+    from ollama_pack.pipeline.release.push import push_folder
+    from ollama_pack.pipeline.release.push_image import BaseOption, push_installed
     from ollama_pack.pipeline.request import Request
     from ollama_pack.registry.reference import OCI_SCHEME, parse_oci_reference
 

@@ -21,7 +21,7 @@ from ollama_pack.files import megabytes
 from ollama_pack.signing import SIGN_CHOICES, SIGNATURE_NAME, open_signer
 
 if TYPE_CHECKING:
-    from ollama_pack.pipeline.make_release import Release
+    from ollama_pack.pipeline.release.make import Release
     from ollama_pack.pipeline.request import Request
 
 
@@ -147,7 +147,7 @@ def unchanged_facts(
     request: "Request", console: Console, *, report: bool, cases: Path | None
 ) -> dict[str, Any]:
     """Return the JSON object of a release that would only be made again, and tell it; or an empty object."""
-    from ollama_pack.pipeline.unchanged import unchanged_release
+    from ollama_pack.pipeline.release.unchanged import unchanged_release
 
     record = unchanged_release(request, report=report, cases=cases)
     if not record:
@@ -182,7 +182,7 @@ def release_one(
     cases: Path | None,
 ) -> dict[str, Any]:
     """Make a release and sign it, print the commands that use it, and return its JSON object."""
-    from ollama_pack.pipeline.make_release import make_release
+    from ollama_pack.pipeline.release.make import make_release
     from ollama_pack.report.html import report_page
 
     made = make_release(
@@ -204,8 +204,8 @@ def release_one(
 
 def plan_release(request: "Request", console: Console, cases: Path | None) -> dict[str, Any]:
     """Print what a release would make and what of its directory it would replace."""
-    from ollama_pack.pipeline.cases import read_cases
-    from ollama_pack.pipeline.papers.names import PAPER_NAMES, require_release_folder
+    from ollama_pack.pipeline.release.papers.names import PAPER_NAMES, require_release_folder
+    from ollama_pack.pipeline.trial.cases import read_cases
 
     assert request.out is not None, "the option is required"
     require_release_folder(request.out)

@@ -6,7 +6,7 @@ from itertools import zip_longest
 import click
 
 from ollama_pack.cli.fold import cells_of
-from ollama_pack.pipeline.prompt_rows import Pieces, prompt_rows
+from ollama_pack.pipeline.prompt.rows import Pieces, prompt_rows
 
 _OPEN, _CLOSE = "[", "]"
 _GAP = 5

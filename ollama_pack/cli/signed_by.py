@@ -8,7 +8,7 @@ import click
 from ollama_pack.cli import options, path_types
 
 if TYPE_CHECKING:
-    from ollama_pack.pipeline.policy import Policy
+    from ollama_pack.pipeline.release.policy import Policy
     from ollama_pack.signing import Signer
 
 signed_by = options.combine(
@@ -45,7 +45,7 @@ def signer_of(chosen: Mapping[str, Any]) -> "Signer | Policy | None":
         click.UsageError: a key and an identity are named, one of them beside a policy, or an identity without
             its provider.
     """
-    from ollama_pack.pipeline.policy import read_policy
+    from ollama_pack.pipeline.release.policy import read_policy
     from ollama_pack.signing import Signer
 
     identity = (chosen["identity"], chosen["identity_provider"])

@@ -17,9 +17,9 @@ from ollama_pack.files import whole_file
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ollama_pack.pipeline.answering import Answering
-    from ollama_pack.pipeline.cases import FigureCase
-    from ollama_pack.pipeline.testing import CaseResult
+    from ollama_pack.pipeline.trial.answering import Answering
+    from ollama_pack.pipeline.trial.cases import FigureCase
+    from ollama_pack.pipeline.trial.testing import CaseResult
 
 _MARK_WIDTH = 8
 _MOST_FIRST = 20
@@ -70,8 +70,8 @@ def test_command(*, source: Path, cases: Path, **chosen: Any) -> None:
       ollama-pack test ada-lovelace --cases ada.yaml --write junit=results.xml
       ollama-pack test ada-lovelace-lora/ --cases ada.yaml --init --data train.jsonl
     """
-    from ollama_pack.pipeline.cases import read_cases
-    from ollama_pack.pipeline.testing import failed_cases, run_cases, summary_of
+    from ollama_pack.pipeline.trial.cases import read_cases
+    from ollama_pack.pipeline.trial.testing import failed_cases, run_cases, summary_of
 
     console = Console.of(chosen)
     if chosen["init"]:
@@ -107,7 +107,7 @@ def _training_data(source: Path, given: Path | None, console: Console) -> "tuple
         UsageError: there is none on this machine.
     """
     from ollama_pack.pipeline.output_dir import adapter_home
-    from ollama_pack.pipeline.training_data import find_training_data
+    from ollama_pack.pipeline.trial.training_data import find_training_data
 
     if given is not None:
         return (given,)
@@ -129,7 +129,7 @@ def _trainer_facts(
     source: Path, figures: "tuple[FigureCase, ...]", results: "Sequence[CaseResult]", console: Console
 ) -> dict[str, Any] | None:
     """Return the JSON object of the trainer's eval loss, which is told, or None if there is none."""
-    from ollama_pack.pipeline.trainer_loss import loss_of_trainer
+    from ollama_pack.pipeline.trial.trainer_loss import loss_of_trainer
 
     try:
         found = loss_of_trainer(source, figures)
@@ -156,9 +156,9 @@ def _write_first(path: Path, data: "tuple[Path, ...]") -> None:
     Raises:
         RefusedError: the file is there already.
     """
-    from ollama_pack.pipeline.messages import read_conversations
-    from ollama_pack.pipeline.perplexity import turns_of
-    from ollama_pack.pipeline.testing import first_cases
+    from ollama_pack.pipeline.trial.messages import read_conversations
+    from ollama_pack.pipeline.trial.perplexity import turns_of
+    from ollama_pack.pipeline.trial.testing import first_cases
 
     if path.exists():
         raise RefusedError(
@@ -196,7 +196,7 @@ def _say_result(result: "CaseResult", *, verbose: bool) -> None:
 
 def test_facts(answering: "Answering", results: "Sequence[CaseResult]") -> dict[str, Any]:
     """Return the JSON object of a test; each case is a proof too, for the views that show proofs."""
-    from ollama_pack.pipeline.testing import case_proof, summary_of
+    from ollama_pack.pipeline.trial.testing import case_proof, summary_of
 
     return {
         "name": answering.trial.name,

@@ -19,9 +19,9 @@ from ollama_pack.files import megabytes
 if TYPE_CHECKING:
     from ollama_pack.chat.trained import Conversation
     from ollama_pack.engine.answers import Said
-    from ollama_pack.pipeline.answering import Answering, Exchange
     from ollama_pack.pipeline.request import Request
-    from ollama_pack.pipeline.trial import Trial
+    from ollama_pack.pipeline.trial.answering import Answering, Exchange
+    from ollama_pack.pipeline.trial.trial import Trial
 
 _PROMPTS = ("sent", "trained")
 _RUNNERS = ("llama", "daemon")
@@ -141,7 +141,7 @@ def conversations_to_answer(path: Path) -> "list[Conversation]":
     """Return the conversations of a file, each up to the last message that is not the assistant's."""
     from dataclasses import replace
 
-    from ollama_pack.pipeline.messages import read_conversations, read_messages
+    from ollama_pack.pipeline.trial.messages import read_conversations, read_messages
 
     several = path.suffix.lower() in (".jsonl", ".ndjson")
     found = []
@@ -170,11 +170,11 @@ def opened_trial(request: "Request", chosen: dict[str, Any], console: Console) -
         console: what tells the stages.
     """
     from ollama_pack.engine.answers import unheard
-    from ollama_pack.pipeline.answering import answering
     from ollama_pack.pipeline.inputs import requests_for
     from ollama_pack.pipeline.prepare import silent
-    from ollama_pack.pipeline.prompt import chat_clock
-    from ollama_pack.pipeline.trial_sources import TrialSetting, prepare_trial
+    from ollama_pack.pipeline.prompt.verdict import chat_clock
+    from ollama_pack.pipeline.trial.answering import answering
+    from ollama_pack.pipeline.trial.sources import TrialSetting, prepare_trial
 
     with (
         tempfile.TemporaryDirectory(prefix="ollama-pack-try-") as folder,

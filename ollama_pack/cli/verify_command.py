@@ -58,7 +58,7 @@ def verify_command(*, source: str, **chosen: Any) -> None:
     request = Request(directory=Path(source), load_here=here, **chosen_options)
     signer, to = signer_of(chosen), (console.stage_done, console.progress)
     if source.startswith(OCI_SCHEME):
-        from ollama_pack.pipeline.verify_remote import verify_remote
+        from ollama_pack.pipeline.release.verify_remote import verify_remote
 
         place = parse_oci_reference(source, plain_http=chosen["plain_http"])
         verdicts = verify_remote(request, place, signer, *to)

@@ -40,7 +40,7 @@ from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:
     from ollama_pack.deliver.package import DeliveryPlan, Package
-    from ollama_pack.pipeline.merge import MergedFile
+    from ollama_pack.pipeline.merging.merge import MergedFile
 from ollama_pack.pipeline.prepare import (
     BuildPlan,
     decide_modelfile,
@@ -49,9 +49,9 @@ from ollama_pack.pipeline.prepare import (
     silent,
     warn_of_format,
 )
-from ollama_pack.pipeline.prompt import PromptVerdict, renderer_beside, require_prompt
-from ollama_pack.pipeline.prompt_gate import prompt_gate
-from ollama_pack.pipeline.prompt_plan import plan_prompt
+from ollama_pack.pipeline.prompt.gate import prompt_gate
+from ollama_pack.pipeline.prompt.plan import plan_prompt
+from ollama_pack.pipeline.prompt.verdict import PromptVerdict, renderer_beside, require_prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,15 +11,15 @@ from ollama_pack.files import Note, Progress, megabytes
 from ollama_pack.gguf.model_info import ModelInfo
 from ollama_pack.lora.plan import LORA_A, LoraFile
 from ollama_pack.modelfile.syntax import Modelfile
-from ollama_pack.pipeline.chat_format import TEMPLATE_KEY, trained_format
 from ollama_pack.pipeline.inputs import BuildInputs
 from ollama_pack.pipeline.prepare import GGUF_NAME, MERGED_NAME, BuildPlan, silent
+from ollama_pack.pipeline.prompt.chat_format import TEMPLATE_KEY, trained_format
 from ollama_pack.pipeline.request import Request
 from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:
     from ollama_pack.deliver.package import Package
-    from ollama_pack.pipeline.merge import MergedFile
+    from ollama_pack.pipeline.merging.merge import MergedFile
 
 
 def convert(work: BuildPlan, path: Path, outtype: str, note: Note = silent) -> tuple[LoraFile, ProofResult]:
@@ -54,7 +54,7 @@ def write_weights(
 ) -> "tuple[LoraFile | None, MergedFile | None, ProofResult]":
     """Write the GGUF LoRA file or the merged GGUF, whichever the user asks for, and prove it."""
     from ollama_pack.lora.export import planned_size
-    from ollama_pack.pipeline.merge import merge
+    from ollama_pack.pipeline.merging.merge import merge
 
     request = inputs.request
     if not request.merge:
@@ -148,7 +148,7 @@ def _planned_lora(inputs: BuildInputs, work: BuildPlan) -> LoraFile:
 def with_planned_size(inputs: BuildInputs, work: BuildPlan, package: "Package") -> "Package":
     """Return a planned package whose size is known, after what could keep its file from being written."""
     from ollama_pack.lora.export import require_replaceable
-    from ollama_pack.pipeline.merge import planned_size_of
+    from ollama_pack.pipeline.merging.merge import planned_size_of
 
     if package.adapter is None:
         return replace(package, planned_size=planned_size_of(work, package.file, _with_model_name(inputs)))

@@ -8,9 +8,9 @@ from ollama_pack.engine.llama import Llama, running_llama
 from ollama_pack.errors import DestinationError, InputError, ProofError
 from ollama_pack.gguf.constants import INVOCATION_TOKENS
 from ollama_pack.ollama.locations import OllamaLocations
-from ollama_pack.pipeline.merge import require_base_file
+from ollama_pack.pipeline.merging.merge import require_base_file
+from ollama_pack.pipeline.prompt.sent import version_of_daemon
 from ollama_pack.pipeline.request import Request
-from ollama_pack.pipeline.sent import version_of_daemon
 from ollama_pack.verify.load import Answer, compare_answers, require_change
 from ollama_pack.verify.result import ProofResult
 

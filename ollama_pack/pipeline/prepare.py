@@ -26,7 +26,6 @@ from ollama_pack.modelfile.editing import with_command
 from ollama_pack.modelfile.syntax import Modelfile
 from ollama_pack.modelfile.template import DEFAULT, TemplateFields, compose_modelfile, find_template
 from ollama_pack.pipeline.author import author_modelfile, author_warnings
-from ollama_pack.pipeline.chat_format import missing_format
 from ollama_pack.pipeline.inherit import with_inherited
 from ollama_pack.pipeline.inputs import (
     BuildInputs,
@@ -37,6 +36,7 @@ from ollama_pack.pipeline.inputs import (
 )
 from ollama_pack.pipeline.lock import read_lock
 from ollama_pack.pipeline.named_base import check_named_base, recorded_manifest, ways_to_a_base
+from ollama_pack.pipeline.prompt.chat_format import missing_format
 
 GGUF_NAME = "adapter_model.gguf"
 MERGED_NAME = "merged_model.gguf"

@@ -16,10 +16,10 @@ from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.ollama.address import may_answer
 from ollama_pack.ollama.locations import OllamaLocations
 from ollama_pack.ollama.names import parse_name
-from ollama_pack.pipeline.evidence import Record, modelfile_fault, record_of_folder
 from ollama_pack.pipeline.lock import LOCK_NAME, describe_base_change
 from ollama_pack.pipeline.output_dir import adapter_home, holds_adapter
-from ollama_pack.pipeline.prompt import PromptVerdict, require_prompt
+from ollama_pack.pipeline.prompt.verdict import PromptVerdict, require_prompt
+from ollama_pack.pipeline.release.evidence import Record, modelfile_fault, record_of_folder
 from ollama_pack.pipeline.request import Request
 from ollama_pack.verify.result import ProofResult
 

@@ -9,14 +9,14 @@ from ollama_pack.errors import DestinationError
 from ollama_pack.files import Note, Progress, require_directory
 from ollama_pack.locks import folder_lock
 from ollama_pack.ollama.locations import locations_from
-from ollama_pack.pipeline.evidence import record_of_folder
 from ollama_pack.pipeline.load_gate import load_gate
 from ollama_pack.pipeline.output_dir import built_folder
 from ollama_pack.pipeline.prepare import silent
-from ollama_pack.pipeline.prompt import require_prompt
-from ollama_pack.pipeline.prompt_gate import prompt_gate
-from ollama_pack.pipeline.prompt_release import prompts_of_folder
+from ollama_pack.pipeline.prompt.built import prompts_of_folder
+from ollama_pack.pipeline.prompt.gate import prompt_gate
+from ollama_pack.pipeline.prompt.verdict import require_prompt
 from ollama_pack.pipeline.proof_rows import prove_base_of
+from ollama_pack.pipeline.release.evidence import record_of_folder
 from ollama_pack.pipeline.request import Request
 from ollama_pack.pipeline.verify import check_folder
 

@@ -18,15 +18,12 @@ from ollama_pack.locks import folder_lock
 from ollama_pack.ollama.locations import locations_from
 from ollama_pack.ollama.names import parse_name, require_no_path
 from ollama_pack.ollama.store_layout import blob_path
-from ollama_pack.pipeline.evidence import installed_package, record_of_folder
+from ollama_pack.pipeline.built_folder import base_id_of, read_release
 from ollama_pack.pipeline.inputs import expected_base
 from ollama_pack.pipeline.output_dir import built_folder
-from ollama_pack.pipeline.papers.names import RECORD_NAME, is_release
-from ollama_pack.pipeline.papers.record import documents_of
-from ollama_pack.pipeline.policy import Policy, require_policy
 from ollama_pack.pipeline.prepare import silent
-from ollama_pack.pipeline.prompt_gate import prompt_gate
-from ollama_pack.pipeline.prompt_release import prompts_of_folder, prompts_of_installed
+from ollama_pack.pipeline.prompt.built import prompts_of_folder, prompts_of_installed
+from ollama_pack.pipeline.prompt.gate import prompt_gate
 from ollama_pack.pipeline.proof_rows import (
     Row,
     not_as_recorded,
@@ -39,7 +36,10 @@ from ollama_pack.pipeline.proof_rows import (
     record_rows,
     require_recorded,
 )
-from ollama_pack.pipeline.release import base_id_of, read_release
+from ollama_pack.pipeline.release.evidence import installed_package, record_of_folder
+from ollama_pack.pipeline.release.papers.names import RECORD_NAME, is_release
+from ollama_pack.pipeline.release.papers.record import documents_of
+from ollama_pack.pipeline.release.policy import Policy, require_policy
 from ollama_pack.pipeline.request import Request
 from ollama_pack.signing import SIGNATURE_NAME, Signer, check_signature
 from ollama_pack.untrusted import file_errors

@@ -10,8 +10,8 @@ from ollama_pack.base.hf_cache import is_hub_id
 from ollama_pack.errors import one_line, printable
 from ollama_pack.files import megabytes, sha256_of_file
 from ollama_pack.lora.adapter import dtypes_of
+from ollama_pack.pipeline.release.unchanged import is_made_by_us
 from ollama_pack.pipeline.request import Request
-from ollama_pack.pipeline.unchanged import is_made_by_us
 from ollama_pack.report.charts import draw_sizes, draw_spectra, draw_training
 from ollama_pack.report.drawing import require_library
 from ollama_pack.report.page import render_page, require_place_of_page, write_page

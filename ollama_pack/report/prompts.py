@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack.errors import one_line
-from ollama_pack.pipeline.prompt_rows import prompt_rows
-from ollama_pack.pipeline.prompt_view import PromptView
+from ollama_pack.pipeline.prompt.rows import prompt_rows
+from ollama_pack.pipeline.prompt.view import PromptView
 
 
 def prompt_section(view: PromptView) -> dict[str, Any]:

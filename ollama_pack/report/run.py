@@ -14,8 +14,13 @@ from ollama_pack.lora.spectrum import Spectrum, measure
 from ollama_pack.modelfile.syntax import Modelfile
 from ollama_pack.pipeline.inputs import BuildInputs, resolve_inputs
 from ollama_pack.pipeline.prepare import BuildPlan, prepare, render_modelfile
-from ollama_pack.pipeline.prompt import PromptVerdict, reason_of_prompt, renderer_beside, require_prompt
-from ollama_pack.pipeline.prompt_view import PromptView, pair_of_build, view_prompts
+from ollama_pack.pipeline.prompt.verdict import (
+    PromptVerdict,
+    reason_of_prompt,
+    renderer_beside,
+    require_prompt,
+)
+from ollama_pack.pipeline.prompt.view import PromptView, pair_of_build, view_prompts
 from ollama_pack.pipeline.request import Request
 from ollama_pack.run.checkpoints import Checkpoint, list_checkpoints, same_weights_as, weights_in
 from ollama_pack.run.listing import File, Tree, list_files

@@ -8,7 +8,7 @@ from ollama_pack.chat.trained import Turn
 from ollama_pack.engine.answers import Said
 from ollama_pack.errors import one_line, printable
 from ollama_pack.files import megabytes
-from ollama_pack.pipeline.answering import Answering, Exchange
+from ollama_pack.pipeline.trial.answering import Answering, Exchange
 from ollama_pack.report.page import render_page
 
 

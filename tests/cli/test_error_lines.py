@@ -6,7 +6,7 @@ from terminal import run
 from ollama_pack.cli.error_edge import of_usage
 from ollama_pack.cli.say import error_lines, terminal_line
 from ollama_pack.errors import PackError, bullet_list
-from ollama_pack.pipeline.prompt import PromptVerdict, prompt_error
+from ollama_pack.pipeline.prompt.verdict import PromptVerdict, prompt_error
 from ollama_pack.verify.prompt import ComparedPrompt, show_difference
 from ollama_pack.verify.result import ProofResult
 

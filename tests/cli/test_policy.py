@@ -7,7 +7,7 @@ from terminal import run
 from test_release_command import PAPERS
 from test_signed_release import keys, signed, write_keys  # noqa: F401 — fixtures
 
-from ollama_pack.pipeline.policy import Policy, read_policy, require_policy
+from ollama_pack.pipeline.release.policy import Policy, read_policy, require_policy
 from ollama_pack.signing import Signer
 
 RIGHT = """\

@@ -8,7 +8,7 @@ import pytest
 from terminal import run
 from test_release_lies import edited
 
-from ollama_pack.pipeline.release_cases import CASE_PROOF
+from ollama_pack.pipeline.release.gate import CASE_PROOF
 
 pytestmark = pytest.mark.usefixtures("stand_in_llama")
 HOLDS = {"prompt": "Who are you Ada", "equals": "are you Ada", "differs_from_base": True}

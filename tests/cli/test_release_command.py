@@ -13,7 +13,7 @@ from terminal import add_base, environment, model_in, run, spawn, tree
 from test_nothing_leaks import BAIT, baits_in, trained  # noqa: F401 — a fixture
 
 from ollama_pack import Request, UsageError
-from ollama_pack.pipeline.make_release import make_release
+from ollama_pack.pipeline.release.make import make_release
 
 PAPERS = {
     *(

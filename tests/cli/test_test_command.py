@@ -181,7 +181,7 @@ def test_cases_that_are_wrong(judged, case, words):
 
 def test_a_pattern_without_end(judged, monkeypatch):
     """A pattern that takes too long is given up."""
-    monkeypatch.setattr("ollama_pack.pipeline.judging.SEARCH_SECONDS", 1)
+    monkeypatch.setattr("ollama_pack.pipeline.trial.judging.SEARCH_SECONDS", 1)
     ran = judged({"prompt": f"a b {'a' * 60}!", "matches": "(a+)+$"})
     assert (ran.code, "within 1 seconds" in ran.stderr) == (3, True)
 
@@ -235,7 +235,7 @@ def test_the_extra_is_missing(ada, chatting, tmp_path, monkeypatch, library):
 
 def test_the_schema_has_every_expectation():
     """What is published is what is read."""
-    from ollama_pack.pipeline.cases import EXPECTATIONS
+    from ollama_pack.pipeline.trial.cases import EXPECTATIONS
 
     question, figures = CASES_SCHEMA["$defs"]["question"], CASES_SCHEMA["$defs"]["figures"]
     assert set(EXPECTATIONS) < set(question["properties"])

@@ -27,7 +27,7 @@ from ollama_pack.ollama.api_types import read_listed, read_shown
 from ollama_pack.ollama.manifest import parse_manifest
 from ollama_pack.ollama.manifest_list import LIST_TYPES, read_children
 from ollama_pack.ollama.names import parse_name
-from ollama_pack.pipeline.evidence import record_of_folder
+from ollama_pack.pipeline.release.evidence import record_of_folder
 from ollama_pack.run.pickle_scan import scan
 from ollama_pack.run.trainer_log import read_log
 from ollama_pack.untrusted import parse_json

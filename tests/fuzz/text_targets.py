@@ -25,9 +25,9 @@ from ollama_pack.modelfile.template import (
 )
 from ollama_pack.modelfile.template_check import template_problems
 from ollama_pack.ollama.names import parse_name, typed_name
-from ollama_pack.pipeline.evidence import record_of_folder
 from ollama_pack.pipeline.lock import placed_sizes, read_lock
-from ollama_pack.pipeline.policy import read_policy
+from ollama_pack.pipeline.release.evidence import record_of_folder
+from ollama_pack.pipeline.release.policy import read_policy
 from ollama_pack.toml_file import read_toml
 
 MESSAGES = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]

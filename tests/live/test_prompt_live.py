@@ -14,7 +14,7 @@ from ollama_pack.chat.renderer import ConversationRefusedError, chat_renderer
 from ollama_pack.chat.trained import ChatTemplate
 from ollama_pack.modelfile.parser import parse
 from ollama_pack.modelfile.template import TemplateFields, fill_template, find_template, template_names
-from ollama_pack.pipeline.sent import base_in_store
+from ollama_pack.pipeline.prompt.sent import base_in_store
 
 pytestmark = pytest.mark.live
 

@@ -9,7 +9,7 @@ from terminal import run
 from ollama_pack.base.lookup import read_base_by_name
 from ollama_pack.gguf.model_info import ModelInfo
 from ollama_pack.modelfile.template import find_template, template_names
-from ollama_pack.pipeline.chat_format import like_template, missing_format
+from ollama_pack.pipeline.prompt.chat_format import like_template, missing_format
 
 LLAMA3 = "{% for m in messages %}<|start_header_id|>{{ m['role'] }}<|end_header_id|>{% endfor %}"
 CHATML = "{% for m in messages %}<|im_start|>{{ m['role'] }}{% endfor %}"

@@ -6,7 +6,7 @@ from recipes import write_adapter, write_model
 from scratch_store import BASE_TAG
 from terminal import run
 
-from ollama_pack.pipeline.prompt import NONE_TRAINED
+from ollama_pack.pipeline.prompt.verdict import NONE_TRAINED
 
 GO = "{{ range .Messages }}<{{ .Role }}>{{ .Content }}{{ end }}<assistant>"
 JINJA = "<s>{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"

@@ -1,0 +1,1 @@
+"""Releases: made with their proofs and papers, pushed, pulled, and required of by a policy."""

@@ -1,0 +1,64 @@
+"""Pushes a release to the Hugging Face Hub, after all is proved that is recorded of it."""
+
+import os
+
+from ollama_pack.errors import UsageError
+from ollama_pack.files import Note, Progress
+from ollama_pack.hub.client import HubReference
+from ollama_pack.hub.push import HubCommit, push_to_hub
+from ollama_pack.locks import folder_lock
+from ollama_pack.pipeline.output_dir import built_folder
+from ollama_pack.pipeline.prepare import silent
+from ollama_pack.pipeline.release.papers.names import PAPER_NAMES, PARTS, is_release
+from ollama_pack.pipeline.request import Request
+from ollama_pack.pipeline.verify import check_folder
+from ollama_pack.signing import SIGNATURE_NAME
+
+ON_THE_HUB = tuple(dict.fromkeys((*PARTS, *PAPER_NAMES, SIGNATURE_NAME)))
+"""The files that a repository gets; whatever else is in a folder stays there."""
+
+
+def push_release_to_hub(
+    request: Request, place: HubReference, note: Note = silent, progress: Progress | None = None
+) -> HubCommit:
+    """Push a release to a repository on the Hub, whose card is that of the release.
+
+    Args:
+        request: what the user asks for; its directory is the folder of the release.
+        place: the repository and its branch.
+        note: called after each stage.
+        progress: called while bytes are read.
+
+    Raises:
+        InputError: the folder is no release, or is damaged.
+        ProofError: a file is not as recorded, and nothing was sent; or the Hub has something else.
+        UsageError: there is no such repository or branch, or this user may not write there.
+        DestinationError: the Hub does not answer; the repository is as it was.
+
+    Example:
+        >>> from ollama_pack.hub.client import parse_hub_reference
+        >>> place = parse_hub_reference("hf://ada/lovelace-gguf")
+        >>> push_release_to_hub(Request(directory="dist"), place).place  # doctest: +SKIP
+        'hf://ada/lovelace-gguf@1f…'
+    """
+    if place.folder:
+        raise UsageError(
+            "A release is pushed to the top of a repository.",
+            where=place,
+            hint=f"{HubReference(place.repository, place.revision)}",
+            code="bad-name",
+        )
+    folder = built_folder(request.directory)
+    if not is_release(folder):
+        raise UsageError(
+            "This is the folder of a build, and the Hub gets releases, which have a card.",
+            where=folder,
+            hint="ollama-pack release DIR --out FOLDER  makes one",
+            code="no-release",
+        )
+    with folder_lock(folder, progress):
+        check_folder(folder, request, note, progress)
+        files = [folder / name for name in ON_THE_HUB if (folder / name).is_file()]
+        pushed = push_to_hub(files, place, ON_THE_HUB, os.environ)
+    note("push", pushed)
+    return pushed
