@@ -175,4 +175,8 @@ def chat_renderer(now: datetime) -> Iterator[ChatRenderer]:
 def _template_fault(what: str, template: ChatTemplate) -> InputError:
     """Return the error for a template that cannot be filled."""
     where = Path(template.origin).name if template.origin else "chat template"
-    return InputError(f"The chat template cannot be filled: {what}.", where=template.origin or where)
+    return InputError(
+        f"The chat template cannot be filled: {what.rstrip('.')}.",
+        where=template.origin or where,
+        hint="save the chat template again as it was in training",
+    )

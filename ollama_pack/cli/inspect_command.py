@@ -9,6 +9,7 @@ from ollama_pack.cli import options, path_types
 from ollama_pack.cli.base_view import is_base, show_base
 from ollama_pack.cli.inspect_view import explain, run_facts, show_run
 from ollama_pack.cli.output import error_facts, print_json
+from ollama_pack.cli.say import say
 from ollama_pack.errors import UsageError
 
 
@@ -65,6 +66,7 @@ def inspect_command(ctx: click.Context, /, *, directory: Path, **chosen: Any) ->
         from ollama_pack.report.html import write_report
 
         write_report(run, report)
+        say(f"wrote {report}", err=True)
     if as_json:
         print_json("inspect", {**run_facts(run), "problem": run.problem and error_facts(run.problem)})
     else:

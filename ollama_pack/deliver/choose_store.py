@@ -9,7 +9,7 @@ from ollama_pack.deliver import store as store_destination
 from ollama_pack.deliver.create import CREATE, surely_refuses
 from ollama_pack.deliver.package import Package
 from ollama_pack.deliver.pull import PULL
-from ollama_pack.errors import DestinationError
+from ollama_pack.errors import DestinationError, UsageError
 from ollama_pack.ollama.address import is_near, may_answer
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.locations import (
@@ -58,11 +58,18 @@ def store_for(package: Package, locations: OllamaLocations, reason: str = "") ->
     raise DestinationError(
         f"{prefix} Ollama store here {missing}.",
         where=searched,
-        hint="--via folder, or OLLAMA_MODELS=DIR"
-        if package.base.gguf
-        else f"ollama serve, then ollama pull {shlex.quote(package.base.tag)}; or --via folder",
+        hint="--via folder, or OLLAMA_MODELS=DIR" if package.base.gguf else _ways_to_a_base(package.base.tag),
         code="no-store",
     )
+
+
+def _ways_to_a_base(tag: str) -> str:
+    """Return what helps if no store has the base; a name that nobody knows may be one that was misspelled."""
+    from ollama_pack.base.lookup import find_variant, similar_ids
+
+    pull = f"ollama serve, then ollama pull {shlex.quote(tag)}; or --via folder"
+    similar = similar_ids(tag, 1) if "/" not in tag and find_variant(tag) is None else ()
+    return f"--base {shlex.quote(similar[0])}  if that is meant; else {pull}" if similar else pull
 
 
 def store_with_base(package: Package, locations: OllamaLocations) -> Path | None:
@@ -100,6 +107,10 @@ def require_access(package: Package, store: Path, locations: OllamaLocations) ->
     """
     if is_writable(store):
         return
+    if store.is_file():
+        raise UsageError(
+            "This is a file, not a model store.", where=store, hint="--store DIR", code="bad-path"
+        )
     hint = _way_by_daemon(package, locations)
     if not hint:
         folder, name = shlex.quote(str(package.file.parent)), shlex.quote(str(package.name))

@@ -75,8 +75,9 @@ def require_replaceable(path: Path) -> None:
     except OSError as error:
         raise DestinationError(f"This cannot be written: {error.strerror}.", where=path) from error
     if kind != "adapter":
+        what = "directory" if path.is_dir() else "file"
         raise RefusedError(
-            "There is a file of this name already, and it is not a GGUF LoRA.",
+            f"There is a {what} of this name already, and it is not a GGUF LoRA.",
             where=path,
             hint="--out with another place, or move the file away",
             code="file-in-the-way",

@@ -61,11 +61,21 @@ def open_client(place: OciReference, environment: Mapping[str, str]) -> tuple[An
     raise unreachable(place, failed) from failed
 
 
+def _cause_of(error: BaseException) -> BaseException:
+    """Return what the system said, if it is why a library gave up, whose own words are long."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            return inner
+        inner = inner.__cause__ or inner.__context__
+    return error
+
+
 def unreachable(place: OciReference, error: BaseException | None) -> DestinationError:
     """Return the error for a registry that does not answer, or not as one."""
     from ollama_pack.shown import reason_of
 
-    why = f": {reason_of(error)}" if error is not None else ""
+    why = f": {reason_of(_cause_of(error))}" if error is not None else ""
     if _is_untrusted(error):
         return DestinationError(
             f"The certificate of the registry is not trusted{why}.",
@@ -76,7 +86,7 @@ def unreachable(place: OciReference, error: BaseException | None) -> Destination
     return DestinationError(
         f"The registry does not answer{why}.",
         where=place,
-        hint=""
+        hint="start the registry, or correct its address"
         if place.is_loopback or place.plain_http
         else "--plain-http  if the registry speaks HTTP only",
         code="no-network",

@@ -29,8 +29,9 @@ def require_place_of_page(path: Path, directory: Path) -> None:
             code="report-in-the-run",
         )
     if path.exists() and not (path.is_file() and MARK in _start_of_page(path)):
+        kind = "directory" if path.is_dir() else "file"
         raise RefusedError(
-            "This file exists already, and it is not a report.",
+            f"A {kind} of this name exists already, and it is not a report.",
             where=path,
             hint="--report with another name",
             code="file-in-the-way",

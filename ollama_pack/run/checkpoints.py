@@ -142,11 +142,12 @@ def choose(directory: Path, which: str) -> tuple[Checkpoint, ...]:
         chosen = [each for each in available if each.is_best]
         if not chosen:
             best = best_of(directory, available)
-            why = f"it is {best}, which does not exist any more" if best else "no log names it"
+            why = f"it is {best}, which does not exist any more" if best else "no log says which one it is"
             raise UsageError(
                 f"The best checkpoint cannot be used: {why}.",
                 where=directory,
-                hint=f"--checkpoint with one of {steps}; ollama-pack checkpoints  shows their losses",
+                hint=f"--checkpoint with one of {steps}; "
+                f"ollama-pack checkpoints {shlex.quote(str(directory))}  shows their losses",
                 code="no-such-checkpoint",
             )
         return tuple(chosen)

@@ -52,9 +52,11 @@ def test_no_checkpoint_is_the_best(tmp_path, tiny_gguf):
         log.write_text(json.dumps({**state, "best_model_checkpoint": None, "best_global_step": None}))
     words = ("build", trained, "--base", tiny_gguf, "--via", "folder", "--dry-run")
     hint = hint_of(*words, "--checkpoint", "best", code="no-such-checkpoint")
-    found = re.fullmatch(r"--checkpoint with one of (.*); ollama-pack checkpoints  shows their losses", hint)
+    found = re.fullmatch(
+        r"--checkpoint with one of (.*); ollama-pack (checkpoints .*)  shows their losses", hint
+    )
     succeeds(*words, "--checkpoint", found[1].split(", ")[0])
-    succeeds("checkpoints", trained)
+    succeeds(*found[2].split())
 
 
 def test_a_name_for_every_checkpoint(tmp_path, tiny_gguf):

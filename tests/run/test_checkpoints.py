@@ -79,7 +79,7 @@ def test_no_best(run):
     with pytest.raises(InputError, match="checkpoint-20, which does not exist any more"):
         choose(run, "best")
     (run / "checkpoint-30" / "trainer_state.json").write_text(json.dumps(log_until(30)))
-    with pytest.raises(InputError, match="no log names it"):
+    with pytest.raises(InputError, match="no log says which one it is"):
         choose(run, "best")
 
 

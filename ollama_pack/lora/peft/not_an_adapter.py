@@ -32,6 +32,9 @@ _OF_SEVERAL_PROCESSES: Mapping[str, str] = {
 }
 """Where DeepSpeed and FSDP save the parts of each process → the command that makes one file of them."""
 
+_BUILT = "ollama-pack.lock"
+"""The file by which a folder that a build wrote is known."""
+
 _ON_THE_HUB = re.compile(r"(?:https?:/+[^/]+/)?([\w-][\w.-]*/[\w-][\w.-]*)(?:/tree/[^/]+)?/?")
 
 CONFIG_TO_WRITE = """'{"peft_type": "LORA", "r": RANK, "lora_alpha": ALPHA}'"""
@@ -62,7 +65,10 @@ def require_adapter_directory(path: Path) -> None:
 def no_adapter_here(directory: Path) -> InputError:
     """Return the error for a directory in which no adapter_config.json is found."""
     what = f"There is no {CONFIG_FILE} here."
-    if (directory / "config.json").exists() and any(map(list, map(directory.glob, _WHOLE_MODEL))):
+    if (directory / _BUILT).exists():
+        what = f"{what[:-1]}: this folder was written by a build, and holds the model that it made."
+        hint = f"ollama-pack register {shlex.quote(str(directory))}"
+    elif (directory / "config.json").exists() and any(map(list, map(directory.glob, _WHOLE_MODEL))):
         what = f"{what[:-1]}: this is a whole model and not an adapter."
         hint = (
             "convert it with llama.cpp's convert_hf_to_gguf.py, write FROM ./MODEL.gguf into a Modelfile, "

@@ -81,7 +81,9 @@ def _require_pickle(path: Path) -> None:
     if not start.startswith(_STARTS):
         shown = one_line(start[:24].decode("utf-8", "replace"))
         raise InputError(
-            f"The file is none of torch.save; it begins with {shown!r}.", where=path, hint=COPY_AGAIN
+            f"This is not a file that torch.save wrote; it begins with {shown!r}.",
+            where=path,
+            hint=COPY_AGAIN,
         )
 
 

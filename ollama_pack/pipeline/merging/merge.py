@@ -254,8 +254,9 @@ def require_own_file(path: Path, base: Path) -> None:
     except (InputError, OSError):
         own = False
     if not own:
+        what = "directory" if path.is_dir() else "file"
         raise RefusedError(
-            "There is a file of this name already, and ollama-pack did not merge it.",
+            f"There is a {what} of this name already, and ollama-pack did not merge it.",
             where=path,
             hint="--out with another place, or move the file away",
             code="file-in-the-way",

@@ -212,5 +212,5 @@ def chosen_version(against: str, locations: "OllamaLocations", found: "Version |
             return parse_version(daemon.version())
     version = parse_version(against if against.count(".") > 1 else f"{against}.0")
     if version is None:
-        raise UsageError(f"{against!r} is no release of Ollama, as 0.33 is one.", code="bad-option")
+        raise UsageError(f"{against!r} is not a version of Ollama, such as 0.33.", code="bad-option")
     return version
