@@ -21,7 +21,7 @@ from ollama_pack.cli.output import print_json
 from ollama_pack.cli.say import say
 from ollama_pack.cli.settings import CONFIG_VARIABLE, OPTION_SETTINGS, OptionSettings, SettingsContext
 from ollama_pack.errors import one_line
-from ollama_pack.shown import without_secrets
+from ollama_pack.shown import ADDRESS_VARIABLES, shown_address, without_secrets
 from ollama_pack.signing import PASSWORD_VARIABLE
 
 _WITHOUT_NAME = "build"
@@ -170,7 +170,8 @@ def _environment(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """Yield the variables beside those of options, without what is secret of them."""
     for name in (*_ADDRESSES, CONFIG_VARIABLE):
         if value := environment.get(name):
-            yield {"variable": name, "value": without_secrets(one_line(value), environment)}
+            text = shown_address(value) if name in ADDRESS_VARIABLES else without_secrets(value, environment)
+            yield {"variable": name, "value": one_line(text)}
     for name in _SECRETS:
         if environment.get(name):
             yield {"variable": name, "value": "set, and not shown"}

@@ -26,7 +26,11 @@ def words(request, ada, tiny_gguf, tiny_tag, tmp_path):
 @pytest.mark.parametrize("option", MERGED)
 def test_an_option_that_would_be_ignored(words, option, tmp_path):
     """An option of a merged file without --merge is refused with a hint, and nothing is made."""
-    typed = (*words, option, MERGED[option])
+    value = MERGED[option]
+    if option in ("--imatrix", "--kept-on"):  # what is not there is told before
+        value = tmp_path / value
+        value.touch()
+    typed = (*words, option, value)
     assert hint_of(*typed, code="bad-option") == "--merge  beside it"
     assert not (tmp_path / "out").exists()
     if option in ("--merge-type", "--min-kept"):

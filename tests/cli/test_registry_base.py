@@ -185,6 +185,7 @@ def test_an_installed_model(pushable, distribution, models, elsewhere, tmp_path)
     assert model_in(other, "ada", "1") == model_in(other, "grace") == before
     ran = run("pull", place, "--out", tmp_path / "out", "--json")
     assert (ran.code, ran.document["code"]) == (2, "not-a-release")
+    (tmp_path / "public.pem").touch()
     ran = run("pull", place, "--key", tmp_path / "public.pem", "--json")
     assert (ran.code, ran.document["code"]) == (5, "not-signed")
 

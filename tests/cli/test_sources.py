@@ -76,7 +76,7 @@ def test_scale(two, tiny_gguf, tmp_path):
         pytest.param(
             (), "a model of each of them, or one of their sum?", id="two directories without weights"
         ),
-        pytest.param(("--weight", "1"), "or one of their sum?", id="a weight for one of them"),
+        pytest.param(("--weight", "1"), "2 directories, but 1 --weight", id="a weight for one of them"),
         pytest.param(
             ("--weight", "1", "--weight", "1", "--weight", "1"), "3 weights need 3 directories", id="too many"
         ),

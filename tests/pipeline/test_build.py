@@ -22,7 +22,7 @@ from ollama_pack.pipeline.register import register
 from ollama_pack.pipeline.request import Request
 from ollama_pack.verify.numbers import prove_numbers
 
-STAGES = ["read", "base", "prompt", "convert", "proof", "modelfile", "register"]
+STAGES = ["read", "base", "prompt", "convert", "proof", "form", "modelfile", "register"]
 
 
 @pytest.fixture(autouse=True)

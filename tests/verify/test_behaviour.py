@@ -98,7 +98,7 @@ def test_what_is_no_text(words, tmp_path, monkeypatch):
     for content in (b"\xff\xfe\xfd", b"a" * (1 << 19)):
         (tmp_path / "text.txt").write_bytes(content)
         assert run(*words).code == 3
-    assert run(*words[:-1], tmp_path / "nothing").code == 3
+    assert run(*words[:-1], tmp_path / "nothing").code == 2
     assert not (tmp_path / "merged.gguf").exists()
     hide_ggml(monkeypatch)
     ran = run(*words)

@@ -5,6 +5,7 @@ file. What the adapted layer answers to every unit vector is what the file is pr
 in files, so that neither process holds more than one of them.
 """
 
+import contextlib
 import importlib.util
 import json
 import shutil
@@ -209,4 +210,5 @@ def end_worker(process: "subprocess.Popen[str]") -> None:
     process.wait()
     for stream in streams:
         if stream is not None:
-            stream.close()
+            with contextlib.suppress(OSError):  # what is still to be written has no reader
+                stream.close()
