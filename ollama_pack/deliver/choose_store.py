@@ -9,7 +9,7 @@ from ollama_pack.deliver import store as store_destination
 from ollama_pack.deliver.create import CREATE, surely_refuses
 from ollama_pack.deliver.package import Package
 from ollama_pack.deliver.pull import PULL
-from ollama_pack.errors import DestinationError, UsageError
+from ollama_pack.errors import DestinationError
 from ollama_pack.ollama.address import is_near, may_answer
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.locations import (
@@ -108,8 +108,8 @@ def require_access(package: Package, store: Path, locations: OllamaLocations) ->
     if is_writable(store):
         return
     if store.is_file():
-        raise UsageError(
-            "This is a file, not a model store.", where=store, hint="--store DIR", code="bad-path"
+        raise DestinationError(
+            "This is a file, not a model store.", where=store, hint="--store DIR", code="store-not-writable"
         )
     hint = _way_by_daemon(package, locations)
     if not hint:
