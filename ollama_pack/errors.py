@@ -16,6 +16,7 @@ turns them into text in one place. `code` tells errors of one class apart; docs/
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from ollama_pack.shown import without_secrets
@@ -178,6 +179,19 @@ class RefusedError(PackError):
 
     exit_code = 7
     general_code = "refused"
+
+
+def file_in_the_way(path: Path, why: str = "", *, hint: str) -> RefusedError:
+    """Return the error for a file or directory that stands where something else would be written.
+
+    Args:
+        path: the place.
+        why: why what is there is not replaced, as a clause.
+        hint: what the user may do.
+    """
+    kind = "directory" if path.is_dir() else "file"
+    what = f"There is a {kind} of this name already{f', and {why}' if why else ''}."
+    return RefusedError(what, where=path, hint=hint, code="file-in-the-way")
 
 
 def bullet_list(headline: str, problems: Sequence[str]) -> str:

@@ -40,7 +40,7 @@ class TomlFile:
         return f"{place}: {'.'.join(keys)}" if keys else place
 
     def _line_of(self, keys: tuple[str, ...]) -> int:
-        """Return the line on which a key begins, or 0 where that cannot be told.
+        """Return the line on which a key begins, or 0 if the text does not tell it.
 
         The parser itself says so: it is the line after the longest text of whole lines without the key.
         """

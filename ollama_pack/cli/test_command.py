@@ -11,7 +11,7 @@ from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say
 from ollama_pack.cli.try_command import opened_trial, runner_facts, said_facts, trial_options, trial_request
-from ollama_pack.errors import PackError, RefusedError, UsageError
+from ollama_pack.errors import PackError, UsageError, file_in_the_way
 from ollama_pack.files import whole_file
 
 if TYPE_CHECKING:
@@ -161,12 +161,7 @@ def _write_first(path: Path, data: "tuple[Path, ...]") -> None:
     from ollama_pack.pipeline.trial.testing import first_cases
 
     if path.exists():
-        raise RefusedError(
-            "There is a file of this name already.",
-            where=path,
-            hint="--cases with another name, or move the file away",
-            code="file-in-the-way",
-        )
+        raise file_in_the_way(path, hint="--cases with another name, or move the file away")
     pairs = [
         (before.messages[-1]["content"], answer)
         for each in data

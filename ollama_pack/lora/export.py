@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 
-from ollama_pack.errors import DestinationError, InputError, RefusedError
+from ollama_pack.errors import DestinationError, InputError, file_in_the_way
 from ollama_pack.files import whole_file
 from ollama_pack.gguf.constants import ALIGNMENT, ALPHA, FLOAT32, MAGIC, VERSION
 from ollama_pack.gguf.reader import GgufFile, read_gguf
@@ -75,12 +75,8 @@ def require_replaceable(path: Path) -> None:
     except OSError as error:
         raise DestinationError(f"This cannot be written: {error.strerror}.", where=path) from error
     if kind != "adapter":
-        what = "directory" if path.is_dir() else "file"
-        raise RefusedError(
-            f"There is a {what} of this name already, and it is not a GGUF LoRA.",
-            where=path,
-            hint="--out with another place, or move the file away",
-            code="file-in-the-way",
+        raise file_in_the_way(
+            path, "it is not a GGUF LoRA", hint="--out with another place, or move the file away"
         )
 
 

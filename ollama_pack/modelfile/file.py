@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ollama_pack.errors import DestinationError, InputError, RefusedError
+from ollama_pack.errors import DestinationError, InputError, file_in_the_way
 from ollama_pack.files import Note, os_errors_as_destination_error, read_small, sha256_of_file, whole_file
 from ollama_pack.modelfile import LARGEST_MODELFILE, MODELFILE_NAME
 from ollama_pack.modelfile.parser import parse
@@ -45,11 +45,8 @@ def has_same_commands(path: Path, content: bytes) -> bool:
     try:
         parse(decode(present, str(path)), where=str(path))
     except InputError as error:
-        raise RefusedError(
-            "A file of this name exists already, and it is not a Modelfile.",
-            where=path,
-            hint="--out with another directory, or move the file away",
-            code="file-in-the-way",
+        raise file_in_the_way(
+            path, "it is not a Modelfile", hint="--out with another directory, or move the file away"
         ) from error
     return False
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack import __version__
-from ollama_pack.errors import RefusedError
+from ollama_pack.errors import RefusedError, file_in_the_way
 from ollama_pack.files import whole_file
 
 MARK = b'<meta name="generator" content="ollama-pack">'
@@ -29,13 +29,7 @@ def require_place_of_page(path: Path, directory: Path) -> None:
             code="report-in-the-run",
         )
     if path.exists() and not (path.is_file() and MARK in _start_of_page(path)):
-        kind = "directory" if path.is_dir() else "file"
-        raise RefusedError(
-            f"A {kind} of this name exists already, and it is not a report.",
-            where=path,
-            hint="--report with another name",
-            code="file-in-the-way",
-        )
+        raise file_in_the_way(path, "it is not a report", hint="--report with another name")
 
 
 def write_page(path: Path, text: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ollama_pack.base.model import BaseModel
-from ollama_pack.errors import InputError, ProofError, RefusedError, UnsupportedError, UsageError
+from ollama_pack.errors import InputError, ProofError, UnsupportedError, UsageError, file_in_the_way
 from ollama_pack.files import Note, Progress, megabytes, remove_stale_drafts, sha256_of_file
 from ollama_pack.gguf.reader import GgufFile, read_gguf
 from ollama_pack.lora.adapter import Adapter, trained_tensors
@@ -254,12 +254,8 @@ def require_own_file(path: Path, base: Path) -> None:
     except (InputError, OSError):
         own = False
     if not own:
-        what = "directory" if path.is_dir() else "file"
-        raise RefusedError(
-            f"There is a {what} of this name already, and ollama-pack did not merge it.",
-            where=path,
-            hint="--out with another place, or move the file away",
-            code="file-in-the-way",
+        raise file_in_the_way(
+            path, "ollama-pack did not merge it", hint="--out with another place, or move the file away"
         )
 
 
