@@ -16,7 +16,12 @@ from ollama_pack.deliver.store import STORE
 from ollama_pack.errors import DestinationError
 from ollama_pack.ollama.blob_store import StoreTransaction
 from ollama_pack.ollama.daemon import Daemon
-from ollama_pack.ollama.locations import OllamaLocations, is_writable, named_daemon_absent
+from ollama_pack.ollama.locations import (
+    OllamaLocations,
+    is_writable,
+    named_daemon_absent,
+    with_daemon_store_first,
+)
 from ollama_pack.ollama.manifest import Image, Layer
 from ollama_pack.ollama.models import DaemonModels, StoreModels
 from ollama_pack.ollama.names import ModelName
@@ -75,11 +80,12 @@ def _store_for_image(daemon: Daemon, locations: OllamaLocations, via: str) -> Pa
             return None
         if locations.host_named:
             raise named_daemon_absent(daemon.address, absent, "--via store")
-    store = next(filter(is_writable, locations.stores), None)
+    stores = with_daemon_store_first(locations).stores
+    store = next(filter(is_writable, stores), None)
     if store is None:
         raise DestinationError(
             "No Ollama store here is writable.",
-            where=", ".join(map(str, locations.stores)),
+            where=", ".join(map(str, stores)),
             hint="ollama serve, or --store DIR",
             code="no-store",
         )

@@ -56,6 +56,8 @@ def referrers_of(remote: RemoteRegistry, subject: str, kind: str) -> tuple[Descr
         answer = remote.request(
             remote.url("referrers", subject), headers={"Accept": ARTIFACT_INDEX}, stream=True
         )
+        # Only these say that the registry does not list them; a refusal must not pass for an empty list.
+        remote.require(answer, "does not say what belongs to it", 200, 400, 404, 405)
         content = answer.raw.read(LARGEST_ANSWER) if answer.status_code == 200 else b""
     found = parse_index(content) if content else None
     if found is None:

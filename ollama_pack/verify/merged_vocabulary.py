@@ -3,7 +3,9 @@
 A model that was trained with other tokens than its base has saved its embedding and its head whole, or rows
 of them. Their number is that of the merged model's tokens. A new token is the one that the tokenizer in
 training had; a row that it names nothing for is ``[PADn]``. Special tokens are of llama.cpp's type CONTROL,
-other added ones USER_DEFINED, rows without a token UNUSED. Nothing here comes from the plan of the merge.
+other added ones USER_DEFINED, rows without a token UNUSED. Nothing here comes from the plan of the
+merge; what is shared with it is the adapter, with the embedding and the head that
+`ollama_pack.lora.embedding_rows` found for it.
 """
 
 import re
@@ -100,8 +102,9 @@ def prove_vocabulary(base: GgufFile, merged: GgufFile, trained: Vocabulary) -> f
             )
     changed = [place for place, text in enumerate(new) if place >= len(old) or text != old[place]]
     _require_numbers_of_tokens(base, merged, changed, trained)
-    pairs = [tuple(_kept_texts(each, TOKEN_MERGES)) for each in (before, after)]
-    if pairs[1] not in (pairs[0], (*pairs[0], *trained.merges[len(pairs[0]) :])):
+    there, found = (tuple(_kept_texts(each, TOKEN_MERGES)) for each in (before, after))
+    goes_on = there and trained.merges[: len(there)] == there
+    if found != (trained.merges if goes_on else there):
         raise _wrong_words(merged, TOKEN_MERGES, "they are those of neither the base nor the training")
     ids = {f"tokenizer.ggml.{name}_token_id": trained.special.get(kind) for kind, name in _IDS.items()}
     for key, own in ids.items():

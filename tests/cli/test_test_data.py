@@ -9,6 +9,8 @@ from terminal import run
 from test_test_command import CHAT
 from training_run import write_run
 
+from ollama_pack.pipeline.trial.messages import read_conversations
+
 pytestmark = pytest.mark.usefixtures("stand_in_llama")
 ALPACA = {"instruction": "Sum up.", "input": "A long text.", "output": "Short."}
 SHAREGPT = {"conversations": [{"from": "human", "value": "Who?"}, {"from": "gpt", "value": "Ada."}]}
@@ -46,6 +48,15 @@ def put(path, text):
     """Write a file, and its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")
+
+
+@pytest.mark.parametrize("entry", [ALPACA, SHAREGPT, TRL, PLAIN])
+def test_the_system_message_of_an_entry(tmp_path, entry):
+    """It belongs to the conversation, whatever form the entry has."""
+    put(tmp_path / "train.jsonl", lines({**entry, "system": "Be brief."}))
+    (found,) = read_conversations(tmp_path / "train.jsonl")
+    assert found.messages[0] == {"role": "system", "content": "Be brief."}
+    assert len(found.messages) == 3
 
 
 @pytest.mark.parametrize(("entry", "question"), QUESTIONS)
@@ -172,6 +183,14 @@ DATA = [{"path": "train.jsonl"}]
 MEASURES = [
     ({"datasets": DATA, "test_datasets": [{"path": "held.jsonl"}], "train_on_inputs": False}, []),
     ({"datasets": DATA, "test_datasets": [{"path": "o.jsonl"}], "train_on_inputs": False}, ["o.jsonl"]),
+    (
+        {
+            "datasets": DATA,
+            "test_datasets": [{"path": "json", "data_files": ["held.jsonl"]}, {"ds_type": "json"}],
+            "train_on_inputs": False,
+        },
+        [],
+    ),
     ({"datasets": DATA, "val_set_size": 0.1, "train_on_inputs": True}, ["set aside", "prompts too"]),
     ({"dataset": "a", "eval_dataset": "held.jsonl", "train_on_prompt": True}, ["prompts too"]),
 ]

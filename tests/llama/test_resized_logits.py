@@ -57,6 +57,9 @@ def test_new_tokens_are_tokens(merged, tmp_path):
         for number, (text, kind) in enumerate(zip(words["tokens"], words["token_type"], strict=True))
     ]
     new = [(text, number) for text, number in new if text in ("<|ada|>", "<note>", "Analytical Engine")]
+    if home.name in ("fewer", "padding"):
+        pytest.skip("it has no new token")
+    assert len(new) == 3
     job = {
         "model": str(path),
         "texts": [f"The {text} weaves" for text, _ in new],

@@ -212,6 +212,19 @@ def test_a_pair_brings_its_merges(tmp_path):
     assert (found["merges"][-1], found["tokens"][279], found["token_type"][279]) == ("A d", "Ad", 1)
 
 
+def test_merges_that_are_missing_are_found(tmp_path):
+    """A file without what the byte-pair tokenizer learned to join is not the trained one."""
+    plain = merged("pairs", copy_of("pairs", "padded", tmp_path / "plain"), tmp_path / "plain.gguf")
+    home = copy_of("pairs", "padded", tmp_path)
+    document = json.loads((home / "tokenizer.json").read_text("utf-8"))
+    document["model"]["merges"].append(["<|ada|>", "d"])
+    (home / "tokenizer.json").write_text(json.dumps(document), "utf-8")
+    adapter, _ = fitted("pairs", home)
+    with pytest.raises(ProofError) as caught:
+        prove_merged(adapter, base_of("pairs"), plain)
+    assert "tokenizer.ggml.merges" in caught.value.where
+
+
 def test_a_token_in_a_row_that_was_free(tmp_path):
     """A model that was not resized, because it had rows to spare: the new token takes the place of [PADn]."""
     first = merged("llama", home_of("llama", "padded"), tmp_path / "base.gguf")

@@ -54,6 +54,13 @@ def test_another_prompt_keeps_the_model_from_its_name(build, other):
     assert build(other, "--no-load").code == 0
 
 
+def test_a_chat_template_that_is_damaged(build):
+    """Nothing can be compared with it, so the daemon is not asked, and the model is built."""
+    (build.home / "chat_template.jinja").write_text("{% if", "utf-8")
+    ran = build(trained, "--prompt", "inherit")
+    assert (ran.code, "not proved" in ran.stderr, "rendered" in ran.stderr) == (0, True, False), ran.stderr
+
+
 def test_a_daemon_that_does_not_say(build):
     """An older daemon answers the first question instead, and is asked no other."""
     ran = build(None)

@@ -213,7 +213,9 @@ def _compared_case(
     case = _Case(inputs, work, trained, base, renderer)
     try:
         return case, case.compare(modelfile)[1]
-    except (InputError, UnsupportedError) as error:
+    except InputError as error:  # a damaged template: a daemon cannot be asked for it either
+        return case, PromptVerdict(why=reason_of_prompt(error))
+    except UnsupportedError as error:
         sent: SentPrompt | None = None
         with contextlib.suppress(InputError, UnsupportedError):
             sent = base.sent_to(plan_package(inputs, work, modelfile))

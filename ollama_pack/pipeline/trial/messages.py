@@ -78,16 +78,16 @@ def _turns_of_entry(value: object) -> object:
     """Return an entry of training data with messages, or as it is if it has none of the known forms."""
     if not isinstance(value, Mapping) or "messages" in value:
         return value
+    first = [{"role": "system", "content": value["system"]}] if value.get("system") else []
     if isinstance(turns := value.get("conversations"), list):
-        return [_as_turn(turn) for turn in turns]
+        return [*first, *map(_as_turn, turns)]
     for one, other in _PAIRS:
         asked, answered = value.get(one), value.get(other)
         if isinstance(asked, list) and isinstance(answered, list):
-            return [*asked, *answered]
+            return [*first, *asked, *answered]
         if asked and answered:
             more = value.get("input")
             text = f"{asked}\n{more}" if one == "instruction" and isinstance(more, str) and more else asked
-            first = [{"role": "system", "content": value["system"]}] if value.get("system") else []
             return [*first, {"role": "user", "content": text}, {"role": "assistant", "content": answered}]
     return value
 

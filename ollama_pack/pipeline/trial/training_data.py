@@ -5,7 +5,7 @@ Only files of this machine are found, and nothing is downloaded.
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,11 +111,15 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_axolotl(settings: Mapping[str, Any], named: _Named) -> None:
     """Add the data that Axolotl's settings name."""
-    for entry in settings["datasets"]:
-        if isinstance(entry, Mapping):
-            files = entry.get("data_files")
-            for name in files if isinstance(files, list) else [files or entry.get("path")]:
-                named.add(name)
+    for name in _names_in(each for each in settings["datasets"] if isinstance(each, Mapping)):
+        named.add(name)
+
+
+def _names_in(entries: Iterable[object]) -> Iterator[str]:
+    """Yield what the entries of Axolotl's settings name: their files, else their path."""
+    for entry in entries:
+        files = (entry.get("data_files") or entry.get("path")) if isinstance(entry, Mapping) else entry
+        yield from (each for each in (files if isinstance(files, list) else [files]) if isinstance(each, str))
 
 
 def _read_llama_factory(settings: Mapping[str, Any], named: _Named) -> None:
@@ -140,7 +144,7 @@ def _measure_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what settings say of the eval loss."""
     told = settings.get("test_datasets") or settings.get("eval_dataset") or ()
     names = told.split(",") if isinstance(told, str) else told if isinstance(told, list) else ()
-    evaluated = tuple(str(each.get("path") if isinstance(each, Mapping) else each).strip() for each in names)
+    evaluated = tuple(name.strip() for name in _names_in(names))
     share = settings.get("val_set_size", settings.get("val_size", 0))
     counted = settings.get("train_on_inputs", settings.get("train_on_prompt"))
     return {
