@@ -25,8 +25,8 @@ from ollama_pack.ollama.manifest import (
     BaseImage,
     Image,
     Layer,
-    _inline_layer,
     _manifest,
+    inline_layer,
 )
 from ollama_pack.untrusted import parse_object
 
@@ -75,17 +75,17 @@ def build_image(package: Package, base: BaseImage) -> Image:
     layers = [layer for layer in base.layers if layer.media_type not in removed]
     layers += _adapter_layers(package)
     if package.template:
-        layers = _with_layer(layers, _inline_layer(TEMPLATE_TYPE, package.template.encode()))
+        layers = _with_layer(layers, inline_layer(TEMPLATE_TYPE, package.template.encode()))
     if package.system:
-        layers = _with_layer(layers, _inline_layer(SYSTEM_TYPE, package.system.encode()))
-    layers += [_inline_layer(LICENSE_TYPE, text.encode()) for text in package.licenses]
+        layers = _with_layer(layers, inline_layer(SYSTEM_TYPE, package.system.encode()))
+    layers += [inline_layer(LICENSE_TYPE, text.encode()) for text in package.licenses]
     merged = {**_parameters(base.layers), **parameters}
     if merged:
-        layers = _with_layer(layers, _inline_layer(PARAMS_TYPE, encode_go_json(merged, sort_keys=True)))
+        layers = _with_layer(layers, inline_layer(PARAMS_TYPE, encode_go_json(merged, sort_keys=True)))
     if package.messages:
         content = encode_go_json([_message(message) for message in package.messages])
-        layers = _with_layer(layers, _inline_layer(MESSAGES_TYPE, content))
-    config = _inline_layer(CONFIG_TYPE, encode_go_json(_config(package, base, renderer, parser)))
+        layers = _with_layer(layers, inline_layer(MESSAGES_TYPE, content))
+    config = inline_layer(CONFIG_TYPE, encode_go_json(_config(package, base, renderer, parser)))
     return Image(tuple(layers), config, _manifest(config, layers))
 
 

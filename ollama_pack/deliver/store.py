@@ -17,7 +17,7 @@ from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt, replaced
 from ollama_pack.errors import DestinationError
 from ollama_pack.files import Progress
 from ollama_pack.ollama.blob_store import StoreTransaction
-from ollama_pack.ollama.manifest import CONFIG_TYPE, MODEL_TYPE, BaseImage, Image, Layer, has_adapter
+from ollama_pack.ollama.manifest import MODEL_TYPE, BaseImage, Image, Layer, has_adapter
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.ollama.store import image_in_store, spelled_as_in
 from ollama_pack.ollama.store_layout import (
@@ -131,12 +131,8 @@ def _package_and_base(package: Package, store: Path, progress: Progress | None) 
 
 def _label(layer: Layer) -> str:
     """Return the name of a layer in a plan, for the user."""
-    if layer.media_type == CONFIG_TYPE:
-        return "configuration"
-    kind = layer.media_type.rpartition(".")[2]
-    return (
-        f"base {layer.file.name}, cloned or linked where possible" if layer.file and kind == "model" else kind
-    )
+    own_base = layer.file if layer.kind == "model" else None
+    return f"base {own_base.name}, cloned or linked where possible" if own_base else layer.kind
 
 
 def _check_base_in_store(package: Package, base: BaseImage, store: Path) -> list[str]:

@@ -1,7 +1,7 @@
 """Turns the blocks of any ggml type into float32, and float32 into blocks of the types that merging writes.
 
 The gguf library knows how every type is read, and how the older ones are written. The types that most models
-are in are read by code of ours, bit for bit as the library reads them and two to four times as fast; what is
+are in are read by code of ours, bit for bit as the library reads them and faster; what is
 not quantised, and Q8_0, by the code that reads adapters.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ollama_pack.gguf.code_layouts import CODE_LAYOUTS, Bytes, numbers_of
-from ollama_pack.gguf.ggml_types import BF16, BLOCKS, F16, F32, Q8_0, nbytes_of
+from ollama_pack.gguf.ggml_types import BF16, BLOCKS, F16, F32, Q8_0, TENSOR_TYPES, nbytes_of
 from ollama_pack.gguf.quants import cast_float32
 from ollama_pack.gguf.tensor_data import Q8_STORAGE, STORAGE, Float32, from_q8, to_float32
 
@@ -76,8 +76,8 @@ def write_blocks(numbers: Float32, kind: int) -> Bytes:
 
     What is too large for float16 or bfloat16 becomes infinite, as in `cast_float32`; the caller looks for it.
     """
-    if kind in PLAIN or kind == Q8_0:
-        return _bytes_of(cast_float32(numbers, PLAIN.get(kind, "Q8_0").lower()))
+    if kind in TENSOR_TYPES:
+        return _bytes_of(cast_float32(numbers, TENSOR_TYPES[kind].lower()))
     import gguf
 
     return _bytes_of(gguf.quants.quantize(np.ascontiguousarray(numbers), gguf.GGMLQuantizationType(kind)))

@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ollama_pack.gguf.ggml_types import Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K
+
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Scales: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]
 """The scale of each group of weights, flat, and what is added to them, if anything is."""
@@ -169,13 +171,13 @@ def _scales_of_q6_k(blocks: Bytes) -> Scales:
 
 
 CODE_LAYOUTS = {
-    2: _small(2, None, added=False),  # Q4_0
-    3: _small(4, None, added=True),  # Q4_1
-    6: _small(6, 2, added=False),  # Q5_0
-    7: _small(8, 4, added=True),  # Q5_1
-    12: CodeLayout(15, _unpack_q4_k, _pack_q4_k, _six_bit_scales),
-    13: CodeLayout(31, _unpack_q5_k, _pack_q5_k, _six_bit_scales),
-    14: CodeLayout(63, _unpack_q6_k, _pack_q6_k, _scales_of_q6_k, zero=32, shared=16),
+    Q4_0: _small(2, None, added=False),
+    Q4_1: _small(4, None, added=True),
+    Q5_0: _small(6, 2, added=False),
+    Q5_1: _small(8, 4, added=True),
+    Q4_K: CodeLayout(15, _unpack_q4_k, _pack_q4_k, _six_bit_scales),
+    Q5_K: CodeLayout(31, _unpack_q5_k, _pack_q5_k, _six_bit_scales),
+    Q6_K: CodeLayout(63, _unpack_q6_k, _pack_q6_k, _scales_of_q6_k, zero=32, shared=16),
 }
 """ggml type → where its codes lie, for the types whose codes are evenly spaced within a block."""
 

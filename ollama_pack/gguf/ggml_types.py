@@ -3,6 +3,7 @@
 import math
 
 F32, F16, Q8_0, BF16 = 0, 1, 8, 30
+Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K = 2, 3, 6, 7, 12, 13, 14
 TENSOR_TYPES = {F32: "F32", F16: "F16", Q8_0: "Q8_0", BF16: "BF16"}
 """The ggml types LoRA tensors come in; a base may hold any."""
 

@@ -22,7 +22,7 @@ from ollama_pack.gguf.blocks import can_write_blocks, read_blocks
 from ollama_pack.gguf.code_layouts import CODE_LAYOUTS
 from ollama_pack.gguf.ggml_blocks import BlockWriter, needs_ggml
 from ollama_pack.gguf.ggml_library import has_ggml
-from ollama_pack.gguf.ggml_types import BLOCKS, F16, Q8_0
+from ollama_pack.gguf.ggml_types import BLOCKS, F16, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0
 from ollama_pack.gguf.tensor_data import TensorReader
 from ollama_pack.merge.frontier import SizeFrontier
 from ollama_pack.merge.plan import MergedTensor, MergePlan
@@ -30,8 +30,8 @@ from ollama_pack.merge.rounding import rounding_from
 from ollama_pack.merge.rows import RowBlock, load_factors, merged_numbers, row_width
 from ollama_pack.merge.threshold import CodeMoves, measure_moves
 
-LARGER_TYPES = (6, 7, 13, 14, Q8_0, F16)
-"""The ggml types that are considered beside that of the base: Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, F16."""
+LARGER_TYPES = (Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, F16)
+"""The ggml types that are considered beside that of the base."""
 
 SAMPLE_NUMBERS, SAMPLES, MEASURED_AT_ONCE = 1 << 15, 4, 2
 """Numbers of a piece of a tensor that is measured, pieces of a tensor, tensors at once."""

@@ -13,7 +13,7 @@ from ollama_pack.errors import InputError, UnsupportedError, UsageError
 from ollama_pack.gguf.blocks import PLAIN, can_read_blocks, can_write_blocks, type_name
 from ollama_pack.gguf.code_layouts import CODE_LAYOUTS
 from ollama_pack.gguf.ggml_blocks import GGML_WRITES
-from ollama_pack.gguf.ggml_types import BF16, F16, F32, Q8_0, nbytes_of
+from ollama_pack.gguf.ggml_types import BF16, F16, F32, Q5_K, Q6_K, Q8_0, nbytes_of
 from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.gguf.writer import pack_value
 from ollama_pack.lora.beside import RowValues
@@ -36,8 +36,8 @@ MERGE_TYPES: dict[str, int | None] = {
     "f16": F16,
     "bf16": BF16,
     "f32": F32,
-    "q6_k": 14,
-    "q5_k": 13,
+    "q6_k": Q6_K,
+    "q5_k": Q5_K,
     SAME_TYPE: None,
 }
 """The choices for the type of a touched tensor, each with its ggml type, or None if the base decides."""

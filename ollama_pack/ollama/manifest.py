@@ -35,6 +35,12 @@ class Layer:
     file: Path | None = None
     origin: str = ""
 
+    @property
+    def kind(self) -> str:
+        """What it is called in plans and in progress: ``model``, ``adapter``, ``configuration``."""
+        kind = self.media_type.rpartition(".")[2]
+        return "configuration" if kind == "v1+json" else kind
+
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
@@ -119,7 +125,7 @@ def without_adapter(model: BaseImage) -> Image:
     """Return a model that consists of the weights of a base alone, without prompt and adapter."""
     layers = tuple(layer for layer in model.layers if layer.media_type == MODEL_TYPE)
     known = {key: value for key, value in model.config.items() if key not in ("renderer", "parser")}
-    config = _inline_layer(CONFIG_TYPE, encode_go_json(known))
+    config = inline_layer(CONFIG_TYPE, encode_go_json(known))
     return Image(layers, config, _manifest(config, layers))
 
 
@@ -150,7 +156,7 @@ def _layer_fields(layer: Layer) -> dict[str, Any]:
     return fields | ({"from": layer.origin} if layer.origin else {})
 
 
-def _inline_layer(media_type: str, content: bytes) -> Layer:
+def inline_layer(media_type: str, content: bytes) -> Layer:
     """Return a small layer that holds its content."""
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
     return Layer(media_type, digest, len(content), content=content)

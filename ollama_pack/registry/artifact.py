@@ -52,6 +52,11 @@ class ArtifactFile:
     size: int
 
 
+def file_of_blob(layer: Layer) -> ArtifactFile:
+    """Return a blob of a model as a file, under what the progress calls it."""
+    return ArtifactFile(layer.kind, layer.digest, layer.size)
+
+
 @dataclass(frozen=True, slots=True)
 class Descriptor:
     """How a manifest or an index names another manifest.

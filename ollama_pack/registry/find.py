@@ -6,7 +6,7 @@ from ollama_pack.errors import InputError, UsageError
 from ollama_pack.ollama.manifest import MANIFEST_TYPE, MODEL_TYPE
 from ollama_pack.ollama.store_layout import digest_of_bytes
 from ollama_pack.registry.artifact import ARTIFACT_TYPE, subject_of, type_of_manifest
-from ollama_pack.registry.reference import OciReference, release_tag
+from ollama_pack.registry.reference import release_tag
 from ollama_pack.registry.referrers import referrers_of
 from ollama_pack.registry.remote import RemoteRegistry
 
@@ -79,14 +79,8 @@ def _release_by_subject(remote: RemoteRegistry, subject: str) -> bytes:
         raise InputError(
             f"{len(found)} releases belong to this model.",
             where=remote.place,
-            hint=" or ".join(_pinned(remote.place, each.digest) for each in found[:3]),
+            hint=" or ".join(str(remote.place.at(each.digest)) for each in found[:3]),
             code="not-a-release",
         )
     content = remote.fetch_manifest(found[0].digest)
     return content if subject_of(content) == subject else b""
-
-
-def _pinned(place: OciReference, digest: str) -> str:
-    """Return a place by a digest."""
-    mark = "@" if place.is_pinned else ":"
-    return f"{str(place).removesuffix(f'{mark}{place.version}')}@{digest}"

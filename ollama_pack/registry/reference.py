@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ollama_pack.environment import check_address
 from ollama_pack.errors import UsageError
@@ -37,6 +37,10 @@ class OciReference:
     def __str__(self) -> str:
         mark = "@" if self.is_pinned else ":"
         return f"{OCI_SCHEME}{self.host}/{self.path}{mark}{self.version}"
+
+    def at(self, digest: str) -> "OciReference":
+        """Return the place of another manifest of the repository, by its digest."""
+        return replace(self, version=digest)
 
     @property
     def is_pinned(self) -> bool:

@@ -152,7 +152,7 @@ def _image_of(shown: "Shown", where: str) -> tuple["BaseImage", str]:
     contents |= {kind: encode_go_json(value) for kind, value in lists.items() if value}
     config = {key.lower(): modelfile.value(key) for key in ("RENDERER", "PARSER")}
     config |= {"model_family": shown.family, "model_format": shown.format, "remote_host": shown.remote}
-    layers = tuple(manifest._inline_layer(kind, content) for kind, content in contents.items())
+    layers = tuple(manifest.inline_layer(kind, content) for kind, content in contents.items())
     return manifest.BaseImage(layers, config), jinja
 
 

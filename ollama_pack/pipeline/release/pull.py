@@ -19,7 +19,13 @@ from ollama_pack.pipeline.release.fetched_record import require_recorded_blobs, 
 from ollama_pack.pipeline.release.policy import Policy
 from ollama_pack.pipeline.release.staged import gathered, staging
 from ollama_pack.pipeline.request import Request
-from ollama_pack.registry.artifact import BASE_DIGEST, ArtifactFile, annotations_of, parse_artifact
+from ollama_pack.registry.artifact import (
+    BASE_DIGEST,
+    ArtifactFile,
+    annotations_of,
+    file_of_blob,
+    parse_artifact,
+)
 from ollama_pack.registry.reference import OciReference
 from ollama_pack.signing import Signer
 
@@ -85,9 +91,7 @@ class FetchedRelease:
         from ollama_pack.registry.downloads import fetch_blob
 
         part = self.staged / layer.digest[len("sha256:") :]
-        fetch_blob(
-            self.remote, ArtifactFile(layer.media_type.rpartition(".")[2], layer.digest, layer.size), part
-        )
+        fetch_blob(self.remote, file_of_blob(layer), part)
         return part
 
 
@@ -168,10 +172,7 @@ def fetched_release(
         with staging(found.digest, out, progress) as staged:
             if not found.release:
                 config, layers = parse_manifest(found.model, where=place)
-                blobs = tuple(
-                    ArtifactFile(each.media_type.rpartition(".")[2], each.digest, each.size)
-                    for each in (config, *layers)
-                )
+                blobs = tuple(map(file_of_blob, (config, *layers)))
                 yield FetchedRelease(Pulled(place, found.digest, blobs), None, remote, staged, found.model)
                 return
             fetched = _fetch_files(remote, found, staged)

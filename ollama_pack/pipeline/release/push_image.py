@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from ollama_pack.errors import InputError, UsageError
 from ollama_pack.files import Note, Progress
-from ollama_pack.ollama.manifest import MANIFEST_TYPE, Image, Layer
+from ollama_pack.ollama.manifest import MANIFEST_TYPE, Image
 from ollama_pack.ollama.names import parse_name, require_no_path
 from ollama_pack.pipeline.prepare import silent
 from ollama_pack.pipeline.release.whole_image import image_of_installed
 from ollama_pack.pipeline.request import Request
-from ollama_pack.registry.artifact import ArtifactFile
+from ollama_pack.registry.artifact import ArtifactFile, file_of_blob
 from ollama_pack.registry.reference import OciReference
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Pushed:
     @property
     def pinned(self) -> str:
         """Return the place by its digest."""
-        return f"{str(self.place).removesuffix(f':{self.place.version}')}@{self.digest}"
+        return str(self.place.at(self.digest))
 
     def __str__(self) -> str:
         size = sum(each.size for each in self.files)
@@ -92,9 +92,7 @@ def push_installed(
     with open_registry(place, os.environ, progress) as remote:
         sent = push_image(remote, image, place.version, (*sources, *known))
     digest = f"sha256:{image.digest}"
-    files = tuple(
-        ArtifactFile(blob_kind(each), each.digest, each.size) for each in (image.config, *image.layers)
-    )
+    files = tuple(map(file_of_blob, (image.config, *image.layers)))
     pushed = Pushed(place, digest, files, sent, digest)
     note("push", pushed)
     return pushed
@@ -130,13 +128,7 @@ def send_image(remote: "RemoteRegistry", image: Image, sources: Sequence[str]) -
     """
     from ollama_pack.registry.uploads import send_blob
 
-    return sum([send_blob(remote, each, blob_kind(each), sources) for each in (image.config, *image.layers)])
-
-
-def blob_kind(layer: Layer) -> str:
-    """Return what the progress calls a blob of a model: ``model``, ``adapter``, ``configuration``."""
-    kind = layer.media_type.rpartition(".")[2]
-    return "configuration" if kind == "v1+json" else kind
+    return sum([send_blob(remote, each, each.kind, sources) for each in (image.config, *image.layers)])
 
 
 def own_repository(name: str, place: OciReference) -> tuple[str, ...]:
