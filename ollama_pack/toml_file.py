@@ -1,6 +1,7 @@
 """TOML files that people write: read within bounds, with errors that name the line of a key."""
 
 import difflib
+import re
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class TomlFile:
 
         The parser itself says so: it is the line after the longest text of whole lines without the key.
         """
-        lines = self.text.splitlines(keepends=True)
+        lines = re.findall(r"[^\n]*\n|[^\n]+", self.text)  # other line ends are none in TOML
         below, above = 0, len(lines)  # without the key, with it
         while below < above - 1:
             middle = (below + above) // 2

@@ -57,7 +57,9 @@ def test_a_key_that_is_not_there_has_no_line(written):
     assert read_toml(path).where("options", "via") == f"{path}: options.via"
 
 
-VALUES = st.sampled_from(["1", '"a"', "[\n1,\n2,\n]", '"""\nx\n\ny"""', "{ a = 1 }", "# no value"])
+VALUES = st.sampled_from(
+    ["1", '"a"', '"a\u2028b\u0085c"', "[\n1,\n2,\n]", '"""\nx\n\ny"""', "{ a = 1 }", "# no value"]
+)
 
 
 @given(st.lists(st.tuples(st.booleans(), VALUES), min_size=1, max_size=12))

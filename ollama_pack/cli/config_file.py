@@ -80,8 +80,18 @@ class ConfigFile:
             raise self.file.error(f"This must be {words_of(str(error))}", *table, key) from error
 
     def model_in(self, place: str) -> ConfiguredModel | None:
-        """Return the model whose adapter is in a directory, or None if there is none."""
-        return next((model for model in self.models if model.is_in(place)), None)
+        """Return the model whose adapter is in a directory, or None if there is none.
+
+        Raises:
+            UsageError: several models are made of that adapter.
+        """
+        found = [model for model in self.models if model.is_in(place)]
+        if len(found) > 1:
+            names = " and ".join(model.name for model in found)
+            raise self.file.error(
+                f"{names} are made of {place}, and a command without DIR makes each", MODELS
+            )
+        return found[0] if found else None
 
 
 def read_config_file(path: Path) -> ConfigFile:

@@ -140,9 +140,14 @@ class SettingsContext(HelpContext):
         settings = self.meta.get(OPTION_SETTINGS)
         return settings.config if isinstance(settings, OptionSettings) else None
 
+    about: "ConfiguredModel | None" = None
+    """The model of the file that is made, if a command makes each of them."""
+
     @property
     def model(self) -> "ConfiguredModel | None":
         """Return the model of the file whose adapter the command names; None if it names none or several."""
+        if self.about is not None:
+            return self.about
         if self.config is None or not self.config.models:
             return None
         fetched = self.meta.get(FETCHED_FROM, {})

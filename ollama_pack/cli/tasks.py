@@ -61,7 +61,7 @@ def tasks_of_each(chosen: Mapping[str, Any], console: Console) -> list[Task]:
         UsageError: no directory is named, or two of them give the same name of a model.
     """
     if not chosen["arguments"]:
-        return [Task(model.directory, partial(_placed_for, model.directory)) for model in models_of_config()]
+        return [Task(model.directory, partial(_placed_for, model)) for model in models_of_config()]
     named = list(_directories(map(Path, chosen["arguments"]), console))
     if not named:
         raise UsageError("No directory is named.", where=chosen["arguments"][0], code="no-such-directory")
@@ -110,21 +110,23 @@ def _in_its_folder(request: "Request", chosen: dict[str, Any]) -> "tuple[Request
     return replace(request, out=request.out and request.out.joinpath(name.model, *versions)), chosen
 
 
-def _placed_for(place: str) -> "tuple[Request, dict[str, Any]]":
+def _placed_for(model: "ConfiguredModel") -> "tuple[Request, dict[str, Any]]":
     """Return the request for a model of ollama-pack.toml, whose files are in a directory of its name."""
-    return _in_its_folder(*requested_for(place))
+    return _in_its_folder(*requested_for(model.directory, model))
 
 
-def requested_for(place: str) -> "tuple[Request, dict[str, Any]]":
+def requested_for(place: str, model: "ConfiguredModel | None" = None) -> "tuple[Request, dict[str, Any]]":
     """Return the request and the options of the command that runs, as if it named one directory alone.
 
     What was typed stays; what was not comes from the settings of this directory.
 
     Args:
         place: the directory, or the address of an adapter on the Hub, which is fetched.
+        model: the model of ollama-pack.toml that is made; None for the one that has this directory, if any.
     """
     context = click.get_current_context()
     again = SettingsContext(context.command, info_name=context.info_name, parent=context.parent)
+    again.about = model
     with again.scope(cleanup=False):
         for param in (each for each in context.command.params if each.expose_value):
             name = str(param.name)

@@ -79,6 +79,18 @@ def test_only_what_changed_and_a_failure(project):
     assert "2 of 3 succeeded" in ran.stderr
 
 
+def test_two_models_of_one_adapter(project):
+    """Each is made with its own values; a command that names their directory cannot mean both."""
+    more = '[models.countess]\ndirectory = "ada-lora"\nsystem = "You are a countess."\n'
+    with (project / "ollama-pack.toml").open("a") as file:
+        file.write(f"\n{more}")
+    assert names_of(run("release", "--json").document)[::3] == ["ada:1.0.0", "countess:1.0.0"]
+    said = [(project / "dist" / name / "1.0.0" / "Modelfile.txt").read_text() for name in ("ada", "countess")]
+    assert ["You are a countess." in text for text in said] == [False, True]
+    ran = run("build", "ada-lora", "--dry-run")
+    assert (ran.code, "ada and countess are made of" in ran.stderr) == (2, True), ran.stderr
+
+
 def test_what_is_typed_counts_for_all(project):
     """An option that is typed counts more than what the file says of any model."""
     ran = run("release", "--system", "Be kind.", "--tag", "3.0.0", "--out", project / "typed", "--json")
