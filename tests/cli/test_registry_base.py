@@ -107,20 +107,6 @@ def test_a_registry_that_lists_referrers(pushable, tmp_path):
     assert shared(tmp_path / "out") == shared(pushable)
 
 
-def test_a_registry_that_does_not_say_what_belongs_to_a_model(pushable, models):
-    """A refusal is no empty list: the model would be taken for one that nobody has to have released."""
-    with stand_in_registry(lists_referrers=True) as here:
-        pushed = run("push", pushable, f"oci://{here.host}/team/ada:1", "--with-base", "--json").document
-        place = f"oci://{here.host}/team/ada@{pushed['ollama']}"
-        for status in (401, 403, 429, 500):
-            here.answers["GET", "/referrers/"] = (status, "no")
-            for words in (("verify", place), ("pull", place, "grace")):
-                assert run(*words).code == 6, (status, words)
-        assert "grace" not in run("versions", "grace", "--store", models).stdout
-        here.answers.clear()
-        assert run("verify", place).code == 0
-
-
 def test_the_record_of_a_release_without_its_base(pushable, registry):
     """The record belongs to the release itself then: lock and papers, without the model."""
     pushed = run("push", pushable, f"oci://{registry.host}/team/ada:1", "--json").document
