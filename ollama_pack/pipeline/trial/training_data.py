@@ -111,11 +111,11 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_axolotl(settings: Mapping[str, Any], named: _Named) -> None:
     """Add the data that Axolotl's settings name."""
-    for name in _names_in(each for each in settings["datasets"] if isinstance(each, Mapping)):
+    for name in _files_named_in(each for each in settings["datasets"] if isinstance(each, Mapping)):
         named.add(name)
 
 
-def _names_in(entries: Iterable[object]) -> Iterator[str]:
+def _files_named_in(entries: Iterable[object]) -> Iterator[str]:
     """Yield what the entries of Axolotl's settings name: their files, else their path."""
     for entry in entries:
         files = (entry.get("data_files") or entry.get("path")) if isinstance(entry, Mapping) else entry
@@ -144,7 +144,7 @@ def _measure_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what settings say of the eval loss."""
     told = settings.get("test_datasets") or settings.get("eval_dataset") or ()
     names = told.split(",") if isinstance(told, str) else told if isinstance(told, list) else ()
-    evaluated = tuple(name.strip() for name in _names_in(names))
+    evaluated = tuple(name.strip() for name in _files_named_in(names))
     share = settings.get("val_set_size", settings.get("val_size", 0))
     counted = settings.get("train_on_inputs", settings.get("train_on_prompt"))
     return {
