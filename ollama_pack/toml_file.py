@@ -3,14 +3,15 @@
 import difflib
 import re
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ollama_pack.errors import UsageError
 from ollama_pack.files import read_small
-from ollama_pack.untrusted import DAMAGE, file_errors
+from ollama_pack.untrusted import file_errors
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -18,6 +19,13 @@ else:
     import tomli as tomllib
 
 _LARGEST_TOML = 1 << 16
+_TOKEN = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}'
+    r"|'''.*?'{3,5}"
+    r'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*|[][{}\n]',
+    re.DOTALL,
+)
+"""What may have a line end or a bracket in it that ends nothing, each bracket, and each line end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,39 +44,9 @@ class TomlFile:
 
     def where(self, *keys: str) -> str:
         """Return the place of a key for a message: the file, the line, and the key with its tables."""
-        line = self._line_of(keys)
+        line = _lines_of_keys(self.text).get(keys, 0)
         place = f"{self.path}, line {line}" if line else str(self.path)
         return f"{place}: {'.'.join(keys)}" if keys else place
-
-    def _line_of(self, keys: tuple[str, ...]) -> int:
-        """Return the line on which a key begins, or 0 if the text does not tell it.
-
-        The parser itself says so: it is the line after the longest text of whole lines without the key.
-        """
-        lines = re.findall(r"[^\n]*\n|[^\n]+", self.text)  # other line ends are none in TOML
-        below, above = 0, len(lines)  # without the key, with it
-        while below < above - 1:
-            middle = (below + above) // 2
-            count = middle
-            while (found := _holds("".join(lines[:count]), keys)) is None and count > below:
-                count -= 1  # the text ends inside a value
-            if found:
-                above = count
-            elif count > below:
-                below = count
-            else:  # all between are inside of the one value that ends after the middle
-                below = middle
-        if not _holds("".join(lines[:above]), keys):
-            return 0
-        return self._start_of_value(lines, above, keys)
-
-    @staticmethod
-    def _start_of_value(lines: list[str], last: int, keys: tuple[str, ...]) -> int:
-        """Return the line on which the value begins that ends on a line."""
-        first = last - 1
-        while first > 0 and _holds("".join(lines[:first]), keys) is None:
-            first -= 1
-        return first + 1
 
     def table(self, *keys: str) -> dict[str, Any]:
         """Return a table, which is empty if it is not there.
@@ -130,14 +108,44 @@ def read_toml(path: Path) -> TomlFile:
         return TomlFile(path, text, tomllib.loads(text))
 
 
-def _holds(text: str, keys: tuple[str, ...]) -> bool | None:
-    """Return whether a text has a key, or None if it is not TOML, as where it was cut."""
-    try:
-        found: Any = tomllib.loads(text)
-    except DAMAGE:
-        return None
-    for key in keys:
-        if not isinstance(found, Mapping) or key not in found:
-            return False
-        found = found[key]
-    return True
+@lru_cache(maxsize=4)
+def _lines_of_keys(text: str) -> dict[tuple[str, ...], int]:
+    """Return the line on which each key of a text begins, which the parser has taken as a whole.
+
+    The parser takes each statement once more by itself, so the work grows with the text and not with its keys.
+    """
+    lines: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    line = 1
+    for statement in _statements(text):
+        keys = list(_keys_of(tomllib.loads(statement)))
+        if statement.lstrip().startswith("["):
+            table, below = max(keys, key=len), keys
+        else:
+            below = [(*table, *each) for each in keys]
+        for each in below:
+            lines.setdefault(each, line)
+        line += statement.count("\n")
+    return lines
+
+
+def _statements(text: str) -> Iterator[str]:
+    """Yield the statements of TOML, of which a line without one is empty.
+
+    One ends at a line end that is in no string and in no brackets; other line ends are none in TOML.
+    """
+    begin = depth = 0
+    for token in _TOKEN.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+        if token[0] == "\n" and not depth:
+            yield text[begin : token.end()]
+            begin = token.end()
+    yield text[begin:]
+
+
+def _keys_of(table: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield every key of tables, with those of the tables that it is in."""
+    for key, value in table.items():
+        yield (key,)
+        if isinstance(value, Mapping):
+            yield from ((key, *below) for below in _keys_of(value))

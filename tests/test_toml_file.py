@@ -58,7 +58,11 @@ def test_a_key_that_is_not_there_has_no_line(written):
 
 
 VALUES = st.sampled_from(
-    ["1", '"a"', '"a\u2028b\u0085c"', "[\n1,\n2,\n]", '"""\nx\n\ny"""', "{ a = 1 }", "# no value"]
+    [
+        *("1", '"a"', '"a\u2028b\u0085c"', "[\n1,\n2,\n]", "{ a = 1 }", "{}", "# no value [ \"\"\" '"),
+        *('"""\nx\n\ny"""', '"""\na ""] \\"""\n# " ""\n"""""', "'''\n\\ [ \"\"\"\n'''''", "'[#\"'"),
+        *("[ # ]\n  '''\n]''', [\n],\n]", "2026-01-01T00:00:00Z # [", '"\\"["', '"\\\\" # "'),
+    ]
 )
 
 
@@ -123,3 +127,23 @@ def test_values_of_another_kind(written, keys):
     assert caught.value.code == "bad-value"
     assert file.texts("t", "none") == ()
     assert file.table("none", "at all") == {}
+
+
+def test_the_work_grows_with_the_text(written, monkeypatch):
+    """The parser takes a file twice to know the lines of all its keys, however many there are."""
+    taken = []
+    loads = tomllib.loads
+    monkeypatch.setattr(tomllib, "loads", lambda text: taken.append(len(text)) or loads(text))
+    models = "".join(f"[models.m{n}]\nbase = 'b'\nsystem = '''\nx\n'''\n" for n in range(300))
+    file = read_toml(written(models))
+    for n in range(300):
+        assert f", line {5 * n + 3}: " in file.where("models", f"m{n}", "system")
+    assert sum(taken) == 2 * len(models)
+
+
+def test_keys_with_dots_and_tables_in_lists(written):
+    """A key is found by its tables, however it is written."""
+    file = read_toml(written('a . "b.c" = { d = 1 }\n[[x]]\ny = 1\n[[x]]\ny = 2\n [ p . q ] # z\n"r" = 1'))
+    assert [file.where("a", "b.c", "d"), file.where("x"), file.where("p", "q", "r")] == [
+        f"{file.path}, line {line}: {keys}" for line, keys in ((1, "a.b.c.d"), (2, "x"), (7, "p.q.r"))
+    ]
