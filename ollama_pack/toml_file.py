@@ -19,7 +19,7 @@ else:
     import tomli as tomllib
 
 _LARGEST_TOML = 1 << 16
-_TOKEN = re.compile(
+_TOML_TOKEN = re.compile(
     r'"""(?:\\.|[^\\])*?"{3,5}'
     r"|'''.*?'{3,5}"
     r'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*|[][{}\n]',
@@ -112,7 +112,7 @@ def read_toml(path: Path) -> TomlFile:
 def _lines_of_keys(text: str) -> dict[tuple[str, ...], int]:
     """Return the line on which each key of a text begins, which the parser has taken as a whole.
 
-    The parser takes each statement once more by itself, so the work grows with the text and not with its keys.
+    The parser takes each statement once more by itself: the work grows with the text, not with its keys.
     """
     lines: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
@@ -135,7 +135,7 @@ def _statements(text: str) -> Iterator[str]:
     One ends at a line end that is in no string and in no brackets; other line ends are none in TOML.
     """
     begin = depth = 0
-    for token in _TOKEN.finditer(text):
+    for token in _TOML_TOKEN.finditer(text):
         depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
         if token[0] == "\n" and not depth:
             yield text[begin : token.end()]

@@ -3,7 +3,7 @@
 import click
 
 from ollama_pack.cli.error_edge import WORDS
-from ollama_pack.cli.option_names import options_of_all_commands
+from ollama_pack.cli.option_names import by_key, options_of_all_commands
 from ollama_pack.cli.settings import SettingsContext
 
 DRY_RUN = "dry-run"
@@ -25,17 +25,17 @@ def plan_command(*, words: tuple[str, ...]) -> None:
       ollama-pack plan release ada-lovelace-lora/ ada-lovelace:1.0.0 --out dist/
     """
     here = click.get_current_context()
-    _, by_command = options_of_all_commands()
-    able = [name for name, keys in by_command.items() if DRY_RUN in keys]
-    named = words[0] if words and words[0] in by_command else ""
-    if named and named not in able:
-        raise click.UsageError(f"{named} has no --{DRY_RUN}. These commands have it: {', '.join(able)}.")
+    group = here.parent.command if here.parent else None
+    assert isinstance(group, click.Group), "the command is in the group"
+    named = words[0] if words and words[0] in group.list_commands(here) else ""
     name, rest = named or _UNNAMED, words[1:] if named else words
+    command = group.get_command(here, name)
+    assert command is not None, "the group lists it"
+    if DRY_RUN not in by_key(command):
+        able = [other for other, keys in options_of_all_commands()[1].items() if DRY_RUN in keys]
+        raise click.UsageError(f"{name} has no --{DRY_RUN}. These commands have it: {', '.join(able)}.")
     if isinstance(here, SettingsContext) and here.config:
         rest = ("--config", str(here.config.file.path), *rest)
     here.meta[WORDS] = tuple(rest)
-    group = here.parent.command if here.parent else None
-    command = group.get_command(here, name) if isinstance(group, click.Group) else None
-    assert command is not None, "the group lists it"
     with command.make_context(name, [f"--{DRY_RUN}", *rest], parent=here.parent) as context:
         command.invoke(context)

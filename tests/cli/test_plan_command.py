@@ -82,3 +82,14 @@ def test_what_has_no_plan(words):
     assert (ran.code, "These commands have it: build, release, remove" in ran.stderr) == (2, True)
     assert run("plan", "build", "--fly").code == 2
     assert json.loads(run("plan", "build", "--json").stdout)["kind"] == "error"
+
+
+def test_no_other_command_is_loaded(monkeypatch):
+    """The plan of a command loads that command alone."""
+    from ollama_pack.cli.app import Commands
+
+    loaded = []
+    load = Commands.get_command
+    monkeypatch.setattr(Commands, "get_command", lambda *words: loaded.append(words[-1]) or load(*words))
+    run("plan", "remove", "nothing-of-this-name")
+    assert loaded == ["plan", "remove"]
