@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from ollama_pack.errors import DestinationError, InputError, UsageError
+from ollama_pack.known_digests import digest_once
 from ollama_pack.shown import reason_of
 from ollama_pack.untrusted import parse_json
 
@@ -204,7 +205,7 @@ def sha256_of_file(path: Path, progress: Progress | None = None) -> str:
     """
     try:
         with regular_file(path) as source:
-            return copy_hashing(source, None, f"reading {path.name}", progress)
+            return digest_once(source, lambda: copy_hashing(source, None, f"reading {path.name}", progress))
     except OSError as error:
         raise DestinationError(f"Cannot read the file: {reason_of(error)}.", where=path) from error
 
@@ -238,8 +239,7 @@ def copy_hashing(reader: BinaryIO, writer: BinaryIO | None, label: str, progress
 def relative_path(path: Path, folder: Path) -> str:
     """Return the path of a file relative to a directory, as a Modelfile needs it: ``./adapter_model.gguf``.
 
-    The slashes are forward slashes on every system. Ollama reads a path without ``./`` or ``../`` as the name
-    of a model.
+    The slashes are forward ones on every system. Without ``./`` or ``../`` Ollama reads the name of a model.
     """
     try:
         relative = Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()

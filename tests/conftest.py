@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from recipes import TINY, tensors_of, write_adapter, write_model
+from tool_variables import misspelled
 
 from ollama_pack.base.model import BaseModel
 
@@ -22,6 +23,12 @@ GOLDENS = Path(__file__).parent / "goldens"
 
 def pytest_addoption(parser):
     parser.addoption("--update-goldens", action="store_true", help="write tests/goldens anew; read the diff")
+
+
+def pytest_configure():
+    """Refuse a variable that no test reads: a misspelled one would skip what it should run."""
+    if told := misspelled(os.environ):
+        raise pytest.UsageError(told)
 
 
 @pytest.fixture(autouse=True)

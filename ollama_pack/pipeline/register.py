@@ -7,6 +7,7 @@ from dataclasses import replace
 from ollama_pack.deliver.package import Receipt
 from ollama_pack.errors import DestinationError
 from ollama_pack.files import Note, Progress, require_directory
+from ollama_pack.known_digests import read_once
 from ollama_pack.locks import folder_lock
 from ollama_pack.ollama.locations import locations_from
 from ollama_pack.pipeline.load_gate import load_gate
@@ -21,6 +22,7 @@ from ollama_pack.pipeline.request import Request
 from ollama_pack.pipeline.verify import check_folder
 
 
+@read_once()
 def register(request: Request, note: Note = silent, progress: Progress | None = None) -> Receipt:
     """Register the files of an earlier build with Ollama, without converting anything again.
 

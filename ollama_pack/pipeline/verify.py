@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from ollama_pack import __version__
 from ollama_pack.errors import DestinationError, InputError, PackError, ProofError, UsageError, bullet_list
 from ollama_pack.files import Note, Progress, read_json_object, sha256_of_file
+from ollama_pack.known_digests import read_once
 from ollama_pack.locks import folder_lock
 from ollama_pack.ollama.locations import locations_from
 from ollama_pack.ollama.names import parse_name, require_no_path
@@ -65,6 +66,7 @@ class NotProved:
 Verdict: TypeAlias = ProofResult | NotProved
 
 
+@read_once()
 def verify_release(
     request: Request,
     note: Note = silent,
@@ -107,6 +109,7 @@ def verify_release(
     return _verify_model(request, note, progress)
 
 
+@read_once()
 def check_folder(
     folder: Path, request: Request, note: Note = silent, progress: Progress | None = None
 ) -> "tuple[Package, tuple[Verdict, ...]]":

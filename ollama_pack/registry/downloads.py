@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack.files import CHUNK_BYTES, os_errors_as_destination_error, regular_file
+from ollama_pack.known_digests import known_digest, remember_digest
 from ollama_pack.registry.artifact import ArtifactFile
 from ollama_pack.registry.remote import RemoteRegistry
 
@@ -30,7 +31,11 @@ def fetch_blob(remote: RemoteRegistry, file: ArtifactFile, part: Path) -> None:
     with os_errors_as_destination_error(part):
         while True:
             kept = part.stat().st_size if part.exists() else 0
+            if kept and _is_known(part, file.digest):
+                return
             if _fetch_rest(remote, file, part):
+                with regular_file(part) as source:
+                    remember_digest(source, file.digest)
                 return
             part.unlink(missing_ok=True)
             if not kept:
@@ -64,6 +69,12 @@ def _fetch_rest(remote: RemoteRegistry, file: ArtifactFile, part: Path) -> bool:
                         remote.progress(f"fetching {file.name}", done, file.size)
                 os.fsync(target.fileno())
     return done == file.size and f"sha256:{sha.hexdigest()}" == file.digest
+
+
+def _is_known(part: Path, digest: str) -> bool:
+    """Return whether this very command has fetched a file that has a digest."""
+    with regular_file(part) as source:
+        return known_digest(source) == digest
 
 
 def _goes_on(answer: Any, done: int) -> bool:  # noqa: ANN401 — requests is not typed here

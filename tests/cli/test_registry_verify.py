@@ -9,7 +9,9 @@ from real_registry import shared
 from terminal import run, tree
 from test_signed_release import keys, signed, write_keys  # noqa: F401 — fixtures
 
+from ollama_pack import files
 from ollama_pack.base.digest_memory import memory_path
+from ollama_pack.registry import downloads
 
 pytest.importorskip("oras", reason="the extra `oci` is not installed")
 
@@ -97,8 +99,10 @@ def test_a_model_without_a_release(pushable, registry):
     place = f"oci://{registry.host}/team/ada:1"
     assert run("push", "ada", place).code == 0
     assert [each["proof"] for each in run("verify", place, "--json").document["proofs"]] == ["blobs"]
-    ran = run("verify", place, "--identity", "ada@example.org", "--identity-provider", "https://example.org")
-    assert (ran.code, "leave out the option" in ran.stderr) == (2, True)
+    who = ("--identity", "ada@example.org", "--identity-provider", "https://example.org")
+    for command in ("verify", "pull"):
+        ran = run(command, place, *who, "--json")
+        assert (ran.code, ran.document["code"]) == (5, "not-signed")
     assert run("verify", f"oci://{registry.host}/team/none:1").code == 2
 
 
@@ -138,3 +142,31 @@ def test_a_release_without_a_signature(pushable, registry, keys, models):  # noq
     ran = run("pull", place, "--key", keys[1], "--json")
     assert (ran.code, ran.document["code"], tree(models)) == (5, "not-signed", before)
     assert shared(pushable)
+
+
+def test_a_merged_model_is_read_once(ada, tiny_gguf, registry, tmp_path, monkeypatch):
+    """Its gigabytes are hashed once by `verify` and by `push`, and once on the way here by `verify oci://`."""
+    out, place = tmp_path / "dist", f"oci://{registry.host}/team/ada:1"
+    words = ("release", ada, "ada:1", "--base", tiny_gguf, "--merge", "--out", out, "--no-report")
+    assert run(*words).code == 0
+    (merged,) = out.glob("*.gguf")
+    read, hashing, summing = [], files.copy_hashing, downloads._sum_of
+
+    def counted(reader, writer, label, progress):
+        read.append(label)
+        return hashing(reader, writer, label, progress)
+
+    def counted_part(part):
+        if part.exists():
+            read.append(f"reading {part.name}")
+        return summing(part)
+
+    monkeypatch.setattr(files, "copy_hashing", counted)
+    monkeypatch.setattr(downloads, "_sum_of", counted_part)
+    for command in (("verify", out), ("push", out, place)):
+        read.clear()
+        assert run(*command).code == 0
+        assert [each for each in read if merged.name in each] == [f"reading {merged.name}"]
+    read.clear()
+    assert run("verify", place).code == 0
+    assert read == []

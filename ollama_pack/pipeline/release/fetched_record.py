@@ -37,6 +37,15 @@ def require_recorded_blobs(lock: Path, manifest: bytes, place: OciReference) -> 
             raise ProofError(why, where=place, code="not-as-recorded")
 
 
+def nobody_signed(place: OciReference) -> ProofError:
+    """Return the error for a model that somebody must have signed, but that has no release.
+
+    Args:
+        place: where it is.
+    """
+    return ProofError("The model has no release, so nobody signed it.", where=place, code="not-signed")
+
+
 def require_shared_names(files: tuple[ArtifactFile, ...], place: OciReference) -> None:
     """Require that a release names no other files than a push sends; a name could lead elsewhere.
 

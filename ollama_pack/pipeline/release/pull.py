@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ollama_pack.deliver.package import Receipt
-from ollama_pack.errors import ProofError, RefusedError, UsageError
+from ollama_pack.errors import RefusedError, UsageError
 from ollama_pack.files import Note, Progress, os_errors_as_destination_error
+from ollama_pack.known_digests import read_once
 from ollama_pack.ollama.locations import locations_from
 from ollama_pack.ollama.manifest import Image, Layer, parse_manifest
 from ollama_pack.ollama.names import DEFAULT_TAG, legal_part, parse_name
 from ollama_pack.pipeline.lock import LOCK_NAME
 from ollama_pack.pipeline.prepare import silent
-from ollama_pack.pipeline.release.fetched_record import require_recorded_blobs, require_shared_names
+from ollama_pack.pipeline.release.fetched_record import (
+    nobody_signed,
+    require_recorded_blobs,
+    require_shared_names,
+)
 from ollama_pack.pipeline.release.policy import Policy
 from ollama_pack.pipeline.release.staged import gathered, staging
 from ollama_pack.pipeline.request import Request
@@ -95,6 +100,7 @@ class FetchedRelease:
         return part
 
 
+@read_once()
 def pull_release(
     request: Request,
     place: OciReference,
@@ -228,7 +234,7 @@ def _pull_model(
 
     place = fetched.pulled.place
     if signer is not None:
-        raise ProofError("The model has no release, so nobody signed it.", where=place, code="not-signed")
+        raise nobody_signed(place)
     if out is not None:
         raise UsageError(
             "This is a model without a release, which has no files for a folder.",

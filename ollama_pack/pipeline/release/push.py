@@ -13,6 +13,7 @@ from ollama_pack.deliver.package import Package
 from ollama_pack.deliver.store import make_image
 from ollama_pack.errors import InputError
 from ollama_pack.files import Note, Progress, sha256_of_file
+from ollama_pack.known_digests import read_once
 from ollama_pack.locks import folder_lock
 from ollama_pack.ollama.manifest import MANIFEST_TYPE, Image, Layer
 from ollama_pack.ollama.store_layout import digest_of_bytes
@@ -63,6 +64,7 @@ _RECORD_NAMES = (LOCK_NAME, RECORD_NAME, *(name for name in DOCUMENTS if name !=
 """Those that say what was proved and who signed it, without the model."""
 
 
+@read_once()
 def push_folder(
     request: Request,
     place: OciReference,

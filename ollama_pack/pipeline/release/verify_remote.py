@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
-from ollama_pack.errors import ProofError, UsageError
+from ollama_pack.errors import ProofError
 from ollama_pack.files import Note, Progress
+from ollama_pack.known_digests import read_once
 from ollama_pack.ollama.manifest import ADAPTER_TYPE, MODEL_TYPE
 from ollama_pack.pipeline.prepare import GGUF_NAME, MERGED_NAME, silent
+from ollama_pack.pipeline.release.fetched_record import nobody_signed
 from ollama_pack.pipeline.release.policy import Policy
 from ollama_pack.pipeline.release.pull import FetchedRelease, bare_image, fetched_release
 from ollama_pack.pipeline.request import Request
@@ -15,6 +17,7 @@ from ollama_pack.signing import Signer
 from ollama_pack.verify.result import ProofResult
 
 
+@read_once()
 def verify_remote(
     request: Request,
     place: OciReference,
@@ -35,17 +38,13 @@ def verify_remote(
         The result of each proof, or why it could not be made here.
 
     Raises:
-        ProofError: a proof failed.
-        UsageError: the registry has no such release; or somebody must have signed what has no release.
+        ProofError: a proof failed, or somebody must have signed what has no release.
+        UsageError: the registry has no such release.
         DestinationError: the registry does not answer or refuses.
     """
     with fetched_release(place, None, note, progress) as fetched:
         if fetched.folder is None and signer is not None:
-            raise UsageError(
-                "A model without a release has no signature.",
-                where=place,
-                hint="verify a release, or leave out the option for who signed it",
-            )
+            raise nobody_signed(place)
         blobs = _prove_blobs(fetched) if fetched.model else ()
         for each in blobs:
             note("proof", each)
