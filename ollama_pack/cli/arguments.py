@@ -31,6 +31,11 @@ def was_given(name: str) -> bool:
     return click.get_current_context().get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
 
 
+def asks_for_load(chosen: Mapping[str, Any]) -> bool:
+    """Return whether the user asks for the load proof, so that llama.cpp makes it where no daemon can."""
+    return bool(chosen["load"]) and was_given("load")
+
+
 def was_typed(name: str) -> bool:
     """Return whether the user typed an option."""
     source = click.get_current_context().get_parameter_source(name)
@@ -102,7 +107,7 @@ def request_from(chosen: Mapping[str, Any]) -> "Request":
         adapter=chosen["adapter"],
         allow_noop=chosen["allow_noop"],
         load=chosen["load"],
-        load_here=chosen["load"] and was_given("load"),
+        load_here=asks_for_load(chosen),
         merge=chosen["merge"],
         name=one_name(name, chosen["name_option"]),
         base=chosen["base"],

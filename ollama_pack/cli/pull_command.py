@@ -68,6 +68,7 @@ def pull_command(*, place: str, plain_http: bool, name: str, name_option: str, *
         directory=Path(),
         name=arguments.one_name(name, name_option),
         out=chosen["out"],
+        load_here=arguments.asks_for_load(chosen),
         **{key: chosen[key] for key in (*REGISTER, *options.PROOF)},
     )
     to = (console.stage_done, console.progress)

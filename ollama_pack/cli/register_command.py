@@ -46,7 +46,7 @@ def register_command(*, directory: Path, name: str, name_option: str, **chosen: 
     request = Request(
         directory=directory,
         name=arguments.one_name(name, name_option),
-        load_here=chosen["load"] and arguments.was_typed("load"),
+        load_here=arguments.asks_for_load(chosen),
         **{key: chosen[key] for key in (*REGISTER, *options.PROOF)},
     )
     receipt = register(request, console.stage_done, console.progress)

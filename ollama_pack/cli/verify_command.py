@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ollama_pack.cli import options, path_types
-from ollama_pack.cli.arguments import was_typed
+from ollama_pack.cli.arguments import asks_for_load
 from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.json_output import verdict_facts
 from ollama_pack.cli.oci_place import plain_http
@@ -54,8 +54,7 @@ def verify_command(*, source: str, **chosen: Any) -> None:
 
     console = Console.of(chosen)
     chosen_options = {key: chosen[key] for key in ("store", "load", "allow_noop", *options.PROOF)}
-    here = chosen["load"] and was_typed("load")
-    request = Request(directory=Path(source), load_here=here, **chosen_options)
+    request = Request(directory=Path(source), load_here=asks_for_load(chosen), **chosen_options)
     signer, to = signer_of(chosen), (console.stage_done, console.progress)
     if source.startswith(OCI_SCHEME):
         from ollama_pack.pipeline.release.verify_remote import verify_remote

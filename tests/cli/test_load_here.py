@@ -95,3 +95,28 @@ def test_verify_says_what_fails(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     told = run("verify", folder, "--load")
     assert (told.code, "unproved  load: llama.cpp is not installed" in told.stderr) == (0, True)
+
+
+@pytest.mark.parametrize("place", ["environment", "file"])
+def test_a_setting_asks_for_it_everywhere(folder, alone, models, place, monkeypatch):
+    """``load = true`` asks for the proof as --load does, wherever a command makes it."""
+    if place == "file":
+        (alone / "ollama-pack.toml").write_text("[options]\nload = true\n")
+    else:
+        monkeypatch.setenv("OLLAMA_PACK_LOAD", "true")
+    for words in (("verify", folder), ("register", folder, "ada", "--via", "store"), ("verify", "ada")):
+        ran = run(*words)
+        assert (ran.code, LOADS in ran.stderr) == (0, True), (words, ran.stderr)
+    assert LOADS not in run("verify", folder, "--no-load").stderr
+
+
+def test_pull_loads_what_it_registers(ada, tiny_tag, registry, models):
+    """Of pull --load: llama.cpp loads the model where no daemon answers, as for register --load."""
+    pytest.importorskip("oras", reason="the extra `oci` is not installed")
+    built = models.parent / "built"
+    assert run("build", ada, "ada", "--base", tiny_tag, "--via", "folder", "--out", built).code == 0
+    place = f"oci://{registry.host}/team/ada:1"
+    assert run("push", built, place).code == 0
+    ran = run("pull", place, "--via", "store", "--load")
+    assert (ran.code, LOADS in ran.stderr) == (0, True), ran.stderr
+    assert LOADS not in run("pull", place, "other", "--via", "store").stderr
