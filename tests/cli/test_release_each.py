@@ -72,6 +72,16 @@ def test_another_base(release_all, models):
     assert made(release_all())[0] == [f"{name}:1.0.0" for name in NAMES]
 
 
+def test_merged_models(release_all, models):
+    """A merged model is made anew if its base moved, and not otherwise."""
+    call = ("--merge", "--no-load")
+    assert made(release_all(*call))[0] == [f"{name}:1.0.0" for name in NAMES]
+    assert made(release_all(*call)) == ([], [f"{name}:1.0.0" for name in NAMES], [])
+    manifest = models / "manifests" / "registry.ollama.ai" / "library" / "tiny" / "latest"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()), indent=1))
+    assert made(release_all(*call))[0] == [f"{name}:1.0.0" for name in NAMES]
+
+
 def test_a_failure_does_not_stop_the_rest(release_all, collection, tmp_path):
     """What cannot be released is told, the others are made, and the exit code is that of the failure."""
     (collection / "babbage-lora" / "adapter_model.safetensors").write_bytes(b"x")

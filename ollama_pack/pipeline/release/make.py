@@ -33,7 +33,7 @@ from ollama_pack.pipeline.release.papers.names import (
     sums_of,
 )
 from ollama_pack.pipeline.release.papers.record import document_text, documents_of, release_record
-from ollama_pack.pipeline.release.unchanged import digest_of_inputs
+from ollama_pack.pipeline.release.unchanged import digest_of_inputs, digest_with_base
 from ollama_pack.pipeline.request import Request
 from ollama_pack.pipeline.trial.cases import CaseFile, read_cases
 from ollama_pack.pipeline.verify import verify_release
@@ -114,7 +114,7 @@ def _make_in_folder(
     record = {
         **release_record(folder, request, outcome, proved, _licenses_of(request, outcome)),
         **({"cases": tested.record} if tested is not None else {}),
-        "inputs": inputs,
+        "inputs": digest_with_base(inputs, request, outcome.work.base.tag),
     }
     content = document_text(record)
     _write_paper(folder / RECORD_NAME, content)

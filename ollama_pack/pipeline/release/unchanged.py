@@ -53,6 +53,22 @@ def digest_of_inputs(
     return f"sha256:{hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()}"
 
 
+def digest_with_base(inputs: str, request: Request, tag: str) -> str:
+    """Return a digest of inputs together with the manifest of the base that a model was merged into.
+
+    The record of an adapter names that manifest; a merged model has only the weights from there, and yet its
+    Modelfile.txt and its licences follow the base's.
+
+    Args:
+        inputs: the digest of all else.
+        request: what the user asks for.
+        tag: the Ollama model that is the base, or an empty text.
+    """
+    if not (request.merge and tag):
+        return inputs
+    return f"sha256:{hashlib.sha256(f'{inputs} {_manifest_of(tag, request)}'.encode()).hexdigest()}"
+
+
 def unchanged_release(
     request: Request, *, report: bool, progress: Progress | None = None, cases: Path | None = None
 ) -> dict[str, Any]:
@@ -74,25 +90,33 @@ def unchanged_release(
     try:
         record = dict(read_json_object(folder / RECORD_NAME))
         gate = read_cases(cases) if cases is not None else None
-        if record.get("inputs") != digest_of_inputs(request, report=report, progress=progress, cases=gate):
+        inputs = digest_of_inputs(request, report=report, progress=progress, cases=gate)
+        if record.get("inputs") != digest_with_base(inputs, request, _tag_of_base(record)):
             return {}
         prove_sums(folder, progress)
-        return record if _has_its_base(record, request) else {}
+        return record if request.merge or _has_its_base(record, request) else {}
     except PackError:  # what is wrong is told when the release is made
         return {}
 
 
 def _has_its_base(record: dict[str, Any], request: Request) -> bool:
     """Return whether the base of a release is installed as it was, or was as unknown as it is now."""
+    tag = _tag_of_base(record)
+    return not tag or bool(record["base"].get("manifest") == _manifest_of(tag, request))
+
+
+def _tag_of_base(record: dict[str, Any]) -> str:
+    """Return the Ollama model that a record names as the base, or an empty text."""
     base = record.get("base")
-    tag, manifest = (base.get("tag"), base.get("manifest")) if isinstance(base, dict) else ("", "")
-    if not tag:
-        return True
+    return str(base.get("tag") or "") if isinstance(base, dict) else ""
+
+
+def _manifest_of(tag: str, request: Request) -> str:
+    """Return the digest of the manifest of an installed model, or an empty text if there is none."""
     try:
-        seen = look_up(locations_from(os.environ, None, request.store), parse_name(str(tag)))
+        return f"sha256:{look_up(locations_from(os.environ, None, request.store), parse_name(tag)).digest}"
     except (InputError, DestinationError):
-        return not manifest
-    return bool(manifest == f"sha256:{seen.digest}")
+        return ""
 
 
 def _path_or_text(value: str | None) -> str | None:
