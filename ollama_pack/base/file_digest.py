@@ -17,6 +17,7 @@ class FileDigest:
 
     Args:
         path: the file.
+        known: its digest, ``sha256:…``, if whoever wrote the file has taken it; else empty.
 
     Example:
         >>> with FileDigest(Path("SmolLM2-135M-Instruct.Q4_1.gguf")) as digest:  # doctest: +SKIP
@@ -25,14 +26,14 @@ class FileDigest:
         'sha256:…'
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, known: str = "") -> None:
         self.path = path
-        self._digest = ""
+        self._digest = known
         self._error: DestinationError | None = None
         self._thread: threading.Thread | None = None
         self._stopped = False
         self._position: tuple[str, int, int] | None = None
-        self._state: tuple[int, ...] = ()
+        self._state = _state_of(path) if known else ()
 
     def __enter__(self) -> "FileDigest":
         self._thread = threading.Thread(target=self._read, name="sha256 of the base", daemon=True)

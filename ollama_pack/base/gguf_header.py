@@ -12,23 +12,25 @@ from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf.constants import FILE_TYPES
 from ollama_pack.gguf.model_info import VOCABULARY_KEYS, model_info_of
 from ollama_pack.gguf.reader import GgufFile, LongArray
-from ollama_pack.gguf.split import read_model
+from ollama_pack.gguf.split import joined_header, read_parts
 from ollama_pack.ollama.compat import NOT_RUN, translate_header
 
 
-def read_base_gguf(path: Path, *, tag: str = "") -> BaseModel:
+def read_base_gguf(path: Path, *, tag: str = "", digest: str = "") -> BaseModel:
     """Return the base that a GGUF file is.
 
     Args:
         path: the GGUF file.
         tag: the Ollama model that the file belongs to; empty if it belongs to none.
+        digest: the digest of the file, ``sha256:…``, if it is known; else empty.
 
     Raises:
         InputError: the file is missing or damaged, or it is not a model.
     """
     if path.is_dir():
         raise InputError("This is a directory; name the GGUF file.", where=path, hint="--base FILE.gguf")
-    header = read_model(path, VOCABULARY_KEYS)
+    parts = read_parts(path, VOCABULARY_KEYS)
+    header = joined_header(path, parts)
     kind = header.text("general.type", "model")
     if kind != "model":
         raise InputError(
@@ -36,7 +38,8 @@ def read_base_gguf(path: Path, *, tag: str = "") -> BaseModel:
         )
     info = model_info_of(header, tag)
     base, origin = base_of_header(header), f"header of {path.name}"
-    return replace(base, origin=origin, tag=tag, gguf=path, info=info, digest=FileDigest(path))
+    taken = FileDigest(path, digest)
+    return replace(base, origin=origin, tag=tag, gguf=path, info=info, digest=taken, parts=parts)
 
 
 def base_of_header(header: GgufFile) -> BaseModel:

@@ -8,6 +8,7 @@ from ollama_pack.arch.hparams import HParams
 from ollama_pack.base.file_digest import FileDigest
 from ollama_pack.files import Progress
 from ollama_pack.gguf.model_info import ModelInfo
+from ollama_pack.gguf.reader import GgufFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,7 @@ class BaseModel:
         notes: what the user should know about this base.
         info: the header and the vocabulary of `gguf`, which is read once, or None if the base is no file.
         digest: the digest of `gguf`, which is taken once, or None if the base is no file.
+        parts: the header of each part of `gguf`, or of all of it; empty if the base is no file.
     """
 
     hparams: HParams
@@ -60,6 +62,7 @@ class BaseModel:
     notes: tuple[str, ...] = ()
     info: ModelInfo | None = field(default=None, compare=False, repr=False)
     digest: FileDigest | None = field(default=None, compare=False, repr=False)
+    parts: tuple[GgufFile, ...] = field(default=(), compare=False, repr=False)
 
     def blob_digest(self, progress: Progress | None = None) -> str:
         """Return the digest of its GGUF file, ``sha256:…``; empty if the base is an Ollama model.

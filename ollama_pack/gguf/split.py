@@ -5,7 +5,7 @@ each has some of the tensors.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +29,12 @@ def read_model(path: Path, keep: Collection[str] = ()) -> GgufFile:
     Raises:
         InputError: a part is missing, damaged, named otherwise than parts are, or of another model.
     """
-    first, *others = read_parts(path, keep)
+    return joined_header(path, read_parts(path, keep))
+
+
+def joined_header(path: Path, parts: Sequence[GgufFile]) -> GgufFile:
+    """Return the header of a model by the headers of its parts: the metadata of the first, and all tensors."""
+    first, *others = parts
     if not others:
         return first
     shapes, types = dict(first.shapes), dict(first.types)

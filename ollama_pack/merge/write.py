@@ -61,7 +61,7 @@ def write_merged(
     """
     keep_freed_memory()
     header = merged_header(plan)
-    total = merged_size(plan)
+    total = len(header) + _size_of_tensors(plan)
     with _OpenBase(plan) as sources, whole_file(path) as file, HashingThread(Path(file.name)) as follower:
         file.write(header)
         file.flush()
@@ -85,7 +85,12 @@ def write_merged(
 
 def merged_size(plan: MergePlan) -> int:
     """Return the size in bytes that the merged file will have."""
-    return len(merged_header(plan)) + sum(_padded(tensor.nbytes) for tensor in plan.tensors)
+    return len(merged_header(plan)) + _size_of_tensors(plan)
+
+
+def _size_of_tensors(plan: MergePlan) -> int:
+    """Return the size in bytes of everything after the header, with the padding."""
+    return sum(_padded(tensor.nbytes) for tensor in plan.tensors)
 
 
 def rest_of(plan: MergePlan) -> int:

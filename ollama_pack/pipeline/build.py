@@ -121,10 +121,11 @@ def _build_into_folder(
     work, modelfile, prompt = _decide(inputs, note, begin)
     remove_stale_drafts(inputs.output_dir)
     lora, merged, report = write_weights(inputs, work, note, progress)
+    weights = merged if lora is None else lora
     path = inputs.output_dir / MODELFILE_NAME
     write_modelfile(modelfile, path, note, known=digest_if_recorded(inputs.output_dir, work.earlier))
-    package = make_built_package(inputs, work, modelfile, lora)
-    sources = digest_sources(inputs, work.adapter)
+    package = make_built_package(inputs, work, modelfile, weights)
+    sources = digest_sources(inputs, work.adapter, work.digests)
     write_lock(inputs.output_dir, package, modelfile, sources)
     proofs: list[ProofResult] = []
 

@@ -101,12 +101,13 @@ def _size_if_merged(work: BuildPlan) -> int | None:
 
 
 def make_built_package(
-    inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile, lora: LoraFile | None
+    inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile, weights: "LoraFile | MergedFile"
 ) -> "Package":
-    """Return the package to deliver, with the check of its base; it is a merged one if there is no `lora`."""
-    if lora is None:
-        return _merged_package(inputs, work, modelfile, read_base_gguf(inputs.output_dir / MERGED_NAME))
-    package = make_package(inputs.name, modelfile, lora, work.base, work.trained)
+    """Return the package to deliver, with the check of its base; what is known of a file is not read again."""
+    if not isinstance(weights, LoraFile):
+        merged = read_base_gguf(weights.path, digest=weights.digest)
+        return _merged_package(inputs, work, modelfile, merged)
+    package = make_package(inputs.name, modelfile, weights, work.base, work.trained)
     return replace(package, base_check=work.base_check)
 
 
@@ -122,7 +123,7 @@ def plan_package(inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile) -> 
     """Return the package as it will be, before its file is there."""
     if inputs.request.merge:
         info = _with_format(work.base.info, trained_format(work.adapter.directory))
-        merged = replace(work.base, gguf=inputs.output_dir / MERGED_NAME, tag="", digest=None, info=info)
+        merged = replace(work.base, gguf=inputs.output_dir / MERGED_NAME, tag="", digest=None, info=info, parts=())
         return _merged_package(inputs, work, modelfile, merged)
     return make_built_package(inputs, work, modelfile, _planned_lora(inputs, work))
 

@@ -239,7 +239,7 @@ def _config_of(names: Sequence[str], environment: Mapping[str, str], *, online: 
         InputError: config.json is damaged.
         DestinationError: the Hub does not answer.
     """
-    for name in names:
+    for name in dict.fromkeys(names):
         if (local := find_local(name, environment)) is not None:
             return read_config(local)
     return hub_config(names[-1], environment) if online else None

@@ -28,6 +28,7 @@ from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.modelfile.file import read_modelfile
 from ollama_pack.modelfile.syntax import Modelfile, print_modelfile
 from ollama_pack.pipeline.inputs import BuildInputs
+from ollama_pack.pipeline.source_digests import SourceDigests
 from ollama_pack.untrusted import as_list, as_mapping, as_text, as_whole, optional
 
 LOCK_NAME = "ollama-pack.lock"
@@ -118,8 +119,13 @@ def _without_delivery(lock: Mapping[str, Any]) -> dict[str, Any]:
     return {**lock, "manifest": "", "base": {**recorded, "manifest": "", "blob": ""}}
 
 
-def digest_sources(inputs: BuildInputs, adapter: Adapter) -> Sources:
+def digest_sources(inputs: BuildInputs, adapter: Adapter, digests: SourceDigests) -> Sources:
     """Return the digests of the configuration and the weights of each adapter of a build, by file name.
+
+    Args:
+        inputs: the resolved request.
+        adapter: the adapter, or the sum of several.
+        digests: takes each digest, or has taken it.
 
     Raises:
         DestinationError: a file cannot be read.
@@ -127,7 +133,7 @@ def digest_sources(inputs: BuildInputs, adapter: Adapter) -> Sources:
     weights = {tensor.path for tensor in tensors_of(adapter.pairs)}
     return [
         {
-            path.name: sha256_of_file(path)
+            path.name: digests.of(path)
             for path in (each.config_file, *sorted(path for path in weights if path.parent == each.home))
         }
         for each in inputs.directories

@@ -37,6 +37,7 @@ from ollama_pack.pipeline.inputs import (
 from ollama_pack.pipeline.lock import read_lock
 from ollama_pack.pipeline.named_base import check_named_base, recorded_manifest, ways_to_a_base
 from ollama_pack.pipeline.prompt.chat_format import missing_format
+from ollama_pack.pipeline.source_digests import SourceDigests
 
 GGUF_NAME = "adapter_model.gguf"
 MERGED_NAME = "merged_model.gguf"
@@ -62,6 +63,7 @@ class BuildPlan:
             an empty text. The notes of the base tell it.
         warnings: what the user should know about the Modelfile and the chat format, one sentence each.
         vocabulary: the tokens of the merged model, if they are not those of the base.
+        digests: the digests of the adapter's files, each of which is taken once.
     """
 
     adapter: Adapter
@@ -74,6 +76,7 @@ class BuildPlan:
     base_change: str = ""
     warnings: tuple[str, ...] = ()
     vocabulary: VocabularyChange | None = None
+    digests: SourceDigests = field(default_factory=SourceDigests, compare=False, repr=False)
 
 
 def prepare(

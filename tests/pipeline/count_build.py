@@ -12,12 +12,13 @@ from types import FrameType
 
 FOLDER = sys.argv[1]
 WATCHED = (
-    *("resolve_directory", "read_model", "compare_base", "map_pairs_to_tensors", "parse", "read_tokenizer"),
+    *("resolve_directory", "read_parts", "compare_base", "map_pairs_to_tensors", "parse", "read_tokenizer"),
     *("locations_from", "resolve_inputs", "plan_lora", "read_adapter", "load_adapter"),
 )
 opens: Counter[str] = Counter()
 scans: Counter[str] = Counter()
 calls: Counter[str] = Counter()
+digested: list[str] = []
 
 
 def watch(event: str, arguments: tuple[object, ...]) -> None:
@@ -35,6 +36,8 @@ def count(frame: FrameType, event: str, _argument: object) -> None:
     code = frame.f_code
     if event == "call" and code.co_name in WATCHED and "ollama_pack" in code.co_filename:
         calls[f"{Path(code.co_filename).stem}.{code.co_name}"] += 1
+    if event == "call" and code.co_name == "sha256_of_file":
+        digested.append(str(frame.f_locals["path"]))
 
 
 if __name__ == "__main__":
@@ -46,4 +49,4 @@ if __name__ == "__main__":
         main(sys.argv[2:], standalone_mode=False)
     finally:
         sys.setprofile(None)
-    sys.stdout.write(json.dumps({"opens": opens, "scans": scans, "calls": calls}))
+    sys.stdout.write(json.dumps({"opens": opens, "scans": scans, "calls": calls, "digested": digested}))

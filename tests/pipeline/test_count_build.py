@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -19,19 +20,24 @@ CHILD = Path(__file__).with_name("count_build.py")
 ADAPTER = "ada-lora"
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """Return the folder and the counts of a build with an author's Modelfile, a tokenizer and a GGUF base."""
-    folder = tmp_path_factory.mktemp("walk")
+def write_all(folder):
+    """Write an adapter with an author's Modelfile, a tokenizer and a base; return the words that name them."""
     adapter = write_adapter(folder / ADAPTER, config={"base_model_name_or_path": "tests/tiny"})
     write_adapter(adapter / "style")
     write_adapter(adapter / "checkpoint-3")
     (adapter / "Modelfile.txt").write_text("FROM x\nSYSTEM Be Ada.\n")
     (adapter / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {"<s>": 1}}}))
     base = write_model(folder / "base.gguf")
-    asked = ["build", str(adapter), "--base", str(base), "--via", "store", "--store", str(folder / "models")]
     time.sleep(SETTLED_SECONDS)  # a base that is younger may change without another time
-    return folder, run(folder, *asked, "--out", str(folder / "out"), "-q")
+    return str(adapter), "--base", str(base)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Return the folder and the counts of a build into a store."""
+    folder = tmp_path_factory.mktemp("walk")
+    where = ("--via", "store", "--store", str(folder / "models"), "--out", str(folder / "out"))
+    return folder, run(folder, "build", *write_all(folder), *where, "-q")
 
 
 def run(folder, *asked):
@@ -91,10 +97,40 @@ def test_another_build_does_not_read_the_base_for_its_digest(built):
     assert proof["opens"]["base.gguf"] == 2, "its header, and its digest"
 
 
+@pytest.fixture(scope="module")
+def merged(tmp_path_factory):
+    """Return the counts of a build into a store that merges."""
+    folder = tmp_path_factory.mktemp("merged")
+    where = ("--via", "store", "--store", str(folder / "models"), "--out", str(folder / "out"))
+    return run(folder, "build", *write_all(folder), "--merge", *where, "-q")
+
+
+def test_a_merge_learns_each_thing_once(merged):
+    """What the merge, the lock and the delivery need of a file is read once, and carried."""
+    calls = merged["calls"]
+    once = [name for name in ONCE if name != "split.read_parts"]
+    assert {name: calls.get(name, 0) for name in once} == dict.fromkeys(once, 1)
+    assert calls["split.read_parts"] == 3, "the base, the base for the proof, the merged file"
+    assert calls["parser.parse"] == 2, "the author's Modelfile, and its edit"
+
+
+def test_a_merge_digests_each_file_once(merged):
+    """What two records name is digested once; the merged file is digested while it is written."""
+    digested = Counter(Path(name).name for name in merged["digested"])
+    assert digested == {"adapter_config.json": 1, "adapter_model.safetensors": 1}, "a thread digests the base"
+    assert merged["opens"]["out/merged_model.gguf"] == 2, "its header, its clone"
+
+
+def test_a_merge_scans_each_directory_once(merged):
+    """The adapter's directory and those below it are scanned when it is resolved, and not again."""
+    scans = {name: count for name, count in merged["scans"].items() if name.startswith(ADAPTER)}
+    assert scans == {ADAPTER: 1, f"{ADAPTER}/style": 1}
+
+
 ONCE = (
     *("inputs.resolve_inputs", "directory.resolve_directory", "locations.locations_from"),
     *("load.load_adapter", "tokenizer.read_tokenizer", "planner.plan_lora"),
-    *("tensor_mapping.map_pairs_to_tensors", "split.read_model", "base.compare_base"),
+    *("tensor_mapping.map_pairs_to_tensors", "split.read_parts", "base.compare_base"),
 )
 
 

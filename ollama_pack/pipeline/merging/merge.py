@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import InputError, ProofError, UnsupportedError, UsageError, file_in_the_way
-from ollama_pack.files import Note, Progress, megabytes, remove_stale_drafts, sha256_of_file
+from ollama_pack.files import Note, Progress, megabytes, remove_stale_drafts
 from ollama_pack.gguf.reader import GgufFile, read_gguf
 from ollama_pack.lora.adapter import Adapter, trained_tensors
 from ollama_pack.pipeline.prepare import BuildPlan, silent
@@ -151,11 +151,11 @@ def planned_merge(work: BuildPlan, path: Path, request: Request) -> "MergePlan":
     source = require_base_file(work.base)
     require_own_file(path, source)
     base = into_base(work.base, work.adapter, work.vocabulary)
-    parts = read_parts(source)
+    parts = work.base.parts or read_parts(source)
     beside = (*plan_beside(work.adapter, base), *plan_by_peft(work.adapter, base))
     labels = MergeLabels(
         request.name or path.stem,
-        adapter_digest(work.adapter),
+        _adapter_digest(work),
         trained_format(work.adapter.directory),
         own_head=HEAD_TENSOR in (base.tensors or {}).keys() - (work.base.tensors or {}).keys(),
         vocabulary=work.vocabulary,
@@ -259,10 +259,10 @@ def require_own_file(path: Path, base: Path) -> None:
         )
 
 
-def adapter_digest(adapter: Adapter) -> str:
+def _adapter_digest(work: BuildPlan) -> str:
     """Return the digests of the files that hold the weights of an adapter, joined by commas."""
-    files = sorted({tensor.path for tensor in trained_tensors(adapter)})
-    return ",".join(sha256_of_file(file) for file in files)
+    files = sorted({tensor.path for tensor in trained_tensors(work.adapter)})
+    return ",".join(work.digests.of(file) for file in files)
 
 
 def require_kept(report: "MergeReport", path: Path, request: Request) -> "MergeReport":
