@@ -59,6 +59,7 @@ class Outcome:
     """The result of `build`.
 
     Attributes:
+        inputs: what the request was resolved to.
         work: what was decided before anything was written.
         lora: the GGUF LoRA file, or None if the adapter was merged into its base.
         merged: the merged GGUF, or None if the adapter is a file of its own.
@@ -78,6 +79,7 @@ class Outcome:
         ('adapter_model.gguf', 'Modelfile.txt', 'ollama-pack.lock')
     """
 
+    inputs: BuildInputs
     work: BuildPlan
     lora: LoraFile | None
     report: ProofResult
@@ -146,6 +148,7 @@ def _build_into_folder(
     lock = write_lock(inputs.output_dir, package, modelfile, sources, receipt)
     by_name = {each.proof: each for each in proofs}
     return Outcome(
+        inputs=inputs,
         work=work,
         lora=lora,
         merged=merged,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ollama_pack.base.hf_cache import is_hub_id
 from ollama_pack.errors import one_line, printable
@@ -17,6 +17,9 @@ from ollama_pack.report.drawing import require_library
 from ollama_pack.report.page import render_page, require_place_of_page, write_page
 from ollama_pack.report.prompts import prompt_section
 from ollama_pack.report.run import RunReport, report_on_run
+
+if TYPE_CHECKING:
+    from ollama_pack.pipeline.build import Outcome
 
 LISTED_FILES = 2000
 """Number of files that the page lists."""
@@ -39,8 +42,8 @@ def write_report(report: RunReport, path: Path) -> None:
     write_page(path, render_report(report))
 
 
-def report_page(request: Request) -> Callable[[], str]:
-    """Return what makes the page of a release: it names the base by its id, and has no prompts.
+def report_page(request: Request) -> "Callable[[Outcome], str]":
+    """Return what makes the page of a release from its build: it names the base by its id, without prompts.
 
     What builds and releases wrote into the run is no input, so it is not listed. A path is private,
     and what Ollama would send depends on the daemon that answers.
@@ -53,11 +56,10 @@ def report_page(request: Request) -> Callable[[], str]:
     """
     require_library()
 
-    def make() -> str:
-        report = report_on_run(replace(request, out=None), partial(is_made_by_us, out=request.out))
+    def make(built: "Outcome") -> str:
+        report = report_on_run(replace(request, out=None), partial(is_made_by_us, out=request.out), built)
         if report.adapter is not None and not is_hub_id(report.adapter.base_id):
             report.adapter = replace(report.adapter, base_id="")
-        report.prompts, report.prompt_note = None, ""
         return render_report(report)
 
     return make

@@ -29,6 +29,7 @@ from ollama_pack.run.trainer_log import TrainerLog, read_log
 
 if TYPE_CHECKING:
     from ollama_pack.base.expected import ExpectedBase
+    from ollama_pack.pipeline.build import Outcome
 
 MOST_SCANNED_PICKLES = 2000
 
@@ -77,12 +78,16 @@ class RunReport:
         return {name: pickle for name, pickle in self.pickles.items() if pickle.verdict == SUSPICIOUS}
 
 
-def report_on_run(request: Request, skip: Callable[[Path], bool] | None = None) -> RunReport:
+def report_on_run(
+    request: Request, skip: Callable[[Path], bool] | None = None, made: "Outcome | None" = None
+) -> RunReport:
     """Return what is known about a training run, and whether a build of it would succeed.
 
     Args:
         request: the build that would be made of the run.
         skip: returns whether a directory of the run is not listed; None to list all.
+        made: what that build made, if there was one; then nothing that it learned is read again, and its
+            prompts are not compared again.
 
     Raises:
         InputError: the directory does not exist or cannot be read.
@@ -97,6 +102,23 @@ def report_on_run(request: Request, skip: Callable[[Path], bool] | None = None) 
         report.notes.append(f"the training log cannot be read: {error.where}: {error.clause}")
     latest = (each.log for each in reversed(report.checkpoints) if each.log is not None)
     report.log = report.log or next(latest, None)
+    if made is None:
+        _try_to_build(report, request)
+    else:
+        report.adapter, report.base, report.name = made.work.adapter, made.work.base, str(made.inputs.name)
+        report.vocabulary = made.work.trained.vocabulary
+        report.notes += (*made.work.warnings, *made.work.trained.notes)
+    if report.adapter is not None:
+        try:
+            # What takes its size from the base is not measured without it.
+            report.spectra = measure(pair for pair in report.adapter.pairs if pair.fit is None)
+        except PackError as error:
+            report.problem = report.problem or error
+    return report
+
+
+def _try_to_build(report: RunReport, request: Request) -> None:
+    """Store what a build learns before it writes anything, up to the fault that ends it, if there is one."""
     expected: ExpectedBase | None = None
 
     def keep(stage: str, value: object) -> None:
@@ -117,13 +139,6 @@ def report_on_run(request: Request, skip: Callable[[Path], bool] | None = None) 
     else:
         report.vocabulary, notes = read_tokenizer(home)
     report.notes += notes
-    if report.adapter is not None:
-        try:
-            # What takes its size from the base is not measured without it.
-            report.spectra = measure(pair for pair in report.adapter.pairs if pair.fit is None)
-        except PackError as error:
-            report.problem = report.problem or error
-    return report
 
 
 def _compare_prompts(report: RunReport, inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from recipes import write_adapter, write_model
+from terminal import add_base
 
 from ollama_pack.base.digest_memory import SETTLED_SECONDS
 from ollama_pack.pipeline import request
@@ -21,7 +22,7 @@ ADAPTER = "ada-lora"
 
 
 def write_all(folder):
-    """Write an adapter with an author's Modelfile, a tokenizer and a base; return the words that name them."""
+    """Write an adapter with a Modelfile, a tokenizer and a base; return the words that name them."""
     adapter = write_adapter(folder / ADAPTER, config={"base_model_name_or_path": "tests/tiny"})
     write_adapter(adapter / "style")
     write_adapter(adapter / "checkpoint-3")
@@ -103,6 +104,29 @@ def merged(tmp_path_factory):
     folder = tmp_path_factory.mktemp("merged")
     where = ("--via", "store", "--store", str(folder / "models"), "--out", str(folder / "out"))
     return run(folder, "build", *write_all(folder), "--merge", *where, "-q")
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
+    """Return the counts of a release, whose base is in a store."""
+    folder = tmp_path_factory.mktemp("released")
+    adapter, _, base = write_all(folder)
+    add_base(folder / "models", Path(base), "tiny", "latest")
+    where = ("--store", str(folder / "models"), "--out", str(folder / "out"))
+    return run(folder, "release", adapter, "--base", "tiny", *where, "-q")
+
+
+def test_a_release_learns_each_thing_once(released):
+    """Record and report are of what the build learned; only the proof reads the finished files anew."""
+    calls = released["calls"]
+    twice = ("split.read_parts", "locations.locations_from", "tokenizer.read_tokenizer")
+    assert {name: calls.get(name, 0) for name in ONCE} == {name: 1 + (name in twice) for name in ONCE}
+
+
+def test_a_release_scans_what_it_lists(released):
+    """The run is scanned to be resolved, to be listed in the report, and for the digest of its files."""
+    scans = {name: count for name, count in released["scans"].items() if name.startswith(ADAPTER)}
+    assert scans == {ADAPTER: 4, f"{ADAPTER}/style": 3, f"{ADAPTER}/checkpoint-3": 3}
 
 
 def test_a_merge_learns_each_thing_once(merged):

@@ -14,7 +14,6 @@ from ollama_pack.ollama.manifest import LICENSE_TYPE
 from ollama_pack.ollama.store import image_in_store
 from ollama_pack.ollama.store_layout import blob_path
 from ollama_pack.pipeline.build import Outcome, build
-from ollama_pack.pipeline.inputs import resolve_inputs
 from ollama_pack.pipeline.prepare import silent
 from ollama_pack.pipeline.release.gate import prove_cases
 from ollama_pack.pipeline.release.papers.licences import (
@@ -58,7 +57,7 @@ class Release:
 
 def make_release(
     request: Request,
-    page: Callable[[], str] | None = None,
+    page: Callable[[Outcome], str] | None = None,
     note: Note = silent,
     progress: Progress | None = None,
     cases: Path | None = None,
@@ -67,7 +66,7 @@ def make_release(
 
     Args:
         request: what the user asks for; its `out` is the folder.
-        page: makes the report on the training run, or None for a release without one.
+        page: makes the report on the training run from the build, or None for a release without one.
         note: called after each stage.
         progress: called while bytes are read or written.
         cases: a file of cases that must hold, or None.
@@ -90,7 +89,7 @@ def make_release(
 def _make_in_folder(
     request: Request,
     folder: Path,
-    wanted: tuple[Callable[[], str] | None, CaseFile | None],
+    wanted: tuple[Callable[[Outcome], str] | None, CaseFile | None],
     told: tuple[Note, Progress | None],
 ) -> Release:
     """Make a release in its folder, which no other release changes meanwhile."""
@@ -108,11 +107,11 @@ def _make_in_folder(
     verdicts = verify_release(checked, note, progress)
     tested = prove_cases(folder, request, cases, note) if cases is not None else None
     if page is not None:
-        _write_paper(folder / REPORT_NAME, page().encode("utf-8"))
+        _write_paper(folder / REPORT_NAME, page(outcome).encode("utf-8"))
     inputs = digest_of_inputs(request, report=page is not None, progress=progress, cases=cases)
     proved = (*verdicts, *tested.proofs) if tested is not None else verdicts
     record = {
-        **release_record(folder, request, outcome, proved, _licenses_of(request, outcome)),
+        **release_record(folder, request, outcome, proved, _licenses_of(outcome)),
         **({"cases": tested.record} if tested is not None else {}),
         "inputs": digest_with_base(inputs, request, outcome.work.base.tag),
     }
@@ -138,9 +137,9 @@ def _require_name_of_base(base: BaseModel, request: Request) -> None:
     )
 
 
-def _licenses_of(request: Request, outcome: Outcome) -> dict[str, str]:
+def _licenses_of(outcome: Outcome) -> dict[str, str]:
     """Return the licences of the adapter and of its base, and why they do not go together."""
-    inputs = resolve_inputs(request)
+    inputs = outcome.inputs
     adapter, differ = license_of_adapters([each.home for each in inputs.directories])
     base = outcome.work.base
     named = license_name(base.info.metadata.get("general.license")) if base.info else ""
