@@ -33,7 +33,7 @@ def read_model(path: Path, keep: Collection[str] = ()) -> GgufFile:
 
 
 def joined_header(path: Path, parts: Sequence[GgufFile]) -> GgufFile:
-    """Return the header of a model by the headers of its parts: the metadata of the first, and all tensors."""
+    """Return the header of a model, whose parts have these: the metadata of the first, and all tensors."""
     first, *others = parts
     if not others:
         return first

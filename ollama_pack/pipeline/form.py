@@ -103,7 +103,7 @@ def _size_if_merged(work: BuildPlan) -> int | None:
 def make_built_package(
     inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile, weights: "LoraFile | MergedFile"
 ) -> "Package":
-    """Return the package to deliver, with the check of its base; what is known of a file is not read again."""
+    """Return the package to deliver, with the check of its base; a known digest is not taken again."""
     if not isinstance(weights, LoraFile):
         merged = read_base_gguf(weights.path, digest=weights.digest)
         return _merged_package(inputs, work, modelfile, merged)
@@ -123,7 +123,9 @@ def plan_package(inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile) -> 
     """Return the package as it will be, before its file is there."""
     if inputs.request.merge:
         info = _with_format(work.base.info, trained_format(work.adapter.directory))
-        merged = replace(work.base, gguf=inputs.output_dir / MERGED_NAME, tag="", digest=None, info=info, parts=())
+        merged = replace(
+            work.base, gguf=inputs.output_dir / MERGED_NAME, tag="", digest=None, info=info, parts=()
+        )
         return _merged_package(inputs, work, modelfile, merged)
     return make_built_package(inputs, work, modelfile, _planned_lora(inputs, work))
 
