@@ -122,8 +122,7 @@ def _build_into_folder(
     """Build into the output folder, which no other process changes meanwhile."""
     work, modelfile, prompt = _decide(inputs, note, begin)
     remove_stale_drafts(inputs.output_dir)
-    lora, merged, report = write_weights(inputs, work, note, progress)
-    weights = merged if lora is None else lora
+    weights, report = write_weights(inputs, work, note, progress)
     path = inputs.output_dir / MODELFILE_NAME
     write_modelfile(modelfile, path, note, known=digest_if_recorded(inputs.output_dir, work.earlier))
     package = make_built_package(inputs, work, modelfile, weights)
@@ -150,8 +149,8 @@ def _build_into_folder(
     return Outcome(
         inputs=inputs,
         work=work,
-        lora=lora,
-        merged=merged,
+        lora=weights if isinstance(weights, LoraFile) else None,
+        merged=None if isinstance(weights, LoraFile) else weights,
         report=report,
         modelfile=path,
         lock=lock,

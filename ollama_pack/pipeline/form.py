@@ -51,7 +51,7 @@ def convert(work: BuildPlan, path: Path, outtype: str, note: Note = silent) -> t
 
 def write_weights(
     inputs: BuildInputs, work: BuildPlan, note: Note, progress: Progress | None
-) -> "tuple[LoraFile | None, MergedFile | None, ProofResult]":
+) -> "tuple[LoraFile | MergedFile, ProofResult]":
     """Write the GGUF LoRA file or the merged GGUF, whichever the user asks for, and prove it."""
     from ollama_pack.lora.export import planned_size
     from ollama_pack.pipeline.merging.merge import merge
@@ -60,7 +60,7 @@ def write_weights(
     if not request.merge:
         lora, report = convert(work, inputs.output_dir / GGUF_NAME, request.outtype, note)
         note("form", _cost_of_an_adapter(lora, work))
-        return lora, None, report
+        return lora, report
     merged = merge(work, inputs.output_dir / MERGED_NAME, _with_model_name(inputs), note, progress)
     separate = megabytes(planned_size(work.plan, request.outtype))
     note(
@@ -68,7 +68,7 @@ def write_weights(
         f"merged, as --merge says: {megabytes(merged.size)}, which every Ollama runs; without --merge it "
         f"would be an adapter of {separate} beside its base",
     )
-    return None, merged, merged.report.result
+    return merged, merged.report.result
 
 
 def _cost_of_an_adapter(lora: LoraFile, work: BuildPlan) -> str:
