@@ -49,8 +49,9 @@ def pull_command(*, place: str, plain_http: bool, name: str, name_option: str, *
     signature if somebody is named who must have signed, before anything is registered. NAME is by
     default that of the repository with its tag. The base is the model that Modelfile.txt names:
     one that Ollama has, one that was pushed with the release, or one that Ollama can pull. A model
-    that has no release is registered as it is. A pull that was interrupted goes on where it ended.
-    The login is that of docker login. This needs the extra oci.
+    that has no release is registered as it is. A pull that was interrupted goes on where it ended,
+    and one that was made before, of what the registry still has, fetches nothing. The login is
+    that of docker login. This needs the extra oci.
 
     \b
     Example:
@@ -92,4 +93,5 @@ def pulled_facts(pulled: "Pulled") -> dict[str, Any]:
         "folder": pulled.folder.as_posix() if pulled.folder else "",
         "name": receipt.name if receipt else "",
         "delivery": receipt_facts(receipt) if receipt else None,
+        "unchanged": pulled.unchanged,
     }

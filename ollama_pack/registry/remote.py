@@ -103,6 +103,19 @@ class RemoteRegistry:
             raise self.lie("the manifest")
         return bytes(content)
 
+    def told_digest(self) -> str:
+        """Return the digest that the registry tells for the place; empty if it tells none.
+
+        It is worth a question whether something changed, and no proof: nobody compares it with bytes.
+
+        Raises:
+            DestinationError: the registry does not answer.
+        """
+        url = self.url("manifests", self.place.version)
+        with self.reported():
+            answer = self.request(url, "HEAD", headers={"Accept": ", ".join(_MANIFESTS)})
+        return str(answer.headers.get(_DIGEST_HEADER, "")) if answer.status_code == 200 else ""
+
     def request(self, url: str, method: str = "GET", **more: Any) -> Any:  # noqa: ANN401
         """Send a request, and once more with the login that the registry asks for; oras-py calls it too.
 

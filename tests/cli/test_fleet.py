@@ -11,7 +11,8 @@ import sys
 import fake_daemon
 import pytest
 import yaml
-from terminal import CODE, add_base, digest_in, environment, run
+from pod import run_container
+from terminal import CODE, add_base, digest_in, environment, model_in, run
 
 pytest.importorskip("oras", reason="NOT TESTED: the extra `oci` is not installed")
 pytest.importorskip("model_signing", reason="NOT TESTED: the extra `sign` is not installed")
@@ -110,8 +111,24 @@ def files(tmp_path, keys):
     return made | {f"/etc/ollama-pack/{name}": path for name, path in files.items()}
 
 
-def test_the_unit_brings_the_model(released, machine, files, keys, tmp_path):
-    """The daemon gets the release with its base, a second run changes nothing, another key ends it with 5."""
+@pytest.fixture
+def asked_for(registry):
+    """Return a function that calls another and returns the methods of the requests that it made meanwhile."""
+
+    def asked(call):
+        before = len(registry.asked)
+        ran = call()
+        return ran, [method for method, *_ in registry.asked[before:]]
+
+    return asked
+
+
+ONE_DIGEST = ["GET", "HEAD"]
+"""Whether somebody is there, and the digest of the manifest: no manifest and no blob moves."""
+
+
+def test_the_unit_brings_the_model(released, machine, files, tmp_path, asked_for):
+    """The daemon gets the release with its base, a second run moves nothing, another key ends it with 5."""
     files["env"] = ENV_FILE.replace(HOST, released.split("/")[2])
     assert f"PLACE={released}" in files["env"]
     with fake_daemon.running(machine) as daemon:
@@ -119,11 +136,46 @@ def test_the_unit_brings_the_model(released, machine, files, keys, tmp_path):
         ran = start(UNIT, "ada-lovelace", files, environ)
         assert ran.returncode == 0, ran.stderr
         first = digest_in(machine, "ada-lovelace")
-        again = start(UNIT, "ada-lovelace", files, environ)
-        assert (again.returncode, digest_in(machine, "ada-lovelace")) == (0, first), again.stderr
-        files["/etc/ollama-pack/release.pem"] = write_keys(tmp_path, "mallory")[1]
-        assert start(UNIT, "grace", files, environ).returncode == 5
+        again, asked = asked_for(lambda: start(UNIT, "ada-lovelace", files, environ))
+        assert (again.returncode, asked) == (0, ONE_DIGEST), again.stderr
+        assert "ada-lovelace is already up to date" in again.stderr
+        assert digest_in(machine, "ada-lovelace") == first
+        files["/etc/ollama-pack/release.pem"].write_bytes(write_keys(tmp_path, "mallory")[1].read_bytes())
+        for name in ("grace", "ada-lovelace"):  # also what is there is not right by another key
+            assert start(UNIT, name, files, environ).returncode == 5
         assert not daemon.models.has("grace")
+
+
+def test_a_new_release_and_a_model_that_is_gone_are_fetched(released, registry, machine, asked_for, tmp_path):
+    """The digest is asked for each time: a moved tag, a removed model and a missing blob are made good."""
+    call = ("pull", released, "ada", "--via", "store", "--store", machine, "--json")
+    assert run(*call).document["unchanged"] is False
+    ran, asked = asked_for(lambda: run(*call))
+    assert (ran.document["unchanged"], asked) == (True, ONE_DIGEST)
+    assert ran.document["digest"] == run(*call, "--allow-noop").document["digest"]  # another question
+    first = digest_in(machine, "ada")
+    library = machine / "manifests" / "registry.ollama.ai" / "library"
+    adapter = next(
+        each for each in model_in(machine, "ada")["layers"] if each["mediaType"].endswith("adapter")
+    )
+    spoilt = {
+        "removed": (library / "ada" / "latest").unlink,
+        "a blob less": (machine / "blobs" / adapter["digest"].replace(":", "-")).unlink,
+        "another model": lambda: shutil.copy(library / "other" / "latest", library / "ada" / "latest"),
+    }
+    for kind, spoil in spoilt.items():
+        spoil()
+        ran, asked = asked_for(lambda: run(*call))
+        assert (ran.code, ran.document["unchanged"], digest_in(machine, "ada")) == (0, False, first), kind
+        assert "HEAD" not in asked, kind
+        assert run(*call).document["unchanged"] is True
+    name = released.partition("/team/")[2]
+    repository, tag = f"team/{name.partition(':')[0]}", name.partition(":")[2]
+    registry.manifests[repository, tag] = registry.manifests[repository, f"{tag}-release"]
+    ran, asked = asked_for(lambda: run(*call))
+    assert (ran.code, ran.document["unchanged"]) == (0, False)
+    assert asked[:2] == ONE_DIGEST
+    assert len(asked) > 4
 
 
 def test_the_units_are_valid(tmp_path):
@@ -141,46 +193,53 @@ def test_the_units_are_valid(tmp_path):
     assert (ran.returncode, "ollama-pack@" in ran.stderr) == (0, False), ran.stderr
 
 
-def test_the_job_brings_the_model(released, machine, keys, tmp_path):
-    """Its script leaves the model in the store that is mounted, and what it mounts is there."""
+def test_the_job_brings_the_model(released, machine, keys, tmp_path, asked_for):
+    """Its script, run as it is, leaves the model in the store that is mounted; run again it moves nothing."""
     pod = JOB["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    places = {each["mountPath"]: each["name"] for each in container["volumeMounts"]}
-    assert set(places.values()) == {each["name"] for each in pod["volumes"]}
-    assert {"models": "/models"}.items() <= {name: path for path, name in places.items()}.items()
-    folders = {path: tmp_path / path.strip("/") for path in places} | {"/models": machine}
-    for path, folder in folders.items():
-        folder.mkdir(exist_ok=True)
-        assert path != "/keys" or CONFIG_MAP["data"].keys() == {"release.pem"}
-    shutil.copy(keys[1], folders["/keys"] / "release.pem")
-    (folders["/login"] / "config.json").write_text(json.dumps({"auths": {}}))
-    tools = tmp_path / "tools"
-    tools.mkdir()
+    volumes = {each["name"]: tmp_path / f"volume-{each['name']}" for each in pod["volumes"]}
+    for folder in (*volumes.values(), tmp_path / "root", tmp_path / "tools"):
+        folder.mkdir()
+    volumes["models"] = machine
+    shutil.copy(keys[1], volumes["keys"] / "release.pem")
+    assert CONFIG_MAP["data"].keys() == {"release.pem"}
+    secret = next(each["secret"] for each in pod["volumes"] if each["name"] == "login")
+    (volumes["login"] / secret["items"][0]["path"]).write_text(json.dumps({"auths": {}}))
     for name, body in (
         ("python", f'test "$*" = "-m pip install --quiet ollama-pack[oci,sign]"; echo $? > {tmp_path}/pip\n'),
         ("ollama-pack", f'exec {shlex.quote(sys.executable)} -m ollama_pack "$@"\n'),
     ):
-        (tools / name).write_text(f"#!/bin/sh\n{body}")
-        (tools / name).chmod(0o755)
-    given = {each["name"]: each["value"] for each in container["env"]}
-    given["PLACE"] = given["PLACE"].replace(HOST, released.split("/")[2])
-    assert given["PLACE"] == released
-    given |= {key: str(folders[given[key]]) for key in ("DOCKER_CONFIG", "XDG_CACHE_HOME")}
-    (script,) = container["args"]
-    for path in ("/models", "/keys"):
-        script = script.replace(f" {path}", f" {folders[path]}")
-    path = os.pathsep.join((str(tools), os.environ["PATH"]))
-    ran = subprocess.run(
-        [*container["command"], script],
-        env=environment(PATH=path) | given,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
+        (tmp_path / "tools" / name).write_text(f"#!/bin/sh\n{body}")
+        (tmp_path / "tools" / name).chmod(0o755)
+    container["env"][0]["value"] = container["env"][0]["value"].replace(HOST, released.split("/")[2])
+    assert container["env"][0] == {"name": "PLACE", "value": released}
+    environ = environment(
+        PATH=f"{tmp_path / 'tools'}{os.pathsep}{os.environ['PATH']}", PYTHONPATH=os.pathsep.join(sys.path)
     )
-    assert ran.returncode == 0, ran.stderr
+    for fetched in (True, False):
+        ran, asked = asked_for(lambda: run_container(container, volumes, tmp_path / "root", environ))
+        assert ran.returncode == 0, ran.stderr
+        assert (asked == ONE_DIGEST) is not fetched
     assert (tmp_path / "pip").read_text() == "0\n"
-    assert digest_in(machine, "ada-lovelace")
+    assert model_in(machine, "ada-lovelace")
+    (volumes["keys"] / "release.pem").write_bytes(write_keys(tmp_path, "mallory")[1].read_bytes())
+    assert run_container(container, volumes, tmp_path / "root", environ).returncode == 5
+
+
+def as_kubernetes_reads(document):
+    """Return a manifest as Kubernetes' own models in Python have it, without what they do not know."""
+    client = pytest.importorskip("kubernetes.client", reason="NOT TESTED: no client of Kubernetes here")
+    with client.ApiClient() as api:
+        read = api.deserialize(json.dumps(document), f"V1{document['kind']}", "application/json")
+        return api.sanitize_for_serialization(read)
+
+
+@pytest.mark.parametrize("document", [CONFIG_MAP, JOB], ids=["ConfigMap", "Job"])
+def test_kubernetes_knows_every_key(document):
+    """Its own models take the manifests without losing a key; a key that is misspelled would be lost."""
+    assert as_kubernetes_reads(document) == document
+    spoilt = json.loads(json.dumps(document).replace('"metadata"', '"metaData"'))
+    assert as_kubernetes_reads(spoilt) != spoilt
 
 
 def test_the_job_is_one_that_kubernetes_takes():

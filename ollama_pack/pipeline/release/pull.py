@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ollama_pack.deliver.package import Receipt
-from ollama_pack.errors import RefusedError, UsageError
+from ollama_pack.errors import UsageError
 from ollama_pack.files import Note, Progress, os_errors_as_destination_error
 from ollama_pack.known_digests import read_once
 from ollama_pack.ollama.locations import locations_from
 from ollama_pack.ollama.manifest import Image, Layer, parse_manifest
 from ollama_pack.ollama.names import DEFAULT_TAG, legal_part, parse_name
+from ollama_pack.ollama.store_layout import digest_of_bytes
 from ollama_pack.pipeline.lock import LOCK_NAME
 from ollama_pack.pipeline.prepare import silent
 from ollama_pack.pipeline.release.fetched_record import (
@@ -21,8 +22,9 @@ from ollama_pack.pipeline.release.fetched_record import (
     require_recorded_blobs,
     require_shared_names,
 )
+from ollama_pack.pipeline.release.in_place import memory_of, receipt_in_place, remember_in_place
 from ollama_pack.pipeline.release.policy import Policy
-from ollama_pack.pipeline.release.staged import gathered, staging
+from ollama_pack.pipeline.release.staged import gathered, require_empty, staging
 from ollama_pack.pipeline.request import Request
 from ollama_pack.registry.artifact import (
     BASE_DIGEST,
@@ -49,6 +51,7 @@ class Pulled:
         files: its files; of a model without a release, its blobs.
         folder: the folder that has them now, or None if the model was registered.
         receipt: the receipt of the registration, or None.
+        unchanged: whether the model was there already, and nothing was fetched, so that no files are known.
     """
 
     place: OciReference
@@ -56,6 +59,7 @@ class Pulled:
     files: tuple[ArtifactFile, ...]
     folder: Path | None = None
     receipt: Receipt | None = None
+    unchanged: bool = False
 
     def __str__(self) -> str:
         size = sum(each.size for each in self.files)
@@ -81,6 +85,11 @@ class FetchedRelease:
     staged: Path
     model: bytes = b""
     annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def named_digest(self) -> str:
+        """Return the digest of the manifest that the place itself names: of the model, if there is one."""
+        return digest_of_bytes(self.model) if self.model else self.pulled.digest
 
     def base_images(self) -> list[Image]:
         """Return the base that was pushed with the release, or nothing."""
@@ -110,6 +119,8 @@ def pull_release(
 ) -> Pulled:
     """Pull a release, verify it, and register it; with an output directory, leave its files there instead.
 
+    If the same pull registered what the registry still has, and it is still there, nothing is fetched.
+
     Args:
         request: what the user asks for: the name of the model, the delivery, and the output directory.
         place: where the release is; a model that has none is pulled as Ollama itself would.
@@ -131,24 +142,43 @@ def pull_release(
         >>> pull_release(Request(directory=".", out="dist"), place).folder  # doctest: +SKIP
         PosixPath('dist')
     """
+    out = request.out
+    asked = replace(request, out=None, name=request.name or name_of_place(place))
+    memory = memory_of(asked, place, signer) if out is None else None
+    if out is not None:
+        require_empty(out)
+    elif there := receipt_in_place(memory, asked, place):
+        note("register", there[1])
+        return Pulled(place, there[0], (), receipt=there[1], unchanged=True)
+    with fetched_release(place, out, note, progress) as fetched:
+        if fetched.folder is None:
+            pulled = _pull_model(fetched, asked, out, signer)
+        else:
+            here = replace(asked, directory=fetched.folder, out=out)
+            pulled = _use_release(fetched, here, signer, note, progress)
+    remember_in_place(memory, (fetched.named_digest, pulled.digest), pulled.receipt)
+    return pulled
+
+
+def _use_release(
+    fetched: FetchedRelease,
+    request: Request,
+    signer: Signer | Policy | None,
+    note: Note,
+    progress: Progress | None,
+) -> Pulled:
+    """Verify a release that was fetched; move its files into the output directory or register it."""
     from ollama_pack.pipeline.register import register
     from ollama_pack.pipeline.verify import check_folder, prove_signature
 
-    out = request.out
-    if out is not None:
-        _require_empty(out)
-    with fetched_release(place, out, note, progress) as fetched:
-        here = replace(request, out=None, name=request.name or name_of_place(place))
-        if fetched.folder is None:
-            return _pull_model(fetched, here, out, signer)
-        here = replace(here, directory=fetched.folder)
-        prove_signature(fetched.folder, signer, note)
-        if out is None:
-            bring_base(fetched, here, note)
-            return replace(fetched.pulled, receipt=register(here, note, progress))
-        check_folder(fetched.folder, here, note, progress)
-        with os_errors_as_destination_error(out):
-            fetched.folder.replace(out)
+    out, here = request.out, replace(request, out=None)
+    prove_signature(here.directory, signer, note)
+    if out is None:
+        bring_base(fetched, here, note)
+        return replace(fetched.pulled, receipt=register(here, note, progress))
+    check_folder(here.directory, here, note, progress)
+    with os_errors_as_destination_error(out):
+        here.directory.replace(out)
     return replace(fetched.pulled, folder=out)
 
 
@@ -267,15 +297,3 @@ def name_of_place(place: OciReference) -> str:
     model = legal_part("model", place.path.rpartition("/")[2])
     tag = DEFAULT_TAG if place.is_pinned else legal_part("tag", place.version)
     return model if tag == DEFAULT_TAG else f"{model}:{tag}"
-
-
-def _require_empty(out: Path) -> None:
-    """Require that a directory can become that of a release without losing a file."""
-    with os_errors_as_destination_error(out):
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise RefusedError(
-                "There are files here already.",
-                where=out,
-                hint="--out DIR, with a new directory",
-                code="file-in-the-way",
-            )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ollama_pack.errors import DestinationError
+from ollama_pack.errors import DestinationError, RefusedError
 from ollama_pack.files import DRAFT, FULL, Progress, os_errors_as_destination_error
 from ollama_pack.locks import folder_lock, is_private
 from ollama_pack.registry.artifact import ArtifactFile
@@ -75,6 +75,23 @@ def gathered(folder: Path, files: Iterable[ArtifactFile]) -> Path:
                     raise
                 shutil.copyfile(blob, whole / each.name)  # a file system without links
     return whole
+
+
+def require_empty(out: Path) -> None:
+    """Require that a directory can become that of a release without losing a file.
+
+    Raises:
+        RefusedError: there are files.
+        DestinationError: it cannot be looked at.
+    """
+    with os_errors_as_destination_error(out):
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise RefusedError(
+                "There are files here already.",
+                where=out,
+                hint="--out DIR, with a new directory",
+                code="file-in-the-way",
+            )
 
 
 def _made(folder: Path) -> Path:
