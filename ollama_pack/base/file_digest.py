@@ -35,6 +35,11 @@ class FileDigest:
         self._position: tuple[str, int, int] | None = None
         self._state = _state_of(path) if known else ()
 
+    def instead_of(self, other: "FileDigest") -> "FileDigest | None":
+        """Return this digest if it is of the same file as another one, else None."""
+        same = _state_of(self.path)
+        return self if same and same == _state_of(other.path) else None
+
     def __enter__(self) -> "FileDigest":
         self._thread = threading.Thread(target=self._read, name="sha256 of the base", daemon=True)
         self._thread.start()

@@ -1,12 +1,15 @@
 """The command ``ollama-pack build``."""
 
+import contextlib
 import shlex
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ollama_pack.base.file_digest import FileDigest
 from ollama_pack.cli import arguments, merge_options, options
 from ollama_pack.cli.batch import build_each, offer_each
 from ollama_pack.cli.events.options import telling
@@ -16,7 +19,7 @@ from ollama_pack.cli.say import say
 from ollama_pack.cli.tasks import makes_several, tasks_of_each
 from ollama_pack.deliver.package import Receipt
 from ollama_pack.errors import UsageError
-from ollama_pack.files import home_directory, megabytes
+from ollama_pack.files import home_directory, megabytes, user_path
 
 if TYPE_CHECKING:
     from ollama_pack.pipeline.request import Request
@@ -70,18 +73,20 @@ def build_command(**chosen: Any) -> None:
       ollama-pack build ada-lora/ style-lora/ --weight 0.7 --weight 0.3
       ollama-pack build --each collection/*-lora
     """
+    several, which = makes_several(chosen), chosen["checkpoint"]
+    digest = None if several or chosen["dry_run"] else digest_of_named_base(chosen["base"])
+    ahead = digest and click.get_current_context().with_resource(digest)
+
     from ollama_pack.pipeline.inputs import requests_for, resolve_inputs
     from ollama_pack.pipeline.prepare import prepare
-    from ollama_pack.run.checkpoints import ALL
 
     console = Console.of(chosen)
-    several, which = makes_several(chosen), chosen["checkpoint"]
-    kind, make = ("plan", plan_one) if chosen["dry_run"] else ("build", build_one)
+    kind, make = ("plan", plan_one) if chosen["dry_run"] else ("build", partial(build_one, ahead=ahead))
 
     def make_all(request: "Request", chosen: Mapping[str, Any]) -> list[dict[str, Any]]:
         which = chosen["checkpoint"]
         requests = requests_for(request, which) if which else (request,)
-        if which == ALL:
+        if wants_all_checkpoints(which):
             for each in requests:  # Every checkpoint must be buildable before the first one is built.
                 prepare(resolve_inputs(each))
         return [make(each, console, quiet=console.for_programs) for each in requests]
@@ -94,18 +99,40 @@ def build_command(**chosen: Any) -> None:
             done, failed, code = make_all(request, chosen), [], 0
         except UsageError as error:
             raise offer_each(error, request.directory) from error
-    if chosen["as_json"] and (several or which == ALL):
+    if chosen["as_json"] and (several or wants_all_checkpoints(which)):
         print_json(f"{kind}s", {f"{kind}s": done, "failed": failed})
     elif chosen["as_json"]:
         print_json(kind, done[0])
     click.get_current_context().exit(code)
 
 
-def build_one(request: "Request", console: Console, *, quiet: bool) -> dict[str, Any]:
+def wants_all_checkpoints(which: str) -> bool:
+    """Return whether the value of ``--checkpoint`` stands for every checkpoint of a run."""
+    if not which:
+        return False
+    from ollama_pack.run.checkpoints import ALL
+
+    return which == ALL
+
+
+def digest_of_named_base(name: str) -> FileDigest | None:
+    """Return the digest of a base that is named by its file, or None for any other base.
+
+    A thread takes it while the modules of a build are imported.
+    """
+    path = user_path(name)
+    with contextlib.suppress(OSError):  # the name is too long for a file
+        return FileDigest(path) if name and path.is_file() else None
+    return None
+
+
+def build_one(
+    request: "Request", console: Console, *, quiet: bool, ahead: FileDigest | None = None
+) -> dict[str, Any]:
     """Build a model, print the commands that run it, and return its JSON object; print nothing if `quiet`."""
     from ollama_pack.pipeline import build
 
-    outcome = build.build(request, console.stage_done, console.progress)
+    outcome = build.build(request, console.stage_done, console.progress, ahead=ahead)
     if not quiet:
         for line in next_commands(outcome.receipt):
             console.stage_done("run", line)

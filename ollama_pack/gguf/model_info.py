@@ -1,9 +1,9 @@
 """Reads what a base model that is at hand says of itself: its metadata, its tensors and its tokens."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.gguf.split import read_model
@@ -91,8 +91,15 @@ def vocabulary_of(metadata: Mapping[str, Any], origin: str) -> Vocabulary | None
     merges = metadata.get(VOCABULARY_KEYS[1])
     special = {kind: metadata.get(key) for kind, key in SPECIAL_KEYS.items()}
     return Vocabulary(
-        dict(enumerate(map(str, tokens))),
+        dict(enumerate(_all_texts(tokens))),
         {kind: number for kind, number in special.items() if type(number) is int},
         origin,
-        tuple(map(str, merges)) if isinstance(merges, list | tuple) else (),
+        _all_texts(merges) if isinstance(merges, list | tuple) else (),
     )
+
+
+def _all_texts(values: Sequence[object]) -> tuple[str, ...]:
+    """Return values as texts; those of a header are texts already, which a loop in C finds out."""
+    if isinstance(values, tuple) and set(map(type, values)) <= {str}:
+        return cast("tuple[str, ...]", values)
+    return tuple(map(str, values))

@@ -15,6 +15,7 @@ from ollama_pack.files import refuse_pointer, regular_file
 from ollama_pack.gguf.constants import ALIGNMENT, ARRAY, MAGIC, READABLE_VERSIONS, SCALARS, STRING
 from ollama_pack.gguf.ggml_types import BLOCKS, TENSOR_TYPES, nbytes_of
 from ollama_pack.gguf.tensors import StoredTensor
+from ollama_pack.gguf.text_array import read_texts
 
 MOST_KEYS, MOST_TENSORS, LONGEST_ARRAY, MOST_TEXT = 1 << 16, 1 << 20, 1 << 24, 1 << 22
 """More than any model has, and little enough to be read in moments: a sparse file may promise anything.
@@ -263,31 +264,8 @@ class _Cursor:
         if length <= LONGEST_KEPT:
             return tuple(self.string() for _ in range(length))
         keep = self.part in self.kept
-        # A vocabulary has hundreds of thousands of texts, so the loop makes no call of ours for each.
-        unpack, data, size = struct.Struct("<Q").unpack_from, self.data, len(self.data)
-        position, left = self.position, MOST_KEPT
-        texts: list[bytes] = []
-        for _ in range(length):
-            if position + 8 > size:
-                position = size + 1
-                break
-            start = position + 8
-            position = start + unpack(data, position)[0]
-            if keep:
-                left -= position - start
-                if position > size or left < 0:
-                    break
-                texts.append(data[start:position])
-        self.position = position
-        if left < 0:
-            raise self.too_much("bytes of text", MOST_KEPT - left, MOST_KEPT)
+        texts, self.position, kept = read_texts(self.data, self.position, length, keep=keep, most=MOST_KEPT)
+        if kept > MOST_KEPT:
+            raise self.too_much("bytes of text", kept, MOST_KEPT)
         self.skip(0)
-        return _decoded(texts) if keep else LongArray(length)
-
-
-def _decoded(texts: list[bytes]) -> tuple[str, ...]:
-    """Return texts; all are decoded at once, if no text contains what separates them."""
-    decoded = b"\0".join(texts).decode("utf-8", "replace").split("\0")
-    if len(decoded) == len(texts):
-        return tuple(decoded)
-    return tuple(text.decode("utf-8", "replace") for text in texts)
+        return texts if keep else LongArray(length)

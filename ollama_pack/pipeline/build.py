@@ -27,7 +27,7 @@ from ollama_pack.pipeline.inputs import (
     BuildInputs,
     resolve_inputs,
 )
-from ollama_pack.pipeline.load_gate import load_gate
+from ollama_pack.pipeline.load_gate import load_gate, loads_here
 from ollama_pack.pipeline.lock import (
     describe_base_change,
     digest_if_recorded,
@@ -93,13 +93,20 @@ class Outcome:
     merged: "MergedFile | None" = None
 
 
-def build(request: Request, note: Note = silent, progress: Progress | None = None) -> Outcome:
+def build(
+    request: Request,
+    note: Note = silent,
+    progress: Progress | None = None,
+    *,
+    ahead: FileDigest | None = None,
+) -> Outcome:
     """Make a model that Ollama runs from an adapter directory, and deliver it.
 
     Args:
         request: what the user asks for.
         note: called after each stage, with the name of the stage and the value that it made.
         progress: called while bytes are read, written or sent.
+        ahead: the digest of a GGUF file that a thread takes already, which serves if that file is the base.
 
     Raises:
         PackError: one of its subclasses says what is wrong. If the delivery failed, the model that had the
@@ -113,11 +120,16 @@ def build(request: Request, note: Note = silent, progress: Progress | None = Non
     """
     inputs = resolve_inputs(request)
     with folder_lock(inputs.output_dir, progress), contextlib.ExitStack() as running:
-        return _build_into_folder(inputs, note, progress, running.enter_context)
+
+        def begin(digest: FileDigest) -> FileDigest:
+            begun = ahead.instead_of(digest) if ahead is not None else None
+            return begun or running.enter_context(digest)
+
+        return _build_into_folder(inputs, note, progress, begin)
 
 
 def _build_into_folder(
-    inputs: BuildInputs, note: Note, progress: Progress | None, begin: Callable[[FileDigest], object]
+    inputs: BuildInputs, note: Note, progress: Progress | None, begin: Callable[[FileDigest], FileDigest]
 ) -> Outcome:
     """Build into the output folder, which no other process changes meanwhile."""
     work, modelfile, prompt = _decide(inputs, note, begin)
@@ -178,11 +190,11 @@ def _deliver(inputs: BuildInputs, package: "Package", progress: Progress | None)
 
 def _load_here(inputs: BuildInputs, package: "Package", work: BuildPlan, note: Note) -> None:
     """Let llama.cpp load the model, if the user asks for that and no daemon will do it."""
-    from ollama_pack.base.installed import base_with_file
-    from ollama_pack.pipeline.load_here import loads_here, prove_load_here
-
     request, locations = inputs.request, inputs.locations
     if loads_here(request, locations):
+        from ollama_pack.base.installed import base_with_file
+        from ollama_pack.pipeline.load_here import prove_load_here
+
         file = base_with_file(locations, work.base).gguf
         note("proof", prove_load_here(package, file, allow_noop=request.allow_noop))
 
@@ -211,7 +223,7 @@ def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, Deliv
 
 
 def _decide(
-    inputs: BuildInputs, note: Note, begin: Callable[[FileDigest], object] | None = None
+    inputs: BuildInputs, note: Note, begin: Callable[[FileDigest], FileDigest] | None = None
 ) -> tuple[BuildPlan, Modelfile, PromptVerdict]:
     """Decide all of a build, and compare its prompts, before anything is written.
 

@@ -1,14 +1,21 @@
-"""Makes the load proof that a model must pass before it takes its name."""
+"""Decides who makes the load proof, and makes the one that a model must pass before it takes its name."""
 
 from typing import TYPE_CHECKING
 
 from ollama_pack.files import Note
 from ollama_pack.pipeline.prepare import silent
+from ollama_pack.pipeline.prompt.sent import version_of_daemon
 from ollama_pack.pipeline.request import Request
 
 if TYPE_CHECKING:
     from ollama_pack.deliver.package import Gate, Package
     from ollama_pack.ollama.daemon import Daemon
+    from ollama_pack.ollama.locations import OllamaLocations
+
+
+def loads_here(request: Request, locations: "OllamaLocations") -> bool:
+    """Return whether llama.cpp makes the load proof: the user asks for it, and no daemon answers that can."""
+    return request.load_here and (request.via == "folder" or version_of_daemon(locations) is None)
 
 
 def load_gate(request: Request, note: Note = silent) -> "Gate | None":

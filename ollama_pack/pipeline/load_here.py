@@ -7,20 +7,12 @@ from ollama_pack.engine.answers import Asked, Weights
 from ollama_pack.engine.llama import Llama, running_llama
 from ollama_pack.errors import DestinationError, InputError, ProofError
 from ollama_pack.gguf.constants import INVOCATION_TOKENS
-from ollama_pack.ollama.locations import OllamaLocations
 from ollama_pack.pipeline.merging.merge import require_base_file
-from ollama_pack.pipeline.prompt.sent import version_of_daemon
-from ollama_pack.pipeline.request import Request
 from ollama_pack.verify.load import Answer, compare_answers, require_change
 from ollama_pack.verify.result import ProofResult
 
 _SHORT_ANSWER = {"temperature": 0.0, "seed": 1, "num_predict": 8}
 _CONTEXT = 512
-
-
-def loads_here(request: Request, locations: OllamaLocations) -> bool:
-    """Return whether llama.cpp makes the load proof: the user asks for it, and no daemon answers that can."""
-    return request.load_here and (request.via == "folder" or version_of_daemon(locations) is None)
 
 
 def prove_load_here(package: Package, base: Path | None, *, allow_noop: bool = False) -> ProofResult:

@@ -80,15 +80,15 @@ class BuildPlan:
 
 
 def prepare(
-    inputs: BuildInputs, note: Note = silent, begin: Callable[[FileDigest], object] | None = None
+    inputs: BuildInputs, note: Note = silent, begin: Callable[[FileDigest], FileDigest] | None = None
 ) -> BuildPlan:
     """Read the adapter and its base, and decide what the GGUF LoRA file will hold.
 
     Args:
         inputs: the resolved request.
         note: called after each stage, with the name of the stage and the value that it made.
-        begin: called with the digest of a GGUF base as soon as the file is known, to take it meanwhile; None
-            if nothing will be delivered, so that the digest is not needed.
+        begin: called with the digest of a GGUF base as soon as the file is known, to take it meanwhile;
+            returns the digest that is taken. None if nothing is delivered, so that no digest is needed.
 
     Raises:
         InputError: the adapter or its base is damaged, or they do not fit together.
@@ -105,7 +105,7 @@ def prepare(
         note("author", text)
     base = resolve_base(inputs, adapter, author)
     if begin is not None and base.digest is not None:
-        begin(base.digest)
+        base = replace(base, digest=begin(base.digest))
     if request.merge:
         base = base_with_file(inputs.locations, base)
     trained = expected_base(inputs.home, adapter.base_id, request, inputs.environment, layer_count(adapter))

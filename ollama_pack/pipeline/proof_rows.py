@@ -188,7 +188,7 @@ def prove_load_of_folder(
     from ollama_pack.deliver.registration import prove_with_daemon
     from ollama_pack.files import sha256_of_file
     from ollama_pack.ollama.daemon import Daemon
-    from ollama_pack.pipeline.load_here import loads_here
+    from ollama_pack.pipeline.load_gate import loads_here
 
     if loads_here(request, locations):
         return _load_in_llama(
@@ -218,7 +218,7 @@ def prove_load_of_installed(
     Where none answers, llama.cpp loads it beside the blob of its base, if the user asks for that.
     """
     from ollama_pack.ollama.daemon import Daemon
-    from ollama_pack.pipeline.load_here import loads_here
+    from ollama_pack.pipeline.load_gate import loads_here
 
     if loads_here(request, locations):
         return _load_in_llama(package, request, base)

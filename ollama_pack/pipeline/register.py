@@ -10,7 +10,7 @@ from ollama_pack.files import Note, Progress, require_directory
 from ollama_pack.known_digests import read_once
 from ollama_pack.locks import folder_lock
 from ollama_pack.ollama.locations import locations_from
-from ollama_pack.pipeline.load_gate import load_gate
+from ollama_pack.pipeline.load_gate import load_gate, loads_here
 from ollama_pack.pipeline.output_dir import built_folder
 from ollama_pack.pipeline.prepare import silent
 from ollama_pack.pipeline.prompt.built import prompts_of_folder
@@ -48,7 +48,6 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
     """
     from ollama_pack.base.installed import base_with_file
     from ollama_pack.deliver import choose
-    from ollama_pack.pipeline.load_here import loads_here, prove_load_here
 
     require_directory(request.directory)
     locations = locations_from(os.environ, request.out or request.directory, request.store)
@@ -64,6 +63,8 @@ def register(request: Request, note: Note = silent, progress: Progress | None = 
             require_prompt(prompts, request.directory)
         note("prompt", prompts)
         if loads_here(request, locations):
+            from ollama_pack.pipeline.load_here import prove_load_here
+
             file = base_with_file(locations, package.merged_from or package.base).gguf
             note("proof", prove_load_here(package, file, allow_noop=request.allow_noop))
         gate = load_gate(request, note)
