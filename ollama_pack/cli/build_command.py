@@ -74,8 +74,7 @@ def build_command(**chosen: Any) -> None:
       ollama-pack build --each collection/*-lora
     """
     several, which = makes_several(chosen), chosen["checkpoint"]
-    digest = None if several or chosen["dry_run"] else digest_of_named_base(chosen["base"])
-    ahead = digest and click.get_current_context().with_resource(digest)
+    ahead = None if several or chosen["dry_run"] else begin_digest(chosen["base"])
 
     from ollama_pack.pipeline.inputs import requests_for, resolve_inputs
     from ollama_pack.pipeline.prepare import prepare
@@ -115,14 +114,15 @@ def wants_all_checkpoints(which: str) -> bool:
     return which == ALL
 
 
-def digest_of_named_base(name: str) -> FileDigest | None:
+def begin_digest(name: str) -> FileDigest | None:
     """Return the digest of a base that is named by its file, or None for any other base.
 
-    A thread takes it while the modules of a build are imported.
+    A thread takes it while the modules of a build are imported; the end of the command ends it.
     """
     path = user_path(name)
     with contextlib.suppress(OSError):  # the name is too long for a file
-        return FileDigest(path) if name and path.is_file() else None
+        if name and path.is_file():
+            return click.get_current_context().with_resource(FileDigest(path))
     return None
 
 

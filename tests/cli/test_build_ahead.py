@@ -34,7 +34,7 @@ def test_it_is_taken_once_in_a_thread(ada, tiny_gguf, models, taken):
 @pytest.mark.parametrize("options", [("--dry-run",), ("--each",)])
 def test_it_is_not_begun_where_it_may_not_be_needed(ada, tiny_gguf, models, monkeypatch, options):
     begun = []
-    monkeypatch.setattr("ollama_pack.cli.build_command.digest_of_named_base", lambda name: begun.append(name))
+    monkeypatch.setattr("ollama_pack.cli.build_command.begin_digest", lambda name: begun.append(name))
     assert run("build", ada, "--base", tiny_gguf, "--via", "store", *options).code == 0
     assert not begun
 
