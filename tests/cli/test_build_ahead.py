@@ -26,6 +26,7 @@ def taken(monkeypatch) -> list[str]:
 
 
 def test_it_is_taken_once_in_a_thread(ada, tiny_gguf, models, taken):
+    """A build takes the digest of its base once, beside its own work, and delivers it."""
     assert run("build", ada, "--base", tiny_gguf, "--via", "store").code == 0
     assert taken == [NAME]
     assert blob_in(models, layers_of(model_in(models, "ada"))["model"]) == tiny_gguf.read_bytes()
@@ -33,6 +34,7 @@ def test_it_is_taken_once_in_a_thread(ada, tiny_gguf, models, taken):
 
 @pytest.mark.parametrize("options", [("--dry-run",), ("--each",)])
 def test_it_is_not_begun_where_it_may_not_be_needed(ada, tiny_gguf, models, monkeypatch, options):
+    """A dry run needs no digest, and a batch may have other bases."""
     begun = []
     monkeypatch.setattr("ollama_pack.cli.build_command.begin_digest", lambda name: begun.append(name))
     assert run("build", ada, "--base", tiny_gguf, "--via", "store", *options).code == 0
@@ -40,6 +42,7 @@ def test_it_is_not_begun_where_it_may_not_be_needed(ada, tiny_gguf, models, monk
 
 
 def test_a_build_that_fails_ends_it(tmp_path, tiny_gguf, taken):
+    """No thread is left after a build that found an error."""
     ran = run("build", tmp_path / "no-such-lora", "--base", tiny_gguf)
     assert (ran.code, len(taken)) == (2, 1)
     assert NAME not in {each.name for each in threading.enumerate()}
@@ -47,6 +50,7 @@ def test_a_build_that_fails_ends_it(tmp_path, tiny_gguf, taken):
 
 @pytest.mark.parametrize("base", ["", "vicuna:7b", "no-such-file.gguf", "x" * 5000, "\0"])
 def test_another_base_has_none(ada, base, taken, tiny_gguf, monkeypatch):
+    """A base that is no file is not read, and a name that cannot be one is no bug."""
     monkeypatch.chdir(ada)
     ran = run("build", ada, "--base", base, "--via", "folder")
     assert ran.code in (0, 2, 3)

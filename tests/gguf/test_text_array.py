@@ -23,7 +23,9 @@ def written(texts: Iterable[bytes]) -> bytes:
     return b"".join(struct.pack("<Q", len(text)) + text for text in texts)
 
 
-def read(content: bytes, start: int, length: int, *, keep: bool = True, most: int = 1 << 24):
+def read(
+    content: bytes, start: int, length: int, *, keep: bool = True, most: int = 1 << 24
+) -> tuple[tuple[str, ...], int, int]:
     """Return what is read of a file with this content."""
     with tempfile.TemporaryFile() as file:
         file.write(content)
@@ -36,6 +38,7 @@ def read(content: bytes, start: int, length: int, *, keep: bool = True, most: in
 @example([b"token"] * 40, b"GGUF", b"", 30)
 @example([b"a" + bytes(7)] * 3 + [b""] * 20, b"\0", bytes(30), 1 << 18)
 def test_texts_come_as_they_were_written(texts, before, after, block):
+    """Whatever texts contain, and wherever a block ends, they are read as they were written."""
     old, text_array.BLOCK = text_array.BLOCK, block
     try:
         content = before + written(texts) + after
@@ -50,6 +53,7 @@ def test_texts_come_as_they_were_written(texts, before, after, block):
 
 @given(TEXTS.filter(bool), st.data())
 def test_a_file_that_is_cut_ends_behind_its_end(texts, data):
+    """An array that the file does not hold whole has no texts."""
     content = written(texts)
     cut = data.draw(st.integers(1, len(content) - 1))
     found, position, _ = read(content[:cut], 0, len(texts))
@@ -59,6 +63,7 @@ def test_a_file_that_is_cut_ends_behind_its_end(texts, data):
 
 @given(st.lists(st.one_of(PLAIN, AWKWARD), min_size=1, max_size=60).filter(any), st.data())
 def test_no_more_is_kept_than_allowed(texts, data):
+    """An array with more bytes than allowed has no texts."""
     size = sum(map(len, texts))
     most = data.draw(st.integers(0, size - 1))
     found, _, kept = read(written(texts), 0, len(texts), most=most)
@@ -67,6 +72,7 @@ def test_no_more_is_kept_than_allowed(texts, data):
 
 
 def test_a_length_that_lies_asks_for_no_memory():
+    """A length of 2 to the power of 62 is one behind the end of the file."""
     content = written([b"token"] * 100) + struct.pack("<Q", 1 << 62)
     found, position, _ = read(content, 0, 101)
     assert found == ()
@@ -74,6 +80,7 @@ def test_a_length_that_lies_asks_for_no_memory():
 
 
 def test_many_long_texts_are_not_looked_for_again_and_again(monkeypatch):
+    """A header of long texts costs few searches for short ones."""
     looks = []
     found = text_array._short_texts
     monkeypatch.setattr(text_array, "_short_texts", lambda *given: looks.append(1) or found(*given))
