@@ -50,6 +50,7 @@ class BaseModel:
         info: the header and the vocabulary of `gguf`, which is read once, or None if the base is no file.
         digest: the digest of `gguf`, which is taken once, or None if the base is no file.
         parts: the header of each part of `gguf`, or of all of it; empty if the base is no file.
+        temporary: whether `gguf` is there for this run only, because only a daemon can read the base.
     """
 
     hparams: HParams
@@ -63,6 +64,7 @@ class BaseModel:
     info: ModelInfo | None = field(default=None, compare=False, repr=False)
     digest: FileDigest | None = field(default=None, compare=False, repr=False)
     parts: tuple[GgufFile, ...] = field(default=(), compare=False, repr=False)
+    temporary: bool = False
 
     def blob_digest(self, progress: Progress | None = None) -> str:
         """Return the digest of its GGUF file, ``sha256:…``; empty if the base is an Ollama model.

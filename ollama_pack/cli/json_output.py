@@ -49,7 +49,7 @@ def base_facts(base: BaseModel) -> dict[str, Any]:
     """Return the JSON object of a base."""
     return {
         "tag": base.tag,
-        "gguf": base.gguf.as_posix() if base.gguf else "",
+        "gguf": base.gguf.as_posix() if base.gguf and not base.temporary else "",
         "source_id": base.source_id,
         "architecture": base.hparams.arch,
         "blocks": base.hparams.blocks,

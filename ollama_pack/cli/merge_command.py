@@ -47,6 +47,7 @@ def merge_command(*, out: Path, report: Path | None, **chosen: Any) -> None:
     """
     from ollama_pack.locks import folder_lock
     from ollama_pack.pipeline.inputs import resolve_inputs
+    from ollama_pack.pipeline.merging.daemon_base import receiving_bases
     from ollama_pack.pipeline.merging.merge import merge
     from ollama_pack.pipeline.prepare import prepare
 
@@ -56,8 +57,10 @@ def merge_command(*, out: Path, report: Path | None, **chosen: Any) -> None:
         from ollama_pack.report.merged import require_place_of_merge_page
 
         require_place_of_merge_page(report, request.directory)
-    work = prepare(resolve_inputs(request), console.stage_done)
-    with folder_lock(out.parent, console.progress):
+    inputs = resolve_inputs(request)
+    bases = receiving_bases(inputs.locations, out.parent, console.stage_done, console.progress)
+    with folder_lock(out.parent, console.progress), bases as receive:
+        work = prepare(inputs, console.stage_done, receive=receive)
         merged = merge(work, out, request, console.stage_done, console.progress)
     if report is not None:
         from ollama_pack.report.merged import render_merge

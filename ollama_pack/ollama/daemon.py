@@ -168,14 +168,14 @@ class Daemon:
             parts = self._client.pull(name, insecure=insecure, stream=True)
             follow_stream(parts, f"pulling {name}", progress)
 
-    def push(self, name: str) -> None:
+    def push(self, name: str, progress: Progress | None = None) -> None:
         """Let the daemon push a model to the registry that its name contains, over plain HTTP.
 
         Raises:
             DestinationError: the daemon rejected the request, or closed the connection.
         """
         with self.explained(STREAM_SECONDS, lines=True):
-            follow_stream(self._client.push(name, insecure=True, stream=True), f"pushing {name}", None)
+            follow_stream(self._client.push(name, insecure=True, stream=True), f"pushing {name}", progress)
 
     def copy(self, source: str, target: str) -> None:
         """Copy a model to the name `target`, and replace a model that has this name.

@@ -9,45 +9,18 @@ names its children, they are asked for in between. See "A daemon tells what a mo
 in docs/decisions.md.
 """
 
-import contextlib
-import hashlib
-import secrets
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from ollama_pack.errors import DestinationError
-from ollama_pack.ollama.api_errors import did_not_come
 from ollama_pack.ollama.daemon import Daemon
-from ollama_pack.ollama.erase import erase_model
-from ollama_pack.ollama.loopback_registry import Handler, Server, listening
+from ollama_pack.ollama.loopback_registry import Server
 from ollama_pack.ollama.manifest import PARAMS_TYPE, BaseImage, Layer, inherited, parse_manifest
 from ollama_pack.ollama.manifest_list import gguf_children
 from ollama_pack.ollama.names import parse_name
+from ollama_pack.ollama.push_registry import LARGEST_MANIFEST, PushedModel, awaiting_push, push_into
 from ollama_pack.untrusted import parse_object
-
-UPLOADS = "blobs/uploads/"
-LARGEST_MANIFEST = 1 << 20
-"""Largest size in bytes of a manifest, parameters or configuration; real ones have a few thousand."""
-
-
-@dataclass
-class _PushedModel:
-    """The parts of a model that a daemon has pushed.
-
-    Attributes:
-        wanted: the digests of the blobs that the registry asks for.
-        manifests: the bytes of the manifests, by the tag or the digest under which the daemon sent them.
-        blobs: the bytes of the wanted blobs, by digest.
-        pieces: the bytes received so far, by upload.
-        asked: whether the daemon sent any request.
-    """
-
-    wanted: frozenset[str] = frozenset()
-    manifests: dict[str, bytes] = field(default_factory=dict)
-    blobs: dict[str, bytes] = field(default_factory=dict)
-    pieces: dict[str, bytes] = field(default_factory=dict)
-    asked: bool = False
 
 
 def probe_manifest(daemon: Daemon, tag: str) -> BaseImage:
@@ -58,8 +31,8 @@ def probe_manifest(daemon: Daemon, tag: str) -> BaseImage:
         DestinationError: the daemon has no such model, or does not push it.
     """
     where = f"{daemon.address}: {tag}"
-    with listening(_PushHandler) as server, _copied(daemon, tag, server.name.display):
-        config, layers = parse_manifest(_pushed_manifest(daemon, server, where), where=where)
+    with awaiting_push(daemon, tag) as server:
+        config, layers = parse_manifest(pushed_manifest(daemon, server, where), where=where)
         small = [
             layer for layer in layers if layer.media_type == PARAMS_TYPE and layer.size <= LARGEST_MANIFEST
         ]
@@ -71,29 +44,12 @@ def probe_manifest(daemon: Daemon, tag: str) -> BaseImage:
     )
 
 
-def _push(daemon: Daemon, server: Server, wanted: Iterable[str]) -> _PushedModel:
-    """Have the daemon push its model, and return what it sent.
-
-    Args:
-        daemon: the daemon; it has the model under the name of the registry.
-        server: the registry.
-        wanted: the digests of the blobs that the registry asks for.
-
-    Raises:
-        UnreachableError: the daemon cannot connect to this machine.
-        DestinationError: the daemon does not push the model.
-    """
-    server.registry = pushed = _PushedModel(frozenset(wanted))
-    try:
-        daemon.push(server.name.display)
-    except DestinationError as error:
-        if pushed.asked:
-            raise
-        raise did_not_come(daemon.address) from error
-    return pushed
+def _push(daemon: Daemon, server: Server, wanted: Iterable[str]) -> PushedModel:
+    """Have the daemon push its model to a registry that asks for small blobs, and return what it sent."""
+    return push_into(daemon, server, PushedModel(dict.fromkeys(wanted, LARGEST_MANIFEST)))
 
 
-def _pushed_manifest(daemon: Daemon, server: Server, where: str) -> bytes:
+def pushed_manifest(daemon: Daemon, server: Server, where: str) -> bytes:
     """Return the manifest of the daemon's model; of a list of manifests, the one for llama.cpp.
 
     A child that the list only names is pushed as a manifest of its own, or else as a blob that is asked for.
@@ -116,18 +72,7 @@ def _pushed_manifest(daemon: Daemon, server: Server, where: str) -> bytes:
     return found
 
 
-@contextlib.contextmanager
-def _copied(daemon: Daemon, tag: str, name: str) -> Iterator[None]:
-    """Copy a model to `name` while the block runs: a push goes to the registry in the name."""
-    try:
-        daemon.copy(tag, name)  # A full disk makes it fail, and leaves an empty manifest.
-        yield
-    finally:
-        with contextlib.suppress(DestinationError):
-            erase_model(daemon, name)
-
-
-def _pushed_config(pushed: _PushedModel, config: Layer, daemon: Daemon, tag: str) -> dict[str, Any]:
+def _pushed_config(pushed: PushedModel, config: Layer, daemon: Daemon, tag: str) -> dict[str, Any]:
     """Return the configuration that the daemon pushed.
 
     Raises:
@@ -143,52 +88,3 @@ def _pushed_config(pushed: _PushedModel, config: Layer, daemon: Daemon, tag: str
         raise DestinationError(
             f"The configuration of {tag} is not a JSON object.", where=daemon.address
         ) from error
-
-
-class _PushHandler(Handler):
-    """Claims to have every blob except the wanted ones, so that the daemon uploads only these."""
-
-    def do_HEAD(self) -> None:
-        pushed: _PushedModel = self.server.registry
-        pushed.asked = True
-        kind, _, digest = self.below.partition("/")
-        self.answer(200 if kind == "blobs" and digest not in pushed.wanted else 404)
-
-    def do_POST(self) -> None:
-        pushed: _PushedModel = self.server.registry
-        if self.below.partition("?")[0] != UPLOADS:
-            return self.answer(404)
-        self._body()
-        upload = f"{UPLOADS}{secrets.token_hex(8)}"
-        pushed.pieces[upload] = b""
-        return self._continue_at(upload)
-
-    def do_PATCH(self) -> None:
-        pushed: _PushedModel = self.server.registry
-        upload = self.below.partition("?")[0]
-        if upload not in pushed.pieces:
-            return self.answer(404)
-        pushed.pieces[upload] += self._body()
-        return self._continue_at(upload)
-
-    def do_PUT(self) -> None:
-        pushed: _PushedModel = self.server.registry
-        if self.below.startswith("manifests/"):
-            pushed.manifests[self.below.partition("/")[2]] = self._body()
-            return self.answer(201)
-        upload = self.below.partition("?")[0]
-        if upload not in pushed.pieces:
-            return self.answer(404)
-        content = pushed.pieces.pop(upload) + self._body()
-        pushed.blobs[f"sha256:{hashlib.sha256(content).hexdigest()}"] = content
-        return self.answer(201)
-
-    def _continue_at(self, upload: str) -> None:
-        """Tell the daemon where to send the next part of an upload."""
-        name = self.server.name
-        self.answer(202, {"Location": f"http://{name.host}/v2/{name.namespace}/{name.model}/{upload}"})
-
-    def _body(self) -> bytes:
-        """Return the content of the request, `LARGEST_MANIFEST` bytes at most."""
-        length = int(self.headers.get("Content-Length") or 0)
-        return self.rfile.read(min(length, LARGEST_MANIFEST))

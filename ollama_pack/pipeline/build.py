@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     from ollama_pack.deliver.package import DeliveryPlan, Package
     from ollama_pack.pipeline.merging.merge import MergedFile
 from ollama_pack.pipeline.prepare import (
+    BaseReceiver,
     BuildPlan,
+    as_found,
     decide_modelfile,
     mark_prompt,
     prepare,
@@ -125,14 +127,24 @@ def build(
             begun = ahead.instead_of(digest) if ahead is not None else None
             return begun or running.enter_context(digest)
 
-        return _build_into_folder(inputs, note, progress, begin)
+        receive: BaseReceiver = as_found
+        if request.merge:
+            from ollama_pack.pipeline.merging.daemon_base import receiving_bases
+
+            bases = receiving_bases(inputs.locations, inputs.output_dir, note, progress)
+            receive = running.enter_context(bases)
+        return _build_into_folder(inputs, note, progress, begin, receive)
 
 
 def _build_into_folder(
-    inputs: BuildInputs, note: Note, progress: Progress | None, begin: Callable[[FileDigest], FileDigest]
+    inputs: BuildInputs,
+    note: Note,
+    progress: Progress | None,
+    begin: Callable[[FileDigest], FileDigest],
+    receive: BaseReceiver,
 ) -> Outcome:
     """Build into the output folder, which no other process changes meanwhile."""
-    work, modelfile, prompt = _decide(inputs, note, begin)
+    work, modelfile, prompt = _decide(inputs, note, begin, receive)
     remove_stale_drafts(inputs.output_dir)
     weights, report = write_weights(inputs, work, note, progress)
     path = inputs.output_dir / MODELFILE_NAME
@@ -223,7 +235,10 @@ def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, Deliv
 
 
 def _decide(
-    inputs: BuildInputs, note: Note, begin: Callable[[FileDigest], FileDigest] | None = None
+    inputs: BuildInputs,
+    note: Note,
+    begin: Callable[[FileDigest], FileDigest] | None = None,
+    receive: BaseReceiver = as_found,
 ) -> tuple[BuildPlan, Modelfile, PromptVerdict]:
     """Decide all of a build, and compare its prompts, before anything is written.
 
@@ -233,7 +248,7 @@ def _decide(
     request = inputs.request
     require_own_output_dir(inputs.output_dir)
     with renderer_beside(inputs.home) as renderer:
-        work = prepare(inputs, note, begin)
+        work = prepare(inputs, note, begin, receive)
         work, modelfile = decide_modelfile(inputs, work, note)
         require_free_name(request, inputs.name, inputs.locations, work.earlier)
         modelfile, verdict = plan_prompt(inputs, work, modelfile, renderer)

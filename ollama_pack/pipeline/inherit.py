@@ -55,12 +55,7 @@ def with_inherited(modelfile: Modelfile, base: BaseModel) -> tuple[Modelfile, tu
     store = base.gguf.parent.parent
     image = image_in_store(store, base.tag)
     if any(layer.media_type == ADAPTER_TYPE for layer in image.layers):
-        raise UnsupportedError(
-            f"{base.tag} has an adapter itself, which a merged model would lose.",
-            where=base.tag,
-            hint="--base with the model that its adapter was made for; or leave out --merge",
-            code="base-has-adapter",
-        )
+        raise adapted_base_error(base.tag)
     own = {(command.name, command.key) for command in modelfile.commands}
     templated = ("TEMPLATE", "") in own
     messages = any(name == "MESSAGE" for name, _ in own)
@@ -74,6 +69,16 @@ def with_inherited(modelfile: Modelfile, base: BaseModel) -> tuple[Modelfile, tu
     left = sorted({layer.media_type for layer in image.layers} - _KNOWN)
     lost |= {f"the {each.rpartition('.')[2]}": None for each in left}
     return modelfile, tuple(f"not in the merged model: {what} of {base.tag}" for what in lost)
+
+
+def adapted_base_error(tag: str) -> UnsupportedError:
+    """Return the error for a base that has an adapter itself, so that its weights are not all of it."""
+    return UnsupportedError(
+        f"{tag} has an adapter itself, which a merged model would lose.",
+        where=tag,
+        hint="--base with the model that its adapter was made for; or leave out --merge",
+        code="base-has-adapter",
+    )
 
 
 def _commands_of(store: Path, image: BaseImage) -> Iterator[Inherited]:

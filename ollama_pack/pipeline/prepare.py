@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.file_digest import FileDigest
@@ -47,6 +47,15 @@ def silent(_stage: str, _value: object) -> None:
     """Ignore a stage: the `note` of a caller that needs no messages."""
 
 
+BaseReceiver: TypeAlias = Callable[[BaseModel], BaseModel]
+"""A function that returns a base with the file of its weights, which a daemon may have to send."""
+
+
+def as_found(base: BaseModel) -> BaseModel:
+    """Return a base as it is: the receiver where no daemon is asked for weights."""
+    return base
+
+
 @dataclass(frozen=True, slots=True)
 class BuildPlan:
     """What a build decides before it writes anything. Each value is made once and used to the end.
@@ -80,15 +89,18 @@ class BuildPlan:
 
 
 def prepare(
-    inputs: BuildInputs, note: Note = silent, begin: Callable[[FileDigest], FileDigest] | None = None
+    inputs: BuildInputs,
+    note: Note = silent,
+    begin: Callable[[FileDigest], FileDigest] | None = None,
+    receive: BaseReceiver = as_found,
 ) -> BuildPlan:
     """Read the adapter and its base, and decide what the GGUF LoRA file will hold.
 
     Args:
         inputs: the resolved request.
         note: called after each stage, with the name of the stage and the value that it made.
-        begin: called with the digest of a GGUF base as soon as the file is known, to take it meanwhile;
-            returns the digest that is taken. None if nothing is delivered, so that no digest is needed.
+        begin: takes the digest of a GGUF base meanwhile, and returns it; None if no digest is needed.
+        receive: returns a base with its file; it is called if an adapter is merged into the base.
 
     Raises:
         InputError: the adapter or its base is damaged, or they do not fit together.
@@ -107,7 +119,7 @@ def prepare(
     if begin is not None and base.digest is not None:
         base = replace(base, digest=begin(base.digest))
     if request.merge:
-        base = base_with_file(inputs.locations, base)
+        base = receive(base_with_file(inputs.locations, base))
     trained = expected_base(inputs.home, adapter.base_id, request, inputs.environment, layer_count(adapter))
     earlier = read_lock(inputs.output_dir)
     trained = replace(trained, placed=base.hparams, manifest=recorded_manifest(earlier, base))
@@ -116,11 +128,10 @@ def prepare(
     joined = join_split_modules(adapter, base)
     if joined is not adapter:
         note("read", joined.notes[-1])
-    vocabulary = None
     if request.merge:
         joined, vocabulary, plan = _plan_merged(inputs, joined, base, trained.vocabulary, note)
     else:
-        plan = plan_lora(joined, base)
+        vocabulary, plan = None, plan_lora(joined, base)
     check_large(joined)
     known = trained.vocabulary and without_new(trained.vocabulary, vocabulary)
     check = compare_base_file(base, replace(trained, vocabulary=known), of_the_base(plan, base))

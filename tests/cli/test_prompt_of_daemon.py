@@ -4,6 +4,7 @@ import json
 
 import fake_daemon
 import pytest
+from hidden_store import hide_store
 from recipes import write_model
 from rendering_daemon import JINJA, tell_prompts, trained
 from scratch_store import add_base, add_blob
@@ -23,13 +24,7 @@ def daemon(tmp_path, monkeypatch):
     add_base(store, base, tag="own", template="{{ .System }}{{ .Prompt }}")
     before = [{"role": "user", "content": "Before."}, {"role": "assistant", "content": "Yes."}]
     add_base(store, base, tag="talks", template=GO, messages=before)
-    usual = fake_daemon._Handler._shown
-
-    def shown(handler, name, *, verbose):
-        made = usual(handler, name, verbose=verbose)
-        return made | {"modelfile": made["modelfile"].replace(str(store), "/nowhere/models")}
-
-    monkeypatch.setattr(fake_daemon._Handler, "_shown", shown)
+    hide_store(monkeypatch, store)
     with fake_daemon.running(store) as running:
         monkeypatch.setenv("OLLAMA_HOST", running.address)
         yield running

@@ -159,12 +159,13 @@ class _Handler(QuietHandler):
         return character.cannot_load if arch in character.architectures else ""
 
     def _said(self, name: str, body: dict) -> str:
-        """Answer as a model would: always the same, and otherwise with another adapter."""
+        """Answer as a model would: always the same, and otherwise with other weights or another adapter."""
         if not body.get("prompt"):
             return ""
         layers = self.state.models.document(name)["layers"]
-        adapters = "".join(layer["digest"] for layer in layers if layer["mediaType"] == f"{IMAGE}adapter")
-        return hashlib.sha256((body["prompt"] + adapters).encode()).hexdigest()[:16]
+        kinds = (f"{IMAGE}model", f"{IMAGE}adapter")
+        weights = "".join(layer["digest"] for layer in layers if layer["mediaType"] in kinds)
+        return hashlib.sha256((body["prompt"] + weights).encode()).hexdigest()[:16]
 
     def _take_blob(self) -> None:
         digest = self.path.rpartition("/")[2]

@@ -1,4 +1,7 @@
-"""A proxy before a real daemon: it may refuse adapters as Ollama 0.34.1 does, and tells of every answer."""
+"""A proxy before a real daemon.
+
+It may refuse adapters as Ollama 0.34.1 does, or hide where the store is, and tells of every answer.
+"""
 
 import contextlib
 import http.client
@@ -14,18 +17,20 @@ REFUSAL = {"error": "LoRA adapters are no longer supported"}
 
 @contextlib.contextmanager
 def before(
-    address: str, *, refuses: bool = False, answered: Callable[[], None] | None = None
+    address: str, *, refuses: bool = False, hides: str = "", answered: Callable[[], None] | None = None
 ) -> Iterator[str]:
     """Yield the address of a proxy before the daemon at `address`.
 
     Args:
         address: of the daemon.
         refuses: adapters, as 0.34.1 and later do; all else passes.
+        hides: the path of its store, as if that were where nobody else may look.
         answered: called when the daemon has done what a request asked, before its answer is passed on.
     """
     fields = {
         "target": urlsplit(address).netloc,
         "refuses": refuses,
+        "hides": hides,
         "answered": staticmethod(answered or int),
     }
     with listening(_Handler, **fields) as server:
@@ -35,6 +40,7 @@ def before(
 class _Handler(QuietHandler):
     target: str
     refuses: bool
+    hides: str
     answered: Callable[[], None]
 
     def do_GET(self) -> None:
@@ -61,6 +67,8 @@ class _Handler(QuietHandler):
             connection.request(self.command, self.path, body or None, headers)
             answer = connection.getresponse()
             content = answer.read()
+            if self.hides:
+                content = content.replace(self.hides.encode(), b"/nowhere")
             self.answered()
             return self._answer(answer.status, content)
         except (OSError, http.client.HTTPException):  # the daemon is gone: so is its answer
