@@ -51,7 +51,7 @@ class PushedModel:
     folder: Path | None = None
     manifests: dict[str, bytes] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
-    uploads: "dict[str, _Upload]" = field(default_factory=dict)
+    uploads: "dict[str, _PushedBlob]" = field(default_factory=dict)
     asked: bool = False
     failure: OSError | None = None
 
@@ -71,7 +71,7 @@ class PushedModel:
         """Begin an upload, and return its path below the model."""
         number = secrets.token_hex(8)
         draft = self.folder / f"{DRAFT}{number}" if self.folder else None
-        self.uploads[f"{UPLOADS}{number}"] = _Upload(draft)
+        self.uploads[f"{UPLOADS}{number}"] = _PushedBlob(draft)
         return f"{UPLOADS}{number}"
 
     def end(self, path: str) -> None:
@@ -90,7 +90,7 @@ class PushedModel:
             self.uploads.pop(path).drop()
 
 
-class _Upload:
+class _PushedBlob:
     """A blob that is being sent: its bytes so far, in a file or in memory, and their digest.
 
     Args:

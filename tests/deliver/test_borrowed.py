@@ -145,7 +145,7 @@ def test_a_disk_that_is_full(lender, tmp_path, monkeypatch):
 
     daemon, _ = lender
     with temporary_store(tmp_path / "here") as store, lending(daemon, BASE_TAG) as lent:
-        monkeypatch.setattr("ollama_pack.ollama.push_registry._Upload.take", full)
+        monkeypatch.setattr("ollama_pack.ollama.push_registry._PushedBlob.take", full)
         with pytest.raises(DestinationError, match="The disk is full"):
             lent.push(store)
     assert not (tmp_path / "here").exists()
