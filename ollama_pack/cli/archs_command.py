@@ -27,7 +27,7 @@ def archs_command(*, name: str, as_json: bool) -> None:
     output of llama.cpp's converter. A dash means that the module is supported, but was not measured.
 
     \b
-    Example:
+    Examples:
       ollama-pack archs llama
       ollama-pack archs Qwen3MoeForCausalLM
     """

@@ -61,13 +61,13 @@ def build_command(**chosen: Any) -> None:
 
     The model is named after the directory: ada-lovelace-lora/ becomes ada-lovelace. With
     several DIR and a --weight for each, the model gets the weighted sum of the adapters.
-    With --each, every DIR becomes a model of its own. Without DIR, every model becomes one that
-    ollama-pack.toml names.
+    With --each, every DIR becomes a model of its own. Without DIR, all models that
+    ollama-pack.toml lists are built.
 
     \b
     Examples:
       ollama-pack build ada-lovelace-lora/
-      ollama-pack build ada-lovelace-lora/ ada --base vicuna:7b --parameter temperature=0.3
+      ollama-pack build ada-lora/ ada --base vicuna:7b --parameter temperature=0.3
       ollama-pack build ada-lovelace-lora/ --via folder --out release/
       ollama-pack build ada-lovelace-lora/ --checkpoint best
       ollama-pack build ada-lora/ style-lora/ --weight 0.7 --weight 0.3

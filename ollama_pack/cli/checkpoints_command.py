@@ -28,7 +28,7 @@ def checkpoints_command(*, directory: Path, as_json: bool) -> None:
     present. "weights" is the start of the digest of the adapter's weights.
 
     \b
-    Example:
+    Examples:
       ollama-pack checkpoints ada-lovelace-lora/
       ollama-pack build ada-lovelace-lora/ --checkpoint best
     """

@@ -40,12 +40,12 @@ _OF_TESTS = f"{PREFIX}TEST_"
 def config_command(*, words: tuple[str, ...], as_json: bool) -> None:
     """Show every value in force for a command, and where it comes from.
 
-    COMMAND is build if it is left out, and the WORDs are those that would be typed after it. A
-    value comes from what is typed, the environment, ollama-pack.toml, Modelfile.txt, the adapter,
-    or it is the default of the option. Of tokens and passwords it is told only that they are set.
+    COMMAND is build by default, and the WORDs are those that would be typed after it. A value
+    comes from what is typed, the environment, ollama-pack.toml, Modelfile.txt or the adapter, or it
+    is the default of the option. Tokens and passwords are not shown, only whether they are set.
 
     \b
-    Example:
+    Examples:
       ollama-pack config ada-lovelace-lora/
       ollama-pack config release ada-lovelace-lora/ --out dist/
       ollama-pack config test ada-lovelace-lora/ --json

@@ -32,9 +32,9 @@ def convert_command(*, out: Path | None, **chosen: Any) -> None:
     """Write the adapter in DIR as a GGUF LoRA file, and verify its numbers.
 
     \b
-    Example:
+    Examples:
       ollama-pack convert ada-lovelace-lora/ --base vicuna:7b --out ada.gguf
-      ollama-pack convert ada-lora/ style-lora/ --weight 0.7 --weight 0.3 --out both.gguf
+      ollama-pack convert a-lora/ b-lora/ --weight 1 --weight 2 --out both.gguf
     """
     from ollama_pack.locks import folder_lock
     from ollama_pack.pipeline.form import convert

@@ -37,7 +37,7 @@ def diff_command(*, first: Path, second: Path, verbose: bool, as_json: bool) -> 
 
     \b
     Example:
-      ollama-pack diff ada-lovelace-lora/checkpoint-10 ada-lovelace-lora/checkpoint-20
+      ollama-pack diff ada-lora/checkpoint-10 ada-lora/checkpoint-20
     """
     from ollama_pack.lora.diff import compare
     from ollama_pack.lora.peft.directory import resolve_directory

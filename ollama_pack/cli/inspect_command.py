@@ -44,7 +44,7 @@ def inspect_command(ctx: click.Context, /, *, directory: Path, **chosen: Any) ->
     exit code is the one that a build would have, as far as this command can tell.
 
     \b
-    Example:
+    Examples:
       ollama-pack inspect ada-lovelace-lora/
       ollama-pack inspect ada-lovelace-lora/ --explain training_args.bin
       ollama-pack inspect ada-lovelace-lora/ --report ada.html

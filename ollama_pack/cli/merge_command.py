@@ -43,7 +43,7 @@ def merge_command(*, out: Path, report: Path | None, **chosen: Any) -> None:
 
     \b
     Example:
-      ollama-pack merge ada-lovelace-lora/ --base smollm2.gguf --out ada-lovelace.gguf
+      ollama-pack merge ada-lora/ --base smollm2.gguf --out ada.gguf
     """
     from ollama_pack.locks import folder_lock
     from ollama_pack.pipeline.inputs import resolve_inputs

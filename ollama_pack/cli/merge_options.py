@@ -43,7 +43,7 @@ merging = combine(
         type=FILE,
         default=None,
         metavar="FILE",
-        help="Text on which the merged model is compared with the base and its adapter, by llama.cpp.",
+        help="Text on which llama.cpp compares the merged model with the base and its adapter.",
     ),
     click.option(
         "--min-kept",

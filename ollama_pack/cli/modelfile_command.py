@@ -44,7 +44,7 @@ def modelfile_command(
 
     \b
     Example:
-      ollama-pack modelfile ada-lovelace-lora/ --template chatml --system "You are Ada."
+      ollama-pack modelfile ada-lora/ --template chatml --system "You are Ada."
     """
     from ollama_pack.modelfile.file import write_modelfile
     from ollama_pack.modelfile.syntax import print_modelfile

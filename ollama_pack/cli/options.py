@@ -110,7 +110,7 @@ scaling = combine(
         multiple=True,
         callback=bounded,
         metavar="W",
-        help="Weight of one DIR, once for each DIR: the model gets the weighted sum of the adapters.",
+        help="Weight of one DIR, given once for each DIR: the adapters are summed with these weights.",
     ),
     click.option(
         "--scale",

@@ -15,11 +15,11 @@ _UNNAMED = "build"
 def plan_command(*, words: tuple[str, ...]) -> None:
     """Say what a command would make, move and replace, with bytes, and change nothing.
 
-    COMMAND is build if it is left out; it may be every command that has --dry-run, and the WORDs
-    are those that would be typed after it. This command and --dry-run are one thing.
+    COMMAND is build by default; it can be any command that has --dry-run, and the WORDs are those
+    that would be typed after it. This is the same as COMMAND WORD... --dry-run.
 
     \b
-    Example:
+    Examples:
       ollama-pack plan ada-lovelace-lora/
       ollama-pack plan build --each collection/*-lora --json
       ollama-pack plan release ada-lovelace-lora/ ada-lovelace:1.0.0 --out dist/

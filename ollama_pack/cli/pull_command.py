@@ -45,16 +45,15 @@ if TYPE_CHECKING:
 def pull_command(*, place: str, plain_http: bool, name: str, name_option: str, **chosen: Any) -> None:
     """Pull a release from an OCI registry, verify it, and register it in Ollama.
 
-    Every file is compared with its digest, and everything that is recorded is proved, with the
-    signature if somebody is named who must have signed, before anything is registered. NAME is by
-    default that of the repository with its tag. The base is the model that Modelfile.txt names:
-    one that Ollama has, one that was pushed with the release, or one that Ollama can pull. A model
-    that has no release is registered as it is. A pull that was interrupted goes on where it ended,
-    and one that was made before, of what the registry still has, fetches nothing. The login is
-    that of docker login. This needs the extra oci.
+    Before anything is registered, every file is compared with its digest, and everything that the
+    release records is proved again. Its signature is checked if --key, --identity or --policy says
+    who must have signed. The base is the model that Modelfile.txt names: one that Ollama has, one
+    that was pushed with the release, or one that Ollama can pull. A model that has no release is
+    registered as it is. A pull that was interrupted continues where it stopped, and one that finds
+    everything in place fetches nothing. The login is that of docker login. This needs the extra oci.
 
     \b
-    Example:
+    Examples:
       ollama-pack pull oci://registry.example.com/team/ada-lovelace:1.0
       ollama-pack pull oci://registry.example.com/team/ada-lovelace:1.0 --out dist/
     """

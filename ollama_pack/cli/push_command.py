@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     "sources",
     multiple=True,
     metavar="NS/NAME",
-    help="Repository of that registry which may have the base; its blobs are not sent again. Repeatable.",
+    help="Repository of the same registry that may have the base, whose blobs are then not sent again; "
+    "may be repeated.",
 )
 @options.model_store
 @telling
@@ -49,16 +50,18 @@ if TYPE_CHECKING:
 def push_command(*, source: str | None, place: str, **chosen: Any) -> None:
     """Push the release or the build in the folder DIR, or an installed MODEL, to an OCI registry.
 
-    Everything that is recorded of the folder is proved first. Then its files are sent, those that
-    the registry has already excepted, and the manifest last. The base of an adapter is sent with
-    --with-base alone: the manifest names it. A merged or an installed model is sent whole. A push
-    that was interrupted goes on where it ended. The login is that of docker login. This needs the
-    extra oci. At hf://OWNER/NAME, or hf://OWNER/NAME@BRANCH, a release is one commit on the Hub,
-    with its card; this needs the extra hub. Without DIR, the releases of the models that
-    ollama-pack.toml names are pushed to their targets; a failure does not stop the others.
+    First, everything that is recorded of the folder is proved again. Then the files that the
+    registry does not have are sent, and last the manifest. The base of an adapter is sent only with
+    --with-base; otherwise the manifest names it. A merged or an installed model is sent whole. A
+    push that was interrupted continues where it stopped. The login is that of docker login. This
+    needs the extra oci.
+
+    A release that is pushed to hf://OWNER/NAME, or hf://OWNER/NAME@BRANCH, is one commit on the
+    Hub, with its card. This needs the extra hub. Without DIR, the releases of the models in
+    ollama-pack.toml are pushed to the targets that it names; a failure does not stop the others.
 
     \b
-    Example:
+    Examples:
       ollama-pack release ada-lovelace-lora/ ada-lovelace:1.0 --out dist/
       ollama-pack push dist/ oci://registry.example.com/team/ada-lovelace:1.0
       ollama-pack push ada-lovelace oci://registry.example.com/team/ada-lovelace:1.0

@@ -34,7 +34,7 @@ def register_command(*, directory: Path, name: str, name_option: str, **chosen: 
     for them, as in a build.
 
     \b
-    Example:
+    Examples:
       ollama-pack build ada-lovelace-lora/ --via folder --out release/
       ollama-pack register release/ ada-lovelace
     """

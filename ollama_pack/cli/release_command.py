@@ -58,13 +58,13 @@ if TYPE_CHECKING:
     type=path_types.FILE,
     default=None,
     metavar="FILE",
-    help="Cases as test takes them, which the release must hold in llama.cpp (the extra try).",
+    help="Cases of ollama-pack test; they must pass in llama.cpp (the extra try), or nothing is released.",
 )
 @click.option(
     "--sign",
     type=click.Choice(SIGN_CHOICES),
     default=None,
-    help="Sign the release: with a key, or with Sigstore, which knows a CI system or asks a browser.",
+    help="Sign the release with a key, or with Sigstore, which identifies a CI job or asks in a browser.",
 )
 @click.option(
     "--key", type=path_types.FILE, default=None, metavar="FILE", help="Private key in PEM, for --sign key."
@@ -81,12 +81,12 @@ def release_command(*, dry_run: bool, sign: str | None, key: Path | None, **chos
     the command verify checks all of it again.
 
     \b
-    Example:
+    Examples:
       ollama-pack release ada-lovelace-lora/ ada-lovelace:1.0.0 --out dist/
       ollama-pack verify dist/
       ollama-pack register dist/ ada-lovelace:1.0.0
       ollama-pack release ada-lovelace-lora/ --cases ada.yaml --out dist/
-      ollama-pack release ada-lovelace-lora/ --checkpoint best --tag 1.0.0 --out dist/
+      ollama-pack release ada-lora/ --checkpoint best --tag 1.0.0 --out dist/
       ollama-pack release --each collection/*-lora --tag 1.0.0 --out dist/
     """
     if (sign == "key") != (key is not None):

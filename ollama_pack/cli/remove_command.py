@@ -29,11 +29,11 @@ def remove_command(
 ) -> None:
     """Remove the model NAME and its earlier versions, but not its base.
 
-    On a terminal, the names that go are shown first, and you are asked. A model without an
-    adapter is not removed, because ollama-pack did not create it.
+    On a terminal, the names that would be removed are shown first, and you are asked to confirm. A
+    model without an adapter is not removed, because ollama-pack did not create it.
 
     \b
-    Example:
+    Examples:
       ollama-pack remove ada-lovelace --dry-run
       ollama-pack remove ada-lovelace --yes
     """

@@ -31,7 +31,7 @@ def rollback_command(
     model is kept as a version too. No blob is copied.
 
     \b
-    Example:
+    Examples:
       ollama-pack rollback ada-lovelace
       ollama-pack rollback ada-lovelace 1a2b3c4d
     """

@@ -184,7 +184,7 @@ def add_settings(command: click.Command) -> None:
         expose_value=False,
         callback=_open_settings,
         metavar="FILE",
-        help=f"Values of options, and models.  [default: {CONFIG_NAME}, if it is here]",
+        help=f"TOML file of options and models.  [default: {CONFIG_NAME}, if present]",
     )
     command.params.append(option)
 

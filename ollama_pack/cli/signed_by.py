@@ -17,20 +17,27 @@ signed_by = options.combine(
         type=path_types.FILE,
         default=None,
         metavar="FILE",
-        help="Public key of who must have signed the release.",
+        help="Public key that the signature of the release must match.",
     ),
     click.option(
-        "--identity", default="", metavar="ADDRESS", help="Who must have signed the release with Sigstore."
+        "--identity",
+        default="",
+        metavar="ADDRESS",
+        help="Identity that must have signed the release with Sigstore: an e-mail address, or that of a "
+        "workflow.",
     ),
     click.option(
-        "--identity-provider", default="", metavar="ADDRESS", help="Provider that knows this identity."
+        "--identity-provider",
+        default="",
+        metavar="ADDRESS",
+        help="Address of the OpenID Connect provider that confirmed this identity.",
     ),
     click.option(
         "--policy",
         type=path_types.FILE,
         default=None,
         metavar="FILE",
-        help="What is required of the release: who signed it, on which base, with which proofs.",
+        help="TOML file that says what a release needs: its signer, its base, its proofs.",
     ),
 )
 

@@ -51,7 +51,7 @@ _MOST_FIRST = 20
     "--compare/--no-compare",
     default=True,
     show_default=True,
-    help="Ask the base the same questions. What it answers decides nothing.",
+    help="Ask the base the same questions. Its answers do not change the result.",
 )
 @trial_options
 @telling
@@ -62,7 +62,7 @@ def test_command(*, source: Path, cases: Path, **chosen: Any) -> None:
     """Test the adapted model by questions, and by how likely it finds given answers.
 
     An adapter in DIR needs no build: the models run as in try. If a case does not hold, the
-    exit code is 5, and the case is named with what was expected and what was there.
+    exit code is 5, and the output says what was expected and what was answered.
 
     \b
     Examples:

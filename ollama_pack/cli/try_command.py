@@ -101,7 +101,7 @@ def try_command(*, source: Path, questions: Sequence[str], report: Path | None, 
     Examples:
       ollama-pack try ada-lovelace-lora/ "Who are you?" --base smollm2.gguf
       ollama-pack try ada-lovelace
-      ollama-pack try ada-lovelace-lora/ "Who are you?" --checkpoint 210 --checkpoint best
+      ollama-pack try ada-lora/ "Who are you?" --checkpoint 210 --checkpoint best
     """
     from ollama_pack.chat.trained import Conversation
 

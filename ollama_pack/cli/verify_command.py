@@ -38,10 +38,10 @@ def verify_command(*, source: str, **chosen: Any) -> None:
     these prompts. For an installed MODEL they are its blobs, every number of its adapter, its
     base, and that it loads and renders its prompts as they are computed. A release in a registry
     is fetched and proved like a folder, with every blob that ollama pull would get. What cannot be
-    proved on this machine is told. Nothing is registered or changed.
+    proved on this machine is listed as not proved. Nothing is registered or changed.
 
     \b
-    Example:
+    Examples:
       ollama-pack verify release/
       ollama-pack verify dist/ --key public.pem
       ollama-pack verify dist/ --policy policy.toml

@@ -26,7 +26,7 @@ def versions_command(*, model: "ModelName", store: Path | None, as_json: bool) -
     Each version is a model that Ollama lists and runs.
 
     \b
-    Example:
+    Examples:
       ollama-pack versions ada-lovelace
       ollama-pack rollback ada-lovelace
     """

@@ -49,6 +49,17 @@ def test_examples_parse(name):
             pass
 
 
+@pytest.mark.parametrize("name", COMMAND_GROUPS)
+def test_examples_are_shown_as_they_are_typed(name):
+    """On a terminal of 80 columns, an example of a help page stands in one line, whole."""
+    command = main.get_command(click.Context(main), name)
+    typed = [line.strip() for line in command.help.splitlines() if line.strip().startswith("ollama-pack ")]
+    shown = [line.strip() for line in run(name, "--help", columns=80).stdout.splitlines()]
+    assert [line for line in typed if line not in shown] == []
+    several = "Examples:" if len(typed) > 1 else "Example:"
+    assert several in shown
+
+
 def test_commands():
     """The group lists its commands in the order a user meets them, each with one line."""
     text = run("--help").stdout
