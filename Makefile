@@ -69,7 +69,7 @@ reference: $(REFERENCE)/.made $(MLX)/.made $(VENV)/.logits $(BASE) ## record PEF
 	$(REFERENCE)/bin/python tests/reference/peer_kinds.py
 	$(REFERENCE)/bin/python tests/reference/record_run.py
 	$(REFERENCE)/bin/python tests/reference/record_foreign.py
-	$(REFERENCE)/bin/python tests/reference/follow_remedies.py
+	$(REFERENCE)/bin/python tests/reference/follow_hints.py
 	$(REFERENCE)/bin/python tests/reference/follow_converter.py
 	$(REFERENCE)/bin/python tests/reference/peer_archs.py
 	PYTHONPATH=. $(REFERENCE)/bin/python tests/reference/record_chat.py

@@ -23,8 +23,8 @@ from ollama_pack.gguf.tensor_names import find_tensor_name
 from ollama_pack.gguf.tensor_rows import Index
 from ollama_pack.gguf.tensors import LazyTensor, Tensor
 from ollama_pack.lora.adapter import Adapter, LoraPair, TrainedTensor
+from ollama_pack.lora.hints import MERGE_HINT
 from ollama_pack.lora.peft.extra_tensors import NORMS
-from ollama_pack.lora.remedies import MERGE_HINT
 from ollama_pack.lora.tensor_mapping import map_pairs_to_tensors
 
 NORM_OFFSETS: Mapping[str, float] = {

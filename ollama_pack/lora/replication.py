@@ -10,7 +10,7 @@ from dataclasses import replace
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.lora.adapter import Adapter
-from ollama_pack.lora.remedies import OWN_LAYERS
+from ollama_pack.lora.hints import OWN_LAYERS
 
 REPLICATION = "layer_replication"
 """The setting with the ranges of layers that the trained model is made of."""

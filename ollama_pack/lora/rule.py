@@ -19,10 +19,10 @@ class Rule:
         severity: damaged (exit code 3) or unsupported (exit code 4).
         feature: the feature or fault that the rule is about, as a heading.
         reason: why it is unsupported, or what is wrong. It is a clause without a full stop.
-        remedy: what the user can do: a command, an option or a call.
+        hint: what the user can do: a command, an option or a call.
     """
 
     severity: Severity
     feature: str
     reason: str
-    remedy: str
+    hint: str

@@ -10,27 +10,27 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from ollama_pack.errors import InputError, PackError, UnsupportedError, fold_numbered_names, natural_key
-from ollama_pack.lora import remedies
+from ollama_pack.lora import hints
 from ollama_pack.lora.rule import Rule, Severity
 
 MOST_LINES = 24
 """The number of lines one rule may take in an error. Names that differ only in numbers share a line."""
 
 
-def _unsupported(feature: str, reason: str, remedy: str = remedies.MERGE_HINT) -> Rule:
+def _unsupported(feature: str, reason: str, hint: str = hints.MERGE_HINT) -> Rule:
     """Return a rule whose violation raises UnsupportedError."""
-    return Rule(Severity.UNSUPPORTED, feature, reason, remedy)
+    return Rule(Severity.UNSUPPORTED, feature, reason, hint)
 
 
-_mergeable = partial(_unsupported, remedy=remedies.BY_MERGE)  # a rule about what a merged model holds
-_by_peft = partial(_unsupported, remedy=remedies.BY_PEFT)  # a rule about what PEFT merges weight by weight
+_mergeable = partial(_unsupported, hint=hints.BY_MERGE)  # a rule about what a merged model holds
+_by_peft = partial(_unsupported, hint=hints.BY_PEFT)  # a rule about what PEFT merges weight by weight
 _damaged = partial(Rule, Severity.DAMAGED)
 
 RULES: dict[str, Rule] = {
     # Tensors that are not the factors A and B.
     "dora": _mergeable("DoRA", "it rescales every row of W + ΔW, which the factors A and B cannot express"),
     "lora-bias": _unsupported(
-        "lora_bias", "B has a bias, and a GGUF LoRA file cannot hold biases", remedies.NO_LORA_BIAS
+        "lora_bias", "B has a bias, and a GGUF LoRA file cannot hold biases", hints.NO_LORA_BIAS
     ),
     "bias": _mergeable("trained biases", "a GGUF LoRA file cannot hold biases"),
     "norm": _mergeable("modules_to_save: norms", "llama.cpp ignores norm weights in a LoRA file"),
@@ -50,21 +50,21 @@ RULES: dict[str, Rule] = {
     "vision": _unsupported(
         "LoRA on a vision or audio tower",
         "it was trained, and llama.cpp keeps the tower in a separate file, to which it applies no LoRA",
-        remedies.TOWER_HINT,
+        hints.TOWER_HINT,
     ),
     "unknown-tensor": _unsupported(
-        "unknown tensors", "this version does not know what they mean", remedies.LINEAR_ONLY_HINT
+        "unknown tensors", "this version does not know what they mean", hints.LINEAR_ONLY_HINT
     ),
     # Weights of the base to which llama.cpp does not apply a LoRA as PEFT does.
     "tied": _unsupported(
         "LoRA on lm_head or embed_tokens of a tied base",
         "the head and the embeddings are the same weight there, and llama.cpp rejects the file or crashes",
-        remedies.UNTIE,
+        hints.UNTIE,
     ),
     "maybe-tied": _unsupported(
         "LoRA on lm_head or embed_tokens, base known by name only",
         "only the GGUF file or config.json of the base says if the head and the embeddings are one weight",
-        remedies.BASE_FILES_HINT,
+        hints.BASE_FILES_HINT,
     ),
     "ignored": _unsupported(
         "weights that llama.cpp multiplies without LoRA",
@@ -90,12 +90,12 @@ RULES: dict[str, Rule] = {
     "experts-unknown": _unsupported(
         "experts of a base known by name only",
         "only the GGUF file or config.json of the base says how many experts there are",
-        remedies.BASE_FILES_HINT,
+        hints.BASE_FILES_HINT,
     ),
     "states-unknown": _unsupported(
         "gated delta nets and Granite hybrids known by name only",
         "only the GGUF file or config.json of the base gives the sizes of its states and its experts",
-        remedies.BASE_FILES_HINT,
+        hints.BASE_FILES_HINT,
     ),
     "multipliers": _unsupported(
         "Falcon-H1 without its config.json",
@@ -111,18 +111,18 @@ RULES: dict[str, Rule] = {
     "altered-base": _unsupported(
         "PiSSA, OLoRA, CorDA or LoRA-GA, saved as trained",
         "the adapter fits a base whose weights were changed before training, not the base in Ollama",
-        remedies.LESS_START,
+        hints.LESS_START,
     ),
     "quantised-base": _unsupported(
         "LoftQ, saved as trained",
         "the adapter fits a base whose weights were quantised anew before training, not the base in Ollama",
-        remedies.INTO_THE_CHANGED,
+        hints.INTO_THE_CHANGED,
     ),
     "kasa": _unsupported(
         "KaSA", "the base was changed before training, and a diagonal matrix stands between A and B"
     ),
     "replication": _unsupported(
-        "layer_replication", "the base was built from repeated layers", remedies.REPLICATED
+        "layer_replication", "the base was built from repeated layers", hints.REPLICATED
     ),
     "variant": _unsupported("other variants of LoRA", "it changes what A and B mean"),
     "mlx-scale": _unsupported(
@@ -131,21 +131,21 @@ RULES: dict[str, Rule] = {
         "set scale in lora_parameters of adapter_config.json to the intended value, and remove alpha",
     ),
     "unknown-setting": _unsupported(
-        "unknown settings", "this version does not know what they do to A and B", remedies.REMOVE_SETTING
+        "unknown settings", "this version does not know what they do to A and B", hints.REMOVE_SETTING
     ),
     # Methods other than LoRA.
     "multiplicative": _by_peft(
         "multiplicative methods", "the change depends on W, so the factors A and B cannot express it"
     ),
     "prompt": _unsupported(
-        "prompt methods", "vectors in front of the prompt were trained, not weights", remedies.TRAIN_LORA
+        "prompt methods", "vectors in front of the prompt were trained, not weights", hints.TRAIN_LORA
     ),
     "mixture": _unsupported(
         "mixtures of adapters", "the active adapter is chosen for each token", "build one of its adapters"
     ),
     "full-rank": _by_peft(
         "additive methods of full rank", "exact factors A and B would be larger than W itself",
-        remedy=remedies.BY_PEFT_OR_NEAREST,
+        hint=hints.BY_PEFT_OR_NEAREST,
     ),
     "not-folded": _by_peft(
         "additive methods without a conversion", "this version cannot compute A and B from their tensors"
@@ -153,12 +153,12 @@ RULES: dict[str, Rule] = {
     "as-lora": _by_peft(
         "methods of low rank whose tensors do not tell all",
         "A and B depend on the model that was trained, which PEFT has and the file has not",
-        remedy=remedies.BY_PEFT_OR_LORA,
+        hint=hints.BY_PEFT_OR_LORA,
     ),
     "no-projection": _by_peft(
         "VeRA or TinyLoRA without its projections",
         "they are not in the file (save_projection=False); only torch's random generator can make them",
-        remedy=remedies.BY_PEFT_OR_LORA,
+        hint=hints.BY_PEFT_OR_LORA,
     ),
     "all-weights": _unsupported(
         "methods whose tensors belong to all weights together",
@@ -167,17 +167,17 @@ RULES: dict[str, Rule] = {
     "no-weight": _unsupported(
         "methods that change no weight",
         "what they add to a layer depends on the token, and no weight does",
-        remedies.TRAIN_LORA,
+        hints.TRAIN_LORA,
     ),
     "size-unknown": _unsupported(
         "a method whose factors depend on the size of the weight",
         "the base does not tell the size of these weights",
-        remedies.BASE_FILES_HINT,
+        hints.BASE_FILES_HINT,
     ),
     "no-language-model": _unsupported(
         "classifiers, encoders and T5",
         "Ollama runs an adapter only on a model that predicts the next token",
-        remedies.OTHER_TASK,
+        hints.OTHER_TASK,
     ),
     "unknown-method": _unsupported("unknown methods", "this version does not know what its tensors mean"),
     # Damage.
@@ -186,20 +186,20 @@ RULES: dict[str, Rule] = {
         "weights are NaN or infinite: the training diverged",
         "build an earlier checkpoint, from before the loss became NaN",
     ),
-    "half": _damaged("A without B", "one of the two factors is missing", remedies.COPY_AGAIN),
-    "shape": _damaged("shape mismatch", "the shapes of the factors do not match", remedies.COPY_AGAIN),
+    "half": _damaged("A without B", "one of the two factors is missing", hints.COPY_AGAIN),
+    "shape": _damaged("shape mismatch", "the shapes of the factors do not match", hints.COPY_AGAIN),
     "rank": _damaged(
-        "rank mismatch", "the rank in the file is not the rank in adapter_config.json", remedies.COPY_AGAIN
+        "rank mismatch", "the rank in the file is not the rank in adapter_config.json", hints.COPY_AGAIN
     ),
     "twice": _damaged(
-        "the same weight twice", "two names in the adapter mean the same weight", remedies.COPY_AGAIN
+        "the same weight twice", "two names in the adapter mean the same weight", hints.COPY_AGAIN
     ),
     "ungathered": _damaged(
         "tensors without numbers",
         "they are empty, as DeepSpeed ZeRO-3 leaves them if they are not gathered before saving",
-        remedies.GATHER,
+        hints.GATHER,
     ),
-    "empty": _damaged("no tensors", "nothing was trained, or nothing was saved", remedies.COPY_AGAIN),
+    "empty": _damaged("no tensors", "nothing was trained, or nothing was saved", hints.COPY_AGAIN),
     "noop": _damaged(
         "an adapter that does nothing",
         "ΔW is zero everywhere, because its scale is 0 or one factor of every weight is zero",
@@ -217,7 +217,7 @@ class RuleViolations:
         merge_hint: how the trainer of this adapter merges an adapter into the base.
     """
 
-    def __init__(self, where: object, merge_hint: str = remedies.MERGE_HINT) -> None:
+    def __init__(self, where: object, merge_hint: str = hints.MERGE_HINT) -> None:
         self.where = where
         self._merge_hint = merge_hint
         self._better: list[str] = []
@@ -233,9 +233,9 @@ class RuleViolations:
         for code in codes:
             self._subjects.pop(code, None)
 
-    def offer(self, remedy: str) -> None:
-        """Name a way out that is nearer than those of the rules; it is told first."""
-        self._better.append(remedy)
+    def offer(self, hint: str) -> None:
+        """Add a hint that helps more than those of the rules; it comes first."""
+        self._better.append(hint)
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -264,15 +264,15 @@ class RuleViolations:
         raise AssertionError("a recorded violation always raises")
 
     def _error(self, kind: type[PackError], severity: Severity, codes: Sequence[str]) -> PackError:
-        """Return one error with the reason and the subjects of each rule, and each remedy once."""
+        """Return one error with the reason and the subjects of each rule, and each hint once."""
         lines, ways = [severity.value], list(self._better)
         for code in codes:
             rule = RULES[code]
             lines.append(f"  - {rule.feature}: {rule.reason}")
             lines += [f"      {line}" for line in _subject_lines(self._subjects[code])]
-            remedy = rule.remedy.replace(remedies.MERGE_HINT, self._merge_hint)
-            if remedy not in ways:
-                ways.append(remedy)
+            hint = rule.hint.replace(hints.MERGE_HINT, self._merge_hint)
+            if hint not in ways:
+                ways.append(hint)
         return kind(
             "\n".join(lines),
             where=self.where,

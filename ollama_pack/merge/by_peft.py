@@ -20,9 +20,9 @@ from ollama_pack.gguf.tensor_rows import Index
 from ollama_pack.gguf.tensors import LazyTensor
 from ollama_pack.lora.adapter import Adapter, PeftModule, layer_of
 from ollama_pack.lora.beside import RowRole, RowValues, row_places
+from ollama_pack.lora.hints import AS_LORA, MERGE_HINT
 from ollama_pack.lora.peft.by_peft import PEFT_METHODS
 from ollama_pack.lora.peft.merge_process import PeftLayer, PeftQuestion, PeftWeights
-from ollama_pack.lora.remedies import AS_LORA, MERGE_HINT
 from ollama_pack.lora.shape_check import BaseView
 from ollama_pack.lora.untied import EMBEDDINGS, HEAD_TENSOR
 from ollama_pack.merge.base_tensor import BaseTensor, tensors_of_base

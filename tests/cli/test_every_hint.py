@@ -17,7 +17,7 @@ PACKAGE = ROOT / "ollama_pack"
 TABLE = Path(__file__).with_name("hints.tsv")
 UNFOLLOWED = {
     "passed on": "the hint of another error, whose row is followed",
-    "rules": "the remedies of the rules, which test_remedies.py follows",
+    "rules": "the hints of the rules, which test_rule_hints.py follows",
     "report": "asks to report a fault of this package",
     "explains": "says what is so; there is nothing to type",
     "elsewhere": "needs a machine, a permission or a program that no test has",

@@ -5,7 +5,7 @@ import pytest
 from following import builds, command_in, refusal, shell
 from recipes import read_numbers, safetensors
 
-from ollama_pack.lora import remedies
+from ollama_pack.lora import hints
 from ollama_pack.lora.peft.not_an_adapter import SAVE_WITH_PEFT
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -79,7 +79,7 @@ def test_a_classifier_that_does_not_say_so(make_adapter, tiny_gguf, head):
     name = f"base_model.model.{head}.weight"
     ada = make_adapter(extra={name: np.ones((2, 20), np.float32)}, config={"task_type": None})
     error = refusal(ada, base=str(tiny_gguf))
-    assert (error.code, error.hint) == ("no-language-model", remedies.OTHER_TASK)
+    assert (error.code, error.hint) == ("no-language-model", hints.OTHER_TASK)
 
 
 PARTS = {
@@ -115,5 +115,5 @@ def test_a_page_in_the_place_of_weights(make_adapter, tiny_gguf, content):
     (ada / WEIGHTS).unlink()
     (ada / "adapter_model.bin").write_bytes(content)
     error = refusal(ada, base=str(tiny_gguf))
-    assert (error.code, error.exit_code, error.hint) == ("damaged", 3, remedies.COPY_AGAIN)
+    assert (error.code, error.exit_code, error.hint) == ("damaged", 3, hints.COPY_AGAIN)
     assert content[:9].decode() in error.what

@@ -65,13 +65,13 @@ def test_numbers_proof(settled, tmp_path, kind, outtype):
 
 @pytest.mark.parametrize("kind", of(REFUSED))
 def test_refused(settled, kind):
-    """What cannot be exact is refused under its rule, with its tensors, a reason and a remedy."""
+    """What cannot be exact is refused under its rule, with its tensors, a reason and a hint."""
     rule = RULES[kind.rule]
     with pytest.raises(UnsupportedError) as caught:
         settled(kind)
     assert rule.severity is Severity.UNSUPPORTED
     assert f"{rule.feature}: {rule.reason}" in caught.value.what
-    assert rule.remedy in caught.value.hint
+    assert rule.hint in caught.value.hint
     assert len(caught.value.what.splitlines()) > 2
 
 

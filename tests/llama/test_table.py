@@ -10,7 +10,7 @@ from archive import GOLDENS
 from builds import NEWEST
 from kinds import DAMAGED, KINDS, REFUSED, RIGHT, Kind
 
-from ollama_pack.lora.remedies import BY_MERGE, BY_PEFT, MERGE_HINT
+from ollama_pack.lora.hints import BY_MERGE, BY_PEFT, MERGE_HINT
 from ollama_pack.lora.unsupported import RULES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "adapters.md"
@@ -20,7 +20,7 @@ HEAD = """# Supported, unsupported and damaged adapters
 
 `ollama-pack` does one of three things with an adapter. It converts the adapter exactly. Or it rejects an
 unsupported adapter with exit code 4, and names every tensor or setting concerned, the reason and a
-remedy. Or it rejects a damaged adapter with exit code 3, and names the place of the damage.
+hint. Or it rejects a damaged adapter with exit code 3, and names the place of the damage.
 
 For each row, PEFT saved an adapter and computed its logits, on tiny random models of each architecture
 and on SmolLM2-135M in float32. Rows for mlx-lm and torchtune use adapters that those trainers saved.
@@ -38,7 +38,7 @@ SPOKEN = {"accepted": "**accepted**", "crash": "**crashes llama.cpp**", "wrong":
 """Outcomes that users would not notice, or would notice too late; the page prints them in bold."""
 
 WAYS = {BY_MERGE: "`--merge`", BY_PEFT: "`--merge` ²", MERGE_HINT: "merge it with PEFT ¹"}
-"""Remedies that several rules have, as the page has them."""
+"""Hints that several rules have, as the page has them."""
 
 ALWAYS_ACTIVE = "aLoRA"
 """The feature of the only adapters that are converted and not merged: a merged weight acts on every token."""
@@ -112,7 +112,7 @@ def stopped_rows(verdict: str) -> list[str]:
         reasons = (
             "; ".join(rule.reason for rule in rules) or "the shapes do not match, or the file ends early"
         )
-        ways = "; ".join(WAYS.get(rule.remedy, rule.remedy.replace(BY_PEFT, WAYS[BY_PEFT])) for rule in rules)
+        ways = "; ".join(WAYS.get(rule.hint, rule.hint.replace(BY_PEFT, WAYS[BY_PEFT])) for rule in rules)
         column = f"{merged(kinds)} | " if verdict == REFUSED else ""
         rows.append(f"| {feature} | {reasons} | {ways} | {column}{peer(kinds)} |")
     return rows
@@ -130,7 +130,7 @@ def page(judge) -> str:
         "",
         "A GGUF LoRA file cannot hold these. A merged file holds those that are right in the fourth column.",
         "",
-        "| adapter | reason | remedy | merged | llama.cpp's own converter |\n|---|---|---|---|---|",
+        "| adapter | reason | hint | merged | llama.cpp's own converter |\n|---|---|---|---|---|",
         *stopped_rows(REFUSED),
         "",
         f"¹ {MERGE_HINT[0].upper()}{MERGE_HINT[1:]}.",
@@ -139,7 +139,7 @@ def page(judge) -> str:
         "",
         "## Damaged",
         "",
-        "| adapter | reason | remedy | llama.cpp's own converter |\n|---|---|---|---|",
+        "| adapter | reason | hint | llama.cpp's own converter |\n|---|---|---|---|",
         *stopped_rows(DAMAGED),
     ]
     return "\n".join(parts) + "\n"

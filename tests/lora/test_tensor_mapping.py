@@ -109,7 +109,7 @@ def test_a_fit_that_fails():
 
     with pytest.raises(UnsupportedError, match=r"the\.module") as caught:
         place(replace(pair("model.layers.0.self_attn.v_proj", (4, 28), (12, 4)), fit=fit), base=TINY)
-    assert caught.value.hint == RULES["size-unknown"].remedy
+    assert caught.value.hint == RULES["size-unknown"].hint
 
 
 def test_embedding_is_transposed():

@@ -161,10 +161,10 @@ def test_the_process_ends_with_what_asks():
 
 def test_rules_and_methods_agree():
     """A rule that says PEFT merges it is one of those that are let through."""
-    from ollama_pack.lora.remedies import BY_PEFT as REMEDY
+    from ollama_pack.lora.hints import BY_PEFT as HINT
     from ollama_pack.lora.unsupported import RULES
 
-    assert {code for code, rule in RULES.items() if REMEDY in rule.remedy} == MERGED_BY_PEFT
+    assert {code for code, rule in RULES.items() if HINT in rule.hint} == MERGED_BY_PEFT
 
 
 @cache

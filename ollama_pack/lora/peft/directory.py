@@ -12,6 +12,7 @@ from typing import Any
 from ollama_pack.errors import InputError, UsageError, natural_key
 from ollama_pack.files import read_json_object
 from ollama_pack.gguf.tensors import Tensor
+from ollama_pack.lora.hints import MERGE_HINT
 from ollama_pack.lora.peft import mlx, torch_bin
 from ollama_pack.lora.peft.not_an_adapter import no_adapter_here, no_weights_here, require_adapter_directory
 from ollama_pack.lora.peft.run_directory import (
@@ -23,7 +24,6 @@ from ollama_pack.lora.peft.run_directory import (
     run_of,
 )
 from ollama_pack.lora.peft.safetensors_header import read_safetensors
-from ollama_pack.lora.remedies import MERGE_HINT
 from ollama_pack.lora.unsupported import RuleViolations
 
 TOP = "default"

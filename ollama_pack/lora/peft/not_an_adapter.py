@@ -1,6 +1,6 @@
 """Say what a path holds that is no adapter, and the way from there to one.
 
-Each way is typed out, so that it can be followed as it stands; tests/cli/test_remedies.py does.
+Each way is typed out, so that it can be followed as it stands; tests/cli/test_rule_hints.py does.
 """
 
 import re

@@ -11,7 +11,7 @@ from pathlib import Path
 from ollama_pack.errors import InputError, UnsupportedError, one_line
 from ollama_pack.files import refuse_pointer
 from ollama_pack.gguf.tensors import LazyTensor
-from ollama_pack.lora.remedies import COPY_AGAIN
+from ollama_pack.lora.hints import COPY_AGAIN
 from ollama_pack.shown import reason_of
 
 OLDEST_TORCH = (2, 6)

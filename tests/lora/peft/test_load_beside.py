@@ -62,8 +62,8 @@ TOWERS = [
 
 @pytest.mark.parametrize("module", [*TOWERS, Q0, "model.language_model.layers.3.mlp.up_proj", "lm_head"])
 def test_the_pattern_that_leaves_towers_out(module):
-    """The pattern of the remedy, as PEFT matches it, leaves out the modules of towers and no others."""
-    found = re.search(r'exclude_modules=r"([^"]+)"', RULES["vision"].remedy)
+    """The pattern of the hint, as PEFT matches it, leaves out the modules of towers and no others."""
+    found = re.search(r'exclude_modules=r"([^"]+)"', RULES["vision"].hint)
     assert (re.fullmatch(found[1], module) is not None) is (module in TOWERS)
     assert is_tower(module) is (module in TOWERS)
 

@@ -1,7 +1,7 @@
-"""The ways out of the rules that refuse an adapter: each is a command, a call or a setting that works.
+"""The hints of the rules in `unsupported.py`: each is a command, a call or a setting that works.
 
-Every remedy is followed by the letter in tests/cli/test_remedies.py, or measured with PEFT by
-tests/reference/record_kinds.py, and tests/reference/follow_remedies.py for those that need torch.
+Every hint is followed by the letter in tests/cli/test_rule_hints.py, or measured with PEFT by
+tests/reference/record_kinds.py, and tests/reference/follow_hints.py for those that need torch.
 """
 
 MERGE_HINT = "merge the adapter with PEFT's merge_and_unload, and convert the merged model to GGUF"

@@ -1,9 +1,9 @@
-"""Follow with PEFT or accelerate the remedies that need torch; each must give the model that was trained.
+"""Follow with PEFT or accelerate the hints that need torch; each must give the model that was trained.
 
-    .venv-reference/bin/python tests/reference/follow_remedies.py
+    .venv-reference/bin/python tests/reference/follow_hints.py
 
 It prints one line for each, and fails if an answer is not that of the trained model, or if PEFT has begun to
-do by itself what a remedy says that it does not.
+do by itself what a hint says that it does not.
 """
 
 import copy
@@ -132,14 +132,14 @@ def gathered(directory: Path) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Follow every remedy, print how far each answer is off, and fail if one is not the trained one."""
+    """Follow every hint, print how far each answer is off, and fail if one is not the trained one."""
     failed = False
     for follow in (tied, lora_bias, replication, no_projection, gathered):
         with tempfile.TemporaryDirectory() as folder:
             alone, followed = follow(Path(folder))
         good = followed <= NEAR < alone
         failed |= not good
-        sys.stdout.write(f"{follow.__name__}: off by {followed:.1e}, without the remedy {alone:.1e}\n")
+        sys.stdout.write(f"{follow.__name__}: off by {followed:.1e}, without the hint {alone:.1e}\n")
     sys.exit(failed)
 
 

@@ -1,7 +1,7 @@
 """Every way out that a message names is followed by the letter: what is typed there leads to a model.
 
-What a message says is run by a shell as it stands, with a number where it says RANK or ALPHA. Remedies that
-need PEFT are followed by tests/reference/follow_remedies.py, and those of PEFT's merge are measured by
+What a message says is run by a shell as it stands, with a number where it says RANK or ALPHA. Hints that
+need PEFT are followed by tests/reference/follow_hints.py, and those of PEFT's merge are measured by
 tests/reference/record_kinds.py.
 """
 
@@ -18,7 +18,7 @@ from recipes import Recipe, factors, read_numbers, safetensors, write_adapter, w
 from terminal import run
 
 from ollama_pack.errors import PackError
-from ollama_pack.lora import remedies
+from ollama_pack.lora import hints
 from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.lora.unsupported import RULES
@@ -26,34 +26,34 @@ from ollama_pack.lora.unsupported import RULES
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 FOLLOWED = {
-    remedies.BASE_FILES_HINT: "test_a_base_that_is_a_file",
-    remedies.COPY_AGAIN: "test_a_checkpoint_of_a_damaged_run",
-    remedies.LESS_START: "test_pissa_less_its_start",
-    remedies.REMOVE_SETTING: "test_a_setting_that_is_a_note",
+    hints.BASE_FILES_HINT: "test_a_base_that_is_a_file",
+    hints.COPY_AGAIN: "test_a_checkpoint_of_a_damaged_run",
+    hints.LESS_START: "test_pissa_less_its_start",
+    hints.REMOVE_SETTING: "test_a_setting_that_is_a_note",
     **dict.fromkeys(
-        (remedies.BY_MERGE, remedies.NO_LORA_BIAS, remedies.REPLICATED, remedies.BY_PEFT),
+        (hints.BY_MERGE, hints.NO_LORA_BIAS, hints.REPLICATED, hints.BY_PEFT),
         "test_what_only_merging_holds",
     ),
-    **dict.fromkeys((remedies.BY_PEFT_OR_NEAREST, remedies.BY_PEFT_OR_LORA), "test_what_only_merging_holds"),
+    **dict.fromkeys((hints.BY_PEFT_OR_NEAREST, hints.BY_PEFT_OR_LORA), "test_what_only_merging_holds"),
 }
-"""Remedies of rules that this file follows, with the test."""
+"""Hints of rules that this file follows, with the test."""
 
 MERGES = "--merge  writes one model file of the base and the adapter"
-"""How every remedy begins that names --merge."""
+"""How every hint begins that names --merge."""
 
 WITH_PEFT = {
-    *(remedies.MERGE_HINT, remedies.UNTIE, remedies.INTO_THE_CHANGED),
+    *(hints.MERGE_HINT, hints.UNTIE, hints.INTO_THE_CHANGED),
 }
-"""Remedies that are followed where PEFT is."""
+"""Hints that are followed where PEFT is."""
 
 TRAINING = {
-    remedies.TOWER_HINT,
-    remedies.LINEAR_ONLY_HINT,
-    remedies.GATHER,
-    remedies.OTHER_TASK,
-    remedies.TRAIN_LORA,
+    hints.TOWER_HINT,
+    hints.LINEAR_ONLY_HINT,
+    hints.GATHER,
+    hints.OTHER_TASK,
+    hints.TRAIN_LORA,
 }
-"""Remedies that begin with another training."""
+"""Hints that begin with another training."""
 
 SENTENCES = {
     "no-place": r"ollama-pack archs NAME lists .*; check that --base is the right model",
@@ -64,17 +64,17 @@ SENTENCES = {
     "not-finite": "build an earlier checkpoint, from before the loss became NaN",
     "noop": "--allow-noop, if that is intended; otherwise build a later checkpoint",
 }
-"""Remedies that name an option or another input; the tests of that option follow them."""
+"""Hints that name an option or another input; the tests of that option follow them."""
 
 
-def test_every_remedy_of_a_rule_is_followed():
-    """A rule with a new remedy needs a test that follows it, here or where PEFT is."""
-    plain = {code: rule.remedy for code, rule in RULES.items() if code not in SENTENCES}
+def test_every_hint_of_a_rule_is_followed():
+    """A rule with a new hint needs a test that follows it, here or where PEFT is."""
+    plain = {code: rule.hint for code, rule in RULES.items() if code not in SENTENCES}
     known = FOLLOWED.keys() | WITH_PEFT | TRAINING
-    assert {code: remedy for code, remedy in plain.items() if remedy not in known} == {}
+    assert {code: hint for code, hint in plain.items() if hint not in known} == {}
     assert known == set(plain.values())
     assert all(name in globals() for name in FOLLOWED.values())
-    assert all(re.fullmatch(text, RULES[code].remedy) for code, text in SENTENCES.items())
+    assert all(re.fullmatch(text, RULES[code].hint) for code, text in SENTENCES.items())
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.merges], ids=lambda kind: kind.case)
@@ -85,7 +85,7 @@ def test_what_only_merging_holds(recorded_peft, tmp_path, kind):
     words = ("build", home / case, "ada", "--base", home / "base.gguf", "--via", "folder", "--out", out)
     refused = run(*words)
     assert refused.code == 4
-    hint = RULES[kind.rule].remedy
+    hint = RULES[kind.rule].hint
     assert MERGES in refused.stderr
     assert hint.startswith(MERGES)
     merged = run(*words, hint.split()[0], "--json")
@@ -96,7 +96,7 @@ def test_what_only_merging_holds(recorded_peft, tmp_path, kind):
 
 def test_each_rule_that_names_merging_is_walked():
     """No rule says --merge without an adapter that follows it."""
-    named = {code for code, rule in RULES.items() if "--merge" in rule.remedy}
+    named = {code for code, rule in RULES.items() if "--merge" in rule.hint}
     assert named == {kind.rule for kind in KINDS if kind.merges}
 
 
@@ -193,7 +193,7 @@ def test_what_pissa_was_converted_to(make_adapter, tiny_gguf):
 def test_a_setting_that_is_a_note(make_adapter, tiny_gguf):
     """Without a setting that may have meant something, the adapter is built."""
     ada = make_adapter(config={"use_mora": True})
-    assert refusal(ada, base=str(tiny_gguf)).hint == remedies.REMOVE_SETTING
+    assert refusal(ada, base=str(tiny_gguf)).hint == hints.REMOVE_SETTING
     config = json.loads((ada / CONFIG).read_text())
     del config["use_mora"]
     (ada / CONFIG).write_text(json.dumps(config))
@@ -216,7 +216,7 @@ def test_a_configuration_without_a_method(make_adapter, tiny_gguf):
 def test_another_task(make_adapter, tiny_gguf, config):
     """A classifier is told as one; merging and making a GGUF would not help it."""
     error = refusal(make_adapter(config=config), base=str(tiny_gguf))
-    assert (error.code, error.exit_code, error.hint) == ("no-language-model", 4, remedies.OTHER_TASK)
+    assert (error.code, error.exit_code, error.hint) == ("no-language-model", 4, hints.OTHER_TASK)
 
 
 def test_t5(make_adapter):
@@ -235,7 +235,7 @@ def test_nothing_gathered(make_adapter, tiny_gguf, kept):
     left = {name: each if kept in name else np.zeros((0,)) for name, each in numbers.items()}
     (ada / WEIGHTS).write_bytes(safetensors(left))
     error = refusal(ada, base=str(tiny_gguf))
-    assert (error.code, error.exit_code, error.hint) == ("ungathered", 3, remedies.GATHER)
+    assert (error.code, error.exit_code, error.hint) == ("ungathered", 3, hints.GATHER)
 
 
 def test_a_base_that_is_a_file(make_adapter, tiny_base, tmp_path):
@@ -243,7 +243,7 @@ def test_a_base_that_is_a_file(make_adapter, tiny_base, tmp_path):
     ada = make_adapter(head=True)
     with pytest.raises(PackError) as caught:
         plan_lora(read_adapter(ada), tiny_base)
-    assert caught.value.hint == remedies.BASE_FILES_HINT
+    assert caught.value.hint == hints.BASE_FILES_HINT
     builds(ada, write_model(tmp_path / "untied.gguf", tied=False))
 
 
@@ -253,7 +253,7 @@ def test_a_checkpoint_of_a_damaged_run(make_adapter, tiny_gguf):
     write_adapter(ada / "checkpoint-10")
     tensors = factors_without_one()
     (ada / WEIGHTS).write_bytes(safetensors(tensors))
-    assert refusal(ada, base=str(tiny_gguf)).hint == remedies.COPY_AGAIN
+    assert refusal(ada, base=str(tiny_gguf)).hint == hints.COPY_AGAIN
     builds(ada / "checkpoint-10", tiny_gguf)
 
 
@@ -282,4 +282,4 @@ def test_reading_says_the_same(make_adapter):
     ada = make_adapter(config={"task_type": "SEQ_CLS"})
     with pytest.raises(PackError) as caught:
         read_adapter(ada)
-    assert caught.value.hint == remedies.OTHER_TASK
+    assert caught.value.hint == hints.OTHER_TASK
