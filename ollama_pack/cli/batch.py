@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ollama_pack.cli.error_edge import of_os_error, report, typed_words
-from ollama_pack.cli.output import Console, Lines, error_facts
+from ollama_pack.cli.output import Console, error_facts
 from ollama_pack.errors import PackError, UsageError, one_line
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def build_each(
         make: builds a request with its options and returns the JSON objects of what became of it.
         console: where the progress and the summary are printed.
     """
+    from ollama_pack.cli.value_lines import Lines
+
     done: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
     rows = []

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ollama_pack.cli.json_output import adapter_facts, base_facts, checkpoint_facts, report_facts
-from ollama_pack.cli.output import is_warning, lines_of, print_json
+from ollama_pack.cli.output import print_json
 from ollama_pack.cli.say import columns, error_lines, say
 from ollama_pack.cli.sparkline import CURVE_WIDTH, sparkline
+from ollama_pack.cli.value_lines import is_warning, lines_of
 from ollama_pack.errors import one_line
 from ollama_pack.files import megabytes
 

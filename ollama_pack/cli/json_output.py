@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ollama_pack.base.model import BaseModel
-from ollama_pack.deliver.package import DeliveryPlan, Receipt
 from ollama_pack.lora.adapter import Adapter, dtypes_of, trained_tensors
-from ollama_pack.lora.plan import LoraFile
 from ollama_pack.message import facts_of
 from ollama_pack.modelfile.syntax import Modelfile, print_modelfile
 from ollama_pack.verify.result import ProofResult
@@ -17,6 +14,9 @@ from ollama_pack.verify.result import ProofResult
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ollama_pack.base.model import BaseModel
+    from ollama_pack.deliver.package import DeliveryPlan, Receipt
+    from ollama_pack.lora.plan import LoraFile
     from ollama_pack.pipeline.build import Outcome
     from ollama_pack.pipeline.merging.merge import MergedFile
     from ollama_pack.pipeline.prepare import BuildPlan
@@ -45,7 +45,7 @@ def adapter_facts(adapter: Adapter) -> dict[str, Any]:
     }
 
 
-def base_facts(base: BaseModel) -> dict[str, Any]:
+def base_facts(base: "BaseModel") -> dict[str, Any]:
     """Return the JSON object of a base."""
     return {
         "tag": base.tag,
@@ -63,7 +63,7 @@ def base_facts(base: BaseModel) -> dict[str, Any]:
     }
 
 
-def lora_facts(lora: LoraFile) -> dict[str, Any]:
+def lora_facts(lora: "LoraFile") -> dict[str, Any]:
     """Return the JSON object of a GGUF LoRA file."""
     return {"path": lora.path.as_posix(), "digest": lora.digest, "size": lora.size, "outtype": lora.outtype}
 
@@ -126,7 +126,7 @@ def kept_facts(kept: "KeptChange") -> dict[str, Any]:
     }
 
 
-def receipt_facts(receipt: Receipt, base_change: str = "") -> dict[str, Any]:
+def receipt_facts(receipt: "Receipt", base_change: str = "") -> dict[str, Any]:
     """Return the JSON object of a delivery; `base_change` tells how its base changed since the last build."""
     return {
         "via": receipt.via,
@@ -193,7 +193,7 @@ def before_facts(lock: Mapping[str, Any]) -> dict[str, str] | None:
     return {"manifest": manifest if isinstance(manifest, str) else "", "gguf": gguf} if lock else None
 
 
-def plan_facts(work: "BuildPlan", plan: DeliveryPlan) -> dict[str, Any]:
+def plan_facts(work: "BuildPlan", plan: "DeliveryPlan") -> dict[str, Any]:
     """Return the JSON object of a dry run."""
     return {
         "name": plan.name,

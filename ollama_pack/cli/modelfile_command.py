@@ -48,8 +48,9 @@ def modelfile_command(
     """
     from ollama_pack.modelfile.file import write_modelfile
     from ollama_pack.modelfile.syntax import print_modelfile
+    from ollama_pack.pipeline.decide_modelfile import decide_modelfile, warn_of_format
     from ollama_pack.pipeline.inputs import resolve_inputs
-    from ollama_pack.pipeline.prepare import decide_modelfile, prepare, warn_of_format
+    from ollama_pack.pipeline.prepare import prepare
     from ollama_pack.pipeline.prompt.plan import plan_prompt
     from ollama_pack.pipeline.prompt.verdict import renderer_beside
     from ollama_pack.pipeline.request import Request

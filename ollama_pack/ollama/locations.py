@@ -6,14 +6,17 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.files import home_directory
 from ollama_pack.ollama.address import may_answer, parse_host
-from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.names import ModelName, parse_name
 from ollama_pack.ollama.store_layout import NEWER, is_closed, listed_digest, read_manifest
 from ollama_pack.shown import shown_address
+
+if TYPE_CHECKING:
+    from ollama_pack.ollama.daemon import Daemon
 
 SERVICE_STORE = Path("/usr/share/ollama/.ollama/models")
 """The store of the service that Ollama's installer for Linux sets up."""
@@ -142,13 +145,15 @@ def with_daemon_store_first(places: OllamaLocations) -> OllamaLocations:
     """
     if places.named or not places.defaulted or not may_answer(places.address):
         return places
+    from ollama_pack.ollama.daemon import Daemon
+
     daemon_store = None
     with Daemon(places.address) as daemon, contextlib.suppress(DestinationError):
         daemon_store = store_of(daemon, places)
     return places if daemon_store is None else replace(places, stores=(daemon_store, *places.stores))
 
 
-def store_of(daemon: Daemon, places: OllamaLocations) -> Path | None:
+def store_of(daemon: "Daemon", places: OllamaLocations) -> Path | None:
     """Return the daemon's store, or None if no store on this machine has a model of the daemon.
 
     No API reports the path. A store is the daemon's if the manifest of one of its models has the same digest
@@ -167,7 +172,7 @@ def store_of(daemon: Daemon, places: OllamaLocations) -> Path | None:
     return None
 
 
-def store_with(daemon: Daemon, name: ModelName, digest: str, places: OllamaLocations) -> Path | None:
+def store_with(daemon: "Daemon", name: ModelName, digest: str, places: OllamaLocations) -> Path | None:
     """Return a store on this machine that has a model as the daemon has it, or None.
 
     Args:

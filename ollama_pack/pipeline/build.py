@@ -22,6 +22,7 @@ from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.modelfile.file import write_modelfile
 from ollama_pack.modelfile.syntax import Modelfile
 from ollama_pack.pipeline.common_name import require_free_name
+from ollama_pack.pipeline.decide_modelfile import decide_modelfile, mark_prompt, warn_of_format
 from ollama_pack.pipeline.form import make_built_package, plan_package, with_planned_size, write_weights
 from ollama_pack.pipeline.inputs import (
     BuildInputs,
@@ -35,25 +36,16 @@ from ollama_pack.pipeline.lock import (
     write_lock,
 )
 from ollama_pack.pipeline.output_dir import require_own_output_dir
+from ollama_pack.pipeline.prepare import BaseReceiver, BuildPlan, as_found, prepare, silent
+from ollama_pack.pipeline.prompt.gate import prompt_gate
+from ollama_pack.pipeline.prompt.plan import plan_prompt
+from ollama_pack.pipeline.prompt.verdict import PromptVerdict, renderer_beside, require_prompt
 from ollama_pack.pipeline.request import Request
 from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:
     from ollama_pack.deliver.package import DeliveryPlan, Package
     from ollama_pack.pipeline.merging.merge import MergedFile
-from ollama_pack.pipeline.prepare import (
-    BaseReceiver,
-    BuildPlan,
-    as_found,
-    decide_modelfile,
-    mark_prompt,
-    prepare,
-    silent,
-    warn_of_format,
-)
-from ollama_pack.pipeline.prompt.gate import prompt_gate
-from ollama_pack.pipeline.prompt.plan import plan_prompt
-from ollama_pack.pipeline.prompt.verdict import PromptVerdict, renderer_beside, require_prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

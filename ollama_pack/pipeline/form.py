@@ -1,7 +1,6 @@
 """The two forms in which an adapter is delivered: a file of its own beside its base, or merged into it."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ollama_pack.base.gguf_header import read_base_gguf
@@ -11,42 +10,16 @@ from ollama_pack.files import Note, Progress, megabytes
 from ollama_pack.gguf.model_info import ModelInfo
 from ollama_pack.lora.plan import LORA_A, LoraFile
 from ollama_pack.modelfile.syntax import Modelfile
+from ollama_pack.pipeline.convert import convert
 from ollama_pack.pipeline.inputs import BuildInputs
-from ollama_pack.pipeline.prepare import GGUF_NAME, MERGED_NAME, BuildPlan, silent
+from ollama_pack.pipeline.prepare import GGUF_NAME, MERGED_NAME, BuildPlan
 from ollama_pack.pipeline.prompt.chat_format import TEMPLATE_KEY, trained_format
 from ollama_pack.pipeline.request import Request
-from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:
     from ollama_pack.deliver.package import Package
     from ollama_pack.pipeline.merging.merge import MergedFile
-
-
-def convert(work: BuildPlan, path: Path, outtype: str, note: Note = silent) -> tuple[LoraFile, ProofResult]:
-    """Write the GGUF LoRA file and prove its numbers; a file that fails the proof is deleted.
-
-    See "A proof runs before a file gets its name" in docs/decisions.md.
-
-    Raises:
-        InputError: a weight is NaN or infinite.
-        UnsupportedError: a weight is too large for the type.
-        ProofError: the ΔW of the file is not that of the adapter.
-        DestinationError: the file cannot be written.
-        RefusedError: another kind of file has that path.
-    """
-    from ollama_pack.lora.export import require_replaceable, write_lora
-    from ollama_pack.verify.numbers import prove_numbers, require_passed
-
-    require_replaceable(path)
-    results: list[ProofResult] = []
-
-    def check(draft: Path) -> None:
-        results.append(require_passed(prove_numbers(work.adapter, work.base, draft), path))
-
-    lora = write_lora(work.plan, path, outtype, check)
-    note("convert", lora)
-    note("proof", results[0])
-    return lora, results[0]
+    from ollama_pack.verify.result import ProofResult
 
 
 def write_weights(

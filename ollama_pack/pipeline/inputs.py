@@ -12,13 +12,11 @@ from ollama_pack.arch.spec import unknown_sizes
 from ollama_pack.arch.table import get_arch
 from ollama_pack.base.catalog import base_from_entry
 from ollama_pack.base.expected import ExpectedBase
-from ollama_pack.base.find import BaseReferences, find_base, no_source, same_base
+from ollama_pack.base.find import BaseReferences, find_base, same_base
 from ollama_pack.base.hf_cache import find_local
 from ollama_pack.base.hf_config import HfConfig, read_config
-from ollama_pack.base.installed import base_of_installed
 from ollama_pack.base.lookup import find_entry
 from ollama_pack.base.model import BaseModel, Positions
-from ollama_pack.base.online import find_online, hub_config
 from ollama_pack.errors import DestinationError, InputError, UnsupportedError, UsageError
 from ollama_pack.lora.adapter import Adapter, layer_of
 from ollama_pack.lora.combine import LESS_START_WEIGHTS, require_its_start, scale_adapter, sum_adapters
@@ -157,9 +155,24 @@ def resolve_base(inputs: BuildInputs, adapter: Adapter, author: Modelfile | None
         directory=Path(author.where).parent if author else request.directory,
         adapter_base=adapter.base_id,
     )
-    online = partial(find_online, environment=inputs.environment) if request.online else no_source
-    base = find_base(references, partial(base_of_installed, inputs.locations), online)
+    base = find_base(references, partial(_installed, inputs), partial(_online, inputs))
     return _fill_missing_hparams(base, adapter.base_id, inputs)
+
+
+def _installed(inputs: BuildInputs, name: str) -> BaseModel | None:
+    """Return the installed Ollama model of a name, or None."""
+    from ollama_pack.base.installed import base_of_installed
+
+    return base_of_installed(inputs.locations, name)
+
+
+def _online(inputs: BuildInputs, name: str) -> BaseModel | None:
+    """Return the model of a name on the web, or None, also if the request does not allow to ask."""
+    if not inputs.request.online:
+        return None
+    from ollama_pack.base.online import find_online
+
+    return find_online(name, inputs.environment)
 
 
 def _fill_missing_hparams(base: BaseModel, base_id: str, inputs: BuildInputs) -> BaseModel:
@@ -177,7 +190,7 @@ def _fill_missing_hparams(base: BaseModel, base_id: str, inputs: BuildInputs) ->
     if arch is None or not unknown_sizes(arch, base.hparams):
         return base
     by_name = base.tensors is None
-    if by_name and base.tag and (installed := base_of_installed(inputs.locations, base.tag)) is not None:
+    if by_name and base.tag and (installed := _installed(inputs, base.tag)) is not None:
         base = replace(installed, source_id=base.source_id, notes=base.notes)
         if not unknown_sizes(arch, base.hparams):
             return base
@@ -242,7 +255,11 @@ def _config_of(names: Sequence[str], environment: Mapping[str, str], *, online: 
     for name in dict.fromkeys(names):
         if (local := find_local(name, environment)) is not None:
             return read_config(local)
-    return hub_config(names[-1], environment) if online else None
+    if not online:
+        return None
+    from ollama_pack.base.online import hub_config
+
+    return hub_config(names[-1], environment)
 
 
 def _source_differences(catalog: HParams | None, config: HParams, origin: str) -> Iterator[str]:

@@ -9,7 +9,6 @@ from typing import Any
 from ollama_pack.base.catalog import CATALOG
 from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.hf_cache import is_hub_id
-from ollama_pack.base.installed import look_up
 from ollama_pack.base.lookup import find_entry
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import DestinationError, InputError
@@ -67,6 +66,8 @@ def _moved(inputs: BuildInputs, base: BaseModel, earlier: Mapping[str, Any]) -> 
     if base.gguf is not None:
         strict = inputs.request.strict
         return describe_base_change(earlier, base.tag, blob=sha256_of_file(base.gguf)) if strict else ""
+    from ollama_pack.base.installed import look_up
+
     with contextlib.suppress(InputError, DestinationError):  # it is not installed, or Ollama is not there
         found = look_up(inputs.locations, parse_name(base.tag))
         return describe_base_change(earlier, base.tag, blob=found.blob, manifest=found.digest)

@@ -12,8 +12,9 @@ from ollama_pack.lora.adapter import Adapter
 from ollama_pack.lora.peft.tokenizer import read_tokenizer
 from ollama_pack.lora.spectrum import Spectrum, measure
 from ollama_pack.modelfile.syntax import Modelfile
+from ollama_pack.pipeline.decide_modelfile import render_modelfile
 from ollama_pack.pipeline.inputs import BuildInputs, resolve_inputs
-from ollama_pack.pipeline.prepare import BuildPlan, prepare, render_modelfile
+from ollama_pack.pipeline.prepare import BuildPlan, prepare
 from ollama_pack.pipeline.prompt.verdict import (
     PromptVerdict,
     reason_of_prompt,

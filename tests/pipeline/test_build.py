@@ -15,9 +15,10 @@ from ollama_pack.lora.export import require_replaceable
 from ollama_pack.modelfile.file import write_modelfile
 from ollama_pack.modelfile.parser import parse
 from ollama_pack.pipeline import build, form, request
+from ollama_pack.pipeline.decide_modelfile import render_modelfile
 from ollama_pack.pipeline.inputs import resolve_inputs
 from ollama_pack.pipeline.naming import model_name
-from ollama_pack.pipeline.prepare import GGUF_NAME, BuildPlan, prepare, render_modelfile
+from ollama_pack.pipeline.prepare import GGUF_NAME, BuildPlan, prepare
 from ollama_pack.pipeline.register import register
 from ollama_pack.pipeline.request import Request
 from ollama_pack.verify.numbers import prove_numbers

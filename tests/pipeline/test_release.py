@@ -14,7 +14,7 @@ from ollama_pack.modelfile.file import has_same_commands, read_modelfile
 from ollama_pack.modelfile.parser import parse
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.pipeline.built_folder import read_lora, read_package
-from ollama_pack.pipeline.form import convert
+from ollama_pack.pipeline.convert import convert
 from ollama_pack.pipeline.inputs import resolve_inputs
 from ollama_pack.pipeline.prepare import prepare
 from ollama_pack.pipeline.request import Request

@@ -133,8 +133,9 @@ def pair_of_adapter(request: "Request", against: str, renderer: ChatRenderer) ->
     Raises:
         PackError: nothing can be built of it, it has no chat template, or its base is not at hand.
     """
+    from ollama_pack.pipeline.decide_modelfile import render_modelfile
     from ollama_pack.pipeline.inputs import resolve_inputs
-    from ollama_pack.pipeline.prepare import prepare, render_modelfile
+    from ollama_pack.pipeline.prepare import prepare
 
     inputs = resolve_inputs(request)
     _trained_in(inputs.home)

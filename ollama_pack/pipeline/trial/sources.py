@@ -20,7 +20,9 @@ from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.lora.peft.chat_template import read_chat_template
 from ollama_pack.ollama.locations import OllamaLocations, locations_from
 from ollama_pack.pipeline.built_folder import read_release
-from ollama_pack.pipeline.form import convert, plan_package
+from ollama_pack.pipeline.convert import convert
+from ollama_pack.pipeline.decide_modelfile import render_modelfile
+from ollama_pack.pipeline.form import plan_package
 from ollama_pack.pipeline.inputs import BuildInputs, resolve_inputs
 from ollama_pack.pipeline.merging.merge import merge, require_base_file
 from ollama_pack.pipeline.output_dir import adapter_home, built_folder, holds_adapter
@@ -30,7 +32,6 @@ from ollama_pack.pipeline.prepare import (
     BuildPlan,
     compare_base_file,
     prepare,
-    render_modelfile,
     silent,
 )
 from ollama_pack.pipeline.prompt.installed import base_of_model, base_of_package
