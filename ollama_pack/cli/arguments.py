@@ -77,6 +77,19 @@ def split_sources(arguments: Sequence[str], weights: Sequence[float]) -> tuple[S
     return directories, rest[0] if rest else ""
 
 
+def requests_of_checkpoints(request: "Request", which: str) -> "tuple[Request, ...]":
+    """Return a request for each checkpoint that ``--checkpoint`` chooses, or the request if it chooses none.
+
+    Raises:
+        PackError: `requests_for` raises it.
+    """
+    if not which:
+        return (request,)
+    from ollama_pack.pipeline.checkpoint_requests import requests_for
+
+    return requests_for(request, which)
+
+
 def is_adapter(directory: Path) -> bool:
     """Return whether a directory contains the configuration of an adapter at its top."""
     from ollama_pack.lora.peft.run_directory import CONFIG_FILE

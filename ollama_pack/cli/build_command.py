@@ -76,7 +76,7 @@ def build_command(**chosen: Any) -> None:
     several, which = makes_several(chosen), chosen["checkpoint"]
     ahead = None if several or chosen["dry_run"] else begin_digest(chosen["base"])
 
-    from ollama_pack.pipeline.inputs import requests_for, resolve_inputs
+    from ollama_pack.pipeline.inputs import resolve_inputs
     from ollama_pack.pipeline.prepare import prepare
 
     console = Console.of(chosen)
@@ -84,7 +84,7 @@ def build_command(**chosen: Any) -> None:
 
     def make_all(request: "Request", chosen: Mapping[str, Any]) -> list[dict[str, Any]]:
         which = chosen["checkpoint"]
-        requests = requests_for(request, which) if which else (request,)
+        requests = arguments.requests_of_checkpoints(request, which)
         if wants_all_checkpoints(which):
             for each in requests:  # Every checkpoint must be buildable before the first one is built.
                 prepare(resolve_inputs(each))

@@ -102,7 +102,7 @@ def release_command(*, dry_run: bool, sign: str | None, key: Path | None, **chos
 
     def make_what_changed(request: "Request", chosen: Mapping[str, Any]) -> list[dict[str, Any]]:
         made = []
-        for each in requests_of_checkpoints(request, chosen["checkpoint"]):
+        for each in arguments.requests_of_checkpoints(request, chosen["checkpoint"]):
             unchanged = unchanged_facts(each, console, **of_release(chosen))
             if unchanged and sign_folder and each.out and not (each.out / SIGNATURE_NAME).exists():
                 sign_folder(each.out)
@@ -112,7 +112,7 @@ def release_command(*, dry_run: bool, sign: str | None, key: Path | None, **chos
     if several:
         done, failed, code = build_each(tasks_of_each(chosen, console), make_what_changed, console)
     else:
-        requests = requests_of_checkpoints(arguments.request_from(chosen), which)
+        requests = arguments.requests_of_checkpoints(arguments.request_from(chosen), which)
         done, failed, code = [make(each, chosen) for each in requests], [], 0
     if chosen["as_json"]:
         print_releases(done, failed, kind="plan" if dry_run else "release", several=several or which == "all")
@@ -122,13 +122,6 @@ def release_command(*, dry_run: bool, sign: str | None, key: Path | None, **chos
 def of_release(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a release that its request does not have."""
     return {"report": chosen["report"], "cases": chosen["cases"]}
-
-
-def requests_of_checkpoints(request: "Request", which: str) -> tuple["Request", ...]:
-    """Return the request, or those for the checkpoints of its run that are chosen."""
-    from ollama_pack.pipeline.inputs import requests_for
-
-    return requests_for(request, which) if which else (request,)
 
 
 def print_releases(

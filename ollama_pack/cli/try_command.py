@@ -170,7 +170,7 @@ def opened_trial(request: "Request", chosen: dict[str, Any], console: Console) -
         console: what tells the stages.
     """
     from ollama_pack.engine.answers import unheard
-    from ollama_pack.pipeline.inputs import requests_for
+    from ollama_pack.pipeline.checkpoint_requests import requests_for
     from ollama_pack.pipeline.prepare import silent
     from ollama_pack.pipeline.prompt.verdict import chat_clock
     from ollama_pack.pipeline.trial.answering import answering

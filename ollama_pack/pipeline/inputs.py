@@ -26,7 +26,7 @@ from ollama_pack.lora.peft.run_directory import CONFIG_FILE
 from ollama_pack.lora.peft.tokenizer import read_tokenizer
 from ollama_pack.modelfile.syntax import Modelfile
 from ollama_pack.ollama.locations import OllamaLocations, locations_from
-from ollama_pack.ollama.names import DEFAULT_TAG, ModelName
+from ollama_pack.ollama.names import ModelName
 from ollama_pack.pipeline.naming import model_name, name_from_directories
 from ollama_pack.pipeline.output_dir import default_output_dir, why_not_ours
 from ollama_pack.pipeline.request import Request
@@ -276,34 +276,3 @@ def layer_count(adapter: Adapter) -> int:
         return 0
     numbers = {layer_of(pair.module) for pair in adapter.pairs} - {None}
     return len(numbers) if numbers == set(range(len(numbers))) else 0
-
-
-def requests_for(request: Request, which: str) -> tuple[Request, ...]:
-    """Return one request per chosen checkpoint; each makes the model ``run:checkpoint-N``.
-
-    Args:
-        request: a request whose directory is the run; a tag in its name is that of the one checkpoint.
-        which: a step, ``latest``, ``best`` or ``all``.
-
-    Raises:
-        InputError: there is no such checkpoint, or the name has a tag and all checkpoints are chosen.
-    """
-    from ollama_pack.run.checkpoints import ALL, choose
-
-    chosen = choose(request.directory, which)
-    name = model_name(request)
-    if name.tag != DEFAULT_TAG and which == ALL:
-        raise UsageError(
-            f"The name {name} has a tag, but each checkpoint gets its own tag.",
-            hint=f"use the name {name.model}",
-            code="bad-name",
-        )
-    return tuple(
-        replace(
-            request,
-            directory=each.directory,
-            name=str(name if name.tag != DEFAULT_TAG else replace(name, tag=each.name.lower())),
-            out=request.out and (request.out / each.name if which == ALL else request.out),
-        )
-        for each in chosen
-    )
