@@ -152,7 +152,7 @@ def test_an_interruption_ends_all(good, tiny_gguf, monkeypatch):
     """Ctrl-C is no failure of one adapter."""
     from ollama_pack.pipeline import build
 
-    def interrupted(*_args):
+    def interrupted(*_args, **_options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(build, "build", interrupted)
