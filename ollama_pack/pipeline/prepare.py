@@ -111,9 +111,7 @@ def prepare(
     if begin is not None and base.digest is not None:
         base = replace(base, digest=begin(base.digest))
     if request.merge:
-        from ollama_pack.base.installed import base_with_file
-
-        base = receive(base_with_file(inputs.locations, base))
+        base = receive(_with_file(inputs, base))
     trained = expected_base(inputs.home, adapter.base_id, request, inputs.environment, layer_count(adapter))
     earlier = read_lock(inputs.output_dir)
     trained = replace(trained, placed=base.hparams, manifest=recorded_manifest(earlier, base))
@@ -132,6 +130,13 @@ def prepare(
     return BuildPlan(
         joined, base, plan, trained, author, check, earlier, change, author_notes, vocabulary=vocabulary
     )
+
+
+def _with_file(inputs: BuildInputs, base: BaseModel) -> BaseModel:
+    """Return a base with its GGUF file, if a store on this machine has the model."""
+    from ollama_pack.base.installed import base_with_file
+
+    return base_with_file(inputs.locations, base)
 
 
 def _plan_merged(
