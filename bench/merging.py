@@ -146,6 +146,7 @@ def main() -> None:
     prepare(folder)
     load = os.getloadavg()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # nobody compiles a program each time it runs
     series = measure(commands(folder, arguments.export_lora), arguments.rounds, folder, environment)
     if series["ollama-pack merge"].failure:
         sys.exit(series["ollama-pack merge"].failure)

@@ -58,14 +58,15 @@ def put_bytes(blocks: Bytes, first: int, values: Bytes) -> None:
 def _in_values(blocks: Bytes, first: int, count: int) -> npt.NDArray[Any]:
     """Return a view of some bytes of each block as few large values, which numpy copies faster than bytes.
 
-    Complex numbers are the largest that it copies while other threads run.
+    Complex numbers are the largest that it copies while other threads run; those of long double have 32 bytes
+    where a long double has 16.
     """
     kind = next(kind for kind in _VALUES if count % kind.itemsize == 0)
     shape, strides = (len(blocks), count // kind.itemsize), (blocks.shape[1], kind.itemsize)
     return np.ndarray(shape, kind, blocks.data, first, strides)
 
 
-_VALUES = tuple(np.dtype(kind) for kind in ("c16", "u8", "u4", "u2", "u1"))
+_VALUES = tuple(np.dtype(kind) for kind in ("G", "c16", "u8", "u4", "u2", "u1"))
 
 
 def _halves(packed: Bytes) -> Bytes:
@@ -79,7 +80,7 @@ def _halves(packed: Bytes) -> Bytes:
 
 def _float16_at(blocks: Bytes, place: int) -> npt.NDArray[np.float32]:
     """Return a float16 of each block."""
-    return bytes_at(blocks, place, 2).view("<f2")[:, 0].astype(np.float32)
+    return np.ndarray((len(blocks),), "<f2", blocks.data, place, blocks.strides[:1]).astype(np.float32)
 
 
 def _nibbles(codes: Bytes) -> Bytes:
@@ -188,9 +189,9 @@ def numbers_of(blocks: Bytes, layout: CodeLayout) -> npt.NDArray[np.float32]:
     if layout.zero:
         codes = codes.view(np.int8)
         codes -= np.int8(layout.zero)
-    numbers = codes.astype(np.float32)
+    numbers = codes.reshape(-1).astype(np.float32)
     scale, added = layout.scales(blocks)
-    numbers *= scale[:, None]
+    numbers *= np.repeat(scale, layout.shared)  # faster than to spread it over short rows
     if added is not None:
-        numbers += added[:, None]
-    return numbers.reshape(-1)
+        numbers += np.repeat(added, layout.shared)
+    return numbers

@@ -165,9 +165,11 @@ def _fill(file: FileIO, tensor: StoredTensor, array: Stored) -> None:
 
 def from_q8(blocks: npt.NDArray[Any]) -> Float32:
     """Return the numbers of Q8_0 blocks (dtype `Q8_STORAGE`), flat; exact."""
-    numbers = blocks["quants"].astype(np.float32)
-    numbers *= blocks["scale"].astype(np.float32)[..., None]
-    return numbers.reshape(-1)
+    numbers = blocks["quants"].astype(np.float32).reshape(-1)
+    numbers *= np.repeat(
+        blocks["scale"].astype(np.float32), Q8_BLOCK
+    )  # faster than to spread it over short rows
+    return numbers
 
 
 def to_float32(stored: Stored, dtype: str) -> Float32:

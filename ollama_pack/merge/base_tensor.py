@@ -1,10 +1,12 @@
 """The tensors of a base that is merged into, where they lie."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
-from ollama_pack.errors import UnsupportedError
+from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf.ggml_types import BLOCKS, nbytes_of
 from ollama_pack.gguf.reader import GgufFile
 
@@ -45,3 +47,33 @@ def tensors_of_base(part: GgufFile) -> Iterator[BaseTensor]:
                 code="unknown-type",
             )
         yield BaseTensor(part.path, name, shape, kind, part.offsets[name])
+
+
+def tensor_bytes(base: BaseTensor, file: FileIO, first: int, count: int) -> bytes:
+    """Return bytes of a tensor of the base; several threads may read at once.
+
+    Args:
+        base: the tensor.
+        file: the file that it lies in.
+        first: the first of them, from the beginning of the tensor on.
+        count: how many.
+
+    Raises:
+        InputError: the file ends inside the tensor, or cannot be read.
+    """
+    try:
+        raw = _read_at(file, count, base.offset + first)
+    except OSError as error:
+        raise InputError(f"Cannot read: {error.strerror}.", where=f"{base.path}: {base.name}") from error
+    if len(raw) != count:
+        raise InputError("The file ends inside the tensor.", where=f"{base.path}: {base.name}")
+    return raw
+
+
+def _read_at(file: FileIO, count: int, offset: int) -> bytes:
+    """Return up to `count` bytes from `offset` on."""
+    if hasattr(os, "pread"):
+        return os.pread(file.fileno(), count, offset)
+    with open(file.name, "rb", buffering=0) as own:  # noqa: PTH123 — Windows has no pread
+        own.seek(offset)
+        return own.read(count)

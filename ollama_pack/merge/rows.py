@@ -5,7 +5,6 @@ by itself; only the two factors of the change, which are small, are there for al
 """
 
 import math
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import FileIO
@@ -22,7 +21,7 @@ from ollama_pack.gguf.tensor_rows import Index, read_tensor_rows
 from ollama_pack.gguf.tensors import MATRIX_NDIM
 from ollama_pack.lora.beside import RowRole, RowValues
 from ollama_pack.lora.export_tensor import planned_numbers
-from ollama_pack.merge.base_tensor import BaseTensor
+from ollama_pack.merge.base_tensor import BaseTensor, tensor_bytes
 from ollama_pack.merge.plan import MergedTensor, TensorDelta
 
 BLOCK_NUMBERS = 1 << 19
@@ -211,23 +210,7 @@ def read_rows(base: BaseTensor, block: RowBlock, file: FileIO) -> Bytes:
         return np.empty(0, np.uint8)
     size = nbytes_of(base.kind, (row_width(base),))
     first = block.start + (block.expert * base.shape[-2] if len(base.shape) > 1 else 0)
-    wanted = (block.end - block.start) * size
-    try:
-        raw = _pread(file, wanted, base.offset + first * size)
-    except OSError as error:
-        raise InputError(f"Cannot read: {error.strerror}.", where=f"{base.path}: {base.name}") from error
-    if len(raw) != wanted:
-        raise InputError("The file ends inside the tensor.", where=f"{base.path}: {base.name}")
-    return np.frombuffer(raw, np.uint8)
-
-
-def _pread(file: FileIO, count: int, offset: int) -> bytes:
-    """Return up to `count` bytes from `offset` on, for several threads at once."""
-    if hasattr(os, "pread"):
-        return os.pread(file.fileno(), count, offset)
-    with open(file.name, "rb", buffering=0) as own:  # noqa: PTH123 — Windows has no pread
-        own.seek(offset)
-        return own.read(count)
+    return np.frombuffer(tensor_bytes(base, file, first * size, (block.end - block.start) * size), np.uint8)
 
 
 def _why_not_mergeable(

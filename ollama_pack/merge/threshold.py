@@ -50,6 +50,16 @@ class CodeMoves:
         self.clipped += other.clipped
         self.wanted += other.wanted
 
+    def pack(self) -> bytes:
+        """Return them as bytes, all their digits."""
+        return np.concatenate(([self.whole, self.clipped, self.wanted], self.by_rest)).tobytes()
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> "CodeMoves":
+        """Return those that `pack` made bytes of."""
+        (whole, clipped, wanted), by_rest = np.split(np.frombuffer(packed, np.float64), [3])
+        return cls(float(whole), by_rest, float(clipped), float(wanted))
+
     @property
     def is_beyond(self) -> bool:
         """Return whether so much of the change is beyond the codes that the scales should change."""

@@ -1,39 +1,40 @@
 """Writes a merged GGUF, as a stream: untouched tensors byte for byte, touched ones with their change.
 
 What is untouched is copied by the kernel where it can, so that a file system with reflinks stores it once.
-What is touched is computed by two threads, block by block, while a third takes the SHA-256 of the file.
+What is touched is computed block by block. Each process writes what it made to its place in the file, and the
+first of them takes the SHA-256 of all pieces in their order, while they are in the cache.
 """
 
 import contextlib
-import errno
 import os
 import struct
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from io import FileIO
-from itertools import groupby
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO
 
 from ollama_pack.errors import InputError
 from ollama_pack.files import Progress, whole_file
-from ollama_pack.gguf.code_layouts import Bytes
 from ollama_pack.gguf.constants import ALIGNMENT, MAGIC, VERSION
 from ollama_pack.gguf.ggml_blocks import BlockWriter
-from ollama_pack.gguf.tensor_data import TensorReader, keep_freed_memory
-from ollama_pack.gguf.writer import HashingThread, pack_string, pack_value
+from ollama_pack.gguf.ggml_types import nbytes_of
+from ollama_pack.gguf.tensor_data import keep_freed_memory
+from ollama_pack.gguf.writer import pack_string, pack_value
+from ollama_pack.jobs.in_order import Codec, Job, done_in_order, helpers_for
 from ollama_pack.merge.base_tensor import BaseTensor
+from ollama_pack.merge.draft import DraftFile, Written
 from ollama_pack.merge.plan import MergedTensor, MergePlan
-from ollama_pack.merge.rounding import in_order, rounding_of
-from ollama_pack.merge.rows import RowBlock, load_factors, merge_block, row_blocks
+from ollama_pack.merge.rows import RowBlock, row_blocks, row_width
+from ollama_pack.merge.tensor_work import TensorWork, can_be_shared
 
 COPY_BYTES = 8 << 20
-"""Bytes that are copied at once, and reported as progress."""
+"""Bytes that are copied by one job, and reported as progress."""
 
-WORKERS = 2
-CANNOT_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
-"""Codes with which a kernel or a file system refuses to copy a range; then it is read and written."""
+WRITTEN: Codec[Written] = Codec(lambda _: b"", lambda _: None)
+"""The codec of what another process wrote, which is read from the file."""
 
 
 def write_merged(
@@ -62,25 +63,25 @@ def write_merged(
     keep_freed_memory()
     header = merged_header(plan)
     total = len(header) + _size_of_tensors(plan)
-    with _OpenBase(plan) as sources, whole_file(path) as file, HashingThread(Path(file.name)) as follower:
-        file.write(header)
-        file.flush()
-        follower.allow(file.tell())
-        for _ in _write_tensors(plan.tensors, file, sources):
-            file.flush()
-            follower.allow(file.tell())
-            if progress is not None:
-                progress(f"merging into {path.name}", file.tell(), total)
-        file.flush()
-        follower.allow(file.tell())
+    helpers = helpers_for(total)
+    with _OpenBase(plan) as sources, whole_file(path) as file:
+        draft = DraftFile(file, total)
+        draft.hash(0, len(header), draft.write(0, memoryview(header)))
+        work = TensorWork(plan.touched, sources.file, sources.blocks)
+        work.choose_roundings(helpers)
+        pieces = list(_pieces_of(plan, len(header), draft, sources, work))
+        written = done_in_order([piece.job for piece in pieces], WRITTEN, helpers)
+        with contextlib.closing(written):
+            for piece, data in zip(pieces, written, strict=True):
+                draft.hash(piece.place, piece.size, data)
+                if progress is not None:
+                    progress(f"merging into {path.name}", draft.hashed, total)
         sources.require_unchanged()
-        size = file.tell()
-        on_disk = sources.pool.submit(os.fsync, file.fileno())  # while the file is checked
+        on_disk = sources.thread.submit(os.fsync, file.fileno())  # while the file is checked
         if check is not None:
             check(Path(file.name))
         on_disk.result()
-        digest = follower.digest()
-    return digest, size
+    return draft.digest(), total
 
 
 def merged_size(plan: MergePlan) -> int:
@@ -120,11 +121,10 @@ def merged_header(plan: MergePlan) -> bytes:
 
 
 class _OpenBase:
-    """The files of a base, open while it is merged, and their weights' reader.
+    """The files of a base, open while it is merged, and what ends with the merge.
 
     Attributes:
-        weights: reads the factors of the adapter.
-        pool: the threads that compute.
+        thread: waits for the disk.
         blocks: writes the blocks of every type.
     """
 
@@ -142,13 +142,11 @@ class _OpenBase:
                 self._stack.close()
                 raise InputError(f"Cannot read the base: {error.strerror}.", where=path) from error
             self._before[path] = self._state(path)
-        self.weights = self._stack.enter_context(TensorReader())
         self.blocks = self._stack.enter_context(BlockWriter())
-        self.pool = self._stack.enter_context(ThreadPoolExecutor(WORKERS, "merge"))
+        self.thread = self._stack.enter_context(ThreadPoolExecutor(1, "merge"))
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.pool.shutdown(cancel_futures=True)
         self._stack.close()
 
     def file(self, tensor: BaseTensor) -> FileIO:
@@ -175,71 +173,42 @@ class _OpenBase:
         return status.st_size, status.st_mtime_ns
 
 
-_MergedPiece: TypeAlias = tuple[MergedTensor, Bytes | None]
-"""A tensor with the bytes of some of its rows, or None if all of it is copied."""
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A piece of the file: where it begins, its size, and the work on it."""
+
+    place: int
+    size: int
+    job: Job[Written]
 
 
-def _write_tensors(tensors: Iterable[MergedTensor], file: BinaryIO, sources: _OpenBase) -> Iterator[None]:
-    """Write all tensors, and yield after each piece."""
-    for _, pieces in groupby(in_order(_merged_pieces(tensors, sources)), lambda piece: piece[0].name):
-        start = file.tell()
-        for tensor, data in pieces:
-            if data is None:
-                yield from _copy_range(tensor.base, tensor.nbytes, sources.file(tensor.base), file)
-            else:
-                file.write(data.data)
-                yield
-        file.write(bytes(_padded(tensor.nbytes) - (file.tell() - start)))
+def _pieces_of(
+    plan: MergePlan, place: int, draft: DraftFile, sources: _OpenBase, work: TensorWork
+) -> Iterator[_Piece]:
+    """Yield the pieces of all tensors, of which the first begins at `place`."""
+    for tensor in plan.tensors:
+        if tensor.is_touched:
+            yield from _merged_pieces(tensor, place, draft, work)
+        else:
+            source = sources.file(tensor.base)
+            for first in range(0, tensor.nbytes, COPY_BYTES):
+                size = min(COPY_BYTES, tensor.nbytes - first)
+                copy = partial(draft.copy, place + first, tensor.base, first, size, source)
+                yield _Piece(place + first, size, Job(copy))
+        place += _padded(tensor.nbytes)
 
 
-def _merged_pieces(tensors: Iterable[MergedTensor], sources: _OpenBase) -> Iterator["Future[_MergedPiece]"]:
-    """Yield the work on all tensors, so that no thread waits for the end of one to begin with the next."""
-    for tensor in tensors:
-        if not tensor.is_touched:
-            copied: Future[_MergedPiece] = Future()
-            copied.set_result((tensor, None))
-            yield copied
-            continue
-        source = sources.file(tensor.base)
-        factors = load_factors(tensor.change, sources.weights) if tensor.change is not None else None
-        rounding = rounding_of(tensor, factors, source, sources.pool, sources.blocks)
-        merged = partial(merge_block, tensor, factors, file=source, rounding=rounding)
-        for block in row_blocks(tensor.base, tensor.rows):
-            yield sources.pool.submit(_merged_piece, tensor, merged, block)
+def _merged_pieces(tensor: MergedTensor, place: int, draft: DraftFile, work: TensorWork) -> Iterator[_Piece]:
+    """Yield the pieces of a tensor that changes."""
+    row_size, is_shared = nbytes_of(tensor.kind, (row_width(tensor.base),)), can_be_shared(tensor)
 
+    def merge(block: RowBlock, at: int) -> Written:
+        return draft.write(at, work.merged(tensor, block).data)
 
-def _merged_piece(tensor: MergedTensor, merged: Callable[[RowBlock], Bytes], block: RowBlock) -> _MergedPiece:
-    """Return some merged rows, with their tensor."""
-    return tensor, merged(block)
-
-
-def _copy_range(base: BaseTensor, count: int, source: FileIO, file: BinaryIO) -> Iterator[None]:
-    """Copy bytes of a tensor of the base, by the kernel where it can, and yield after each piece."""
-    offset, left = base.offset, count
-    while left:
-        count = _copy_in_kernel(source, file, offset, min(left, COPY_BYTES))
-        if not count:
-            source.seek(offset)
-            count = file.write(source.read(min(left, COPY_BYTES)))
-        if not count:
-            raise InputError("The file ends inside the tensor.", where=f"{base.path}: {base.name}")
-        offset, left = offset + count, left - count
-        yield
-
-
-def _copy_in_kernel(source: FileIO, file: BinaryIO, offset: int, count: int) -> int:
-    """Copy bytes without reading them, and return how many; 0 if the system cannot."""
-    if not hasattr(os, "copy_file_range"):
-        return 0
-    file.flush()
-    try:
-        copied = os.copy_file_range(source.fileno(), file.fileno(), count, offset_src=offset)
-    except OSError as error:
-        if error.errno in CANNOT_COPY:
-            return 0
-        raise
-    file.seek(0, os.SEEK_END)
-    return copied
+    for block in row_blocks(tensor.base, tensor.rows):
+        size = (block.end - block.start) * row_size
+        yield _Piece(place, size, Job(partial(merge, block, place), is_shared))
+        place += size
 
 
 def _read_span(source: BinaryIO, span: tuple[int, int]) -> bytes:

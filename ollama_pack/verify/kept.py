@@ -1,12 +1,15 @@
 """The figures of a change that a merged file keeps: gain, cosine and noise, from scalar products."""
 
 import math
+import struct
 from dataclasses import dataclass
 
 import numpy as np
 
 from ollama_pack.gguf.tensor_data import Float32
 from ollama_pack.verify.result import ProofResult
+
+_PRODUCTS = struct.Struct("<4d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,15 @@ class ScalarProducts:
         self.error += other.error
         self.trained += other.trained
         self.weight += other.weight
+
+    def pack(self) -> bytes:
+        """Return them as bytes, all their digits."""
+        return _PRODUCTS.pack(self.along, self.error, self.trained, self.weight)
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> "ScalarProducts":
+        """Return those that `pack` made bytes of."""
+        return cls(*_PRODUCTS.unpack(packed))
 
     @property
     def product(self) -> float:

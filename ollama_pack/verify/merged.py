@@ -16,9 +16,9 @@ which is faster than the gguf library's; so rows of each weight, drawn anew each
 too, and must be the same numbers.
 """
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +31,8 @@ from ollama_pack.gguf.blocks import type_name
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.split import read_parts
 from ollama_pack.gguf.tensor_data import TensorReader, keep_freed_memory
+from ollama_pack.gguf.tensors import StoredTensor
+from ollama_pack.jobs.in_order import Codec, Job, done_in_order, helpers_for
 from ollama_pack.lora.adapter import Adapter
 from ollama_pack.verify.kept import KeptChange, MergeReport, ScalarProducts
 from ollama_pack.verify.merged_files import (
@@ -53,7 +55,8 @@ LARGEST_MISS = {"F32": 1e-5, "F16": 1e-3, "BF16": 5e-3, "Q8_0": 2e-2}
 Half a unit of the last place, and for Q8_0 the worst block there is: one large number among 31 zeros. The
 types of fewer bits have no such limit; what they lose is the gain."""
 
-THREADS = 2
+SAME_BYTES = Codec(str.encode, bytes.decode)
+MEASURED = Codec(ScalarProducts.pack, ScalarProducts.unpack)
 
 
 def prove_merged(
@@ -87,32 +90,40 @@ def prove_merged(
     if missing:
         raise ProofError(f"The merged file has no {sorted(missing)[0]}.", where=path, code="merged")
     untouched = [pair for name, pair in pairs.items() if name not in references]
-    with ThreadPoolExecutor(THREADS, "merged") as pool:
-        for done, pair in enumerate(pool.map(require_same_bytes, untouched)):
+    helpers = helpers_for(path.stat().st_size)
+    compared = done_in_order(
+        [Job(partial(require_same_bytes, pair)) for pair in untouched], SAME_BYTES, helpers
+    )
+    with contextlib.closing(compared):
+        for done, name in enumerate(compared):
             if progress is not None:
-                progress(f"comparing {pair} with the base", done + 1, len(untouched))
-        shares = [list(references.values())[first::THREADS] for first in range(THREADS)]
-        measured = pool.map(partial(measure_all, pairs), shares)
-        sums = {name: found for share in measured for name, found in share.items()}
+                progress(f"comparing {name} with the base", done + 1, len(untouched))
+    sums = measure_all(pairs, list(references.values()), helpers)
     return _judge([(pairs[name], sums[name]) for name in references], len(untouched), least)
 
 
 def measure_all(
-    pairs: Mapping[str, TensorPair], references: Sequence[ExpectedRows]
+    pairs: Mapping[str, TensorPair], references: Sequence[ExpectedRows], helpers: int
 ) -> dict[str, ScalarProducts]:
-    """Return the sums of each weight, with every file of the adapter opened once."""
-    with TensorReader() as source:
-        return {
-            reference.tensor: _measure(pairs[reference.tensor], reference, source) for reference in references
-        }
+    """Return the sums of each weight, which some helpers measure, too."""
+    jobs = [
+        Job(
+            partial(_measure, pairs[each.tensor], each),
+            all(isinstance(given.numbers, StoredTensor) for given in each.given),  # PEFT answers but us
+        )
+        for each in references
+    ]
+    with contextlib.closing(done_in_order(jobs, MEASURED, helpers)) as sums:
+        return dict(zip((each.tensor for each in references), sums, strict=True))
 
 
-def _measure(pair: TensorPair, expected: ExpectedRows, source: TensorReader) -> ScalarProducts:
+def _measure(pair: TensorPair, expected: ExpectedRows) -> ScalarProducts:
     """Return the sums of one weight."""
     reference, sums = expected.reference, ScalarProducts()
     left = right = np.zeros((0, 0), np.float32)
     if reference is not None:
-        a, b = reference.factors(source, 1.0)
+        with TensorReader() as source:
+            a, b = reference.factors(source, 1.0)
         left, right = (a, b.T) if reference.is_embedding else (b, a)
     whole = [given for given in expected.given if given.what not in ("dora", "lora-bias")]
     later = [given for given in expected.given if given not in whole]

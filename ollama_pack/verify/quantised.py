@@ -12,6 +12,7 @@ from ollama_pack.gguf.blocks import type_name
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.split import read_parts
 from ollama_pack.gguf.tensor_data import keep_freed_memory
+from ollama_pack.jobs.in_order import helpers_for
 from ollama_pack.lora.adapter import Adapter
 from ollama_pack.verify.kept import MergeReport, ScalarProducts
 from ollama_pack.verify.merged import measure_all
@@ -41,8 +42,9 @@ def prove_quantised(adapter: Adapter, base: BaseModel, path: Path, *, least: flo
     references = {each.tensor: each for each in expected_rows(adapter, base)}
     for name in references.keys() - pairs.keys():
         raise ProofError(f"The quantised file has no {name}.", where=path, code="merged")
+    helpers = helpers_for(path.stat().st_size)
     total, weights = ScalarProducts(), []
-    for name, sums in measure_all(pairs, list(references.values())).items():
+    for name, sums in measure_all(pairs, list(references.values()), helpers).items():
         pair = pairs[name]
         total.join(sums)
         types = " → ".join(type_name(kind) for kind in (pair.base.types[pair.base_name], written.types[name]))

@@ -74,7 +74,7 @@ def test_ended(words, end):
 
 KILLED = """
 import os, signal, sys
-from ollama_pack.merge import write
+from ollama_pack.merge import tensor_work, write
 
 moment = int(sys.argv.pop())
 steps = 0
@@ -87,13 +87,13 @@ def step(event, details):
             os.kill(os.getpid(), signal.SIGKILL)
 
 write.COPY_BYTES = 1 << 18
-written = write.merge_block
+written = tensor_work.merge_block
 
 def merge_block(*work, **more):
     step("open", (".ollama-pack-",))
     return written(*work, **more)
 
-write.merge_block = merge_block
+tensor_work.merge_block = merge_block
 sys.addaudithook(step)
 from ollama_pack.__main__ import main
 main()

@@ -10,7 +10,7 @@ from recipes import TINY, resized, write_adapter, write_model
 from split_model import write_parts
 from terminal import run
 
-from ollama_pack.merge import write
+from ollama_pack.merge.draft import DraftFile
 
 
 @pytest.fixture
@@ -68,14 +68,14 @@ def test_another_file_system(scene, tmp_path, monkeypatch):
 def test_a_base_that_changes_meanwhile(scene, tmp_path, monkeypatch):
     """A base that another program writes to is told, and nothing is left; afterwards it works."""
     ada, base = scene
-    copy = write._copy_range
+    copy = DraftFile.copy
     with monkeypatch.context() as patched:
 
         def change(*arguments):
             os.utime(base, ns=(1, 1))
-            yield from copy(*arguments)
+            return copy(*arguments)
 
-        patched.setattr(write, "_copy_range", change)
+        patched.setattr(DraftFile, "copy", change)
         ran = run("merge", ada, "--base", base, "--out", tmp_path / "m" / "ada.gguf")
     assert (ran.code, "The base changed while it was read" in ran.stderr) == (3, True), ran.stderr
     assert not list((tmp_path / "m").glob("*"))

@@ -1,6 +1,8 @@
 """The merged file, read by gguf's own reader: what changed, what did not, and what is left of a failure."""
 
+import hashlib
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +16,11 @@ from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf.constants import MERGED_ADAPTER
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.tensors import LazyTensor
+from ollama_pack.jobs import in_order
+from ollama_pack.jobs.forked import ForkedHelper
 from ollama_pack.lora.plan import LoraPlan, LoraTensor
 from ollama_pack.merge import rows, write
+from ollama_pack.merge.draft import DraftFile
 from ollama_pack.merge.keys import MergeLabels
 from ollama_pack.merge.plan import plan_merge
 from ollama_pack.merge.size import size_if_merged, size_of_tensors
@@ -132,6 +137,35 @@ def test_the_size_is_known_before(tmp_path, touched, shape):
     assert 0 <= base.stat().st_size - header.offsets["w"] - data < 64
 
 
+@pytest.mark.skipif(not in_order.FORKS, reason="NOT TESTED: helpers are processes on Linux only")
+@pytest.mark.parametrize("merge_type", ["auto", "same", "f32"])
+def test_helpers_write_the_same(tmp_path, monkeypatch, merge_type):
+    """A file that several processes write has the bytes and the digest of one that this process writes."""
+    kinds = {"blk.0.attn_q.weight": "Q4_1", "blk.0.ffn_up.weight": "F16", "blk.1.ffn_up.weight": "F16"}
+    base = write_base(tmp_path / "base.gguf", kinds, (512, 64))
+    monkeypatch.setattr(rows, "BLOCK_NUMBERS", 1 << 10)
+    monkeypatch.setattr(write, "COPY_BYTES", 1 << 12)
+    plan = plan_merge(
+        (read_gguf(base),), plan_of("blk.0.attn_q.weight", *factors_of((512, 64)), 0.05), merge_type
+    )
+    alone = write_merged(plan, tmp_path / "alone.gguf")
+    given, start = [], ForkedHelper.start
+    monkeypatch.setattr(
+        ForkedHelper, "start", lambda self, number: given.append(number) or start(self, number)
+    )
+    monkeypatch.setattr(in_order, "LEAST_SHARED", 0)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    assert write_merged(plan, tmp_path / "shared.gguf") == alone
+    assert len(given) > 10
+    assert (tmp_path / "shared.gguf").read_bytes() == (tmp_path / "alone.gguf").read_bytes()
+    assert alone[0] == f"sha256:{hashlib.sha256((tmp_path / 'alone.gguf').read_bytes()).hexdigest()}"
+    base.write_bytes(base.read_bytes()[:-100])
+    with pytest.raises(InputError, match="ends inside the tensor") as caught:
+        write_merged(plan, tmp_path / "broken.gguf")
+    assert "blk.1.ffn_up" in caught.value.where
+    assert not (tmp_path / "broken.gguf").exists()
+
+
 def test_an_embedding(tmp_path):
     """A and B of an embedding are the other way round in a GGUF LoRA file: the rows are those of A."""
     base = write_base(tmp_path / "base.gguf", {"token_embd.weight": "F32"}, (10, 32))
@@ -209,7 +243,7 @@ def test_without_copy_file_range(tmp_path, monkeypatch):
     base = write_base(tmp_path / "base.gguf", {"blk.0.attn_q.weight": "F16", "blk.0.ffn_up.weight": "Q4_0"})
     plan = plan_merge((read_gguf(base),), plan_of("blk.0.attn_q.weight", *factors_of((6, 64)), 1.0), "auto")
     digest, _ = write_merged(plan, tmp_path / "one.gguf")
-    monkeypatch.setattr(write, "_copy_in_kernel", lambda *_: 0)
+    monkeypatch.setattr(DraftFile, "_copy_in_kernel", lambda *_: 0)
     assert write_merged(plan, tmp_path / "two.gguf")[0] == digest
 
 

@@ -1,5 +1,6 @@
 """The proof of a merged file: each fault that it is there for, made by hand, is found and named."""
 
+import os
 from dataclasses import replace
 
 import gguf
@@ -12,6 +13,7 @@ from ollama_pack.errors import ProofError
 from ollama_pack.gguf.code_layouts import CODE_LAYOUTS
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.split import read_parts
+from ollama_pack.jobs import in_order
 from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.merge.keys import MergeLabels
@@ -48,7 +50,24 @@ def test_it_passes(made):
     assert "byte for byte" in report.result.summary
 
 
-def test_what_was_not_trained_changed(made):
+@pytest.fixture(params=[False, True], ids=["alone", "with helpers"])
+def helped(request, monkeypatch):
+    """Prove by this process alone, and with the help of others."""
+    if request.param:
+        monkeypatch.setattr(in_order, "LEAST_SHARED", 0)
+        monkeypatch.setattr(os, "cpu_count", lambda: 3)
+
+
+def test_helpers_measure_the_same(made, monkeypatch):
+    """Whoever measures a weight, its figures are the same to the last digit."""
+    adapter, base, _, path = made
+    alone = prove_merged(adapter, base, path)
+    monkeypatch.setattr(in_order, "LEAST_SHARED", 0)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    assert prove_merged(adapter, base, path) == alone
+
+
+def test_what_was_not_trained_changed(made, helped):
     """One bit of a tensor that the adapter does not touch fails the proof, with the tensor's name."""
     adapter, base, _, path = made
     header = read_gguf(path)
@@ -61,7 +80,7 @@ def test_what_was_not_trained_changed(made):
 
 
 @pytest.mark.parametrize("fault", ["forgotten", "twice", "half", "other rows", "transposed sign"])
-def test_a_change_that_is_wrong(made, tmp_path, fault):
+def test_a_change_that_is_wrong(made, helped, tmp_path, fault):
     """A change that was forgotten, doubled, halved, negated or brought to other rows does not keep ΔW."""
     adapter, base, plan, path = made
 

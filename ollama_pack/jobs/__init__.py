@@ -1,0 +1,1 @@
+"""Jobs that several cores do, with their results in order."""

@@ -1,0 +1,166 @@
+"""Jobs that several processes or threads do: their results, their order, and what is done when one ends."""
+
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ollama_pack.jobs import in_order
+from ollama_pack.jobs.in_order import AHEAD, Codec, Job, done_in_order, helpers_for
+
+NUMBER = struct.Struct("<q")
+NUMBERS = Codec(NUMBER.pack, lambda packed: NUMBER.unpack(packed)[0])
+
+forks = pytest.mark.skipif(sys.platform != "linux", reason="NOT TESTED: helpers are processes on Linux only")
+
+
+@pytest.fixture(params=[True, False], ids=["processes", "threads"])
+def ways(request, monkeypatch):
+    """Run a test with helpers of either kind."""
+    if request.param and sys.platform != "linux":
+        pytest.skip("NOT TESTED: helpers are processes on Linux only")
+    monkeypatch.setattr(in_order, "FORKS", request.param)
+
+
+@pytest.mark.parametrize("helpers", [0, 1, 3])
+@pytest.mark.parametrize("count", [0, 1, AHEAD + 1, 100])
+def test_results_come_in_order(ways, helpers, count):
+    """Whoever does a job, and however long it takes, its result comes in its place."""
+
+    def square(number):
+        time.sleep(number % 3 / 3000)
+        return number * number
+
+    jobs = [Job(lambda number=number: square(number), number % 5 != 0) for number in range(count)]
+    assert list(done_in_order(jobs, NUMBERS, helpers)) == [number * number for number in range(count)]
+
+
+@forks
+def test_the_work_is_shared():
+    """A helper does its part, and what may not be shared is done here."""
+    here = os.getpid()
+
+    def who():
+        time.sleep(0.01)
+        return os.getpid()
+
+    jobs = [Job(who, number % 4 != 0) for number in range(40)]
+    found = list(done_in_order(jobs, NUMBERS, 2))
+    assert len(set(found)) == 3
+    assert set(found[::4]) == {here}
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_what_a_job_raised(ways, is_shared):
+    """What a job raised comes in its place, with all that the error carries; the first one comes first."""
+
+    def fail(number):
+        if number in (7, 9):
+            raise FileNotFoundError(2, f"no file {number}", "a name")
+        return number
+
+    jobs = [Job(lambda number=number: fail(number), is_shared) for number in range(30)]
+    taken: list[int] = []
+    with pytest.raises(FileNotFoundError, match="no file 7") as caught:
+        taken.extend(done_in_order(jobs, NUMBERS, 2))
+    assert caught.value.filename == "a name"
+    assert taken == list(range(7))
+
+
+@forks
+def test_a_helper_that_is_killed():
+    """What a helper had to do when it was killed is done here."""
+    here = os.getpid()
+
+    def die_elsewhere(number):
+        if number > 5 and os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.001)
+        return number
+
+    jobs = [Job(lambda number=number: die_elsewhere(number)) for number in range(60)]
+    assert list(done_in_order(jobs, NUMBERS, 3)) == list(range(60))
+
+
+def open_files():
+    """Return how many files this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@forks
+def test_no_process_can_be_made(monkeypatch):
+    """Where the system allows no further process, all is done here."""
+
+    def refuse():
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refuse)
+    opened = open_files()
+    jobs = [Job(lambda number=number: number) for number in range(9)]
+    assert list(done_in_order(jobs, NUMBERS, 2)) == list(range(9))
+    assert open_files() == opened
+
+
+@forks
+def test_nothing_is_left():
+    """When the results are no longer wanted, no process and no open file stays."""
+    opened = open_files()
+    results = done_in_order([Job(os.getpid) for _ in range(100)], NUMBERS, 3)
+    next(results)
+    assert open_files() == opened + 6
+    results.close()
+    assert open_files() == opened
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+ABANDONED = """
+import os, sys, time
+from ollama_pack.jobs.in_order import Codec, Job, done_in_order
+
+def work():
+    time.sleep(0.01)
+    return os.getpid()
+
+codec = Codec(lambda number: str(number).encode(), int)
+seen = set()
+for number in done_in_order([Job(work) for _ in range(10000)], codec, 2):
+    if number not in seen:
+        print(number, flush=True)
+        seen.add(number)
+"""
+
+
+@forks
+def test_helpers_end_with_the_process_that_asks():
+    """When that is killed, its helpers end by themselves."""
+    with subprocess.Popen([sys.executable, "-c", ABANDONED], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        numbers = [int(process.stdout.readline()) for _ in range(3)]
+        process.kill()
+    until = time.monotonic() + 60
+    others = [Path(f"/proc/{number}") for number in numbers if number != process.pid]
+    while any(each.exists() for each in others) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert [each for each in others if each.exists() and "Z" not in state_of(each)] == []
+
+
+def state_of(process):
+    """Return the state of a process, or "Z" if it has ended."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+def test_what_is_worth_a_helper(monkeypatch):
+    """Small files and machines of one core have none; there are never more than three."""
+    for cores, found in ((1, 0), (2, 1), (3, 2), (64, 3), (None, 0)):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        assert helpers_for(in_order.LEAST_SHARED) == found
+        assert helpers_for(in_order.LEAST_SHARED - 1) == 0
