@@ -20,6 +20,7 @@ from ollama_pack.report.run import RunReport, report_on_run
 
 if TYPE_CHECKING:
     from ollama_pack.pipeline.build import Outcome
+    from ollama_pack.pipeline.merging.merge import MergedFile
 
 LISTED_FILES = 2000
 """Number of files that the page lists."""
@@ -60,14 +61,16 @@ def report_page(request: Request) -> "Callable[[Outcome], str]":
         report = report_on_run(replace(request, out=None), partial(is_made_by_us, out=request.out), built)
         if report.adapter is not None and not is_hub_id(report.adapter.base_id):
             report.adapter = replace(report.adapter, base_id="")
-        return render_report(report)
+        return render_report(report, built.merged)
 
     return make
 
 
-def render_report(report: RunReport) -> str:
-    """Return the HTML page of a report."""
+def render_report(report: RunReport, merged: "MergedFile | None" = None) -> str:
+    """Return the HTML page of a report; if the adapter was merged, with what the merged file keeps of it."""
     from markupsafe import Markup
+
+    from ollama_pack.report.merged import merge_section
 
     curves = report.log.curves if report.log else {}
     drawn = bool(curves.get("loss") or curves.get("eval_loss"))
@@ -93,6 +96,7 @@ def render_report(report: RunReport) -> str:
             }
             for each in report.spectra
         ],
+        merged=merge_section(merged) if merged else None,
         prompts=prompt_section(report.prompts) if report.prompts else None,
         prompt_note=one_line(report.prompt_note),
         files=[

@@ -42,18 +42,32 @@ def render_merge(merged: MergedFile, base: BaseModel) -> str:
         UsageError: matplotlib is not installed.
     """
     report = merged.report
-    frontier = draw_frontier(merged.frontier) if merged.frontier else ""
     return render_page(
         "merged.html",
         title=one_line(merged.path.name),
         passed=report.result.passed,
         verdict=one_line(report.result.summary),
         facts=[(term, one_line(text)) for term, text in _merge_facts(merged, base)],
-        # matplotlib escapes every text in the drawings, so they are inserted as they are.
-        kept=Markup(draw_kept(report.weights, report.result.limit)),
-        frontier=Markup(frontier),
-        weights=list(map(_weight_on_page, report.weights)),
+        merged=merge_section(merged),
     )
+
+
+def merge_section(merged: MergedFile) -> dict[str, Any]:
+    """Return what ``kept.html`` shows: the figures of each weight, drawn and as a table.
+
+    Args:
+        merged: the merged file.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    report = merged.report
+    return {
+        # matplotlib escapes every text in the drawings, so they are inserted as they are.
+        "kept": Markup(draw_kept(report.weights, report.result.limit)),
+        "frontier": Markup(draw_frontier(merged.frontier) if merged.frontier else ""),
+        "weights": list(map(_weight_on_page, report.weights)),
+    }
 
 
 def _merge_facts(merged: MergedFile, base: BaseModel) -> Iterator[tuple[str, str]]:

@@ -85,3 +85,27 @@ def test_the_chosen_size():
     (axes,) = groups(drawing, "axes")
     assert len(set(heights(axes, clipped=True))) >= 3
     assert draw_frontier(frontier) == drawing, "the same bytes each time"
+
+
+def test_the_report_of_a_release(ada, tiny_gguf, tmp_path):
+    """The page of a release shows of a merged model what `merge --report` shows, and nothing of another."""
+    place, out = tmp_path / "kept.html", tmp_path / "ada.gguf"
+    assert run("merge", ada, "--base", tiny_gguf, "--out", out, "--report", place).code == 0
+    ran = run("release", ada, "ada:1", "--base", tiny_gguf, "--merge", "--out", tmp_path / "dist", "--json")
+    assert ran.code == 0, ran.stderr
+    alone, released = (Page(each.read_text("utf-8")) for each in (place, tmp_path / "dist" / "report.html"))
+    first = alone.texts.index("What is kept of ΔW?")
+    kept_part = [text for text in alone.texts[first:] if text.strip() and not text.startswith("Made by")]
+    found = released.texts.index("What is kept of ΔW?")
+    assert [text for text in released.texts[found:] if text.strip()][: len(kept_part)] == kept_part
+    drawings = [
+        re.findall(r"<svg.*?</svg>", page.read_text("utf-8"), re.S)
+        for page in (place, tmp_path / "dist" / "report.html")
+    ]
+    assert drawings[0][0] in drawings[1]
+    before = (tmp_path / "dist" / "report.html").read_bytes()
+    assert run("release", ada, "ada:1", "--base", tiny_gguf, "--merge", "--out", tmp_path / "again").code == 0
+    assert (tmp_path / "again" / "report.html").read_bytes() == before
+    ran = run("inspect", ada, "--base", tiny_gguf, "--report", tmp_path / "run.html")
+    assert ran.code == 0, ran.stderr
+    assert "What is kept of ΔW?" not in Page((tmp_path / "run.html").read_text("utf-8")).texts
