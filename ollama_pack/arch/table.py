@@ -1,104 +1,122 @@
-"""Lists every architecture of ``families/``, and finds one by its GGUF name or by a Hugging Face class."""
+"""Lists every architecture of ``families/``, and finds one by its GGUF name or by a Hugging Face class.
 
-import difflib
+The module of a family is imported when one of its architectures is asked for: a build needs one of them.
+"""
 
-from ollama_pack.arch.families.afmoe import AFMOE
-from ollama_pack.arch.families.apertus import APERTUS
-from ollama_pack.arch.families.arcee import ARCEE
-from ollama_pack.arch.families.arctic import ARCTIC
-from ollama_pack.arch.families.baichuan import BAICHUAN
-from ollama_pack.arch.families.bailing import BAILINGMOE, BAILINGMOE2
-from ollama_pack.arch.families.bloom import BLOOM
-from ollama_pack.arch.families.codeshell import CODESHELL
-from ollama_pack.arch.families.cohere import COHERE2, COMMAND_R
-from ollama_pack.arch.families.dbrx import DBRX
-from ollama_pack.arch.families.deci import DECI
-from ollama_pack.arch.families.deepseek import DEEPSEEK, DEEPSEEK2
-from ollama_pack.arch.families.dots1 import DOTS1
-from ollama_pack.arch.families.ernie import ERNIE4_5, ERNIE4_5_MOE
-from ollama_pack.arch.families.exaone import EXAONE, EXAONE4, EXAONE_MOE
-from ollama_pack.arch.families.falcon import FALCON, FALCON_H1
-from ollama_pack.arch.families.gemma import GEMMA, GEMMA2, GEMMA3, GEMMA3N, GEMMA4
-from ollama_pack.arch.families.glm import CHATGLM, GLM4, GLM4MOE
-from ollama_pack.arch.families.gpt2 import GPT2
-from ollama_pack.arch.families.gpt_oss import GPT_OSS
-from ollama_pack.arch.families.gptneox import GPTNEOX
-from ollama_pack.arch.families.granite import GRANITE, GRANITEHYBRID, GRANITEMOE
-from ollama_pack.arch.families.hunyuan import HUNYUAN, HUNYUAN_MOE, HY_V3
-from ollama_pack.arch.families.internlm2 import INTERNLM2
-from ollama_pack.arch.families.jais import JAIS, JAIS2
-from ollama_pack.arch.families.jamba import JAMBA
-from ollama_pack.arch.families.lfm2 import LFM2, LFM2MOE
-from ollama_pack.arch.families.llama import LLAMA, LLAMA4
-from ollama_pack.arch.families.mamba import MAMBA, MAMBA2
-from ollama_pack.arch.families.mellum import MELLUM
-from ollama_pack.arch.families.minicpm import MINICPM, MINICPM3
-from ollama_pack.arch.families.minimax import MINIMAX_M2
-from ollama_pack.arch.families.mistral3 import MISTRAL3
-from ollama_pack.arch.families.mpt import MPT
-from ollama_pack.arch.families.nemotron import NEMOTRON, NEMOTRON_H, NEMOTRON_H_MOE
-from ollama_pack.arch.families.olmo import OLMO, OLMO2, OLMOE
-from ollama_pack.arch.families.openelm import OPENELM
-from ollama_pack.arch.families.orion import ORION
-from ollama_pack.arch.families.phi import PHI2, PHI3, PHIMOE
-from ollama_pack.arch.families.plamo import PLAMO
-from ollama_pack.arch.families.qwen import (
-    QWEN,
-    QWEN2,
-    QWEN2MOE,
-    QWEN2VL,
-    QWEN3,
-    QWEN3MOE,
-    QWEN3NEXT,
-    QWEN3VL,
-    QWEN3VLMOE,
-    QWEN35,
-    QWEN35MOE,
-)
-from ollama_pack.arch.families.refact import REFACT
-from ollama_pack.arch.families.seed_oss import SEED_OSS
-from ollama_pack.arch.families.smallthinker import SMALLTHINKER
-from ollama_pack.arch.families.smollm3 import SMOLLM3
-from ollama_pack.arch.families.stablelm import STABLELM
-from ollama_pack.arch.families.starcoder import STARCODER, STARCODER2
-from ollama_pack.arch.families.xverse import XVERSE
+import functools
+import importlib
+
 from ollama_pack.arch.spec import Arch
 from ollama_pack.errors import UnsupportedError
 
-ARCHS: tuple[Arch, ...] = (
-    *(LLAMA, MISTRAL3, SMOLLM3, ARCEE, LLAMA4),
-    *(QWEN2, QWEN2MOE, QWEN2VL, QWEN3, QWEN3MOE, QWEN3VL, QWEN3VLMOE, QWEN3NEXT, QWEN35, QWEN35MOE),
-    *(GEMMA, GEMMA2, GEMMA3, GEMMA3N, GEMMA4),
-    *(PHI2, PHI3, PHIMOE),
-    *(GRANITE, GRANITEMOE, GRANITEHYBRID),
-    *(GPT_OSS, GPT2, GPTNEOX, STARCODER, STARCODER2),
-    *(FALCON, FALCON_H1, BLOOM, STABLELM, NEMOTRON, NEMOTRON_H, NEMOTRON_H_MOE),
-    *(OLMO, OLMO2, OLMOE, COMMAND_R, COHERE2),
-    *(DEEPSEEK, DEEPSEEK2, CHATGLM, GLM4, GLM4MOE, EXAONE, EXAONE4, EXAONE_MOE),
-    *(ERNIE4_5, ERNIE4_5_MOE, HUNYUAN, HUNYUAN_MOE, HY_V3, SEED_OSS, APERTUS, LFM2, LFM2MOE),
-    *(MAMBA, MAMBA2, JAMBA, AFMOE, DOTS1, MELLUM, MINIMAX_M2, JAIS, JAIS2),
-    *(
-        MINICPM,
-        MINICPM3,
-        ORION,
-        PLAMO,
-        QWEN,
-        MPT,
-        BAICHUAN,
-        INTERNLM2,
-        XVERSE,
-        DECI,
-        OPENELM,
-        CODESHELL,
-        REFACT,
-    ),
-    *(BAILINGMOE, BAILINGMOE2, ARCTIC, DBRX, SMALLTHINKER),
-)
+FAMILIES = {
+    "llama": "llama",
+    "mistral3": "mistral3",
+    "smollm3": "smollm3",
+    "arcee": "arcee",
+    "llama4": "llama",
+    "qwen2": "qwen",
+    "qwen2moe": "qwen",
+    "qwen2vl": "qwen",
+    "qwen3": "qwen",
+    "qwen3moe": "qwen",
+    "qwen3vl": "qwen",
+    "qwen3vlmoe": "qwen",
+    "qwen3next": "qwen",
+    "qwen35": "qwen",
+    "qwen35moe": "qwen",
+    "gemma": "gemma",
+    "gemma2": "gemma",
+    "gemma3": "gemma",
+    "gemma3n": "gemma",
+    "gemma4": "gemma",
+    "phi2": "phi",
+    "phi3": "phi",
+    "phimoe": "phi",
+    "granite": "granite",
+    "granitemoe": "granite",
+    "granitehybrid": "granite",
+    "gpt-oss": "gpt_oss",
+    "gpt2": "gpt2",
+    "gptneox": "gptneox",
+    "starcoder": "starcoder",
+    "starcoder2": "starcoder",
+    "falcon": "falcon",
+    "falcon-h1": "falcon",
+    "bloom": "bloom",
+    "stablelm": "stablelm",
+    "nemotron": "nemotron",
+    "nemotron_h": "nemotron",
+    "nemotron_h_moe": "nemotron",
+    "olmo": "olmo",
+    "olmo2": "olmo",
+    "olmoe": "olmo",
+    "command-r": "cohere",
+    "cohere2": "cohere",
+    "deepseek": "deepseek",
+    "deepseek2": "deepseek",
+    "chatglm": "glm",
+    "glm4": "glm",
+    "glm4moe": "glm",
+    "exaone": "exaone",
+    "exaone4": "exaone",
+    "exaone-moe": "exaone",
+    "ernie4_5": "ernie",
+    "ernie4_5-moe": "ernie",
+    "hunyuan-dense": "hunyuan",
+    "hunyuan-moe": "hunyuan",
+    "hy_v3": "hunyuan",
+    "seed_oss": "seed_oss",
+    "apertus": "apertus",
+    "lfm2": "lfm2",
+    "lfm2moe": "lfm2",
+    "mamba": "mamba",
+    "mamba2": "mamba",
+    "jamba": "jamba",
+    "afmoe": "afmoe",
+    "dots1": "dots1",
+    "mellum": "mellum",
+    "minimax-m2": "minimax",
+    "jais": "jais",
+    "jais2": "jais",
+    "minicpm": "minicpm",
+    "minicpm3": "minicpm",
+    "orion": "orion",
+    "plamo": "plamo",
+    "qwen": "qwen",
+    "mpt": "mpt",
+    "baichuan": "baichuan",
+    "internlm2": "internlm2",
+    "xverse": "xverse",
+    "deci": "deci",
+    "openelm": "openelm",
+    "codeshell": "codeshell",
+    "refact": "refact",
+    "bailingmoe": "bailing",
+    "bailingmoe2": "bailing",
+    "arctic": "arctic",
+    "dbrx": "dbrx",
+    "smallthinker": "smallthinker",
+}
+"""Maps the GGUF name of each architecture to the module of ``families/`` that describes it."""
+
+
+@functools.cache
+def all_archs() -> tuple[Arch, ...]:
+    """Return every architecture, in the order of `FAMILIES`."""
+    return tuple(_arch_of_family(name) for name in FAMILIES)
 
 
 def get_arch(name: str) -> Arch | None:
     """Return the architecture with a GGUF name, or None if the table has none."""
-    return next((arch for arch in ARCHS if arch.name == name), None)
+    return _arch_of_family(name) if name in FAMILIES else None
+
+
+@functools.cache
+def _arch_of_family(name: str) -> Arch:
+    """Return the architecture with a GGUF name from the module of its family."""
+    module = importlib.import_module(f"ollama_pack.arch.families.{FAMILIES[name]}")
+    return next(each for each in vars(module).values() if isinstance(each, Arch) and each.name == name)
 
 
 def require_arch(name: str) -> Arch:
@@ -109,11 +127,13 @@ def require_arch(name: str) -> Arch:
     """
     arch = get_arch(name)
     if arch is None:
-        similar = difflib.get_close_matches(name, [arch.name for arch in ARCHS], 1)
+        import difflib
+
+        count, similar = len(FAMILIES), difflib.get_close_matches(name, FAMILIES, 1)
         question = f" Did you mean {similar[0]!r}?" if similar else ""
         raise UnsupportedError(
             f"Models of the architecture {name!r} cannot be converted yet.{question}",
-            hint=f"ollama-pack archs  lists the {len(ARCHS)} that can; CONTRIBUTING.md shows how to add one",
+            hint=f"ollama-pack archs  lists the {count} that can; CONTRIBUTING.md shows how to add one",
             code="architecture-unknown",
         )
     return arch
@@ -124,5 +144,5 @@ def arch_of_hf_class(name: str) -> Arch | None:
 
     If several have this class, the one whose `alternatives` name the others is returned.
     """
-    matches = [arch for arch in ARCHS if name in arch.hf_classes]
+    matches = [arch for arch in all_archs() if name in arch.hf_classes]
     return max(matches, key=lambda arch: bool(arch.alternatives), default=None)

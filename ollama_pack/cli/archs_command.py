@@ -8,7 +8,7 @@ import click
 
 from ollama_pack.arch.evidence import EVIDENCE_KINDS, LOGITS, evidence_of
 from ollama_pack.arch.spec import Arch, Weight
-from ollama_pack.arch.table import ARCHS, require_arch
+from ollama_pack.arch.table import all_archs, require_arch
 from ollama_pack.cli import options
 from ollama_pack.cli.completion import known_architectures, names_of
 from ollama_pack.cli.output import print_json
@@ -31,7 +31,7 @@ def archs_command(*, name: str, as_json: bool) -> None:
       ollama-pack archs llama
       ollama-pack archs Qwen3MoeForCausalLM
     """
-    archs = find_archs(name) if name else ARCHS
+    archs = find_archs(name) if name else all_archs()
     if as_json:
         print_json("archs", {"archs": [facts(arch) for arch in archs]})
         return
@@ -65,8 +65,8 @@ def facts(arch: Arch) -> dict[str, Any]:
 
 def summaries() -> Iterator[tuple[str, str]]:
     """Yield the name of each architecture, and its strongest and latest proof with its classes."""
-    width = max(len(arch.name) for arch in ARCHS)
-    for arch in ARCHS:
+    width = max(len(arch.name) for arch in all_archs())
+    for arch in all_archs():
         proof = max(evidence_of(arch.name), key=lambda proof: (proof.way == LOGITS, proof.date))
         yield f"{arch.name:<{width}}  ", f"{proof.way:<9} {proof.date}  {', '.join(arch.hf_classes)}"
 
@@ -117,8 +117,10 @@ def find_archs(name: str) -> tuple[Arch, ...]:
         UnsupportedError: there is no such architecture.
     """
     wanted = _letters(name)
-    named = tuple(arch for arch in ARCHS if _letters(arch.name) == wanted)
-    classes = tuple(arch for arch in ARCHS if any(wanted in _short_names(known) for known in arch.hf_classes))
+    named = tuple(arch for arch in all_archs() if _letters(arch.name) == wanted)
+    classes = tuple(
+        arch for arch in all_archs() if any(wanted in _short_names(known) for known in arch.hf_classes)
+    )
     return named or classes or (require_arch(name),)
 
 

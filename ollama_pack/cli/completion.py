@@ -94,9 +94,9 @@ def adapters_of_directory(ctx: click.Context) -> Iterator[tuple[str, str]]:
 
 def known_architectures(_ctx: click.Context) -> Iterator[tuple[str, str]]:
     """Yield the names of the architectures."""
-    from ollama_pack.arch.table import ARCHS
+    from ollama_pack.arch.table import all_archs
 
-    return ((arch.name, arch.hf_classes[0]) for arch in ARCHS)
+    return ((arch.name, arch.hf_classes[0]) for arch in all_archs())
 
 
 def _named_directory(ctx: click.Context) -> Path | None:

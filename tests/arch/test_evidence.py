@@ -21,7 +21,7 @@ from ollama_pack.arch.evidence import (
     evidence_of,
 )
 from ollama_pack.arch.spec import find_targets
-from ollama_pack.arch.table import ARCHS, require_arch
+from ollama_pack.arch.table import all_archs, require_arch
 from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.lora.peft.safetensors_header import read_safetensors
@@ -94,7 +94,7 @@ def class_of(folder: Path) -> dict[str, str]:
 
 def place(folder: Path) -> tuple[int, str]:
     """Return where a record stands on the page: its row, then its name."""
-    names = [arch.name for arch in ARCHS]
+    names = [arch.name for arch in all_archs()]
     return names.index(read_base_gguf(folder / "base.gguf").hparams.arch), folder.name
 
 
@@ -128,7 +128,7 @@ RECORDED = (*map(by_logits, LOGIT_ROWS), *map(by_converter, WEIGHT_ROWS))
 
 def in_order(recorded):
     """Return proofs in the order of the table of architectures."""
-    places = [arch.name for arch in ARCHS]
+    places = [arch.name for arch in all_archs()]
     return sorted(recorded, key=lambda proof: (places.index(proof.arch), proof.way != LOGITS, proof.model))
 
 
@@ -150,7 +150,7 @@ def page() -> str:
     )
     weights = "".join(f"{line(by_converter(folder))}\n" for folder in WEIGHT_ROWS)
     recorded = {proof.model for proof in RECORDED}
-    others = dict.fromkeys(name for arch in ARCHS for name in arch.hf_classes if name not in recorded)
+    others = dict.fromkeys(name for arch in all_archs() for name in arch.hf_classes if name not in recorded)
     return (
         HEAD
         + logits
@@ -198,7 +198,7 @@ def some(kinds: list[str]) -> str:
 def refused() -> str:
     """Return the weights no LoRA can be on, by the rule that says why."""
     found: dict[tuple[str, str], list[str]] = {}
-    for arch in ARCHS:
+    for arch in all_archs():
         for weight in arch.weights:
             if weight.unsupported:
                 parts = weight.module.split(".")[-2 if weight.has_experts else -1 :]
@@ -232,7 +232,7 @@ def test_readme_counts():
     assert sum(outcomes.values()) == len(LOGIT_ROWS), "run tests/reference/peer_archs.py for what is missing"
 
 
-@pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
+@pytest.mark.parametrize("arch", all_archs(), ids=lambda arch: arch.name)
 def test_every_row_is_proved(arch):
     """No row is in the table without a record, and every record is of one of its classes."""
     found = evidence_of(arch.name)
@@ -259,7 +259,7 @@ def kinds_of(folder: Path) -> set[str]:
     return {re.sub(r"^blk\.\d+\.", "", name) for name in names if "norm" not in name} - NOT_LINEAR
 
 
-@pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
+@pytest.mark.parametrize("arch", all_archs(), ids=lambda arch: arch.name)
 def test_every_weight_has_its_line(arch):
     """Each weight of the recorded bases is in the row, and each tensor of the row is in one of them."""
     recorded = {

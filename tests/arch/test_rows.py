@@ -1,6 +1,8 @@
 """What holds for every row of the table; a new row is under test before its author writes a line."""
 
+import importlib
 import json
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,9 +24,10 @@ from sized_rows import (
     total,
 )
 
+from ollama_pack.arch import families
 from ollama_pack.arch.hparams import HParams, StateSpace
-from ollama_pack.arch.spec import EXPERT_INDEX, LAYER_INDEX, Kind, find_targets
-from ollama_pack.arch.table import ARCHS, arch_of_hf_class, require_arch
+from ollama_pack.arch.spec import EXPERT_INDEX, LAYER_INDEX, Arch, Kind, find_targets
+from ollama_pack.arch.table import FAMILIES, all_archs, arch_of_hf_class, require_arch
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import UnsupportedError
 from ollama_pack.lora.export import write_lora
@@ -33,7 +36,7 @@ from ollama_pack.lora.unsupported import RULES, Severity
 from ollama_pack.verify.layouts import layout_of
 from ollama_pack.verify.tensor_names import parse_module, tensor_names
 
-every_row = pytest.mark.parametrize("arch", ARCHS, ids=lambda arch: arch.name)
+every_row = pytest.mark.parametrize("arch", all_archs(), ids=lambda arch: arch.name)
 
 
 @pytest.fixture
@@ -150,7 +153,7 @@ def test_rows_without_an_order_are_the_same_bytes(arch, trained, converted):
 def alike() -> dict[str, list[str]]:
     """Return a whole row of the table, one line a module → the architectures that have it, by their names."""
     found: dict[str, list[str]] = {}
-    for arch in sorted(ARCHS, key=lambda arch: arch.name):
+    for arch in sorted(all_archs(), key=lambda arch: arch.name):
         base = sized_base(arch)
         found.setdefault("".join(line(arch, weight, base) for weight in arch.weights), []).append(arch.name)
     return found
@@ -208,9 +211,30 @@ def test_row_is_found(arch):
 
 def test_names_are_unique():
     """Two rows have neither a name nor a class in common, but for rows of one class."""
-    names = [arch.name for arch in ARCHS]
-    names += [name for arch in ARCHS for name in arch.hf_classes if arch_of_hf_class(name) is arch]
+    names = [arch.name for arch in all_archs()]
+    names += [name for arch in all_archs() for name in arch.hf_classes if arch_of_hf_class(name) is arch]
     assert len(names) == len(set(names))
+
+
+def test_every_family_is_listed():
+    """Each row of each module of ``families/`` is in the list, under its own module."""
+    rows = {}
+    for found in pkgutil.iter_modules(families.__path__):
+        module = importlib.import_module(f"{families.__name__}.{found.name}")
+        own = (each for each in vars(module).values() if isinstance(each, Arch))
+        rows.update({arch.name: found.name for arch in own})
+    assert rows == FAMILIES
+    assert [arch.name for arch in all_archs()] == list(FAMILIES)
+
+
+def test_one_row_loads_one_family():
+    """A build imports the family of its base, and no other."""
+    code = (
+        "import sys\nfrom ollama_pack.arch.table import require_arch\nrequire_arch('qwen3')\n"
+        "print(*(name.rpartition('.')[2] for name in sys.modules if '.families.' in name))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.split() == ["qwen"]
 
 
 def test_unknown_row():
