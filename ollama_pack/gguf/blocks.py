@@ -48,10 +48,12 @@ def read_blocks(raw: Bytes, kind: int, columns: int) -> Float32:
     """Return the numbers of whole rows, as float32, rows × columns. It is exact for every type that is plain.
 
     Args:
-        raw: the bytes of the rows, as they lie in a GGUF file.
+        raw: the bytes of the rows, as they lie in a GGUF file; there may be none.
         kind: the ggml type.
         columns: the number of columns, a multiple of the type's block.
     """
+    if not raw.size:
+        return np.empty((0, columns), np.float32)
     rows = raw.reshape(-1, nbytes_of(kind, (columns,)))
     if kind in PLAIN:
         return to_float32(rows.view(STORAGE[PLAIN[kind]]), PLAIN[kind])

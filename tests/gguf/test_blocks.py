@@ -58,6 +58,13 @@ def any_bits(random: np.random.Generator) -> np.ndarray:
 
 
 @pytest.mark.property
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_rows(kind):
+    """Of a tensor that grows, the rows that are new have no bytes in the base."""
+    elements = BLOCKS[kind][0]
+    assert read_blocks(np.empty(0, np.uint8), kind, 2 * elements).shape == (0, 2 * elements)
+
+
 @pytest.mark.parametrize("numbers", [usual, halves, beside_halves, any_bits])
 @given(seed=st.integers(0, 1 << 32))
 def test_what_is_written_in_q8_0(numbers, seed):

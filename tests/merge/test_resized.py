@@ -91,17 +91,6 @@ def test_a_tied_base_stays_tied_if_it_can(tmp_path, case, own):
     assert ("output.weight" in shapes(path)) is own
 
 
-@pytest.mark.parametrize("words", [("--merge-type", "q8_0"), ("--merge-type", "same")])
-def test_new_rows_in_other_types(tmp_path, words):
-    """New rows are quantised like the others, also where the others keep their scales."""
-    base = unpacked(KIND, "llama") / "base.gguf"
-    wide = tmp_path / "ada"
-    shutil.copytree(home_of("llama", "padded"), wide)
-    ran = run("merge", wide, "--base", base, "--out", tmp_path / "m.gguf", *words)
-    assert ran.code == 0, ran.stderr
-    assert shapes(tmp_path / "m.gguf")["token_embd.weight"][0] == 88
-
-
 @each_case
 def test_without_merge_the_way_is_told(tmp_path, base, case):
     """A GGUF LoRA cannot hold it; the message names --merge, which the other tests follow."""
