@@ -1,15 +1,16 @@
 """Chooses a type for each tensor that changes, so that a merged file within a size keeps the most of ΔW.
 
-What a type costs a tensor is measured on some of its rows: the squared distance between what the tensor gains
-and ΔW. Then the step from one type to a larger one that saves the most for each byte is taken first, over all
-tensors, until the next does not fit. On the convex hull of each tensor's types that is the best there is, but
-for what is left of the size at the end.
+What a type costs a tensor is measured on some of its rows: the squared distance of what the tensor gains from
+ΔW. Then the step from one type to a larger one that saves the most for each byte is taken first, over all
+tensors, and one that does not fit is left out. On the convex hull of each tensor's types that is the best
+that there is, but for what is left of the size at the end.
 """
 
 import heapq
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from io import FileIO
 from itertools import pairwise
@@ -73,33 +74,66 @@ def spend_size(plan: MergePlan, rest: int, size: int, least: float) -> SizeFront
         measured = list(pool.map(partial(_measure_types, least=least, blocks=blocks), plan.touched))
     hulls = [_hull(costs) for costs, _ in measured]
     wanted = sum(each for _, each in measured) or 1.0
-    now = [0] * len(hulls)
-    total = rest + sum(hull[0].nbytes for hull in hulls)
-    error = sum(hull[0].error for hull in hulls)
+    smallest = Spending(rest + sum(hull[0].nbytes for hull in hulls), sum(hull[0].error for hull in hulls))
+    total = smallest.nbytes
     if total > size:
-        smallest = f"{-(-total // 1000)}kB" if total < 10**7 else f"{-(-total // 10**5) / 10:g}MB"  # enough
+        enough = f"{-(-total // 1000)}kB" if total < 10**7 else f"{-(-total // 10**5) / 10:g}MB"
         raise UsageError(
             f"No merged file of {megabytes(size)} keeps the change; the smallest has {megabytes(total)}.",
-            hint=f"--merge-size {smallest}",
+            hint=f"--merge-size {enough}",
             code="too-small",
         )
-    points, chosen, chosen_steps = [(total, error)], 0, list(now)
-    fits = True
-    for place, saved in _steps(hulls):
-        step = now[place] + 1
-        larger = hulls[place][step].nbytes - hulls[place][step - 1].nbytes
-        now[place], total, error = step, total + larger, error - saved
-        points.append((total, error))
-        fits = fits and total <= size
-        if fits:
-            chosen, chosen_steps = len(points) - 1, list(now)
+    every = list(spendings(hulls, smallest, math.inf))
+    (*_, best) = spendings(hulls, smallest, size)
     types = {
-        tensor.name or tensor.base.name: hull[step].kind
-        for tensor, hull, step in zip(plan.touched, hulls, chosen_steps, strict=True)
+        tensor.name or tensor.base.name: hull[best.steps.get(place, 0)].kind
+        for place, (tensor, hull) in enumerate(zip(plan.touched, hulls, strict=True))
     }
-    told = [(nbytes, float(np.sqrt(max(rest, 0) / wanted))) for nbytes, rest in points]
-    shown = sorted({*np.linspace(0, len(told) - 1, min(len(told), MOST_POINTS)).astype(int).tolist(), chosen})
-    return SizeFrontier(tuple(told[place] for place in shown), shown.index(chosen), types)
+    told = [(each.nbytes, float(np.sqrt(max(each.error, 0) / wanted))) for each in every]
+    shown = {told[place] for place in np.linspace(0, len(told) - 1, min(len(told), MOST_POINTS)).astype(int)}
+    mine = best.nbytes, float(np.sqrt(max(best.error, 0) / wanted))
+    points = sorted({*shown, mine}, key=lambda point: (point[0], -point[1]))
+    return SizeFrontier(tuple(points), points.index(mine), types)
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What a file of a size keeps.
+
+    Attributes:
+        nbytes: the size of the file.
+        error: ‖what the weights gain − ΔW‖², of all of them.
+        steps: how many steps to a larger type were taken, by the place of the weight, if any were.
+    """
+
+    nbytes: int
+    error: float
+    steps: Mapping[int, int] = field(default_factory=dict)
+
+
+def spendings(hulls: Sequence[Sequence[TypeCost]], smallest: Spending, size: float) -> Iterator[Spending]:
+    """Yield the files that steps to larger types lead to, the best step for each byte first.
+
+    A step that no longer fits is left out, with those of its weight behind it; smaller ones of other weights
+    may still fit.
+
+    Args:
+        hulls: of each weight the types that are worth their bytes, smallest first.
+        smallest: the file in which each weight has its smallest type.
+        size: the size that no file exceeds.
+    """
+    nbytes, error, steps = smallest.nbytes, smallest.error, dict(smallest.steps)
+    left_out: set[int] = set()
+    yield smallest
+    for place, saved in _steps(hulls):
+        step = steps.get(place, 0) + 1
+        larger = hulls[place][step].nbytes - hulls[place][step - 1].nbytes
+        if place in left_out or nbytes + larger > size:
+            left_out.add(place)
+            continue
+        nbytes, error = nbytes + larger, error - saved
+        steps = {**steps, place: step}
+        yield Spending(nbytes, error, steps)
 
 
 def _steps(hulls: Sequence[Sequence[TypeCost]]) -> list[tuple[int, float]]:
