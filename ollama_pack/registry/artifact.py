@@ -1,7 +1,7 @@
 """The OCI manifest of a release: its files as layers, each with its name, and the base that it stands on.
 
-A registry keeps it like the manifest of an image. Its annotations have OCI's own
-names, and its layers have the names of files, so that other clients of registries show and fetch them too.
+A registry keeps it like the manifest of an image. It is a ModelPack, its annotations have OCI's own names,
+and its layers have the names of files, so that other clients of registries show and fetch them too.
 """
 
 import json
@@ -12,11 +12,15 @@ from typing import Any
 from ollama_pack.errors import InputError
 from ollama_pack.ollama.manifest import Layer, is_digest
 from ollama_pack.ollama.store_layout import digest_of_bytes
+from ollama_pack.registry.model_pack import FILE_PATH, MODEL_PACK, type_of_file
 from ollama_pack.untrusted import as_list, as_mapping, as_text, as_whole, optional, parse_object
 
 ARTIFACT_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 ARTIFACT_INDEX = "application/vnd.oci.image.index.v1+json"
-ARTIFACT_TYPE = "application/vnd.ollama-pack.release.v1"
+_EARLIER_TYPE = "application/vnd.ollama-pack.release.v1"
+"""The ``artifactType`` of releases that were pushed before they were ModelPacks."""
+
+RELEASE_TYPES = (MODEL_PACK, _EARLIER_TYPE)
 RECORD_TYPE = "application/vnd.ollama-pack.record.v1"
 _NO_CONFIG = b"{}"
 EMPTY_LAYER = Layer(
@@ -28,13 +32,8 @@ TITLE = "org.opencontainers.image.title"
 BASE_NAME = "org.opencontainers.image.base.name"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
 
-_TYPES = {
-    ".gguf": "application/vnd.ollama-pack.gguf",
-    ".json": "application/json",
-    ".lock": "application/json",
-    ".html": "text/html",
-    ".md": "text/markdown",
-}
+_OWN_FILE = "ollama-pack.lock"
+"""The file that a ModelPack of any other program does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def make_artifact(
     files: Iterable[ArtifactFile],
     annotations: Mapping[str, str],
     subject: Descriptor | None = None,
-    kind: str = ARTIFACT_TYPE,
+    config: Layer | None = None,
 ) -> bytes:
     """Return the manifest of a release; the same files and annotations give the same bytes.
 
@@ -91,31 +90,37 @@ def make_artifact(
         files: the files.
         annotations: what is said of all of them; what is empty is left out.
         subject: the manifest that this one belongs to, as its referrer; None if it stands alone.
-        kind: what it is: a release, or its record.
+        config: the configuration of the model if it is a release; None if it is the record of one.
 
     Example:
         >>> file = ArtifactFile("Modelfile.txt", "sha256:" + "0" * 64, 7)
         >>> made = make_artifact([file], {BASE_NAME: "vicuna:7b"})
-        >>> [file.name for file in parse_artifact(made, "example")]
-        ['Modelfile.txt']
+        >>> annotations_of(made)[BASE_NAME]
+        'vicuna:7b'
     """
     layers = [
         {
-            **descriptor_fields(_media_type_of(each.name), each.digest, each.size),
-            "annotations": {TITLE: each.name},
+            **descriptor_fields(type_of_file(each.name), each.digest, each.size),
+            "annotations": {FILE_PATH: each.name, TITLE: each.name},
         }
-        for each in sorted(files, key=lambda each: each.name)
+        for each in in_order(files)
     ]
+    kind, own = (RECORD_TYPE, EMPTY_LAYER) if config is None else (MODEL_PACK, config)
     document = {
         "schemaVersion": 2,
         "mediaType": ARTIFACT_MANIFEST,
         "artifactType": kind,
-        "config": descriptor_fields(EMPTY_LAYER.media_type, EMPTY_LAYER.digest, EMPTY_LAYER.size),
+        "config": descriptor_fields(own.media_type, own.digest, own.size),
         "layers": layers,
         **({"subject": subject.fields()} if subject is not None else {}),
         "annotations": {key: value for key, value in sorted(annotations.items()) if value},
     }
     return json.dumps(document, separators=(",", ":")).encode()
+
+
+def in_order(files: Iterable[ArtifactFile]) -> list[ArtifactFile]:
+    """Return files in the order of their layers."""
+    return sorted(files, key=lambda each: each.name)
 
 
 def subject_of(content: bytes) -> str:
@@ -158,7 +163,7 @@ def parse_artifact(content: bytes, where: object) -> tuple[ArtifactFile, ...]:
     """
     try:
         document = parse_object(content)
-        if document.get("artifactType") != ARTIFACT_TYPE:
+        if not _is_own(document):
             raise InputError(
                 "This is not a release that ollama-pack pushed.",
                 where=where,
@@ -173,14 +178,19 @@ def parse_artifact(content: bytes, where: object) -> tuple[ArtifactFile, ...]:
     return files
 
 
+def _is_own(document: Mapping[str, Any]) -> bool:
+    """Return whether a manifest is that of a release; other programs push ModelPacks too."""
+    kind = document.get("artifactType")
+    if kind != MODEL_PACK:
+        return bool(kind == _EARLIER_TYPE)
+    layers = [as_mapping(each, "layers") for each in as_list(document.get("layers"), "layers")]
+    named = [as_mapping(each.get("annotations") or {}, "annotations").get(TITLE) for each in layers]
+    return _OWN_FILE in named
+
+
 def descriptor_fields(media_type: str, digest: str, size: int) -> dict[str, Any]:
     """Return how a manifest names a blob or another manifest."""
     return {"mediaType": media_type, "digest": digest, "size": size}
-
-
-def _media_type_of(name: str) -> str:
-    """Return the media type of a file."""
-    return _TYPES.get(name[name.rfind(".") :], "text/plain")
 
 
 def _parse_file(value: object) -> ArtifactFile:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ollama_pack.errors import InputError, UsageError
 from ollama_pack.ollama.manifest import MANIFEST_TYPE, MODEL_TYPE
 from ollama_pack.ollama.store_layout import digest_of_bytes
-from ollama_pack.registry.artifact import ARTIFACT_TYPE, subject_of, type_of_manifest
+from ollama_pack.registry.artifact import RELEASE_TYPES, subject_of, type_of_manifest
 from ollama_pack.registry.reference import release_tag
 from ollama_pack.registry.referrers import referrers_of
 from ollama_pack.registry.remote import RemoteRegistry
@@ -41,7 +41,7 @@ def find_release(remote: RemoteRegistry) -> Found:
         DestinationError: the registry does not answer, or refuses.
     """
     content = remote.fetch_manifest()
-    if type_of_manifest(content) == ARTIFACT_TYPE:
+    if type_of_manifest(content) in RELEASE_TYPES:
         return Found(release=content)
     if not _is_model(content):
         raise InputError(
@@ -66,13 +66,13 @@ def _release_by_tag(remote: RemoteRegistry, subject: str) -> bytes:
         content = remote.fetch_manifest(release_tag(remote.place.version))
     except UsageError:  # there is no such tag
         return b""
-    mine = type_of_manifest(content) == ARTIFACT_TYPE and subject_of(content) == subject
+    mine = type_of_manifest(content) in RELEASE_TYPES and subject_of(content) == subject
     return content if mine else b""
 
 
 def _release_by_subject(remote: RemoteRegistry, subject: str) -> bytes:
     """Return the one release that belongs to a manifest, or no bytes if none does."""
-    found = referrers_of(remote, subject, ARTIFACT_TYPE)
+    found = referrers_of(remote, subject, RELEASE_TYPES)
     if not found:
         return b""
     if len(found) > 1:

@@ -5,6 +5,7 @@ specification of OCI says; whoever pushes a referrer keeps that list.
 """
 
 import json
+from collections.abc import Collection
 
 from ollama_pack.errors import UsageError
 from ollama_pack.ollama.manifest import is_digest
@@ -41,13 +42,13 @@ def push_referrer(
     remote.push_manifest(json.dumps(index, separators=(",", ":")).encode(), _tag_of(subject), ARTIFACT_INDEX)
 
 
-def referrers_of(remote: RemoteRegistry, subject: str, kind: str) -> tuple[Descriptor, ...]:
-    """Return the manifests of a kind that belong to another one.
+def referrers_of(remote: RemoteRegistry, subject: str, kinds: Collection[str]) -> tuple[Descriptor, ...]:
+    """Return the manifests of some kinds that belong to another one.
 
     Args:
         remote: the repository.
         subject: the digest of that other one.
-        kind: their ``artifactType``.
+        kinds: each ``artifactType`` that counts.
 
     Raises:
         DestinationError: the registry does not answer, or refuses.
@@ -62,7 +63,7 @@ def referrers_of(remote: RemoteRegistry, subject: str, kind: str) -> tuple[Descr
     found = parse_index(content) if content else None
     if found is None:
         found = _listed_by_tag(remote, subject)
-    return tuple(each for each in found if each.artifact_type == kind)
+    return tuple(each for each in found if each.artifact_type in kinds)
 
 
 def _listed_by_tag(remote: RemoteRegistry, subject: str) -> tuple[Descriptor, ...]:

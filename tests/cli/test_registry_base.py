@@ -79,7 +79,7 @@ def test_the_release_belongs_to_the_model(pushable, distribution, tmp_path):
     model = get(host, "manifests", "1")
     listed = get(host, "manifests", pushed["ollama"].replace(":", "-"), INDEX).json()["manifests"]
     assert {each["artifactType"] for each in listed} == {
-        "application/vnd.ollama-pack.release.v1",
+        "application/vnd.cncf.model.manifest.v1+json",
         "application/vnd.ollama-pack.record.v1",
     }
     for each in listed:

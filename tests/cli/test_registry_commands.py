@@ -171,8 +171,16 @@ def test_the_manifest_has_names_of_oci(pushable, registry):
     assert run("push", pushable, f"oci://{registry.host}/team/ada:1").code == 0
     manifest = json.loads(registry.manifests["team/ada", "1"])
     lock = json.loads((pushable / "ollama-pack.lock").read_text())
-    assert manifest["artifactType"] == "application/vnd.ollama-pack.release.v1"
-    assert {each["annotations"]["org.opencontainers.image.title"] for each in manifest["layers"]} == FILES
+    assert manifest["artifactType"] == "application/vnd.cncf.model.manifest.v1+json"
+    for title in ("org.opencontainers.image.title", "org.cncf.model.filepath"):
+        assert {each["annotations"][title] for each in manifest["layers"]} == FILES
+    assert manifest["config"]["mediaType"] == "application/vnd.cncf.model.config.v1+json"
+    config = json.loads(registry.blobs["team/ada", manifest["config"]["digest"]])
+    assert config == {
+        "descriptor": {"name": "ada", "family": "llama"},
+        "config": {"format": "gguf"},
+        "modelfs": {"type": "layers", "diffIds": [each["digest"] for each in manifest["layers"]]},
+    }
     assert manifest["annotations"] == {
         "org.opencontainers.image.base.digest": lock["base"]["manifest"] or lock["base"]["blob"],
         "org.opencontainers.image.base.name": "tiny:latest",
@@ -199,3 +207,30 @@ def test_http_is_not_tried_elsewhere(pushable):
         ran = run("push", pushable, str(place), *words, "--json")
         assert (ran.code, ran.document["code"]) == (6, "no-network")
         assert ran.document["try"].startswith("--plain-http") is not bool(words)
+
+
+def test_a_release_of_an_earlier_version(pushable, registry, tmp_path):
+    """Releases that were pushed before they were ModelPacks are pulled and verified all the same."""
+    place = f"oci://{registry.host}/team/ada:1"
+    assert run("push", pushable, place).code == 0
+    manifest = json.loads(registry.manifests["team/ada", "1"])
+    manifest["artifactType"] = "application/vnd.ollama-pack.release.v1"
+    manifest["config"] |= {"mediaType": "application/vnd.oci.empty.v1+json"}
+    for each in manifest["layers"]:
+        each["mediaType"] = "text/plain"
+        del each["annotations"]["org.cncf.model.filepath"]
+    registry.manifests["team/ada", "1"] = json.dumps(manifest).encode()
+    assert run("verify", place).code == 0
+    assert run("pull", place, "--out", tmp_path / "out").code == 0
+    assert shared(tmp_path / "out") == shared(pushable)
+
+
+def test_a_model_pack_of_another_program(pushable, registry):
+    """A ModelPack without a lock is no release, whatever its layers are called."""
+    place = f"oci://{registry.host}/team/ada:1"
+    assert run("push", pushable, place).code == 0
+    manifest = json.loads(registry.manifests["team/ada", "1"])
+    manifest["layers"] = [{**each, "annotations": {}} for each in manifest["layers"]]
+    registry.manifests["team/ada", "1"] = json.dumps(manifest).encode()
+    ran = run("pull", place, "--json")
+    assert (ran.code, ran.document["code"]) == (3, "not-a-release")

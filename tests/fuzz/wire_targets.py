@@ -30,6 +30,7 @@ from ollama_pack.registry.artifact import (
     subject_of,
     type_of_manifest,
 )
+from ollama_pack.registry.model_pack import model_config
 from ollama_pack.registry.referrers import parse_index
 from ollama_pack.report.html import render_report
 from ollama_pack.report.run import report_on_run
@@ -45,9 +46,10 @@ CHILDREN = {
     "manifests": [{**MANIFEST, "runner": "llamacpp"}, {"runner": "ggml", "digest": f"sha256:{'b' * 64}"}],
 }
 RELEASE = make_artifact(
-    [ArtifactFile("Modelfile.txt", f"sha256:{'a' * 64}", 9)],
+    [ArtifactFile("ollama-pack.lock", f"sha256:{'a' * 64}", 9)],
     {TITLE: "ada"},
     Descriptor("application/vnd.oci.image.manifest.v1+json", f"sha256:{'b' * 64}", 9),
+    model_config("ada", "llama", [f"sha256:{'a' * 64}"]),
 )
 ANSWERS = (
     {"version": "0.33.0"},

@@ -41,7 +41,6 @@ from ollama_pack.pipeline.request import Request
 from ollama_pack.pipeline.verify import check_folder
 from ollama_pack.registry.artifact import (
     ARTIFACT_MANIFEST,
-    ARTIFACT_TYPE,
     BASE_DIGEST,
     BASE_NAME,
     EMPTY_LAYER,
@@ -49,8 +48,10 @@ from ollama_pack.registry.artifact import (
     TITLE,
     ArtifactFile,
     Descriptor,
+    in_order,
     make_artifact,
 )
+from ollama_pack.registry.model_pack import MODEL_PACK, model_config
 from ollama_pack.registry.reference import OciReference, release_tag
 from ollama_pack.signing import SIGNATURE_NAME
 
@@ -104,13 +105,14 @@ def push_folder(
         files = _files_of(folder, package, progress)
         image, whole_base = _images_of(package, request, option, progress)
         sources = (*option.sources, *own_repository(package.base.tag, place))
+        config = _config_of(files, package, read_lock(folder))
         with open_registry(place, os.environ, progress) as remote:
             sent = _send_files(remote, folder, files, sources)
             if whole_base is not None:
                 sent += push_image(remote, whole_base, f"{place.version}-base", sources)
             if image is not None:
                 sent += send_image(remote, image, sources)
-            digest = _push_manifests(remote, files, image, _annotations(package, read_lock(folder)))
+            digest = _push_manifests(remote, files, image, config, _annotations(package, read_lock(folder)))
         pushed = Pushed(place, digest, files, sent, _digest_of_image(image), _digest_of_image(whole_base))
     note("push", pushed)
     return pushed
@@ -148,6 +150,7 @@ def _push_manifests(
     remote: "RemoteRegistry",
     files: tuple[ArtifactFile, ...],
     image: Image | None,
+    config: Layer,
     annotations: Mapping[str, str],
 ) -> str:
     """Send the manifests of a release and of its record, and return the digest of the release's.
@@ -156,19 +159,21 @@ def _push_manifests(
     others belong to it.
     """
     from ollama_pack.registry.referrers import push_referrer
+    from ollama_pack.registry.uploads import send_blob
 
+    send_blob(remote, config, "the configuration")
     tag, subject = remote.place.version, None
     if image is not None:
         subject = Descriptor(MANIFEST_TYPE, f"sha256:{image.digest}", len(image.manifest))
         remote.push_manifest(image.manifest, subject.digest, MANIFEST_TYPE)
-    release = make_artifact(files, annotations, subject)
-    own = Descriptor(ARTIFACT_MANIFEST, digest_of_bytes(release), len(release), ARTIFACT_TYPE)
+    release = make_artifact(files, annotations, subject, config)
+    own = Descriptor(ARTIFACT_MANIFEST, digest_of_bytes(release), len(release), MODEL_PACK)
     if subject is None:
         remote.push_manifest(release, own.digest)
     else:
         push_referrer(remote, release, own, subject.digest, release_tag(tag))
     record = make_artifact(
-        [each for each in files if each.name in _RECORD_NAMES], annotations, subject or own, RECORD_TYPE
+        [each for each in files if each.name in _RECORD_NAMES], annotations, subject or own
     )
     named = Descriptor(ARTIFACT_MANIFEST, digest_of_bytes(record), len(record), RECORD_TYPE)
     push_referrer(remote, record, named, (subject or own).digest)
@@ -198,6 +203,13 @@ def _files_of(folder: Path, package: Package, progress: Progress | None) -> tupl
     paths = [folder / name for name in dict.fromkeys(known) if (folder / name).is_file()]
     return tuple(
         ArtifactFile(each.name, sha256_of_file(each, progress), each.stat().st_size) for each in paths
+    )
+
+
+def _config_of(files: tuple[ArtifactFile, ...], package: Package, lock: Mapping[str, Any]) -> Layer:
+    """Return the configuration of a model that other programs read."""
+    return model_config(
+        str(lock.get("model", "")), package.base.hparams.arch, [each.digest for each in in_order(files)]
     )
 
 

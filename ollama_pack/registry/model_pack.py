@@ -1,0 +1,49 @@
+"""What CNCF's ModelPack asks of a manifest of a model, so that KitOps and modctl read a release too.
+
+See "A release is a ModelPack" in docs/decisions.md.
+"""
+
+import json
+from collections.abc import Sequence
+
+from ollama_pack.ollama.manifest import Layer
+from ollama_pack.ollama.store_layout import digest_of_bytes
+
+MODEL_PACK = "application/vnd.cncf.model.manifest.v1+json"
+FILE_PATH = "org.cncf.model.filepath"
+"""The annotation of a layer with the path of its file."""
+
+_CONFIG = "application/vnd.cncf.model.config.v1+json"
+_WEIGHTS = "application/vnd.cncf.model.weight.v1.raw"
+_SETTINGS = "application/vnd.cncf.model.weight.config.v1.raw"
+_PAPERS = "application/vnd.cncf.model.doc.v1.raw"
+_SETTINGS_NAMES = {"Modelfile.txt", "ollama-config.json", "ollama-manifest.json"}
+
+
+def type_of_file(name: str) -> str:
+    """Return the media type of a file of a release: the model, what it runs with, or a paper."""
+    if name.endswith(".gguf"):
+        return _WEIGHTS
+    return _SETTINGS if name in _SETTINGS_NAMES else _PAPERS
+
+
+def model_config(name: str, family: str, digests: Sequence[str]) -> Layer:
+    """Return the configuration of a model; the same files give the same bytes.
+
+    Args:
+        name: the name of the model.
+        family: its architecture, as GGUF calls it, or an empty text.
+        digests: those of its files, in the order of the layers.
+
+    Example:
+        >>> model_config("ada:1", "llama", ["sha256:" + "0" * 64]).size
+        189
+    """
+    known = {"family": family, "name": name}
+    document = {
+        "config": {"format": "gguf"},
+        "descriptor": {key: value for key, value in known.items() if value},
+        "modelfs": {"diffIds": list(digests), "type": "layers"},
+    }
+    content = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    return Layer(_CONFIG, digest_of_bytes(content), len(content), content=content)
