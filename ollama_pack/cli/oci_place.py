@@ -7,8 +7,8 @@ import click
 from ollama_pack.cli.options import combine
 
 if TYPE_CHECKING:
+    from ollama_pack.pipeline.release.outgoing import Pushed
     from ollama_pack.pipeline.release.pull import Pulled
-    from ollama_pack.pipeline.release.push_image import Pushed
 
 plain_http = click.option(
     "--plain-http",

@@ -10,14 +10,15 @@ import click
 from ollama_pack.cli import options, path_types
 from ollama_pack.cli.batch import build_each
 from ollama_pack.cli.events.options import telling
-from ollama_pack.cli.hub_place import push_to_repository
+from ollama_pack.cli.hub_place import plan_repository, push_to_repository
 from ollama_pack.cli.oci_place import oci_facts, plain_http
 from ollama_pack.cli.output import Console, print_json
+from ollama_pack.cli.push_plan import told_plan
 from ollama_pack.cli.say import say
 from ollama_pack.cli.tasks import tasks_of_targets
 
 if TYPE_CHECKING:
-    from ollama_pack.pipeline.release.push_image import Pushed
+    from ollama_pack.pipeline.release.outgoing import Pushed
     from ollama_pack.pipeline.request import Request
 
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     help="Repository of the same registry that may have the base, whose blobs are then not sent again; "
     "may be repeated.",
 )
+@click.option("--dry-run", is_flag=True, help="Print what would be moved and replaced, and send nothing.")
 @options.model_store
 @telling
 @options.speech
@@ -60,6 +62,8 @@ def push_command(*, source: str | None, place: str, **chosen: Any) -> None:
     Hub, with its card. This needs the extra hub. Without DIR, the releases of the models in
     ollama-pack.toml are pushed to the targets that it names; a failure does not stop the others.
 
+    With --dry-run the registry or the Hub is only asked what it has, and nothing is sent.
+
     \b
     Examples:
       ollama-pack release ada-lovelace-lora/ ada-lovelace:1.0 --out dist/
@@ -71,7 +75,8 @@ def push_command(*, source: str | None, place: str, **chosen: Any) -> None:
     if not source:
         done, failed, code = build_each(tasks_of_targets(), partial(push_target, console, chosen), console)
         if chosen["as_json"]:
-            print_json("pushes", {"pushes": done, "failed": failed})
+            key = "plans" if chosen["dry_run"] else "pushes"
+            print_json("push_plans" if chosen["dry_run"] else key, {key: done, "failed": failed})
         click.get_current_context().exit(code)
     if not place:
         raise click.UsageError("Missing argument 'oci://HOST/NS/NAME:TAG', or hf://OWNER/NAME.")
@@ -92,21 +97,22 @@ def push_one(
     source: str, place: str, console: Console, chosen: Mapping[str, Any]
 ) -> tuple[str, dict[str, Any]]:
     """Push one folder or model to a place, and return the kind and the content of its JSON document."""
-    from ollama_pack.pipeline.release.push import push_folder
-    from ollama_pack.pipeline.release.push_image import BaseOption, push_installed
+    from ollama_pack.pipeline.release.outgoing import BaseOption
+    from ollama_pack.pipeline.release.push import plan_push, push_to_registry
     from ollama_pack.pipeline.request import Request
     from ollama_pack.registry.reference import OCI_SCHEME, parse_oci_reference
 
     if place.startswith("hf://"):
+        if chosen["dry_run"]:
+            return "push_plan", told_plan(plan_repository(Path(source), place, console), console)
         return "hub", push_to_repository(Path(source), place, console)
     reference = parse_oci_reference(place, plain_http=chosen["plain_http"])
     request = Request(directory=Path(source), store=chosen["store"])
+    asked = (request, reference, BaseOption(chosen["with_base"], chosen["sources"]))
     to = (console.stage_done, console.progress)
-    if request.directory.is_dir():
-        base = BaseOption(chosen["with_base"], chosen["sources"])
-        pushed = push_folder(request, reference, base, *to)
-    else:
-        pushed = push_installed(request, reference, chosen["sources"], *to)
+    if chosen["dry_run"]:
+        return "push_plan", told_plan(plan_push(*asked, *to), console)
+    pushed = push_to_registry(*asked, *to)
     facts = pushed_facts(pushed)
     console.made("push", facts)
     if not console.for_programs:

@@ -5,8 +5,9 @@ made on the one that was looked at before, so that nothing that somebody else ad
 Hub is asked what it has, and each digest must be that of the file here.
 """
 
+import contextlib
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,21 @@ class HubCommit:
         return f"{self.place}  {len(self.files)} files{gone}"
 
 
+@dataclass(frozen=True, slots=True)
+class HubComparison:
+    """What the Hub has of a release that is not pushed yet.
+
+    Attributes:
+        commit: the commit that the branch names now.
+        same: the names of the files that it has as they are here.
+        removed: the files of an earlier release that this one does not have.
+    """
+
+    commit: str
+    same: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
 def push_to_hub(
     files: Sequence[Path], reference: HubReference, known: Iterable[str], environment: Mapping[str, str]
 ) -> HubCommit:
@@ -63,16 +79,10 @@ def push_to_hub(
         >>> push_to_hub([Path("dist/README.md")], place, (), os.environ).files  # doctest: +SKIP
         ('README.md',)
     """
-    place, branch = str(reference), reference.revision or "main"
+    place = str(reference)
     hub, errors = open_hub(place, environment)
-    try:
+    with _hub_faults(reference, errors):
         made, removed = _committed(hub, files, reference, known)
-    except errors.RepositoryNotFoundError as error:
-        raise _no_repository(reference, error) from error
-    except errors.RevisionNotFoundError as error:
-        raise not_on_the_hub(place, f"The repository has no branch {branch}.") from error
-    except (OSError, ValueError, RuntimeError, errors.HTTPError) as error:
-        raise _not_pushed(place, error) from error
     names = [each.name for each in files]
     try:
         found = hub.get_paths_info(reference.repository, names, revision=made.oid)
@@ -86,6 +96,58 @@ def push_to_hub(
     return HubCommit(pinned, made.commit_url, tuple(names), removed)
 
 
+def compare_with_hub(
+    files: Sequence[Path], reference: HubReference, known: Iterable[str], environment: Mapping[str, str]
+) -> HubComparison:
+    """Return what a push of files would change in a repository; the Hub is asked, and nothing is sent.
+
+    Args:
+        files: the files.
+        reference: the repository, and its branch.
+        known: the names that a release may have; those in the repository that it has not would be removed.
+        environment: the variables of the process; ``HF_ENDPOINT`` and ``HF_TOKEN`` are read here.
+
+    Raises:
+        PackError: the same as of `push_to_hub`, as far as it shows before anything is sent.
+    """
+    hub, errors = open_hub(str(reference), environment)
+    with _hub_faults(reference, errors):
+        before, removed = _looked_at(hub, files, reference, known)
+        names = [each.name for each in files]
+        there = {each.path: each for each in hub.get_paths_info(reference.repository, names, revision=before)}
+    same = tuple(path.name for path in files if _is_same(there.get(path.name), path))
+    return HubComparison(before, same, tuple(removed))
+
+
+@contextlib.contextmanager
+def _hub_faults(reference: HubReference, errors: Any) -> Iterator[None]:  # noqa: ANN401 — the errors of a library
+    """Tell what the Hub refuses, or that it does not answer; the repository is as it was then."""
+    try:
+        yield
+    except errors.RepositoryNotFoundError as error:
+        raise _no_repository(reference, error) from error
+    except errors.RevisionNotFoundError as error:
+        branch = reference.revision or "main"
+        raise not_on_the_hub(str(reference), f"The repository has no branch {branch}.") from error
+    except (OSError, ValueError, RuntimeError, errors.HTTPError) as error:
+        raise _not_pushed(str(reference), error) from error
+
+
+def _looked_at(
+    hub: Any,  # noqa: ANN401 — the client of a library that may be missing
+    files: Sequence[Path],
+    reference: HubReference,
+    known: Iterable[str],
+) -> tuple[str, list[str]]:
+    """Return the commit that a branch names, and the names of the files that a push would remove."""
+    before = hub.repo_info(reference.repository, revision=reference.revision or "main")
+    there = {each.rfilename for each in before.siblings or ()}
+    if _IGNORES in there:
+        what = f"The repository has a {_IGNORES}, which may leave files out."
+        raise _refused(what, str(reference), "remove it from the repository, and push again")
+    return before.sha, sorted(there & set(known) - {each.name for each in files})
+
+
 def _committed(
     hub: Any,  # noqa: ANN401 — the client of a library that may be missing
     files: Sequence[Path],
@@ -95,21 +157,14 @@ def _committed(
     """Return the commit that has the files, and the names of those that it removes."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    place, branch = str(reference), reference.revision or "main"
-    before = hub.repo_info(reference.repository, revision=branch)
-    there = {each.rfilename for each in before.siblings or ()}
-    if _IGNORES in there:
-        what = f"The repository has a {_IGNORES}, which may leave files out."
-        raise _refused(what, place, "remove it from the repository, and push again")
-    names = [each.name for each in files]
-    removed = sorted(there & set(known) - set(names))
+    before, removed = _looked_at(hub, files, reference, known)
     operations = [CommitOperationAdd(each.name, each) for each in files]
     made = hub.create_commit(
         reference.repository,
         [*operations, *map(CommitOperationDelete, removed)],
         commit_message=f"Release by ollama-pack: {_title(files)}",
-        revision=branch,
-        parent_commit=before.sha,
+        revision=reference.revision or "main",
+        parent_commit=before,
     )
     return made, tuple(removed)
 
@@ -166,16 +221,20 @@ def _require_the_same(files: Sequence[Path], found: Iterable[Any], place: str) -
     """
     has = {each.path: each for each in found}
     for path in files:
-        entry = has.get(path.name)
-        lfs = getattr(entry, "lfs", None)
-        told = lfs.sha256 if lfs else getattr(entry, "blob_id", "")
-        if told != (sha256_of_file(path).removeprefix("sha256:") if lfs else _git_digest(path)):
+        if not _is_same(has.get(path.name), path):
             raise ProofError(
                 f"The Hub has another {path.name} than was sent.",
                 where=place,
                 hint="push again",
                 code="wrong-digest",
             )
+
+
+def _is_same(entry: Any, path: Path) -> bool:  # noqa: ANN401 — what a library says of a file
+    """Return whether the Hub has a file with the digest of the one here."""
+    lfs = getattr(entry, "lfs", None)
+    told = lfs.sha256 if lfs else getattr(entry, "blob_id", "")
+    return bool(told == (sha256_of_file(path).removeprefix("sha256:") if lfs else _git_digest(path)))
 
 
 def _git_digest(path: Path) -> str:

@@ -145,15 +145,20 @@ def modelfile_digest(text: Modelfile, folder: Path) -> str:
 
     The path of a GGUF base leads out of the folder, so it does not count; the digest of the base is recorded.
     """
-    entries = text.entries
-    source = text.value("FROM")
-    if is_path(source, folder / user_path(source)):
-        entries = tuple(
-            replace(entry, body=BASE_PATH) if entry.command and entry.command.name == "FROM" else entry
-            for entry in entries
-        )
-    content = print_modelfile(replace(text, entries=entries))
+    content = print_modelfile(with_base_path(text, folder))
     return f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
+
+
+def with_base_path(text: Modelfile, folder: Path) -> Modelfile:
+    """Return a Modelfile in a folder with one name for every path that FROM may have."""
+    source = text.value("FROM")
+    if not is_path(source, folder / user_path(source)):
+        return text
+    entries = tuple(
+        replace(entry, body=BASE_PATH) if entry.command and entry.command.name == "FROM" else entry
+        for entry in text.entries
+    )
+    return replace(text, entries=entries)
 
 
 def digest_if_recorded(folder: Path, lock: Mapping[str, Any]) -> str:

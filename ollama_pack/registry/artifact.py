@@ -103,7 +103,7 @@ def make_artifact(
             **descriptor_fields(type_of_file(each.name), each.digest, each.size),
             "annotations": {FILE_PATH: each.name, TITLE: each.name},
         }
-        for each in in_order(files)
+        for each in layer_order(files)
     ]
     kind, own = (RECORD_TYPE, EMPTY_LAYER) if config is None else (MODEL_PACK, config)
     document = {
@@ -118,7 +118,7 @@ def make_artifact(
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def in_order(files: Iterable[ArtifactFile]) -> list[ArtifactFile]:
+def layer_order(files: Iterable[ArtifactFile]) -> list[ArtifactFile]:
     """Return files in the order of their layers."""
     return sorted(files, key=lambda each: each.name)
 
@@ -131,6 +131,11 @@ def subject_of(content: bytes) -> str:
     except ValueError:
         return ""
     return str(digest) if is_digest(digest) else ""
+
+
+def descriptor_of(content: bytes) -> Descriptor:
+    """Return how an index or another manifest names an OCI manifest."""
+    return Descriptor(ARTIFACT_MANIFEST, digest_of_bytes(content), len(content), type_of_manifest(content))
 
 
 def annotations_of(content: bytes) -> dict[str, str]:

@@ -13,18 +13,18 @@ MODEL_PACK = "application/vnd.cncf.model.manifest.v1+json"
 FILE_PATH = "org.cncf.model.filepath"
 """The annotation of a layer with the path of its file."""
 
-_CONFIG = "application/vnd.cncf.model.config.v1+json"
-_WEIGHTS = "application/vnd.cncf.model.weight.v1.raw"
-_SETTINGS = "application/vnd.cncf.model.weight.config.v1.raw"
-_PAPERS = "application/vnd.cncf.model.doc.v1.raw"
-_SETTINGS_NAMES = {"Modelfile.txt", "ollama-config.json", "ollama-manifest.json"}
+_PACK_CONFIG = "application/vnd.cncf.model.config.v1+json"
+_PACK_WEIGHTS = "application/vnd.cncf.model.weight.v1.raw"
+_PACK_SETTINGS = "application/vnd.cncf.model.weight.config.v1.raw"
+_PACK_PAPERS = "application/vnd.cncf.model.doc.v1.raw"
+_PACK_SETTINGS_NAMES = {"Modelfile.txt", "ollama-config.json", "ollama-manifest.json"}
 
 
 def type_of_file(name: str) -> str:
     """Return the media type of a file of a release: the model, what it runs with, or a paper."""
     if name.endswith(".gguf"):
-        return _WEIGHTS
-    return _SETTINGS if name in _SETTINGS_NAMES else _PAPERS
+        return _PACK_WEIGHTS
+    return _PACK_SETTINGS if name in _PACK_SETTINGS_NAMES else _PACK_PAPERS
 
 
 def model_config(name: str, family: str, digests: Sequence[str]) -> Layer:
@@ -46,4 +46,4 @@ def model_config(name: str, family: str, digests: Sequence[str]) -> Layer:
         "modelfs": {"diffIds": list(digests), "type": "layers"},
     }
     content = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
-    return Layer(_CONFIG, digest_of_bytes(content), len(content), content=content)
+    return Layer(_PACK_CONFIG, digest_of_bytes(content), len(content), content=content)

@@ -9,26 +9,29 @@ from collections.abc import Collection
 
 from ollama_pack.errors import UsageError
 from ollama_pack.ollama.manifest import is_digest
-from ollama_pack.registry.artifact import ARTIFACT_INDEX, ARTIFACT_MANIFEST, Descriptor
+from ollama_pack.registry.artifact import (
+    ARTIFACT_INDEX,
+    ARTIFACT_MANIFEST,
+    Descriptor,
+    descriptor_of,
+    subject_of,
+)
 from ollama_pack.registry.remote import LARGEST_ANSWER, RemoteRegistry
 from ollama_pack.untrusted import as_list, as_mapping, as_text, as_whole, optional, parse_object
 
 
-def push_referrer(
-    remote: RemoteRegistry, content: bytes, own: Descriptor, subject: str, tag: str = ""
-) -> None:
+def push_referrer(remote: RemoteRegistry, content: bytes, tag: str = "") -> None:
     """Send a manifest that belongs to another one, so that whoever knows that one finds it.
 
     Args:
         remote: the repository.
         content: the manifest, which names its subject.
-        own: its descriptor.
-        subject: the digest of the manifest that it belongs to.
         tag: a tag for it, or empty if its digest is its name.
 
     Raises:
         DestinationError: the registry refuses it.
     """
+    own, subject = descriptor_of(content), subject_of(content)
     if remote.push_manifest(content, tag or own.digest):
         return
     known = _listed_by_tag(remote, subject)

@@ -166,9 +166,9 @@ class RemoteRegistry:
         headers, changed = self.client.auth.authenticate_request(answer, {}, refresh=True)
         return headers if changed else {}
 
-    def url(self, kind: str, name: str) -> str:
-        """Return the address of a blob or a manifest of the repository."""
-        return f"{self.address}/v2/{self.place.path}/{kind}/{name}"
+    def url(self, kind: str, name: str, path: str = "") -> str:
+        """Return the address of a blob or a manifest of the repository, or of another one of the registry."""
+        return f"{self.address}/v2/{path or self.place.path}/{kind}/{name}"
 
     @contextlib.contextmanager
     def reported(self) -> Iterator[None]:

@@ -62,6 +62,35 @@ def send_blob(remote: RemoteRegistry, layer: Layer, label: str, sources: Sequenc
         return 0 if upload is None else _send_rest(remote, layer, upload, label, is_new=True) or 0
 
 
+def blob_state(
+    remote: RemoteRegistry, layer: Layer, label: str, sources: Sequence[str] = ()
+) -> tuple[str, int, str]:
+    """Return what `send_blob` would do with a blob: its state, the bytes to send, and the source of a mount.
+
+    A registry decides whether it mounts a blob; it is taken to do so where the source has the blob and lets
+    this user read it. Nothing is sent.
+
+    Args:
+        remote: the repository.
+        layer: the blob.
+        label: what an error calls it.
+        sources: other repositories of the registry that may have the blob.
+
+    Raises:
+        DestinationError: the registry does not answer, or refuses.
+    """
+    with remote.reported():
+        if _has_blob(remote, layer, label):
+            return "present", 0, ""
+        upload = _resumed(remote, remote.url("blobs", layer.digest))
+        if upload is not None and upload.done <= layer.size:
+            return "upload", layer.size - upload.done, ""
+        for source in sources:
+            if remote.request(remote.url("blobs", layer.digest, source), "HEAD").status_code == 200:
+                return "mount", 0, source
+    return "upload", layer.size, ""
+
+
 def _has_blob(remote: RemoteRegistry, layer: Layer, label: str) -> bool:
     """Return whether the repository has a blob."""
     answer = remote.request(remote.url("blobs", layer.digest), "HEAD")

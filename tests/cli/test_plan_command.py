@@ -79,7 +79,7 @@ def test_remove_is_planned(words):
 def test_what_has_no_plan(words):
     """A command without --dry-run is told with those that have it; a wrong word is wrong usage."""
     ran = run("plan", "versions", "ada")
-    assert (ran.code, "These commands have it: build, release, remove" in ran.stderr) == (2, True)
+    assert (ran.code, "These commands have it: build, release, push, remove" in ran.stderr) == (2, True)
     assert run("plan", "build", "--fly").code == 2
     assert json.loads(run("plan", "build", "--json").stdout)["kind"] == "error"
 

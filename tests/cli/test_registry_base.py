@@ -9,7 +9,7 @@ from oci_registry import stand_in_registry
 from real_registry import shared
 from terminal import digest_in, model_in, run, tree
 
-from ollama_pack.pipeline.release.push_image import own_repository
+from ollama_pack.pipeline.release.outgoing import own_repository
 from ollama_pack.registry.reference import parse_oci_reference
 
 pytest.importorskip("oras", reason="the extra `oci` is not installed")

@@ -26,7 +26,8 @@ def test_through_a_real_registry(pushable, distribution, models, tmp_path):
     pushed = run("push", pushable, place, "--json")
     assert pushed.code == 0, pushed.stderr
     assert {each["name"] for each in pushed.document["files"]} == FILES
-    assert pushed.document["bytes_sent"] == sum(map(len, shared(pushable).values()))
+    more = pushed.document["bytes_sent"] - sum(map(len, shared(pushable).values()))
+    assert 0 < more < 1000, "the configuration, which names the files"
     again = run("push", pushable, place, "--json").document
     assert (again["bytes_sent"], again["digest"]) == (0, pushed.document["digest"])
     pulled = run("pull", place, "--out", tmp_path / "out")
@@ -153,12 +154,9 @@ def test_what_is_not_there(pushable, registry, tmp_path):
     assert run("push", pushable, f"oci://h/a@sha256:{'0' * 64}").code == 2
 
 
-def test_a_base_that_is_a_file(ada, tiny_gguf, registry, tmp_path):
-    """A release on a file of this machine is not pushed; one that is merged with it comes out whole."""
+def test_a_merged_model(ada, tiny_gguf, registry, tmp_path):
+    """A release that is merged with a file of this machine comes out whole."""
     place = f"oci://{registry.host}/team/ada:1"
-    run("build", ada, "--base", tiny_gguf, "--via", "folder", "--out", tmp_path / "file")
-    ran = run("push", tmp_path / "file", place, "--json")
-    assert (ran.code, ran.document["code"], registry.asked) == (2, "base-is-a-file", [])
     call = ("build", ada, "--base", tiny_gguf, "--merge", "--via", "folder", "--out", tmp_path / "merged")
     assert run(*call).code == 0
     assert run("push", tmp_path / "merged", place).code == 0

@@ -26,6 +26,11 @@ def test_the_schema_is_one():
     assert {each["$ref"] for each in SCHEMA["oneOf"]} == {f"#/$defs/document_{kind}" for kind in KINDS}
 
 
+def pushed(*words):
+    """Return the calls of a push and of its plan."""
+    return [("push", *words), ("push", *words, "--dry-run")]
+
+
 @pytest.mark.usefixtures("stand_in_llama", "hub")
 @pytest.mark.filterwarnings("ignore:Use 'content")  # huggingface_hub's own call of its client
 def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models, registry):
@@ -49,7 +54,7 @@ def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models, registry):
         ("build", ada, "ada", *base, "--via", "pigeon"),
         ("release", ada, "ada:1", *base, "--merge", "--no-report", "--out", tmp_path / "dist"),
         ("release", "--each", ada, *base, "--merge", "--no-report", "--out", tmp_path / "dists"),
-        ("push", tmp_path / "dist", f"oci://{registry.host}/team/ada:1"),
+        *pushed(tmp_path / "dist", f"oci://{registry.host}/team/ada:1"),
         ("push", tmp_path / "dist", "hf://ada/lovelace-gguf"),
         ("pull", f"oci://{registry.host}/team/ada:1", "--via", "store"),
         ("convert", ada, *base, "--out", tmp_path / "ada.gguf"),
@@ -64,7 +69,7 @@ def test_every_kind_of_document(ada, tiny_gguf, tmp_path, models, registry):
         ("inspect", ada, "--base", "vicunna:7b"),
         ("inspect", trained, "--explain", "optimizer.pt"),
         ("inspect", tiny_gguf),
-        ("push", "--config", project),
+        *pushed("--config", project),
         ("config", ada, *base),
         ("plan", ada, *base),
         ("checkpoints", trained),

@@ -6,7 +6,8 @@ from pathlib import Path
 from ollama_pack.errors import InputError, ProofError
 from ollama_pack.files import read_json_object
 from ollama_pack.pipeline.lock import LOCK_NAME
-from ollama_pack.pipeline.release.push import SHARED_NAMES
+from ollama_pack.pipeline.release.outgoing import SHARED_NAMES
+from ollama_pack.pipeline.release.papers.names import BASE_FILE
 from ollama_pack.registry.artifact import BASE_DIGEST, ArtifactFile, annotations_of, parse_artifact
 from ollama_pack.registry.reference import OciReference
 
@@ -28,10 +29,12 @@ def require_recorded_blobs(lock: Path, manifest: bytes, place: OciReference) -> 
     document = read_json_object(lock)
     made = document.get("merged") or document.get("adapter")
     recorded = made.get("gguf") if isinstance(made, Mapping) else None
-    there = [each.digest for each in parse_artifact(manifest, place) if each.name.endswith(".gguf")]
+    files = parse_artifact(manifest, place)
+    there = [each.digest for each in files if each.name.endswith(".gguf") and each.name != BASE_FILE]
+    sent = {each.digest for each in files if each.name == BASE_FILE}
     base, told = document.get("base"), annotations_of(manifest).get(BASE_DIGEST, "")
     known = {base.get("manifest"), base.get("blob")} if isinstance(base, Mapping) else set()
-    for what, is_right in (("model", there == [recorded]), ("base", not told or told in known)):
+    for what, is_right in (("model", there == [recorded]), ("base", known >= {*sent, told} - {""})):
         if not is_right:
             why = f"The release has another {what} than its {LOCK_NAME} says."
             raise ProofError(why, where=place, code="not-as-recorded")

@@ -1,17 +1,22 @@
 """Pushes a release to the Hugging Face Hub, after all is proved that is recorded of it."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from ollama_pack.errors import UsageError
-from ollama_pack.files import Note, Progress
+from ollama_pack.files import Note, Progress, sha256_of_file
 from ollama_pack.hub.client import HubReference
-from ollama_pack.hub.push import HubCommit, push_to_hub
+from ollama_pack.hub.push import HubCommit, compare_with_hub, push_to_hub
+from ollama_pack.known_digests import read_once
 from ollama_pack.locks import folder_lock
 from ollama_pack.pipeline.output_dir import built_folder
 from ollama_pack.pipeline.prepare import silent
 from ollama_pack.pipeline.release.papers.names import PAPER_NAMES, PARTS, is_release
 from ollama_pack.pipeline.request import Request
 from ollama_pack.pipeline.verify import check_folder
+from ollama_pack.registry.shipment import PlannedBlob, PlannedTag, PushPlan
 from ollama_pack.signing import SIGNATURE_NAME
 
 ON_THE_HUB = tuple(dict.fromkeys((*PARTS, *PAPER_NAMES, SIGNATURE_NAME)))
@@ -41,6 +46,42 @@ def push_release_to_hub(
         >>> push_release_to_hub(Request(directory="dist"), place).place  # doctest: +SKIP
         'hf://ada/lovelace-gguf@1f…'
     """
+    with _files_for_hub(request, place, note, progress) as files:
+        pushed = push_to_hub(files, place, ON_THE_HUB, os.environ)
+    note("push", pushed)
+    return pushed
+
+
+def plan_push_to_hub(
+    request: Request, place: HubReference, note: Note = silent, progress: Progress | None = None
+) -> PushPlan:
+    """Return what a push of a release to the Hub would move and replace; nothing is sent.
+
+    Args:
+        request: what the user asks for; its directory is the folder of the release.
+        place: the repository and its branch.
+        note: called after each proof.
+        progress: called while bytes are read.
+
+    Raises:
+        PackError: the same as of `push_release_to_hub`, as far as it shows before anything is sent.
+    """
+    with _files_for_hub(request, place, note, progress) as files:
+        there = compare_with_hub(files, place, ON_THE_HUB, os.environ)
+        blobs = []
+        for path in files:
+            size, is_there = path.stat().st_size, path.name in there.same
+            state = "present" if is_there else "upload"
+            blobs.append(PlannedBlob(path.name, sha256_of_file(path), size, state, 0 if is_there else size))
+    branch = PlannedTag(place.revision or "main", "", there.commit)
+    return PushPlan(str(place), tuple(blobs), (branch,), there.removed)
+
+
+@contextmanager
+def _files_for_hub(
+    request: Request, place: HubReference, note: Note, progress: Progress | None
+) -> Iterator[list[Path]]:
+    """Yield the files of a release that go to the Hub, after all is proved that is recorded of it."""
     if place.folder:
         raise UsageError(
             "A release is pushed to the top of a repository.",
@@ -56,9 +97,6 @@ def push_release_to_hub(
             hint="ollama-pack release DIR --out FOLDER  makes one",
             code="no-release",
         )
-    with folder_lock(folder, progress):
+    with read_once(), folder_lock(folder, progress):
         check_folder(folder, request, note, progress)
-        files = [folder / name for name in ON_THE_HUB if (folder / name).is_file()]
-        pushed = push_to_hub(files, place, ON_THE_HUB, os.environ)
-    note("push", pushed)
-    return pushed
+        yield [folder / name for name in ON_THE_HUB if (folder / name).is_file()]

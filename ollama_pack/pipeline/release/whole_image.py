@@ -6,7 +6,7 @@ from dataclasses import replace
 from ollama_pack.deliver.choose_store import store_with_base
 from ollama_pack.deliver.package import Package
 from ollama_pack.deliver.store import make_image
-from ollama_pack.errors import DestinationError, UsageError
+from ollama_pack.errors import DestinationError
 from ollama_pack.files import Progress
 from ollama_pack.ollama.choose_models import models_at
 from ollama_pack.ollama.locations import locations_from, with_daemon_store_first
@@ -67,18 +67,3 @@ def image_of_installed(name: ModelName, request: Request) -> Image:
             raise no_such_model(models, name)
         store = readable_store(models, locations)
     return stored_image(store, name)
-
-
-def refuse_base_without_tag(package: Package) -> None:
-    """Require a base that has a name in Ollama, which whoever pulls the model can get or be given.
-
-    Raises:
-        UsageError: the base is a file that stays on this machine.
-    """
-    if package.adapter is not None and package.base.gguf is not None:
-        raise UsageError(
-            "The base is a file of this machine, which nobody else has.",
-            where=package.base.gguf,
-            hint="build again with --base and an Ollama model; or with --merge, which puts the base in",
-            code="base-is-a-file",
-        )

@@ -9,7 +9,7 @@ from ollama_pack.deliver.folder import CONFIG, MANIFEST
 from ollama_pack.errors import RefusedError
 from ollama_pack.files import DRAFT, os_errors_as_destination_error, sha256_of_file
 from ollama_pack.modelfile import MODELFILE_NAME
-from ollama_pack.pipeline.lock import LOCK_NAME
+from ollama_pack.pipeline.lock import BASE_PATH, LOCK_NAME
 from ollama_pack.pipeline.prepare import GGUF_NAME, MERGED_NAME
 from ollama_pack.signing import SIGNATURE_NAME
 
@@ -19,6 +19,9 @@ BOM_NAME = "bom.cdx.json"
 PROVENANCE_NAME = "provenance.intoto.json"
 TESTS_NAME = "test-result.intoto.json"
 CARD_NAME = "README.md"
+BASE_FILE = BASE_PATH.removeprefix("./")
+"""The base of a release in a registry, if it is a file and was sent too."""
+
 SUMS_NAME = "SHA256SUMS"
 
 PARTS = (GGUF_NAME, MERGED_NAME, MODELFILE_NAME, LOCK_NAME, MANIFEST, CONFIG, REPORT_NAME)
