@@ -66,6 +66,13 @@ class RemoteRegistry:
                 data=content,
                 headers={"Content-Type": media_type},
             )
+        if media_type == MANIFEST_TYPE and answer.status_code == 415:
+            raise DestinationError(
+                f"The registry takes no manifest of Ollama's: status 415, {self._words(answer)}.",
+                where=self.place,
+                hint="push a folder without --with-base; zot needs compat docker2s2 in its configuration",
+                code="registry",
+            )
         self.require(answer, "does not take the release", 200, 201)
         if answer.headers.get(_DIGEST_HEADER, digest) != digest:
             raise self.lie("the release that it was sent")

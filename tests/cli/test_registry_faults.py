@@ -211,6 +211,7 @@ def test_a_registry_that_takes_no_manifest_of_ollama(pushable, registry):
     ran = run("push", pushable, place, "--with-base", "--json")
     assert (ran.code, ran.document["code"]) == (6, "registry")
     assert "415" in ran.document["what"]
+    assert ran.document["try"].startswith("push a folder without --with-base")
     assert run("push", pushable, place).code == 0
     assert run("verify", place).code == 0
 
