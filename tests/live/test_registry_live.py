@@ -151,3 +151,19 @@ def chat(address: str, model: str) -> str:
     answer = httpx.post(f"{address}/api/chat", json=body, timeout=120, trust_env=False)
     assert answer.is_success, answer.text
     return answer.json()["message"]["content"]
+
+
+def test_a_base_that_is_a_file(live, base_file, with_storage, second, tmp_path):
+    """A model on a GGUF file goes with it: a daemon that has nothing pulls it both ways, with its answers."""
+    if "OLLAMA_PACK_TEST_BASE" not in os.environ:
+        pytest.skip("NOT TESTED on a real base: OLLAMA_PACK_TEST_BASE names none (make live fetches it)")
+    here = (live.address, live.store)
+    folder = ("--via", "folder", "--out", tmp_path / "release")
+    command(*here, "build", ADA, "ada", "--base", base_file, *folder)
+    place = f"{with_storage}/team/ada:1"
+    pushed = command(*here, "push", tmp_path / "release", f"oci://{place}", "--with-base")
+    assert ollama_pull(second.address, place) == "success"
+    assert listed(second.address)[place] == pushed["ollama"].removeprefix("sha256:")
+    command(second.address, second.store, "pull", f"oci://{place}", "ada")
+    command(*here, "register", tmp_path / "release", "ada", "--via", "store")
+    assert say(live.address, "ada") == say(second.address, "ada") == say(second.address, place)
