@@ -34,6 +34,21 @@ class Positions:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class BaseWeights:
+    """How large the weights of a base are.
+
+    Attributes:
+        size: the size of its file in bytes.
+        shapes: the shape of each tensor, rows first.
+        types: the ggml type of each tensor, as far as it is known.
+    """
+
+    size: int
+    shapes: Mapping[str, tuple[int, ...]]
+    types: Mapping[str, int]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseModel:
     """The model an adapter was trained on, as it was found.
@@ -50,7 +65,10 @@ class BaseModel:
         info: the header and the vocabulary of `gguf`, which is read once, or None if the base is no file.
         digest: the digest of `gguf`, which is taken once, or None if the base is no file.
         parts: the header of each part of `gguf`, or of all of it; empty if the base is no file.
-        temporary: whether `gguf` is there for this run only, because only a daemon can read the base.
+        weights: how large its weights are, if a registry told it; else None.
+        recorded_blob: the digest of its weights as a lock records it; empty if the base is a file.
+        temporary: whether only a daemon can read the base, so that `gguf` is there for this run only, and not
+            at all where nothing is written.
     """
 
     hparams: HParams
@@ -64,16 +82,18 @@ class BaseModel:
     info: ModelInfo | None = field(default=None, compare=False, repr=False)
     digest: FileDigest | None = field(default=None, compare=False, repr=False)
     parts: tuple[GgufFile, ...] = field(default=(), compare=False, repr=False)
+    weights: BaseWeights | None = field(default=None, compare=False, repr=False)
+    recorded_blob: str = ""
     temporary: bool = False
 
     def blob_digest(self, progress: Progress | None = None) -> str:
-        """Return the digest of its GGUF file, ``sha256:…``; empty if the base is an Ollama model.
+        """Return the digest of its weights, ``sha256:…``; empty if neither a file nor a lock tells it.
 
         Raises:
             DestinationError: the file cannot be read.
         """
         if self.gguf is None:
-            return ""
+            return self.recorded_blob
         return (self.digest or FileDigest(self.gguf)).get(progress)
 
     def at_layer(self, layer: int) -> "BaseModel":

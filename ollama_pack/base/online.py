@@ -14,7 +14,7 @@ from typing import Any
 from ollama_pack.base.gguf_header import base_of_header
 from ollama_pack.base.hf_cache import is_hub_id
 from ollama_pack.base.hf_config import HfConfig
-from ollama_pack.base.model import BaseModel
+from ollama_pack.base.model import BaseModel, BaseWeights
 from ollama_pack.environment import check_address, read_token
 from ollama_pack.errors import InputError
 from ollama_pack.fetch import is_loopback, read_document, read_range
@@ -93,7 +93,10 @@ def registry_base(text: str) -> BaseModel | None:
     digest, size = _weights(manifest, name)
     header = _fetch_header(f"{repository}/blobs/{digest}", size, name)
     return replace(
-        base_of_header(header), tag=name.display, origin=f"header of {name.display} at {name.host}"
+        base_of_header(header),
+        tag=name.display,
+        origin=f"header of {name.display} at {name.host}",
+        weights=BaseWeights(size, header.shapes, header.types),
     )
 
 

@@ -9,7 +9,9 @@ from ollama_pack.deliver.image import base_has_adapter_note, check_kind
 from ollama_pack.deliver.package import DeliveryPlan, Package
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.files import Progress
+from ollama_pack.gguf.constants import INVOCATION_TOKENS
 from ollama_pack.gguf.model_info import ModelInfo, read_model_info, vocabulary_of
+from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.ollama.compat import is_translated
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.names import ModelName, parse_name
@@ -98,11 +100,29 @@ def _check_base_info(package: Package, version: str, info: ModelInfo) -> list[st
     if lines is None or info is not package.base.info:
         mismatches = compare_base(package.trained, adapter, info)
         lines = tuple(require_no_mismatch(package.trained, mismatches, info))
-    failure = why_base_fails(version, info.metadata, info.shapes)
-    if failure and all(name.rpartition(".lora_")[0] in info.shapes for name in adapter.shapes):
-        failure += ", or --merge"
-    crash = known_crash(version, adapter.text("general.architecture"), adapter.shapes)
-    return [*(f"{info.name}: {reason}" for reason in (failure, crash) if reason), *lines]
+    failures = why_adapter_fails(adapter, version, info.metadata, info.shapes)
+    return [*(f"{info.name}: {reason}" for reason in failures), *lines]
+
+
+def why_adapter_fails(
+    adapter: GgufFile, version: str, metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
+) -> list[str]:
+    """Return why this Ollama does not run a base with an adapter, each with ``--merge`` where that is a way.
+
+    Args:
+        adapter: the header of the GGUF LoRA file.
+        version: the version of Ollama; empty if it is unknown.
+        metadata: the metadata of the base's GGUF header.
+        shapes: the shape of each of the base's tensors, rows first.
+    """
+    merges = INVOCATION_TOKENS not in adapter.metadata and all(
+        name.rpartition(".lora_")[0] in shapes for name in adapter.shapes
+    )
+    reasons = (
+        why_base_fails(version, metadata, shapes),
+        known_crash(version, adapter.text("general.architecture"), adapter.shapes),
+    )
+    return [f"{reason}{', or --merge' if merges else ''}" for reason in reasons if reason]
 
 
 def why_base_fails(version: str, metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> str:

@@ -59,6 +59,8 @@ def deliver(
 ) -> Receipt:
     """Deliver `package` by `via`; the receipt says what was done, and with ``auto`` why it was chosen.
 
+    Of a merged model the receipt has the digest of the base that it was made of, and not of its own file.
+
     Args:
         package: the model.
         locations: the daemon's address, the stores on this machine, and the folder.
@@ -74,6 +76,14 @@ def deliver(
     """
     _refuse_own_base(package)
     _check_parameters(package)
+    receipt, before = _deliver_by(via, package, locations, progress), package.merged_from
+    if before is None:
+        return receipt
+    return replace(receipt, base_manifest="", base_blob=before.blob_digest())
+
+
+def _deliver_by(via: str, package: Package, locations: OllamaLocations, progress: Progress | None) -> Receipt:
+    """Deliver a package by one delivery, or by the first of ``auto`` that works."""
     if via == folder.FOLDER:
         known = store_with_base(package, with_daemon_store_first(locations))
         receipt = folder.write_folder(package, output_folder(locations), store=known, progress=progress)

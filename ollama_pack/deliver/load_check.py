@@ -3,14 +3,13 @@
 import contextlib
 from collections.abc import Iterator
 
-from ollama_pack.deliver.base_check import why_base_fails
+from ollama_pack.deliver.base_check import why_adapter_fails
 from ollama_pack.deliver.package import Package
 from ollama_pack.errors import DestinationError, ProofError
 from ollama_pack.gguf.constants import INVOCATION_TOKENS
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.models import spoilt_adapter
 from ollama_pack.ollama.names import parse_name
-from ollama_pack.ollama.versions import known_crash
 from ollama_pack.ollama.weights_alone import weights_alone
 from ollama_pack.verify.load import Answer, compare_answers, require_change
 from ollama_pack.verify.result import ProofResult
@@ -96,9 +95,8 @@ def _explain_failure(package: Package, daemon: Daemon) -> str:
     if package.adapter is None:
         return ""
     corrupt = spoilt_adapter(shown.modelfile)
-    version, adapter = daemon.version(), package.adapter_header()
-    crash = known_crash(version, adapter.text("general.architecture"), adapter.shapes)
-    return corrupt or why_base_fails(version, shown.metadata, shown.shapes) or crash
+    failures = why_adapter_fails(package.adapter_header(), daemon.version(), shown.metadata, shown.shapes)
+    return corrupt or next(iter(failures), "")
 
 
 def _does_not_load(package: Package, error: DestinationError, cause: str) -> ProofError:

@@ -13,7 +13,7 @@ from ollama_pack.errors import InputError, UnsupportedError, UsageError
 from ollama_pack.gguf.blocks import PLAIN, can_read_blocks, can_write_blocks, type_name
 from ollama_pack.gguf.code_layouts import CODE_LAYOUTS
 from ollama_pack.gguf.ggml_blocks import GGML_WRITES
-from ollama_pack.gguf.ggml_types import BF16, F16, F32, Q5_K, Q6_K, Q8_0, nbytes_of
+from ollama_pack.gguf.ggml_types import Q8_0, nbytes_of
 from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.gguf.writer import pack_value
 from ollama_pack.lora.beside import RowValues
@@ -23,24 +23,11 @@ from ollama_pack.lora.replication import copies_of
 from ollama_pack.lora.untied import HEAD_TENSOR
 from ollama_pack.merge.base_tensor import BaseTensor, tensors_of_base
 from ollama_pack.merge.keys import MergeLabels, merged_keys
-from ollama_pack.merge.size import automatic_kind, with_whole_blocks
+from ollama_pack.merge.size import AUTO_TYPE, MERGE_TYPES, SAME_TYPE, kind_if_merged
 from ollama_pack.merge.vocabulary import vocabulary_keys
 
 if TYPE_CHECKING:
     from ollama_pack.merge.frontier import SizeFrontier
-
-AUTO_TYPE, SAME_TYPE = "auto", "same"
-MERGE_TYPES: dict[str, int | None] = {
-    AUTO_TYPE: None,
-    "q8_0": Q8_0,
-    "f16": F16,
-    "bf16": BF16,
-    "f32": F32,
-    "q6_k": Q6_K,
-    "q5_k": Q5_K,
-    SAME_TYPE: None,
-}
-"""The choices for the type of a touched tensor, each with its ggml type, or None if the base decides."""
 
 EMBEDDING_TENSOR = "token_embd.weight"
 """The tensor whose A and B llama.cpp has the other way round, since tokens are looked up in it."""
@@ -270,15 +257,10 @@ def _merged(
 
 def _target_type(base: BaseTensor, merge_type: str | int) -> int:
     """Return the ggml type in which a touched tensor is written."""
-    if merge_type == AUTO_TYPE:
-        return automatic_kind(base.kind, base.shape[-1])
-    chosen = MERGE_TYPES[merge_type] if isinstance(merge_type, str) else merge_type
-    if merge_type == SAME_TYPE:
-        chosen = base.kind
-        if base.kind not in CODE_LAYOUTS and base.kind not in GGML_WRITES and not can_write_blocks(base.kind):
-            raise _not_written(base)
-    assert chosen is not None, merge_type
-    return with_whole_blocks(chosen, base.shape[-1])
+    writes = base.kind in CODE_LAYOUTS or base.kind in GGML_WRITES or can_write_blocks(base.kind)
+    if merge_type == SAME_TYPE and not writes:
+        raise _not_written(base)
+    return kind_if_merged(merge_type, base.kind, base.shape[-1])
 
 
 def _not_written(base: BaseTensor) -> UnsupportedError:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, TypeAlias
 
@@ -44,6 +44,7 @@ class Shown:
         remote: the host of a model that runs in a cloud; empty for a model of this daemon.
         metadata: the metadata of its GGUF header, without long lists.
         shapes: the shape of each tensor, rows first; empty if the daemon does not report tensors.
+        types: the name of the ggml type of each tensor, as far as it is reported.
         template: the chat template of its GGUF if that is in force, else its TEMPLATE.
         system: its SYSTEM, or an empty string.
         messages: its MESSAGEs.
@@ -59,6 +60,7 @@ class Shown:
     system: str = ""
     messages: "Objects" = ()
     family: str = ""
+    types: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_adapter(self) -> bool:
@@ -112,7 +114,7 @@ def read_shown(answer: Mapping[str, Any]) -> Shown:
     Raises:
         ValueError: the response has another form.
     """
-    tensors = (as_mapping(each, "tensors") for each in optional(answer, "tensors", []))
+    tensors = [as_mapping(each, "tensors") for each in optional(answer, "tensors", [])]
     details = optional(answer, "details", {})
     return Shown(
         modelfile=optional(answer, "modelfile", ""),
@@ -129,6 +131,7 @@ def read_shown(answer: Mapping[str, Any]) -> Shown:
         system=optional(answer, "system", ""),
         messages=[as_mapping(each, "messages") for each in optional(answer, "messages", [])],
         family=optional(details, "family", ""),
+        types={as_text(each.get("name"), "tensors.name"): optional(each, "type", "") for each in tensors},
     )
 
 

@@ -179,17 +179,15 @@ def _build_into_folder(
 
 
 def _deliver(inputs: BuildInputs, package: "Package", progress: Progress | None) -> "Receipt":
-    """Deliver a package; the receipt tells the base, also that of a merged model, and not the merged file."""
+    """Deliver a package; the error of a delivery says how it goes on."""
     from ollama_pack.deliver import choose
 
     try:
-        receipt = choose.deliver(package, inputs.locations, via=inputs.request.via, progress=progress)
+        return choose.deliver(package, inputs.locations, via=inputs.request.via, progress=progress)
     except DestinationError as error:
         kept = f"{_register_command(inputs)}  continues after that; the files are kept"
         hint = f"{error.hint}\n       {kept}" if error.hint else kept
         raise DestinationError(error.what, where=error.where, hint=hint, code=error.code) from error
-    before = package.merged_from
-    return receipt if before is None else replace(receipt, base_blob=before.blob_digest())
 
 
 def _load_here(inputs: BuildInputs, package: "Package", work: BuildPlan, note: Note) -> None:
@@ -221,7 +219,12 @@ def plan_build(request: Request, note: Note = silent) -> "tuple[BuildPlan, Deliv
     from ollama_pack.deliver import choose
 
     inputs = resolve_inputs(request)
-    work, modelfile, _ = _decide(inputs, note)
+    receive: BaseReceiver = as_found
+    if request.merge:
+        from ollama_pack.pipeline.merging.daemon_base import looking_for_bases
+
+        receive = looking_for_bases(inputs.locations, note)
+    work, modelfile, _ = _decide(inputs, note, receive=receive)
     package = with_planned_size(inputs, work, plan_package(inputs, work, modelfile))
     return work, choose.plan_delivery(package, inputs.locations, via=request.via)
 

@@ -22,6 +22,7 @@ from ollama_pack.gguf.split import require_one_file
 from ollama_pack.lora.plan import LoraFile
 from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.modelfile.file import read_modelfile
+from ollama_pack.ollama.manifest import is_digest
 from ollama_pack.ollama.names import ModelName
 from ollama_pack.pipeline.inputs import expected_base
 from ollama_pack.pipeline.lock import placed_sizes, read_lock
@@ -121,11 +122,13 @@ def _recorded_base(folder: Path, base: BaseModel) -> BaseModel:
     """Return the base that a merged file was made of, as far as the lock knows it."""
     recorded = read_lock(folder).get("base")
     known = recorded if isinstance(recorded, Mapping) else {}
+    blob = str(known.get("blob") or "")
     return BaseModel(
         hparams=base.hparams,
         tag=str(known.get("tag") or ""),
         source_id=str(known.get("source_id") or ""),
         origin="lock",
+        recorded_blob=blob if is_digest(blob) else "",
     )
 
 

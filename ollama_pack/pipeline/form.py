@@ -14,7 +14,7 @@ from ollama_pack.pipeline.convert import convert
 from ollama_pack.pipeline.inputs import BuildInputs
 from ollama_pack.pipeline.prepare import GGUF_NAME, MERGED_NAME, BuildPlan
 from ollama_pack.pipeline.prompt.chat_format import TEMPLATE_KEY, trained_format
-from ollama_pack.pipeline.request import Request
+from ollama_pack.pipeline.request import QUANTISED_TYPES, Request
 
 if TYPE_CHECKING:
     from ollama_pack.deliver.package import Package
@@ -32,7 +32,7 @@ def write_weights(
     request = inputs.request
     if not request.merge:
         lora, report = convert(work, inputs.output_dir / GGUF_NAME, request.outtype, note)
-        note("form", _cost_of_an_adapter(lora, work))
+        note("form", _cost_of_an_adapter(lora, inputs, work))
         return lora, report
     merged = merge(work, inputs.output_dir / MERGED_NAME, _with_model_name(inputs), note, progress)
     separate = megabytes(planned_size(work.plan, request.outtype))
@@ -44,33 +44,37 @@ def write_weights(
     return merged, merged.report.result
 
 
-def _cost_of_an_adapter(lora: LoraFile, work: BuildPlan) -> str:
+def _cost_of_an_adapter(lora: LoraFile, inputs: BuildInputs, work: BuildPlan) -> str:
     """Return what an adapter of its own costs, and what the merged form would, as far as that is known."""
     told = f"an adapter of {megabytes(lora.size)} beside its base, the smaller form"
     if work.adapter.invocation:
         return f"{told}, and the only one that acts on some tokens only"
-    size = _size_if_merged(work)
+    size = _size_if_merged(inputs, work)
     if size is None:
         return told
     return f"{told}; --merge makes one file of {megabytes(size)}, which every Ollama runs"
 
 
-def _size_if_merged(work: BuildPlan) -> int | None:
-    """Return about how large the merged file would be, or None if the base is no file that tells it."""
-    from ollama_pack.gguf.split import COUNT
-    from ollama_pack.merge.size import size_if_merged, size_of_tensors
+def _size_if_merged(inputs: BuildInputs, work: BuildPlan) -> int | None:
+    """Return about how large the merged file would be, or None if nothing tells how large its base is."""
+    from ollama_pack.base.base_weights import weights_of
+    from ollama_pack.gguf.ggml_types import BLOCKS
+    from ollama_pack.merge.size import size_if_merged
 
-    base, info = work.base, work.base.info
-    if base.gguf is None or info is None:
-        return None
-    try:
-        size = base.gguf.stat().st_size
-    except OSError:  # whatever reads it next says so
-        return None
-    if info.metadata.get(COUNT, 1) != 1:
-        size = size_of_tensors(info.shapes, info.types)
+    weights, request = weights_of(work.base, inputs.locations), inputs.request
+    if weights is None or request.merge_size is not None:
+        return request.merge_size if weights is not None else None
     changed = [each.name.removesuffix(LORA_A) for each in work.plan.tensors if each.name.endswith(LORA_A)]
-    return size_if_merged(size, info.shapes, info.types, changed)
+    merge_type: str | int = request.merge_type
+    if request.merge_type in QUANTISED_TYPES:  # all matrices get it
+        merge_type = QUANTISED_TYPES[request.merge_type]
+        per_block = BLOCKS[merge_type][0]
+        changed = [
+            name
+            for name, shape in weights.shapes.items()
+            if len(shape) > 1 and shape[-1] % per_block == 0 and weights.types.get(name) in BLOCKS
+        ]
+    return size_if_merged(weights.size, weights.shapes, weights.types, changed, merge_type)
 
 
 def make_built_package(
@@ -126,6 +130,8 @@ def with_planned_size(inputs: BuildInputs, work: BuildPlan, package: "Package") 
     from ollama_pack.lora.export import require_replaceable
     from ollama_pack.pipeline.merging.merge import planned_size_of
 
+    if package.adapter is None and work.base.temporary:  # only the build has the daemon send it
+        return replace(package, planned_size=_size_if_merged(inputs, work) or 0)
     if package.adapter is None:
         return replace(package, planned_size=planned_size_of(work, package.file, _with_model_name(inputs)))
     require_replaceable(package.file)

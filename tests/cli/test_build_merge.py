@@ -2,6 +2,7 @@
 
 import json
 
+import fake_daemon
 import pytest
 import scratch_store
 from recipes import TINY, resized, write_model
@@ -168,3 +169,21 @@ def test_the_chat_template_that_was_trained_goes_into_the_file(ada, tmp_path):
     assert ran.code == 0, ran.stderr
     assert "--template" not in ran.stderr
     assert read_gguf(tmp_path / "out" / "merged_model.gguf").text("tokenizer.chat_template") == FORMAT
+
+
+@pytest.mark.parametrize("via", ["folder", "store", "pull", "create"])
+def test_every_delivery_tells_the_base_and_not_the_merged_file(ada, tiny, models, tiny_gguf, via):
+    """Build and register say alike of which weights a merged model was made; without a lock nothing."""
+    out = ada.parent / "out"
+    with fake_daemon.running(models) as daemon, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OLLAMA_HOST", daemon.address)
+        words = ("--via", "store" if via == "folder" else via, "--no-load", "--json")
+        built = run(
+            "build", ada, "ada", "--merge", "--base", tiny, "--out", out, "--via", via, *words[2:]
+        ).document
+        known = {"manifest": "", "blob": sha256_of_file(tiny_gguf)}
+        assert built["delivery"]["base"] == known
+        assert built["merged"]["digest"] not in str(built["delivery"]["base"])
+        assert run("register", out, "again", *words).document["delivery"]["base"] == known
+        (out / "ollama-pack.lock").unlink()
+        assert run("register", out, "last", *words).document["delivery"]["base"] == dict.fromkeys(known, "")

@@ -41,6 +41,8 @@ def show(models: FakeStore, name: str, *, verbose: bool) -> dict:
         "messages": json.loads(models.blob(kinds[f"{IMAGE}messages"]).read_text())
         if f"{IMAGE}messages" in kinds
         else [],
-        "tensors": [{"name": t.name, "shape": t.shape.tolist()} for t in header.tensors],
+        "tensors": [
+            {"name": t.name, "type": t.tensor_type.name, "shape": t.shape.tolist()} for t in header.tensors
+        ],
     }
     return shown | {key: config[key] for key in ("remote_host",) if key in config}

@@ -30,7 +30,10 @@ def rows_of(content: bytes) -> Iterator[dict]:
         digest = child.get("digest", f"sha256:{hashlib.sha256(compact(child)).hexdigest()}")
         yield {"digest": digest.removeprefix("sha256:"), "details": {"runner": child["runner"]}}
     if content and not children:
-        yield {"digest": hashlib.sha256(content).hexdigest()}
+        document = json.loads(content)
+        blobs = [*document.get("layers", ()), document.get("config", {})]
+        size = sum(each.get("size", 0) for each in blobs)
+        yield {"digest": hashlib.sha256(content).hexdigest(), "size": size}
 
 
 @dataclass

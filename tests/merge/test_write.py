@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ollama_pack.errors import InputError, UnsupportedError
 from ollama_pack.gguf.constants import MERGED_ADAPTER
+from ollama_pack.gguf.ggml_types import size_of_tensors
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.tensors import LazyTensor
 from ollama_pack.jobs import in_order
@@ -23,7 +24,7 @@ from ollama_pack.merge import rows, write
 from ollama_pack.merge.draft import DraftFile
 from ollama_pack.merge.keys import MergeLabels
 from ollama_pack.merge.plan import plan_merge
-from ollama_pack.merge.size import size_if_merged, size_of_tensors
+from ollama_pack.merge.size import size_if_merged
 from ollama_pack.merge.write import write_merged
 
 TYPES = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1")

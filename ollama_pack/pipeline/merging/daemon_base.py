@@ -42,20 +42,34 @@ def receiving_bases(
     """
     with contextlib.ExitStack() as running:
         place = _TemporaryPlace(folder, note, progress, running)
+        yield lambda base: _held(base, locations, place)
 
-        def receive(base: BaseModel) -> BaseModel:
-            if base.gguf is not None or not base.tag:
-                return base
-            try:
-                with models_at(locations, parse_name(base.tag)) as models:
-                    if isinstance(models, DaemonModels):
-                        return _of_daemon(models, locations, base, place)
-            except DestinationError as error:
-                if error.code != "no-store":
-                    raise
-            return base
 
-        yield receive
+def looking_for_bases(locations: OllamaLocations, note: Note = silent) -> BaseReceiver:
+    """Return a function that finds the file of a base as `receiving_bases` does, but has nothing sent.
+
+    It raises what the sending would raise, as far as that is known before, and returns a base without a file
+    if a daemon would have to send it.
+
+    Args:
+        locations: the daemon's address and the stores on this machine.
+        note: called with what a daemon would have to send.
+    """
+    return lambda base: _held(base, locations, note)
+
+
+def _held(base: BaseModel, locations: OllamaLocations, place: "_TemporaryPlace | Note") -> BaseModel:
+    """Return a base with its file, if it has none and a daemon is to be asked for it."""
+    if base.gguf is not None or not base.tag:
+        return base
+    try:
+        with models_at(locations, parse_name(base.tag)) as models:
+            if isinstance(models, DaemonModels):
+                return _of_daemon(models, locations, base, place)
+    except DestinationError as error:
+        if error.code != "no-store":
+            raise
+    return base
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +83,11 @@ class _TemporaryPlace:
 
 
 def _of_daemon(
-    models: DaemonModels, locations: OllamaLocations, base: BaseModel, place: _TemporaryPlace
+    models: DaemonModels, locations: OllamaLocations, base: BaseModel, place: _TemporaryPlace | Note
 ) -> BaseModel:
     """Return a base with its file: in the daemon's store if that can be read here, else as it was sent.
+
+    Where there is no place for it, nothing is sent.
 
     Raises:
         UsageError: the daemon does not have the base.
@@ -101,7 +117,10 @@ def _of_daemon(
             hint=f"{_BY_FILE}; or the same command on the machine of the daemon",
             code="base-elsewhere",
         )
-    return _sent(models, base, locations, place)
+    if isinstance(place, _TemporaryPlace):
+        return _sent(models, base, locations, place)
+    place("base", f"only Ollama at {daemon.address} can read the weights of {tag}: a build has it send them")
+    return replace(base, temporary=True)
 
 
 def _sent(
