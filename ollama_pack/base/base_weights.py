@@ -16,7 +16,7 @@ from ollama_pack.ollama.models import DaemonModels, StoreModels
 from ollama_pack.ollama.names import ModelName, parse_name
 from ollama_pack.ollama.store_layout import blob_path
 
-_KINDS: Mapping[str, int] = {name: kind for kind, name in NAMES.items()}
+_KIND_OF_NAME: Mapping[str, int] = {name: kind for kind, name in NAMES.items()}
 
 
 def weights_of(base: BaseModel, locations: OllamaLocations) -> BaseWeights | None:
@@ -65,7 +65,7 @@ def _weights_in_daemon(daemon: Daemon, name: ModelName) -> BaseWeights | None:
     shown = daemon.show(name.display) if listed is not None else None
     if listed is None or shown is None or not shown.types:
         return None
-    types = {tensor: _KINDS[kind] for tensor, kind in shown.types.items() if kind in _KINDS}
+    types = {tensor: _KIND_OF_NAME[kind] for tensor, kind in shown.types.items() if kind in _KIND_OF_NAME}
     alone = shown.modelfile.count("\nFROM ") + shown.modelfile.startswith("FROM ") == 1
     size = listed.size if alone and listed.size else size_of_tensors(shown.shapes, types)
     return BaseWeights(size, shown.shapes, types)

@@ -42,7 +42,7 @@ def receiving_bases(
     """
     with contextlib.ExitStack() as running:
         place = _TemporaryPlace(folder, note, progress, running)
-        yield lambda base: _held(base, locations, place)
+        yield lambda base: _held_by_daemon(base, locations, place)
 
 
 def looking_for_bases(locations: OllamaLocations, note: Note = silent) -> BaseReceiver:
@@ -55,10 +55,12 @@ def looking_for_bases(locations: OllamaLocations, note: Note = silent) -> BaseRe
         locations: the daemon's address and the stores on this machine.
         note: called with what a daemon would have to send.
     """
-    return lambda base: _held(base, locations, note)
+    return lambda base: _held_by_daemon(base, locations, note)
 
 
-def _held(base: BaseModel, locations: OllamaLocations, place: "_TemporaryPlace | Note") -> BaseModel:
+def _held_by_daemon(
+    base: BaseModel, locations: OllamaLocations, place: "_TemporaryPlace | Note"
+) -> BaseModel:
     """Return a base with its file, if it has none and a daemon is to be asked for it."""
     if base.gguf is not None or not base.tag:
         return base
