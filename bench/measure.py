@@ -80,6 +80,33 @@ def run(command: Command, folder: Path, environment: Mapping[str, str]) -> Sampl
     return Sample(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, failure)
 
 
+def peak_together(command: Command, folder: Path, environment: Mapping[str, str]) -> float:
+    """Run a command once more, and return the most memory that it has with all its processes, in MiB.
+
+    What they share is counted once. It is not timed, since looking takes time. Where there is no /proc it is 0.
+    """
+    command.before()
+    most = 0.0
+    with (folder / "said.txt").open("wb") as out:
+        process = subprocess.Popen(command.words, stdout=out, stderr=out, env=dict(environment))
+        while process.poll() is None:
+            most = max(most, _memory_of(process.pid))
+            time.sleep(0.02)
+    return most
+
+
+def _memory_of(process: int) -> float:
+    """Return the memory of a process and of its children, in MiB."""
+    home = Path("/proc") / str(process)
+    try:
+        found = re.search(r"^Pss:\s+(\d+) kB", (home / "smaps_rollup").read_text(), re.M)
+        children = (home / "task" / str(process) / "children").read_text().split()
+    except OSError:  # it has ended, or there is no /proc
+        return 0.0
+    own = int(found[1]) / 1024 if found else 0.0
+    return own + sum(_memory_of(int(child)) for child in children)
+
+
 def measure(
     commands: Sequence[Command], rounds: int, folder: Path, environment: Mapping[str, str]
 ) -> dict[str, Series]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 from adapters import FEED_FORWARD, HIDDEN, SHAPES, dense_tensors, write_adapter
-from measure import Command, Series, measure
+from measure import Command, Series, measure, peak_together
 from peer import ROOT
 from report import figures
 from run import forget, machine
@@ -101,14 +101,14 @@ def commands(folder: Path, peer: str | None) -> list[Command]:
     return listed
 
 
-def page(series: dict[str, Series], facts: list[str], rounds: int) -> str:
+def page(series: dict[str, Series], together: float, facts: list[str], rounds: int) -> str:
     """Return the report."""
     ours = series["ollama-pack merge"]
     floor = series["cp"].median + series["sha256sum"].median
     within = ours.median / floor
     promises = [
         (f"at most {SLOWER:g} × cp + sha256sum of its output", f"{within:.2f} ×", within <= SLOWER),
-        (f"peak memory at most {MEMORY} MiB", f"{ours.peak:.0f} MiB", ours.peak <= MEMORY),
+        (f"peak memory at most {MEMORY} MiB, all processes", f"{together:.0f} MiB", together <= MEMORY),
     ]
     if (theirs := series.get("llama-export-lora")) and not theirs.failure:
         ratio = theirs.median / ours.median
@@ -119,7 +119,8 @@ def page(series: dict[str, Series], facts: list[str], rounds: int) -> str:
         "",
         "Made by `make bench`: eight blocks in the shapes of Llama-2-7B in Q4_0, an adapter of rank 16 on",
         f"all linear modules. Whole processes, in turn, median of {rounds} after a warm-up. The time of",
-        "ollama-pack has SHA-256, the proof of every weight and fsync in it; that of the others has not.",
+        "ollama-pack has SHA-256, the proof of every weight and fsync in it; that of the others has not. Its",
+        "processes together have the memory in the first table, and the largest of them that in the second.",
         "",
         "| promise | measured | holds |",
         "| --- | --- | --- |",
@@ -153,7 +154,10 @@ def main() -> None:
     peer = f"llama-export-lora{arguments.built and ', '}{arguments.built}"
     if not arguments.export_lora:
         peer = "none, llama-export-lora was not found"
-    text = page(series, machine(load, peer), arguments.rounds)
+    together = peak_together(commands(folder, None)[0], folder, environment)
+    text = page(
+        series, max(together, series["ollama-pack merge"].peak), machine(load, peer), arguments.rounds
+    )
     print(text)
     arguments.out.write_text(text, "utf-8")
     for name in ("merged", "copy", "theirs"):

@@ -27,8 +27,8 @@ MOST_HELPERS = 3
 AHEAD = 16
 """Results that are there, or are being made, before the first of them is taken."""
 
-IN_RESERVE = 2
-"""Jobs that a helper is given at a time, so that it need not wait for the next one."""
+IN_RESERVE = 4
+"""Jobs that a helper has at most, so that it need not wait for the next one; towards the end it has fewer."""
 
 LEAST_SHARED = 1 << 25
 """Bytes below which a helper would be more work than help."""
@@ -94,6 +94,7 @@ def _with_processes(jobs: Sequence[Job[Result]], codec: Codec[Result], count: in
     try:
         team.gather(count)
         for number in range(len(jobs)):
+            team.share(number + AHEAD)
             while number not in team.results:
                 team.share(number + AHEAD)
                 if not team.take() and not team.work(number + AHEAD):
@@ -133,7 +134,7 @@ class _Team(Generic[Result]):
     def share(self, end: int) -> None:
         """Give each helper its next jobs, of those before `end`."""
         for helper in list(self.helpers):
-            while len(helper.waiting) < IN_RESERVE and self._next < min(end, len(self._jobs)):
+            while len(helper.waiting) < self._reserve() and self._next < min(end, len(self._jobs)):
                 number = self._next
                 self._next += 1
                 if not self._jobs[number].is_shared:
@@ -145,6 +146,11 @@ class _Team(Generic[Result]):
                     self._again.append(number)
                     self._lose(helper)
                     break
+
+    def _reserve(self) -> int:
+        """Return how many jobs a helper may have, so that all end at about the same time."""
+        left = len(self._jobs) - self._next
+        return min(IN_RESERVE, 1 + left // (2 * (len(self.helpers) + 1)))
 
     def take(self, *, wait: bool = False) -> bool:
         """Take what helpers have done, and return whether there was something."""
