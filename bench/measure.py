@@ -83,7 +83,7 @@ def run(command: Command, folder: Path, environment: Mapping[str, str]) -> Sampl
 def peak_together(command: Command, folder: Path, environment: Mapping[str, str]) -> float:
     """Run a command once more, and return the most memory that it has with all its processes, in MiB.
 
-    What they share is counted once. It is not timed, since looking takes time. Where there is no /proc it is 0.
+    What they share is counted once. It is not timed, since looking takes time; without /proc it is 0.
     """
     command.before()
     most = 0.0
