@@ -13,6 +13,7 @@ from ollama_pack.cli.needed_options import require_their_options
 from ollama_pack.cli.options import PROOF, SOURCE
 
 if TYPE_CHECKING:
+    from ollama_pack.ollama.names import ModelName
     from ollama_pack.pipeline.request import Request
 
 
@@ -148,7 +149,6 @@ def _with_version(request: "Request", tag: str, argument: str) -> "Request":
     Raises:
         click.UsageError: two different tags are typed.
     """
-    from ollama_pack.ollama.names import DEFAULT_TAG, typed_name
     from ollama_pack.pipeline.naming import model_name
 
     name = model_name(request)
@@ -157,8 +157,18 @@ def _with_version(request: "Request", tag: str, argument: str) -> "Request":
             return request
         if name.tag != tag and (argument or was_typed("name_option")):
             raise click.UsageError(f"Two versions are given: {request.name} and --tag {tag}.")
-    untagged = str(replace(name, tag=DEFAULT_TAG))
-    return replace(request, name=str(typed_name(f"{untagged}:{tag}")))
+    return replace(request, name=str(with_tag(name, tag)))
+
+
+def with_tag(name: "ModelName", tag: str) -> "ModelName":
+    """Return a name with another tag.
+
+    Raises:
+        UsageError: Ollama would refuse the tag.
+    """
+    from ollama_pack.ollama.names import DEFAULT_TAG, typed_name
+
+    return typed_name(f"{replace(name, tag=DEFAULT_TAG)}:{tag}")
 
 
 def unnamed_request(chosen: Mapping[str, Any], keys: Sequence[str], **more: Any) -> "Request":

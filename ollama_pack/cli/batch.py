@@ -39,10 +39,12 @@ class Task:
         source: what it is made of, as the user calls it.
         asked: returns the request for it, with the options of its own; what is wrong with it fails this task
             alone.
+        model: the table of ollama-pack.toml that it is made for; empty if its directory is named.
     """
 
     source: str
     asked: Callable[[], tuple["Request", Mapping[str, Any]]]
+    model: str = ""
 
 
 def build_each(
@@ -67,7 +69,7 @@ def build_each(
     rows = []
     for number, task in enumerate(tasks, 1):
         console.begin(task.source, number, len(tasks))
-        console.stage_done("build", f"{number} of {len(tasks)}: {task.source}")
+        console.stage_done(batch_command(), f"{number} of {len(tasks)}: {task.source}")
         try:
             made = make(*task.asked())
             done += made
@@ -75,7 +77,7 @@ def build_each(
         except (PackError, OSError) as problem:
             error = _of_problem(problem)
             report(error, as_json=False)
-            failed.append({"directory": task.source, "error": error_facts(error)})
+            failed.append({"directory": task.source, "model": task.model, "error": error_facts(error)})
             what = one_line(error.what.splitlines()[0]).rstrip(".:")
             rows.append(f"{task.source}: exit code {error.exit_code}, {error.code}: {what}")
         console.finish()

@@ -12,13 +12,14 @@ from typing import Any
 import click
 
 from ollama_pack.cli.option_names import has_own_meaning, key_of, options_of_all_commands
-from ollama_pack.errors import UsageError
+from ollama_pack.errors import InputError, UsageError
 from ollama_pack.files import user_path
+from ollama_pack.ollama.names import parse_name
 from ollama_pack.shown import words_of
 from ollama_pack.toml_file import TomlFile, read_toml
 
 OPTIONS, COMMANDS, MODELS = "options", "commands", "models"
-DIRECTORY, TARGETS = "directory", "targets"
+DIRECTORY, TARGETS, NAME_KEY = "directory", "targets", "name"
 _HUB = "hf://"
 _FROM_TYPED = frozenset({"yes"})
 """What only a person may say: that an answer is not asked for."""
@@ -29,18 +30,25 @@ class ConfiguredModel:
     """A model that ollama-pack.toml names.
 
     Attributes:
-        name: its name, which may have a version.
+        table: the name of its table.
+        name: its name, which may have a version; by default that of the table.
         directory: the directory of its adapter, or its address on the Hub.
         targets: where its release is pushed to.
     """
 
+    table: str
     name: str
     directory: str
     targets: tuple[str, ...]
 
+    @property
+    def is_on_hub(self) -> bool:
+        """Return whether its adapter is fetched from the Hub."""
+        return self.directory.startswith(_HUB)
+
     def is_in(self, place: str) -> bool:
         """Return whether its adapter is in a directory, or at an address."""
-        if self.directory.startswith(_HUB) or place.startswith(_HUB):
+        if self.is_on_hub or place.startswith(_HUB):
             return self.directory == place
         return Path(self.directory).resolve() == Path(place).resolve()
 
@@ -60,7 +68,7 @@ class ConfigFile:
     def tables(self, command: str, model: ConfiguredModel | None) -> Iterator[tuple[str, ...]]:
         """Yield the tables that may have a value for a command, the one that counts most first."""
         if model is not None:
-            yield (MODELS, model.name)
+            yield (MODELS, model.table)
         yield (COMMANDS, command)
         yield (OPTIONS,)
 
@@ -87,7 +95,7 @@ class ConfigFile:
         """
         found = [model for model in self.models if model.is_in(place)]
         if len(found) > 1:
-            names = " and ".join(model.name for model in found)
+            names = " and ".join(model.table for model in found)
             raise self.file.error(
                 f"{names} are made of {place}, and a command without DIR makes each", MODELS
             )
@@ -150,15 +158,22 @@ def _require_value(config: ConfigFile, option: click.Option, *table: str) -> Non
         raise config.file.error(words_of(error.message).rstrip("."), *table, key_of(option)) from error
 
 
-def _model(file: TomlFile, name: str) -> ConfiguredModel:
-    """Return a model that a file names; its directory is by default that of its name."""
-    table = file.table(MODELS, name)
-    directory = table.get(DIRECTORY, name)
+def _model(file: TomlFile, table: str) -> ConfiguredModel:
+    """Return a model that a file names; its name and its directory are by default those of its table."""
+    keys = file.table(MODELS, table)
+    name, directory = keys.get(NAME_KEY, table), keys.get(DIRECTORY, table)
     if not isinstance(directory, str) or not directory:
-        raise file.error("This must be the path of a directory", MODELS, name, DIRECTORY)
+        raise file.error("This must be the path of a directory", MODELS, table, DIRECTORY)
+    if not isinstance(name, str):
+        raise file.error("This must be the name of a model", MODELS, table, NAME_KEY)
+    try:
+        parse_name(name)
+    except InputError as error:
+        where = file.where(MODELS, table, *((NAME_KEY,) if NAME_KEY in keys else ()))
+        raise UsageError(error.what, where=where, hint=error.hint, code=error.code) from error
     if not directory.startswith(_HUB):
         directory = str(file.path.parent / user_path(directory))
-    return ConfiguredModel(name, directory, file.texts(MODELS, name, TARGETS))
+    return ConfiguredModel(table, name, directory, file.texts(MODELS, table, TARGETS))
 
 
 def _as_typed(value: object, option: click.Option, folder: Path) -> str | list[str] | bool:

@@ -97,7 +97,7 @@ def release_command(*, dry_run: bool, sign: str | None, key: Path | None, **chos
 
     def make(request: "Request", chosen: Mapping[str, Any]) -> dict[str, Any]:
         if dry_run:
-            return plan_release(request, console, chosen["cases"])
+            return plan_release(request, console, **of_release(chosen))
         return release_one(request, console, sign_folder, **of_release(chosen))
 
     def make_what_changed(request: "Request", chosen: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -148,6 +148,7 @@ def unchanged_facts(
     assert request.out is not None, "the option is required"
     folder = request.out.as_posix()
     facts = {"name": str(record["model"]), "folder": folder, "unchanged": True}
+    console.stage_done("unchanged", folder)
     console.made("release", {**facts, **recorded_result(record, folder)})
     return facts
 
@@ -195,9 +196,10 @@ def release_one(
     return document
 
 
-def plan_release(request: "Request", console: Console, cases: Path | None) -> dict[str, Any]:
+def plan_release(request: "Request", console: Console, *, report: bool, cases: Path | None) -> dict[str, Any]:
     """Print what a release would make and what of its directory it would replace."""
-    from ollama_pack.pipeline.release.papers.names import PAPER_NAMES, require_release_folder
+    from ollama_pack.pipeline.lock import LOCK_NAME
+    from ollama_pack.pipeline.release.papers.names import PAPER_NAMES, REPORT_NAME, require_release_folder
     from ollama_pack.pipeline.trial.cases import read_cases
 
     assert request.out is not None, "the option is required"
@@ -206,7 +208,8 @@ def plan_release(request: "Request", console: Console, cases: Path | None) -> di
         read_cases(cases)
     document = plan_one(replace(request, via="folder"), console, quiet=console.for_programs)
     if not console.for_programs:
-        say(f"papers: {', '.join(PAPER_NAMES)}", f"{'new':>12}  ")
+        papers = [LOCK_NAME, *(name for name in PAPER_NAMES if report or name != REPORT_NAME)]
+        say(f"papers: {', '.join(papers)}", f"{'new':>12}  ")
         sizes = [path.stat().st_size for path in request.out.iterdir()] if request.out.is_dir() else []
         if sizes:
             say(f"replaced in {request.out}: {len(sizes)} files", f"{megabytes(sum(sizes)):>12}  ")

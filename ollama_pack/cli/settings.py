@@ -87,13 +87,15 @@ class OptionSettings:
             yield Setting(text.splitlines() if option.multiple else text, variable)
         if self.config is None:
             return
+        if model is not None and key == "name":
+            named = (key,) if key in self.config.file.table("models", model.table) else ()
+            yield Setting(model.name, self.config.file.where("models", model.table, *named))
+            return  # what other tables say is for a model that has no table
         for table in self.config.tables(self.command, model):
             if table[0] == "commands" or not has_own_meaning(self.command, key):
                 value = self.config.value(option, *table)
                 if value is not None:
                     yield Setting(value, self.config.file.where(*table, key))
-        if model is not None and key == "name":
-            yield Setting(model.name, self.config.file.where("models", model.name))
 
 
 def _pairs_of_places(found: list[Setting]) -> Setting | None:

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -10,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ollama_pack.cli.arguments import request_from, was_typed
+from ollama_pack.cli.arguments import request_from, was_typed, with_tag
 from ollama_pack.cli.batch import Task, batch_command
 from ollama_pack.cli.option_names import CONFIG_NAME, options_of_all_commands
 from ollama_pack.cli.output import Console
+from ollama_pack.cli.own_names import Claim, require_own_names
 from ollama_pack.cli.path_types import SOURCE_OR_NAME
-from ollama_pack.cli.settings import OptionSettings, SettingsContext
+from ollama_pack.cli.settings import OPTION_SETTINGS, OptionSettings, SettingsContext
 from ollama_pack.errors import UsageError
 
 if TYPE_CHECKING:
     from ollama_pack.cli.config_file import ConfiguredModel
+    from ollama_pack.ollama.names import ModelName
     from ollama_pack.pipeline.request import Request
 
 _NOT_SET = getattr(click.core, "UNSET", None)
@@ -61,13 +64,90 @@ def tasks_of_each(chosen: Mapping[str, Any], console: Console) -> list[Task]:
         UsageError: no directory is named, or two of them give the same name of a model.
     """
     if not chosen["arguments"]:
-        return [Task(model.directory, partial(_placed_for, model)) for model in models_of_config()]
+        return tasks_of_models()
     named = list(_directories(map(Path, chosen["arguments"]), console))
     if not named:
         raise UsageError("No directory is named.", where=chosen["arguments"][0], code="no-such-directory")
-    asked = [(directory.as_posix(), *requested_for(str(directory))) for directory in named]
-    _require_names([(source, request) for source, request, _ in asked])
-    return [Task(source, partial(_in_its_folder, request, options)) for source, request, options in asked]
+    asked = [_in_its_folder(*requested_for(str(directory))) for directory in named]
+    sources = [directory.as_posix() for directory in named]
+    require_own_names([_claim_of(source, *each) for source, each in zip(sources, asked, strict=True)])
+    return [Task(source, partial(_as_asked, *each)) for source, each in zip(sources, asked, strict=True)]
+
+
+def _as_asked(request: "Request", chosen: dict[str, Any]) -> "tuple[Request, dict[str, Any]]":
+    """Return a request and its options, which are known already."""
+    return request, chosen
+
+
+def _claim_of(source: str, request: "Request", chosen: Mapping[str, Any]) -> Claim:
+    """Return what the model of a directory that is typed takes for itself."""
+    from ollama_pack.pipeline.naming import model_name
+
+    words = shlex.join(("ollama-pack", batch_command(), source))
+    remedy = f"{words} --name NAME  for one of them"
+    return Claim(source, model_name(request), chosen["checkpoint"] or "", request.out, remedy)
+
+
+def tasks_of_models() -> list[Task]:
+    """Return one task for each model of ollama-pack.toml.
+
+    Raises:
+        UsageError: two of them have the same name or the same folder.
+    """
+    context = click.get_current_context()
+    assert isinstance(context, SettingsContext), "every command has settings"
+    models = models_of_config()
+    require_own_names([_claim_of_model(model, context) for model in models])
+    seen = Counter(model.directory for model in models)
+    return [
+        Task(
+            model.directory if seen[model.directory] == 1 else f"{model.directory} as {model.table}",
+            partial(_placed_for, model),
+            model.table,
+        )
+        for model in models
+    ]
+
+
+def _claim_of_model(model: "ConfiguredModel", context: SettingsContext) -> Claim:
+    """Return what a model of ollama-pack.toml takes for itself; its adapter is not read, nor fetched."""
+    from ollama_pack.ollama.names import parse_name
+    from ollama_pack.pipeline.output_dir import OUTPUT_NAME
+
+    assert context.config is not None, "it names the model"
+    typed, out = was_typed("tag"), context.params.get("out")
+    name = name_of_model(model, _for_model("tag", model, context), typed=typed)
+    checkpoint = _for_model("checkpoint", model, context)
+    folder = folder_of(name, Path(out)) if out else None
+    other = parse_name(model.name)
+    remedy = f'name = "{replace(other, model=f"{other.model}-2")}"  in its table, or another name'
+    if folder is None and context.params.get("via") == "folder" and not model.is_on_hub:
+        folder, remedy = Path(model.directory, checkpoint, OUTPUT_NAME), "--out DIR  beside it"
+    return Claim(
+        model.table, name, checkpoint, folder, remedy, context.config.file.where("models", model.table)
+    )
+
+
+def _for_model(name: str, model: "ConfiguredModel", context: SettingsContext) -> str:
+    """Return the text that an option has for a model: what was typed, else that of its settings."""
+    settings = context.meta.get(OPTION_SETTINGS)
+    if was_typed(name) or not isinstance(settings, OptionSettings):
+        return str(context.params.get(name) or "")
+    found = settings.lookup(name, model)
+    return str(found.value) if found else ""
+
+
+def name_of_model(model: "ConfiguredModel", tag: str, *, typed: bool = False) -> "ModelName":
+    """Return the name of a model of ollama-pack.toml; a tag of the settings is for a name without one.
+
+    Raises:
+        UsageError: Ollama would refuse the tag.
+    """
+    from ollama_pack.ollama.names import typed_name
+
+    name = typed_name(model.name)
+    has_tag = ":" in model.name.rpartition("/")[2]
+    return with_tag(name, tag) if tag and (typed or not has_tag) else name
 
 
 def _directories(paths: Iterable[Path], console: Console) -> Iterator[Path]:
@@ -79,35 +159,18 @@ def _directories(paths: Iterable[Path], console: Console) -> Iterator[Path]:
             yield path
 
 
-def _require_names(requests: "list[tuple[str, Request]]") -> None:
-    """Require that each of several requests, which come with their directories, has a name of its own.
-
-    Raises:
-        UsageError: two of them give the same name of a model.
-    """
-    from ollama_pack.pipeline.naming import model_name
-
-    seen: dict[str, str] = {}
-    for source, request in requests:
-        name = model_name(request)
-        if other := seen.get(str(name).lower()):
-            words = shlex.join(("ollama-pack", batch_command(), source))
-            raise UsageError(
-                f"{other} and {source} would both become the model {name}.",
-                hint=f"{words} --name NAME  for one of them",
-                code="same-name",
-            )
-        seen[str(name).lower()] = source
-
-
 def _in_its_folder(request: "Request", chosen: dict[str, Any]) -> "tuple[Request, dict[str, Any]]":
     """Return a request whose files are in a directory of its name and version; and its options."""
-    from ollama_pack.ollama.names import DEFAULT_TAG
     from ollama_pack.pipeline.naming import model_name
 
-    name = model_name(request)
-    versions = () if name.tag == DEFAULT_TAG else (name.tag,)
-    return replace(request, out=request.out and request.out.joinpath(name.model, *versions)), chosen
+    return replace(request, out=request.out and folder_of(model_name(request), request.out)), chosen
+
+
+def folder_of(name: "ModelName", out: Path) -> Path:
+    """Return the folder for the files of a model below the directory of all of them."""
+    from ollama_pack.ollama.names import DEFAULT_TAG
+
+    return out.joinpath(name.model, *(() if name.tag == DEFAULT_TAG else (name.tag,)))
 
 
 def _placed_for(model: "ConfiguredModel") -> "tuple[Request, dict[str, Any]]":
@@ -156,7 +219,11 @@ def tasks_of_targets() -> list[Task]:
         what = f"Missing argument 'DIR', and there is no {CONFIG_NAME} here that names targets."
         raise click.UsageError(what, context)
     return [
-        Task(f"{model.name} to {target}", partial(_release_of, model, target, settings_of_release(context)))
+        Task(
+            f"{model.name} to {target}",
+            partial(_release_of, model, target, settings_of_release(context)),
+            model.table,
+        )
         for model, target in targets
     ]
 
@@ -186,7 +253,6 @@ def _release_of(
             hint='[commands.release] with out = "dist", or ollama-pack push DIR PLACE',
             code="bad-option",
         )
-    name = model.name if ":" in model.name.rpartition("/")[2] or tag is None else f"{model.name}:{tag.value}"
-    asked, _ = _in_its_folder(Request(directory=Path(), name=name, out=Path(str(found.value))), {})
-    assert asked.out is not None, "it was given"
-    return replace(asked, directory=asked.out), {"target": target}
+    name = name_of_model(model, str(tag.value) if tag else "")
+    folder = folder_of(name, Path(str(found.value)))
+    return Request(directory=folder, name=str(name), out=folder), {"target": target}

@@ -8,6 +8,7 @@ from played_hub import TOKEN, playing
 from real_registry import distribution, pushable  # noqa: F401 — fixtures
 from recipes import write_adapter
 from terminal import add_base, run
+from three_models import project  # noqa: F401 — a fixture
 
 from ollama_pack.base.lookup import read_base_by_name
 

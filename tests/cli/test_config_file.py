@@ -4,47 +4,8 @@ import json
 import shutil
 
 import pytest
-from recipes import write_adapter
 from terminal import digest_in, model_in, run, tree
-
-NAMES = ("ada", "babbage", "grace")
-MODELS = """\
-[options]
-base = "tiny"
-tag = "1.0.0"
-parameter = { temperature = 0.5 }
-
-[commands.release]
-out = "dist"
-report = false
-
-[models.ada]
-directory = "ada-lora"
-parameter = { num_ctx = 2048 }
-
-[models.babbage]
-directory = "babbage-lora"
-system = "You are Babbage."
-
-[models."grace:2.0.0"]
-directory = "grace-lora"
-outtype = "f32"
-"""
-
-
-@pytest.fixture
-def project(alone, tiny_tag):
-    """Return the working directory, with three adapters and a file that names them."""
-    for number, name in enumerate(NAMES):
-        write_adapter(alone / f"{name}-lora", modules=("v_proj",), config={"lora_alpha": 4 + number})
-    (alone / "ollama-pack.toml").write_text(MODELS)
-    assert tiny_tag == "tiny"
-    return alone
-
-
-def names_of(document, key="releases"):
-    """Return the names of the models in a document."""
-    return [each["name"] for each in document[key]]
+from three_models import MODELS, NAMES, names_of
 
 
 def test_one_command(project):
@@ -165,6 +126,9 @@ WRONG = {
     "directory": ('"grace-lora"', "3", "line 19: models.grace:2.0.0.directory", ""),
     "targets": ('outtype = "f32"', 'targets = "x"', "line 20: models.grace:2.0.0.targets", ""),
     "yes": ('base = "tiny"', "yes = true", "line 2: options.yes", ""),
+    "name": ('outtype = "f32"', 'name = "a b"', "line 20: models.grace:2.0.0.name", "the name a-b"),
+    "name of a table": ("models.babbage", 'models."a b"', "line 14: models.a b", "the name a-b"),
+    "no name": ('outtype = "f32"', "name = 3", "line 20: models.grace:2.0.0.name", ""),
     "no TOML": ("[options]", "[options", "line 1", ""),
 }
 

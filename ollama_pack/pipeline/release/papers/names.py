@@ -46,8 +46,16 @@ def require_release_folder(folder: Path) -> None:
     """Require that a folder holds nothing but the files of a release, so that its sums can be of all of them.
 
     Raises:
-        RefusedError: it has other files.
+        RefusedError: it has other files, or it is in another release, which would have one more then.
     """
+    above = folder.absolute().parent
+    if is_release(above) and not is_release(folder):
+        raise RefusedError(
+            "This directory would be in a release, which would not be whole any more.",
+            where=folder,
+            hint="--out DIR, with a directory that is in no release",
+            code="file-in-the-way",
+        )
     known = {*PARTS, *PAPER_NAMES, SIGNATURE_NAME}
     with os_errors_as_destination_error(folder):
         others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
