@@ -67,14 +67,19 @@ def derive_go_template(template: ChatTemplate, renderer: ChatRenderer, bos: str 
     return defines + _go_text(joints, trims)
 
 
-def first_release(template: str) -> tuple[int, int, int]:
-    """Return the first release of Ollama that executes a TEMPLATE, of those that make a difference here.
+def release_needed(template: str, version: tuple[int, int, int] | None) -> str:
+    """Return the first release of Ollama that executes a TEMPLATE, or an empty text if the given one does.
+
+    Args:
+        template: the TEMPLATE, which may be empty.
+        version: the release of Ollama; None for the latest.
 
     Example:
-        >>> first_release("{{ .Prompt }}")
-        (0, 0, 0)
+        >>> release_needed("{{ .Prompt }}", (0, 5, 5))
+        ''
     """
-    return max((release for part, release in _NEEDS if part in template), default=(0, 0, 0))
+    first = max((release for part, release in _NEEDS if part in template), default=(0, 0, 0))
+    return "" if version is None or version >= first else ".".join(map(str, first))
 
 
 def _all_joints(template: ChatTemplate, renderer: ChatRenderer) -> Joints:

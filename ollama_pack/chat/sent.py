@@ -153,11 +153,10 @@ def sent_prompt(
         InputError: the TEMPLATE is damaged.
         UnsupportedError: the TEMPLATE uses what is not supported here.
     """
-    from ollama_pack.chat.derive import first_release
+    from ollama_pack.chat.derive import release_needed
 
     sender = who_renders(source, version, go_template=go_template)
-    first = first_release(source.template or "")
-    if sender is Sender.GO and version is not None and version < first:
-        needed = ".".join(map(str, first))
+    needed = release_needed(source.template or "", version)
+    if sender is Sender.GO and needed:
         raise UnsupportedError(f"The prompt cannot be computed: the TEMPLATE needs Ollama {needed} or later.")
     return SentPrompt(source, sender, tokens, adds_bos)

@@ -86,11 +86,15 @@ class _Case:
 
     def derived(self) -> str:
         """Return the TEMPLATE that is derived, or an empty string if there is none for this Ollama."""
+        from ollama_pack.chat.derive import release_needed
+
         text = derived_template(self.trained, self.base, self.renderer)
         return "" if release_needed(text, self.base.version) else text
 
     def newer_release(self) -> str:
         """Return a clause with the release that takes a TEMPLATE that is derived, if this one is too old."""
+        from ollama_pack.chat.derive import release_needed
+
         text = derived_template(self.trained, self.base, self.renderer)
         needed = release_needed(text, self.base.version)
         return f"; Ollama {needed} or later takes a TEMPLATE that is derived" if needed else ""
@@ -126,23 +130,6 @@ def derived_template(trained: ChatTemplate, base: PromptBase, renderer: ChatRend
 
     bos = base.tokens.special.get("bos_token", "") if base.adds_bos else ""
     return derive_go_template(trained, renderer, bos)
-
-
-def release_needed(derived: str, version: "Version | None") -> str:
-    """Return the first release that executes a derived TEMPLATE, or an empty string if the given one does.
-
-    Args:
-        derived: the TEMPLATE.
-        version: the release of Ollama; None for the latest.
-
-    Example:
-        >>> release_needed("{{ .Prompt }}", (0, 5, 5))
-        ''
-    """
-    from ollama_pack.chat.derive import first_release
-
-    first = first_release(derived)
-    return "" if version is None or version >= first else ".".join(map(str, first))
 
 
 def plan_prompt(

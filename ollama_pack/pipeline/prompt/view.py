@@ -205,9 +205,10 @@ def proved_template(pair: PromptPair, renderer: ChatRenderer) -> str:
         UnsupportedError: none can be derived.
         ProofError: the one that is derived makes another prompt.
     """
+    from ollama_pack.chat.derive import release_needed
     from ollama_pack.chat.sent import sent_prompt
     from ollama_pack.chat.who_renders import PromptSource
-    from ollama_pack.pipeline.prompt.plan import PASSTHROUGH, derived_template, release_needed
+    from ollama_pack.pipeline.prompt.plan import PASSTHROUGH, derived_template
 
     text = derived_template(pair.trained, pair.base, renderer)
     if not text:
