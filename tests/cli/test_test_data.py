@@ -204,6 +204,13 @@ def test_when_it_is_another_measure(tested, settings, words):
     assert all(word in clause for word, clause in zip(words, unlike, strict=True))
 
 
+def test_the_data_is_not_read_for_its_settings(tested, monkeypatch):
+    """What settings say of the eval loss is known without the training data, which may be large."""
+    monkeypatch.setattr("ollama_pack.pipeline.trial.training_data.has_answers", None)
+    told = tested({"datasets": DATA, "val_set_size": 0.1}).document["trainer"]
+    assert told["unlike"][0] == "it was measured on a part of the training data that was set aside"
+
+
 def test_a_log_that_is_damaged_or_not_there(tested, place):
     """A damaged log is told and fails nothing; without a log, or without figures, there is no such loss."""
     (place / "run" / "trainer_state.json").write_text("{")

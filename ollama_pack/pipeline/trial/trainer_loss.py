@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ollama_pack.pipeline.output_dir import adapter_home
 from ollama_pack.pipeline.trial.cases import FigureCase
-from ollama_pack.pipeline.trial.training_data import find_training_data
+from ollama_pack.pipeline.trial.training_data import find_eval_settings
 from ollama_pack.run.trainer_eval import TrainerEval, trainer_eval
 
 
@@ -42,7 +42,7 @@ def loss_of_trainer(directory: Path, figures: Sequence[FigureCase]) -> TrainerLo
 
 def _unlike(home: Path, figures: Sequence[FigureCase]) -> Iterator[str]:
     """Yield why a trainer's eval loss is another measure than the loss over files of cases."""
-    known, files = find_training_data(home), {each.file.name for each in figures}
+    known, files = find_eval_settings(home), {each.file.name for each in figures}
     if known.evaluated:
         others = sorted(name for name in known.evaluated if Path(name).name not in files)
         if others:

@@ -32,14 +32,23 @@ class TrainingData:
         files: the files on this machine.
         origin: what names them; empty if they only lie beside the run.
         elsewhere: the names of data that is not on this machine.
-        evaluated: the files that the trainer measured its eval loss on, as far as they are named.
-        split: whether that was a part of the training data that was set aside.
-        all_tokens: whether the loss counts the tokens of the prompts too; None if that is not known.
     """
 
     files: tuple[Path, ...] = ()
     origin: str = ""
     elsewhere: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EvalSettings:
+    """What a trainer's settings say of its eval loss.
+
+    Attributes:
+        evaluated: the files that it was measured on, as far as they are named.
+        split: whether that was a part of the training data that was set aside.
+        all_tokens: whether it counts the tokens of the prompts too; None if that is not known.
+    """
+
     evaluated: tuple[str, ...] = ()
     split: bool = False
     all_tokens: bool | None = None
@@ -71,8 +80,34 @@ def find_training_data(directory: Path) -> TrainingData:
     Args:
         directory: the directory of the adapter, or of a checkpoint of it.
     """
+    run = _run_of(directory)
+    for path, _, named in _settings_that_name_data(run):
+        files = tuple(path for path in dict.fromkeys(named.files) if has_answers(path))
+        return TrainingData(files, path.name, tuple(named.elsewhere))
+    for folder in _FOLDERS:
+        if files := _files_beside(run / folder):
+            return TrainingData(files)
+    return TrainingData()
+
+
+def find_eval_settings(directory: Path) -> EvalSettings:
+    """Return what the settings that name the training data say of the eval loss; the data is not read.
+
+    Args:
+        directory: the directory of the adapter, or of a checkpoint of it.
+    """
+    found = next(_settings_that_name_data(_run_of(directory)), None)
+    return EvalSettings() if found is None else EvalSettings(**_measure_of(found[1]))
+
+
+def _run_of(directory: Path) -> Path:
+    """Return the directory of the training run that an adapter or a checkpoint is of."""
     home = directory.absolute()
-    run = home.parent if step_of(home) is not None else home
+    return home.parent if step_of(home) is not None else home
+
+
+def _settings_that_name_data(run: Path) -> Iterator[tuple[Path, Mapping[str, Any], _Named]]:
+    """Yield the files of settings that name data, with what they say and the data."""
     for path, settings in _settings_of(run):
         named = _Named((path.parent, run, run.parent, Path.cwd()))
         if isinstance(settings.get("datasets"), list):
@@ -80,12 +115,7 @@ def find_training_data(directory: Path) -> TrainingData:
         elif "dataset" in settings:
             _read_llama_factory(settings, named)
         if named.files or named.elsewhere:
-            files = tuple(path for path in dict.fromkeys(named.files) if has_answers(path))
-            return TrainingData(files, path.name, tuple(named.elsewhere), **_measure_of(settings))
-    for folder in _FOLDERS:
-        if files := _files_beside(run / folder):
-            return TrainingData(files)
-    return TrainingData()
+            yield path, settings, named
 
 
 def _settings_of(run: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
