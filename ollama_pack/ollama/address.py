@@ -22,8 +22,8 @@ def parse_host(text: str) -> str:
 
     Accepts what Ollama accepts: ``host``, ``host:port``, ``:port``, ``[::1]:port`` and
     ``scheme://host:port/path``. An empty value means ``http://127.0.0.1:11434``. An address to listen on
-    everywhere (``0.0.0.0`` or ``::``) means this machine. As in Ollama, a port that is not a number up to
-    65535 is ignored, and only a scheme in lower case changes the default port.
+    everywhere (``0.0.0.0`` or ``::``) means this machine. As in Ollama, only a scheme in lower case changes
+    the default port. A port that there is not, for which Ollama takes the default one, is wrong.
 
     Raises:
         UsageError: the value is not an address, or it has a user or a password. The message does not repeat
@@ -54,14 +54,25 @@ def parse_host(text: str) -> str:
 
 
 def _host_and_port(hostport: str, default: int) -> tuple[str, int]:
-    """Return the host and the port of `hostport`; the port is `default` if none is given or it is not one."""
+    """Return the host and the port of `hostport`; the port is `default` if none is given.
+
+    Raises:
+        UsageError: the port is no number up to `LARGEST_PORT`.
+    """
     with contextlib.suppress(ValueError):
         return str(ipaddress.ip_address(hostport.strip("[]"))), default
     host, colon, port = hostport.rpartition(":")
     if not colon:
         return hostport, default
-    valid = port.isascii() and port.isdigit() and int(port) <= LARGEST_PORT
-    return host.strip("[]"), int(port) if valid else default
+    digits = port.lstrip("0") or "0"
+    is_number = digits.isascii() and digits.isdigit() and len(digits) <= len(str(LARGEST_PORT))
+    if port and not (is_number and int(digits) <= LARGEST_PORT):
+        raise UsageError(
+            f"OLLAMA_HOST has a port that is no number up to {LARGEST_PORT}.",
+            hint="OLLAMA_HOST=HOST:PORT",
+            code="bad-address",
+        )
+    return host.strip("[]"), int(digits) if port else default
 
 
 def _dialable(host: str) -> str:

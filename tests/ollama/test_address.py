@@ -28,12 +28,8 @@ from ollama_pack.ollama.address import may_answer, parse_host
         (' "127.0.0.1:8080" ', "http://127.0.0.1:8080"),
         ("HTTP://example.com", "http://example.com:11434"),
         ("HTTPS://example.com:8443", "https://example.com:8443"),
-        ("example.com:none", "http://example.com:11434"),
         ("example.com:", "http://example.com:11434"),
-        ("http://example.com:99999", "http://example.com:80"),
-        ("https://example.com:-1", "https://example.com:443"),
-        ("localhost:²", "http://localhost:11434"),
-        ("[::1]:none", "http://[::1]:11434"),
+        ("http://example.com:", "http://example.com:80"),
         ("127.0.0.1:0080", "http://127.0.0.1:80"),
     ],
 )
@@ -53,6 +49,17 @@ def test_what_is_no_address_is_refused(text):
     with pytest.raises(InputError, match="OLLAMA_HOST") as caught:
         parse_host(text)
     assert "s3cr" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["h:none", "http://h:99999", "https://h:-1", "localhost:²", "[::1]:65536", ":s3cret", "h:" + "9" * 5000],
+)
+def test_a_port_that_there_is_not(text):
+    """Ollama would ask its default port; a user who named another meant another, and is told."""
+    with pytest.raises(InputError, match="OLLAMA_HOST has a port that is no number up to 65535") as caught:
+        parse_host(text)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_this_machine_is_known():
