@@ -4,11 +4,11 @@ import base64
 import contextlib
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from loopback_server import QuietHandler, listening
 
 TOKEN = "hf_planted"
 REPOSITORY, COMMIT = "ada/lovelace-lora", "1f" * 20
@@ -77,12 +77,9 @@ class PlayedHub:
         return number
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     protocol_version = "HTTP/1.1"
     hub: PlayedHub
-
-    def log_message(self, *_args: Any) -> None:
-        """Say nothing."""
 
     def do_GET(self) -> None:
         self._answer()
@@ -206,14 +203,6 @@ class _Handler(BaseHTTPRequestHandler):
 def playing() -> Iterator[PlayedHub]:
     """Run a Hub while the block runs."""
     hub = PlayedHub()
-    handler = type("Handler", (_Handler,), {"hub": hub})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    hub.address = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with listening(_Handler, hub=hub) as server:
+        hub.address = f"http://127.0.0.1:{server.server_port}"
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -1,17 +1,17 @@
 """Ctrl-C in the middle: 130, one sentence, and nothing half-written."""
 
-import signal
 import subprocess
 import sys
 
 import pytest
+from interrupting import HANDLED, press_ctrl_c
 from terminal import environment, python, tree
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send to one process")
 
-SLOW = """
-import importlib, runpy, signal, sys, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it
+SLOW = f"""
+{HANDLED}
+import importlib, runpy, sys, time
 module, name, wanted = sys.argv.pop(1).split(":")
 holder = importlib.import_module(module)
 *path, name = name.split(".")
@@ -37,18 +37,7 @@ def interrupted(point, *words):
         [*python(SLOW), point, *map(str, words)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
     )  # fmt: skip
-    try:
-        before = ""
-        for line in process.stderr:
-            before += line
-            if line == "ready\n":
-                break
-        process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.wait()
-    return process.returncode, stdout, before + stderr
+    return press_ctrl_c(process, lambda line: line == "ready\n")
 
 
 def test_while_converting(ada, tiny_gguf, tmp_path):

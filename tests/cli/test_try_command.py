@@ -2,11 +2,11 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 
 import pytest
+from interrupting import COMMAND, press_ctrl_c
 from recipes import write_model
 from terminal import environment, run, spawn, tree
 from training_run import write_run
@@ -172,32 +172,13 @@ def test_interrupted(ada, chatting, tmp_path):
     """Ctrl-C in the middle of an answer: 130, and neither a process nor a folder is left."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    starts = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    starts += "runpy.run_module('ollama_pack', run_name='__main__')"
-    command = [
-        sys.executable,
-        "-c",
-        starts,
-        "try",
-        ada,
-        "forever",
-        "--base",
-        chatting,
-        "--max-tokens",
-        "900000",
-    ]
+    words = ("try", ada, "forever", "--base", chatting, "--max-tokens", "900000")
     process = subprocess.Popen(
-        list(map(str, command)),
+        [sys.executable, "-c", COMMAND, *map(str, words)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=both_paths(TMPDIR=str(scratch)),
     )  # fmt: skip
-    try:
-        assert any(line.startswith("llama ") for line in process.stderr)
-        process.send_signal(signal.SIGINT)
-        rest = process.communicate(timeout=60)[1]
-    finally:
-        process.kill()
-        process.wait()
-    assert (process.returncode, "Interrupted." in rest) == (130, True)
+    code, _, told = press_ctrl_c(process, lambda line: line.startswith("llama "))
+    assert (code, "Interrupted." in told) == (130, True)
     assert list(scratch.iterdir()) == []
 
 

@@ -7,9 +7,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import real_daemon
+from daemon_answers import ask, say
 from scratch_store import BASE_TAG, add_base
 from tiny_model import adapter_for, base_noun, make_base
 
@@ -34,11 +34,10 @@ class Live:
 
     def ask(self, path: str, **body: Any) -> dict[str, Any]:
         """Return the answer to one request, which must succeed."""
-        answer = httpx.post(f"{self.address}{path}", json=body, timeout=120, trust_env=False)
-        if "llama-server binary not found" in answer.text:
-            pytest.skip("NOT TESTED by running a model: this Ollama has no llama-server")
-        assert answer.is_success, f"{answer.text}\n{self.log.read_text()[-3000:]}"
-        return answer.json()
+        try:
+            return ask(self.address, path, **body)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log.read_text()[-3000:]}") from error
 
     def create(self, package: Package) -> Receipt:
         """Have the daemon make a package from a GGUF file."""
@@ -51,8 +50,7 @@ class Live:
 
     def say(self, model: str) -> str:
         """Return what a model answers, always the same: no randomness."""
-        options = {"seed": 7, "temperature": 0, "num_predict": 12, "num_ctx": 256}
-        return self.ask("/api/generate", model=model, prompt="ada", stream=False, options=options)["response"]
+        return say(self.address, model)
 
 
 @pytest.fixture(scope="session")

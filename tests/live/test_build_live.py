@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from daemon_answers import chat
 from scratch_store import add_base
 
 pytestmark = pytest.mark.live
 
 ADA = Path(__file__).parent.parent.parent / "examples" / "ada-lovelace-lora"
-QUESTION = "Who are you?"
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +42,11 @@ def build(live, base, tmp_path):
     return run
 
 
-def chat(live, model):
-    """Return what a model answers, always the same."""
-    options = {"seed": 7, "temperature": 0, "num_predict": 48, "num_ctx": 512}
-    messages = [{"role": "user", "content": QUESTION}]
-    answer = live.ask("/api/chat", model=model, messages=messages, stream=False, options=options)
-    return answer["message"]["content"]
-
-
 def test_ada_answers_from_the_store_without_a_restart(live, build):
     """Written into the store of the running daemon, the model is Ada Lovelace at once."""
     document = build("ada-stored", "--via", "store")
     assert document["delivery"]["via"] == "store"
-    assert "Ada Lovelace" in chat(live, "ada-stored")
+    assert "Ada Lovelace" in chat(live.address, "ada-stored")
     proofs = {each["proof"]: each for each in document["proofs"]}
     assert (proofs["prompt"]["passed"], proofs["rendered"]["passed"]) == (True, True)
     assert "by /api/chat and by /v1/chat/completions" in proofs["rendered"]["summary"]
@@ -65,10 +57,10 @@ def test_both_ways_say_the_same(live, build, base):
     add_base(live.store, base, tag="little-smol", template="")
     assert build("ada-created", "--base", "little-smol", "--via", "create")["delivery"]["via"] == "create"
     build("ada-placed", "--base", "little-smol", "--via", "store")
-    created, placed = chat(live, "ada-created"), chat(live, "ada-placed")
+    created, placed = chat(live.address, "ada-created"), chat(live.address, "ada-placed")
     assert created == placed
     assert "Ada Lovelace" in created
-    assert "Ada Lovelace" not in chat(live, "little-smol")
+    assert "Ada Lovelace" not in chat(live.address, "little-smol")
 
 
 def test_auto_takes_the_daemon_and_says_why(live, build, base):
@@ -84,7 +76,7 @@ def test_auto_keeps_the_prompt_of_a_gguf_file(live, build):
     document = build("ada-file")
     assert document["delivery"]["via"] == "store"
     assert any("keeps its" in line for line in document["delivery"]["lines"])
-    assert "Ada Lovelace" in chat(live, "ada-file")
+    assert "Ada Lovelace" in chat(live.address, "ada-file")
 
 
 def test_a_guessed_prompt_is_told(build):

@@ -3,10 +3,12 @@
 import os
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import real_daemon
+from daemon_answers import chat
 from scratch_store import BASE_TAG, add_base
 from tiny_model import base_noun
 
@@ -81,18 +83,13 @@ def test_a_runner_that_is_shared(live, package, base_file):
     if "OLLAMA_PACK_TEST_BASE" not in os.environ:
         pytest.skip("NOT TESTED by a chat: the tiny base answers with random bytes")
 
-    def chat(name: str) -> str:
-        messages = [{"role": "user", "content": "ada"}]
-        options = {"temperature": 0, "seed": 7, "num_predict": 12, "num_ctx": 256}
-        asked = {"model": name, "messages": messages, "stream": False, "options": options}
-        return live.ask("/api/chat", **asked)["message"]["content"]
-
+    ask = partial(chat, live.address, question="ada", tokens=12)
     with Daemon(live.address) as daemon:
         for name in daemon.loaded():
             daemon.unload(name)
-        before = chat("plain")
+        before = ask("plain")
         daemon.unload("plain")
-        chat(other)
+        ask(other)
         daemon.unload(other)  # as ``ollama stop`` does
-        assert chat("plain") == before
+        assert ask("plain") == before
         daemon.unload("plain")

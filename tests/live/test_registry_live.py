@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 import real_daemon
+from daemon_answers import chat, say
 from loopback_server import QuietHandler, listening
 from real_registry import distribution  # noqa: F401 — a fixture
 from scratch_store import BASE_TAG
@@ -85,17 +86,6 @@ def ollama_pull(address: str, name: str) -> str:
     return answer.get("error") or answer["status"]
 
 
-def say(address: str, model: str) -> str:
-    """Return what a model answers, always the same."""
-    options = {"seed": 7, "temperature": 0, "num_predict": 12, "num_ctx": 256}
-    body = {"model": model, "prompt": "ada", "stream": False, "options": options}
-    answer = httpx.post(f"{address}/api/generate", json=body, timeout=120, trust_env=False)
-    if "llama-server binary not found" in answer.text:
-        pytest.skip("NOT TESTED by running a model: this Ollama has no llama-server")
-    assert answer.is_success, answer.text
-    return answer.json()["response"]
-
-
 def listed(address: str) -> dict[str, str]:
     """Return name → digest of the models of a daemon."""
     models = httpx.get(f"{address}/api/tags", timeout=20, trust_env=False).json()["models"]
@@ -141,16 +131,6 @@ def test_a_release_with_its_base(live, base_file, with_storage, second, tmp_path
     assert chat(second.address, "ada") == chat(second.address, place)
     command(*here, "register", tmp_path / "release", "ada", "--via", "store")
     assert chat(live.address, "ada") == chat(second.address, "ada")
-
-
-def chat(address: str, model: str) -> str:
-    """Return who a model says that it is."""
-    options = {"seed": 7, "temperature": 0, "num_predict": 48, "num_ctx": 512}
-    messages = [{"role": "user", "content": "Who are you?"}]
-    body = {"model": model, "messages": messages, "stream": False, "options": options}
-    answer = httpx.post(f"{address}/api/chat", json=body, timeout=120, trust_env=False)
-    assert answer.is_success, answer.text
-    return answer.json()["message"]["content"]
 
 
 def test_a_base_that_is_a_file(live, base_file, with_storage, second, tmp_path):

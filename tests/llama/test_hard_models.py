@@ -4,15 +4,16 @@ import importlib.util
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from asking import LIBRARIES, find_llama
 from builds import VERSIONS
+from interrupting import COMMAND, press_ctrl_c
 from recipes import write_model
 
 from ollama_pack.engine.answers import Weights
@@ -50,9 +51,7 @@ def library(request):
 def start(library, *words, **more):
     """Start ``try`` with a llama.cpp."""
     environment = os.environ | {"PYTHONPATH": library, "OMP_WAIT_POLICY": "passive"} | more
-    handled = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    code = f"{handled}import runpy; runpy.run_module('ollama_pack', run_name='__main__')"
-    command = [sys.executable, "-c", code, "try", *map(str, words)]
+    command = [sys.executable, "-c", COMMAND, "try", *map(str, words)]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
 
@@ -102,15 +101,9 @@ def test_an_answer_is_interrupted(library, tmp_path):
     if not BASE:
         pytest.skip("NOT TESTED on a real base: OLLAMA_PACK_TEST_BASE names none (make test fetches it)")
     process = start(library, Path(BASE).resolve(), "Tell me a very long story.", TMPDIR=str(scratch))
-    try:
-        assert any(line.startswith("llama ") for line in process.stderr)
-        time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
-        rest = process.communicate(timeout=60)[1]
-    finally:
-        process.kill()
-        process.wait()
-    assert (process.returncode, "Interrupted." in rest) == (130, True)
+    begun = partial(time.sleep, 0.3)
+    code, _, told = press_ctrl_c(process, lambda line: line.startswith("llama "), begun)
+    assert (code, "Interrupted." in told) == (130, True)
     assert list(scratch.iterdir()) == []
 
 
