@@ -18,9 +18,8 @@ from ollama_pack.pipeline.release.papers.names import (
     BASE_FILE,
     CARD_NAME,
     DOCUMENTS,
-    PAPER_NAMES,
-    PARTS,
     RECORD_NAME,
+    RELEASE_NAMES,
     is_release,
 )
 from ollama_pack.pipeline.release.whole_image import image_of_installed, images_with_base
@@ -42,7 +41,7 @@ from ollama_pack.registry.reference import OciReference, release_tag
 from ollama_pack.registry.shipment import Outgoing, Shipment, whole_shipment
 from ollama_pack.signing import SIGNATURE_NAME
 
-SHARED_NAMES = (*PARTS, *PAPER_NAMES, SIGNATURE_NAME, BASE_FILE)
+SHARED_NAMES = (*RELEASE_NAMES, BASE_FILE)
 """The files that a registry gets; whatever else is in a folder stays there."""
 
 _RECORD_NAMES = (LOCK_NAME, RECORD_NAME, *(name for name in DOCUMENTS if name != CARD_NAME), SIGNATURE_NAME)

@@ -13,14 +13,10 @@ from ollama_pack.known_digests import read_once
 from ollama_pack.locks import folder_lock
 from ollama_pack.pipeline.output_dir import built_folder
 from ollama_pack.pipeline.prepare import silent
-from ollama_pack.pipeline.release.papers.names import PAPER_NAMES, PARTS, is_release
+from ollama_pack.pipeline.release.papers.names import RELEASE_NAMES, is_release
 from ollama_pack.pipeline.request import Request
 from ollama_pack.pipeline.verify import check_folder
 from ollama_pack.registry.shipment import PlannedBlob, PlannedTag, PushPlan
-from ollama_pack.signing import SIGNATURE_NAME
-
-ON_THE_HUB = tuple(dict.fromkeys((*PARTS, *PAPER_NAMES, SIGNATURE_NAME)))
-"""The files that a repository gets; whatever else is in a folder stays there."""
 
 
 def push_release_to_hub(
@@ -47,7 +43,7 @@ def push_release_to_hub(
         'hf://ada/lovelace-gguf@1f…'
     """
     with _files_for_hub(request, place, note, progress) as files:
-        pushed = push_to_hub(files, place, ON_THE_HUB, os.environ)
+        pushed = push_to_hub(files, place, RELEASE_NAMES, os.environ)
     note("push", pushed)
     return pushed
 
@@ -67,7 +63,7 @@ def plan_push_to_hub(
         PackError: the same as of `push_release_to_hub`, as far as it shows before anything is sent.
     """
     with _files_for_hub(request, place, note, progress) as files:
-        there = compare_with_hub(files, place, ON_THE_HUB, os.environ)
+        there = compare_with_hub(files, place, RELEASE_NAMES, os.environ)
         blobs = []
         for path in files:
             size, is_there = path.stat().st_size, path.name in there.same
@@ -99,4 +95,4 @@ def _files_for_hub(
         )
     with read_once(), folder_lock(folder, progress):
         check_folder(folder, request, note, progress)
-        yield [folder / name for name in ON_THE_HUB if (folder / name).is_file()]
+        yield [folder / name for name in RELEASE_NAMES if (folder / name).is_file()]

@@ -29,6 +29,8 @@ PARTS = (GGUF_NAME, MERGED_NAME, MODELFILE_NAME, LOCK_NAME, MANIFEST, CONFIG, RE
 
 DOCUMENTS = (BOM_NAME, PROVENANCE_NAME, TESTS_NAME, CARD_NAME)
 PAPER_NAMES = (SUMS_NAME, RECORD_NAME, REPORT_NAME, *DOCUMENTS)
+RELEASE_NAMES = tuple(dict.fromkeys((*PARTS, *PAPER_NAMES, SIGNATURE_NAME)))
+"""Every file that a release may have: in its folder, on the Hub, and in a registry beside `BASE_FILE`."""
 
 
 def name_of_base(record: Mapping[str, Any]) -> str:
@@ -56,10 +58,9 @@ def require_release_folder(folder: Path) -> None:
             hint="--out DIR, with a directory that is in no release",
             code="file-in-the-way",
         )
-    known = {*PARTS, *PAPER_NAMES, SIGNATURE_NAME}
     with os_errors_as_destination_error(folder):
         others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    others = [name for name in others if name not in known and not name.startswith(DRAFT)]
+    others = [name for name in others if name not in RELEASE_NAMES and not name.startswith(DRAFT)]
     if (folder / CARD_NAME).exists() and not (folder / RECORD_NAME).exists():
         others.append(CARD_NAME)  # a README.md of its owner
     if others:
