@@ -183,7 +183,7 @@ def test_usage(ada):
     succeeds(*hint.split()[1:])
 
 
-@pytest.mark.parametrize("value", ["me:word@host", "ftp://host"])
+@pytest.mark.parametrize("value", ["me:word@host", "ftp://host", "127.0.0.1:99999"])
 def test_an_address(ada, build, monkeypatch, value):
     """OLLAMA_HOST=HOST:PORT is an address."""
     monkeypatch.setenv("OLLAMA_HOST", value)
