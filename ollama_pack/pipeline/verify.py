@@ -38,6 +38,7 @@ from ollama_pack.pipeline.proof_rows import (
     require_recorded,
 )
 from ollama_pack.pipeline.release.evidence import installed_package, record_of_folder
+from ollama_pack.pipeline.release.papers.licences import license_conflict
 from ollama_pack.pipeline.release.papers.names import RECORD_NAME, is_release
 from ollama_pack.pipeline.release.papers.record import documents_of
 from ollama_pack.pipeline.release.policy import Policy, require_policy
@@ -202,6 +203,15 @@ def _prove_documents(folder: Path) -> ProofResult:
         return result
     with file_errors(path):
         made = documents_of(record, sha256_of_file(path).removeprefix("sha256:"))
+        conflict = license_conflict(record["licenses"]["adapter"], record["licenses"]["base"])
+        is_told = conflict in record["licenses"]["conflict"]
+    if not is_told:
+        raise ProofError(
+            f"The record does not tell that its licences do not go together: {conflict}.",
+            where=path,
+            hint="make the release again, or copy its folder again",
+            code="not-as-recorded",
+        )
     for name, content in made.items():
         if not (folder / name).is_file() or (folder / name).read_bytes() != content:
             raise ProofError(

@@ -4,6 +4,8 @@ What is expected is stated here a second time, from the formats of the papers; n
 """
 
 import hashlib
+import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ LOCK = "ollama-pack.lock"
 PAPERS = {SUMS, SIGNATURE, RECORD, *STATEMENTS, BOM, CARD_OF_RELEASE}
 """What the record does not list, because it is made of the record."""
 
+_FIELD_OF_CARD = re.compile(r'^(\w+): (".*")$', re.MULTILINE)
 CASE = "case: "
 """Begins the name of a proof that is a case."""
 
@@ -90,6 +93,8 @@ def _papers(folder: Path) -> ProofResult:
         "the adapter",
     )
     _same(_full_name(record.get("model")), _full_name(lock.get("model")), folder / RECORD, "the model")
+    _prove_form(record, lock, folder)
+    _prove_card(record, folder)
     for name in STATEMENTS:
         statement = read_json_object(folder / name)
         subjects = {
@@ -104,6 +109,42 @@ def _papers(folder: Path) -> ProofResult:
     passed = [*(each for each in passed if each not in cases), *([f"{len(cases)} cases"] if cases else [])]
     summary = f"{len(STATEMENTS) + 2} papers say what is in the files; recorded: {', '.join(passed)}"
     return ProofResult("papers", passed=True, figure=0.0, limit=0.0, summary=summary)
+
+
+def _prove_form(record: Mapping[str, Any], lock: Mapping[str, Any], folder: Path) -> None:
+    """Require that a record tells what kind of model there is, and how large its files are."""
+    path, merged = folder / RECORD, _value_at(lock, "merged", "gguf") is not None
+    _same((record.get("kind"), record.get("schema_version")), ("release", 1), path, "what it is")
+    _same(record.get("form"), "merged" if merged else "adapter", path, "the form of the model")
+    _same(_value_at(record, "options", "merge"), merged, path, "the form of the model")
+    _same(record.get("kept") is not None, merged, path, "what is kept of the adapter")
+    for each in _objects(record.get("files")):
+        _same(
+            each.get("bytes"),
+            (folder / str(each["name"])).stat().st_size,
+            path,
+            f"the size of {each['name']}",
+        )
+
+
+def _prove_card(record: Mapping[str, Any], folder: Path) -> None:
+    """Require that the model card names the base, a licence of the record and the files, whoever made it."""
+    path = folder / CARD_OF_RELEASE
+    try:
+        _, front, body = read_small(path).decode("utf-8").split("---\n", 2)
+        told = {key: json.loads(value) for key, value in _FIELD_OF_CARD.findall(front)}
+    except ValueError as error:
+        raise _lie(f"{path.name} is no model card", path) from error
+    source = _value_at(record, "base", "source_id") or _value_at(record, "adapter", "trained_on")
+    relation = "finetune" if record.get("form") == "merged" else "adapter"
+    known = {"base_model": source, "base_model_relation": relation if source else ""}
+    _same({key: told.get(key, "") for key in known}, known, path, "the base")
+    _same(told.get("library_name"), "gguf", path, "what the files are")
+    licences = {_value_at(record, "licenses", whose) or "" for whose in ("adapter", "base")}
+    _same(told.get("license", "") in {*licences, ""}, True, path, "the licence")
+    _same("license" in told, licences != {""}, path, "the licence")
+    digests = sorted(each["sha256"] for each in _objects(record.get("files")))
+    _same(sorted(re.findall(r"\b[0-9a-f]{64}\b", body)), digests, path, "the files")
 
 
 def _prove_test_result(record: Mapping[str, Any], folder: Path) -> None:
