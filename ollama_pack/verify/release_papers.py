@@ -4,7 +4,6 @@ What is expected is stated here a second time, from the formats of the papers; n
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from ollama_pack.errors import ProofError
 from ollama_pack.files import Progress, read_json_object, read_small, sha256_of_file
-from ollama_pack.untrusted import file_errors
+from ollama_pack.untrusted import file_errors, parse_json
 from ollama_pack.verify.result import ProofResult
 
 SUMS = "SHA256SUMS"
@@ -132,7 +131,7 @@ def _prove_card(record: Mapping[str, Any], folder: Path) -> None:
     path = folder / CARD_OF_RELEASE
     try:
         _, front, body = read_small(path).decode("utf-8").split("---\n", 2)
-        told = {key: json.loads(value) for key, value in _FIELD_OF_CARD.findall(front)}
+        told = {key: parse_json(value) for key, value in _FIELD_OF_CARD.findall(front)}
     except ValueError as error:
         raise _lie(f"{path.name} is no model card", path) from error
     source = _value_at(record, "base", "source_id") or _value_at(record, "adapter", "trained_on")
