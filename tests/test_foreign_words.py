@@ -83,7 +83,7 @@ def _is_harmless(name: ast.Name, handler: ast.ExceptHandler) -> bool:
 
 HANDED_ON = {
     *("of_usage", "of_os_error", "_of_problem", "report", "error_facts", "unreachable", "_is_full"),
-    *("_no_repository", "_not_pushed"),
+    *("_no_repository", "_not_pushed", "_not_fetched"),
 }
 """Functions that are given the exception itself, and are read by hand."""
 

@@ -90,7 +90,11 @@ def _missing(web, code: str, status: int = 404) -> None:
         ("RepoNotFound", 404, UsageError, "no such repository"),
         ("RevisionNotFound", 404, UsageError, "no revision v2"),
         ("GatedRepo", 403, UsageError, "decides who may read it"),
-        ("", 500, DestinationError, "does not send|cannot be reached"),
+        ("", 500, DestinationError, r"answers with an error \(500\)"),
+        ("", 429, DestinationError, r"too many requests from here: .* HF_TOKEN \(429\)"),
+        ("", 401, UsageError, r"does not know this token \(401\)"),
+        ("", 403, UsageError, r"this token may not read it \(403\)"),
+        ("", 404, UsageError, r"no such repository or revision \(404\)"),
     ],
 )
 def test_what_the_hub_does_not_show_is_told(hub, code, status, error, words):
@@ -130,6 +134,31 @@ def test_a_repository_of_pickles_is_told(hub, tmp_path):
         [program, *command[1:]], check=True, env={**os.environ, **environment}, capture_output=True
     )
     assert (tmp_path / "all" / "adapter_model.bin").is_file()
+
+
+def test_a_folder_that_there_is_not(hub):
+    """A folder without a file of an adapter is told; the name without it is that of the adapter."""
+    with pytest.raises(UsageError, match="nothing of an adapter in the folder none"):
+        fetch_adapter(f"hf://{REPOSITORY}/none", hub[1])
+    assert fetch_adapter(f"hf://{REPOSITORY}", hub[1]).is_dir()
+
+
+def test_without_asking_the_hub(hub, tmp_path, monkeypatch):
+    """With HF_HUB_OFFLINE nothing is asked: what is in the cache is used, and else the variable is named."""
+    web, environment = hub
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(DestinationError, match="HF_HUB_OFFLINE forbids") as caught:
+        fetch_adapter(f"hf://{REPOSITORY}", environment)
+    assert (caught.value.hint, web.asked) == ("unset HF_HUB_OFFLINE", [])
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    directory = fetch_adapter(f"hf://{REPOSITORY}", environment)
+    asked = len(web.asked)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert fetch_adapter(f"hf://{REPOSITORY}", environment) == directory
+    (directory / "adapter_model.safetensors").unlink()
+    with pytest.raises(DestinationError, match="not in the cache"):
+        fetch_adapter(f"hf://{REPOSITORY}", environment)
+    assert len(web.asked) == asked
 
 
 def test_an_adapter_in_a_folder(hub):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ollama_pack.base.hf_cache import cache
-from ollama_pack.errors import DestinationError, InputError
+from ollama_pack.errors import DestinationError, InputError, UsageError
 from ollama_pack.hub.client import SCHEME, HubReference, not_on_the_hub, open_hub, parse_hub_reference
 from ollama_pack.shown import reason_of
 
@@ -21,6 +21,14 @@ FETCHED = (
     *("trainer_state.json", "training_config.json", "config.json"),
 )
 """The files that belong to an adapter, by name. A pickle is none of them."""
+
+_NOT_SHOWN = {
+    401: "it does not know this token",
+    403: "this token may not read it",
+    404: "it has no such repository or revision",
+}
+_BUSY = {429: "too many requests from here: wait some minutes, or set HF_TOKEN", 503: "a pause"}
+"""What statuses of the Hub mean, where it gives no code of its own."""
 
 _WEIGHTS = ("adapter_model*.safetensors", "adapters.safetensors")
 
@@ -64,13 +72,11 @@ def fetch_adapter(text: str, environment: Mapping[str, str]) -> Path:
         raise not_on_the_hub(text, "There is no such repository, or it is private.") from error
     except errors.RevisionNotFoundError as error:
         raise not_on_the_hub(text, f"The repository has no revision {reference.revision}.") from error
-    except errors.LocalEntryNotFoundError as error:
-        what = "The Hub cannot be reached, and the adapter is not in the cache of this machine."
-        raise DestinationError(what, where=text, code="no-network") from error
     except (OSError, ValueError, errors.HTTPError) as error:
-        what = f"The Hub does not send the adapter: {reason_of(error)}."
-        raise DestinationError(what, where=text, code="no-network") from error
+        raise _not_fetched(text, error) from error
     directory = Path(snapshot, reference.folder)
+    if reference.folder and not directory.is_dir():
+        raise not_on_the_hub(text, f"There is nothing of an adapter in the folder {reference.folder}.")
     if not any(map(list, map(directory.glob, _WEIGHTS))):
         raise InputError(
             "There are no weights of an adapter as safetensors here. A pickle is not fetched.",
@@ -80,3 +86,31 @@ def fetch_adapter(text: str, environment: Mapping[str, str]) -> Path:
             code="no-weights",
         )
     return directory
+
+
+def _not_fetched(text: str, error: Exception) -> DestinationError | UsageError:
+    """Return the error for an adapter that is not in the cache and that the Hub does not send.
+
+    What the Hub answered is the cause of an error that says that there is nothing in the cache.
+    """
+    from huggingface_hub import constants, errors
+
+    is_local = isinstance(error, errors.LocalEntryNotFoundError)
+    cause = error.__cause__ if is_local else error
+    status = getattr(getattr(cause, "response", None), "status_code", 0)
+    if constants.HF_HUB_OFFLINE:
+        return DestinationError(
+            "HF_HUB_OFFLINE forbids to ask the Hub, and the adapter is not in the cache of this machine.",
+            where=text,
+            hint="unset HF_HUB_OFFLINE",
+            code="no-network",
+        )
+    if status in _NOT_SHOWN:
+        return not_on_the_hub(text, f"The Hub does not show the adapter: {_NOT_SHOWN[status]} ({status}).")
+    if status:
+        what = f"The Hub answers with {_BUSY.get(status, 'an error')} ({status})."
+    elif is_local:
+        what = "The Hub cannot be reached, and the adapter is not in the cache of this machine."
+    else:
+        what = f"The Hub does not send the adapter: {reason_of(error)}."
+    return DestinationError(what, where=text, code="no-network")
