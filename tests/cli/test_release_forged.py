@@ -5,10 +5,12 @@ import json
 
 import pytest
 from recipes import write_model
-from terminal import run
+from terminal import add_base, run
 from test_release_lies import sums_again
 
 from ollama_pack.pipeline.release.papers.record import document_text, documents_of
+
+CHAT = [("tokenizer.chat_template", "{% for m in messages %}<{{ m.role }}>{{ m.content }} {% endfor %}")]
 
 
 def retold(folder, change):
@@ -46,6 +48,41 @@ def test_a_record_that_lies(dist, change, what):
     retold(dist, change)
     ran = run("verify", dist)
     assert (ran.code, what in " ".join(ran.stderr.split())) == (5, True), ran.stderr
+
+
+@pytest.mark.parametrize("proof", ["numbers", "base"])
+def test_a_proof_that_did_not_hold(dist, proof):
+    """A record may not have one, but for prompts that were accepted."""
+    retold(
+        dist,
+        lambda record: [each.update(passed=False) for each in record["proofs"] if each["proof"] == proof],
+    )
+    ran = run("verify", dist)
+    assert (ran.code, "release.json is wrong about the proofs" in ran.stderr) == (5, True)
+
+
+@pytest.mark.parametrize("form", [(), ("--merge",)], ids=["adapter", "merged"])
+def test_prompts_that_differ(ada, tmp_path, models, form):
+    """Prompts that --strict would refuse are a warning in every paper, and the release verifies."""
+    base = write_model(tmp_path / "base.gguf", keys=CHAT)
+    add_base(models, base, "tiny", "latest")
+    (ada / "chat_template.jinja").write_text(CHAT[0][1])
+    (tmp_path / "mine.Modelfile").write_text('TEMPLATE """{{ .System }} | {{ .Prompt }}"""\n')
+    out = tmp_path / "dist"
+    words = ("release", ada, "ada:1", "--template", tmp_path / "mine.Modelfile", "--out", out, *form)
+    base_option = ("--base", base if form else "tiny")
+    ran = run(*words, *base_option)
+    assert ran.code == 0, ran.stderr
+    proofs = {
+        each["proof"]: each["passed"] for each in json.loads((out / "release.json").read_text())["proofs"]
+    }
+    assert proofs["prompt"] is False
+    told = json.loads((out / "test-result.intoto.json").read_text())["predicate"]
+    assert (told["result"], told["failedTests"], told["warnedTests"][0]) == ("WARNED", [], "prompt")
+    verified = run("verify", out)
+    assert verified.code == 0, verified.stderr
+    assert run("register", out, "--via", "store").code == 0
+    assert run(*words, *base_option, "--strict").code == 5
 
 
 def test_a_merged_record_that_lies(ada, tmp_path):
