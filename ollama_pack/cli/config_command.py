@@ -30,6 +30,12 @@ _SECRETS = ("HF_TOKEN", "OLLAMA_API_KEY", PASSWORD_VARIABLE)
 """Variables of which it is told only whether they are set."""
 
 _KEY_WIDTH = 18
+_EACH_COUNTS = frozenset({"parameter"})
+"""Options of which each place may give a part."""
+
+_MAY_DIFFER = frozenset({"base", "template", "system"})
+"""Options that the author's Modelfile or the adapter has a value for, which another place may overrule."""
+
 _OF_TESTS = f"{PREFIX}TEST_"
 """How the variables begin that the tests of this package have."""
 
@@ -63,6 +69,9 @@ def config_command(*, words: tuple[str, ...], as_json: bool) -> None:
     for each in values:
         origin = " ".join(filter(None, (each["source"], each["where"])))
         say(f"{each['value'] or '-'}  ({origin})", f"{each['key']:<{_KEY_WIDTH}}  ")
+        for other in each["instead_of"]:
+            place = " ".join(filter(None, (other["source"], other["where"])))
+            say(f"instead of {other['value'] or '-'}  ({place})", f"{'':<{_KEY_WIDTH}}  ")
     for each in environment:
         say(each["value"], f"{each['variable']:<{_KEY_WIDTH}}  ")
     for each in unknown:
@@ -107,20 +116,34 @@ def _values_of(context: SettingsContext) -> Iterator[dict[str, Any]]:
         told = {"key": key, "variable": variable_of(str(context.info_name), key)}
         if key == "parameter" and source is not ParameterSource.DEFAULT and key in inherited:
             value, kind, where = inherited[key]
-            yield {**told, "value": value, "source": kind, "where": where}
+            yield {**told, "value": value, "source": kind, "where": where, "instead_of": []}
         values = _option_text(context.params.get(name))
         typed_name = _typed_name(context) if key == "name" else ""
         if typed_name:
-            yield {**told, "value": typed_name, "source": "typed", "where": ""}
+            found = {"value": typed_name, "source": "typed", "where": ""}
         elif setting is not None:
             kind = "environment" if setting.origin == told["variable"] else "file"
-            yield {**told, "value": values, "source": kind, "where": setting.origin}
+            found = {"value": values, "source": kind, "where": setting.origin}
         elif source is ParameterSource.DEFAULT and key in inherited:
-            value, kind, where = inherited[key]
-            yield {**told, "value": value, "source": kind, "where": where}
+            found = dict(zip(("value", "source", "where"), inherited[key], strict=True))
         else:
             kind = "typed" if source is ParameterSource.COMMANDLINE else "default"
-            yield {**told, "value": values, "source": kind, "where": ""}
+            found = {"value": values, "source": kind, "where": ""}
+        others = [] if key in _EACH_COUNTS else list(_given(context, name, told["variable"]))
+        others += (
+            [dict(zip(found, inherited[key], strict=True))] if key in _MAY_DIFFER & inherited.keys() else []
+        )
+        others = [each for each in others if each["value"] != found["value"]]
+        yield {**told, **found, "instead_of": others if found["source"] != "default" else []}
+
+
+def _given(context: SettingsContext, name: str, variable: str) -> Iterator[dict[str, str]]:
+    """Yield what the environment and the file say of an option, the one that counts first."""
+    for each in context.settings_of(name):
+        kind = "environment" if each.origin == variable else "file"
+        value = each.value
+        text = _option_text(tuple(value) if isinstance(value, list) else value)
+        yield {"value": text, "source": kind, "where": each.origin}
 
 
 def _of_directory(context: SettingsContext) -> dict[str, tuple[str, str, str]]:

@@ -75,9 +75,13 @@ class OptionSettings:
             name: the name of the option's parameter.
             model: the model of the file that the command is about, if it is about one.
         """
+        values = self.all_of(name, model)
+        return _pairs_of_places(values) if name == PAIRS else next(iter(values), None)
+
+    def all_of(self, name: str, model: "ConfiguredModel | None") -> list[Setting]:
+        """Return every value that the environment and the file give an option, the one that counts first."""
         option = self.options.get(name)
-        values = self._values(option, model) if option is not None else iter(())
-        return _pairs_of_places(list(values)) if name == PAIRS else next(values, None)
+        return list(self._values(option, model)) if option is not None else []
 
     def _values(self, option: click.Option, model: "ConfiguredModel | None") -> Iterator[Setting]:
         """Yield what gives an option a value, the one that counts most first."""
@@ -135,6 +139,11 @@ class SettingsContext(HelpContext):
         """Return the setting of an option, or None if nothing gives it a value."""
         settings = self.meta.get(OPTION_SETTINGS)
         return settings.lookup(name, self.model) if isinstance(settings, OptionSettings) else None
+
+    def settings_of(self, name: str) -> list[Setting]:
+        """Return every setting of an option, the one that counts first; keys of PARAMETERs count each."""
+        settings = self.meta.get(OPTION_SETTINGS)
+        return settings.all_of(name, self.model) if isinstance(settings, OptionSettings) else []
 
     @property
     def config(self) -> "ConfigFile | None":

@@ -44,6 +44,25 @@ def test_the_whole_order(everywhere, alone, monkeypatch):
     ]
 
 
+def test_what_counts_less_is_told(everywhere, alone, monkeypatch):
+    """Beside a value stand the others that a place gives, in their order; equal ones are no conflict."""
+    ada = everywhere
+    document = run("config", "build", ada, "--base", BASE["typed"], "--json").document
+    (base,) = [each for each in document["values"] if each["key"] == "base"]
+    assert [(each["value"], each["source"]) for each in base["instead_of"]] == [
+        (BASE[place], place) for place in ("environment", "file", "Modelfile")
+    ]
+    assert base["instead_of"][1]["where"] == "ollama-pack.toml, line 2: options.base"
+    told = run("config", ada, "--base", BASE["typed"]).stdout
+    assert "instead of b:1  (environment OLLAMA_PACK_BASE)" in told
+    monkeypatch.setenv("OLLAMA_PACK_BASE", BASE["typed"])
+    (alone / "ollama-pack.toml").unlink()
+    (ada / "Modelfile.txt").unlink()
+    again = run("config", "build", ada, "--base", BASE["typed"], "--json").document
+    others = {each["key"]: each["instead_of"] for each in again["values"] if each["instead_of"]}
+    assert {key: [each["source"] for each in found] for key, found in others.items()} == {"base": ["adapter"]}
+
+
 def test_what_is_told_is_what_is_used(everywhere, tiny_gguf, monkeypatch):
     """A build uses the base that is told; the name is that of the directory, or the one that is typed."""
     monkeypatch.setenv("OLLAMA_PACK_BASE", str(tiny_gguf))

@@ -4,9 +4,7 @@ import hashlib
 import json
 import re
 import shutil
-from importlib import resources
 
-import jsonschema
 import pytest
 from recipes import write_adapter, write_model
 from terminal import add_base, environment, model_in, run, spawn, tree
@@ -27,15 +25,27 @@ PAPERS = {
     *("report.html", "SHA256SUMS"),
 }
 ELSEWHERE = """
-import os, random, sys, time
-real = time.time
+import os, random, time
+real, listed, scanned = time.time, os.listdir, os.scandir
 time.time = lambda: real() + 500_000_000
 random.seed(7)
 os.umask(0o077)
+
+class Backwards:
+    def __init__(self, *place):
+        with scanned(*place) as found:
+            self.found = list(found)
+    __next__ = lambda self: self.found.pop() if self.found else self.end()
+    __iter__ = __enter__ = lambda self: self
+    __exit__ = close = lambda self, *error: None
+    def end(self):
+        raise StopIteration
+
+os.listdir, os.scandir = lambda *place: listed(*place)[::-1], Backwards
 from ollama_pack.cli import main
 main(prog_name="ollama-pack")
 """
-"""The command line on a machine whose clock is sixteen years ahead."""
+"""The command line on a machine whose clock is sixteen years ahead and whose directories are in reverse."""
 
 
 def test_a_release_is_whole(dist):
@@ -70,28 +80,15 @@ def test_the_papers_say_what_it_is_made_of(dist, ada):
     assert re.search(r'^base_model: "tests/tiny"\nbase_model_relation: "adapter"\nlibrary_name: ', card, re.M)
 
 
-def test_the_bom_is_cyclonedx(dist):
-    """The bill of materials is CycloneDX 1.6, and the base is the ancestor of the model."""
+def test_the_bom_has_the_base(dist):
+    """The base is the ancestor of the model."""
     bom = json.loads((dist / "bom.cdx.json").read_text())
     (ancestor,) = bom["metadata"]["component"]["pedigree"]["ancestors"]
     assert (ancestor["name"], ancestor["type"]) == ("tiny:latest", "machine-learning-model")
-    pytest.importorskip("cyclonedx", reason="NOT TESTED: cyclonedx-python-lib is not installed")
-    schemas = resources.files("cyclonedx.schema") / "_res"
-    read = {
-        name: json.loads((schemas / f"{name}.SNAPSHOT.schema.json").read_text("utf-8"))
-        for name in ("bom-1.6", "spdx", "jsf-0.82")
-    }
-    from referencing import Registry, Resource
-
-    registry = Registry().with_resources(
-        [(each["$id"], Resource.from_contents(each)) for each in read.values()]
-    )
-    validator = jsonschema.Draft7Validator(read["bom-1.6"], registry=registry)
-    assert [error.message for error in validator.iter_errors(bom)] == []
 
 
 def test_the_same_bytes_everywhere_and_always(tiny_tag, models, tmp_path):
-    """Two directories, two homes, two clocks, two umasks and two languages make one release."""
+    """Two directories in two orders, two users, clocks, umasks and languages make one release."""
     made = []
     for number, code in enumerate(("", ELSEWHERE)):
         place = tmp_path / ("here", "a longer way to there/x")[number]
@@ -99,6 +96,9 @@ def test_the_same_bytes_everywhere_and_always(tiny_tag, models, tmp_path):
         (place / "home").mkdir()
         env = environment(
             HOME=str(place / "home"),
+            USER=("ada", "grace")[number],
+            LOGNAME=("ada", "grace")[number],
+            HOSTNAME=("here", "there")[number],
             TZ=("UTC", "Pacific/Kiritimati")[number],
             LC_ALL=("C", "C.UTF-8")[number],
             PYTHONHASHSEED=str(number + 1),
