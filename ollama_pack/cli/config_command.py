@@ -129,7 +129,7 @@ def _values_of(context: SettingsContext) -> Iterator[dict[str, Any]]:
         else:
             kind = "typed" if source is ParameterSource.COMMANDLINE else "default"
             found = {"value": values, "source": kind, "where": ""}
-        others = [] if key in _EACH_COUNTS else list(_given(context, name, told["variable"]))
+        others = [] if key in _EACH_COUNTS else list(_settings_given(context, name, told["variable"]))
         others += (
             [dict(zip(found, inherited[key], strict=True))] if key in _MAY_DIFFER & inherited.keys() else []
         )
@@ -137,7 +137,7 @@ def _values_of(context: SettingsContext) -> Iterator[dict[str, Any]]:
         yield {**told, **found, "instead_of": others if found["source"] != "default" else []}
 
 
-def _given(context: SettingsContext, name: str, variable: str) -> Iterator[dict[str, str]]:
+def _settings_given(context: SettingsContext, name: str, variable: str) -> Iterator[dict[str, str]]:
     """Yield what the environment and the file say of an option, the one that counts first."""
     for each in context.settings_of(name):
         kind = "environment" if each.origin == variable else "file"
