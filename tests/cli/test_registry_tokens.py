@@ -142,3 +142,16 @@ def test_a_token_server_without_tls_elsewhere(pushable, guarded):
     host, asked, _ = guarded
     ran = run("push", pushable, f"oci://{host}/team/ada:1")
     assert (ran.code, "not safe" in ran.stderr, asked) == (6, True, [])
+
+
+@pytest.mark.usefixtures("_any_realm")
+def test_a_plan_asks_for_tokens_that_read(pushable, guarded):
+    """A plan needs no right to write: it asks to pull, also from where a base would be mounted."""
+    host, asked, _ = guarded
+    assert run("push", pushable, f"oci://{host}/team/ada:1", "--with-base").code == 0
+    asked.clear()
+    words = (pushable, f"oci://{host}/team/grace:1", "--with-base", "--mount", "team/ada")
+    planned = run("push", *words, "--dry-run", "--json").document
+    assert {each["state"] for each in planned["blobs"]} == {"mount"}
+    assert set(asked) == {"repository:team/grace:pull", "repository:team/ada:pull"}
+    assert run("push", *words, "--json").document["bytes_sent"] == planned["bytes"] == 0
