@@ -1,5 +1,6 @@
 """The merged file, read by gguf's own reader: what changed, what did not, and what is left of a failure."""
 
+import errno
 import hashlib
 import math
 import os
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ollama_pack.errors import InputError, UnsupportedError
+from ollama_pack.errors import DestinationError, InputError, UnsupportedError
 from ollama_pack.gguf.constants import MERGED_ADAPTER
 from ollama_pack.gguf.ggml_types import size_of_tensors
 from ollama_pack.gguf.reader import read_gguf
@@ -165,6 +166,32 @@ def test_helpers_write_the_same(tmp_path, monkeypatch, merge_type):
         write_merged(plan, tmp_path / "broken.gguf")
     assert "blk.1.ffn_up" in caught.value.where
     assert not (tmp_path / "broken.gguf").exists()
+
+
+@pytest.mark.parametrize("helpers", [False, True])
+def test_a_disk_that_fills_up(tmp_path, monkeypatch, helpers):
+    """Whichever process finds the disk full, the error names the file, and nothing is left."""
+    base = write_base(
+        tmp_path / "base.gguf", {"blk.0.attn_q.weight": "Q4_1", "blk.0.ffn_up.weight": "F16"}, (512, 64)
+    )
+    plan = plan_merge((read_gguf(base),), plan_of("blk.0.attn_q.weight", *factors_of((512, 64)), 1.0), "auto")
+    monkeypatch.setattr(rows, "BLOCK_NUMBERS", 1 << 10)
+    if helpers:
+        monkeypatch.setattr(in_order, "LEAST_SHARED", 0)
+        monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    write_some, full = DraftFile._write_some, write_merged(plan, tmp_path / "whole.gguf")[1] // 2
+
+    def fill(self: DraftFile, place: int, data: memoryview) -> int:
+        if place + len(data) > full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_some(self, place, data)
+
+    monkeypatch.setattr(DraftFile, "_write_some", fill)
+    monkeypatch.setattr(DraftFile, "_copy_in_kernel", lambda *_: 0)
+    with pytest.raises(DestinationError, match="The disk is full. No incomplete file") as caught:
+        write_merged(plan, tmp_path / "new" / "merged.gguf")
+    assert "merged.gguf" in str(caught.value.where)
+    assert not (tmp_path / "new").exists()
 
 
 def test_an_embedding(tmp_path):

@@ -27,6 +27,9 @@ CLEAN_WAY = (
     "few bits keep a change with noise; the clean way to a small file is --base with the F16 file of the "
     "model and --merge-type q4_k_m"
 )
+CLEAN_WAY_HERE = (
+    "few bits keep a change with noise; the clean way from this base to a small file is --merge-type q4_k_m"
+)
 
 
 ONLY_CHANGED = {
@@ -116,7 +119,7 @@ def _merge_file(
     if request.merge_type in ONLY_CHANGED and rest_is_plain(plan):
         note("types", ONLY_CHANGED[request.merge_type])
     elif plan.is_lossy:
-        note("types", CLEAN_WAY)
+        note("types", CLEAN_WAY_HERE if rest_is_plain(plan) else CLEAN_WAY)
     least = least_of(request)
     reports: list[MergeReport] = []
 
