@@ -142,7 +142,7 @@ def require_directory(path: Path, hint: str = "") -> None:
 
 @contextlib.contextmanager
 def regular_file(path: Path, buffering: int = -1) -> Iterator[BinaryIO]:
-    """Yield a file that is open for reading; what is no regular file is refused and never waited for.
+    """Yield a file that is open for reading; what is no regular file is rejected and never waited for.
 
     To open or read a pipe could block for ever, and a device may never end.
 

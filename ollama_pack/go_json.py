@@ -28,6 +28,7 @@ def encode_go_json(value: object, *, sort_keys: bool = False) -> bytes:
 
 
 def _go_value(value: object, *, sort_keys: bool) -> str:
+    """Return a value as Go's `encoding/json` writes it."""
     match value:
         case None | bool():
             return {None: "null", True: "true", False: "false"}[value]

@@ -76,7 +76,7 @@ class TomlFile:
         """Require that a table has no other keys than those that have a meaning.
 
         Raises:
-            UsageError: it has one, which is told with the nearest that exists.
+            UsageError: it has one; the error names the nearest that exists.
         """
         for key in self.table(*tables):
             if key not in known:

@@ -66,7 +66,7 @@ def as_mapping(value: object, key: str) -> dict[str, Any]:
 
     Args:
         value: the value.
-        key: where it stands in its document, for the message.
+        key: its place in the document, for the message.
 
     Raises:
         ShapeError: it is none.
@@ -175,7 +175,7 @@ def _has_long_digits(text: str) -> bool:
 
 
 def _whole(written: str) -> int:
-    """Return a whole number; one that no float can hold is refused."""
+    """Return a whole number; one that no float can hold is rejected."""
     if len(written) > MOST_DIGITS:
         raise ValueError(f"a number has {len(written)} digits")
     return int(written)

@@ -82,6 +82,15 @@ def test_public_things_are_described(path):
     assert [node.name for node in public(path) if not ast.get_docstring(node)] == []
 
 
+@each_source
+def test_private_functions_are_described(path):
+    """A private function or method has a line that says what its name does not."""
+    owners = [tree(path), *(node for node in tree(path).body if isinstance(node, ast.ClassDef))]
+    inside = [node for owner in owners for node in owner.body if isinstance(node, FUNCTIONS)]
+    private = [node for node in inside if re.match(r"_(?!_)", node.name)]
+    assert [node.name for node in private if not ast.get_docstring(node)] == []
+
+
 @each_test
 def test_tests_are_described(path):
     """Every test says in a sentence what is true."""

@@ -55,7 +55,7 @@ class BaseModel:
 
     Attributes:
         hparams: its sizes.
-        origin: where the sizes were read, in words for the user.
+        origin: the place that the sizes were read from, in words for the user.
         tag: the Ollama model to build FROM; empty if the base is a GGUF file that belongs to none.
         source_id: its Hugging Face id, or empty if it is unknown.
         gguf: its GGUF file, or None if the base is an Ollama model.

@@ -38,6 +38,7 @@ def _talk(*texts: str, system: str | None = None) -> list[Mapping[str, Any]]:
 
 
 def _user(text: str) -> Mapping[str, Any]:
+    """Return a message of the user."""
     return {"role": "user", "content": text}
 
 

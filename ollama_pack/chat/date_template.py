@@ -30,6 +30,7 @@ DATE_DEFINES = _names_define("month", "%B") + _names_define("mon", "%b")
 
 
 def _mark_of(form: str) -> str:
+    """Return the text that stands for a form of the date until it is filled."""
     return f"\0{_FORMS.index(form)}\0"
 
 

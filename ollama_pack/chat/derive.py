@@ -101,6 +101,7 @@ def _probe(template: ChatTemplate, renderer: ChatRenderer, roles: str) -> tuple[
 
 
 def _talk_of(roles: str, texts: Sequence[str]) -> list[Turn]:
+    """Return a conversation of these texts, with one letter in `roles` for the role of each."""
     return [{"role": _ROLES[role], "content": text} for role, text in zip(roles, texts, strict=True)]
 
 

@@ -54,6 +54,7 @@ def _lists_with_thinking(nodes: GoNodes, *, in_messages: bool) -> Iterator[GoNod
 
 
 def _pipes_of(node: GoNode) -> Sequence[GoPipeline]:
+    """Return the pipeline of a node, if it has one."""
     return [node.pipe] if isinstance(node, GoAction | GoBranch | GoCall) and node.pipe else []
 
 

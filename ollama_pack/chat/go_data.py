@@ -45,6 +45,7 @@ def go_messages(messages: Sequence[Turn]) -> GoList:
 
 
 def _go_message(message: Turn) -> GoStruct:
+    """Return a message as Ollama's `api.Message`."""
     calls = [_go_call(call, at) for at, call in enumerate(message.get("tool_calls") or ())]
     fields: dict[str, GoValue] = {
         "Role": go_value(message["role"]),
@@ -59,6 +60,7 @@ def _go_message(message: Turn) -> GoStruct:
 
 
 def _go_call(call: Mapping[str, Any], at: int) -> GoStruct:
+    """Return a tool call as Ollama's `api.ToolCall`."""
     function = call.get("function") or {}
     arguments = go_value(function.get("arguments") or {})
     inner: dict[str, GoValue] = {
@@ -85,6 +87,7 @@ def go_tools(tools: Sequence[Mapping[str, Any]] | None) -> GoList:
 
 
 def _go_tool(tool: Mapping[str, Any]) -> GoStruct:
+    """Return the description of a tool as Ollama's `api.Tool`."""
     function = tool.get("function") or {}
     given = function.get("parameters") or {}
     properties = {

@@ -74,6 +74,7 @@ class GoEvaluator:
         }
 
     def _step(self, line: int) -> None:
+        """Count a step, and remember its line for errors."""
         self.line = line
         self.steps += 1
         if self.steps > self.settings.most_steps:
@@ -101,6 +102,7 @@ class GoEvaluator:
         return final[0]
 
     def _assign(self, name: str, value: GoValue) -> None:
+        """Give a variable that is declared another value."""
         binding = self._binding(name)
         binding.value, binding.is_element = value, False
 
@@ -112,6 +114,7 @@ class GoEvaluator:
         raise self._fault(f"there is no variable {name}")
 
     def _command(self, command: Sequence[GoOperand], dot: GoValue, final: tuple[GoValue, ...]) -> GoValue:
+        """Return the value of one command; `final` holds what the command before it in the pipeline made."""
         first = command[0]
         if isinstance(first, GoFunction):
             return self._function(first, command[1:], dot, final)
@@ -137,6 +140,7 @@ class GoEvaluator:
         return None
 
     def _operand(self, operand: GoOperand, dot: GoValue) -> GoValue:  # noqa: PLR0911 — one for each kind
+        """Return the value of an operand."""
         match operand:
             case GoLiteral():
                 return NOTHING if operand.value is None else operand.value
@@ -153,6 +157,7 @@ class GoEvaluator:
         return self._pipeline(operand, dot)
 
     def _fields(self, value: GoValue, names: Sequence[str]) -> GoValue:
+        """Return what a chain of fields leads to."""
         for name in names:
             match value:
                 case GoMap():
@@ -171,6 +176,7 @@ class GoEvaluator:
     def _function(
         self, function: GoFunction, operands: Sequence[GoOperand], dot: GoValue, final: tuple[GoValue, ...]
     ) -> GoValue:
+        """Call a function with its arguments, and `final` as the last one."""
         if self.settings.is_bare and function.name in OLLAMA_FUNCTIONS:
             raise self._fault(
                 f"{function.name} is not there in the last turn of a template without .Messages"
@@ -203,9 +209,11 @@ class GoEvaluator:
         return isinstance(operand, GoField | GoVariable | GoChain | GoDot)
 
     def _fault(self, what: str) -> InputError:
+        """Return the error for what Go would fail at, with the line."""
         return InputError(f"The Go template cannot be executed: {what}.", where=template_line(self.line))
 
     def _unsupported(self, what: str) -> UnsupportedError:
+        """Return the error for what this subset cannot compute, with the line."""
         return UnsupportedError(f"The prompt cannot be computed: {what}.", where=template_line(self.line))
 
 

@@ -65,6 +65,7 @@ def _go_equal(left: GoValue, right: GoValue) -> bool:
 
 
 def _is_nil(value: GoValue) -> bool:
+    """Return whether Go has nil for a value."""
     return go_type(value) == "" or (isinstance(value, GoList) and value.is_nil)
 
 
@@ -83,10 +84,12 @@ def _go_less(left: GoValue, right: GoValue) -> bool:
 
 
 def _equals_any(given: Sequence[GoValue]) -> bool:
+    """`eq`: whether the first value equals one of the others."""
     return any(_go_equal(given[0], value) for value in given[1:])
 
 
 def _length(given: Sequence[GoValue]) -> int:
+    """`len` of a string in bytes, of a list or of a map."""
     value = given[0]
     if isinstance(value, bytes):
         return len(value)
@@ -105,6 +108,7 @@ def _position(value: GoValue, most: int) -> int:
 
 
 def _index(given: Sequence[GoValue]) -> GoValue:
+    """`index`: the element that a chain of places leads to."""
     value = given[0]
     if go_type(value) == "":
         raise GoCallError("index of nil")
@@ -123,6 +127,7 @@ def _index(given: Sequence[GoValue]) -> GoValue:
 
 
 def _slice(given: Sequence[GoValue]) -> GoValue:
+    """`slice` of a string or of a list."""
     value = given[0]
     if not isinstance(value, bytes | GoList):
         raise GoCallError("slice is of a string or a list")
@@ -150,6 +155,7 @@ def _print(given: Sequence[GoValue]) -> bytes:
 
 
 def _printf(given: Sequence[GoValue]) -> bytes:
+    """`printf` with the verbs that templates use."""
     form, values = given[0], list(given[1:])
     assert isinstance(form, bytes)
     out, at = bytearray(), 0

@@ -77,6 +77,7 @@ class _Interpreter(GoEvaluator):
         return b"".join(self.out)
 
     def _walk(self, nodes: GoNodes, dot: GoValue) -> None:
+        """Execute nodes one after another."""
         self.depth += 1
         if self.depth > DEEPEST_CALLS:
             raise self._unsupported(f"its actions are more than {DEEPEST_CALLS} levels deep")
@@ -101,6 +102,7 @@ class _Interpreter(GoEvaluator):
         self.depth -= 1
 
     def _branch(self, node: GoBranch, dot: GoValue) -> None:
+        """Execute an `if`, a `with` or a `range`."""
         value = self._pipeline(node.pipe, dot)
         if node.word == "range":
             if self._range(node, value):
@@ -157,6 +159,7 @@ class _Interpreter(GoEvaluator):
             self._binding(name).is_element = boxed and not back
 
     def _call(self, node: GoCall, dot: GoValue) -> None:
+        """Execute a `template` action: the named template, with variables of its own."""
         self._step(node.line)
         # The template itself has the empty name; an empty define does not replace it.
         root = self.template.defined.get(node.name, self.template.root if node.name == "" else None)

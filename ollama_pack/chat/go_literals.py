@@ -53,6 +53,7 @@ def _unquoted(token: GoToken, quote: str) -> bytes:
 
 
 def _escaped(escape: re.Match[str], quote: str, token: GoToken) -> bytes:
+    """Return the bytes of an escape sequence."""
     if simple := escape["simple"]:
         if simple not in "\"'" or simple == quote:
             return bytes((_SIMPLE[simple],))
@@ -69,6 +70,7 @@ def _escaped(escape: re.Match[str], quote: str, token: GoToken) -> bytes:
 
 
 def _character(token: GoToken) -> int:
+    """Return the code point of a character literal."""
     inner = token.text[1:-1]
     escape = _ESCAPE.fullmatch(inner)
     if escape and (number := escape["octal"] or escape["byte"]):
@@ -82,6 +84,7 @@ def _character(token: GoToken) -> int:
 
 
 def _number(token: GoToken) -> int | float:
+    """Return the value of a number literal, as Go reads it."""
     text = token.text
     sign, digits = (text[0], text[1:]) if text[0] in "+-" else ("", text)
     try:

@@ -1,6 +1,6 @@
 """Parses Go templates, by the rules of Go's ``text/template/parse``.
 
-The subset is what templates of Ollama use. What is outside it is refused by name, and is not an error of the
+The subset is what templates of Ollama use. What is outside it is named as unsupported; it is no error of the
 template.
 """
 
@@ -49,12 +49,14 @@ class _Parser(PipelineParser):
         return GoTemplate(self.text, tuple(root), self.defined)
 
     def _keyword_after_open(self) -> str:
+        """Return the keyword that an action begins with, without reading it; empty if there is none."""
         at = self.at + 1
         while self.tokens[at].kind == "space":
             at += 1
         return self.tokens[at].text if self.tokens[at].kind == "keyword" else ""
 
     def _define(self) -> None:
+        """Read a `define` up to its end, and keep its template."""
         self._next()
         self._skip_spaces()
         self._next()
@@ -75,6 +77,7 @@ class _Parser(PipelineParser):
         self.defined[name] = body
 
     def _name(self, after: str) -> str:
+        """Read the quoted name of a template."""
         if self._skip_spaces().kind not in ("string", "raw"):
             raise self._fault(f"{self._shown()} is not expected after {after}")
         value = literal_value(self._next())
@@ -124,6 +127,7 @@ class _Parser(PipelineParser):
         raise self._unsupported(f"the action {word}")
 
     def _call(self, line: int) -> GoCall:
+        """Read a `template` action."""
         name = self._name("template")
         if self._skip_spaces().kind == "close":
             self._next()
@@ -131,6 +135,7 @@ class _Parser(PipelineParser):
         return GoCall(name, self._pipeline("close", "template"), line)
 
     def _branch(self, word: str) -> GoBranch:
+        """Read an `if`, a `with` or a `range` up to its end."""
         known = len(self.variables)
         pipe = self._pipeline("close", word)
         self.ranges += word == "range"

@@ -55,6 +55,7 @@ class PipelineParser:
         return self.tokens[self.at]
 
     def _next(self) -> GoToken:
+        """Return the token, and go on to the one after it."""
         token = self.tokens[self.at]
         self.at += 1
         return token
@@ -66,11 +67,13 @@ class PipelineParser:
         return self.token
 
     def _expect(self, kind: str, after: str) -> GoToken:
+        """Read a token that must be of this kind, after spaces."""
         if self._skip_spaces().kind != kind:
             raise self._fault(f"{self._shown()} is not expected after {after}")
         return self._next()
 
     def _pipeline(self, end: str, context: str) -> GoPipeline:
+        """Read a pipeline up to a token of the kind `end`."""
         line = self._skip_spaces().line
         variables, assigns = self._declaration(context)
         commands: list[tuple[GoOperand, ...]] = []
@@ -109,6 +112,7 @@ class PipelineParser:
         return names, False
 
     def _command(self) -> tuple[GoOperand, ...]:
+        """Read one command of a pipeline: its operands."""
         operands: list[GoOperand] = []
         while True:
             if self._skip_spaces().kind in _OPERANDS:
@@ -126,6 +130,7 @@ class PipelineParser:
             return tuple(operands)
 
     def _operand(self) -> GoOperand:
+        """Read an operand with the fields behind it."""
         term = self._term()
         names: list[str] = []
         while self.token.kind == "field":
@@ -143,6 +148,7 @@ class PipelineParser:
         return GoChain(term, tuple(names), term.line)
 
     def _term(self) -> GoOperand:
+        """Read an operand without the fields behind it."""
         token = self._next()
         match token.kind:
             case "dot":
@@ -167,12 +173,15 @@ class PipelineParser:
         return GoLiteral(literal_value(token), token.line)
 
     def _shown(self) -> str:
+        """Return the token as an error shows it."""
         return {"eof": "the end", "close": "}}"}.get(self.token.kind, f"{self.token.text!r:.40}")
 
     def _fault(self, what: str) -> InputError:
+        """Return the error for a template that Go would not parse, with the line."""
         return InputError(f"The Go template is damaged: {what}.", where=template_line(self.token.line))
 
     def _unsupported(self, what: str) -> UnsupportedError:
+        """Return the error for what this subset does not have, with the line."""
         return UnsupportedError(
             f"The prompt cannot be computed: {what} is not supported.", where=template_line(self.token.line)
         )

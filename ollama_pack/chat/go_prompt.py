@@ -143,6 +143,7 @@ def _names_in(node: GoNode) -> Iterator[str]:
 
 
 def _names_in_pipe(pipe: GoPipeline) -> Iterator[str]:
+    """Yield the names of all fields and variables in a pipeline."""
     for command in pipe.commands:
         for operand in command:
             match operand:

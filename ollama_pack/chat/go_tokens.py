@@ -91,6 +91,7 @@ class _Lexer:
             trimmed = self._action(start + (4 if trims_before else 2), start)
 
     def _trims_left(self, at: int) -> bool:
+        """Return whether an action begins with the mark that trims the text before it."""
         return self.text[at : at + 1] == "-" and self.text[at + 1 : at + 2] in tuple(_SPACES)
 
     def _action(self, at: int, start: int) -> bool:
@@ -122,6 +123,7 @@ class _Lexer:
         return 0
 
     def _comment(self, at: int, start: int) -> bool:
+        """Read a comment; return whether it trims the text behind it."""
         end = self.text.find("*/", at)
         closes = self._closing(end + 2) if end >= 0 else 0
         if not closes:
@@ -173,11 +175,13 @@ class _Lexer:
         return {"true": "bool", "false": "bool", "nil": "nil"}.get(word, "name"), end
 
     def _word_end(self, at: int) -> int:
+        """Return the end of the word that begins here."""
         while (c := self.text[at : at + 1]) and (c == "_" or c.isalpha() or c.isdecimal()):
             at += 1
         return at
 
     def _checked(self, end: int, start: int) -> int:
+        """Return the end of a number or a name, which nothing else may follow directly."""
         self._require_end(end, start)
         return end
 
@@ -187,6 +191,7 @@ class _Lexer:
             raise self._fault(f"{self.text[at]!r} has no meaning after a name", start)
 
     def _fault(self, what: str, start: int) -> InputError:
+        """Return the error for text that is no token, with the line."""
         line = self.text.count("\n", 0, start) + 1
         shown = self.text[start:].partition("\n")[0]
         shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
@@ -195,6 +200,7 @@ class _Lexer:
         )
 
     def _add(self, kind: str, text: str) -> None:
+        """Add a token with its line."""
         self.line += self.text.count("\n", self.counted, self.at)
         self.counted = self.at
         self.tokens.append(GoToken(kind, text, self.line))

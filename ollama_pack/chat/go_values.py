@@ -59,7 +59,7 @@ class GoStruct:
 
     Attributes:
         fields: its values by the names of the fields.
-        keys: for JSON, in their order, the key and the name of each field, and whether it is left out if it
+        keys: the key and the name of each field for JSON, in their order, and whether it is left out if it
             is empty.
         as_json: whether it prints itself as JSON.
         is_opaque: whether it cannot be printed as a whole, because Go has a pointer to it or prints it in a

@@ -47,6 +47,7 @@ def make_chat_environment(*, is_ascii: bool = False) -> Any:  # noqa: ANN401 —
             return jinja2.nodes.CallBlock(self.call_method("_written"), [], [], body).set_lineno(line)
 
         def _written(self, caller: Any) -> str:  # noqa: ANN401 — Jinja's own types
+            """Return the text of a block, for the tag ``generation``."""
             return str(caller())
 
     environment = (_ascii_sandbox() if is_ascii else ImmutableSandboxedEnvironment)(
@@ -140,11 +141,13 @@ class Filler:
             return {"fault": f"{type(error).__name__}: {_shortened_words(error)}"}
 
     def _environment(self, *, is_ascii: bool) -> Any:  # noqa: ANN401 — Jinja's own
+        """Return Jinja's environment for this form of JSON, which is made once."""
         if is_ascii not in self.environments:
             self.environments[is_ascii] = make_chat_environment(is_ascii=is_ascii)
         return self.environments[is_ascii]
 
     def _filled(self, template: Any, asked: dict[str, Any]) -> dict[str, str]:  # noqa: ANN401 — Jinja's own
+        """Return the ``text`` that a template makes, or a ``fault`` if it is too long."""
         now = datetime.fromisoformat(asked["now"])
         template.environment.globals["strftime_now"] = now.strftime
         parts, length = [], 0

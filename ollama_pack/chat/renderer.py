@@ -44,7 +44,7 @@ class ChatRenderer:
         now: the time that templates see.
         process: the process, or None while none runs.
         slowest: number of seconds after which a conversation is given up.
-        asked_at: when the process was asked what it has not answered yet (`time.monotonic`), else 0.
+        asked_at: the time (`time.monotonic`) of the question that the process has not answered yet, else 0.
         answers: short answers so far, since what was trained and what is sent is often one template.
     """
 

@@ -129,6 +129,7 @@ def jinja_capabilities(jinja: str) -> frozenset[str]:
 
 
 def _is_harmony(source: PromptSource) -> bool:
+    """Return whether Ollama renders a model in the format of gpt-oss."""
     text = source.template or ""
     return source.family in _HARMONY_FAMILIES and "<|start|>" in text and "<|end|>" in text
 

@@ -84,7 +84,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the words name; an unknown one is told with the nearest that exists."""
+        """Return the command that the words name; the error for an unknown one names the nearest."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -117,7 +117,7 @@ class Commands(click.Group):
             raise click.exceptions.Exit(error.exit_code) from error
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command, and tell its end."""
+        """Run a command, and report its end."""
         with until_the_end(ctx):
             return self.invoke_until_an_error(ctx)
 

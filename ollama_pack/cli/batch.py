@@ -60,7 +60,7 @@ def build_each(
     Args:
         tasks: what to build.
         make: builds a request with its options and returns the JSON objects of what became of it.
-        console: where the progress and the summary are printed.
+        console: prints the progress and the summary.
     """
     from ollama_pack.cli.value_lines import Lines
 

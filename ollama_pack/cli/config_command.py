@@ -27,7 +27,7 @@ from ollama_pack.signing import PASSWORD_VARIABLE
 _WITHOUT_NAME = "build"
 _ADDRESSES = ("OLLAMA_HOST", "OLLAMA_MODELS", "HF_ENDPOINT", "HF_HUB_CACHE", "HF_HOME")
 _SECRETS = ("HF_TOKEN", "OLLAMA_API_KEY", PASSWORD_VARIABLE)
-"""Variables of which it is told only whether they are set."""
+"""Variables that are shown only as set or not set."""
 
 _KEY_WIDTH = 18
 _EACH_COUNTS = frozenset({"parameter"})

@@ -1,7 +1,7 @@
 """The file ollama-pack.toml: values of options, for all commands, for one, and for each of many models.
 
 docs/config.md has its tables. It is checked when it is read, before anything is made: a key without a meaning
-is told with its line and the nearest key that has one.
+is reported with its line and the nearest key that exists.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ class ConfiguredModel:
         table: the name of its table.
         name: its name, which may have a version; by default that of the table.
         directory: the directory of its adapter, or its address on the Hub.
-        targets: where its release is pushed to.
+        targets: the places that its release is pushed to.
     """
 
     table: str

@@ -135,6 +135,7 @@ def diff_facts(diff: "AdapterDiff") -> dict[str, Any]:
 
 
 def _change_facts(change: "Change") -> dict[str, Any]:
+    """Return the JSON object of the change of a weight."""
     sides = {
         name: {"norm": each.norm, "rank": each.rank, "used": each.effective_rank} if each else None
         for name, each in (("before", change.before), ("after", change.after))

@@ -58,7 +58,7 @@ def console_here() -> "Console":
 
 
 def report(error: PackError, *, as_json: bool) -> int:
-    """Tell an error, and with ``--json`` print it as a document too; return its exit code."""
+    """Report an error, and with ``--json`` print it as a document too; return its exit code."""
     if as_json:
         with contextlib.suppress(OSError):  # a full disk or a closed pipe is what is reported
             print_document(error)
@@ -68,7 +68,7 @@ def report(error: PackError, *, as_json: bool) -> int:
 
 @contextlib.contextmanager
 def until_the_end(context: click.Context) -> Iterator[None]:
-    """Run a command, and tell its console the exit code at the end, so that files are written then."""
+    """Run a command, and give its console the exit code at the end, so that files are written then."""
     from ollama_pack.cli.output import CONSOLE
 
     code = 1
@@ -85,7 +85,7 @@ def until_the_end(context: click.Context) -> Iterator[None]:
 
 
 def _end(console: "Console", code: int) -> None:
-    """Tell a console the end; a file that cannot be written is an error, unless there was another."""
+    """Report the end to a console; a file that cannot be written is an error, unless there was another."""
     try:
         console.end(code)
     except DestinationError as error:

@@ -192,6 +192,7 @@ def run_facts(run: "RunReport") -> dict[str, Any]:
 
 
 def _file_facts(file: "File", run: "RunReport") -> dict[str, Any]:
+    """Return the JSON object of a file."""
     pickle = run.pickles.get(file.name)
     return {
         "name": file.name,
@@ -206,13 +207,16 @@ def _file_facts(file: "File", run: "RunReport") -> dict[str, Any]:
 
 
 def _pickle_facts(pickle: Any) -> dict[str, Any]:
+    """Return the JSON object of a pickle."""
     return {"verdict": pickle.verdict, "imports": list(pickle.imports), "why": pickle.why}
 
 
 def _spectrum_facts(each: "Spectrum") -> dict[str, Any]:
+    """Return the JSON object of the singular values of a weight."""
     return {"module": each.module, "norm": each.norm, "rank": each.rank, "used": each.effective_rank}
 
 
 def _log_facts(log: "TrainerLog") -> dict[str, Any]:
+    """Return the JSON object of a training log."""
     curves = {name: [list(point) for point in curve] for name, curve in log.curves.items()}
     return {"step": log.step, "epoch": log.epoch, "best": log.best, "curves": curves}

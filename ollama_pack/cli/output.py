@@ -16,7 +16,7 @@ JSON_SCHEMA_VERSION = 1
 
 
 class Console:
-    """Tells what happens in a command, as events, to the terminal and to every other view.
+    """Reports what happens in a command, as events, to the terminal and to every other view.
 
     Attributes:
         for_programs: whether stdout has a document or events, and so nothing else.
@@ -48,7 +48,7 @@ class Console:
         return console
 
     def stage_done(self, stage: str, value: object) -> None:
-        """Tell that a stage is finished, and what it made."""
+        """Report that a stage is finished, and what it made."""
         if self._silent:
             return
         from ollama_pack.cli.value_lines import is_warning, lines_of
@@ -61,30 +61,30 @@ class Console:
         self._tell("stage", {"stage": stage, "line": line, "notes": told, "details": list(details)})
 
     def progress(self, label: str, done: int, total: int) -> None:
-        """Tell the progress of a long step: `done` of `total` bytes."""
+        """Report the progress of a long step: `done` of `total` bytes."""
         if not self._silent:
             self._tell("progress", {"label": label, "done": done, "total": total})
 
     def begin(self, source: str, number: int, total: int) -> None:
-        """Tell that one of several directories is begun; what follows is about it until `finish`."""
+        """Report that one of several directories is begun; what follows is about it until `finish`."""
         self._source = source
         self._tell("begin", {"number": number, "total": total})
 
     def finish(self) -> None:
-        """Tell that a directory of several is finished."""
+        """Report that a directory of several is finished."""
         self._tell("finish", {})
         self._source = ""
 
     def failed(self, error: PackError, *, printed: bool = False) -> None:
-        """Tell that something failed; `printed` if people were told already."""
+        """Report that something failed; `printed` says whether the error is on the terminal already."""
         self._tell("error", error_facts(error), None if printed else error)
 
     def made(self, kind: str, document: Mapping[str, Any]) -> None:
-        """Tell a result: the document that ``--json`` prints, without its version."""
+        """Report a result: the document that ``--json`` prints, without its version."""
         self._tell("result", {"kind": kind, "document": document})
 
     def end(self, exit_code: int) -> None:
-        """Tell that the command ends; then every file is written.
+        """Report that the command ends; then every file is written.
 
         Raises:
             DestinationError: a file that an option names cannot be written.

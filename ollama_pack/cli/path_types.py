@@ -68,7 +68,7 @@ FILE = NamedFile(path_type=Path, readable=False)
 
 
 class SourceOrModel(SourcePath):
-    """A directory, or the name of a model; a path where nothing is is no name of a model.
+    """A directory, or the name of a model; a path that does not exist is no name of a model.
 
     Args:
         what: what may be there, for the message.

@@ -104,6 +104,7 @@ def _pair_of(source: Path, chosen: dict[str, Any], renderer: "ChatRenderer") -> 
 
 
 def _locations(chosen: dict[str, Any]) -> "OllamaLocations":
+    """Return the daemon and the stores that the command asks."""
     from ollama_pack.ollama.locations import locations_from
 
     return locations_from(os.environ, store=chosen["store"])
@@ -157,6 +158,7 @@ def _summary(view: "PromptView", *, verbose: bool) -> Iterator[tuple[str, str]]:
 
 
 def _row(label: str, text: str) -> tuple[str, str]:
+    """Return a label and a text for one line of the output."""
     return f"{label:<{STAGE_WIDTH}}", " ".join(text.splitlines())
 
 
@@ -181,6 +183,7 @@ def prompt_facts(view: "PromptView") -> dict[str, Any]:
 
 
 def _compared_facts(kind: str, compared: "ComparedPrompt") -> dict[str, Any]:
+    """Return the JSON object of the two prompts of a conversation."""
     return {
         "kind": kind,
         "name": compared.name,

@@ -139,7 +139,7 @@ def print_releases(
 def unchanged_facts(
     request: "Request", console: Console, *, report: bool, cases: Path | None
 ) -> dict[str, Any]:
-    """Return the JSON object of a release that would only be made again, and tell it; or an empty object."""
+    """Return the JSON object of a release that would not change, and report it; or an empty object."""
     from ollama_pack.pipeline.release.unchanged import unchanged_release
 
     record = unchanged_release(request, report=report, cases=cases)

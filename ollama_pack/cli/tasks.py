@@ -58,7 +58,7 @@ def tasks_of_each(chosen: Mapping[str, Any], console: Console) -> list[Task]:
 
     Args:
         chosen: the arguments and options of the command.
-        console: where the files are told that are left out.
+        console: reports the files that are left out.
 
     Raises:
         UsageError: no directory is named, or two of them give the same name of a model.
@@ -151,7 +151,7 @@ def name_of_model(model: "ConfiguredModel", tag: str, *, typed: bool = False) ->
 
 
 def _directories(paths: Iterable[Path], console: Console) -> Iterator[Path]:
-    """Yield the paths that are no files, and tell of the others."""
+    """Yield the paths that are no files, and report the others."""
     for path in paths:
         if path.is_file():
             console.stage_done("skipped", f"{path} is a file")

@@ -101,7 +101,7 @@ def test_command(*, source: Path, cases: Path, **chosen: Any) -> None:
 
 
 def _training_data(source: Path, given: Path | None, console: Console) -> "tuple[Path, ...]":
-    """Return the files with the training data, and tell which they are.
+    """Return the files with the training data, and report which they are.
 
     Raises:
         UsageError: there is none on this machine.

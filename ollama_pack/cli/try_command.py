@@ -162,12 +162,12 @@ def trial_request(source: Path, chosen: dict[str, Any]) -> "Request":
 
 @contextlib.contextmanager
 def opened_trial(request: "Request", chosen: dict[str, Any], console: Console) -> "Iterator[Answering]":
-    """Return the models of a trial, ready to answer, and tell what they are; all ends with the block.
+    """Return the models of a trial, ready to answer, and report what they are; they end with the block.
 
     Args:
         request: what is tried.
         chosen: the options of the command.
-        console: what tells the stages.
+        console: reports the stages.
     """
     from ollama_pack.engine.answers import unheard
     from ollama_pack.pipeline.checkpoint_requests import requests_for
@@ -208,7 +208,7 @@ def _parameters_of(chosen: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tell_runners(ready: "Answering", trial: "Trial", console: Console) -> None:
-    """Tell what runs the models, how long it took to load them, and the memory that they take."""
+    """Report what runs the models, how long it took to load them, and the memory that they take."""
     if ready.daemon is not None:
         console.stage_done("daemon", ready.daemon.address)
     for model, llama in ready.llamas.items():

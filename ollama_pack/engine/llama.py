@@ -48,7 +48,7 @@ class Llama:
         memory: the bytes that the process has in memory.
         log: the last lines that llama.cpp logged.
         hear_log: called with each of these lines, from a thread.
-        waits_since: when it was last heard of while it owes a line (`time.monotonic`), else 0.
+        waits_since: the time (`time.monotonic`) of the last sign of life while a line is expected, else 0.
         answering: whether the end of an answer was not heard yet.
     """
 
@@ -114,6 +114,7 @@ class Llama:
                 self.answering = "done" not in self._line()
 
     def _send(self, **facts: Any) -> None:  # noqa: ANN401 — JSON
+        """Send a question to the process."""
         assert self.process.stdin is not None
         self.waits_since = time.monotonic()
         with contextlib.suppress(OSError):  # what ended it is told where the answer is missing
@@ -192,6 +193,7 @@ class Llama:
         self._reader.start()
 
     def _read_log(self) -> None:
+        """Keep what the process writes on stderr, line by line, until it ends."""
         assert self.process.stderr is not None
         with contextlib.suppress(ValueError):  # closed meanwhile
             for line in iter(lambda: self.process.stderr.readline(4096), b""):  # type: ignore[union-attr]
@@ -274,6 +276,7 @@ def server_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _signal_name(number: int) -> str:
+    """Return the name of a signal."""
     with contextlib.suppress(ValueError):
         return signal.Signals(number).name
     return f"signal {number}"

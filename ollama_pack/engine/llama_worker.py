@@ -25,7 +25,7 @@ EVERY_TOKEN = 1_000_000
 """More probabilities than any vocabulary has; llama.cpp gives those that there are."""
 
 FORCED = 1e6
-"""What is added to the logit of a token that must come next; its probability is told without it."""
+"""What is added to the logit of a token that must come next; its probability is reported without it."""
 
 
 class FaultError(Exception):
@@ -106,7 +106,7 @@ class LlamaServer:
         return found
 
     def _first(self, asked: dict[str, Any], adapter: int | None) -> dict[str, Any] | None:
-        """Return what is told of the first token of an answer, or None."""
+        """Return what is reported of the first token of an answer, or None."""
         reply = self._server.handle_completions({**asked, **self._scales(adapter)})
         _require_answer(reply)
         told = (reply["choices"][0].get("logprobs") or {}).get("content") or [None]
@@ -114,6 +114,7 @@ class LlamaServer:
         return first
 
     def _scales(self, adapter: int | None) -> dict[str, Any]:
+        """Return the field of a request that chooses one adapter, or none of them."""
         scales = [{"id": each, "scale": float(each == adapter)} for each in range(self.adapters)]
         return {"lora": scales} if scales else {}
 
@@ -224,8 +225,7 @@ def memory() -> int:
         import resource
     except ImportError:
         return 0
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 class Parent:
@@ -240,8 +240,8 @@ class Parent:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
-        # Not sys.stdin: Python cannot end, with its reason on stderr, while a thread waits there.
-        for line in os.fdopen(os.dup(0), "rb"):
+        """Read the parent's questions, and cancel an answer when it says so."""
+        for line in os.fdopen(os.dup(0), "rb"):  # with sys.stdin, Python could not end while this waits
             asked = json.loads(line)
             if asked.get("ask") == CANCEL:
                 self.cancelled.set()

@@ -37,6 +37,7 @@ def machine_memory() -> int:
 
 
 def _size_of(path: Path) -> int:
+    """Return the size of a file, or 0 if it cannot be seen."""
     with contextlib.suppress(OSError):
         return path.stat().st_size
     return 0

@@ -86,4 +86,5 @@ def write_blocks(numbers: Float32, kind: int) -> Bytes:
 
 
 def _bytes_of(numbers: npt.NDArray[Any]) -> Bytes:
+    """Return an array as its bytes, flat."""
     return np.ascontiguousarray(numbers).reshape(-1).view(np.uint8)

@@ -127,10 +127,12 @@ def _six_bit_scales(blocks: Bytes) -> Scales:
 
 
 def _unpack_q4_k(blocks: Bytes) -> Bytes:
+    """Return the codes of Q4_K blocks, one a byte."""
     return _halves(bytes_at(blocks, 16, 128).reshape(-1, 4, 32)).reshape(-1, 256)
 
 
 def _pack_q4_k(blocks: Bytes, codes: Bytes) -> None:
+    """Write codes, one a byte, into Q4_K blocks."""
     blocks[:, 16:144] = _nibbles(codes.reshape(-1, 4, 64)).reshape(-1, 128)
 
 
@@ -144,6 +146,7 @@ def _unpack_q5_k(blocks: Bytes) -> Bytes:
 
 
 def _pack_q5_k(blocks: Bytes, codes: Bytes) -> None:
+    """Write codes, one a byte, into Q5_K blocks."""
     blocks[:, 48:176] = _nibbles(codes.reshape(-1, 4, 64)).reshape(-1, 128)
     fifth = (codes.reshape(-1, 8, 32) >> _HALF) << _EIGHT_BITS
     blocks[:, 16:48] = np.bitwise_or.reduce(fifth, axis=1)
@@ -160,6 +163,7 @@ def _unpack_q6_k(blocks: Bytes) -> Bytes:
 
 
 def _pack_q6_k(blocks: Bytes, codes: Bytes) -> None:
+    """Write codes, one a byte, into Q6_K blocks."""
     blocks[:, :128] = _nibbles(codes.reshape(-1, 2, 128)).reshape(-1, 128)
     upper = (codes.reshape(-1, 2, 4, 32) >> _HALF) << _FOUR_SHIFTS
     blocks[:, 128:192] = np.bitwise_or.reduce(upper, axis=2).reshape(-1, 64)

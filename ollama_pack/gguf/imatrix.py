@@ -96,4 +96,5 @@ def _floats(path: Path, file: BinaryIO, count: int) -> Values:
 
 
 def _no_imatrix(path: Path, why: str) -> InputError:
+    """Return the error for a file that is no importance matrix."""
     return InputError(f"This is no importance matrix: {why}.", where=path, hint=_HINT, code="damaged")

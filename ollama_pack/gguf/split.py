@@ -49,7 +49,7 @@ def read_parts(path: Path, keep: Collection[str] = ()) -> tuple[GgufFile, ...]:
 
     Args:
         path: the file, or any of its parts.
-        keep: as `read_gguf` takes it; it is asked of the first part.
+        keep: the keys whose long lists are read, as for `read_gguf`, in the first part.
 
     Raises:
         InputError: a part is missing, damaged, named otherwise than parts are, or of another model.

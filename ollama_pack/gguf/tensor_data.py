@@ -185,6 +185,7 @@ def to_float32(stored: Stored, dtype: str) -> Float32:
 
 
 def _widen_bf16(stored: Stored, into: Float32) -> None:
+    """Bring bfloat16 to float32 by its bits, which become the upper half."""
     bits = into.view(np.uint32)
     np.copyto(bits, stored)
     bits <<= np.uint32(16)

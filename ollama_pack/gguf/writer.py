@@ -54,6 +54,7 @@ class HashingThread:
         return f"sha256:{self._hash.hexdigest()}"
 
     def _follow(self) -> None:
+        """Hash what is allowed of the file, until it is complete."""
         buffer, position = memoryview(bytearray(HASH_CHUNK)), 0
 
         def woken() -> bool:

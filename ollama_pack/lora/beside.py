@@ -56,8 +56,8 @@ class RowValues:
         tensor: the GGUF name of the tensor.
         role: what they do.
         source: the numbers, rows × columns; a vector counts as one column.
-        rows: for each row of the tensor the row of the source, or -1 where it has none.
-        columns: for each column of the tensor that of the source, or None if they keep their order.
+        rows: the row of the source for each row of the tensor, or -1 if there is none for it.
+        columns: the column of the source for each column of the tensor, or None if they keep their order.
         factor: what the numbers are multiplied with.
         offset: what is added to them.
     """

@@ -95,6 +95,7 @@ def planned_header(plan: LoraPlan) -> GgufFile:
 
 
 def _lora_header(plan: LoraPlan, kinds: Sequence[str]) -> bytes:
+    """Return the header of a GGUF LoRA file: its keys, and the place of each tensor."""
     keys = [
         pack_text("general.architecture", plan.arch),
         pack_text("general.type", "adapter"),

@@ -32,7 +32,7 @@ def cast_tensor(weights: TensorReader, tensor: LoraTensor, kind: str) -> Stored:
         cast = stored
     else:
         numbers = to_float32(stored, dtype)
-        with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and told by name
+        with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and reported by name
             if tensor.factor != 1.0:
                 numbers = numbers * np.float32(tensor.factor)
             cast = cast_float32(numbers, kind)

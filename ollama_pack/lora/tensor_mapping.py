@@ -44,7 +44,7 @@ def map_pairs_to_tensors(adapter: Adapter, base: BaseModel, arch: Arch) -> tuple
         base: the sizes of the base, and the shapes of its tensors if they are known.
         arch: the architecture of the base.
 
-    Modules are named, and the adapter refused, for everything that is wrong with them at once.
+    One error names everything that is wrong with the modules.
 
     Raises:
         InputError: a shape, a layer or a number of experts does not match the base.

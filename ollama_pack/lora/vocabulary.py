@@ -41,7 +41,7 @@ class NewToken:
     """A token that the base does not have.
 
     Attributes:
-        text: as the tokenizer spells it.
+        text: the token, as the tokenizer spells it.
         kind: llama.cpp's type of it.
     """
 

@@ -41,8 +41,8 @@ class Place(NamedTuple):
 
     Attributes:
         tensor: the GGUF name of the tensor.
-        rows: for each row of the tensor the row of the weight, or -1.
-        columns: for each column of the tensor that of the weight, or None if they keep their order.
+        rows: the row of the weight for each row of the tensor, or -1 if there is none for it.
+        columns: the column of the weight for each column of the tensor, or None if they keep their order.
     """
 
     tensor: str
@@ -118,6 +118,7 @@ def _bias_of(tensor: str) -> str:
 
 
 def _targets(module: PeftModule, base: BaseModel) -> tuple[Target, ...]:
+    """Return the tensors of the base that a module of PEFT is."""
     return find_targets(require_arch(base.hparams.arch), module.module, mixture=base.hparams.experts > 0)
 
 

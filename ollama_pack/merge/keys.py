@@ -25,7 +25,7 @@ class MergeLabels:
         chat_template: the chat template that was trained; empty to keep the base's.
         own_head: whether the head of a tied base becomes a tensor of its own.
         vocabulary: its tokens, if they are not those of the base.
-        layers: for each of its layers which one of the base it is; empty for those of the base.
+        layers: the layer of the base that each of its layers is; empty for those of the base.
     """
 
     name: str = ""

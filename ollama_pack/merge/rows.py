@@ -111,7 +111,7 @@ def merge_block(
         UnsupportedError: a merged number is beyond the type that is written.
     """
     raw, numbers, merged, largest = _merged_and_largest(tensor, factors, block, file)
-    with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and told by name
+    with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and reported by name
         written = rounding(raw, numbers, merged)
     columns = row_width(tensor.base)
     if largest >= SURELY_HELD and not np.isfinite(read_blocks(written, tensor.kind, columns)).all():

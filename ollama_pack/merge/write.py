@@ -169,6 +169,7 @@ class _OpenBase:
                 )
 
     def _state(self, path: Path) -> tuple[int, int]:
+        """Return the size and the time of an open file."""
         status = os.fstat(self._files[path].fileno())
         return status.st_size, status.st_mtime_ns
 

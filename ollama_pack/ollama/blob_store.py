@@ -43,7 +43,7 @@ class StoreTransaction:
 
     Attributes:
         store: the directory with ``blobs/`` and ``manifests/``.
-        progress: the function that is told how many bytes are copied, or None.
+        progress: called with the number of bytes that are copied, or None.
         added: the blobs that did not exist before.
         written: the number of bytes written; clones and links count as 0.
         lines: the sentences to show to the user.

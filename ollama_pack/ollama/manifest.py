@@ -152,6 +152,7 @@ def _manifest(config: Layer, layers: Iterable[Layer]) -> bytes:
 
 
 def _layer_fields(layer: Layer) -> dict[str, Any]:
+    """Return a layer as a manifest has it."""
     fields = {"mediaType": layer.media_type, "digest": layer.digest, "size": layer.size}
     return fields | ({"from": layer.origin} if layer.origin else {})
 

@@ -42,8 +42,8 @@ def author_modelfile(directory: AdapterDirectory) -> tuple[Modelfile | None, tup
 def author_warnings(author: Modelfile | None, made: Modelfile) -> tuple[str, ...]:
     """Return a sentence for each command of a Modelfile that does not do what is expected of it.
 
-    A command of the author's is told with its line, unless an option replaced it. One that comes from an
-    option or a template is told by its name.
+    A command of the author's is named with its line, unless an option replaced it. One that comes from an
+    option or a template is named alone.
 
     Args:
         author: the author's Modelfile, or None.

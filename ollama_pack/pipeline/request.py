@@ -76,7 +76,7 @@ class Request:
             in the working directory if that of the adapter is read-only or a cache of downloads. For a sum of
             adapters, None stands for a directory with the model's name beside the first adapter.
         store: the Ollama model store; None for OLLAMA_MODELS, else for the default stores of Ollama.
-        strict: whether a base is refused if it may not be the one that the adapter was trained on.
+        strict: whether a base is rejected if it may not be the one that the adapter was trained on.
         base_mismatch_ok: the codes of mismatches with the base that are accepted.
         online: whether a base may be looked up at Hugging Face and in Ollama's registry.
 

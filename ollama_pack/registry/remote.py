@@ -179,7 +179,7 @@ class RemoteRegistry:
 
     @contextlib.contextmanager
     def reported(self) -> Iterator[None]:
-        """Tell what fails on the way to the registry; oras-py raises ValueError for a wrong answer."""
+        """Report what fails on the way to the registry; oras-py raises ValueError for a wrong answer."""
         import requests
         import urllib3
 
@@ -194,7 +194,7 @@ class RemoteRegistry:
             raise unreachable(self.place, error) from error
 
     def require(self, answer: Any, clause: str, *right: int) -> None:  # noqa: ANN401
-        """Require the status of an answer; what the registry says of another one is told."""
+        """Require the status of an answer; what the registry says of another one is in the error."""
         status = answer.status_code
         if status in right:
             return
@@ -235,7 +235,7 @@ class RemoteRegistry:
         return text
 
     def lie(self, what: str) -> ProofError:
-        """Return the error for bytes whose digest is another one than was told."""
+        """Return the error for bytes whose digest is not the one that was announced."""
         return ProofError(
             f"The registry has other bytes for {what} than its digest says.",
             where=self.place,

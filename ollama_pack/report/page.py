@@ -57,5 +57,6 @@ def render_page(template: str, **values: Any) -> str:  # noqa: ANN401 — what a
 
 
 def _start_of_page(path: Path) -> bytes:
+    """Return the first bytes of a file, which tell whether it is a page of this package."""
     with path.open("rb") as file:
         return file.read(4096)

@@ -62,6 +62,7 @@ def ungrouped_qkv(weight: Matrix, base: HParams) -> tuple[Matrix, ...]:
 
 
 def _with_paired_halves(parts: tuple[Matrix, ...], base: HParams) -> tuple[Matrix, ...]:
+    """Return q, k and v with the halves of each head of q and k in pairs."""
     q, k, v = parts
     return (*paired_queries(q, base), *paired_keys(k, base), v)
 

@@ -49,7 +49,7 @@ def agreement(base: str, agreed: Sequence[str], *, complete: bool) -> Message:
 
     Args:
         base: the name of the base.
-        agreed: in what it agrees.
+        agreed: the names of what agrees.
         complete: whether the tokens were compared, too.
     """
     text = f"base {'proved' if complete else 'proved in part'}: {base} agrees in {', '.join(agreed)}"

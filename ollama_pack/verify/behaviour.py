@@ -28,8 +28,8 @@ class Behaviour:
     """What a merged model keeps of the behaviour that an adapter gives its base.
 
     Attributes:
-        divergence: of the merged model from the base with the adapter, in nats a token.
-        base_divergence: of the bare base from it.
+        divergence: how far the merged model is from the base with the adapter, in nats a token.
+        base_divergence: how far the bare base is from it.
         tokens: how many tokens were compared.
     """
 

@@ -73,7 +73,7 @@ class TensorError:
         tensor: the GGUF name of the weight.
         relative: upper bound of the relative Frobenius norm of the difference.
         element: the worst single number of A or B, in units of what rounding allows.
-        dtype: of the factors in the file.
+        dtype: the type of the factors in the file.
     """
 
     tensor: str
@@ -135,6 +135,7 @@ def require_passed(report: ProofResult, path: Path) -> ProofResult:
 
 
 def _check_header(written: GgufFile, arch: str, adapter: Adapter, weights: int) -> None:
+    """Require that a file says of itself what a LoRA file for this architecture must."""
     for key, wanted in (
         ("general.type", "adapter"),
         ("adapter.type", "lora"),
@@ -271,6 +272,7 @@ def _worst_element(delta: Float32, exact: Float32, rounding: tuple[float, float]
 
 
 def _nan_is_worst(value: float) -> float:
+    """Return an error for comparison: a NaN is larger than every number."""
     return float("inf") if np.isnan(value) else value
 
 

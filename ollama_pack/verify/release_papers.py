@@ -225,7 +225,7 @@ def _full_name(name: object) -> str:
 
 
 def _same(told: object, actual: object, path: Path, what: str) -> None:
-    """Require that a paper tells what is so."""
+    """Require that a paper says what is true."""
     if told != actual:
         raise _lie(f"{path.name} is wrong about {what}", path)
 

@@ -120,6 +120,7 @@ def tensor_names(path: ModulePath, base: HParams) -> tuple[str, ...]:
 
 
 def _in_block(words: tuple[str, ...], base: HParams) -> tuple[str, ...]:
+    """Return the tensors of a module inside a layer, without the number of the layer."""
     *owners, leaf = words
     owner = owners[-1] if owners else ""
     exception = _EXCEPTIONS.get((base.arch, f"{owner}.{leaf}"))

@@ -120,7 +120,7 @@ def test_a_prompt_that_differs(ada, build):
     (ada / "chat_template.jinja").write_text("{% for m in messages %}<{{ m['content'] }}>{% endfor %}")
     (ada / MODELFILE).write_text('TEMPLATE "{{ .Prompt }}"\n')
     hint = hint_of(*build, "--strict", code="prompt")
-    assert hint == "without --strict, the difference is only told"
+    assert hint == "without --strict, the difference is only reported"
     ran = run(*build)
     assert (ran.code, "prompt " in ran.stderr) == (0, True)
 

@@ -102,7 +102,7 @@ def test_a_renderer_that_differs(build):
 
     ran = build(other, "--strict", "--json")
     assert (ran.code, ran.document["code"], build.daemon.models.has("ada")) == (5, "prompt", False)
-    assert ran.document["try"] == "without --strict, the difference is only told"
+    assert ran.document["try"] == "without --strict, the difference is only reported"
     ran = build(other)
     assert ran.code == 0, ran.stderr
     assert "17 of 18 conversations as they were trained" in ran.stderr

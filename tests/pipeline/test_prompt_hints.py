@@ -60,7 +60,7 @@ def test_a_difference_without_strict(home, base):
     trained_with(home, DATED)
     words = ("build", home, "--base", base, "--via", "folder", "--template", "chatml")
     ran = run(*words, "--strict", "--json")
-    assert (ran.code, ran.document["try"]) == (5, "without --strict, the difference is only told")
+    assert (ran.code, ran.document["try"]) == (5, "without --strict, the difference is only reported")
     ran = run(*words)
     assert (ran.code, "0 of 18 conversations" in ran.stderr, "^" in ran.stderr) == (0, True, True)
 

@@ -119,7 +119,7 @@ def test_a_difference_is_told_and_strict_refuses_it(home, daemon):
         assert "0 of 18 conversations byte-equal" in run(command, home).stderr
         ran = run(command, home, "--strict", "--json")
         assert (ran.code, ran.document["code"]) == (5, "prompt")
-        assert json.dumps(ran.document["try"]) == '"without --strict, the difference is only told"'
+        assert json.dumps(ran.document["try"]) == '"without --strict, the difference is only reported"'
 
 
 def test_a_renderer_of_ollama(home, daemon):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 EVENT_KINDS = ("begin", "stage", "progress", "error", "result", "finish", "end")
-"""What an event may be, in the order in which a command tells them; docs/json.md describes each."""
+"""What an event may be, in the order in which a command reports them; docs/json.md describes each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def sarif(events: Sequence[Event], environment: Mapping[str, str]) -> str:
     for event in events:
         for level, code, text in messages(event):
             file = file_at(str(event.facts.get("where", "")), root)
-            # Code scanning takes no result without a place; what is in no file is told of the repository.
+            # Code scanning takes no result without a place; what is in no file gets the repository.
             place = {"physicalLocation": {"artifactLocation": {"uri": quote(file or ".")}}}
             results.append(
                 {

@@ -1,4 +1,4 @@
-"""The options that say how what happens is told to a runner and to programs."""
+"""The options that say in which form runners and programs are told what happens."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -21,7 +21,7 @@ class Terminal:
         self._bars = Bars()
 
     def see(self, event: Event) -> None:
-        """Print what an event tells."""
+        """Print what an event says."""
         if event.kind == "error":
             self._bars.close()
             if isinstance(event.value, PackError):

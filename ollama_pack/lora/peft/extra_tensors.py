@@ -39,7 +39,7 @@ COPIES, HEADS, ROTARY = (
     "tensors of a value head, which generates no text",
     "rotary frequencies, which the base has itself",
 )
-"""What is left out and told."""
+"""What is left out, with a note."""
 
 
 def dropped_as(key: TensorKey, modules: Collection[str], config: Mapping[str, Any], *, whole: bool) -> str:

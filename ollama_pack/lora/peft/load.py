@@ -1,7 +1,7 @@
 """READ  adapter directory → Adapter.
 
 What PEFT writes is documented in its checkpoint format guide. Headers are read first, then every number
-once. Whatever A and B cannot express exactly is told by name, all of it at once, before anything is written.
+once. Whatever A and B cannot express exactly is named in one error, all of it, before anything is written.
 """
 
 from collections import Counter
@@ -176,6 +176,7 @@ def _notes(config: Config, matches: Matches, left_out: Counter[str]) -> Iterator
 
 
 def _to_adapter(found: AdapterSource, method: Method, pairs: tuple[LoraPair, ...]) -> Adapter:
+    """Return the adapter of these pairs."""
     config = found.config
     return Adapter(
         directory=found.directory,

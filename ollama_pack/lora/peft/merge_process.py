@@ -145,6 +145,7 @@ class PeftWeights:
             return self._kept[layer.name]
 
     def _path(self, name: str) -> Path:
+        """Return the file through which a tensor goes to the process or comes back."""
         return self._room / f"{name}.f32"
 
     def _make(self, layer: PeftLayer) -> MadeLayer:
@@ -172,6 +173,7 @@ class PeftWeights:
         return self._exchange(question)
 
     def _started(self) -> "subprocess.Popen[str]":
+        """Start the process, which ends with this object."""
         process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
@@ -179,6 +181,7 @@ class PeftWeights:
         return process
 
     def _exchange(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Ask the process a question, and return its answer."""
         process = self._process
         assert process is not None
         assert process.stdin is not None

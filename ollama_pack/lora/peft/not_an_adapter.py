@@ -45,7 +45,7 @@ SAVE_WITH_PEFT = "save the adapter with PEFT or mlx-lm, as safetensors"
 
 
 def require_adapter_directory(path: Path) -> None:
-    """Require that a path is a directory; an id or an address of the Hub is told how it becomes one.
+    """Require that a path is a directory; the error for an id of the Hub says how to download it.
 
     Raises:
         UsageError: it does not exist, or is a file.

@@ -18,7 +18,7 @@ OTHER_MODULES = (
     *("score", "classifier", "classification_head", "qa_outputs"),
 )
 """Modules of T5, of encoders such as BERT, and of decoders that read an encoder's output. The heads of
-classifiers are trained whole, so a task that is not told shows in them."""
+classifiers are trained whole, so a task that is not named shows in them."""
 
 
 def another_task(config: Mapping[str, Any], tensors: Collection[str]) -> list[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def merge_and_quantise(
     work: BuildPlan, path: Path, request: Request, note: Note, progress: Progress | None
 ) -> MergedFile:
-    """Write the merged file in many bits, prove it, quantise it, and tell what is left of ΔW.
+    """Write the merged file in many bits, prove it, quantise it, and measure what is left of ΔW.
 
     Both files are complete before either has its name, and the first is removed.
 

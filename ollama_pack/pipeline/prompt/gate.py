@@ -24,7 +24,7 @@ def prompt_gate(gate: "Gate", verdict: PromptVerdict, note: Note, *, strict: boo
         gate: the proof so far.
         verdict: what is known of the prompts.
         note: called with ``proof`` and the result, or with ``unproved`` and why the daemon failed.
-        strict: whether prompts that differ are an error where nothing could be computed before.
+        strict: whether prompts that differ are an error even if nothing could be computed before.
     """
     if verdict.sent is None:
         return gate
@@ -51,7 +51,7 @@ def prompt_gate(gate: "Gate", verdict: PromptVerdict, note: Note, *, strict: boo
                 f"The prompts are not those that the model was trained with: {result.summary}, "
                 f"not {result.worst!r}.",
                 where=daemon.address,
-                hint="without --strict, the difference is only told",
+                hint="without --strict, the difference is only reported",
                 code="prompt",
             )
         note("proof", result)

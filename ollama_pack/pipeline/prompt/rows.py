@@ -62,4 +62,5 @@ def _pieces_of_line(line: str, special: Sequence[str]) -> Pieces:
 
 
 def _as_escape(text: str) -> str:
+    """Return a text with escapes for what cannot be printed."""
     return "".join(c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in text)

@@ -67,7 +67,7 @@ def require_prompt(verdict: PromptVerdict, directory: Path) -> None:
         ProofError: a prompt differs.
     """
     if verdict.result is not None and not verdict.is_proved:
-        raise prompt_error(verdict, directory, hint="without --strict, the difference is only told")
+        raise prompt_error(verdict, directory, hint="without --strict, the difference is only reported")
 
 
 def prompt_error(verdict: PromptVerdict, directory: Path, *, hint: str) -> ProofError:

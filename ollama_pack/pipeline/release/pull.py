@@ -46,7 +46,7 @@ class Pulled:
     """A release or a model that was pulled.
 
     Attributes:
-        place: where it came from.
+        place: the place that it came from.
         digest: the digest of its manifest.
         files: its files; of a model without a release, its blobs.
         folder: the folder that has them now, or None if the model was registered.

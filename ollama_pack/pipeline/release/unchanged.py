@@ -95,7 +95,7 @@ def unchanged_release(
             return {}
         prove_sums(folder, progress)
         return record if request.merge or _has_its_base(record, request) else {}
-    except PackError:  # what is wrong is told when the release is made
+    except PackError:  # what is wrong is reported when the release is made
         return {}
 
 

@@ -107,6 +107,7 @@ class Answering:
         return self.llamas[voice.model].likelihoods(prompt, answer, self._place(voice))
 
     def _say(self, voice: Voice, prompt: str, options: Mapping[str, Any], hear: Hear) -> Said:
+        """Ask one voice a prompt, of the daemon or of llama.cpp."""
         if self.daemon is None:
             return self.llamas[voice.model].say(Asked(prompt, self._place(voice), options), hear)
         from ollama_pack.ollama.talk import say_raw

@@ -39,7 +39,7 @@ class FigureCase:
         name: what it is called.
         file: the file, with one conversation on each line.
         perplexity_at_most: the largest perplexity of the adapted model, or None.
-        better_than_base_by: by how much its loss per token must be below that of the base, or None.
+        better_than_base_by: the amount by which its loss per token must be below that of the base, or None.
     """
 
     name: str
@@ -64,12 +64,14 @@ class CaseFile:
 
 
 def _are_texts(value: object) -> bool:
+    """Return whether a value is a text, or a list of texts that is not empty."""
     return isinstance(value, str) or (
         isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
     )
 
 
 def _is_number(value: object) -> bool:
+    """Return whether a value is a number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -177,7 +179,7 @@ def _require_known(entry: Mapping[str, Any], known: Sequence[str], where: str) -
 
 
 def _require_own_names(names: Sequence[str], path: Path) -> None:
-    """Require that each case has a name of its own, by which a failure is told."""
+    """Require that each case has a name of its own, by which a failure is reported."""
     for name in names:
         if names.count(name) > 1:
             raise InputError("Two cases have the same name.", where=f"{path}: {name}")

@@ -69,46 +69,55 @@ def shown_answer(text: str) -> str:
 
 
 def _each(value: str | list[str]) -> list[str]:
+    """Return one text, or several, as a list."""
     return [value] if isinstance(value, str) else value
 
 
 def _contains(_case: Case, value: Any, said: Said, _base: Said | None) -> Iterator[Check]:  # noqa: ANN401
+    """Check that the answer has each text."""
     for text in _each(value):
         yield Check("contains", repr(text), "" if text in said.text else shown_answer(said.text))
 
 
 def _lacks(_case: Case, value: Any, said: Said, _base: Said | None) -> Iterator[Check]:  # noqa: ANN401
+    """Check that the answer has none of the texts."""
     for text in _each(value):
         yield Check("not_contains", repr(text), shown_answer(said.text) if text in said.text else "")
 
 
 def _matches(case: Case, value: Any, said: Said, _base: Said | None) -> Iterator[Check]:  # noqa: ANN401
+    """Check that each pattern is found in the answer."""
     patterns = _each(value)
     for pattern, found in zip(patterns, _searched(case, patterns, said.text), strict=True):
         yield Check("matches", repr(pattern), "" if found else shown_answer(said.text))
 
 
 def _equals(_case: Case, value: str, said: Said, _base: Said | None) -> Iterator[Check]:
+    """Check that the answer is this text, but for white space around it."""
     same = said.text.strip() == value.strip()
     yield Check("equals", repr(value), "" if same else shown_answer(said.text))
 
 
 def _is_short(_case: Case, value: int, said: Said, _base: Said | None) -> Iterator[Check]:
+    """Check that the answer has at most so many tokens."""
     yield Check("max_tokens", f"at most {value}", "" if said.tokens <= value else f"{said.tokens} tokens")
 
 
 def _differs(_case: Case, value: bool, said: Said, base: Said | None) -> Iterator[Check]:
+    """Check that the answer differs from that of the base, or does not."""
     if base is not None:
         differs, words = said.text != base.text, "another answer" if value else "the answer of the base"
         yield Check("differs_from_base", words, "" if differs == value else shown_answer(said.text))
 
 
 def _ends(_case: Case, value: bool, said: Said, _base: Said | None) -> Iterator[Check]:
+    """Check that the answer ended by itself, or did not."""
     got = "it ended by itself" if said.ended else f"it was cut off after {said.tokens} tokens"
     yield Check("stops", "an end by itself" if value else "no end", "" if said.ended == value else got)
 
 
 def _fits_schema(case: Case, value: Mapping[str, Any], said: Said, _base: Said | None) -> Iterator[Check]:
+    """Check that the answer is JSON that fits a schema."""
     try:
         import jsonschema
         import referencing

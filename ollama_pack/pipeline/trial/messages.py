@@ -125,6 +125,7 @@ _SPEAKERS = {"human": "user", "gpt": "assistant"}
 
 
 def _is_turn(message: Any) -> bool:  # noqa: ANN401 — JSON
+    """Return whether a value is a message: its role and its content, which a tool call needs not have."""
     return isinstance(message, Mapping) and all(
         isinstance(message.get(key), str) or (key == "content" and message.get("tool_calls"))
         for key in ("role", "content")
@@ -132,4 +133,5 @@ def _is_turn(message: Any) -> bool:  # noqa: ANN401 — JSON
 
 
 def _are_objects(values: Any) -> bool:  # noqa: ANN401 — JSON
+    """Return whether a value is a list of JSON objects."""
     return isinstance(values, list) and all(isinstance(each, Mapping) for each in values)

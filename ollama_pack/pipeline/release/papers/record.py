@@ -78,7 +78,7 @@ def release_record(
         "licenses": dict(licenses),
         "options": {key: _as_json(getattr(request, key)) for key in _OPTIONS},
         "proofs": list(map(_proof_record, proofs)),
-        # Why a proof was not made depends on the machine, so it is told and not recorded.
+        # Why a proof was not made depends on the machine, so it is printed and not recorded.
         "not_proved": sorted({each.proof for each in verdicts if not isinstance(each, ProofResult)} - held),
     }
 
