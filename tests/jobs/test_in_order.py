@@ -1,5 +1,6 @@
 """Jobs that several processes or threads do: their results, their order, and what is done when one ends."""
 
+import contextlib
 import os
 import signal
 import struct
@@ -87,36 +88,62 @@ def test_a_helper_that_is_killed():
     assert list(done_in_order(jobs, NUMBERS, 3)) == list(range(60))
 
 
-def open_files():
-    """Return how many files this process has open."""
-    return len(list(Path("/proc/self/fd").iterdir()))
+@pytest.fixture
+def made(monkeypatch):
+    """Return a list that gets the pipes and the processes that are made, by inode and number."""
+    found: dict[str, set] = {"pipes": set(), "processes": set()}
+    pipe, fork = os.pipe, os.fork
+
+    def pipe_told():
+        ends = pipe()
+        found["pipes"].add(os.fstat(ends[0]).st_ino)
+        return ends
+
+    def fork_told():
+        process = fork()
+        if process:
+            found["processes"].add(process)
+        return process
+
+    monkeypatch.setattr(os, "pipe", pipe_told)
+    monkeypatch.setattr(os, "fork", fork_told)
+    return found
+
+
+def still_open(pipes):
+    """Return how many ends of some pipes this process has open."""
+    links = []
+    for each in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            links.append(str(each.readlink()))
+    return sum(links.count(f"pipe:[{pipe}]") for pipe in pipes)
 
 
 @forks
-def test_no_process_can_be_made(monkeypatch):
+def test_no_process_can_be_made(made, monkeypatch):
     """Where the system allows no further process, all is done here."""
 
     def refuse():
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(os, "fork", refuse)
-    opened = open_files()
     jobs = [Job(lambda number=number: number) for number in range(9)]
     assert list(done_in_order(jobs, NUMBERS, 2)) == list(range(9))
-    assert open_files() == opened
+    assert made["pipes"]
+    assert still_open(made["pipes"]) == 0
 
 
 @forks
-def test_nothing_is_left():
+def test_nothing_is_left(made):
     """When the results are no longer wanted, no process and no open file stays."""
-    opened = open_files()
     results = done_in_order([Job(os.getpid) for _ in range(100)], NUMBERS, 3)
     next(results)
-    assert open_files() == opened + 6
+    assert (len(made["processes"]), still_open(made["pipes"])) == (3, 6)
     results.close()
-    assert open_files() == opened
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert still_open(made["pipes"]) == 0
+    for process in made["processes"]:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(process, os.WNOHANG)
 
 
 ABANDONED = """
