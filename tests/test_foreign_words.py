@@ -76,14 +76,19 @@ def _is_harmless(name: ast.Name, handler: ast.ExceptHandler) -> bool:
             return True
         if isinstance(node, ast.Attribute) and node.value is name and node.attr in TAKEN:
             return True
-        if isinstance(node, ast.Call) and name in node.args and getattr(node.func, "id", "") in HANDED_ON:
-            return True
+        if isinstance(node, ast.Call) and name in node.args:
+            function = (
+                node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            )
+            if function in HANDED_ON:
+                return True
     return False
 
 
 HANDED_ON = {
     *("of_usage", "of_os_error", "_of_problem", "report", "error_facts", "unreachable", "_is_full"),
     *("_no_repository", "_not_pushed", "_not_fetched"),
+    "set_exception",  # of a future: whoever asks for its result gets it raised
 }
 """Functions that are given the exception itself, and are read by hand."""
 
