@@ -68,7 +68,7 @@ def open_signer(how: str, key: Path | None, environment: Mapping[str, str]) -> C
 
     def sign(folder: Path) -> Path:
         signature, draft = folder / SIGNATURE_NAME, folder / f"{DRAFT}{SIGNATURE_NAME}"
-        configured.set_hashing_config(_all_but((signature, draft)))
+        configured.set_hashing_config(_all_but((signature.name, draft.name)))
         try:
             if how == "sigstore":
                 configured.use_sigstore_signer(use_ambient_credentials=bool(environment.get("CI")))
@@ -120,7 +120,7 @@ def check_signature(folder: Path, signer: Signer) -> str:
     """
     verifying = _model_signing().verifying
     signature = folder / SIGNATURE_NAME
-    configured = verifying.Config().set_hashing_config(_all_but((signature,)))
+    configured = verifying.Config().set_hashing_config(_all_but((SIGNATURE_NAME,)))
     if signer.key is not None:
         with _key_errors(signer.key):
             read_small(signer.key, _LARGEST_KEY)
@@ -138,9 +138,9 @@ def check_signature(folder: Path, signer: Signer) -> str:
     return f"every file is signed by {by}"
 
 
-def _all_but(paths: tuple[Path, ...]) -> object:
-    """Return how a folder is hashed: all of it, but for these files."""
-    return _model_signing().hashing.Config().set_ignored_paths(paths=paths, ignore_git_paths=False)
+def _all_but(names: tuple[str, ...]) -> object:
+    """Return how a folder is hashed: all of it, but for the files with these names, seen from the folder."""
+    return _model_signing().hashing.Config().set_ignored_paths(paths=names, ignore_git_paths=False)
 
 
 def _model_signing() -> ModuleType:

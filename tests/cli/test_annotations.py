@@ -200,7 +200,7 @@ def test_every_format_is_written(broken, ada, tiny_gguf, tmp_path):
         "bro,ken: lora/adapter_config.json",
     )
     variables = dict(line.split("=", 1) for line in (tmp_path / "dotenv").read_text().splitlines())
-    assert variables["OLLAMA_PACK_NAME"] == "ada"
+    assert variables["PACKED_NAME"] == "ada"
     assert (tmp_path / "summary").read_text().startswith("### ollama-pack\n")
     kinds = [json.loads(line)["event"] for line in (tmp_path / "json-lines").read_text().splitlines()]
     assert (kinds[0], kinds.count("result"), kinds[-1]) == ("begin", 1, "end")

@@ -21,7 +21,10 @@ BASE = "tiny:1m"
 """Stands for the base of the page, whose weights nobody has here."""
 
 WRITTEN = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
-WORKFLOW, HUB_STEPS, PIPELINE, HUB_INCLUDE = (text.replace("smollm2:135m", BASE) for text in WRITTEN)
+TOLD_STEPS, WORKFLOW, HUB_STEPS, PIPELINE, HUB_INCLUDE = (
+    text.replace("smollm2:135m", BASE) for text in WRITTEN
+)
+"""Every block of the page: steps with reports, both pipelines, and what differs for an adapter on the Hub."""
 ACTION = yaml.safe_load((CODE / "action.yml").read_text("utf-8"))
 GITLAB = (CODE / "ci" / "gitlab.yml").read_text("utf-8")
 TOKEN = "hf_BaItToKeNbAiT"
@@ -74,7 +77,7 @@ def test_github_there_and_back(home, environ, models):
     """Two tags are released and deployed; then the workflow goes back, by one and to a version."""
     runner = release_and_deploy(home, environ, "ada-1.0.0")
     first = digest_in(models, "ada-lovelace")
-    assert WRITTEN[0] != WORKFLOW
+    assert WRITTEN[1] != WORKFLOW
     assert {path.name for path in (home / "releases" / "ada-1.0.0").iterdir()} >= {
         "release.json",
         "SHA256SUMS",
@@ -84,7 +87,7 @@ def test_github_there_and_back(home, environ, models):
     assert published[published.index("--title") + 1] == "ada-lovelace:1.0.0"
     assert re.fullmatch("sha256:[0-9a-f]{64}", published[published.index("--notes") + 1])
     used = dict(runner.used)
-    assert {"actions/checkout@v6", "actions/setup-python@v6", "actions/cache@v4"} <= set(used)
+    assert {"actions/checkout@v6", "actions/setup-python@v6", "actions/cache@v5"} <= set(used)
     predicate = json.loads((home / "temp" / "provenance.json").read_text())
     assert predicate["buildDefinition"]["externalParameters"]["model"] == "ada-lovelace:1.0.0"
     release_and_deploy(home, environ, "ada-1.1.0")
@@ -199,7 +202,7 @@ def test_gitlab_there_and_back(home, environ, models):
             artifacts = jobs[name].get("artifacts", {})
             reports = artifacts.get("reports", {}).values()
             assert all((work / path).exists() for path in (*artifacts.get("paths", ()), *reports))
-        assert f"OLLAMA_PACK_NAME=ada-lovelace:{tag}\n" in (work / ".cache" / "release.env").read_text()
+        assert f"PACKED_NAME=ada-lovelace:{tag}\n" in (work / ".cache" / "release.env").read_text()
         seen.append(digest_in(models, "ada-lovelace"))
     run_gitlab(jobs["rollback"], work, environ)
     assert seen[0] != seen[1]
@@ -238,8 +241,9 @@ def test_actionlint(tmp_path):
         pytest.skip("NOT TESTED: no actionlint on the PATH, and OLLAMA_PACK_TEST_ACTIONLINT names none")
     place = tmp_path / ".github" / "workflows"
     shutil.copytree(CODE / ".github" / "workflows", place)
-    (place / "model.yml").write_text(WRITTEN[0])
-    (place / "hub.yml").write_text(from_the_hub(*WRITTEN[:2]))
+    (place / "model.yml").write_text(WRITTEN[1])
+    (place / "hub.yml").write_text(from_the_hub(*WRITTEN[1:3]))
+    (place / "told.yml").write_text(from_the_hub(WRITTEN[1], WRITTEN[0]))
     (tmp_path / ".github" / "actionlint.yaml").write_text("self-hosted-runner:\n  labels: [ollama]\n")
     (tmp_path / ".git").mkdir()
     ran = subprocess.run([actionlint, "-no-color"], cwd=tmp_path, capture_output=True, text=True, check=False)

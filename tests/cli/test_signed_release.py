@@ -37,6 +37,30 @@ def keys(tmp_path):
     return write_keys(tmp_path, "ada")
 
 
+def test_a_folder_that_is_named_from_here(signed, keys, monkeypatch):
+    """A relative path is the same folder: it is signed again and verified, as the pages show it."""
+    monkeypatch.chdir(signed.parent)
+    assert run("verify", "dist", "--key", keys[1]).code == 0
+    call = (
+        "release",
+        "ada-lora",
+        "ada:1.0.0",
+        "--base",
+        "tiny",
+        "--out",
+        "dist",
+        "--sign",
+        "key",
+        "--key",
+        keys[0],
+    )
+    for _ in range(2):
+        assert run(*call).code == 0
+        for folder in ("dist", "dist/", "./dist", signed):
+            ran = run("verify", folder, "--key", keys[1])
+            assert ran.code == 0, ran.stderr
+
+
 @pytest.fixture
 def signed(ada, tiny_tag, tmp_path, keys):
     """Return the folder of a signed release."""

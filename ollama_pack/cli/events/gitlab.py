@@ -35,12 +35,13 @@ class GitlabLog:
 def dotenv_variables(events: Sequence[Event], _environment: Mapping[str, str]) -> str:
     """Return name, digest and path of the last model as the variables of a dotenv report.
 
-    GitLab has no quotes and no line ends there, so a value that would need one is left out.
+    GitLab has no quotes and no line ends there, so a value that would need one is left out. The jobs that get
+    them may run ollama-pack, so none is called as the variable of an option is.
     """
     rows = result_rows(events)
     values = {key: str(rows[-1][key]) for key in ("name", "digest", "path")} if rows else {}
     return "".join(
-        f"OLLAMA_PACK_{key.upper()}={value}\n"
+        f"PACKED_{key.upper()}={value}\n"
         for key, value in values.items()
         if re.fullmatch(r"[\w ./:+@=,-]*", value, re.ASCII)
     )
