@@ -4,7 +4,22 @@ import difflib
 from collections.abc import Mapping
 
 PREFIX = "OLLAMA_PACK_TEST_"
-TOOLS = {"ACTIONLINT", "BASE", "GEMMA", "KIT", "LLAMA", "MODCTL", "OLLAMA", "ORAS", "PEFT", "REGISTRY", "ZOT"}
+TOOLS = {
+    "ACT",
+    "ACTIONLINT",
+    "ACTIONS",
+    "BASE",
+    "GEMMA",
+    "GITLAB",
+    "KIT",
+    "LLAMA",
+    "MODCTL",
+    "OLLAMA",
+    "ORAS",
+    "PEFT",
+    "REGISTRY",
+    "ZOT",
+}
 """What follows the prefix in the names of variables that tests read."""
 
 

@@ -24,6 +24,7 @@ WRITTEN = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
 TOLD_STEPS, WORKFLOW, HUB_STEPS, PIPELINE, HUB_INCLUDE = (
     text.replace("smollm2:135m", BASE) for text in WRITTEN
 )
+assert PAGE.count("```") == 2 * len(WRITTEN), "a block of another kind, which nothing here executes"
 """Every block of the page: steps with reports, both pipelines, and what differs for an adapter on the Hub."""
 ACTION = yaml.safe_load((CODE / "action.yml").read_text("utf-8"))
 GITLAB = (CODE / "ci" / "gitlab.yml").read_text("utf-8")

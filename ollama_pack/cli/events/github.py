@@ -10,7 +10,7 @@ from typing import Any
 
 from ollama_pack.cli.events.event import Event, messages
 from ollama_pack.cli.events.place import file_at, repository_root
-from ollama_pack.cli.events.results import result_rows
+from ollama_pack.cli.events.results import made_rows
 from ollama_pack.cli.say import say_command, terminal_line
 from ollama_pack.errors import printable
 from ollama_pack.shown import hide_passwords
@@ -58,11 +58,13 @@ def workflow_command(name: str, text: str, properties: Mapping[str, str] | None 
 
 
 def step_outputs(events: Sequence[Event], _environment: Mapping[str, str]) -> str:
-    """Return the outputs of a step as GITHUB_OUTPUT takes them: name, digest, path, and all of them as JSON.
+    """Return the outputs of a step as GITHUB_OUTPUT takes them: name, digest and path.
 
-    Of several models each of the first three has a line for each, in the same order.
+    Of several models each has a line for each, in the same order. A command that made nothing has none.
     """
-    rows = result_rows(events)
+    rows = made_rows(events)
+    if not rows:
+        return ""
     outputs = {key: "\n".join(_one_line_of(row[key]) for row in rows) for key in ("name", "digest", "path")}
     return "".join(_heredoc(key, value) for key, value in outputs.items())
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from ollama_pack.cli.events.event import Event, messages
 from ollama_pack.cli.events.place import file_at, repository_root
-from ollama_pack.cli.events.results import result_rows
+from ollama_pack.cli.events.results import made_rows
 from ollama_pack.cli.say import say_command, terminal_line
 from ollama_pack.errors import one_line, printable
 from ollama_pack.shown import hide_passwords
@@ -38,7 +38,7 @@ def dotenv_variables(events: Sequence[Event], _environment: Mapping[str, str]) -
     GitLab has no quotes and no line ends there, so a value that would need one is left out. The jobs that get
     them may run ollama-pack, so none is called as the variable of an option is.
     """
-    rows = result_rows(events)
+    rows = made_rows(events)
     values = {key: str(rows[-1][key]) for key in ("name", "digest", "path")} if rows else {}
     return "".join(
         f"PACKED_{key.upper()}={value}\n"

@@ -17,6 +17,14 @@ def result_rows(events: Sequence[Event]) -> list[dict[str, Any]]:
     return [_result_row(event) for event in events if event.kind == "result"]
 
 
+def made_rows(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Return the rows of results that made something.
+
+    A proof made nothing: as an output it would take the place of what a command before it made.
+    """
+    return [row for row in result_rows(events) if row["digest"] or row["path"]]
+
+
 def _result_row(event: Event) -> dict[str, Any]:
     """Return the row of one result."""
     document = event.facts["document"]
