@@ -18,7 +18,7 @@ TOOLS = {
     "ORAS",
     "PEFT",
     "REGISTRY",
-    "ZOT",
+TOOLS = {"ACT", "ACTIONLINT", "ACTIONS", "BASE", "GEMMA", "GITLAB", "KIT", "LLAMA", "MODCTL", "OLLAMA", "ORAS", "PEFT", "REGISTRY", "SARIF", "ZOT"}
 }
 """What follows the prefix in the names of variables that tests read."""
 

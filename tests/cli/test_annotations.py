@@ -12,7 +12,7 @@ from terminal import SCHEMA, check_document, environment, run, spawn
 from ollama_pack.cli.events import json_lines
 from ollama_pack.cli.output import Console
 
-SARIF_KEYS = {"ruleId", "level", "message", "locations"}
+SARIF_KEYS = {"ruleId", "level", "message", "locations", "partialFingerprints"}
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ollama_pack.cli.events.event import Event, messages
 from ollama_pack.cli.events.results import result_rows
@@ -10,14 +11,17 @@ from ollama_pack.files import megabytes
 from ollama_pack.shown import hide_passwords
 
 MOST_SUMMARY_BYTES = 900_000
-"""GitHub refuses a summary of a step of more than a megabyte; others may have written to it before."""
+"""The length of a summary that nobody reads to its end."""
+
+STEP_SUMMARY_BYTES = 1_048_576 - 1024
+"""GitHub refuses the whole summary of a step, of all its commands, if it has more than a mebibyte."""
 
 _CUT = "\n\nThe rest is in the log.\n"
 _HEADER = "| model | base | digest | before | size | kept | proofs |\n|---|---|---|---|---|---|---|\n"
 _MARKUP = re.compile(r"[\\`*_{}\[\]()<>#+!|~@&:.$-]")
 
 
-def summary_markdown(events: Sequence[Event], _environment: Mapping[str, str]) -> str:
+def summary_markdown(events: Sequence[Event], environment: Mapping[str, str]) -> str:
     """Return the summary of all events, in GitHub's Markdown."""
     rows = result_rows(events)
     parts = ["### ollama-pack\n"]
@@ -39,7 +43,9 @@ def summary_markdown(events: Sequence[Event], _environment: Mapping[str, str]) -
         for level, code, text in messages(event):
             head = ": ".join(filter(None, (_cell(event.source), _cell(code))))
             parts.append(f"**{level.capitalize()}** {head}\n\n{_block(text)}\n")
-    return _bounded("\n".join(parts))
+    return _bounded(
+        "\n".join(parts), min(MOST_SUMMARY_BYTES, STEP_SUMMARY_BYTES - _written_before(environment))
+    )
 
 
 def _table_row(row: dict[str, object]) -> str:
@@ -87,9 +93,19 @@ def _block(text: str) -> str:
     return f"{fence}text\n{text}\n{fence}"
 
 
-def _bounded(text: str) -> str:
-    """Return a text with at most `MOST_SUMMARY_BYTES` bytes, cut at the end of a line."""
+def _written_before(environment: Mapping[str, str]) -> int:
+    """Return how many bytes other commands of a step have written into its summary."""
+    try:
+        return Path(environment["GITHUB_STEP_SUMMARY"]).stat().st_size
+    except (KeyError, OSError, ValueError):
+        return 0
+
+
+def _bounded(text: str, most: int) -> str:
+    """Return a text with at most so many bytes, cut at the end of a line; nothing if there is no room."""
     content = text.encode()
-    if len(content) <= MOST_SUMMARY_BYTES:
+    if len(content) <= most:
         return text
-    return content[: MOST_SUMMARY_BYTES - len(_CUT)].rpartition(b"\n")[0].decode() + _CUT
+    if most <= len(_CUT):
+        return ""
+    return content[: most - len(_CUT)].rpartition(b"\n")[0].decode() + _CUT
