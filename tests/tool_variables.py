@@ -18,7 +18,8 @@ TOOLS = {
     "ORAS",
     "PEFT",
     "REGISTRY",
-TOOLS = {"ACT", "ACTIONLINT", "ACTIONS", "BASE", "GEMMA", "GITLAB", "KIT", "LLAMA", "MODCTL", "OLLAMA", "ORAS", "PEFT", "REGISTRY", "SARIF", "ZOT"}
+    "SARIF",
+    "ZOT",
 }
 """What follows the prefix in the names of variables that tests read."""
 

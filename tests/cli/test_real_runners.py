@@ -3,6 +3,7 @@
 Only what is elsewhere is a stand-in: bucket, releases of GitHub, pip, Ollama, and the action that attests.
 """
 
+import base64
 import json
 import os
 import re
@@ -11,11 +12,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from forge import calls_of
 from junitparser import JUnitXml
 from recipes import write_adapter
 from terminal import CODE, digest_in
 from test_ci import PIPELINE, WORKFLOW, environ, home  # noqa: F401 — fixtures
+from test_ci_inputs import given, secrets_of  # noqa: F401 — fixtures
 
 ACT = os.environ.get("OLLAMA_PACK_TEST_ACT", "")
 ACTIONS = os.environ.get("OLLAMA_PACK_TEST_ACTIONS", "")
@@ -209,10 +212,10 @@ class GitlabCiLocal:
 
     def run(self, *words, **variables):
         """Run the pipeline, or the jobs that are named, with variables; return its exit code and its log."""
-        given = [f"--variable={name}={value}" for name, value in variables.items()]
+        told = [f"--variable={name}={value}" for name, value in variables.items()]
         how = ("--force-shell-executor", "--shell-isolation", "--color=false", "--max-job-name-padding=0")
         ran = subprocess.run(
-            [GITLAB_CI_LOCAL, *how, *given, *words], cwd=self.repository, env=self.environ,
+            [GITLAB_CI_LOCAL, *how, *told, *words], cwd=self.repository, env=self.environ,
             capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
         return ran.returncode, ran.stdout + ran.stderr
@@ -234,3 +237,47 @@ def test_gitlab_ci_local_runs_the_pipeline(home, environ, models):  # noqa: F811
     assert digests[0] != digests[1]
     code, log = runner.run("rollback", CI_COMMIT_TAG=tag, BUCKET="models")
     assert (code, digest_in(models, "ada-lovelace")) == (0, digests[0]), log
+
+
+@needs_gitlab
+def test_gitlab_ci_local_takes_every_input(home, environ, given, registry, tmp_path):  # noqa: F811
+    """A release that is tested, signed, held against a policy and pushed; the next job knows the place."""
+    (tmp_path / "key.pem").write_text(given["sign-key"])
+    inputs = {**given, "sign-key": "$SIGN_KEY", "registry-password": "$REGISTRY_PASSWORD"}
+    pipeline = {
+        "stages": ["build", "deploy"],
+        "include": [{"remote": "https://example.com/gitlab.yml", "inputs": inputs}],
+        "after": {"stage": "deploy", "script": ["echo named $PACKED_NAME at $PACKED_PLACE"]},
+    }
+    runner = GitlabCiLocal(home, environ, yaml.safe_dump(pipeline, width=1000))
+    code, log = runner.run(SIGN_KEY=tmp_path / "key.pem", REGISTRY_PASSWORD=given["registry-password"])
+    assert code == 0, log
+    (place,) = re.findall(rf"named ada:1 at oci://{registry.host}/team/ada@(sha256:\w+)", log)
+    assert ("team/ada", place) in registry.manifests
+    assert (runner.repository / "reports" / "findings.sarif").is_file()
+    assert not [secret for secret in secrets_of(given) if secret in log]
+
+
+@needs_act
+def test_act_takes_every_input(home, environ, given, registry):  # noqa: F811
+    """The same by the action: an output names the place, and no line has a secret or the login made of it."""
+    names = {"sign-key": "KEY", "sign-key-password": "KEY_PASSWORD", "registry-password": "PASSWORD"}
+    step = {
+        "id": "model",
+        "uses": "ollama-pack/ollama-pack@v0.1.0",
+        "with": given | {key: f"${{{{ secrets.{name} }}}}" for key, name in names.items()},
+    }
+    after = {
+        "run": 'echo "at ${{ steps.model.outputs.place }}"; test ! -e "$RUNNER_TEMP/ollama-pack-key.pem"'
+    }
+    workflow = {"on": "push", "jobs": {"release": {"runs-on": "ubuntu-latest", "steps": [step, after]}}}
+    act = Act(home, environ, yaml.safe_dump(workflow))
+    secrets = [word for key, name in names.items() for word in ("-s", f"{name}={given[key]}")]
+    code, lines = act.run("push", *secrets)
+    assert code == 0, lines[-10:]
+    log = "".join(line["msg"] for line in lines)
+    places = set(re.findall(rf"at oci://{registry.host}/team/ada@(sha256:\w+)", log))
+    assert len(places) == 1
+    assert ("team/ada", *places) in registry.manifests
+    login = base64.b64encode(f"{given['registry-username']}:{given['registry-password']}".encode()).decode()
+    assert not [secret for secret in (*secrets_of(given), login) if secret in log]
