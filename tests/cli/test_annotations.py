@@ -106,11 +106,12 @@ def test_a_batch_has_groups(github, tiny_gguf, tmp_path):
 
 
 def test_outputs_are_of_what_was_made(github, ada, tiny_gguf, tmp_path):
-    """A proof after a build in one step, and a build that fails, leave the outputs as they are."""
+    """A proof after a build in one step, a plan, and a build that fails leave the outputs as they are."""
     assert run("build", ada, "--base", tiny_gguf, "--via", "folder").code == 0
     made = outputs_of((tmp_path / "output").read_text())
     assert made["path"] == (ada / "ollama").as_posix()
     assert run("verify", ada / "ollama", "--no-load").code == 0
+    assert run("build", ada, "other", "--base", tiny_gguf, "--via", "folder", "--dry-run").code == 0
     assert run("build", ada, "--base", "no/such/base/x").code != 0
     assert outputs_of((tmp_path / "output").read_text()) == made
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from ollama_pack.cli.events.event import Event
 
+_PLANS = frozenset({"plan", "push_plan"})
+
 
 def result_rows(events: Sequence[Event]) -> list[dict[str, Any]]:
     """Return a row for each result among events.
@@ -20,9 +22,10 @@ def result_rows(events: Sequence[Event]) -> list[dict[str, Any]]:
 def made_rows(events: Sequence[Event]) -> list[dict[str, Any]]:
     """Return the rows of results that made something.
 
-    A proof made nothing: as an output it would take the place of what a command before it made.
+    A proof and a plan made nothing: as outputs they would take the place of what a command before them made.
     """
-    return [row for row in result_rows(events) if row["digest"] or row["path"]]
+    rows = result_rows(events)
+    return [row for row in rows if row["kind"] not in _PLANS and (row["digest"] or row["path"])]
 
 
 def _result_row(event: Event) -> dict[str, Any]:
