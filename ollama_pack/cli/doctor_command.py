@@ -71,9 +71,10 @@ def print_line(label: str, text: str) -> None:
 def store_line(store: "StoreSeen") -> str:
     """Return the facts of a store in one line."""
     access = "" if store.writable else ", not writable by you"
+    merged = f", {len(store.merged)} with one merged in" if store.merged else ""
     return (
         f"{store.path}  {store.layout}, owner {store.owner}{access}, {store.free / 1e9:.1f} GB free, "
-        f"{store.models} model{'s' * (store.models != 1)}, {len(store.adapted)} with an adapter"
+        f"{store.models} model{'s' * (store.models != 1)}, {len(store.adapted)} with an adapter{merged}"
     )
 
 
@@ -91,6 +92,7 @@ def checkup_facts(checkup: "Checkup") -> dict[str, Any]:
                 "free_bytes": store.free,
                 "models": store.models,
                 "adapted": list(store.adapted),
+                "merged": list(store.merged),
             }
             for store in checkup.stores
         ],

@@ -50,6 +50,7 @@ class StoreSeen:
         free: the number of free bytes on its disk.
         models: the number of models in the store.
         adapted: the names of the models that have an adapter.
+        merged: the names of the models into whose weights an adapter was merged.
     """
 
     path: Path
@@ -59,6 +60,7 @@ class StoreSeen:
     free: int
     models: int
     adapted: tuple[str, ...]
+    merged: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

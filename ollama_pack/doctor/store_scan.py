@@ -1,4 +1,4 @@
-"""Scans a model store, and finds the models with an adapter that would not run."""
+"""Scans a model store, and finds the models that would not run: with an adapter, or with one merged in."""
 
 import contextlib
 import os
@@ -13,6 +13,7 @@ from ollama_pack.deliver.leftovers import is_temporary
 from ollama_pack.doctor.findings import MINOR, PROBLEM, Finding, StoreSeen
 from ollama_pack.doctor.shared_runner import shared_runner_findings
 from ollama_pack.errors import DestinationError, InputError, PackError
+from ollama_pack.gguf.constants import MERGED_ADAPTER
 from ollama_pack.gguf.model_info import TOKENS_KEY
 from ollama_pack.gguf.reader import GgufFile, read_gguf
 from ollama_pack.ollama.locations import is_writable, sudo_prefix, user_owning
@@ -63,7 +64,11 @@ def scan_store(path: Path, version: str, option: str = "") -> tuple[StoreSeen, l
     adapted = {name: layers for name, layers in names.items() if has_adapter(layers)}
     for name, layers in adapted.items():
         findings += _model_findings(path, name, layers, version, option)
-    findings += shared_runner_findings(adapted)
+    others = {name: layers for name, layers in names.items() if name not in adapted}
+    merged = {name: layers for name, layers in others.items() if _is_merged(path, layers)}
+    for name, layers in others.items():
+        findings += _whole_model_findings(path, name, layers, option)
+    findings += shared_runner_findings({**adapted, **merged})
     return (
         StoreSeen(
             path=path,
@@ -73,6 +78,7 @@ def scan_store(path: Path, version: str, option: str = "") -> tuple[StoreSeen, l
             free=shutil.disk_usage(path).free,
             models=len(names),
             adapted=tuple(map(str, adapted)),
+            merged=tuple(map(str, merged)),
         ),
         findings,
     )
@@ -84,6 +90,30 @@ def _layers_of(store: Path, name: ModelName) -> tuple[Layer, ...]:
     if content is None:
         raise DestinationError("The manifest that its entry names does not exist.")
     return parse_manifest(gguf_manifest(store, content), where=store)[1]
+
+
+def _is_merged(store: Path, layers: tuple[Layer, ...]) -> bool:
+    """Return whether an adapter was merged into the weights of a model; False if they cannot be read."""
+    with contextlib.suppress(PackError):
+        for layer in layers:
+            if layer.media_type == MODEL_TYPE:
+                return MERGED_ADAPTER in read_gguf(blob_path(store, layer.digest)).metadata
+    return False
+
+
+def _whole_model_findings(
+    store: Path, name: ModelName, layers: tuple[Layer, ...], option: str
+) -> Iterator[Finding]:
+    """Yield the blob that a model without an adapter beside its weights has lost.
+
+    The arguments are those of `_model_findings`. Whether an adapter was merged into weights, only they tell.
+    """
+    lost = next((layer for layer in layers if missing_blob(store, layer)), None)
+    if lost is not None:
+        blob, again = blob_path(store, lost.digest), f"ollama-pack build DIR {name} --merge{option}"
+        remove = f"rm {shlex.quote(str(blob))}; " if blob.exists() else ""
+        fix = f"{remove}ollama pull {name}; or, if an adapter is merged into it, {again}"
+        yield Finding(PROBLEM, str(name), missing_blob(store, lost), fix)
 
 
 def _damaged_entry(store: Path, name: ModelName, file: Path, error: DestinationError) -> Finding:

@@ -94,6 +94,20 @@ def test_what_only_merging_holds(recorded_peft, tmp_path, kind):
     assert (out / "merged_model.gguf").exists()
 
 
+def test_where_merging_is_no_way_out_either(tmp_path):
+    """A rule that names --merge with an "if" is true there, too: with it another way is named, and not it."""
+    named = {code: rule.hint for code, rule in RULES.items() if "--merge" in rule.hint}
+    kinds = [kind for kind in KINDS if kind.rule in named and not kind.merges]
+    assert [kind.case for kind in kinds] == ["lora-bias"]
+    for kind in kinds:
+        assert ", if " in named[kind.rule]
+        home = unpacked("kinds", kind.model)
+        words = ("build", home / kind.case, "ada", "--base", home / "base.gguf", "--via", "folder")
+        ran = run(*words, "--out", tmp_path / kind.case, "--merge")
+        assert ran.code == 4
+        assert MERGES not in ran.stderr
+
+
 def test_each_rule_that_names_merging_is_walked():
     """No rule says --merge without an adapter that follows it."""
     named = {code for code, rule in RULES.items() if "--merge" in rule.hint}

@@ -1,12 +1,15 @@
 """Earlier versions of a model: kept, listed, brought back and removed, wherever models are."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from homes import speaks
 from scratch_store import BASE_TAG, blob, manifest_of
+from tiny_model import base_noun, make_base
 from ways import NOBODY
 
+from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.deliver import choose, history
 from ollama_pack.deliver.history import KEPT_VERSIONS
 from ollama_pack.deliver.package import UNCHANGED, Package
@@ -17,10 +20,14 @@ from ollama_pack.ollama.models import find_model
 from ollama_pack.ollama.names import parse_name
 
 
-@pytest.fixture
-def package(package: Package, request: pytest.FixtureRequest) -> Package:
-    """Return a package whose name no other test of the shared daemon has."""
-    return replace(package, name=parse_name(f"{package.name}-history"))
+@pytest.fixture(params=["adapter", "merged"])
+def package(package: Package, request: pytest.FixtureRequest, tmp_path: Path) -> Package:
+    """Return a package whose name no other test of the shared daemon has, of each of the two forms."""
+    package = replace(package, name=parse_name(f"{package.name}-history"))
+    if request.param == "adapter":
+        return package
+    file = make_base(tmp_path / "merged.gguf", seed=3, merged=True)
+    return replace(package, adapter=None, base=read_base_gguf(file), merged_from=base_noun(tag=BASE_TAG))
 
 
 def test_a_replaced_model_is_kept(home, package):
@@ -175,7 +182,7 @@ def test_a_failure_keeps_nothing(fake, package):
     choose.deliver(package, places)
     fake.mood = "fails"
     with pytest.raises(DestinationError):
-        choose.deliver(speaks(package, "Be new."), places)
+        choose.deliver(speaks(package, "Be new."), places, via="create")
     with models_at(places, package.name) as models:
         assert [str(e.name) for e in models.entries() if e.name.model == package.name.model] == [
             str(package.name)

@@ -14,8 +14,11 @@ ARCH, BLOCKS, HEADS, KV_HEADS, HEAD_DIM, FEED_FORWARD, RANK = "llama", 2, 4, 2, 
 HIDDEN = HEADS * HEAD_DIM
 
 
-def make_base(path: Path, *, name: str = "tiny", seed: int = 1, chat: str = "") -> Path:
-    """Write a base with random weights and a tokenizer of bytes; `chat` is its template for prompts."""
+def make_base(path: Path, *, name: str = "tiny", seed: int = 1, chat: str = "", merged: bool = False) -> Path:
+    """Write a base with random weights and a tokenizer of bytes.
+
+    `chat` is its template for prompts; a `merged` one says that it has an adapter in its weights.
+    """
     rng = np.random.default_rng(seed)
     tokens, types = _vocabulary()
     writer = gguf.GGUFWriter(path, ARCH)
@@ -37,6 +40,8 @@ def make_base(path: Path, *, name: str = "tiny", seed: int = 1, chat: str = "") 
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_unk_token_id(0)
+    if merged:
+        writer.add_string("ollama_pack.merged_adapter", f"sha256:{seed:064x}")
     if chat:
         writer.add_chat_template(chat)
     for tensor, shape in _shapes(len(tokens)).items():
