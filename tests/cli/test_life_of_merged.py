@@ -1,4 +1,4 @@
-"""The life of a merged model as its user types it: built, proved, replaced, brought back, looked at, removed."""
+"""The life of a merged model as its user types it: built, proved, replaced, brought back, removed."""
 
 import json
 
@@ -41,7 +41,7 @@ def test_a_life(ada, base, tmp_path, tiny_gguf):
     assert kept == ["current", "kept"]
     proofs = run("verify", "ada", "--json")
     assert proofs.code == 0, proofs.stderr
-    assert [proof["proof"] for proof in proofs.document["proofs"]][0] == "files"
+    assert "files" in [proof["proof"] for proof in proofs.document["proofs"]]
     assert run("verify", out).code == 0
     back = run("rollback", "ada", "--json")
     assert back.code == 0, back.stderr

@@ -15,7 +15,9 @@ def compose(store: FakeStore, body: dict, *, guesses: bool) -> dict:
         manifest = store.document(body["from"])
         layers = [layer | {"from": body["from"]} for layer in manifest["layers"]]
     else:
-        manifest = {"schemaVersion": 2, "config": add_blob(store.root, b"{}")}
+        kind = "application/vnd.docker.container.image.v1+json"
+        config = add_blob(store.root, b'{"model_format":"gguf"}')
+        manifest = {"schemaVersion": 2, "config": {"mediaType": kind, **config}}
         layers = [_file(store, "model", key, digest) for key, digest in body["files"].items()]
         if guesses:
             guess = add_blob(store.root, b"<|im_start|>{{ .Prompt }}")
