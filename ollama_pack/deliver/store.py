@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ollama_pack.base.digest_memory import digest_kept
 from ollama_pack.base.model import BaseModel
-from ollama_pack.deliver.base_check import check_base_file
+from ollama_pack.deliver.base_check import check_base_file, kind_of_model
 from ollama_pack.deliver.image import base_has_adapter_note, build_image, image_of_gguf
 from ollama_pack.deliver.leftovers import remove_empty_entries
 from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt, replaced_note
@@ -99,7 +99,7 @@ def plan_store(package: Package, store: Path) -> DeliveryPlan:
         base = image_of_gguf(package.base, _UNKNOWN_DIGEST, package.base_size)
     image = build_image(package, base)
     items = [
-        (_label(layer), layer.size if missing_blob(store, layer) else 0)
+        (_label(layer, package), layer.size if missing_blob(store, layer) else 0)
         for layer in (*image.layers, image.config)
         if layer.content is not None or layer.file is not None
     ]
@@ -129,10 +129,12 @@ def _package_and_base(package: Package, store: Path, progress: Progress | None) 
     return package.renamed(spelled_as_in(names_in(store), package.name)), base
 
 
-def _label(layer: Layer) -> str:
+def _label(layer: Layer, package: Package) -> str:
     """Return the name of a layer in a plan, for the user."""
     own_base = layer.file if layer.kind == "model" else None
-    return f"base {own_base.name}, cloned or linked where possible" if own_base else layer.kind
+    if own_base is None:
+        return layer.kind
+    return f"{kind_of_model(package)} {own_base.name}, cloned or linked where possible"
 
 
 def _check_base_in_store(package: Package, base: BaseImage, store: Path) -> list[str]:

@@ -112,6 +112,7 @@ def test_a_dry_run_tells_the_size(ada, tiny_gguf, tmp_path, models, via):
     assert not out.exists()
     assert (sorted(models.rglob("*")) if models.exists() else []) == before
     sizes = [each["bytes"] for each in planned.document["delivery"]["items"]]
+    assert not any(each["what"].startswith("base ") for each in planned.document["delivery"]["items"])
     built = run(*words, "--json")
     assert built.code == 0, built.stderr
     assert (out / "merged_model.gguf").stat().st_size in sizes
