@@ -65,7 +65,7 @@ def scan_store(path: Path, version: str, option: str = "") -> tuple[StoreSeen, l
     for name, layers in adapted.items():
         findings += _model_findings(path, name, layers, version, option)
     others = {name: layers for name, layers in names.items() if name not in adapted}
-    merged = {name: layers for name, layers in others.items() if _is_merged(path, layers)}
+    merged = {name: layers for name, layers in others.items() if _has_merged_adapter(path, layers)}
     for name, layers in others.items():
         findings += _whole_model_findings(path, name, layers, option)
     findings += shared_runner_findings({**adapted, **merged})
@@ -92,7 +92,7 @@ def _layers_of(store: Path, name: ModelName) -> tuple[Layer, ...]:
     return parse_manifest(gguf_manifest(store, content), where=store)[1]
 
 
-def _is_merged(store: Path, layers: tuple[Layer, ...]) -> bool:
+def _has_merged_adapter(store: Path, layers: tuple[Layer, ...]) -> bool:
     """Return whether an adapter was merged into the weights of a model; False if they cannot be read."""
     with contextlib.suppress(PackError):
         for layer in layers:
