@@ -26,7 +26,7 @@ from ollama_pack.arch.hparams import HParams
 from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver import choose
 from ollama_pack.deliver.package import Package
-from ollama_pack.go_json import encode_go_json
+from ollama_pack.formats.go_json import encode_go_json
 from ollama_pack.lora.plan import LoraFile
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.locations import OllamaLocations

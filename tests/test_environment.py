@@ -2,8 +2,8 @@
 
 import pytest
 
-from ollama_pack.environment import check_address, read_token
 from ollama_pack.errors import UsageError
+from ollama_pack.http.environment import check_address, read_token
 
 
 @pytest.mark.parametrize("token", ["hf_abc", " hf_abc ", "hf_abc\n", "\r\nhf_abc\r\n", "\thf_abc"])

@@ -10,9 +10,9 @@ import time
 import httpx
 import pytest
 
-from ollama_pack import exchange
 from ollama_pack.errors import DestinationError
-from ollama_pack.exchange import ExchangeBounds
+from ollama_pack.http import exchange
+from ollama_pack.http.exchange import ExchangeBounds
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from ollama_pack import files
+from ollama_pack.disk import files
 from ollama_pack.errors import DestinationError
 
 

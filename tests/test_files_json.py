@@ -2,8 +2,8 @@
 
 import pytest
 
+from ollama_pack.disk.files import read_json_object as read_config
 from ollama_pack.errors import InputError
-from ollama_pack.files import read_json_object as read_config
 
 
 @pytest.mark.parametrize(

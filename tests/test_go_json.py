@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_pack.errors import InputError
-from ollama_pack.go_json import encode_go_json
+from ollama_pack.formats.go_json import encode_go_json
 
 
 @pytest.mark.parametrize(

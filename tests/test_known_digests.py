@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from ollama_pack import files
-from ollama_pack.known_digests import read_once
+from ollama_pack.disk import files
+from ollama_pack.disk.known_digests import read_once
 
 ONE, TWO = (f"sha256:{digits}" for digits in ("1" * 64, "2" * 64))
 

@@ -5,8 +5,8 @@ import struct
 import pytest
 from gguf_bytes import gguf
 
-from ollama_pack import untrusted
 from ollama_pack.errors import InputError
+from ollama_pack.formats import untrusted_json as untrusted
 from ollama_pack.gguf.reader import MOST_WALKED, read_gguf
 from ollama_pack.modelfile import parser, syntax
 from ollama_pack.modelfile.parser import parameters, parse

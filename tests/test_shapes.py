@@ -9,8 +9,17 @@ import zipfile
 
 import pytest
 
+from ollama_pack.disk.files import read_small
 from ollama_pack.errors import DestinationError, InputError
-from ollama_pack.files import read_small
+from ollama_pack.formats.untrusted_json import (
+    ShapeError,
+    as_list,
+    as_mapping,
+    as_text,
+    as_whole,
+    file_errors,
+    optional,
+)
 from ollama_pack.lora.peft.tokenizer import read_tokenizer
 from ollama_pack.ollama.api_types import NEVER, read_listed, read_shown
 from ollama_pack.ollama.daemon import Daemon
@@ -19,7 +28,6 @@ from ollama_pack.ollama.manifest_list import LIST_TYPES, read_children
 from ollama_pack.pipeline.lock import placed_sizes
 from ollama_pack.pipeline.release.evidence import record_of_folder
 from ollama_pack.run.pickle_scan import PLAIN_TENSORS, UNREAD, scan
-from ollama_pack.untrusted import ShapeError, as_list, as_mapping, as_text, as_whole, file_errors, optional
 
 LAYER = {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{'a' * 64}", "size": 1}
 ODD = [None, True, 1, -1, 1.5, "x", [], [1], {}, {"a": 1}, 10**299, [[[]]], float("inf")]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ollama_pack.disk.toml_file import TomlFile, read_toml, tomllib
 from ollama_pack.errors import InputError, UsageError
-from ollama_pack.toml_file import TomlFile, read_toml, tomllib
 
 WRITTEN = '''# the first line
 [options]

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ollama_pack.disk.files import home_directory, read_json_object, read_small, regular_file, user_path
 from ollama_pack.errors import InputError
-from ollama_pack.files import home_directory, read_json_object, read_small, regular_file, user_path
+from ollama_pack.formats.untrusted_json import MOST_DEPTH, MOST_DIGITS, MOST_VALUES, parse_json
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.modelfile.template import find_template
-from ollama_pack.untrusted import MOST_DEPTH, MOST_DIGITS, MOST_VALUES, parse_json
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ollama_pack.files import DRAFT, Progress, home_directory, read_small, sha256_of_file
-from ollama_pack.locks import is_private
-from ollama_pack.untrusted import parse_json
+from ollama_pack.disk.files import DRAFT, Progress, home_directory, read_small, sha256_of_file
+from ollama_pack.disk.locks import is_private
+from ollama_pack.formats.untrusted_json import parse_json
 
 MEMORY_FILE = "digests.json"
 MEMORY_SCHEMA = 1

@@ -4,8 +4,8 @@ import threading
 from pathlib import Path
 
 from ollama_pack.base.digest_memory import digest_of_base
+from ollama_pack.disk.files import Progress
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import Progress
 
 PROGRESS_SECONDS = 0.1
 

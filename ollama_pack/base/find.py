@@ -28,8 +28,8 @@ from ollama_pack.base.lookup import (
 from ollama_pack.base.missing_file import WINDOWS_PATH, require_from_file, require_named_file
 from ollama_pack.base.model import BaseModel
 from ollama_pack.base.spelling import is_a_copy
+from ollama_pack.disk.files import user_path
 from ollama_pack.errors import InputError, UnsupportedError, UsageError
-from ollama_pack.files import user_path
 from ollama_pack.ollama.names import parse_name
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ollama_pack.base.hf_config import CONFIG_JSON
-from ollama_pack.files import home_directory, read_small, user_path
+from ollama_pack.disk.files import home_directory, read_small, user_path
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REPOSITORY = re.compile(r"models--(.+)--(.+)")

@@ -14,8 +14,8 @@ from ollama_pack.arch.multipliers import MULTIPLIERS
 from ollama_pack.arch.spec import Arch
 from ollama_pack.arch.table import arch_of_hf_class, require_arch
 from ollama_pack.base.model import BaseModel, Positions
+from ollama_pack.disk.files import read_json_object
 from ollama_pack.errors import InputError, UnsupportedError
-from ollama_pack.files import read_json_object
 
 CONFIG_JSON = "config.json"
 _NAMES = {

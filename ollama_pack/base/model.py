@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ollama_pack.arch.hparams import HParams
 from ollama_pack.base.file_digest import FileDigest
-from ollama_pack.files import Progress
+from ollama_pack.disk.files import Progress
 from ollama_pack.gguf.model_info import ModelInfo
 from ollama_pack.gguf.reader import GgufFile
 

@@ -15,11 +15,11 @@ from ollama_pack.base.gguf_header import base_of_header
 from ollama_pack.base.hf_cache import is_hub_id
 from ollama_pack.base.hf_config import HfConfig
 from ollama_pack.base.model import BaseModel, BaseWeights
-from ollama_pack.environment import check_address, read_token
 from ollama_pack.errors import InputError
-from ollama_pack.fetch import is_loopback, read_document, read_range
 from ollama_pack.gguf.constants import MAGIC
 from ollama_pack.gguf.reader import GgufFile, read_gguf
+from ollama_pack.http.environment import check_address, read_token
+from ollama_pack.http.fetch import is_loopback, read_document, read_range
 from ollama_pack.ollama.manifest import MODEL_TYPE, is_digest
 from ollama_pack.ollama.names import ModelName, parse_name
 from ollama_pack.shown import shown_address

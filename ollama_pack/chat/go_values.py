@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Final, Literal, TypeAlias
 
 from ollama_pack.errors import UnsupportedError
-from ollama_pack.go_json import encode_go_json
+from ollama_pack.formats.go_json import encode_go_json
 
 
 class _Nothing(Enum):

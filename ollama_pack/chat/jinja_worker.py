@@ -3,7 +3,7 @@
 Each line of standard input is a JSON object with ``template``, ``values``, ``now``, and ``ascii`` if white
 space and letters beyond ASCII stay as they are, as in llama.cpp. Each line of output is
 one with ``text``, or with ``refused`` (the template's own words) or ``fault``. A template is a stranger's
-program, so `ollama_pack.limits` starts the process with limits, and its parent ends it if it does not answer.
+program, so `ollama_pack.jobs.limits` starts the process with limits, and its parent ends it if none comes.
 """
 
 import json

@@ -17,9 +17,9 @@ from typing import Any
 from ollama_pack.chat import jinja_worker
 from ollama_pack.chat.trained import ChatTemplate, Conversation
 from ollama_pack.errors import InputError
-from ollama_pack.limits import limited_command
+from ollama_pack.formats.untrusted_json import parse_json
+from ollama_pack.jobs.limits import limited_command
 from ollama_pack.shown import words_of
-from ollama_pack.untrusted import parse_json
 
 SLOWEST_SECONDS = 10.0
 """Time after which a conversation is given up."""

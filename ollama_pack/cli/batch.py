@@ -143,7 +143,7 @@ def _without(words: Sequence[str], name: str) -> list[str]:
 def _have_one_base(directories: Sequence[Path]) -> bool:
     """Return whether the configurations of several adapters name one base."""
     from ollama_pack.base.find import same_base
-    from ollama_pack.files import read_json_object
+    from ollama_pack.disk.files import read_json_object
     from ollama_pack.lora.peft.run_directory import CONFIG_FILE
 
     names = []

@@ -18,8 +18,8 @@ from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say
 from ollama_pack.cli.tasks import makes_several, tasks_of_each
 from ollama_pack.deliver.package import Receipt
+from ollama_pack.disk.files import home_directory, megabytes, user_path
 from ollama_pack.errors import UsageError
-from ollama_pack.files import home_directory, megabytes, user_path
 
 if TYPE_CHECKING:
     from ollama_pack.pipeline.request import Request

@@ -9,7 +9,7 @@ from ollama_pack.cli import options
 from ollama_pack.cli.json_output import checkpoint_facts
 from ollama_pack.cli.output import print_json
 from ollama_pack.cli.say import say
-from ollama_pack.files import megabytes
+from ollama_pack.disk.files import megabytes
 
 if TYPE_CHECKING:
     from ollama_pack.run.checkpoints import Checkpoint

@@ -101,7 +101,7 @@ def known_architectures(_ctx: click.Context) -> Iterator[tuple[str, str]]:
 
 def _named_directory(ctx: click.Context) -> Path | None:
     """Return the first directory on the command line, or None if there is none yet."""
-    from ollama_pack.files import user_path
+    from ollama_pack.disk.files import user_path
 
     named = ctx.params.get("arguments") or ctx.params.get("directories") or ctx.params.get("directory") or ()
     # Where the word to complete is the value of an option, click gives up on the arguments before it.

@@ -21,8 +21,8 @@ from ollama_pack.cli.output import print_json
 from ollama_pack.cli.say import say
 from ollama_pack.cli.settings import CONFIG_VARIABLE, OPTION_SETTINGS, OptionSettings, SettingsContext
 from ollama_pack.errors import one_line
+from ollama_pack.pipeline.release.signing import PASSWORD_VARIABLE
 from ollama_pack.shown import ADDRESS_VARIABLES, shown_address, without_secrets
-from ollama_pack.signing import PASSWORD_VARIABLE
 
 _WITHOUT_NAME = "build"
 _ADDRESSES = ("OLLAMA_HOST", "OLLAMA_MODELS", "HF_ENDPOINT", "HF_HUB_CACHE", "HF_HOME")

@@ -12,11 +12,11 @@ from typing import Any
 import click
 
 from ollama_pack.cli.option_names import has_own_meaning, key_of, options_of_all_commands
+from ollama_pack.disk.files import user_path
+from ollama_pack.disk.toml_file import TomlFile, read_toml
 from ollama_pack.errors import InputError, UsageError
-from ollama_pack.files import user_path
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.shown import words_of
-from ollama_pack.toml_file import TomlFile, read_toml
 
 OPTIONS, COMMANDS, MODELS = "options", "commands", "models"
 DIRECTORY, TARGETS, NAME_KEY = "directory", "targets", "name"

@@ -36,7 +36,7 @@ def convert_command(*, out: Path | None, **chosen: Any) -> None:
       ollama-pack convert ada-lovelace-lora/ --base vicuna:7b --out ada.gguf
       ollama-pack convert a-lora/ b-lora/ --weight 1 --weight 2 --out both.gguf
     """
-    from ollama_pack.locks import folder_lock
+    from ollama_pack.disk.locks import folder_lock
     from ollama_pack.pipeline.convert import convert
     from ollama_pack.pipeline.inputs import resolve_inputs
     from ollama_pack.pipeline.prepare import GGUF_NAME, prepare

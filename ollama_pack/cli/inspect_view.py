@@ -10,8 +10,8 @@ from ollama_pack.cli.output import print_json
 from ollama_pack.cli.say import columns, error_lines, say
 from ollama_pack.cli.sparkline import CURVE_WIDTH, sparkline
 from ollama_pack.cli.value_lines import is_warning, lines_of
+from ollama_pack.disk.files import megabytes
 from ollama_pack.errors import one_line
-from ollama_pack.files import megabytes
 
 if TYPE_CHECKING:
     from ollama_pack.gguf.model_info import Vocabulary

@@ -45,7 +45,7 @@ def merge_command(*, out: Path, report: Path | None, **chosen: Any) -> None:
     Example:
       ollama-pack merge ada-lora/ --base smollm2.gguf --out ada.gguf
     """
-    from ollama_pack.locks import folder_lock
+    from ollama_pack.disk.locks import folder_lock
     from ollama_pack.pipeline.inputs import resolve_inputs
     from ollama_pack.pipeline.merging.daemon_base import receiving_bases
     from ollama_pack.pipeline.merging.merge import merge

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ollama_pack.cli.say import say
-from ollama_pack.files import megabytes
+from ollama_pack.disk.files import megabytes
 
 if TYPE_CHECKING:
     from ollama_pack.cli.output import Console

@@ -17,8 +17,8 @@ from ollama_pack.cli.json_output import outcome_facts
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say
 from ollama_pack.cli.tasks import makes_several, tasks_of_each
-from ollama_pack.files import megabytes
-from ollama_pack.signing import SIGN_CHOICES, SIGNATURE_NAME, open_signer
+from ollama_pack.disk.files import megabytes
+from ollama_pack.pipeline.release.signing import SIGN_CHOICES, SIGNATURE_NAME, open_signer
 
 if TYPE_CHECKING:
     from ollama_pack.pipeline.release.make import Release

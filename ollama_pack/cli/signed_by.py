@@ -9,7 +9,7 @@ from ollama_pack.cli import options, path_types
 
 if TYPE_CHECKING:
     from ollama_pack.pipeline.release.policy import Policy
-    from ollama_pack.signing import Signer
+    from ollama_pack.pipeline.release.signing import Signer
 
 signed_by = options.combine(
     click.option(
@@ -53,7 +53,7 @@ def signer_of(chosen: Mapping[str, Any]) -> "Signer | Policy | None":
             its provider.
     """
     from ollama_pack.pipeline.release.policy import read_policy
-    from ollama_pack.signing import Signer
+    from ollama_pack.pipeline.release.signing import Signer
 
     identity = (chosen["identity"], chosen["identity_provider"])
     if chosen["policy"] is not None:

@@ -11,8 +11,8 @@ from ollama_pack.cli.events.options import telling
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say
 from ollama_pack.cli.try_command import opened_trial, runner_facts, said_facts, trial_options, trial_request
+from ollama_pack.disk.files import whole_file
 from ollama_pack.errors import PackError, UsageError, file_in_the_way
-from ollama_pack.files import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

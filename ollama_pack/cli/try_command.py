@@ -14,7 +14,7 @@ from ollama_pack.cli.answer_columns import LiveAnswers, say_answers
 from ollama_pack.cli.events.terminal import STAGE_WIDTH
 from ollama_pack.cli.output import Console, print_json
 from ollama_pack.cli.say import say
-from ollama_pack.files import megabytes
+from ollama_pack.disk.files import megabytes
 
 if TYPE_CHECKING:
     from ollama_pack.chat.trained import Conversation

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Receipt
-from ollama_pack.files import megabytes
+from ollama_pack.disk.files import megabytes
 from ollama_pack.lora.adapter import Adapter, dtypes_of, layer_of, trained_tensors
 from ollama_pack.lora.plan import LoraFile
 from ollama_pack.merge.frontier import SizeFrontier

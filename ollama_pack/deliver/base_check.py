@@ -7,8 +7,8 @@ from typing import Any
 
 from ollama_pack.deliver.image import base_has_adapter_note, check_kind
 from ollama_pack.deliver.package import DeliveryPlan, Package
+from ollama_pack.disk.files import Progress
 from ollama_pack.errors import DestinationError, InputError
-from ollama_pack.files import Progress
 from ollama_pack.gguf.constants import INVOCATION_TOKENS
 from ollama_pack.gguf.model_info import ModelInfo, read_model_info, vocabulary_of
 from ollama_pack.gguf.reader import GgufFile

@@ -17,8 +17,8 @@ from ollama_pack.deliver import store as store_destination
 from ollama_pack.deliver.choose_store import output_folder, store_for, store_with_base
 from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt
 from ollama_pack.deliver.registration import register_in_store, register_with_daemon, with_recorded_base
+from ollama_pack.disk.files import Progress
 from ollama_pack.errors import DestinationError, InputError, RefusedError, bullet_list
-from ollama_pack.files import Progress
 from ollama_pack.message import Message
 from ollama_pack.modelfile.parameters import value_error
 from ollama_pack.ollama.address import is_near

@@ -9,7 +9,7 @@ from typing import Any
 
 from ollama_pack.deliver.base_check import digest_in, ensure_base, plan_by_daemon
 from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt, replaced_note
-from ollama_pack.files import Progress
+from ollama_pack.disk.files import Progress
 from ollama_pack.ollama.api_errors import AdapterRefusedError
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.names import parse_name

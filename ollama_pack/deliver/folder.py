@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ollama_pack.deliver import store as store_destination
 from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt
-from ollama_pack.files import Progress, copy_whole, os_errors_as_destination_error, whole_file
+from ollama_pack.disk.files import Progress, copy_whole, os_errors_as_destination_error, whole_file
 from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.ollama.manifest import MODEL_TYPE, Image
 

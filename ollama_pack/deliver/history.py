@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from ollama_pack.deliver.package import Receipt
+from ollama_pack.disk.files import Progress
 from ollama_pack.errors import DestinationError, RefusedError, UsageError
-from ollama_pack.files import Progress
 from ollama_pack.message import Message
 from ollama_pack.ollama.models import InstalledModel, ModelRepository, find_model, is_ours, no_such_model
 from ollama_pack.ollama.name_lock import name_lock

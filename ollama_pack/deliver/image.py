@@ -12,7 +12,8 @@ from typing import Any
 from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Package
 from ollama_pack.errors import UnsupportedError
-from ollama_pack.go_json import encode_go_json
+from ollama_pack.formats.go_json import encode_go_json
+from ollama_pack.formats.untrusted_json import parse_object
 from ollama_pack.ollama.manifest import (
     ADAPTER_TYPE,
     CONFIG_TYPE,
@@ -28,7 +29,6 @@ from ollama_pack.ollama.manifest import (
     _manifest,
     inline_layer,
 )
-from ollama_pack.untrusted import parse_object
 
 _MESSAGE_FIELDS = ("role", "content", "thinking", "images", "tool_calls", "tool_name", "tool_call_id")
 _ARCH_DEFAULTS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.model import BaseModel
-from ollama_pack.files import os_errors_as_destination_error
+from ollama_pack.disk.files import os_errors_as_destination_error
 from ollama_pack.gguf.reader import GgufFile, read_gguf
 from ollama_pack.lora.plan import LoraFile
 from ollama_pack.modelfile.editing import REMOVABLE

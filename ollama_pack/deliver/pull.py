@@ -13,8 +13,8 @@ from ollama_pack.deliver.base_check import digest_in, ensure_base, plan_by_daemo
 from ollama_pack.deliver.image import build_image, image_of_gguf
 from ollama_pack.deliver.leftovers import remove_leftovers
 from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt, replaced_note
+from ollama_pack.disk.files import Progress
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import Progress
 from ollama_pack.ollama.address import is_near
 from ollama_pack.ollama.api_errors import UnreachableError, did_not_come
 from ollama_pack.ollama.daemon import Daemon

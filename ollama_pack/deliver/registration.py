@@ -14,8 +14,8 @@ from ollama_pack.deliver.package import Package, Receipt
 from ollama_pack.deliver.pull import pull_model
 from ollama_pack.deliver.staging import prove_without_registering, replace_when_proved
 from ollama_pack.deliver.store import write_to_store
+from ollama_pack.disk.files import Progress
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import Progress
 from ollama_pack.ollama.address import may_answer
 from ollama_pack.ollama.api_errors import AdapterRefusedError
 from ollama_pack.ollama.choose_models import models_at

@@ -14,8 +14,8 @@ from dataclasses import replace
 
 from ollama_pack.deliver.history import SHORT_DIGEST, name_with_ending, replace_current
 from ollama_pack.deliver.package import Gate, Package, Receipt
+from ollama_pack.disk.files import Progress
 from ollama_pack.errors import DestinationError, ProofError
-from ollama_pack.files import Progress
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.models import InstalledModel, ModelRepository, find_model
 from ollama_pack.ollama.name_lock import name_lock

@@ -14,8 +14,8 @@ from ollama_pack.deliver.base_check import check_base_file, kind_of_model
 from ollama_pack.deliver.image import base_has_adapter_note, build_image, image_of_gguf
 from ollama_pack.deliver.leftovers import remove_empty_entries
 from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt, replaced_note
+from ollama_pack.disk.files import Progress
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import Progress
 from ollama_pack.ollama.blob_store import StoreTransaction
 from ollama_pack.ollama.manifest import MODEL_TYPE, BaseImage, Image, Layer, has_adapter
 from ollama_pack.ollama.names import parse_name

@@ -17,8 +17,8 @@ from ollama_pack.engine import llama_worker
 from ollama_pack.engine.answers import Asked, Hear, Said, Weights, unheard
 from ollama_pack.engine.memory import require_memory
 from ollama_pack.errors import DestinationError, InputError, PackError, UsageError
+from ollama_pack.formats.untrusted_json import parse_json
 from ollama_pack.shown import words_of
-from ollama_pack.untrusted import parse_json
 
 QUIET_SECONDS = 600.0
 """Time without a line of the process after which it is ended."""

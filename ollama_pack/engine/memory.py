@@ -4,9 +4,9 @@ import contextlib
 import os
 from pathlib import Path
 
+from ollama_pack.disk.files import megabytes
 from ollama_pack.engine.answers import Weights
 from ollama_pack.errors import UnsupportedError
-from ollama_pack.files import megabytes
 
 
 def require_memory(weights: Weights) -> None:

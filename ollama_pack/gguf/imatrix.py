@@ -8,8 +8,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from ollama_pack.disk.files import regular_file
 from ollama_pack.errors import InputError
-from ollama_pack.files import regular_file
 from ollama_pack.gguf.constants import MAGIC
 from ollama_pack.gguf.ggml_types import F32, nbytes_of
 from ollama_pack.gguf.reader import read_gguf

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ollama_pack.disk.files import Progress
 from ollama_pack.errors import UnsupportedError, UsageError
-from ollama_pack.files import Progress
 from ollama_pack.gguf import quantise_worker
 from ollama_pack.gguf.constants import FILE_TYPES
 from ollama_pack.gguf.ggml_library import installed_ggml

@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ollama_pack.disk.files import refuse_pointer, regular_file
 from ollama_pack.errors import InputError
-from ollama_pack.files import refuse_pointer, regular_file
 from ollama_pack.gguf.constants import ALIGNMENT, ARRAY, MAGIC, READABLE_VERSIONS, SCALARS, STRING
 from ollama_pack.gguf.ggml_types import BLOCKS, TENSOR_TYPES, nbytes_of
 from ollama_pack.gguf.tensors import StoredTensor

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ollama_pack.environment import check_address, read_token
 from ollama_pack.errors import UsageError
+from ollama_pack.http.environment import check_address, read_token
 
 SCHEME = "hf://"
 PUBLIC_HUB = "https://huggingface.co"

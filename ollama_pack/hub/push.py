@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ollama_pack.disk.files import sha256_of_file
 from ollama_pack.errors import DestinationError, ProofError, RefusedError, UsageError
-from ollama_pack.files import sha256_of_file
 from ollama_pack.hub.client import HubReference, not_on_the_hub, open_hub
 from ollama_pack.shown import reason_of
 

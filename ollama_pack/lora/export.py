@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 
+from ollama_pack.disk.files import whole_file
 from ollama_pack.errors import DestinationError, InputError, file_in_the_way
-from ollama_pack.files import whole_file
 from ollama_pack.gguf.constants import ALIGNMENT, ALPHA, FLOAT32, MAGIC, VERSION
 from ollama_pack.gguf.reader import GgufFile, read_gguf
 from ollama_pack.gguf.tensor_data import TensorReader, keep_freed_memory

@@ -17,8 +17,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from ollama_pack.disk.files import megabytes
 from ollama_pack.errors import InputError, UsageError
-from ollama_pack.files import megabytes
 from ollama_pack.gguf.blocks import can_write_blocks, read_blocks
 from ollama_pack.gguf.code_layouts import CODE_LAYOUTS
 from ollama_pack.gguf.ggml_blocks import BlockWriter, needs_ggml

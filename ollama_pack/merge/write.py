@@ -16,8 +16,8 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
+from ollama_pack.disk.files import Progress, whole_file
 from ollama_pack.errors import InputError
-from ollama_pack.files import Progress, whole_file
 from ollama_pack.gguf.constants import ALIGNMENT, MAGIC, VERSION
 from ollama_pack.gguf.ggml_blocks import BlockWriter
 from ollama_pack.gguf.ggml_types import nbytes_of

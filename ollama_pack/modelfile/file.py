@@ -2,8 +2,14 @@
 
 from pathlib import Path
 
+from ollama_pack.disk.files import (
+    Note,
+    os_errors_as_destination_error,
+    read_small,
+    sha256_of_file,
+    whole_file,
+)
 from ollama_pack.errors import DestinationError, InputError, file_in_the_way
-from ollama_pack.files import Note, os_errors_as_destination_error, read_small, sha256_of_file, whole_file
 from ollama_pack.modelfile import LARGEST_MODELFILE, MODELFILE_NAME
 from ollama_pack.modelfile.parser import parse
 from ollama_pack.modelfile.quoting import decode

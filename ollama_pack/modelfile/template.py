@@ -11,8 +11,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from ollama_pack.chat.trim_template import TRIM_DEFINE
+from ollama_pack.disk.files import read_small
 from ollama_pack.errors import InputError, UsageError, bullet_list
-from ollama_pack.files import read_small
 from ollama_pack.modelfile import LARGEST_MODELFILE
 from ollama_pack.modelfile.editing import with_added, with_command, without_command, without_comment
 from ollama_pack.modelfile.parameters import text_error

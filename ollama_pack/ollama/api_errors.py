@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from ollama_pack.errors import DestinationError
+from ollama_pack.formats.untrusted_json import as_text, parse_object
 from ollama_pack.shown import words_of
-from ollama_pack.untrusted import as_text, parse_object
 
 if TYPE_CHECKING:
     import httpx

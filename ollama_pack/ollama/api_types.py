@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, TypeAlias
 
+from ollama_pack.formats.untrusted_json import as_list, as_mapping, as_text, as_whole, optional
 from ollama_pack.ollama.manifest_list import runner_rank
-from ollama_pack.untrusted import as_list, as_mapping, as_text, as_whole, optional
 
 _MOMENT = re.compile(r"(?P<second>[0-9T:-]{19})(?:\.(?P<part>[0-9]+))?(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})")
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from ollama_pack.errors import DestinationError
-from ollama_pack.files import (
+from ollama_pack.disk.files import (
     Progress,
     copy_hashing,
     os_errors_as_destination_error,
@@ -21,6 +20,7 @@ from ollama_pack.files import (
     remove_stale_drafts,
     whole_file,
 )
+from ollama_pack.errors import DestinationError
 from ollama_pack.ollama.manifest import MODEL_TYPE, Layer
 from ollama_pack.ollama.names import ModelName
 from ollama_pack.ollama.reflink import clone, link

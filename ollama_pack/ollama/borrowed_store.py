@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ollama_pack.disk.files import DRAFT, Progress, megabytes, os_errors_as_destination_error
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import DRAFT, Progress, megabytes, os_errors_as_destination_error
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.loopback_registry import Server
 from ollama_pack.ollama.manifest import Layer, parse_manifest

@@ -11,10 +11,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ollama_pack.environment import read_token
 from ollama_pack.errors import DestinationError, UsageError
-from ollama_pack.exchange import ExchangeBounds
-from ollama_pack.fetch import CERTIFICATE_VARIABLES, settings_explained
+from ollama_pack.http.environment import read_token
+from ollama_pack.http.exchange import ExchangeBounds
+from ollama_pack.http.fetch import CERTIFICATE_VARIABLES, settings_explained
 from ollama_pack.ollama.address import is_near
 from ollama_pack.shown import ADDRESS_VARIABLES, TOKEN_VARIABLES, shown_address
 

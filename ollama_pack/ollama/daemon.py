@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ollama_pack.disk.files import Progress
 from ollama_pack.errors import DestinationError
-from ollama_pack.exchange import ExchangeBounds
-from ollama_pack.files import Progress
+from ollama_pack.formats.untrusted_json import as_mapping, as_text, optional, parse_object
+from ollama_pack.http.exchange import ExchangeBounds
 from ollama_pack.ollama import api_types
 from ollama_pack.ollama.api_errors import daemon_error, error_message, no_daemon
 from ollama_pack.ollama.api_types import Listed, Objects, Shown, read_listed, read_rendered, read_shown
@@ -27,7 +28,6 @@ from ollama_pack.ollama.clients import (
 )
 from ollama_pack.ollama.stream import file_pieces, follow_stream
 from ollama_pack.shown import reason_of, shown_address, words_of
-from ollama_pack.untrusted import as_mapping, as_text, optional, parse_object
 
 _CLIENT_FIELDS = frozenset(
     ("from", "files", "adapters", "template", "license", "system", "parameters", "messages")

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ollama_pack.disk.files import home_directory
 from ollama_pack.errors import DestinationError, InputError
-from ollama_pack.files import home_directory
 from ollama_pack.ollama.address import may_answer, parse_host
 from ollama_pack.ollama.names import ModelName, parse_name
 from ollama_pack.ollama.store_layout import NEWER, is_closed, listed_digest, read_manifest

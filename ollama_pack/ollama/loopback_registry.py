@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from ollama_pack.errors import DestinationError
-from ollama_pack.exchange import ExchangeBounds
+from ollama_pack.http.exchange import ExchangeBounds
 from ollama_pack.ollama.manifest import MANIFEST_TYPE, Image, Layer
 from ollama_pack.ollama.names import ModelName
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack.errors import DestinationError
-from ollama_pack.go_json import encode_go_json
-from ollama_pack.untrusted import as_list, as_mapping, as_text, optional, parse_object
+from ollama_pack.formats.go_json import encode_go_json
+from ollama_pack.formats.untrusted_json import as_list, as_mapping, as_text, optional, parse_object
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass
 
 from ollama_pack.errors import DestinationError, InputError
-from ollama_pack.go_json import encode_go_json
+from ollama_pack.formats.go_json import encode_go_json
+from ollama_pack.formats.untrusted_json import as_list, as_mapping, as_text, optional, parse_object
 from ollama_pack.ollama.manifest import MANIFEST_TYPE, not_a_manifest
-from ollama_pack.untrusted import as_list, as_mapping, as_text, optional, parse_object
 
 LIST_TYPES = (
     "application/vnd.ollama.manifest.list.v2+json",

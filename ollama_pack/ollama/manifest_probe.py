@@ -14,13 +14,13 @@ from dataclasses import replace
 from typing import Any
 
 from ollama_pack.errors import DestinationError
+from ollama_pack.formats.untrusted_json import parse_object
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.loopback_registry import Server
 from ollama_pack.ollama.manifest import PARAMS_TYPE, BaseImage, Layer, inherited, parse_manifest
 from ollama_pack.ollama.manifest_list import gguf_children
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.ollama.push_registry import LARGEST_MANIFEST, PushedModel, awaiting_push, push_into
-from ollama_pack.untrusted import parse_object
 
 
 def probe_manifest(daemon: Daemon, tag: str) -> BaseImage:

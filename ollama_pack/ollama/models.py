@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ollama_pack.errors import DestinationError, InputError, UsageError
+from ollama_pack.formats.untrusted_json import parse_object
 from ollama_pack.gguf.constants import MERGED_ADAPTER
 from ollama_pack.gguf.model_info import ModelInfo, read_model_info, vocabulary_of
 from ollama_pack.ollama.blob_store import StoreTransaction
@@ -30,7 +31,6 @@ from ollama_pack.ollama.store_layout import (
     read_manifest,
     written_at,
 )
-from ollama_pack.untrusted import parse_object
 
 SUGGESTED_NAMES, SUGGESTION_SIMILARITY = 3, 0.5
 """The number of similar names that an error suggests, and the least similarity of each (0 to 1)."""

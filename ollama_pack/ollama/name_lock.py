@@ -2,15 +2,16 @@
 
 A build that replaces a model first reads which model has the name, copies it to keep it, and then takes the
 name. If two builds did this at the same time, one of their models would be lost. Neither daemons nor stores
-offer a lock, so `ollama_pack.locks` does. See "One at a time changes what a name means" in docs/decisions.md.
+offer a lock, so `ollama_pack.disk.locks` does.
+See "One at a time changes what a name means" in docs/decisions.md.
 """
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from ollama_pack.files import Progress
-from ollama_pack.locks import lock_file, lock_of
+from ollama_pack.disk.files import Progress
+from ollama_pack.disk.locks import lock_file, lock_of
 from ollama_pack.ollama.names import ModelName
 
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from ollama_pack.disk.files import DRAFT, Progress
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import DRAFT, Progress
 from ollama_pack.ollama.api_errors import did_not_come
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.erase import erase_model

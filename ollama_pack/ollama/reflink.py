@@ -17,8 +17,8 @@ See "A base GGUF is cloned, else linked, else copied" in docs/decisions.md.
 import os
 from pathlib import Path
 
+from ollama_pack.disk.files import FORBIDDEN, FULL, regular_file, whole_file
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import FORBIDDEN, FULL, regular_file, whole_file
 
 FICLONE = 0x40049409
 """The request of ``ioctl`` that makes a file share the bytes of another one (``linux/fs.h``)."""

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from ollama_pack.disk.files import read_small
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import read_small
+from ollama_pack.formats.untrusted_json import parse_object
 from ollama_pack.ollama.manifest import PARAMS_TYPE, BaseImage, Image, Layer, inherited, parse_manifest
 from ollama_pack.ollama.names import ModelName, ascii_lower, parse_name
 from ollama_pack.ollama.store_layout import (
@@ -17,7 +18,6 @@ from ollama_pack.ollama.store_layout import (
     names_in,
     read_manifest,
 )
-from ollama_pack.untrusted import parse_object
 
 
 def image_in_store(store: Path, tag: str) -> BaseImage:

@@ -16,8 +16,8 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from ollama_pack.disk.files import DRAFT, os_errors_as_destination_error, read_small, sha256_of_file
 from ollama_pack.errors import DestinationError, InputError
-from ollama_pack.files import DRAFT, os_errors_as_destination_error, read_small, sha256_of_file
 from ollama_pack.ollama.manifest import Layer
 from ollama_pack.ollama.manifest_list import gguf_children
 from ollama_pack.ollama.names import DEFAULT_HOST, ModelName

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ollama_pack.formats.untrusted_json import optional
 from ollama_pack.ollama.clients import STREAM_SECONDS
-from ollama_pack.untrusted import optional
 
 if TYPE_CHECKING:
     from ollama_pack.ollama.daemon import Daemon

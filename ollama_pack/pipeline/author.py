@@ -5,8 +5,8 @@ from collections import Counter
 from pathlib import Path
 
 from ollama_pack.base.find import is_path
+from ollama_pack.disk.files import user_path
 from ollama_pack.errors import InputError
-from ollama_pack.files import user_path
 from ollama_pack.gguf.constants import MERGED_ADAPTER
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.lora.peft.directory import AdapterDirectory

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from ollama_pack.base.file_digest import FileDigest
 from ollama_pack.deliver.package import Receipt
+from ollama_pack.disk.files import Note, Progress, remove_stale_drafts
+from ollama_pack.disk.locks import folder_lock
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import Note, Progress, remove_stale_drafts
-from ollama_pack.locks import folder_lock
 from ollama_pack.lora.plan import LoraFile
 from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.modelfile.file import write_modelfile

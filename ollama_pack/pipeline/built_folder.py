@@ -13,8 +13,8 @@ from ollama_pack.base.lookup import find_tag, find_variant
 from ollama_pack.base.missing_file import require_from_file
 from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Package, make_package
+from ollama_pack.disk.files import require_directory, sha256_of_file, user_path
 from ollama_pack.errors import InputError
-from ollama_pack.files import require_directory, sha256_of_file, user_path
 from ollama_pack.gguf.constants import MERGED_ADAPTER
 from ollama_pack.gguf.ggml_types import TENSOR_TYPES
 from ollama_pack.gguf.reader import read_gguf

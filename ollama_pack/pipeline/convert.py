@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ollama_pack.files import Note
+from ollama_pack.disk.files import Note
 from ollama_pack.lora.plan import LoraFile
 from ollama_pack.pipeline.prepare import silent
 from ollama_pack.verify.result import ProofResult

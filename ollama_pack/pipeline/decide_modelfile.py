@@ -3,8 +3,8 @@
 import hashlib
 from dataclasses import replace
 
+from ollama_pack.disk.files import Note, relative_path
 from ollama_pack.errors import UsageError
-from ollama_pack.files import Note, relative_path
 from ollama_pack.gguf.split import require_one_file
 from ollama_pack.lora.peft.run_directory import CONFIG_FILE
 from ollama_pack.modelfile.editing import with_command

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import make_package
-from ollama_pack.files import Note, Progress, megabytes
+from ollama_pack.disk.files import Note, Progress, megabytes
 from ollama_pack.gguf.model_info import ModelInfo
 from ollama_pack.lora.plan import LORA_A, LoraFile
 from ollama_pack.modelfile.syntax import Modelfile

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ollama_pack.files import read_json_object
+from ollama_pack.disk.files import read_json_object
 from ollama_pack.lora.peft.directory import resolve_directory
 from ollama_pack.lora.peft.run_directory import CONFIG_FILE
 from ollama_pack.pipeline.author import author_modelfile

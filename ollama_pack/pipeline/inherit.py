@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ollama_pack.base.model import BaseModel
+from ollama_pack.disk.files import os_errors_as_destination_error, read_small
 from ollama_pack.errors import DestinationError, UnsupportedError
-from ollama_pack.files import os_errors_as_destination_error, read_small
+from ollama_pack.formats.untrusted_json import as_list, as_mapping, optional, parse_json
 from ollama_pack.modelfile.editing import with_command
 from ollama_pack.modelfile.syntax import ROLES, Modelfile
 from ollama_pack.ollama.manifest import (
@@ -27,7 +28,6 @@ from ollama_pack.ollama.manifest import (
 )
 from ollama_pack.ollama.store import image_in_store
 from ollama_pack.ollama.store_layout import blob_path
-from ollama_pack.untrusted import as_list, as_mapping, optional, parse_json
 
 Inherited = tuple[str, str, str]
 """The name, the key and the value of a command that a model inherits."""

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ollama_pack.files import Note
+from ollama_pack.disk.files import Note
 from ollama_pack.pipeline.prepare import silent
 from ollama_pack.pipeline.prompt.sent import version_of_daemon
 from ollama_pack.pipeline.request import Request

@@ -19,8 +19,9 @@ from ollama_pack.arch.hparams import HParams, StateSpace
 from ollama_pack.base.find import is_path
 from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.package import Package, Receipt
+from ollama_pack.disk.files import read_json_object, sha256_of_file, user_path, whole_file
 from ollama_pack.errors import DestinationError, InputError
-from ollama_pack.files import read_json_object, sha256_of_file, user_path, whole_file
+from ollama_pack.formats.untrusted_json import as_list, as_mapping, as_text, as_whole, optional
 from ollama_pack.lora.adapter import Adapter, tensors_of
 from ollama_pack.lora.plan import LoraFile
 from ollama_pack.message import Message
@@ -29,7 +30,6 @@ from ollama_pack.modelfile.file import read_modelfile
 from ollama_pack.modelfile.syntax import Modelfile, print_modelfile
 from ollama_pack.pipeline.inputs import BuildInputs
 from ollama_pack.pipeline.source_digests import SourceDigests
-from ollama_pack.untrusted import as_list, as_mapping, as_text, as_whole, optional
 
 LOCK_NAME = "ollama-pack.lock"
 LOCK_SCHEMA_VERSION = 2

@@ -11,8 +11,8 @@ from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.hf_cache import is_hub_id
 from ollama_pack.base.lookup import find_entry
 from ollama_pack.base.model import BaseModel
+from ollama_pack.disk.files import sha256_of_file
 from ollama_pack.errors import DestinationError, InputError
-from ollama_pack.files import sha256_of_file
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.pipeline.inputs import BuildInputs
 from ollama_pack.pipeline.lock import describe_base_change

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ollama_pack.base.hf_cache import is_downloaded
+from ollama_pack.disk.files import home_directory
 from ollama_pack.errors import RefusedError
-from ollama_pack.files import home_directory
 from ollama_pack.lora.peft.run_directory import CONFIG_FILE
 from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.ollama.names import DEFAULT_TAG, ModelName

@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.file_digest import FileDigest
 from ollama_pack.base.model import BaseModel
+from ollama_pack.disk.files import Note
 from ollama_pack.errors import UnsupportedError
-from ollama_pack.files import Note
 from ollama_pack.gguf.model_info import Vocabulary
 from ollama_pack.lora.adapter import Adapter
 from ollama_pack.lora.mergeable import MERGED_BY_PEFT

@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from ollama_pack.disk.files import Progress
 from ollama_pack.errors import DestinationError, InputError, PackError, ProofError, UsageError
-from ollama_pack.files import Progress
 from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.ollama.address import may_answer
 from ollama_pack.ollama.locations import OllamaLocations
@@ -122,7 +122,7 @@ def prove_base_of(
         DestinationError: the base is not here.
     """
     from ollama_pack.base.installed import look_up
-    from ollama_pack.files import sha256_of_file
+    from ollama_pack.disk.files import sha256_of_file
     from ollama_pack.gguf.model_info import read_model_info
 
     base = package.base
@@ -186,7 +186,7 @@ def prove_load_of_folder(
     """
     from ollama_pack.base.installed import base_with_file
     from ollama_pack.deliver.registration import prove_with_daemon
-    from ollama_pack.files import sha256_of_file
+    from ollama_pack.disk.files import sha256_of_file
     from ollama_pack.ollama.daemon import Daemon
     from ollama_pack.pipeline.load_gate import loads_here
 

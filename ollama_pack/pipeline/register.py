@@ -5,10 +5,10 @@ import os
 from dataclasses import replace
 
 from ollama_pack.deliver.package import Receipt
+from ollama_pack.disk.files import Note, Progress, require_directory
+from ollama_pack.disk.known_digests import read_once
+from ollama_pack.disk.locks import folder_lock
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import Note, Progress, require_directory
-from ollama_pack.known_digests import read_once
-from ollama_pack.locks import folder_lock
 from ollama_pack.ollama.locations import locations_from
 from ollama_pack.pipeline.load_gate import load_gate, loads_here
 from ollama_pack.pipeline.output_dir import built_folder

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ollama_pack.files import sha256_of_file
+from ollama_pack.disk.files import sha256_of_file
 
 
 class SourceDigests:

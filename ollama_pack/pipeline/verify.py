@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from ollama_pack import __version__
+from ollama_pack.disk.files import Note, Progress, read_json_object, sha256_of_file
+from ollama_pack.disk.known_digests import read_once
+from ollama_pack.disk.locks import folder_lock
 from ollama_pack.errors import DestinationError, InputError, PackError, ProofError, UsageError, bullet_list
-from ollama_pack.files import Note, Progress, read_json_object, sha256_of_file
-from ollama_pack.known_digests import read_once
-from ollama_pack.locks import folder_lock
+from ollama_pack.formats.untrusted_json import file_errors
 from ollama_pack.ollama.locations import locations_from
 from ollama_pack.ollama.names import parse_name, require_no_path
 from ollama_pack.ollama.store_layout import blob_path
@@ -42,9 +43,8 @@ from ollama_pack.pipeline.release.papers.licences import license_conflict
 from ollama_pack.pipeline.release.papers.names import RECORD_NAME, is_release
 from ollama_pack.pipeline.release.papers.record import documents_of
 from ollama_pack.pipeline.release.policy import Policy, require_policy
+from ollama_pack.pipeline.release.signing import SIGNATURE_NAME, Signer, check_signature
 from ollama_pack.pipeline.request import Request
-from ollama_pack.signing import SIGNATURE_NAME, Signer, check_signature
-from ollama_pack.untrusted import file_errors
 from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ollama_pack.errors import InputError
+from ollama_pack.formats.untrusted_json import as_list, as_mapping, as_text, as_whole, optional, parse_object
 from ollama_pack.ollama.manifest import Layer, is_digest
 from ollama_pack.ollama.store_layout import digest_of_bytes
 from ollama_pack.registry.model_pack import FILE_PATH, MODEL_PACK, type_of_file
-from ollama_pack.untrusted import as_list, as_mapping, as_text, as_whole, optional, parse_object
 
 ARTIFACT_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 ARTIFACT_INDEX = "application/vnd.oci.image.index.v1+json"

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ollama_pack.files import CHUNK_BYTES, os_errors_as_destination_error, regular_file
-from ollama_pack.known_digests import known_digest, remember_digest
+from ollama_pack.disk.files import CHUNK_BYTES, os_errors_as_destination_error, regular_file
+from ollama_pack.disk.known_digests import known_digest, remember_digest
 from ollama_pack.registry.artifact import ArtifactFile
 from ollama_pack.registry.remote import RemoteRegistry
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ollama_pack.disk.files import home_directory, read_json_object
 from ollama_pack.errors import DestinationError, InputError, UsageError
-from ollama_pack.files import home_directory, read_json_object
+from ollama_pack.formats.untrusted_json import DAMAGE, as_mapping, file_errors, optional
 from ollama_pack.registry.reference import OciReference
-from ollama_pack.untrusted import DAMAGE, as_mapping, file_errors, optional
 
 DIAL_SECONDS, SILENT_SECONDS = 20, 120
 _HELPER_FAULTS: tuple[type[Exception], ...] = (*DAMAGE, OSError, TypeError)

@@ -4,8 +4,8 @@ import ipaddress
 import re
 from dataclasses import dataclass, replace
 
-from ollama_pack.environment import check_address
 from ollama_pack.errors import UsageError
+from ollama_pack.http.environment import check_address
 from ollama_pack.shown import shown_address
 
 OCI_SCHEME = "oci://"

@@ -8,6 +8,7 @@ import json
 from collections.abc import Collection
 
 from ollama_pack.errors import UsageError
+from ollama_pack.formats.untrusted_json import as_list, as_mapping, as_text, as_whole, optional, parse_object
 from ollama_pack.ollama.manifest import is_digest
 from ollama_pack.registry.artifact import (
     ARTIFACT_INDEX,
@@ -17,7 +18,6 @@ from ollama_pack.registry.artifact import (
     subject_of,
 )
 from ollama_pack.registry.remote import LARGEST_ANSWER, RemoteRegistry
-from ollama_pack.untrusted import as_list, as_mapping, as_text, as_whole, optional, parse_object
 
 
 def push_referrer(remote: RemoteRegistry, content: bytes, tag: str = "") -> None:

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from ollama_pack.disk.files import Progress
 from ollama_pack.errors import DestinationError, ProofError, UsageError
-from ollama_pack.files import Progress
+from ollama_pack.formats.untrusted_json import as_list, as_mapping, optional, parse_object
 from ollama_pack.ollama.manifest import MANIFEST_TYPE
 from ollama_pack.ollama.store_layout import digest_of_bytes
 from ollama_pack.registry.artifact import ARTIFACT_INDEX, ARTIFACT_MANIFEST
 from ollama_pack.registry.login import open_client, unreachable
 from ollama_pack.registry.reference import OciReference
 from ollama_pack.shown import reason_of, words_of
-from ollama_pack.untrusted import as_list, as_mapping, optional, parse_object
 
 LARGEST_ANSWER = 4 << 20
 _MANIFESTS = (ARTIFACT_MANIFEST, MANIFEST_TYPE, ARTIFACT_INDEX)

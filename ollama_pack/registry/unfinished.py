@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from ollama_pack.base.digest_memory import memory_path
-from ollama_pack.files import DRAFT, read_small
-from ollama_pack.locks import is_private
+from ollama_pack.disk.files import DRAFT, read_small
+from ollama_pack.disk.locks import is_private
 
 KEPT_SECONDS = 7 * 24 * 3600.0
 """Age from which what is left of an interrupted run is removed."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urljoin
 
+from ollama_pack.disk.files import os_errors_as_destination_error
+from ollama_pack.disk.locks import lock_of
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import os_errors_as_destination_error
-from ollama_pack.locks import lock_of
 from ollama_pack.ollama.manifest import Layer
 from ollama_pack.registry.remote import RemoteRegistry
 from ollama_pack.registry.unfinished import forget_upload, keep_upload, kept_upload

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ollama_pack.base.hf_cache import is_hub_id
+from ollama_pack.disk.files import megabytes, sha256_of_file
 from ollama_pack.errors import one_line, printable
-from ollama_pack.files import megabytes, sha256_of_file
 from ollama_pack.lora.adapter import dtypes_of
 from ollama_pack.pipeline.release.unchanged import is_made_by_us
 from ollama_pack.pipeline.request import Request

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ollama_pack.disk.files import megabytes
 from ollama_pack.errors import natural_key, one_line
-from ollama_pack.files import megabytes
 from ollama_pack.merge.frontier import SizeFrontier
 from ollama_pack.report.drawing import (
     INK_COLOUR,

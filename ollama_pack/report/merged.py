@@ -7,8 +7,8 @@ from typing import Any
 from markupsafe import Markup
 
 from ollama_pack.base.model import BaseModel
+from ollama_pack.disk.files import megabytes
 from ollama_pack.errors import one_line
-from ollama_pack.files import megabytes
 from ollama_pack.pipeline.merging.merge import MergedFile
 from ollama_pack.report.drawing import require_library
 from ollama_pack.report.merge_charts import draw_frontier, draw_kept

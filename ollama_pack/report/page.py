@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack import __version__
+from ollama_pack.disk.files import whole_file
 from ollama_pack.errors import RefusedError, file_in_the_way
-from ollama_pack.files import whole_file
 
 MARK = b'<meta name="generator" content="ollama-pack">'
 """Text near the start of every page, by which an older page is recognized."""

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack.chat.trained import Turn
+from ollama_pack.disk.files import megabytes
 from ollama_pack.engine.answers import Said
 from ollama_pack.errors import one_line, printable
-from ollama_pack.files import megabytes
 from ollama_pack.pipeline.trial.answering import Answering, Exchange
 from ollama_pack.report.page import render_page
 

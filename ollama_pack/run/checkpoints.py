@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from ollama_pack.disk.files import require_directory, sha256_of_file
 from ollama_pack.errors import InputError, PackError, UsageError
-from ollama_pack.files import require_directory, sha256_of_file
 from ollama_pack.lora.peft.run_directory import MLX_FILE, PICKLE_FILE, WEIGHTS_FILE, step_in, step_of
 from ollama_pack.lora.peft.safetensors_header import read_safetensors
 from ollama_pack.run.listing import list_files

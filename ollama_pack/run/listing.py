@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ollama_pack.disk.files import require_directory
 from ollama_pack.errors import InputError
-from ollama_pack.files import require_directory
 from ollama_pack.lora.peft.run_directory import CONFIG_FILE, PICKLE_FILE, WEIGHTS_FILE
 from ollama_pack.modelfile import MODELFILE_NAME, OLLAMA_MODELFILE_NAME
 from ollama_pack.run.file_roles import DANGLING, LEFT_OUT, LINK, NO_FILE, USED, Role, role_of

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+from ollama_pack.formats.untrusted_json import DAMAGE
 from ollama_pack.shown import reason_of
-from ollama_pack.untrusted import DAMAGE
 
 PLAIN_TENSORS, OBJECTS, SUSPICIOUS, UNREAD = "plain tensors", "objects", "suspicious", "not read"
 MOST_BYTES, MOST_OPCODES = 8 << 20, 400_000

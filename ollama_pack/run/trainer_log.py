@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ollama_pack.disk.files import LARGEST_JSON, read_json_object
 from ollama_pack.errors import InputError
-from ollama_pack.files import LARGEST_JSON, read_json_object
 from ollama_pack.lora.peft.run_directory import step_in
 
 TRAINER_STATE = "trainer_state.json"

@@ -25,8 +25,8 @@ from pathlib import Path
 import numpy as np
 
 from ollama_pack.base.model import BaseModel
+from ollama_pack.disk.files import Progress
 from ollama_pack.errors import ProofError
-from ollama_pack.files import Progress
 from ollama_pack.gguf.blocks import type_name
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.split import read_parts

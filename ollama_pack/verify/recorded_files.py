@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from ollama_pack.disk.files import Progress, sha256_of_file
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import Progress, sha256_of_file
 from ollama_pack.verify.result import ProofResult
 
 SHOWN_NAMES = 5

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ollama_pack.disk.files import Progress, read_json_object, read_small, sha256_of_file
 from ollama_pack.errors import ProofError
-from ollama_pack.files import Progress, read_json_object, read_small, sha256_of_file
-from ollama_pack.untrusted import file_errors, parse_json
+from ollama_pack.formats.untrusted_json import file_errors, parse_json
 from ollama_pack.verify.result import ProofResult
 
 SUMS = "SHA256SUMS"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ollama_pack import files
 from ollama_pack.base.file_digest import FileDigest
+from ollama_pack.disk import files
 from ollama_pack.errors import DestinationError
 
 CONTENT = bytes(range(256)) * 4096

@@ -20,7 +20,7 @@ from ollama_pack.base.find import BaseReferences, find_base
 from ollama_pack.base.gguf_header import read_base_gguf
 from ollama_pack.base.online import find_online, hub_config, registry_base
 from ollama_pack.errors import DestinationError, InputError, UnsupportedError
-from ollama_pack.fetch import LARGEST_DOCUMENT
+from ollama_pack.http.fetch import LARGEST_DOCUMENT
 from ollama_pack.pipeline.inputs import expected_base
 from ollama_pack.pipeline.request import Request
 

@@ -9,7 +9,7 @@ from recipes import TINY, resized, write_model
 from terminal import run
 from test_example import ADA
 
-from ollama_pack.files import sha256_of_file
+from ollama_pack.disk.files import sha256_of_file
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.ollama.store_layout import blob_path
 

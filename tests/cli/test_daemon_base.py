@@ -12,7 +12,7 @@ from terminal import run, tree
 from test_hints_merge import write_base
 from tiny_model import make_adapter as make_lora_file
 
-from ollama_pack.files import sha256_of_file
+from ollama_pack.disk.files import sha256_of_file
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.ollama import borrowed_store
 from ollama_pack.ollama.daemon import Daemon

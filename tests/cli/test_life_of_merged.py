@@ -7,7 +7,7 @@ import pytest
 import scratch_store
 from terminal import run
 
-from ollama_pack.files import sha256_of_file
+from ollama_pack.disk.files import sha256_of_file
 
 
 @pytest.fixture(params=["store", "0.12", "0.33", "0.34.1", "0.40"])

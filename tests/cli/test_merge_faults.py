@@ -10,7 +10,7 @@ import pytest
 from recipes import TINY, resized, write_adapter, write_model
 from terminal import environment, run
 
-from ollama_pack.files import DRAFT
+from ollama_pack.disk.files import DRAFT
 
 WIDE = resized(TINY, hidden=512, feed_forward=2048, heads=8, kv_heads=4, head_dim=64, blocks=4)
 

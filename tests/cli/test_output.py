@@ -10,7 +10,7 @@ from terminal import environment, run, spawn
 from ollama_pack.cli.output import Console
 from ollama_pack.cli.progress import SHORTEST, Bars
 from ollama_pack.cli.value_lines import lines_of
-from ollama_pack.files import megabytes
+from ollama_pack.disk.files import megabytes
 from ollama_pack.lora.peft.load import read_adapter
 
 

@@ -8,7 +8,7 @@ from test_release_command import PAPERS
 from test_signed_release import keys, signed, write_keys  # noqa: F401 — fixtures
 
 from ollama_pack.pipeline.release.policy import Policy, read_policy, require_policy
-from ollama_pack.signing import Signer
+from ollama_pack.pipeline.release.signing import Signer
 
 RIGHT = """\
 [signature]
@@ -125,7 +125,7 @@ def test_one_who_signs_or_a_policy(signed, write_policy, keys):  # noqa: F811
 def test_a_record_of_another_form(signed, write_policy, keys):  # noqa: F811
     """A record of a stranger that is damaged is an error of its file, also where the signature holds."""
     from ollama_pack.errors import InputError
-    from ollama_pack.signing import open_signer
+    from ollama_pack.pipeline.release.signing import open_signer
 
     policy = read_policy(write_policy())
     for text in ("[]", "{}", '{"base": 3}', '{"base": {}, "proofs": [3], "licenses": {}}'):

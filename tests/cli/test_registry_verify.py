@@ -9,8 +9,8 @@ from real_registry import shared
 from terminal import run, tree
 from test_signed_release import keys, signed, write_keys  # noqa: F401 — fixtures
 
-from ollama_pack import files
 from ollama_pack.base.digest_memory import memory_path
+from ollama_pack.disk import files
 from ollama_pack.registry import downloads
 
 pytest.importorskip("oras", reason="the extra `oci` is not installed")

@@ -7,7 +7,7 @@ from test_contract import kinds_of, manifest_of
 from tiny_model import base_noun
 
 from ollama_pack.base.gguf_header import read_base_gguf
-from ollama_pack.files import sha256_of_file
+from ollama_pack.disk.files import sha256_of_file
 
 
 def test_a_merged_model_is_one_file(way, package, gguf_base):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ollama_pack.errors import DestinationError, UsageError
-from ollama_pack.exchange import ExchangeBounds
+from ollama_pack.http.exchange import ExchangeBounds
 from ollama_pack.ollama.clients import make_clients
 from ollama_pack.ollama.daemon import Daemon
 

@@ -11,7 +11,7 @@ from characters import CHARACTERS
 
 from ollama_pack.deliver import choose
 from ollama_pack.deliver.package import DeliveryPlan, Package, Receipt
-from ollama_pack.files import Progress
+from ollama_pack.disk.files import Progress
 from ollama_pack.ollama.locations import OllamaLocations
 
 NOBODY = "http://127.0.0.1:9"

@@ -16,6 +16,7 @@ from recipes import safetensors, with_header
 
 from ollama_pack.chat.go_prompt import read_go_prompt
 from ollama_pack.errors import PackError
+from ollama_pack.formats.untrusted_json import parse_json
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.peft.safetensors_header import read_safetensors
@@ -30,7 +31,6 @@ from ollama_pack.ollama.names import parse_name
 from ollama_pack.pipeline.release.evidence import record_of_folder
 from ollama_pack.run.pickle_scan import scan
 from ollama_pack.run.trainer_log import read_log
-from ollama_pack.untrusted import parse_json
 
 LAYER = {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{'a' * 64}", "size": 9}
 STEP_LAYERS = 40

@@ -11,6 +11,7 @@ from ollama_pack.base.spelling import name_key, names_in_path
 from ollama_pack.chat.go_prompt import read_go_prompt
 from ollama_pack.chat.renderer import ChatRenderer, ConversationRefusedError
 from ollama_pack.chat.trained import ChatTemplate, Conversation
+from ollama_pack.disk.toml_file import read_toml
 from ollama_pack.errors import InputError, fold_numbered_names, natural_key, one_line
 from ollama_pack.modelfile.file import read_modelfile
 from ollama_pack.modelfile.parser import command_problems, parameters
@@ -28,7 +29,6 @@ from ollama_pack.ollama.names import parse_name, typed_name
 from ollama_pack.pipeline.lock import placed_sizes, read_lock
 from ollama_pack.pipeline.release.evidence import record_of_folder
 from ollama_pack.pipeline.release.policy import read_policy
-from ollama_pack.toml_file import read_toml
 
 MESSAGES = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]
 COMMANDS = (

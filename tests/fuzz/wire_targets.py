@@ -11,9 +11,9 @@ import httpx
 from adapter_targets import GOLDENS, as_seeds, files
 from target import Target
 
-from ollama_pack import fetch
 from ollama_pack.base import online
 from ollama_pack.errors import DestinationError
+from ollama_pack.http import fetch
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.manifest import parse_manifest
 from ollama_pack.ollama.manifest_list import LIST_TYPES, gguf_children

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ollama_pack import fetch
 from ollama_pack.errors import DestinationError
+from ollama_pack.http import fetch
 from ollama_pack.ollama import clients, daemon
 from ollama_pack.ollama.daemon import Daemon
 

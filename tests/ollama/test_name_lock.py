@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from ollama_pack import locks
+from ollama_pack.disk import locks
 from ollama_pack.errors import RefusedError
 from ollama_pack.ollama.name_lock import lock_path, name_lock
 from ollama_pack.ollama.names import parse_name

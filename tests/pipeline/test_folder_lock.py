@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ollama_pack.locks import folder_lock
+from ollama_pack.disk.locks import folder_lock
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.ollama.store_layout import manifest_path
 from ollama_pack.pipeline import build, register

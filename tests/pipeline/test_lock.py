@@ -10,8 +10,8 @@ from scratch_store import upgrade
 from terminal import add_base, run
 
 from ollama_pack import __version__
+from ollama_pack.disk.files import sha256_of_file
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import sha256_of_file
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.ollama.store_layout import manifest_path
 from ollama_pack.pipeline import build

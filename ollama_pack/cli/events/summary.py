@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ollama_pack.cli.events.event import Event, messages
 from ollama_pack.cli.events.results import result_rows
+from ollama_pack.disk.files import megabytes
 from ollama_pack.errors import one_line, printable
-from ollama_pack.files import megabytes
 from ollama_pack.shown import hide_passwords
 
 MOST_SUMMARY_BYTES = 900_000

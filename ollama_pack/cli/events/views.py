@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack.cli.events.event import Event, View
+from ollama_pack.disk.files import os_errors_as_destination_error, whole_file
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import os_errors_as_destination_error, whole_file
 
 ANNOTATIONS = ("auto", "github", "gitlab", "none")
 FORMATS = {

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack.chat.trained import ChatTemplate
+from ollama_pack.disk.files import read_json_object, read_small
 from ollama_pack.errors import InputError
-from ollama_pack.files import read_json_object, read_small
 from ollama_pack.lora.peft.run_directory import run_of
 
 TEMPLATE_FILE = "chat_template.jinja"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ollama_pack.disk.files import read_json_object
 from ollama_pack.errors import InputError, UsageError, natural_key
-from ollama_pack.files import read_json_object
 from ollama_pack.gguf.tensors import Tensor
 from ollama_pack.lora.hints import MERGE_HINT
 from ollama_pack.lora.peft import mlx, torch_bin

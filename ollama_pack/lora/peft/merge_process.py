@@ -24,12 +24,12 @@ from typing import IO, Any
 import numpy as np
 
 from ollama_pack.errors import UnsupportedError
+from ollama_pack.formats.untrusted_json import parse_json
 from ollama_pack.gguf.tensor_data import Float32
 from ollama_pack.lora.adapter import Adapter
 from ollama_pack.lora.hints import MERGE_HINT
 from ollama_pack.lora.peft.run_directory import CONFIG_FILE, WEIGHTS_FILE
 from ollama_pack.shown import words_of
-from ollama_pack.untrusted import parse_json
 
 WORKER = Path(__file__).with_name("merge_worker.py")
 MERGE_SECONDS = 1800.0

@@ -8,8 +8,8 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from ollama_pack.disk.files import require_directory
 from ollama_pack.errors import InputError, UsageError, natural_key
-from ollama_pack.files import require_directory
 from ollama_pack.lora.peft.run_directory import CONFIG_FILE, MLX_FILE, PICKLE_FILE, WEIGHTS_FILE, step_of
 
 OTHER_WEIGHTS = (".safetensors", ".pt", ".pth", ".npz", ".bin", ".ckpt")

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ollama_pack.errors import InputError
-from ollama_pack.limits import limited_command
+from ollama_pack.formats.untrusted_json import parse_json
+from ollama_pack.jobs.limits import limited_command
 from ollama_pack.lora.peft import pattern_worker
 from ollama_pack.shown import words_of
-from ollama_pack.untrusted import parse_json
 
 Matches: TypeAlias = Mapping[str, Mapping[str, Sequence[str]]]
 """Setting → module → the keys of the setting that match the module, in the order of the file."""

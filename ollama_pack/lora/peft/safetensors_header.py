@@ -13,11 +13,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from ollama_pack.disk.files import LFS_START, refuse_pointer
 from ollama_pack.errors import InputError, UnsupportedError
-from ollama_pack.files import LFS_START, refuse_pointer
+from ollama_pack.formats.untrusted_json import parse_json
 from ollama_pack.gguf.tensors import StoredTensor
 from ollama_pack.shown import reason_of
-from ollama_pack.untrusted import parse_json
 
 FACTOR_DTYPES = frozenset({"F64", "F32", "F16", "BF16"})
 """The dtypes that a LoRA is stored in."""

@@ -13,11 +13,11 @@ from itertools import chain
 from pathlib import Path
 from typing import cast
 
+from ollama_pack.disk.files import LARGEST_JSON, read_json_object, read_small
 from ollama_pack.errors import InputError
-from ollama_pack.files import LARGEST_JSON, read_json_object, read_small
+from ollama_pack.formats.untrusted_json import file_errors, optional
 from ollama_pack.gguf.model_info import SPECIAL, Vocabulary
 from ollama_pack.lora.peft.run_directory import run_of
-from ollama_pack.untrusted import file_errors, optional
 
 FAST, SENTENCEPIECE, SLOW = "tokenizer.json", "tokenizer.model", "vocab.json"
 MERGES = "merges.txt"

@@ -8,8 +8,8 @@ imports torch. Why: docs/decisions.md, "Pickles are data".
 import contextlib
 from pathlib import Path
 
+from ollama_pack.disk.files import refuse_pointer
 from ollama_pack.errors import InputError, UnsupportedError, one_line
-from ollama_pack.files import refuse_pointer
 from ollama_pack.gguf.tensors import LazyTensor
 from ollama_pack.lora.hints import COPY_AGAIN
 from ollama_pack.shown import reason_of

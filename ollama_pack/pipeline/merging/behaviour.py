@@ -3,8 +3,8 @@
 import tempfile
 from pathlib import Path
 
+from ollama_pack.disk.files import read_small
 from ollama_pack.errors import InputError, UnsupportedError
-from ollama_pack.files import read_small
 from ollama_pack.pipeline.prepare import BuildPlan
 from ollama_pack.verify.behaviour import Behaviour, compare_behaviour
 

@@ -11,8 +11,8 @@ from ollama_pack.base.installed import base_with_file
 from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.image import check_kind
 from ollama_pack.deliver.leftovers import remove_leftovers
+from ollama_pack.disk.files import Note, Progress, megabytes
 from ollama_pack.errors import DestinationError, UsageError
-from ollama_pack.files import Note, Progress, megabytes
 from ollama_pack.ollama.address import is_near
 from ollama_pack.ollama.api_errors import UnreachableError
 from ollama_pack.ollama.borrowed_store import lending, require_room, temporary_store

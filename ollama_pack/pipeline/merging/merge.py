@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ollama_pack.base.model import BaseModel
+from ollama_pack.disk.files import Note, Progress, megabytes, remove_stale_drafts
 from ollama_pack.errors import InputError, ProofError, UnsupportedError, UsageError, file_in_the_way
-from ollama_pack.files import Note, Progress, megabytes, remove_stale_drafts
 from ollama_pack.gguf.reader import GgufFile, read_gguf
 from ollama_pack.lora.adapter import Adapter, trained_tensors
 from ollama_pack.pipeline.prepare import BuildPlan, silent

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ollama_pack.disk.files import DRAFT, Note, Progress, sha256_of_file, whole_file
 from ollama_pack.errors import UnsupportedError
-from ollama_pack.files import DRAFT, Note, Progress, sha256_of_file, whole_file
 from ollama_pack.pipeline.merging.merge import MergedFile, least_of, planned_merge, require_kept
 from ollama_pack.pipeline.prepare import BuildPlan
 from ollama_pack.pipeline.request import QUANTISED_TYPES, Request

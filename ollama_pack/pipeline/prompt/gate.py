@@ -3,8 +3,8 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ollama_pack.disk.files import Note
 from ollama_pack.errors import DestinationError, ProofError, UnsupportedError
-from ollama_pack.files import Note
 from ollama_pack.pipeline.prompt.verdict import PromptVerdict, chat_clock, reason_of_prompt
 from ollama_pack.verify.result import ProofResult
 

@@ -15,7 +15,7 @@ from ollama_pack.chat.sent import SentPrompt
 from ollama_pack.chat.trained import Conversation
 from ollama_pack.chat.who_renders import DEFAULT_GO_TEMPLATE
 from ollama_pack.errors import DestinationError, InputError, UnsupportedError, UsageError
-from ollama_pack.go_json import encode_go_json
+from ollama_pack.formats.go_json import encode_go_json
 from ollama_pack.pipeline.prompt.chat_format import TEMPLATE_KEY
 from ollama_pack.pipeline.prompt.sent import PromptBase, base_in_store, version_of_daemon
 

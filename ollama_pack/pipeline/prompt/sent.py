@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from ollama_pack.chat.sent import SentPrompt, sent_prompt
 from ollama_pack.chat.trained import ChatTemplate
 from ollama_pack.chat.who_renders import PromptSource, read_go_template
+from ollama_pack.disk.files import read_small
 from ollama_pack.errors import DestinationError, UnsupportedError, UsageError
-from ollama_pack.files import read_small
+from ollama_pack.formats.untrusted_json import parse_json, parse_object
 from ollama_pack.gguf.begin_of_text import adds_begin_of_text
 from ollama_pack.pipeline.prompt.chat_format import TEMPLATE_KEY
-from ollama_pack.untrusted import parse_json, parse_object
 
 if TYPE_CHECKING:
     from ollama_pack.deliver.package import Package

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 from ollama_pack.deliver.package import Package
+from ollama_pack.disk.files import Progress, sha256_of_file
 from ollama_pack.errors import UsageError
-from ollama_pack.files import Progress, sha256_of_file
 from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.modelfile.file import read_modelfile
 from ollama_pack.modelfile.syntax import print_modelfile

@@ -12,8 +12,9 @@ from ollama_pack.base.installed import Installed, look_up
 from ollama_pack.base.model import BaseModel
 from ollama_pack.deliver.folder import CONFIG, MANIFEST
 from ollama_pack.deliver.package import Package
+from ollama_pack.disk.files import read_json_object, read_small
 from ollama_pack.errors import DestinationError, InputError, UsageError
-from ollama_pack.files import read_json_object, read_small
+from ollama_pack.formats.untrusted_json import file_errors
 from ollama_pack.lora.plan import LoraFile
 from ollama_pack.modelfile.file import read_modelfile
 from ollama_pack.ollama.choose_models import models_at
@@ -26,7 +27,6 @@ from ollama_pack.ollama.store_layout import blob_path, gguf_manifest, read_manif
 from ollama_pack.pipeline.lock import LOCK_NAME, modelfile_digest
 from ollama_pack.pipeline.output_dir import adapter_home
 from ollama_pack.pipeline.prepare import GGUF_NAME, MERGED_NAME
-from ollama_pack.untrusted import file_errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

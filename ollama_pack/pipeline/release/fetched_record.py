@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from ollama_pack.disk.files import read_json_object
 from ollama_pack.errors import InputError, ProofError
-from ollama_pack.files import read_json_object
 from ollama_pack.pipeline.lock import LOCK_NAME
 from ollama_pack.pipeline.release.outgoing import SHARED_NAMES
 from ollama_pack.pipeline.release.papers.names import BASE_FILE

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ollama_pack.files import Note, sha256_of_file
+from ollama_pack.disk.files import Note, sha256_of_file
 from ollama_pack.pipeline.request import Request
 from ollama_pack.pipeline.trial.cases import CaseFile
 from ollama_pack.pipeline.trial.testing import CaseResult, case_proof, failed_cases, summary_of

@@ -16,19 +16,19 @@ from pathlib import Path
 from ollama_pack import __version__
 from ollama_pack.deliver.package import UNCHANGED, Receipt
 from ollama_pack.deliver.store import STORE
+from ollama_pack.disk.files import DRAFT, read_small, sha256_of_file
+from ollama_pack.disk.locks import is_private
 from ollama_pack.errors import PackError
-from ollama_pack.files import DRAFT, read_small, sha256_of_file
-from ollama_pack.locks import is_private
+from ollama_pack.formats.untrusted_json import parse_json
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.locations import locations_from
 from ollama_pack.ollama.models import DaemonModels, StoreModels, find_model
 from ollama_pack.ollama.names import ModelName, parse_name
 from ollama_pack.pipeline.release.policy import Policy
+from ollama_pack.pipeline.release.signing import Signer
 from ollama_pack.pipeline.request import Request
 from ollama_pack.registry.reference import OciReference
 from ollama_pack.registry.unfinished import is_stale, private_folder
-from ollama_pack.signing import Signer
-from ollama_pack.untrusted import parse_json
 
 _FACTS = ("tag", "release", "via", "name", "digest", "where", "base_manifest", "base_blob")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack.base.model import BaseModel
+from ollama_pack.disk.files import Note, Progress, read_small, whole_file
+from ollama_pack.disk.locks import folder_lock
 from ollama_pack.errors import DestinationError, UsageError
-from ollama_pack.files import Note, Progress, read_small, whole_file
-from ollama_pack.locks import folder_lock
 from ollama_pack.ollama.manifest import LICENSE_TYPE
 from ollama_pack.ollama.store import image_in_store
 from ollama_pack.ollama.store_layout import blob_path

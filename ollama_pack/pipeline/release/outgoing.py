@@ -7,8 +7,8 @@ from typing import Any
 
 from ollama_pack.deliver.package import Package
 from ollama_pack.deliver.store import make_image
+from ollama_pack.disk.files import Progress, sha256_of_file
 from ollama_pack.errors import InputError, UsageError
-from ollama_pack.files import Progress, sha256_of_file
 from ollama_pack.ollama.manifest import MANIFEST_TYPE, Image, Layer
 from ollama_pack.ollama.names import parse_name, require_no_path
 from ollama_pack.pipeline.lock import LOCK_NAME, read_lock
@@ -22,6 +22,7 @@ from ollama_pack.pipeline.release.papers.names import (
     RELEASE_NAMES,
     is_release,
 )
+from ollama_pack.pipeline.release.signing import SIGNATURE_NAME
 from ollama_pack.pipeline.release.whole_image import image_of_installed, images_with_base
 from ollama_pack.pipeline.request import Request
 from ollama_pack.registry.artifact import (
@@ -39,7 +40,6 @@ from ollama_pack.registry.artifact import (
 from ollama_pack.registry.model_pack import model_config
 from ollama_pack.registry.reference import OciReference, release_tag
 from ollama_pack.registry.shipment import Outgoing, Shipment, whole_shipment
-from ollama_pack.signing import SIGNATURE_NAME
 
 SHARED_NAMES = (*RELEASE_NAMES, BASE_FILE)
 """The files that a registry gets; whatever else is in a folder stays there."""

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ollama_pack.disk.files import Note, read_json_object, user_path
+from ollama_pack.disk.toml_file import TomlFile, read_toml
 from ollama_pack.errors import ProofError, UsageError, bullet_list
-from ollama_pack.files import Note, read_json_object, user_path
+from ollama_pack.formats.untrusted_json import as_list, as_mapping, as_text, file_errors
 from ollama_pack.pipeline.prepare import silent
 from ollama_pack.pipeline.release.papers.names import RECORD_NAME, name_of_base
+from ollama_pack.pipeline.release.signing import Signer, check_signature
 from ollama_pack.shown import words_of
-from ollama_pack.signing import Signer, check_signature
-from ollama_pack.toml_file import TomlFile, read_toml
-from ollama_pack.untrusted import as_list, as_mapping, as_text, file_errors
 from ollama_pack.verify.result import ProofResult
 
 _KEYS = {

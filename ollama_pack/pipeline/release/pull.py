@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ollama_pack.deliver.package import Receipt
+from ollama_pack.disk.files import Note, Progress, os_errors_as_destination_error
+from ollama_pack.disk.known_digests import read_once
 from ollama_pack.errors import UsageError
-from ollama_pack.files import Note, Progress, os_errors_as_destination_error
-from ollama_pack.known_digests import read_once
 from ollama_pack.ollama.locations import locations_from
 from ollama_pack.ollama.manifest import Image, Layer, parse_manifest
 from ollama_pack.ollama.names import DEFAULT_TAG, legal_part, parse_name
@@ -24,6 +24,7 @@ from ollama_pack.pipeline.release.fetched_record import (
 )
 from ollama_pack.pipeline.release.in_place import memory_of, receipt_in_place, remember_in_place
 from ollama_pack.pipeline.release.policy import Policy
+from ollama_pack.pipeline.release.signing import Signer
 from ollama_pack.pipeline.release.staged import gathered, require_empty, staging
 from ollama_pack.pipeline.request import Request
 from ollama_pack.registry.artifact import (
@@ -34,7 +35,6 @@ from ollama_pack.registry.artifact import (
     parse_artifact,
 )
 from ollama_pack.registry.reference import OciReference
-from ollama_pack.signing import Signer
 
 if TYPE_CHECKING:
     from ollama_pack.registry.find import Found

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ollama_pack.files import Note, Progress
-from ollama_pack.known_digests import read_once
-from ollama_pack.locks import folder_lock
+from ollama_pack.disk.files import Note, Progress
+from ollama_pack.disk.known_digests import read_once
+from ollama_pack.disk.locks import folder_lock
 from ollama_pack.pipeline.output_dir import built_folder
 from ollama_pack.pipeline.prepare import silent
 from ollama_pack.pipeline.release.base_file import license_of_base

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ollama_pack.disk.files import Note, Progress, sha256_of_file
+from ollama_pack.disk.known_digests import read_once
+from ollama_pack.disk.locks import folder_lock
 from ollama_pack.errors import UsageError
-from ollama_pack.files import Note, Progress, sha256_of_file
 from ollama_pack.hub.client import HubReference
 from ollama_pack.hub.push import HubCommit, compare_with_hub, push_to_hub
-from ollama_pack.known_digests import read_once
-from ollama_pack.locks import folder_lock
 from ollama_pack.pipeline.output_dir import built_folder
 from ollama_pack.pipeline.prepare import silent
 from ollama_pack.pipeline.release.papers.names import RELEASE_NAMES, is_release

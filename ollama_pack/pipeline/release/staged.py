@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ollama_pack.disk.files import DRAFT, FULL, Progress, os_errors_as_destination_error
+from ollama_pack.disk.locks import folder_lock, is_private
 from ollama_pack.errors import DestinationError, RefusedError
-from ollama_pack.files import DRAFT, FULL, Progress, os_errors_as_destination_error
-from ollama_pack.locks import folder_lock, is_private
 from ollama_pack.registry.artifact import ArtifactFile
 from ollama_pack.registry.unfinished import is_stale, private_folder
 

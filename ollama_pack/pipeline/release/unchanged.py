@@ -8,8 +8,8 @@ from typing import Any
 
 from ollama_pack import __version__
 from ollama_pack.base.installed import look_up
+from ollama_pack.disk.files import Progress, os_errors_as_destination_error, read_json_object, sha256_of_file
 from ollama_pack.errors import DestinationError, InputError, PackError
-from ollama_pack.files import Progress, os_errors_as_destination_error, read_json_object, sha256_of_file
 from ollama_pack.ollama.locations import locations_from
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.pipeline.lock import LOCK_NAME

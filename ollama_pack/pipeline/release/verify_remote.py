@@ -2,18 +2,18 @@
 
 from dataclasses import replace
 
+from ollama_pack.disk.files import Note, Progress
+from ollama_pack.disk.known_digests import read_once
 from ollama_pack.errors import ProofError
-from ollama_pack.files import Note, Progress
-from ollama_pack.known_digests import read_once
 from ollama_pack.ollama.manifest import ADAPTER_TYPE, MODEL_TYPE
 from ollama_pack.pipeline.prepare import GGUF_NAME, MERGED_NAME, silent
 from ollama_pack.pipeline.release.fetched_record import nobody_signed
 from ollama_pack.pipeline.release.policy import Policy
 from ollama_pack.pipeline.release.pull import FetchedRelease, bare_image, fetched_release
+from ollama_pack.pipeline.release.signing import Signer
 from ollama_pack.pipeline.request import Request
 from ollama_pack.pipeline.verify import Verdict, verify_release
 from ollama_pack.registry.reference import OciReference
-from ollama_pack.signing import Signer
 from ollama_pack.verify.result import ProofResult
 
 

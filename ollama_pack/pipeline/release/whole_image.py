@@ -6,8 +6,8 @@ from dataclasses import replace
 from ollama_pack.deliver.choose_store import store_with_base
 from ollama_pack.deliver.package import Package
 from ollama_pack.deliver.store import make_image
+from ollama_pack.disk.files import Progress
 from ollama_pack.errors import DestinationError
-from ollama_pack.files import Progress
 from ollama_pack.ollama.choose_models import models_at
 from ollama_pack.ollama.locations import locations_from, with_daemon_store_first
 from ollama_pack.ollama.manifest import Image

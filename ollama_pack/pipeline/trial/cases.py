@@ -11,9 +11,9 @@ from typing import Any
 
 from ollama_pack.chat.trained import Conversation
 from ollama_pack.errors import InputError
+from ollama_pack.formats.untrusted_json import file_errors
 from ollama_pack.pipeline.trial.messages import conversation_of, json_lines_of
 from ollama_pack.pipeline.trial.yaml_file import yaml_document
-from ollama_pack.untrusted import file_errors
 
 
 @dataclass(frozen=True, slots=True)

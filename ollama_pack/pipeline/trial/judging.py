@@ -8,12 +8,12 @@ from typing import Any
 
 from ollama_pack.engine.answers import Said
 from ollama_pack.errors import InputError, UsageError
-from ollama_pack.limits import limited_command
+from ollama_pack.formats.untrusted_json import parse_json
+from ollama_pack.jobs.limits import limited_command
 from ollama_pack.pipeline.trial import search_worker
 from ollama_pack.pipeline.trial.cases import Case
 from ollama_pack.pipeline.trial.yaml_file import INSTALL_TEST
 from ollama_pack.shown import reason_of, words_of
-from ollama_pack.untrusted import parse_json
 
 SEARCH_SECONDS = 5
 """Processor time for the patterns of a case."""

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack.chat.trained import Conversation
+from ollama_pack.disk.files import read_json
 from ollama_pack.errors import InputError
-from ollama_pack.files import read_json
-from ollama_pack.untrusted import file_errors, parse_json
+from ollama_pack.formats.untrusted_json import file_errors, parse_json
 
 
 def read_messages(path: Path) -> Conversation:

@@ -13,8 +13,8 @@ from ollama_pack.base.installed import base_of_installed, base_with_file
 from ollama_pack.base.model import BaseModel
 from ollama_pack.chat.renderer import ChatRenderer
 from ollama_pack.chat.trained import ChatTemplate
+from ollama_pack.disk.files import Note
 from ollama_pack.errors import DestinationError, InputError, ProofError, UnsupportedError, UsageError
-from ollama_pack.files import Note
 from ollama_pack.gguf.constants import INVOCATION_TOKENS, MERGED_ADAPTER
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.lora.peft.chat_template import read_chat_template

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ollama_pack.disk.files import read_json_object, read_small
 from ollama_pack.errors import PackError
-from ollama_pack.files import read_json_object, read_small
 from ollama_pack.lora.peft.run_directory import step_of
 from ollama_pack.pipeline.trial.messages import read_conversations
 from ollama_pack.pipeline.trial.yaml_file import yaml_document

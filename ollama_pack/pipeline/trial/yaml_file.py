@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack.errors import InputError, UsageError
-from ollama_pack.untrusted import file_errors
+from ollama_pack.formats.untrusted_json import file_errors
 
 INSTALL_TEST = "pip install 'ollama-pack[test]', or write the file as JSON lines (.jsonl)"
 MOST_YAML_BYTES = 64_000_000

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ollama_pack.disk.files import megabytes
 from ollama_pack.errors import one_line
-from ollama_pack.files import megabytes
 from ollama_pack.pipeline.release.papers.names import name_of_base
 
 _MARKUP_OF_CARD = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]<>#|"})

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ollama_pack.files import read_small
+from ollama_pack.disk.files import read_small
 
 NO_LICENSE = ""
 

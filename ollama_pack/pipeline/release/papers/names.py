@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from ollama_pack.deliver.folder import CONFIG, MANIFEST
+from ollama_pack.disk.files import DRAFT, os_errors_as_destination_error, sha256_of_file
 from ollama_pack.errors import RefusedError
-from ollama_pack.files import DRAFT, os_errors_as_destination_error, sha256_of_file
 from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.pipeline.lock import BASE_PATH, LOCK_NAME
 from ollama_pack.pipeline.prepare import GGUF_NAME, MERGED_NAME
-from ollama_pack.signing import SIGNATURE_NAME
+from ollama_pack.pipeline.release.signing import SIGNATURE_NAME
 
 RECORD_NAME = "release.json"
 REPORT_NAME = "report.html"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ollama_pack import __version__
 from ollama_pack.base.hf_cache import is_hub_id
-from ollama_pack.files import read_json_object, sha256_of_file
+from ollama_pack.disk.files import read_json_object, sha256_of_file
 from ollama_pack.lora.adapter import Adapter, dtypes_of
 from ollama_pack.pipeline.lock import LOCK_NAME
 from ollama_pack.pipeline.release.papers.attestations import provenance, test_result

@@ -74,7 +74,7 @@ def as_mapping(value: object, key: str) -> dict[str, Any]:
     Example:
         >>> as_mapping([1], "model_info")
         Traceback (most recent call last):
-        ollama_pack.untrusted.ShapeError: model_info is no object
+        ollama_pack.formats.untrusted_json.ShapeError: model_info is no object
     """
     if not isinstance(value, dict):
         raise ShapeError(f"{key} is no object")

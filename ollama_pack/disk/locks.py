@@ -17,8 +17,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ollama_pack.disk.files import Progress, home_directory
 from ollama_pack.errors import RefusedError
-from ollama_pack.files import Progress, home_directory
 
 if sys.platform == "win32":
     import msvcrt

@@ -9,9 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ollama_pack.disk.files import read_small
 from ollama_pack.errors import UsageError
-from ollama_pack.files import read_small
-from ollama_pack.untrusted import file_errors
+from ollama_pack.formats.untrusted_json import file_errors
 
 if sys.version_info >= (3, 11):
     import tomllib

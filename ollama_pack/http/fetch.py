@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ollama_pack.errors import DestinationError, InputError, UsageError
-from ollama_pack.exchange import ExchangeBounds
+from ollama_pack.formats.untrusted_json import ShapeError, parse_object
+from ollama_pack.http.exchange import ExchangeBounds
 from ollama_pack.shown import PROXY_VARIABLES, reason_of, shown_address
-from ollama_pack.untrusted import ShapeError, parse_object
 
 SECONDS = 30.0
 """Time limit for a connection, and for each read."""

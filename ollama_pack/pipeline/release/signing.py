@@ -11,10 +11,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ollama_pack.disk.files import DRAFT, read_small
 from ollama_pack.errors import DestinationError, InputError, ProofError, UsageError
-from ollama_pack.files import DRAFT, read_small
+from ollama_pack.formats.untrusted_json import DAMAGE
 from ollama_pack.shown import reason_of
-from ollama_pack.untrusted import DAMAGE
 
 SIGNATURE_NAME = "model.sig"
 SIGN_CHOICES = ("key", "sigstore")

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
+from ollama_pack.disk.known_digests import digest_once
 from ollama_pack.errors import DestinationError, InputError, UsageError
-from ollama_pack.known_digests import digest_once
+from ollama_pack.formats.untrusted_json import parse_json
 from ollama_pack.shown import reason_of
-from ollama_pack.untrusted import parse_json
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Function called with a label, the number of bytes done, and the number of all bytes (0 if unknown)."""

@@ -1,0 +1,1 @@
+"""The disk: files that appear whole or not at all, locks, digests that one command remembers, TOML files."""

@@ -1,0 +1,1 @@
+"""HTTP: the bounds of every exchange, what is fetched from the web, addresses and tokens."""
