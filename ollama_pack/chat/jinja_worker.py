@@ -3,7 +3,8 @@
 Each line of standard input is a JSON object with ``template``, ``values``, ``now``, and ``ascii`` if white
 space and letters beyond ASCII stay as they are, as in llama.cpp. Each line of output is
 one with ``text``, or with ``refused`` (the template's own words) or ``fault``. A template is a stranger's
-program, so `ollama_pack.jobs.limits` starts the process with limits, and its parent ends it if none comes.
+program, so `ollama_pack.jobs.limited_process` starts the process with limits, and its parent ends it if no
+line comes.
 """
 
 import json

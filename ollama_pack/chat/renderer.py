@@ -18,7 +18,7 @@ from ollama_pack.chat import jinja_worker
 from ollama_pack.chat.trained import ChatTemplate, Conversation
 from ollama_pack.errors import InputError
 from ollama_pack.formats.untrusted_json import parse_json
-from ollama_pack.jobs.limits import limited_command
+from ollama_pack.jobs.limited_process import limited_command
 from ollama_pack.shown import words_of
 
 SLOWEST_SECONDS = 10.0

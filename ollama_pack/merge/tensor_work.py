@@ -8,7 +8,7 @@ from ollama_pack.gguf.code_layouts import Bytes
 from ollama_pack.gguf.ggml_blocks import BlockWriter
 from ollama_pack.gguf.tensor_data import TensorReader
 from ollama_pack.gguf.tensors import StoredTensor
-from ollama_pack.jobs.in_order import Codec, Job, done_in_order
+from ollama_pack.jobs.several_cores import Codec, Job, done_in_order
 from ollama_pack.merge.base_tensor import BaseTensor
 from ollama_pack.merge.plan import MergedTensor
 from ollama_pack.merge.rounding import rounding_from

@@ -23,7 +23,7 @@ from ollama_pack.gguf.ggml_blocks import BlockWriter
 from ollama_pack.gguf.ggml_types import nbytes_of
 from ollama_pack.gguf.tensor_data import keep_freed_memory
 from ollama_pack.gguf.writer import pack_string, pack_value
-from ollama_pack.jobs.in_order import Codec, Job, done_in_order, helpers_for
+from ollama_pack.jobs.several_cores import Codec, Job, done_in_order, helpers_for
 from ollama_pack.merge.base_tensor import BaseTensor
 from ollama_pack.merge.draft import DraftFile, Written
 from ollama_pack.merge.plan import MergedTensor, MergePlan

@@ -32,7 +32,7 @@ from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.split import read_parts
 from ollama_pack.gguf.tensor_data import TensorReader, keep_freed_memory
 from ollama_pack.gguf.tensors import StoredTensor
-from ollama_pack.jobs.in_order import Codec, Job, done_in_order, helpers_for
+from ollama_pack.jobs.several_cores import Codec, Job, done_in_order, helpers_for
 from ollama_pack.lora.adapter import Adapter
 from ollama_pack.verify.kept import KeptChange, MergeReport, ScalarProducts
 from ollama_pack.verify.merged_files import (

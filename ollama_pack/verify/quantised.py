@@ -12,7 +12,7 @@ from ollama_pack.gguf.blocks import type_name
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.split import read_parts
 from ollama_pack.gguf.tensor_data import keep_freed_memory
-from ollama_pack.jobs.in_order import helpers_for
+from ollama_pack.jobs.several_cores import helpers_for
 from ollama_pack.lora.adapter import Adapter
 from ollama_pack.verify.kept import MergeReport, ScalarProducts
 from ollama_pack.verify.merged import measure_all

@@ -10,7 +10,7 @@ from test_write import factors_of, plan_of, write_base
 
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.gguf.reader import read_gguf
-from ollama_pack.jobs import in_order
+from ollama_pack.jobs import several_cores
 from ollama_pack.jobs.forked import ForkedHelper
 from ollama_pack.merge import rows, write
 from ollama_pack.merge.draft import DraftFile
@@ -18,7 +18,7 @@ from ollama_pack.merge.plan import plan_merge
 from ollama_pack.merge.write import write_merged
 
 
-@pytest.mark.skipif(not in_order.FORKS, reason="NOT TESTED: helpers are processes on Linux only")
+@pytest.mark.skipif(not several_cores.FORKS, reason="NOT TESTED: helpers are processes on Linux only")
 @pytest.mark.parametrize("merge_type", ["auto", "same", "f32"])
 def test_helpers_write_the_same(tmp_path, monkeypatch, merge_type):
     """A file that several processes write has the bytes and the digest of one that this process writes."""
@@ -34,7 +34,7 @@ def test_helpers_write_the_same(tmp_path, monkeypatch, merge_type):
     monkeypatch.setattr(
         ForkedHelper, "start", lambda self, number: given.append(number) or start(self, number)
     )
-    monkeypatch.setattr(in_order, "LEAST_SHARED", 0)
+    monkeypatch.setattr(several_cores, "LEAST_SHARED", 0)
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     assert write_merged(plan, tmp_path / "shared.gguf") == alone
     assert len(given) > 10
@@ -56,7 +56,7 @@ def test_a_disk_that_fills_up(tmp_path, monkeypatch, helpers):
     plan = plan_merge((read_gguf(base),), plan_of("blk.0.attn_q.weight", *factors_of((512, 64)), 1.0), "auto")
     monkeypatch.setattr(rows, "BLOCK_NUMBERS", 1 << 10)
     if helpers:
-        monkeypatch.setattr(in_order, "LEAST_SHARED", 0)
+        monkeypatch.setattr(several_cores, "LEAST_SHARED", 0)
         monkeypatch.setattr(os, "cpu_count", lambda: 3)
     write_some, full = DraftFile._write_some, write_merged(plan, tmp_path / "whole.gguf")[1] // 2
 
@@ -84,8 +84,8 @@ def test_where_the_system_can_less(tmp_path, monkeypatch, merge_type):
     both = replace(lora, tensors=(*lora.tensors, *other.tensors))
     plan = plan_merge((read_gguf(base),), both, merge_type)
     alone = write_merged(plan, tmp_path / "alone.gguf")
-    monkeypatch.setattr(in_order, "LEAST_SHARED", 0)
-    monkeypatch.setattr(in_order, "FORKS", False)
+    monkeypatch.setattr(several_cores, "LEAST_SHARED", 0)
+    monkeypatch.setattr(several_cores, "FORKS", False)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     for name in ("pread", "pwrite", "copy_file_range"):
         monkeypatch.delattr(os, name, raising=False)

@@ -13,7 +13,7 @@ from ollama_pack.errors import ProofError
 from ollama_pack.gguf.code_layouts import CODE_LAYOUTS
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.gguf.split import read_parts
-from ollama_pack.jobs import in_order
+from ollama_pack.jobs import several_cores
 from ollama_pack.lora.peft.load import read_adapter
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.merge.keys import MergeLabels
@@ -54,7 +54,7 @@ def test_it_passes(made):
 def helped(request, monkeypatch):
     """Prove by this process alone, and with the help of others."""
     if request.param:
-        monkeypatch.setattr(in_order, "LEAST_SHARED", 0)
+        monkeypatch.setattr(several_cores, "LEAST_SHARED", 0)
         monkeypatch.setattr(os, "cpu_count", lambda: 3)
 
 
@@ -62,7 +62,7 @@ def test_helpers_measure_the_same(made, monkeypatch):
     """Whoever measures a weight, its figures are the same to the last digit."""
     adapter, base, _, path = made
     alone = prove_merged(adapter, base, path)
-    monkeypatch.setattr(in_order, "LEAST_SHARED", 0)
+    monkeypatch.setattr(several_cores, "LEAST_SHARED", 0)
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     assert prove_merged(adapter, base, path) == alone
 

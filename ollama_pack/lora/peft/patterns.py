@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from ollama_pack.errors import InputError
 from ollama_pack.formats.untrusted_json import parse_json
-from ollama_pack.jobs.limits import limited_command
+from ollama_pack.jobs.limited_process import limited_command
 from ollama_pack.lora.peft import pattern_worker
 from ollama_pack.shown import words_of
 

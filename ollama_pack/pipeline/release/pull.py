@@ -17,12 +17,12 @@ from ollama_pack.ollama.names import DEFAULT_TAG, legal_part, parse_name
 from ollama_pack.ollama.store_layout import digest_of_bytes
 from ollama_pack.pipeline.lock import LOCK_NAME
 from ollama_pack.pipeline.prepare import silent
+from ollama_pack.pipeline.release.already_pulled import memory_of, receipt_in_place, remember_in_place
 from ollama_pack.pipeline.release.fetched_record import (
     nobody_signed,
     require_recorded_blobs,
     require_shared_names,
 )
-from ollama_pack.pipeline.release.in_place import memory_of, receipt_in_place, remember_in_place
 from ollama_pack.pipeline.release.policy import Policy
 from ollama_pack.pipeline.release.signing import Signer
 from ollama_pack.pipeline.release.staged import gathered, require_empty, staging

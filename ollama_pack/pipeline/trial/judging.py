@@ -9,7 +9,7 @@ from typing import Any
 from ollama_pack.engine.answers import Said
 from ollama_pack.errors import InputError, UsageError
 from ollama_pack.formats.untrusted_json import parse_json
-from ollama_pack.jobs.limits import limited_command
+from ollama_pack.jobs.limited_process import limited_command
 from ollama_pack.pipeline.trial import search_worker
 from ollama_pack.pipeline.trial.cases import Case
 from ollama_pack.pipeline.trial.yaml_file import INSTALL_TEST

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ollama_pack.jobs import in_order
-from ollama_pack.jobs.in_order import AHEAD, Codec, Job, done_in_order, helpers_for
+from ollama_pack.jobs import several_cores
+from ollama_pack.jobs.several_cores import AHEAD, Codec, Job, done_in_order, helpers_for
 
 NUMBER = struct.Struct("<q")
 NUMBERS = Codec(NUMBER.pack, lambda packed: NUMBER.unpack(packed)[0])
@@ -25,7 +25,7 @@ def ways(request, monkeypatch):
     """Run a test with helpers of either kind."""
     if request.param and sys.platform != "linux":
         pytest.skip("NOT TESTED: helpers are processes on Linux only")
-    monkeypatch.setattr(in_order, "FORKS", request.param)
+    monkeypatch.setattr(several_cores, "FORKS", request.param)
 
 
 @pytest.mark.parametrize("helpers", [0, 1, 3])
@@ -148,7 +148,7 @@ def test_nothing_is_left(made):
 
 ABANDONED = """
 import os, sys, time
-from ollama_pack.jobs.in_order import Codec, Job, done_in_order
+from ollama_pack.jobs.several_cores import Codec, Job, done_in_order
 
 def work():
     time.sleep(0.01)
@@ -189,5 +189,5 @@ def test_what_is_worth_a_helper(monkeypatch):
     """Small files and machines of one core have none; there are never more than three."""
     for cores, found in ((1, 0), (2, 1), (3, 2), (64, 3), (None, 0)):
         monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
-        assert helpers_for(in_order.LEAST_SHARED) == found
-        assert helpers_for(in_order.LEAST_SHARED - 1) == 0
+        assert helpers_for(several_cores.LEAST_SHARED) == found
+        assert helpers_for(several_cores.LEAST_SHARED - 1) == 0
