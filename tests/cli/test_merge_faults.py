@@ -57,7 +57,12 @@ def test_ended(words, end):
     assert run(*words[3:]).code == 0
     before = out.read_bytes()
     process = subprocess.Popen(
-        [*words, "--scale", "0.5"], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*words, "--scale", "0.5"],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Tests that run in the background ignore Ctrl-C, and so would it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     until = time.monotonic() + 60
     while len(list(out.parent.iterdir())) < 2 and process.poll() is None and time.monotonic() < until:
