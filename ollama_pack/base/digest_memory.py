@@ -4,18 +4,17 @@ See "The digest of a base is remembered, never believed by a proof" in docs/deci
 """
 
 import contextlib
-import json
 import os
 import re
 import stat
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ollama_pack.disk.files import DRAFT, Progress, home_directory, read_small, sha256_of_file
+from ollama_pack.disk.files import Progress, home_directory, read_small, sha256_of_file
 from ollama_pack.disk.locks import is_private
+from ollama_pack.disk.private_file import write_private_json
 from ollama_pack.formats.untrusted_json import parse_json
 
 MEMORY_FILE = "digests.json"
@@ -132,10 +131,4 @@ def _remember(entry: Mapping[str, Any]) -> None:
             return
         others = [each for each in _read_memory().values() if each["path"] != entry["path"]]
         files = [*others, entry][-MOST_REMEMBERED:]
-        number, draft = tempfile.mkstemp(prefix=DRAFT, dir=path.parent)  # mode 0600: for its owner only
-        try:
-            with os.fdopen(number, "w", encoding="utf-8") as file:
-                json.dump({"schema_version": MEMORY_SCHEMA, "files": files}, file, indent=1)
-            Path(draft).replace(path)
-        finally:
-            Path(draft).unlink(missing_ok=True)
+        write_private_json(path, {"schema_version": MEMORY_SCHEMA, "files": files}, indent=1)

@@ -46,19 +46,25 @@ def distribution(tmp_path):
         )
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         processes.append(subprocess.Popen([REGISTRY, "serve", str(config)], **quiet))
-        wait = time.monotonic() + 20
-        while True:
-            try:
-                httpx.get(f"http{'s' if 'tls' in http else ''}://{host}/v2/", trust_env=False, verify=False)
-                return host
-            except httpx.TransportError:
-                assert time.monotonic() < wait, "the registry does not come up"
-                time.sleep(0.05)
+        wait_for_registry(f"http{'s' if 'tls' in http else ''}://{host}")
+        return host
 
     yield start
     for process in processes:
         process.terminate()
         process.wait()
+
+
+def wait_for_registry(address: str) -> None:
+    """Return when a registry that was started answers; one that does not in half a minute is an error."""
+    end = time.monotonic() + 30
+    while True:
+        try:
+            httpx.get(f"{address}/v2/", trust_env=False, verify=False)
+            return
+        except httpx.TransportError:
+            assert time.monotonic() < end, f"nothing answers at {address}"
+            time.sleep(0.05)
 
 
 def log_in(home: Path, host: str, password: str = PASSWORD) -> None:

@@ -6,11 +6,10 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 
 import httpx
 import pytest
-from real_registry import HTPASSWD, log_in, shared
+from real_registry import HTPASSWD, log_in, shared, wait_for_registry
 from terminal import run
 from test_registry_faults import authority  # noqa: F401 — a fixture
 from test_registry_resume import killed
@@ -40,14 +39,8 @@ def zot(tmp_path):
         (tmp_path / "zot.json").write_text(json.dumps(settings))
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         processes.append(subprocess.Popen([ZOT, "serve", str(tmp_path / "zot.json")], **quiet))
-        wait = time.monotonic() + 30
-        while True:
-            try:
-                httpx.get(f"http{'s' if 'tls' in http else ''}://{host}/v2/", trust_env=False, verify=False)
-                return host
-            except httpx.TransportError:
-                assert time.monotonic() < wait, "zot does not come up"
-                time.sleep(0.05)
+        wait_for_registry(f"http{'s' if 'tls' in http else ''}://{host}")
+        return host
 
     yield start
     for process in processes:

@@ -7,17 +7,16 @@ and of the policy. See "A pull asks for the digest first" in docs/decisions.md.
 
 import contextlib
 import hashlib
-import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from ollama_pack import __version__
 from ollama_pack.deliver.package import UNCHANGED, Receipt
 from ollama_pack.deliver.store import STORE
-from ollama_pack.disk.files import DRAFT, read_small, sha256_of_file
+from ollama_pack.disk.files import read_small, sha256_of_file
 from ollama_pack.disk.locks import is_private
+from ollama_pack.disk.private_file import write_private_json
 from ollama_pack.errors import PackError
 from ollama_pack.formats.untrusted_json import parse_json
 from ollama_pack.ollama.daemon import Daemon
@@ -107,13 +106,7 @@ def remember_in_place(memory: Path | None, digests: tuple[str, str], made: Recei
         return
     facts = dict(zip(_FACTS, (*digests, *(getattr(made, key) for key in _FACTS[2:])), strict=True))
     with contextlib.suppress(OSError):
-        number, draft = tempfile.mkstemp(prefix=DRAFT, dir=memory.parent)  # mode 0600: for its owner only
-        try:
-            with os.fdopen(number, "w", encoding="utf-8") as file:
-                json.dump(facts, file)
-            Path(draft).replace(memory)
-        finally:
-            Path(draft).unlink(missing_ok=True)
+        write_private_json(memory, facts)
 
 
 def _digests_of(signer: Signer | Policy | None) -> list[str]:
