@@ -45,7 +45,7 @@ def examine(locations: OllamaLocations, *, load: bool = True) -> Checkup:
     for path in dict.fromkeys([*([own] if own else []), *locations.stores]):
         if is_closed(path) and path != own:
             level = PROBLEM if locations.named else MINOR
-            command = f"{sudo_prefix(path)} ollama-pack doctor; ollama serve reads it"
+            command = f"{sudo_prefix(path)} ollama-pack doctor  checks it as its owner"
             checkup.findings.append(Finding(level, str(path), "you may not read this store", command))
         elif is_store(path):
             option = f" --store {shlex.quote(str(path))}" if path != own else ""
@@ -76,9 +76,11 @@ def _delivery_checks(
     else:
         known = parse_version(checkup.version) is not None
         accepts = (
-            "this Ollama creates models with adapters" if known else "its version is unknown; a build tries"
+            "this Ollama creates models with adapters"
+            if known
+            else "the version of this Ollama is unknown, so a build tries it"
         )
-        why = "this Ollama creates models with adapters merged into them only" if refuses else accepts
+        why = "this Ollama creates only models into which the adapter is merged" if refuses else accepts
         yield DeliveryCheck("create", not refuses, why)
         machine = "this machine" if near else "another machine"
         yield DeliveryCheck("pull", near, f"the daemon is on {machine}")
@@ -87,7 +89,7 @@ def _delivery_checks(
     if writable:
         yield DeliveryCheck("store", open=True, why=f"{writable} is writable")
     elif new and not new.is_dir():
-        yield DeliveryCheck("store", open=True, why=f"{new} can be made, for a base that is a GGUF file")
+        yield DeliveryCheck("store", open=True, why=f"{new} can be created, for a base that is a GGUF file")
     else:
         yield DeliveryCheck("store", open=False, why="no store on this machine is writable")
 

@@ -1,4 +1,4 @@
-"""Asks a daemon whether it can run a model: what lies on the disk of this machine does not tell."""
+"""Asks a daemon whether it can run a model, which the files on this machine do not show."""
 
 import contextlib
 
@@ -7,7 +7,7 @@ from ollama_pack.errors import DestinationError
 from ollama_pack.ollama.daemon import Daemon
 
 TRIED_AT_MOST = 3
-"""The number of models that are tried, the smallest first, since one of them may be damaged itself."""
+"""The number of models that are tried, the smallest first, because a model may itself be damaged."""
 
 _NO_GENERATION = "does not support generate"
 """Part of what Ollama answers for an embedding model, which it does not even try to load."""
@@ -16,7 +16,7 @@ _NO_GENERATION = "does not support generate"
 def check_runner(daemon: Daemon, *, load: bool) -> RunCheck:
     """Return whether a daemon can run a model.
 
-    A model that is loaded already answers the question; else the smallest one is loaded and unloaded again.
+    If a model is loaded already, the daemon can; else the smallest one is loaded and unloaded again.
 
     Args:
         daemon: the daemon.

@@ -3,7 +3,7 @@
 Ollama keeps a runner for the weights of a base, and starts it again only if the adapters or the options
 change (``needsReload`` in its ``server/sched.go``). A runner that was started for a model with a TEMPLATE
 does not use the template inside the GGUF file, so a model without a TEMPLATE on the same blobs gets a ChatML
-prompt from it. The other way round all is well, and so it is with two TEMPLATEs: tried with Ollama 0.33.
+prompt from it. In the opposite order, and with two TEMPLATEs, the prompts are right (tried with Ollama 0.33).
 """
 
 from collections import defaultdict
@@ -32,6 +32,6 @@ def shared_runner_findings(models: Mapping[ModelName, tuple[Layer, ...]]) -> Ite
         for name in alike[weights]:
             what = (
                 f"it shares a runner with {other}, which has a TEMPLATE and this model has none: while "
-                f"{other} is loaded, it answers to a wrong prompt"
+                f"{other} is loaded, Ollama sends this model's prompts in a wrong format"
             )
             yield Finding(MINOR, str(name), what, f"ollama stop {other}  before you run {name}")

@@ -1,4 +1,4 @@
-"""Scans a model store, and finds the models that would not run: with an adapter, or with one merged in."""
+"""Scans a model store, and finds the models that would not run, or not as they were trained."""
 
 import contextlib
 import os
@@ -104,9 +104,10 @@ def _has_merged_adapter(store: Path, layers: tuple[Layer, ...]) -> bool:
 def _whole_model_findings(
     store: Path, name: ModelName, layers: tuple[Layer, ...], option: str
 ) -> Iterator[Finding]:
-    """Yield the blob that a model without an adapter beside its weights has lost.
+    """Yield the finding that a blob of a model without an adapter layer is missing or incomplete.
 
-    The arguments are those of `_model_findings`. Whether an adapter was merged into weights, only they tell.
+    The arguments are those of `_model_findings`. Without the weights nobody can tell whether an adapter was
+    merged into them, so the fix names both possibilities.
     """
     lost = next((layer for layer in layers if missing_blob(store, layer)), None)
     if lost is not None:
@@ -184,7 +185,7 @@ def _model_findings(
 
 
 def _adapter_findings(path: Path, base: GgufFile, name: str, rebuild: str) -> Iterator[Finding]:
-    """Yield the reasons why llama.cpp would not load the adapter in `path` with its base, or wrongly."""
+    """Yield the reasons why llama.cpp would not load the adapter in `path` with its base, or misread it."""
     try:
         adapter = read_gguf(path)
     except PackError as error:

@@ -1,6 +1,6 @@
 """Draws the curves of a run, the sizes of its ΔW and their singular values as SVG, with matplotlib.
 
-What they have in common with other drawings is in `drawing`.
+The style and the conversion to SVG, which all drawings share, are in `drawing`.
 """
 
 from collections.abc import Mapping, Sequence

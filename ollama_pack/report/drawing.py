@@ -50,7 +50,7 @@ def require_library() -> None:
     """Require matplotlib.
 
     Raises:
-        UnsupportedError: matplotlib is not installed.
+        UsageError: matplotlib is not installed.
     """
     try:
         import matplotlib  # noqa: F401 — only whether it is there
@@ -63,7 +63,7 @@ def require_library() -> None:
 
 
 def layer_label(layer: int) -> str:
-    """Return the label of a column."""
+    """Return the label of a layer; -1 stands for all weights outside the layers."""
     return "none" if layer < 0 else str(layer)
 
 

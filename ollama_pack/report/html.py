@@ -34,7 +34,7 @@ def write_report(report: RunReport, path: Path) -> None:
         path: the file to write.
 
     Raises:
-        UnsupportedError: matplotlib is not installed.
+        UsageError: matplotlib is not installed.
         RefusedError: the file would be in the run itself, or would replace something that is not a report.
         DestinationError: the file cannot be written.
     """
@@ -44,10 +44,10 @@ def write_report(report: RunReport, path: Path) -> None:
 
 
 def report_page(request: Request) -> "Callable[[Outcome], str]":
-    """Return what makes the page of a release from its build: it names the base by its id, without prompts.
+    """Return the function that renders the page of a release from the outcome of its build.
 
-    What builds and releases wrote into the run is no input, so it is not listed. A path is private,
-    and what Ollama would send depends on the daemon that answers.
+    The page names the base by its Hub id only, because a path is private, and shows no prompts, because what
+    Ollama sends depends on the daemon. It does not list what builds and releases wrote into the run.
 
     Args:
         request: the build that the release is made of.
@@ -67,7 +67,7 @@ def report_page(request: Request) -> "Callable[[Outcome], str]":
 
 
 def render_report(report: RunReport, merged: "MergedFile | None" = None) -> str:
-    """Return the HTML page of a report; if the adapter was merged, with what the merged file keeps of it."""
+    """Return the HTML page of a report; for a merged adapter, it shows what the merged file keeps of ΔW."""
     from markupsafe import Markup
 
     from ollama_pack.report.merged import merge_section

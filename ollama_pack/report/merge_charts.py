@@ -67,7 +67,7 @@ def draw_kept(weights: Sequence[KeptChange], least: float) -> str:
 
 
 def draw_frontier(frontier: SizeFrontier) -> str:
-    """Return an SVG drawing of how far from ΔW a file of each size would be, and of the chosen one."""
+    """Return an SVG drawing of the error of ΔW by the size of the file, with the chosen size marked."""
     sizes = [nbytes / 1e6 for nbytes, _ in frontier.points]
     off = [100 * share for _, share in frontier.points]
     with drawing_style():
@@ -79,7 +79,7 @@ def draw_frontier(frontier: SizeFrontier) -> str:
         how: Any = {"color": SERIES[1], "marker": "o", "markersize": 9, "linestyle": "none"}
         axes.plot([sizes[chosen]], [off[chosen]], label=label, **how)
         axes.set_xlabel("size of the file, MB")
-        axes.set_ylabel("off, % of ΔW")
+        axes.set_ylabel("error, % of ΔW")
         axes.set_ylim(bottom=0)
         axes.grid(axis="y")
         put_legend(figure, axes)
@@ -99,7 +99,7 @@ def kind_and_layer(tensor: str) -> tuple[str, int]:
 
 
 def _with_room(axes: "Axes", least: float) -> None:
-    """Show at least a range of values, so that rounding does not look like a loss."""
+    """Show at least `least` on both sides of the middle, so that rounding does not look like a loss."""
     low, high = axes.get_ylim()
     middle = (low + high) / 2
     axes.set_ylim(min(low, middle - least), max(high, middle + least))

@@ -1,4 +1,4 @@
-"""The frame of every HTML page: no scripts, no network, all texts escaped; older pages alone are replaced."""
+"""The frame of every HTML page: no scripts, no network, all texts escaped. It replaces only older pages."""
 
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,6 @@ def render_page(template: str, **values: Any) -> str:  # noqa: ANN401 — what a
 
 
 def _start_of_page(path: Path) -> bytes:
-    """Return the first bytes of a file, which tell whether it is a page of this package."""
+    """Return the first bytes of a file, which show whether it is a page of this package."""
     with path.open("rb") as file:
         return file.read(4096)

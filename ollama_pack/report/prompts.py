@@ -32,7 +32,7 @@ def prompt_section(view: PromptView) -> dict[str, Any]:
 
 
 def _talks(view: PromptView) -> Iterator[dict[str, Any]]:
-    """Yield the conversations that the chat template takes, the most telling one first."""
+    """Yield the conversations that the chat template accepts; first the one that shows most, unfolded."""
     proof, first = view.proof, view.telling
     others = [*proof.plain, *(each for some in proof.special.values() for each in some)]
     for each in (first, *(other for other in others if other is not first)):

@@ -50,8 +50,9 @@ class RunReport:
         base: the base, or None if it cannot be found.
         spectra: the size and the singular values of each ΔW. It is empty if the adapter cannot be read.
         vocabulary: the tokens of the tokenizer, or None if there is no tokenizer or it is damaged.
-        prompts: the prompts of the model that a build would make, compared; None if they are not.
-        prompt_note: why they are not compared, as a clause; empty if they are, or if a build fails earlier.
+        prompts: the prompts of the model that a build would make, or None if they were not compared.
+        prompt_note: why the prompts were not compared, as a clause. It is empty if they were compared, or if
+            the build would fail earlier.
         notes: what could not be read and why, one sentence each.
         name: the name that a build would give the model, or an empty string if it would fail.
         problem: why a build would fail, or None if no reason is known.
@@ -87,8 +88,8 @@ def report_on_run(
     Args:
         request: the build that would be made of the run.
         skip: returns whether a directory of the run is not listed; None to list all.
-        made: what that build made, if there was one; then nothing that it learned is read again, and its
-            prompts are not compared again.
+        made: the outcome of that build, if it was run; then what it read is not read again, and the prompts
+            are not compared.
 
     Raises:
         InputError: the directory does not exist or cannot be read.
@@ -111,7 +112,7 @@ def report_on_run(
         report.notes += (*made.work.warnings, *made.work.trained.notes)
     if report.adapter is not None:
         try:
-            # What takes its size from the base is not measured without it.
+            # A pair whose size comes from the base (`fit`) is not measured.
             report.spectra = measure(pair for pair in report.adapter.pairs if pair.fit is None)
         except PackError as error:
             report.problem = report.problem or error
@@ -143,18 +144,19 @@ def _try_to_build(report: RunReport, request: Request) -> None:
 
 
 def _compare_prompts(report: RunReport, inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile) -> None:
-    """Store the prompts that a build would give the model; what cannot be compared is no fault.
+    """Store the prompts that a build would give the model; prompts that cannot be compared are no fault.
 
     Raises:
-        ProofError: a build would fail by them.
+        ProofError: the build would fail because of its prompts.
     """
     try:
         with renderer_beside(inputs.home) as renderer:
             pair = pair_of_build(inputs, work, modelfile, renderer)
             report.prompts = view = view_prompts(pair, renderer)
     except PackError as error:
-        told = isinstance(error, UsageError)  # there is no chat template, and the place is the run itself
-        report.prompt_note = error.clause if told else reason_of_prompt(error)
+        # A UsageError means that there is no chat template; its place is the run, which the reader knows.
+        is_missing = isinstance(error, UsageError)
+        report.prompt_note = error.clause if is_missing else reason_of_prompt(error)
         return
     if pair.problem is not None:
         raise pair.problem

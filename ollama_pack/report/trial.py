@@ -1,4 +1,4 @@
-"""Renders what `try` heard as one HTML page: each question with the answers of all models side by side."""
+"""Renders a run of `try` as one HTML page: each question with the answers of all models side by side."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ def render_trial(ready: Answering, exchanges: Sequence[Exchange]) -> str:
 
 
 def _settings(ready: Answering) -> Iterator[tuple[str, str]]:
-    """Yield label and text of what every answer has in common."""
+    """Yield label and text of each setting that all answers share."""
     trial = ready.trial
     yield "prompt", trial.prompts.origin
     if ready.daemon is not None:
@@ -46,7 +46,7 @@ def _settings(ready: Answering) -> Iterator[tuple[str, str]]:
 
 
 def _talk_on_page(exchange: Exchange) -> dict[str, Any]:
-    """Return what the page shows of a conversation; its name is what was asked, unless it has another."""
+    """Return what the page shows of a conversation; the last message is left out if it is the name."""
     *before, last = exchange.conversation.messages
     asked, name = _text_of_turn(last), exchange.conversation.name
     turns = [*before, last] if asked != name else before
@@ -62,7 +62,7 @@ def _talk_on_page(exchange: Exchange) -> dict[str, Any]:
 
 
 def _text_of_turn(turn: Turn) -> str:
-    """Return the text of a message, which one that calls a tool need not have."""
+    """Return the text of a message, or an empty string for a message that only calls a tool."""
     return str(turn.get("content") or "")
 
 

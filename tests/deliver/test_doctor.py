@@ -49,7 +49,7 @@ def test_without_anything(tmp_path):
     """No daemon and no store: one could be made, and the daemon's absence is told."""
     seen = examine(OllamaLocations(NOBODY, (tmp_path / "models",)))
     assert opened(seen) == {"store"}
-    assert "can be made" in seen.ways[-1].why
+    assert "can be created" in seen.ways[-1].why
     assert [(found.level, found.what) for found in seen.findings] == [(MINOR, "no Ollama daemon answers")]
 
 
