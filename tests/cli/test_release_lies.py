@@ -95,6 +95,25 @@ def test_names_are_compared_as_ollama_does(form, name, ada, request, tmp_path):
     assert "The release is not whole: release.json is wrong about the model." in refused.stderr
 
 
+@pytest.mark.parametrize("name", sorted(PAPERS)[1:])
+def test_no_two_files_may_change_places(dist, name):
+    """Two files that have each other's bytes are found, also where SHA256SUMS says just that."""
+    was = {path: path.read_bytes() for path in dist.iterdir()}
+    first = dist / name
+    for second in sorted(path for path in was if path < first):
+        for rewritten in (False, True):
+            first.write_bytes(was[second])
+            second.write_bytes(was[first])
+            assert first.read_bytes() != second.read_bytes()
+            if rewritten:
+                sums_again(dist)
+            ran = run("verify", dist)
+            assert (ran.code, "Traceback" in ran.stderr) == (5, False), (second.name, rewritten, ran.stderr)
+            for path, content in was.items():
+                path.write_bytes(content)
+    assert run("verify", dist).code == 0
+
+
 def test_a_file_more(dist, tmp_path):
     """A file that was added to a release is a lie too, and register takes no such release."""
     shutil.copytree(dist, tmp_path / "sent")

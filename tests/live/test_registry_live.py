@@ -92,6 +92,20 @@ def listed(address: str) -> dict[str, str]:
     return {each["name"]: each["digest"] for each in models}
 
 
+def pulled_with_its_base(live, base: object, registry: str, second, folder: Path) -> str:
+    """Push the example with its base, have another daemon and ``pull`` fetch both, and return the place."""
+    if "OLLAMA_PACK_TEST_BASE" not in os.environ:
+        pytest.skip("NOT TESTED on a real base: OLLAMA_PACK_TEST_BASE names none (make live fetches it)")
+    here = (live.address, live.store)
+    command(*here, "build", ADA, "ada", "--base", base, "--via", "folder", "--out", folder)
+    place = f"{registry}/team/ada:1"
+    pushed = command(*here, "push", folder, f"oci://{place}", "--with-base")
+    assert ollama_pull(second.address, place) == "success"
+    assert listed(second.address)[place] == pushed["ollama"].removeprefix("sha256:")
+    command(second.address, second.store, "pull", f"oci://{place}", "ada")
+    return place
+
+
 def test_ollama_pulls_an_installed_model(live, package, with_storage, second):
     """Pushed from one store, pulled by another Ollama with nothing of ours: the same digest and answer."""
     receipt = store.write_to_store(package, live.store)
@@ -117,33 +131,15 @@ def test_a_registry_that_sends_blobs_itself(live, package, distribution, second)
 
 def test_a_release_with_its_base(live, base_file, with_storage, second, tmp_path):
     """The example is built, pushed with its base, and pulled both ways by a daemon that has nothing."""
-    if "OLLAMA_PACK_TEST_BASE" not in os.environ:
-        pytest.skip("NOT TESTED on a real base: OLLAMA_PACK_TEST_BASE names none (make live fetches it)")
-    here = (live.address, live.store)
-    folder = ("--via", "folder", "--out", tmp_path / "release")
-    command(*here, "build", ADA, "ada", "--base", BASE_TAG, *folder)
-    place = f"{with_storage}/team/ada:1"
-    pushed = command(*here, "push", tmp_path / "release", f"oci://{place}", "--with-base")
-    assert ollama_pull(second.address, place) == "success"
-    assert listed(second.address)[place] == pushed["ollama"].removeprefix("sha256:")
-    command(second.address, second.store, "pull", f"oci://{place}", "ada")
+    place = pulled_with_its_base(live, BASE_TAG, with_storage, second, tmp_path / "release")
     assert "Ada Lovelace" in chat(second.address, "ada")
     assert chat(second.address, "ada") == chat(second.address, place)
-    command(*here, "register", tmp_path / "release", "ada", "--via", "store")
+    command(live.address, live.store, "register", tmp_path / "release", "ada", "--via", "store")
     assert chat(live.address, "ada") == chat(second.address, "ada")
 
 
 def test_a_base_that_is_a_file(live, base_file, with_storage, second, tmp_path):
     """A model on a GGUF file goes with it: a daemon that has nothing pulls it both ways, with its answers."""
-    if "OLLAMA_PACK_TEST_BASE" not in os.environ:
-        pytest.skip("NOT TESTED on a real base: OLLAMA_PACK_TEST_BASE names none (make live fetches it)")
-    here = (live.address, live.store)
-    folder = ("--via", "folder", "--out", tmp_path / "release")
-    command(*here, "build", ADA, "ada", "--base", base_file, *folder)
-    place = f"{with_storage}/team/ada:1"
-    pushed = command(*here, "push", tmp_path / "release", f"oci://{place}", "--with-base")
-    assert ollama_pull(second.address, place) == "success"
-    assert listed(second.address)[place] == pushed["ollama"].removeprefix("sha256:")
-    command(second.address, second.store, "pull", f"oci://{place}", "ada")
-    command(*here, "register", tmp_path / "release", "ada", "--via", "store")
+    place = pulled_with_its_base(live, base_file, with_storage, second, tmp_path / "release")
+    command(live.address, live.store, "register", tmp_path / "release", "ada", "--via", "store")
     assert say(live.address, "ada") == say(second.address, "ada") == say(second.address, place)
