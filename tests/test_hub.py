@@ -91,7 +91,7 @@ def _missing(web, code: str, status: int = 404) -> None:
         ("RevisionNotFound", 404, UsageError, "no revision v2"),
         ("GatedRepo", 403, UsageError, "decides who may read it"),
         ("", 500, DestinationError, r"answers with an error \(500\)"),
-        ("", 429, DestinationError, r"too many requests from here: .* HF_TOKEN \(429\)"),
+        ("", 429, DestinationError, r"error \(429\): too many requests from here; .* HF_TOKEN\."),
         ("", 401, UsageError, r"does not know this token \(401\)"),
         ("", 403, UsageError, r"this token may not read it \(403\)"),
         ("", 404, UsageError, r"no such repository or revision \(404\)"),
@@ -138,7 +138,7 @@ def test_a_repository_of_pickles_is_told(hub, tmp_path):
 
 def test_a_folder_that_there_is_not(hub):
     """A folder without a file of an adapter is told; the name without it is that of the adapter."""
-    with pytest.raises(UsageError, match="nothing of an adapter in the folder none"):
+    with pytest.raises(UsageError, match="no files of an adapter in the folder none"):
         fetch_adapter(f"hf://{REPOSITORY}/none", hub[1])
     assert fetch_adapter(f"hf://{REPOSITORY}", hub[1]).is_dir()
 

@@ -50,9 +50,10 @@ def ensure_base(package: Package, daemon: Daemon, progress: Progress | None) -> 
 
 
 def _require_unmoved(package: Package, daemon: Daemon) -> None:
-    """Require of a strict build that a base that was pulled is the one of the last build.
+    """With ``--strict``, require that a base that was just pulled is the one of the last build.
 
-    Without a pull, the build has compared them before; without --strict, it says so afterwards.
+    The build itself compares a base that was there already. Without ``--strict``, it reports a change
+    afterwards.
 
     Raises:
         ProofError: the tag has another manifest now.
@@ -107,7 +108,9 @@ def _check_base_info(package: Package, version: str, info: ModelInfo) -> list[st
 def why_adapter_fails(
     adapter: GgufFile, version: str, metadata: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
 ) -> list[str]:
-    """Return why this Ollama does not run a base with an adapter, each with ``--merge`` where that is a way.
+    """Return the reasons why this Ollama does not run a base with an adapter.
+
+    Each reason ends with ``--merge`` if every tensor of the adapter is in the base, so that merging can help.
 
     Args:
         adapter: the header of the GGUF LoRA file.
@@ -171,12 +174,12 @@ def plan_by_daemon(daemon: Daemon, package: Package, via: str) -> DeliveryPlan:
 
 
 def kind_of_model(package: Package) -> str:
-    """Return what the GGUF file of the base is, for a plan: the base, or a model with the adapter in it."""
+    """Return what a plan calls the GGUF file of a package: a base, or a model with a merged adapter."""
     return "base" if package.adapter is not None else "merged model"
 
 
 def _pull(tag: str, daemon: Daemon, progress: Progress | None) -> None:
-    """Have the daemon pull the base; the error says why a base has to be pulled at all."""
+    """Have the daemon pull the base; the error also says that the daemon does not have it."""
     try:
         daemon.pull(tag, progress)
     except DestinationError as error:

@@ -59,7 +59,7 @@ def deliver(
 ) -> Receipt:
     """Deliver `package` by `via`; the receipt says what was done, and with ``auto`` why it was chosen.
 
-    Of a merged model the receipt has the digest of the base that it was made of, and not of its own file.
+    For a merged model, `base_blob` of the receipt is the digest of the base that the adapter was merged into.
 
     Args:
         package: the model.
@@ -69,7 +69,8 @@ def deliver(
 
     Raises:
         RefusedError: the model would replace its own base.
-        ProofError: the base, or the gate of the package; the name means what it meant before.
+        ProofError: the base is not the one that was trained on, or the load proof failed; an earlier model
+            keeps its name.
         InputError: Ollama would not accept a parameter.
         DestinationError: the delivery failed; with ``auto``, every delivery failed.
         UnsupportedError: the base cannot take an adapter.
@@ -182,7 +183,7 @@ def _deliveries(
             lambda: register_with_daemon(create.create_model, package, daemon, progress),
             lambda: create.plan_create(package, daemon),
         )
-    if package.adapter is None:  # Whatever a daemon says of it, it says nothing about adapters.
+    if package.adapter is None:  # The daemon cannot have refused an adapter, so nothing else would help.
         return
     refusing = f"Ollama {daemon.version()} {at} does not create models with adapters, but runs them"
     yield by_pull(refusing)
@@ -192,7 +193,7 @@ def _deliveries(
 
 
 def _losses_of_create(package: Package, daemon: Daemon, at: str) -> Iterator[tuple[str, str]]:
-    """Yield what the daemon would lose if it created the model: the reasons for the store and for pulling.
+    """Yield a reason for ``store`` and one for ``pull`` if ``create`` would not make exactly this model.
 
     See "A GGUF base goes into the daemon's own store, if that can be reached" in docs/decisions.md:
     ``/api/create`` would replace the prompt template inside a GGUF file with a guess.
@@ -203,7 +204,7 @@ def _losses_of_create(package: Package, daemon: Daemon, at: str) -> Iterator[tup
             f"the GGUF file keeps its prompt template if Ollama {at} pulls the model",
         )
     elif create.kept_notes(package, daemon):
-        without = "without a part of its base, which creating it would keep"
+        without = "without a part of its base that /api/create would keep"
         yield (
             f"Ollama {at} uses this store, and the model is written there {without}",
             f"Ollama {at} pulls the model {without}",

@@ -64,7 +64,7 @@ def store_for(package: Package, locations: OllamaLocations, reason: str = "") ->
 
 
 def _ways_to_a_base(tag: str) -> str:
-    """Return what helps if no store has the base; a name that nobody knows may be one that was misspelled."""
+    """Return the hint if no store has the base; for a name not in the catalog, it proposes a similar name."""
     from ollama_pack.base.lookup import find_variant, similar_ids
 
     pull = f"ollama serve, then ollama pull {shlex.quote(tag)}; or --via folder"

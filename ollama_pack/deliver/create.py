@@ -59,8 +59,8 @@ def create_model(package: Package, daemon: Daemon, progress: Progress | None = N
 def plan_create(package: Package, daemon: Daemon) -> DeliveryPlan:
     """Return what `create_model` would send.
 
-    A GGUF base counts with its full size: whether the daemon has it could only be told by its digest, for
-    which the whole file would have to be read.
+    A GGUF base counts with its full size: the daemon can be asked for it by its digest only, and for that the
+    whole file would have to be read.
 
     Raises:
         DestinationError: the daemon refuses or does not answer.
@@ -101,7 +101,7 @@ def guessed_template_note(package: Package, daemon: Daemon) -> list[str]:
 def kept_notes(package: Package, daemon: Daemon) -> list[str]:
     """Return a warning for each part of the base that the model should not have, but gets.
 
-    ``/api/create`` takes an empty text for none at all, so it can replace a part of the base, not remove it.
+    ``/api/create`` ignores a field that is empty, so it can replace a part of the base, but not remove it.
 
     Raises:
         DestinationError: the daemon refuses or does not answer.

@@ -41,12 +41,12 @@ def current_and_versions(
 
 
 def version_name(name: ModelName, digest: str) -> ModelName:
-    """Return the name of a version; a tag that would be too long is cut, and its own digest is added."""
+    """Return the name of a version: the model's name with the first digits of the digest after its tag."""
     return name_with_ending(name, digest[:SHORT_DIGEST])
 
 
 def name_with_ending(name: ModelName, ending: str) -> ModelName:
-    """Return a name with an ending after its tag; a tag that is too long is cut, and its digest is added."""
+    """Return a name with an ending after its tag; a tag that is too long is cut, and gets its own digest."""
     tag, longest = name.tag, LONGEST_PART - len(ending) - 1
     if len(tag) > longest:
         whole = hashlib.sha256(tag.lower().encode()).hexdigest()[:SHORT_DIGEST]
@@ -55,7 +55,7 @@ def name_with_ending(name: ModelName, ending: str) -> ModelName:
 
 
 def is_version(name: ModelName, digest: str) -> bool:
-    """Return whether the tag ends with this digest, as the names of kept versions do."""
+    """Return whether the tag ends with the first digits of this digest, as the names of kept versions do."""
     return name.tag.lower().endswith(f"-{digest[:SHORT_DIGEST]}")
 
 
@@ -121,7 +121,7 @@ def rollback(
         The restored model, and the version that the model has become, or None if there was no model.
 
     Raises:
-        InputError: there is no such version, or several match.
+        UsageError: there is no such version, or several match.
         DestinationError: the daemon or the store refuses; no version is lost.
     """
     with name_lock(name):
@@ -147,7 +147,7 @@ def rollback(
 
 
 Confirm: TypeAlias = Callable[[Sequence[ModelName]], bool]
-"""Returns whether the models with these names may be removed."""
+"""Function that returns whether the models with these names may be removed."""
 
 
 def remove_model(
@@ -166,7 +166,7 @@ def remove_model(
         The names that go, and the names of the versions that stay.
 
     Raises:
-        InputError: there is no such model.
+        UsageError: there is no such model.
         RefusedError: the model has no adapter, so ollama-pack did not make it.
         DestinationError: the daemon or the store refuses.
     """

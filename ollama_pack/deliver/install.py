@@ -1,4 +1,4 @@
-"""Installs a whole model as it is, its base with it: into a store, or by letting the daemon pull it."""
+"""Installs a model together with its base, unchanged: into a store, or by letting the daemon pull it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,7 +35,7 @@ Fetch: TypeAlias = Callable[[Layer], Path]
 def install_image(
     image: Image, name: ModelName, locations: OllamaLocations, via: str, fetch: Fetch
 ) -> Receipt:
-    """Install a model under a name, its manifest as it is, and keep an earlier model of that name.
+    """Install a model under a name with its manifest unchanged, and keep an earlier model of that name.
 
     Args:
         image: the model.
@@ -61,7 +61,7 @@ def has_model(name: ModelName, locations: OllamaLocations, via: str) -> bool:
     """Return whether the place that `install_image` would install into has a model of that name.
 
     Raises:
-        DestinationError: there is no such place.
+        DestinationError: no store can be written, or the daemon refuses.
     """
     with Daemon(locations.address) as daemon:
         store = _store_for_image(daemon, locations, via)

@@ -15,13 +15,13 @@ from ollama_pack.ollama.names import ModelName, parse_name
 from ollama_pack.ollama.store_layout import delete_manifest, entries_in
 
 LEFTOVER_SECONDS = 60
-"""The age from which an empty manifest is not one that is being written."""
+"""An empty manifest of this age is a leftover; a younger one may be about to be written."""
 
 _SERVED = re.compile(r"127\.0\.0\.1:[0-9]{1,5}/p[0-9a-f]{32}/model:latest")
 
 
 def is_temporary(name: ModelName) -> bool:
-    """Return whether ollama-pack uses a name for seconds: to serve a model, or to prove it."""
+    """Return whether this is a name that ollama-pack uses for seconds only, to serve or to prove a model."""
     return _SERVED.fullmatch(name.display) is not None or is_unproved(name)
 
 

@@ -53,10 +53,11 @@ def check_load(package: Package, daemon: Daemon, *, allow_noop: bool = False) ->
 def _base_name(package: Package, model: str, daemon: Daemon) -> Iterator[str]:
     """Yield the daemon's name for the base.
 
-    A GGUF base has no name, and that of an installed model is not known. So the base gets one for as long as
-    the proof runs; the name is empty if the daemon cannot pull from here. No weights are sent: the daemon has
-    the blob, because it is a layer of the model. That is not so for a merged model, so its base
-    is asked only if it is installed.
+    A base that is a GGUF file has no name, nor has one that is known only as a layer of an installed model.
+    The daemon then gets the base under a temporary name for as long as the proof runs. No weights are sent,
+    because the daemon has this layer already. The name is empty if the daemon cannot pull from this process.
+    The weights of a merged model are not those of its base, so the base must be installed; otherwise the
+    name is empty.
     """
     if package.merged_from is not None:
         tag = package.merged_from.tag

@@ -67,7 +67,7 @@ class Package:
         merged_from: the base as it was before an adapter was merged into it, or None if there is an adapter.
         template: the prompt template, in Go's syntax as Ollama reads it.
         system: the system prompt.
-        removed: ``template`` and ``system``, if the model has none where its base has one.
+        removed: those of ``template`` and ``system`` that the model must not inherit from its base.
         parameters: the PARAMETERs; each replaces that of the base with the same key.
         messages: the MESSAGEs, ``{"role": …, "content": …}``; they replace those of the base.
         licenses: the licence texts; they are added to those of the base.
@@ -77,7 +77,7 @@ class Package:
         modelfile_text: the Modelfile with the same content, which the delivery ``folder`` writes.
         trained: what is known of the base that the adapter was trained on.
         base_check: what the check of a GGUF base found, or None if it has not been checked yet.
-        planned_size: the size in bytes that a merged model will have which is not written yet, or 0.
+        planned_size: the size in bytes of a merged model that is not written yet, or 0 if it is written.
         staged_as: the name that the model has until it is proved, or None if it gets its own name at once.
         gate: proves the model before it takes its name, if a daemon has it; None if that proof is left out.
     """
@@ -122,7 +122,7 @@ class Package:
             return self.planned_size or self.base.gguf.stat().st_size
 
     def adapter_header(self) -> GgufFile:
-        """Return the header of the GGUF LoRA file; of a merged model, one that has no tensors.
+        """Return the header of the GGUF LoRA file; for a merged model, a header without tensors.
 
         Raises:
             InputError: the file is damaged.
@@ -142,13 +142,13 @@ class Package:
         return self.staged_as or self.name
 
     def renamed(self, name: ModelName) -> "Package":
-        """Return the package with another spelling of its name, in which the name for its proof follows."""
+        """Return the package with another spelling of its name, and of its temporary name if it has one."""
         staged = self.staged_as
         return replace(self, name=name, staged_as=staged and replace(name, tag=staged.tag))
 
 
 Gate: TypeAlias = Callable[[Package, Daemon], None]
-"""Proves the model that a daemon has as ``package.place``; it raises `ProofError` if the proof fails."""
+"""Function that proves the model that a daemon has as ``package.place``, or raises `ProofError`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ def require_near(daemon: Daemon) -> None:
     """Raise UnreachableError if the daemon is on another machine."""
     if not is_near(daemon.address):
         raise UnreachableError(
-            "The daemon is on another machine, so it cannot pull the model from the loopback of this one.",
+            "The daemon is on another machine, so it cannot pull from the loopback address of this one.",
             where=daemon.address,
             hint="run ollama-pack there, or use --via create with Ollama 0.34.0 or earlier",
         )
@@ -144,8 +144,9 @@ def _require_arrival(package: Package, image: Image, daemon: Daemon) -> None:
     """Raise DestinationError unless the daemon has this very model under its name."""
     digest = digest_in(daemon, package.place)
     if digest != image.digest:
+        found = f"the model {digest[:12]}" if digest else "no model"
         raise DestinationError(
-            f"The daemon has another model under that name than the one it pulled ({digest[:12] or 'none'}).",
+            f"After the pull, the daemon has {found} under this name instead of {image.digest[:12]}.",
             where=f"{daemon.address}: {package.name}",
             hint="run the same command again; another program may be writing that name",
             code="name-changed",

@@ -1,4 +1,7 @@
-"""Registers a package with a daemon or in a store: proved under a name of its own, the earlier model kept."""
+"""Registers a package with a daemon or in a store.
+
+The model is proved under a temporary name first, and an earlier model of its name is kept as a version.
+"""
 
 import contextlib
 from collections.abc import Callable
@@ -34,13 +37,14 @@ def register_with_daemon(
     """Deliver a package through a daemon; prove it if it has a gate, and keep the model that had its name.
 
     Args:
-        run: the delivery, which puts the package into the daemon.
+        run: the function that delivers the package to the daemon.
         package: the model.
         daemon: the daemon.
         progress: called while bytes are sent.
 
     Raises:
-        ProofError: the base, or the gate of the package; the name means what it meant before.
+        ProofError: the base is not the one that was trained on, or the gate failed; an earlier model keeps
+            its name.
         DestinationError: the delivery failed.
     """
     daemon.version()  # fails within seconds if nobody answers; other requests may take a daemon minutes
@@ -70,7 +74,7 @@ def _with_base(receipt: Receipt, package: Package, models: ModelRepository) -> R
 
 
 def prove_with_daemon(package: Package, daemon: Daemon, progress: Progress | None = None) -> None:
-    """Prove a package with a daemon by its gate, and leave nothing of it there.
+    """Deliver a package to a daemon, prove it by its gate, and delete it there again.
 
     Args:
         package: the model; the daemon has its base.
@@ -78,7 +82,7 @@ def prove_with_daemon(package: Package, daemon: Daemon, progress: Progress | Non
         progress: called while bytes are sent.
 
     Raises:
-        ProofError: the base, or the gate of the package.
+        ProofError: the base is not the one that was trained on, or the gate failed.
         DestinationError: the daemon takes the model neither by ``create`` nor by ``pull``.
     """
 
@@ -130,7 +134,8 @@ def register_in_store(
         progress: called while bytes are written.
 
     Raises:
-        ProofError: the base, or the gate of the package; the name means what it meant before.
+        ProofError: the base is not the one that was trained on, or the gate failed; an earlier model keeps
+            its name.
         DestinationError: the store is not writable, or the base is missing.
     """
     require_access(package, store, locations)

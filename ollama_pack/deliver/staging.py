@@ -36,7 +36,7 @@ def replace_when_proved(
     put: Callable[[Package], Receipt],
     progress: Progress | None = None,
 ) -> Receipt:
-    """Deliver and prove a model under a name of its own, and give it its real name only if the proof holds.
+    """Deliver and prove a model under a temporary name, and give it its real name only if the proof holds.
 
     The model that has the name is kept as a version, as `replace_keeping_version` does.
 
@@ -47,7 +47,7 @@ def replace_when_proved(
         progress: called while this process waits for another one that changes the name.
 
     Raises:
-        ProofError: the proof failed; the name means what it meant before.
+        ProofError: the proof failed; an earlier model keeps its name.
         PackError: `put` failed; the previous model still has its name, or is kept as a version.
     """
     name = package.name
@@ -72,7 +72,7 @@ def prove_without_registering(
     put: Callable[[Package], Receipt],
     progress: Progress | None = None,
 ) -> None:
-    """Deliver and prove a model under a name of its own, and remove that name again.
+    """Deliver and prove a model under a temporary name, and delete that name again.
 
     Args:
         models: the daemon that gets the model for the time of the proof.
@@ -108,7 +108,7 @@ def _staged(
 
 
 def _gate_telling_what_stays(package: Package, current: InstalledModel | None) -> Gate:
-    """Return the gate of a package; its error says what the name means now that the proof has failed."""
+    """Return the gate of a package; its error also says which model the name stands for after the failure."""
     stays = f"still means the model {current.digest[:12]}" if current else "was not registered"
 
     def prove(staged: Package, daemon: Daemon) -> None:
@@ -125,9 +125,9 @@ def _gate_telling_what_stays(package: Package, current: InstalledModel | None) -
 
 
 def _remove_unproved(models: ModelRepository, name: ModelName) -> None:
-    """Delete the names under which models were proved; a failure is ignored, and tried again later.
+    """Delete the temporary names under which versions of a model were proved; a failure is ignored.
 
-    The caller holds the lock of the name, so a name that is there belongs to nobody who is still at work.
+    The caller holds the lock of the name, so no other process still uses them.
     """
     with contextlib.suppress(DestinationError):
         for entry in list(models.entries()):

@@ -46,8 +46,8 @@ def write_to_store(
         package: the model.
         store: the directory of the store.
         progress: called while bytes are written.
-        check: called with the digest of the model when it is there; if it raises, the model and its new blobs
-            are removed again.
+        check: called with the digest of the model once its manifest is written; if it raises, the manifest
+            and the new blobs are removed again.
 
     Raises:
         DestinationError: the base is missing or the store is not writable; nothing was registered.

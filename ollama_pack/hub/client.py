@@ -1,7 +1,7 @@
 """The client of the Hugging Face Hub, and the places there that users name.
 
-The library `huggingface_hub` does the work: its cache, its tokens and its addresses are those that every
-program with it has.
+The library `huggingface_hub` does the work, so cache, tokens and address of the Hub are those of every other
+program that uses it.
 """
 
 import logging

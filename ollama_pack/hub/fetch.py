@@ -1,8 +1,8 @@
 """Fetches the files of an adapter from the Hugging Face Hub, as the extra ``hub`` of this package.
 
-The library `huggingface_hub` does the work: its cache, its tokens and its addresses are those that every
-program with it has. What is asked for is named by pattern, so that no pickle and nothing that a training run
-leaves is fetched. See "An adapter may be named on the Hub" in docs/decisions.md.
+The library `huggingface_hub` does the work, so cache, tokens and address of the Hub are those of every other
+program that uses it. Only files that match a pattern are fetched: no pickles, and no checkpoints or optimizer
+states of a training run. See "An adapter may be named on the Hub" in docs/decisions.md.
 """
 
 from collections.abc import Mapping
@@ -27,8 +27,11 @@ _NOT_SHOWN = {
     403: "this token may not read it",
     404: "it has no such repository or revision",
 }
-_BUSY = {429: "too many requests from here: wait some minutes, or set HF_TOKEN", 503: "a pause"}
-"""What statuses of the Hub mean, where it gives no code of its own."""
+_BUSY = {
+    429: ": too many requests from here; wait some minutes, or set HF_TOKEN",
+    503: ": it is out of service; try again later",
+}
+"""Status → what it means, for answers for which `huggingface_hub` has no error of its own."""
 
 _WEIGHTS = ("adapter_model*.safetensors", "adapters.safetensors")
 
@@ -50,7 +53,7 @@ def fetch_adapter(text: str, environment: Mapping[str, str]) -> Path:
 
     Raises:
         UsageError: there is no such repository, revision or folder, or the extra ``hub`` is not installed.
-        InputError: it has no weights of an adapter, or only as a pickle.
+        InputError: the repository has no adapter weights, or only as a pickle.
         DestinationError: the Hub does not answer.
 
     Example:
@@ -67,7 +70,7 @@ def fetch_adapter(text: str, environment: Mapping[str, str]) -> Path:
             cache_dir=cache(environment),
         )
     except errors.GatedRepoError as error:
-        raise not_on_the_hub(text, "The owner of the repository decides who may read it.") from error
+        raise not_on_the_hub(text, "The repository is gated: its owner decides who may read it.") from error
     except errors.RepositoryNotFoundError as error:
         raise not_on_the_hub(text, "There is no such repository, or it is private.") from error
     except errors.RevisionNotFoundError as error:
@@ -76,10 +79,10 @@ def fetch_adapter(text: str, environment: Mapping[str, str]) -> Path:
         raise _not_fetched(text, error) from error
     directory = Path(snapshot, reference.folder)
     if reference.folder and not directory.is_dir():
-        raise not_on_the_hub(text, f"There is nothing of an adapter in the folder {reference.folder}.")
+        raise not_on_the_hub(text, f"There are no files of an adapter in the folder {reference.folder}.")
     if not any(map(list, map(directory.glob, _WEIGHTS))):
         raise InputError(
-            "There are no weights of an adapter as safetensors here. A pickle is not fetched.",
+            "There are no adapter weights as safetensors here. A pickle is not fetched.",
             where=text,
             hint=f"hf download {reference.repository} --local-dir DIR  fetches the whole repository;\n       "
             f"an adapter in a folder of it is named {SCHEME}{reference.repository}/FOLDER",
@@ -91,7 +94,7 @@ def fetch_adapter(text: str, environment: Mapping[str, str]) -> Path:
 def _not_fetched(text: str, error: Exception) -> DestinationError | UsageError:
     """Return the error for an adapter that is not in the cache and that the Hub does not send.
 
-    What the Hub answered is the cause of an error that says that there is nothing in the cache.
+    If the error says that the cache has no such file, its cause is the error with the answer of the Hub.
     """
     from huggingface_hub import constants, errors
 
@@ -100,7 +103,7 @@ def _not_fetched(text: str, error: Exception) -> DestinationError | UsageError:
     status = getattr(getattr(cause, "response", None), "status_code", 0)
     if constants.HF_HUB_OFFLINE:
         return DestinationError(
-            "HF_HUB_OFFLINE forbids to ask the Hub, and the adapter is not in the cache of this machine.",
+            "HF_HUB_OFFLINE forbids requests, and the adapter is not in the cache of this machine.",
             where=text,
             hint="unset HF_HUB_OFFLINE",
             code="no-network",
@@ -108,7 +111,7 @@ def _not_fetched(text: str, error: Exception) -> DestinationError | UsageError:
     if status in _NOT_SHOWN:
         return not_on_the_hub(text, f"The Hub does not show the adapter: {_NOT_SHOWN[status]} ({status}).")
     if status:
-        what = f"The Hub answers with {_BUSY.get(status, 'an error')} ({status})."
+        what = f"The Hub answers with an error ({status}){_BUSY.get(status, '')}."
     elif is_local:
         what = "The Hub cannot be reached, and the adapter is not in the cache of this machine."
     else:

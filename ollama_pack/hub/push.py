@@ -1,8 +1,8 @@
 """Pushes files to a repository on the Hugging Face Hub, as one commit or none.
 
-`huggingface_hub` sends large files first, which nobody sees until the commit that names them. The commit is
-made on the one that was looked at before, so that nothing that somebody else adds meanwhile is lost. Then the
-Hub is asked what it has, and each digest must be that of the file here.
+`huggingface_hub` sends large files first, which nobody sees until the commit that names them. The parent of
+the commit must be the one that was compared before, so that nothing is lost that somebody else adds
+meanwhile. Then the Hub is asked for its files, and each must have the digest of the file here.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ class HubComparison:
 
     Attributes:
         commit: the commit that the branch names now.
-        same: the names of the files that it has as they are here.
+        same: the names of the files that the Hub has with the same content as here.
         removed: the files of an earlier release that this one does not have.
     """
 
@@ -64,13 +64,15 @@ def push_to_hub(
     Args:
         files: the files.
         reference: the repository, and its branch.
-        known: the names that a release may have; those in the repository that it has not are removed.
+        known: every file name that a release may have; a file in the repository with such a name is removed
+            if it is not among `files`.
         environment: the variables of the process; ``HF_ENDPOINT`` and ``HF_TOKEN`` are read here.
 
     Raises:
         UsageError: there is no such repository or branch, this user may not write there, or the extra ``hub``
             is not installed.
-        RefusedError: the repository leaves files out, or somebody else changed it meanwhile.
+        RefusedError: a .gitignore in the repository may leave files out, or somebody else changed it
+            meanwhile.
         DestinationError: the Hub does not answer; the repository is as it was.
         ProofError: the Hub has other files than were sent.
 
@@ -87,7 +89,7 @@ def push_to_hub(
     try:
         found = hub.get_paths_info(reference.repository, names, revision=made.oid)
     except (OSError, ValueError, errors.HTTPError) as error:
-        what = f"The commit is made, but the Hub does not say what it has: {reason_of(error)}."
+        what = f"The commit was made, but the Hub does not list its files: {reason_of(error)}."
         raise DestinationError(
             what, where=place, hint="push again, which compares it", code="no-network"
         ) from error
@@ -104,11 +106,12 @@ def compare_with_hub(
     Args:
         files: the files.
         reference: the repository, and its branch.
-        known: the names that a release may have; those in the repository that it has not would be removed.
+        known: every file name that a release may have; a file in the repository with such a name would be
+            removed if it is not among `files`.
         environment: the variables of the process; ``HF_ENDPOINT`` and ``HF_TOKEN`` are read here.
 
     Raises:
-        PackError: the same as of `push_to_hub`, as far as it shows before anything is sent.
+        PackError: as `push_to_hub` does, if the reason shows before anything is sent.
     """
     hub, errors = open_hub(str(reference), environment)
     with _hub_faults(reference, errors):
@@ -121,7 +124,7 @@ def compare_with_hub(
 
 @contextlib.contextmanager
 def _hub_faults(reference: HubReference, errors: Any) -> Iterator[None]:  # noqa: ANN401 — the errors of a library
-    """Tell what the Hub refuses, or that it does not answer; the repository is as it was then."""
+    """Turn errors of the library into errors of this package; after each, the repository is unchanged."""
     try:
         yield
     except errors.RepositoryNotFoundError as error:
@@ -154,7 +157,7 @@ def _committed(
     reference: HubReference,
     known: Iterable[str],
 ) -> tuple[Any, tuple[str, ...]]:
-    """Return the commit that has the files, and the names of those that it removes."""
+    """Make the commit; return it, and the names of the files that it removes."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     before, removed = _looked_at(hub, files, reference, known)
@@ -170,16 +173,16 @@ def _committed(
 
 
 def _title(files: Sequence[Path]) -> str:
-    """Return the digest that stands for all files: that of their sums, if they are a release."""
+    """Return what identifies the files: the digest of SHA256SUMS for a release, else how many they are."""
     sums = [each for each in files if each.name == "SHA256SUMS"]
     return sha256_of_file(sums[0]) if sums else f"{len(files)} files"
 
 
 def _no_repository(reference: HubReference, error: Exception) -> UsageError:
-    """Return the error for a repository that is not there, or that this user is not shown."""
+    """Return the error for a repository that does not exist, or that the Hub does not show to this user."""
     status = getattr(getattr(error, "response", None), "status_code", 0)
     return UsageError(
-        "The Hub asks who you are." if status == 401 else "There is no such repository, or it is private.",
+        "The Hub asks for a login." if status == 401 else "There is no such repository, or it is private.",
         where=reference,
         hint="set HF_TOKEN to a token that may write, or run hf auth login; hf repos create "
         f"{reference.repository}  makes a new repository",
@@ -209,7 +212,7 @@ def _not_pushed(place: str, error: Exception) -> DestinationError | UsageError |
 
 
 def _refused(what: str, place: str, hint: str) -> RefusedError:
-    """Return the error for a repository that would not have the whole release, or would lose something."""
+    """Return the error for a push that would leave files out, or would lose changes of somebody else."""
     return RefusedError(what, where=place, hint=hint, code="file-in-the-way")
 
 
@@ -217,13 +220,13 @@ def _require_the_same(files: Sequence[Path], found: Iterable[Any], place: str) -
     """Require that the Hub has every file with its digest.
 
     Raises:
-        ProofError: one is missing, or has another digest.
+        ProofError: a file is missing, or has another digest.
     """
     has = {each.path: each for each in found}
     for path in files:
         if not _is_same(has.get(path.name), path):
             raise ProofError(
-                f"The Hub has another {path.name} than was sent.",
+                f"The file {path.name} on the Hub is not the one that was sent.",
                 where=place,
                 hint="push again",
                 code="wrong-digest",

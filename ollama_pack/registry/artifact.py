@@ -1,4 +1,4 @@
-"""The OCI manifest of a release: its files as layers, each with its name, and the base that it stands on.
+"""The OCI manifest of a release: its files as layers, each with its name, and the base that it is made for.
 
 A registry keeps it like the manifest of an image. It is a ModelPack, its annotations have OCI's own names,
 and its layers have the names of files, so that other clients of registries show and fetch them too.
@@ -33,7 +33,7 @@ BASE_NAME = "org.opencontainers.image.base.name"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
 
 _OWN_FILE = "ollama-pack.lock"
-"""The file that a ModelPack of any other program does not have."""
+"""The file by which a release is known: the ModelPacks of other programs do not have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +52,19 @@ class ArtifactFile:
 
 
 def file_of_blob(layer: Layer) -> ArtifactFile:
-    """Return a blob of a model as a file, under what the progress calls it."""
+    """Return a blob of a model as a file; its name is the kind of the layer, which the progress shows."""
     return ArtifactFile(layer.kind, layer.digest, layer.size)
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """How a manifest or an index names another manifest.
+    """The OCI descriptor by which a manifest or an index names another manifest.
 
     Attributes:
         media_type: its media type.
         digest: ``sha256:`` and 64 hexadecimal digits.
         size: the size in bytes.
-        artifact_type: what it is, or an empty text.
+        artifact_type: its ``artifactType``; empty if it has none.
     """
 
     media_type: str
@@ -88,7 +88,7 @@ def make_artifact(
 
     Args:
         files: the files.
-        annotations: what is said of all of them; what is empty is left out.
+        annotations: the annotations of the manifest; those with an empty value are left out.
         subject: the manifest that this one belongs to, as its referrer; None if it stands alone.
         config: the configuration of the model if it is a release; None if it is the record of one.
 
@@ -134,12 +134,12 @@ def subject_of(content: bytes) -> str:
 
 
 def descriptor_of(content: bytes) -> Descriptor:
-    """Return how an index or another manifest names an OCI manifest."""
+    """Return the descriptor of an OCI manifest."""
     return Descriptor(ARTIFACT_MANIFEST, digest_of_bytes(content), len(content), type_of_manifest(content))
 
 
 def annotations_of(content: bytes) -> dict[str, str]:
-    """Return the annotations of a manifest that are texts."""
+    """Return the annotations of a manifest whose values are texts; a damaged manifest has none."""
     try:
         known = as_mapping(parse_object(content).get("annotations") or {}, "annotations")
     except ValueError:
@@ -148,7 +148,7 @@ def annotations_of(content: bytes) -> dict[str, str]:
 
 
 def type_of_manifest(content: bytes) -> str:
-    """Return what a manifest is of: its ``artifactType``, else its media type, else an empty text."""
+    """Return the type of a manifest: its ``artifactType``, else its media type, else an empty text."""
     try:
         document = parse_object(content)
         return str(optional(document, "artifactType", "") or optional(document, "mediaType", ""))
@@ -164,7 +164,7 @@ def parse_artifact(content: bytes, where: object) -> tuple[ArtifactFile, ...]:
         where: its place, for the error message.
 
     Raises:
-        InputError: it is the manifest of something else, or is damaged.
+        InputError: the manifest is not that of a release, or is damaged.
     """
     try:
         document = parse_object(content)
@@ -194,12 +194,12 @@ def _is_own(document: Mapping[str, Any]) -> bool:
 
 
 def descriptor_fields(media_type: str, digest: str, size: int) -> dict[str, Any]:
-    """Return how a manifest names a blob or another manifest."""
+    """Return the descriptor of a blob or a manifest, in its form in JSON."""
     return {"mediaType": media_type, "digest": digest, "size": size}
 
 
 def _parse_file(value: object) -> ArtifactFile:
-    """Return the file that a layer is; raise ValueError if it has no digest or no plain name."""
+    """Return the file that a layer describes; raise ValueError if its digest, name or size is not valid."""
     fields = as_mapping(value, "layers")
     digest = as_text(fields.get("digest"), "digest")
     name = as_text(as_mapping(fields.get("annotations"), "annotations").get(TITLE), TITLE)

@@ -1,4 +1,4 @@
-"""Fetches blobs of a registry, going on where an interrupted run ended; no byte counts without its digest."""
+"""Fetches blobs of a registry, resumes what was interrupted, and checks the digest of every blob."""
 
 import hashlib
 import os
@@ -14,18 +14,19 @@ _READ_BYTES = 1 << 20
 
 
 def fetch_blob(remote: RemoteRegistry, file: ArtifactFile, part: Path) -> None:
-    """Make `part` the bytes of a file; what an earlier run left there is gone on with.
+    """Fetch a file into `part`, going on with what an earlier run left there.
 
-    No more is read than the size of the file. If the bytes have another digest, they are removed; bytes that
-    an earlier run left are doubted first, and all of it is fetched anew.
+    No more is read than the size of the file. If the bytes have another digest, they are removed. If some of
+    them are from an earlier run, the whole file is fetched once more before the error is raised.
 
     Args:
         remote: the repository.
         file: the file.
-        part: the path that the bytes go to.
+        part: the path that the bytes are written to.
 
     Raises:
-        DestinationError: the registry does not send it, or the disk is full; what arrived stays in `part`.
+        DestinationError: the registry does not send the file, or the disk is full; what arrived stays in
+            `part`.
         ProofError: the bytes have another digest.
     """
     with os_errors_as_destination_error(part):
@@ -72,7 +73,7 @@ def _fetch_rest(remote: RemoteRegistry, file: ArtifactFile, part: Path) -> bool:
 
 
 def _is_known(part: Path, digest: str) -> bool:
-    """Return whether this very command has fetched a file that has a digest."""
+    """Return whether the digest of a file was computed before by this process, and is `digest`."""
     with regular_file(part) as source:
         return known_digest(source) == digest
 
@@ -84,7 +85,7 @@ def _goes_on(answer: Any, done: int) -> bool:  # noqa: ANN401 — requests is no
 
 
 def _sum_of(part: Path) -> tuple[Any, int]:
-    """Return the sum over what an earlier run left, to go on with, and the number of its bytes."""
+    """Return the SHA-256 so far of what an earlier run left, and the number of its bytes."""
     sha, done = hashlib.sha256(), 0
     if part.exists():
         with regular_file(part) as source:

@@ -1,4 +1,4 @@
-"""Finds what a place of a registry names: a release, a model of Ollama's, or a model with its release."""
+"""Finds what a place in a registry names: a release, an Ollama model, or a model with its release."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Found:
     """What a place names.
 
     Attributes:
-        release: the manifest of the release, or no bytes if a model is there without one.
+        release: the manifest of the release, or no bytes if there is only a model.
         model: Ollama's own manifest, or no bytes if the place names a release.
     """
 
@@ -32,12 +32,12 @@ class Found:
 def find_release(remote: RemoteRegistry) -> Found:
     """Return what the place of a repository names.
 
-    The release of a model is believed if it says itself that it belongs to that very manifest.
+    A release counts as that of a model only if its ``subject`` is the manifest of the model.
 
     Raises:
         UsageError: there is nothing of that name.
-        InputError: it is neither a release nor a model, or several releases belong to the model.
-        ProofError: a digest is another one.
+        InputError: the place names neither a release nor a model, or several releases belong to the model.
+        ProofError: a manifest does not have the digest that it is named by.
         DestinationError: the registry does not answer, or refuses.
     """
     content = remote.fetch_manifest()
@@ -45,7 +45,7 @@ def find_release(remote: RemoteRegistry) -> Found:
         return Found(release=content)
     if not _is_model(content):
         raise InputError(
-            "This is neither a release that ollama-pack pushed nor a model of Ollama's.",
+            "This is neither a release that ollama-pack pushed nor an Ollama model.",
             where=remote.place,
             hint="ollama-pack push DIR oci://HOST/NAMESPACE/NAME:TAG  makes one",
             code="not-a-release",
@@ -56,12 +56,12 @@ def find_release(remote: RemoteRegistry) -> Found:
 
 
 def _is_model(content: bytes) -> bool:
-    """Return whether a manifest is that of a model of Ollama's, and not of a container image."""
+    """Return whether a manifest is that of an Ollama model, and not of a container image."""
     return type_of_manifest(content) == MANIFEST_TYPE and MODEL_TYPE.encode() in content
 
 
 def _release_by_tag(remote: RemoteRegistry, subject: str) -> bytes:
-    """Return the release that has the tag for it, or no bytes if that belongs to another manifest."""
+    """Return the release that `release_tag` names, or no bytes if there is none or it has another subject."""
     try:
         content = remote.fetch_manifest(release_tag(remote.place.version))
     except UsageError:  # there is no such tag

@@ -17,7 +17,7 @@ from ollama_pack.registry.reference import OciReference
 
 DIAL_SECONDS, SILENT_SECONDS = 20, 120
 _HELPER_FAULTS: tuple[type[Exception], ...] = (*DAMAGE, OSError, TypeError)
-"""What oras-py raises for the answer of a credential helper whose shape it does not look at."""
+"""What oras-py raises if a credential helper answers in another form, because it does not check the form."""
 
 _INSTALL_OCI = "pip install 'ollama-pack[oci]'"
 
@@ -62,7 +62,7 @@ def open_client(place: OciReference, environment: Mapping[str, str]) -> tuple[An
 
 
 def _cause_of(error: BaseException) -> BaseException:
-    """Return what the system said, if it is why a library gave up, whose own words are long."""
+    """Return the operating system's error behind the error of a library, or that error if there is none."""
     inner: BaseException | None = error
     while inner is not None:
         if isinstance(inner, OSError) and inner.strerror:
@@ -72,7 +72,7 @@ def _cause_of(error: BaseException) -> BaseException:
 
 
 def unreachable(place: OciReference, error: BaseException | None) -> DestinationError:
-    """Return the error for a registry that does not answer, or not as one."""
+    """Return the error for a registry that cannot be reached, or whose certificate is not trusted."""
     from ollama_pack.shown import reason_of
 
     why = f": {reason_of(_cause_of(error))}" if error is not None else ""
@@ -113,7 +113,7 @@ def read_logins(environment: Mapping[str, str]) -> dict[str, Any]:
                 "credsStore": optional(document, "credsStore", ""),
             }
         except ValueError as error:
-            raise InputError("The logins are damaged.", where=path) from error
+            raise InputError("The logins in Docker's configuration are damaged.", where=path) from error
 
 
 def _is_untrusted(error: BaseException | None) -> bool:
@@ -130,10 +130,10 @@ def _is_untrusted(error: BaseException | None) -> bool:
 
 
 def _login_for(client: Any, challenge: str) -> Any:  # noqa: ANN401 — oras has no types
-    """Return oras-py's way to log in that the challenge of a registry asks for.
+    """Return oras-py's class for the login that the challenge of a registry asks for.
 
-    Amazon's registry asks for user and password, as `docker login` and Amazon's credential helper leave them;
-    oras-py's own way for it would need boto3.
+    Amazon's registry asks for user and password, which `docker login` and Amazon's credential helper provide;
+    oras-py's own class for it would need boto3.
     """
     from oras.auth import get_auth_backend
 
@@ -145,13 +145,13 @@ def _load_login(client: Any, place: OciReference) -> None:  # noqa: ANN401 — o
     """Load the login of a registry, from Docker's configuration or by its credential helper.
 
     Raises:
-        InputError: the helper does not answer as one.
+        InputError: the credential helper gives no usable answer.
     """
     try:
         client.auth.load_configs(client.get_container(f"{place.host}/{place.path}"))
     except _HELPER_FAULTS as error:
         raise InputError(
-            "Docker's credential helper does not answer as one.",
+            "Docker's credential helper gives no usable answer.",
             where=place,
             hint=f"docker login {place.host}",
             code="login",
@@ -159,7 +159,7 @@ def _load_login(client: Any, place: OciReference) -> None:  # noqa: ANN401 — o
 
 
 def _bound(session: Any, *, own_machine: bool, environment: Mapping[str, str]) -> None:  # noqa: ANN401
-    """Give a session limits of time, and keep it from ``.netrc``; nothing on this machine needs a proxy."""
+    """Give a session timeouts, keep it from ``.netrc``, and use no proxy for a registry on this machine."""
     session.request = functools.partial(session.request, timeout=(DIAL_SECONDS, SILENT_SECONDS))
     session.auth = lambda request: request
     session.headers["Accept-Encoding"] = "identity"

@@ -1,4 +1,4 @@
-"""What CNCF's ModelPack asks of a manifest of a model, so that KitOps and modctl read a release too.
+"""What the CNCF's ModelPack requires of a manifest, so that KitOps and modctl read a release too.
 
 See "A release is a ModelPack" in docs/decisions.md.
 """
@@ -21,7 +21,7 @@ _PACK_SETTINGS_NAMES = {"Modelfile.txt", "ollama-config.json", "ollama-manifest.
 
 
 def type_of_file(name: str) -> str:
-    """Return the media type of a file of a release: the model, what it runs with, or a paper."""
+    """Return the media type of a file of a release: weights, settings of the model, or a document."""
     if name.endswith(".gguf"):
         return _PACK_WEIGHTS
     return _PACK_SETTINGS if name in _PACK_SETTINGS_NAMES else _PACK_PAPERS
@@ -33,7 +33,7 @@ def model_config(name: str, family: str, digests: Sequence[str]) -> Layer:
     Args:
         name: the name of the model.
         family: its architecture, as GGUF calls it, or an empty text.
-        digests: those of its files, in the order of the layers.
+        digests: the digests of its files, in the order of the layers.
 
     Example:
         >>> model_config("ada:1", "llama", ["sha256:" + "0" * 64]).size

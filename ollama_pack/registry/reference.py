@@ -44,12 +44,12 @@ class OciReference:
 
     @property
     def is_pinned(self) -> bool:
-        """Return whether it names one manifest by its digest, which cannot move."""
+        """Return whether the version is a digest; unlike a tag, it always names the same manifest."""
         return self.version.startswith("sha256:")
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Return the addresses of the registry to try in turn: HTTP only on this machine, or if told so."""
+        """Return the addresses to try in turn: HTTP only on this machine, or if the user asked for it."""
         if self.plain_http:
             return (f"http://{self.host}",)
         secure = f"https://{self.host}"
@@ -101,6 +101,6 @@ def parse_oci_reference(text: str, *, plain_http: bool = False) -> OciReference:
         check_address(f"https://{host}", "HOST", _FORM)
     except UsageError as error:
         raise UsageError(
-            "The registry's host is not one.", where=text, hint=_FORM, code="bad-name"
+            "The host of the registry is not valid.", where=text, hint=_FORM, code="bad-name"
         ) from error
     return OciReference(host, match["path"], match["digest"] or match["tag"] or "latest", plain_http)

@@ -1,7 +1,7 @@
 """Finds and adds the manifests that belong to another one: its referrers, in OCI's words.
 
-A registry that does not list them itself has a list of them under a tag made of the digest, as the
-specification of OCI says; whoever pushes a referrer keeps that list.
+If a registry does not list referrers itself, they are listed in an index under a tag that is made of the
+digest, as OCI's specification says; the client that pushes a referrer updates that index.
 """
 
 import json
@@ -21,12 +21,12 @@ from ollama_pack.registry.remote import LARGEST_ANSWER, RemoteRegistry
 
 
 def push_referrer(remote: RemoteRegistry, content: bytes, tag: str = "") -> None:
-    """Send a manifest that belongs to another one, so that whoever knows that one finds it.
+    """Push a manifest as a referrer of another one, so that clients that know the other one find it.
 
     Args:
         remote: the repository.
         content: the manifest, which names its subject.
-        tag: a tag for it, or empty if its digest is its name.
+        tag: a tag for it; empty if it is pushed by its digest.
 
     Raises:
         DestinationError: the registry refuses it.
@@ -50,7 +50,7 @@ def referrers_of(remote: RemoteRegistry, subject: str, kinds: Collection[str]) -
 
     Args:
         remote: the repository.
-        subject: the digest of that other one.
+        subject: the digest of the manifest that they belong to.
         kinds: each ``artifactType`` that counts.
 
     Raises:
@@ -60,8 +60,8 @@ def referrers_of(remote: RemoteRegistry, subject: str, kinds: Collection[str]) -
         answer = remote.request(
             remote.url("referrers", subject), headers={"Accept": ARTIFACT_INDEX}, stream=True
         )
-        # Only these say that the registry does not list them; a refusal must not pass for an empty list.
-        remote.require(answer, "does not say what belongs to it", 200, 400, 404, 405)
+        # 400, 404 and 405 mean that the registry has no such list; a refusal must not pass for an empty one.
+        remote.require(answer, "does not list the referrers", 200, 400, 404, 405)
         content = answer.raw.read(LARGEST_ANSWER) if answer.status_code == 200 else b""
     found = parse_index(content) if content else None
     if found is None:
@@ -70,7 +70,7 @@ def referrers_of(remote: RemoteRegistry, subject: str, kinds: Collection[str]) -
 
 
 def _listed_by_tag(remote: RemoteRegistry, subject: str) -> tuple[Descriptor, ...]:
-    """Return what the list under the tag of a digest has; nothing if there is none."""
+    """Return the referrers in the index under the tag of a digest; none if there is no such tag."""
     try:
         return parse_index(remote.fetch_manifest(_tag_of(subject))) or ()
     except UsageError:  # there is no such tag
@@ -78,12 +78,12 @@ def _listed_by_tag(remote: RemoteRegistry, subject: str) -> tuple[Descriptor, ..
 
 
 def _tag_of(digest: str) -> str:
-    """Return the tag for the list of what belongs to a manifest."""
+    """Return the tag of the index that lists the referrers of a manifest."""
     return digest.replace(":", "-")
 
 
 def parse_index(content: bytes) -> tuple[Descriptor, ...] | None:
-    """Return the manifests that an index names; None if it is none, or damaged.
+    """Return the manifests that an index names, or None if the content is no index or a damaged one.
 
     Args:
         content: the bytes of the index.
@@ -98,7 +98,7 @@ def parse_index(content: bytes) -> tuple[Descriptor, ...] | None:
 
 
 def _parse_descriptor(value: object) -> Descriptor:
-    """Return a descriptor of an index; raise ValueError if its digest is none."""
+    """Return a descriptor of an index; raise ValueError if its digest is not valid."""
     fields = as_mapping(value, "manifests")
     digest = as_text(fields.get("digest"), "digest")
     if not is_digest(digest):

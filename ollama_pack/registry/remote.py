@@ -1,4 +1,4 @@
-"""Asks a registry with its login, and moves manifests; nothing is believed without its digest."""
+"""Sends requests to a registry with its login, and pushes and fetches manifests; every digest is checked."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -27,10 +27,10 @@ class RemoteRegistry:
 
     Attributes:
         place: the place of a release in it.
-        client: oras-py's client, which sends each request by `request`.
+        client: oras-py's client, which sends each of its requests through `request`.
         address: the address where the registry answered.
         progress: called while bytes are moved.
-        answered: the last answer, which says more than what oras-py raises.
+        answered: the last answer, which says more than the errors of oras-py.
     """
 
     place: OciReference
@@ -68,26 +68,26 @@ class RemoteRegistry:
             )
         if media_type == MANIFEST_TYPE and answer.status_code == 415:
             raise DestinationError(
-                f"The registry takes no manifest of Ollama's: status 415, {self._words(answer)}.",
+                f"The registry does not accept Ollama's type of manifest: status 415, {self._words(answer)}.",
                 where=self.place,
                 hint="push a folder without --with-base; zot needs compat docker2s2 in its configuration",
                 code="registry",
             )
         self.require(answer, "does not take the release", 200, 201)
         if answer.headers.get(_DIGEST_HEADER, digest) != digest:
-            raise self.lie("the release that it was sent")
+            raise self.lie("the manifest that was pushed")
         return "OCI-Subject" in answer.headers
 
     def fetch_manifest(self, version: str = "") -> bytes:
         """Return a manifest of the repository.
 
         Args:
-            version: its tag or its digest; those of the place by default.
+            version: its tag or its digest; by default that of `place`.
 
         Raises:
-            UsageError: there is none.
-            DestinationError: the registry refuses it.
-            ProofError: its digest is another one.
+            UsageError: there is no such manifest.
+            DestinationError: the registry refuses the request, or the manifest is too large.
+            ProofError: the manifest has another digest than the one that was asked for or announced.
         """
         version = version or self.place.version
         with self.reported():
@@ -111,9 +111,9 @@ class RemoteRegistry:
         return bytes(content)
 
     def told_digest(self) -> str:
-        """Return the digest that the registry tells for the place; empty if it tells none.
+        """Return the digest that the registry reports for the place; empty if it reports none.
 
-        It is worth a question whether something changed, and no proof: nobody compares it with bytes.
+        It is compared with no bytes, so it can show that something may have changed, but proves nothing.
 
         Raises:
             DestinationError: the registry does not answer.
@@ -124,7 +124,7 @@ class RemoteRegistry:
         return str(answer.headers.get(_DIGEST_HEADER, "")) if answer.status_code == 200 else ""
 
     def request(self, url: str, method: str = "GET", **more: Any) -> Any:  # noqa: ANN401
-        """Send a request, and once more with the login that the registry asks for; oras-py calls it too.
+        """Send a request, and again with a login if the registry asks for one; oras-py calls this too.
 
         The login goes to the registry alone, also if the registry names another place for an upload. Only a
         blob may lie elsewhere; it is read there without the login.
@@ -159,7 +159,7 @@ class RemoteRegistry:
         return not hasattr(self.client.auth, "token")
 
     def _new_login(self, answer: Any) -> Mapping[str, str]:  # noqa: ANN401
-        """Return the header with the token that a registry asks for; empty if there is none to be had."""
+        """Return the header with the token that a registry asks for; empty if no token can be obtained."""
         from oras.auth.utils import parse_auth_header
 
         challenge = answer.headers.get("Www-Authenticate", "")
@@ -168,7 +168,9 @@ class RemoteRegistry:
         realm = parse_auth_header(challenge).realm or ""
         if challenge.lower().startswith("bearer") and not is_safe_realm(realm, self.address):
             raise DestinationError(
-                "The registry asks for the login at a place that is not safe.", where=self.place, code="login"
+                "The registry asks to send the login to another address without TLS.",
+                where=self.place,
+                code="login",
             )
         headers, changed = self.client.auth.authenticate_request(answer, {}, refresh=True)
         return headers if changed else {}
@@ -179,7 +181,7 @@ class RemoteRegistry:
 
     @contextlib.contextmanager
     def reported(self) -> Iterator[None]:
-        """Report what fails on the way to the registry; oras-py raises ValueError for a wrong answer."""
+        """Turn errors of libraries into errors of this package; oras-py has ValueError for a wrong answer."""
         import requests
         import urllib3
 
@@ -188,13 +190,13 @@ class RemoteRegistry:
         except ValueError as error:
             if self.answered is not None:
                 self.require(self.answered, "does not take the file", 200, 201, 202)
-            what = f"The registry does not answer as one: {self._clean(reason_of(error))}."
+            what = f"The server does not answer as a registry does: {self._clean(reason_of(error))}."
             raise DestinationError(what, where=self.place, code="registry") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise unreachable(self.place, error) from error
 
     def require(self, answer: Any, clause: str, *right: int) -> None:  # noqa: ANN401
-        """Require the status of an answer; what the registry says of another one is in the error."""
+        """Require that an answer has a `right` status; the error has the reason that the registry gives."""
         status = answer.status_code
         if status in right:
             return
@@ -211,7 +213,7 @@ class RemoteRegistry:
         raise DestinationError(what, where=self.place, code="registry")
 
     def _words(self, answer: Any) -> str:  # noqa: ANN401
-        """Return what a registry says of its refusal, as OCI's form has it."""
+        """Return the reason that a registry gives for a refusal in OCI's form, or an empty text."""
         with contextlib.suppress(ValueError):
             errors = as_list(parse_object(answer.content[:LARGEST_ANSWER]).get("errors"), "errors")
             first = as_mapping(errors[0], "errors") if errors else {}
@@ -245,7 +247,7 @@ class RemoteRegistry:
 
 
 def is_safe_realm(realm: str, address: str) -> bool:
-    """Return whether a password may go to the place of the tokens: it has TLS, or is the registry itself."""
+    """Return whether a password may be sent to a token server: it has TLS, or is the registry itself."""
     return realm.startswith(("https://", f"{address}/"))
 
 

@@ -1,6 +1,6 @@
 """What a push sends: blobs, then the manifests that name them; it is sent, or compared with what is there.
 
-A plan and a push are of one shipment, so that the plan cannot speak of another push.
+A plan and its push are made of the same shipment, so that the plan describes exactly that push.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Outgoing:
 
     Attributes:
         content: its bytes.
-        tag: its tag, or empty if its digest is its name.
+        tag: its tag; empty if it is pushed by its digest.
         media_type: its media type.
     """
 
@@ -39,7 +39,7 @@ class Shipment:
     """All that a push sends.
 
     Attributes:
-        blobs: the blobs, each with its content or its file, and what a person calls it.
+        blobs: the blobs, each with its content or its file, and with its name for people.
         manifests: the manifests, in the order in which they are sent; the last one has the tag.
         sources: other repositories of the registry that may have some of the blobs.
     """
@@ -59,7 +59,7 @@ class PlannedBlob:
     """What a push would do with a blob.
 
     Attributes:
-        name: what a person calls it.
+        name: its name for people.
         digest: ``sha256:`` and 64 hexadecimal digits.
         size: its size in bytes.
         state: ``present`` in the repository, ``mount`` from another one, or ``upload``.
@@ -98,7 +98,7 @@ class PushPlan:
         place: where it would go.
         blobs: what becomes of each blob, or of each file.
         tags: what becomes of each tag, or of the branch.
-        removed: the files of an earlier release that would go; a registry keeps them.
+        removed: the files of an earlier release that would be removed; always empty for a registry.
     """
 
     place: str

@@ -1,7 +1,7 @@
 """Keeps what the next run needs to go on with an upload or a pull that was interrupted.
 
-The address of an upload under way is a secret, since whoever has it may send bytes. So all of it is in a
-folder that only this user can read. Without such a folder nothing is kept, and everything begins anew.
+The address of an upload under way is a secret, since whoever has it may send bytes. So everything is kept in
+a folder that only this user can read. Without such a folder nothing is kept, and every transfer begins anew.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from ollama_pack.disk.files import DRAFT, read_small
 from ollama_pack.disk.locks import is_private
 
 KEPT_SECONDS = 7 * 24 * 3600.0
-"""Age from which what is left of an interrupted run is removed."""
+"""Age in seconds from which what an interrupted run left is removed."""
 
 _LONGEST_ADDRESS = 1 << 16
 
@@ -57,7 +57,7 @@ def forget_upload(blob: str) -> None:
 
 
 def private_folder(kind: str) -> Path | None:
-    """Return a folder of this user's for what is unfinished, or None if it cannot be had.
+    """Return a folder for unfinished transfers that only this user can read, or None if that is impossible.
 
     Args:
         kind: the name of the folder.

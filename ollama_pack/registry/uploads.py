@@ -19,7 +19,7 @@ from ollama_pack.registry.remote import RemoteRegistry
 from ollama_pack.registry.unfinished import forget_upload, keep_upload, kept_upload
 
 BLOB_CHUNK = 16 << 20
-"""A larger blob goes in several requests."""
+"""The size of a chunk in bytes; a larger blob is sent in several requests."""
 
 _BYTES = {"Content-Type": "application/octet-stream"}
 _ARRIVED = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
@@ -41,8 +41,8 @@ def send_blob(remote: RemoteRegistry, layer: Layer, label: str, sources: Sequenc
     Args:
         remote: the repository.
         layer: the blob, with its content or its file.
-        label: what the progress and an error call it.
-        sources: other repositories of the registry that may have the blob; it is mounted from there then.
+        label: the name of the blob in the progress and in errors.
+        sources: other repositories of the registry; if one of them has the blob, it is mounted from there.
 
     Raises:
         DestinationError: the registry refuses it, or the file changed meanwhile.
@@ -67,13 +67,13 @@ def blob_state(
 ) -> tuple[str, int, str]:
     """Return what `send_blob` would do with a blob: its state, the bytes to send, and the source of a mount.
 
-    A registry decides whether it mounts a blob; it is taken to do so where the source has the blob and lets
-    this user read it. Nothing is sent.
+    Nothing is sent. A registry may decide not to mount a blob; here it is assumed to mount one that a source
+    has and lets this user read.
 
     Args:
         remote: the repository.
         layer: the blob.
-        label: what an error calls it.
+        label: the name of the blob in errors.
         sources: other repositories of the registry that may have the blob.
 
     Raises:
@@ -115,12 +115,12 @@ def _begun(remote: RemoteRegistry, layer: Layer, label: str, sources: Sequence[s
 
 
 def _cancel(remote: RemoteRegistry, answer: Any) -> None:  # noqa: ANN401 â€” requests is not typed here
-    """Give up an upload that was begun; a registry that does not know how forgets it by itself."""
+    """Cancel an upload that was begun; in a registry that does not support this, the upload expires."""
     remote.request(_next_address(remote, answer), "DELETE")
 
 
 def _resumed(remote: RemoteRegistry, blob: str) -> _Upload | None:
-    """Return the upload of an earlier run, as far as it came by the registry; None if there is none."""
+    """Return an earlier run's upload, with the bytes that the registry has, or None if there is none."""
     address = kept_upload(blob)
     if not address:
         return None
@@ -138,7 +138,7 @@ def _send_rest(
 ) -> int | None:
     """Send what is missing of a blob, and end its upload; return the number of bytes sent.
 
-    An upload of an earlier run that the registry does not go on with returns None: it is begun anew then.
+    If the registry no longer accepts an upload of an earlier run, return None; the caller begins a new one.
     """
     blob, first, last = remote.url("blobs", layer.digest), upload.done, b""
     if is_new and layer.size <= upload.chunk:
@@ -174,7 +174,7 @@ def _next_address(remote: RemoteRegistry, answer: Any) -> str:  # noqa: ANN401 â
     location = answer.headers.get("Location", "")
     if not location:
         raise DestinationError(
-            "The registry does not say where the next bytes go.", where=remote.place, code="registry"
+            "The registry does not say where to send the next bytes.", where=remote.place, code="registry"
         )
     return str(urljoin(f"{remote.address}/", location))
 

@@ -92,7 +92,7 @@ def test_no_repository(hub, dist):
 
 @pytest.mark.parametrize(
     ("token", "told"),
-    [("", "The Hub asks who you are"), ("hf_other", "no such repository"), ("hf_reader", "may not write")],
+    [("", "The Hub asks for a login"), ("hf_other", "no such repository"), ("hf_reader", "may not write")],
 )
 def test_tokens(hub, dist, monkeypatch, token, told):
     """Without a token, with a wrong one or one that only reads, nothing changes, and the way is told."""
@@ -124,7 +124,7 @@ def test_the_line_is_cut_after_the_commit(hub, dist):
     """Then it is told that the commit is made; pushing again compares what is there, and makes no other."""
     hub.cut = "/paths-info/"
     ran = run("push", dist, PLACE)
-    assert (ran.code, "The commit is made" in ran.stderr) == (6, True)
+    assert (ran.code, "The commit was made" in ran.stderr) == (6, True)
     assert len(hub.messages) == 1
     hub.cut = ""
     assert run("push", dist, PLACE).code == 0
@@ -154,7 +154,7 @@ def test_a_hub_that_lies(hub, dist):
     """What the Hub has is compared with what was sent, by digest."""
     hub.lies = True
     ran = run("push", dist, PLACE)
-    assert (ran.code, "The Hub has another" in ran.stderr) == (5, True)
+    assert (ran.code, "on the Hub is not the one that was sent" in ran.stderr) == (5, True)
     hub.lies = False
     assert run("push", dist, PLACE).code == 0
 

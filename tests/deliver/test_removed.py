@@ -84,7 +84,7 @@ def test_auto_says_why(fake, places, package):
     planned = choose.plan_delivery(removing, places)
     receipt = choose.deliver(removing, places)
     assert (planned.via, receipt.via) == ("store", "store")
-    assert "without a part of its base" in planned.reason
+    assert "without a part of its base that /api/create would keep" in planned.reason
     elsewhere = OllamaLocations(fake.address, ())
     assert choose.plan_delivery(replace(package, removed=("system",)), elsewhere).via in ("store", "pull")
 
