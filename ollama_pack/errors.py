@@ -4,7 +4,7 @@ The tree::
 
     PackError
     ├── InputError          3  the input cannot be read, or is damaged
-    │   └── UsageError      2  the words of the request are wrong, or one is missing
+    │   └── UsageError      2  the request names what does not exist, or lacks something
     ├── UnsupportedError    4  the input is understood, but cannot be expressed exactly
     ├── ProofError          5  a proof failed
     ├── DestinationError    6  a daemon, store or registry does not answer, or refuses
@@ -25,7 +25,8 @@ SHOWN_AT_MOST = 10
 """Number of problems that `bullet_list` shows."""
 
 NEXT_LINE = re.compile(r"\n(?= {2})")
-"""Begins a line of a message of several lines, which this package indents. A stranger's is escaped."""
+"""Where a new line of a message begins: this package indents these lines. Line ends of foreign text are
+escaped."""
 
 _INDEX_IN_NAME = re.compile(r"(?<=\.)(?:0|[1-9][0-9]{0,5})(?=\.)")
 _INDEX_RANGE = re.compile(r"\{[0-9,-]+\}")
@@ -39,8 +40,8 @@ class PackError(Exception):
         where: the file, then the tensor or key inside it.
         hint: a command or an option that helps.
         subjects: topic → every tensor, module or setting concerned. `what` may show only the first of them.
-        code: the name of the reason for programs, which stays the same when the words change; empty for the
-            general one of the class.
+        code: the name of the reason for programs, which stays the same when the words change; if it is empty,
+            the `general_code` of the class.
 
     Example:
         >>> from ollama_pack import PackError, Request, build
@@ -70,9 +71,10 @@ class PackError(Exception):
 
     @property
     def clause(self) -> str:
-        """Return what is wrong as part of a sentence: one line without full stop, a capital only of a name.
+        """Return what is wrong as part of a sentence: one line without a full stop.
 
-        The points of a list follow its headline; other lines, as a picture of two prompts, are left out.
+        It begins with a capital only if it begins with a name. The points of a list follow its headline;
+        other lines, such as two prompts side by side, are left out.
         """
         headline, *more = NEXT_LINE.split(self.what)
         points = "; ".join(line.strip()[2:].rstrip(".") for line in more if line.strip().startswith("- "))
@@ -105,7 +107,7 @@ class InputError(PackError):
 
 
 class UsageError(InputError):
-    """What was asked for is wrong: it names something that does not exist, or lacks a word that is needed.
+    """The request is wrong: it names something that does not exist, or lacks something that is needed.
 
     Example:
         >>> from ollama_pack import Request, UsageError, build
@@ -166,7 +168,7 @@ class DestinationError(PackError):
 
 
 class RefusedError(PackError):
-    """To go on would overwrite, erase or leak something of the user.
+    """To go on would overwrite, erase or leak something that belongs to the user.
 
     Example:
         >>> from ollama_pack import RefusedError, Request, build

@@ -25,18 +25,18 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+\S+")
 _PINNED = re.compile(
     r"(?:oci://[\w.-]+(?::[0-9]{1,5})?/[\w./-]+@sha256:[0-9a-f]{64}|hf://[\w.-]+/[\w.-]+@[\w.%-]+(?:/[\w./-]*)?)(?![\w@?:])"
 )
-"""A place by its digest or its revision: what stands before its ``@`` is no user."""
+"""An address with a digest or a revision: what stands before its ``@`` is not a user."""
 
 _AUTHORISATION = re.compile(r"\b(bearer|basic)\s+[^\s'\"]+", re.IGNORECASE)
 _SHORTEST_SECRET = 8
-"""A shorter value of the environment is not searched for in other words: it may be part of any of them."""
+"""Shorter values of the environment are not hidden in texts: they may be parts of ordinary words."""
 
 
 def shown_address(url: str) -> str:
     """Return an address as it may be printed: its scheme, its host and its port, and ``/…`` for what follows.
 
-    Everything before the last ``@`` is left out, also where the address is broken. A path is shown only of
-    public servers, where it is the name of a model; their queries are not.
+    Everything before the last ``@`` is left out, even if the address is malformed. A path is shown
+    only for a public server, where it is the name of a model; a query is never shown.
 
     Example:
         >>> shown_address("HTTPS://ada:pw@example.com:8443/v1/4bd9c0")
@@ -59,7 +59,7 @@ def shown_address(url: str) -> str:
 
 
 def hide_passwords(text: str) -> str:
-    """Return a text whose addresses have no user, no password and no query, and no ``Bearer`` its token."""
+    """Return a text without users, passwords and queries of addresses, and without ``Bearer`` tokens."""
     if "://" in text or ":/" in text:
         text = _ADDRESS.sub(_without_user, text)
     return _AUTHORISATION.sub(r"\1 …", text) if "earer" in text.lower() or "asic" in text.lower() else text

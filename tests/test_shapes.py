@@ -40,7 +40,7 @@ def test_a_value_is_of_its_kind_or_is_named(check, kind, odd):
     if isinstance(odd, kind):
         assert check(odd, "a.b") is odd
     else:
-        with pytest.raises(ShapeError, match=r"a\.b is no "):
+        with pytest.raises(ShapeError, match=r"a\.b is not a"):
             check(odd, "a.b")
 
 
@@ -55,7 +55,7 @@ def test_what_is_no_size(value):
 def test_what_go_leaves_out():
     """A missing value and a null are the empty one; a value of another kind is none."""
     assert optional({}, "a", []) == optional({"a": None}, "a", []) == []
-    with pytest.raises(ShapeError, match="a is no list"):
+    with pytest.raises(ShapeError, match="a is not a list"):
         optional({"a": 0}, "a", [])
 
 

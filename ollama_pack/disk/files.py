@@ -35,10 +35,10 @@ FORBIDDEN = (errno.EACCES, errno.EROFS)
 """Codes of the operating system for a missing permission."""
 
 SMALL = 16 << 20
-"""Most bytes that `read_small` reads. A real manifest, configuration or list of parameters has thousands."""
+"""Most bytes that `read_small` reads by default. A real manifest or configuration has thousands."""
 
 LARGEST_JSON = 64 << 20
-"""Most bytes of any other JSON file. The largest tokenizers have 40 million."""
+"""Most bytes of a JSON file that may be larger, such as tokenizer.json. The largest have 40 million."""
 
 LFS_START = b"version https://git-lfs"
 """How a pointer of Git LFS begins."""
@@ -142,9 +142,9 @@ def require_directory(path: Path, hint: str = "") -> None:
 
 @contextlib.contextmanager
 def regular_file(path: Path, buffering: int = -1) -> Iterator[BinaryIO]:
-    """Yield a file that is open for reading; what is no regular file is rejected and never waited for.
+    """Yield a file that is open for reading; anything but a regular file is rejected at once.
 
-    To open or read a pipe could block for ever, and a device may never end.
+    To open or read a pipe could block for ever, and a device may have no end.
 
     Raises:
         OSError: the file cannot be opened, or is not a regular file.
@@ -191,7 +191,7 @@ def user_path(text: str) -> Path:
 
 
 def home_directory() -> Path:
-    """Return the home directory of this user; without one, the root, as services have it."""
+    """Return the home directory of this user, or ``/`` if there is none, as for a service."""
     with contextlib.suppress(RuntimeError):
         return Path.home()
     return Path("/")
@@ -239,7 +239,7 @@ def copy_hashing(reader: BinaryIO, writer: BinaryIO | None, label: str, progress
 def relative_path(path: Path, folder: Path) -> str:
     """Return the path of a file relative to a directory, as a Modelfile needs it: ``./adapter_model.gguf``.
 
-    The slashes are forward ones on every system. Without ``./`` or ``../`` Ollama reads the name of a model.
+    The slashes are forward ones on every system. Without ``./`` or ``../``, Ollama takes it for a model name.
     """
     try:
         relative = Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
@@ -249,7 +249,7 @@ def relative_path(path: Path, folder: Path) -> str:
 
 
 def refuse_pointer(path: Path, start: bytes) -> None:
-    """Require that a file which begins with `start` is not what a clone without Git LFS has in its place.
+    """Require that a file which begins with `start` is not the pointer that a clone without Git LFS has.
 
     Raises:
         InputError: it is a pointer of Git LFS.
@@ -281,7 +281,7 @@ def read_json(path: Path, most: int = SMALL) -> Any:  # noqa: ANN401 — JSON
     """Return the JSON document that a file of at most `most` bytes holds.
 
     Raises:
-        InputError: the same as of `read_json_object`, but the document may be of any kind.
+        InputError: as for `read_json_object`, except that the document need not be an object.
     """
     try:
         content = read_small(path, most)

@@ -28,7 +28,7 @@ def read_once() -> Iterator[None]:
 def digest_once(file: IO[Any], read: Callable[[], str]) -> str:
     """Return the digest that is remembered of an open file, or what `read` returns.
 
-    A file that was written to, or that another one took the place of, is read again.
+    A file that has changed, or was replaced by another one, is read again.
 
     Args:
         file: the file, open.
@@ -60,6 +60,6 @@ def remember_digest(file: IO[Any], digest: str) -> None:
 
 
 def _open_state(file: IO[Any]) -> _FileState:
-    """Return what tells a file from every other one, and from what it was before it was written to."""
+    """Return what identifies a file and its state: device, inode, size and time of the last change."""
     status = os.fstat(file.fileno())
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -98,9 +98,9 @@ def is_private(path: Path) -> bool:
 
 
 def _lock_folder() -> Path:
-    """Return the folder for the locks of this user; who may write to one could make others wait for ever.
+    """Return the folder for this user's locks. Nobody else may write to it, or they could block this user.
 
-    Another user may have taken the name in the temporary directory; then it is a folder in the user's home.
+    If another user has taken the name in the temporary directory, the folder is in this user's home.
     """
     user = getattr(os, "geteuid", lambda: "locks")()
     folders = (
@@ -120,7 +120,7 @@ def _try_lock(path: Path) -> int | None:
     descriptor = os.open(path, _FLAGS, 0o600)
     try:
         _lock(descriptor)
-        # The holder before may have deleted the file after we opened it; then our lock means nothing.
+        # The previous holder may have deleted the file after we opened it; then our lock means nothing.
         if os.path.samestat(os.fstat(descriptor), path.stat()):
             return descriptor
     except (BlockingIOError, PermissionError, FileNotFoundError):

@@ -25,7 +25,8 @@ _TOML_TOKEN = re.compile(
     r'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*|[][{}\n]',
     re.DOTALL,
 )
-"""What may have a line end or a bracket in it that ends nothing, each bracket, and each line end."""
+"""Strings and comments, in which brackets and line ends mean nothing, and all other brackets and line
+ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class TomlFile:
         return f"{place}: {'.'.join(keys)}" if keys else place
 
     def table(self, *keys: str) -> dict[str, Any]:
-        """Return a table, which is empty if it is not there.
+        """Return the table of a key; a missing one counts as empty.
 
         Raises:
             UsageError: the key has another kind of value.
@@ -62,7 +63,7 @@ class TomlFile:
         return found
 
     def texts(self, *keys: str) -> tuple[str, ...]:
-        """Return a list of texts, which is empty if it is not there.
+        """Return the list of texts of a key; a missing one counts as empty.
 
         Raises:
             UsageError: the key has another kind of value.
@@ -73,10 +74,10 @@ class TomlFile:
         return tuple(found)
 
     def require_keys(self, known: Collection[str], *tables: str) -> None:
-        """Require that a table has no other keys than those that have a meaning.
+        """Require that a table has only known keys.
 
         Raises:
-            UsageError: it has one; the error names the nearest that exists.
+            UsageError: it has another one; the hint names the most similar known key.
         """
         for key in self.table(*tables):
             if key not in known:
@@ -110,9 +111,10 @@ def read_toml(path: Path) -> TomlFile:
 
 @lru_cache(maxsize=4)
 def _lines_of_keys(text: str) -> dict[tuple[str, ...], int]:
-    """Return the line on which each key of a text begins, which the parser has taken as a whole.
+    """Return the line on which each key begins, in a text that the parser has accepted.
 
-    The parser takes each statement once more by itself: the work grows with the text, not with its keys.
+    Each statement is parsed once more by itself, so the work grows with the text, not with the number of
+    keys.
     """
     lines: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
@@ -130,9 +132,9 @@ def _lines_of_keys(text: str) -> dict[tuple[str, ...], int]:
 
 
 def _statements(text: str) -> Iterator[str]:
-    """Yield the statements of TOML, of which a line without one is empty.
+    """Yield the statements of a TOML text; a line without one, such as a comment, is yielded, too.
 
-    One ends at a line end that is in no string and in no brackets; other line ends are none in TOML.
+    A statement ends at the first line end that is outside strings and brackets.
     """
     begin = depth = 0
     for token in _TOML_TOKEN.finditer(text):
@@ -144,7 +146,7 @@ def _statements(text: str) -> Iterator[str]:
 
 
 def _keys_of(table: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yield every key of tables, with those of the tables that it is in."""
+    """Yield the path of every key in nested tables: the keys of its tables, then the key itself."""
     for key, value in table.items():
         yield (key,)
         if isinstance(value, Mapping):

@@ -1,1 +1,1 @@
-"""JSON: that of strangers, read within bounds, and the form in which Go writes it."""
+"""JSON: documents of strangers, read within bounds, and the form in which Go writes JSON."""

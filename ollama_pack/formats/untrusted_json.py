@@ -1,7 +1,7 @@
 """JSON that comes from outside: parsed within bounds of values, levels and digits, and checked by its shape.
 
-Whoever reads such a document names what each value must be, `as_mapping` or `as_whole`, and `file_errors`
-turns what that raises into the error of the file. tests/test_house.py looks for JSON that is parsed
+A reader of such a document states what each value must be (`as_mapping`, `as_whole`), and `file_errors`
+turns what these functions raise into the error of the file. tests/test_house.py looks for JSON that is parsed
 in another way.
 """
 
@@ -17,13 +17,13 @@ from ollama_pack.errors import InputError
 from ollama_pack.shown import reason_of
 
 MOST_VALUES = 1 << 22
-"""Values in a JSON document. The largest tokenizers have two million; each may take a hundred bytes."""
+"""Most values in a JSON document. The largest tokenizers have two million; each may take a hundred bytes."""
 
 MOST_DEPTH = 100
-"""Levels of lists and objects in a JSON document. Real ones have ten."""
+"""Most levels of lists and objects in a JSON document. Real ones have ten."""
 
 MOST_DIGITS = 300
-"""Digits of a whole number in a JSON document, so that each of them fits a float."""
+"""Most digits of a whole number in a JSON document, so that each number fits a float."""
 
 
 LARGEST_WHOLE = (1 << 63) - 1
@@ -54,7 +54,7 @@ def file_errors(path: object, *more: type[Exception]) -> Iterator[None]:
     try:
         yield
     except ShapeError as error:
-        raise InputError(f"The file has another form: {error}.", where=path) from error
+        raise InputError(f"The file does not have the expected form: {error}.", where=path) from error
     except OSError as error:
         raise InputError(f"Cannot read the file: {reason_of(error)}.", where=path) from error
     except (*DAMAGE, *more) as error:
@@ -69,36 +69,36 @@ def as_mapping(value: object, key: str) -> dict[str, Any]:
         key: its place in the document, for the message.
 
     Raises:
-        ShapeError: it is none.
+        ShapeError: it is not an object.
 
     Example:
         >>> as_mapping([1], "model_info")
         Traceback (most recent call last):
-        ollama_pack.formats.untrusted_json.ShapeError: model_info is no object
+        ollama_pack.formats.untrusted_json.ShapeError: model_info is not an object
     """
     if not isinstance(value, dict):
-        raise ShapeError(f"{key} is no object")
+        raise ShapeError(f"{key} is not an object")
     return value
 
 
 def as_list(value: object, key: str) -> list[Any]:
     """Return a value that must be a list; it raises what `as_mapping` raises."""
     if not isinstance(value, list):
-        raise ShapeError(f"{key} is no list")
+        raise ShapeError(f"{key} is not a list")
     return value
 
 
 def as_text(value: object, key: str) -> str:
     """Return a value that must be a text; it raises what `as_mapping` raises."""
     if not isinstance(value, str):
-        raise ShapeError(f"{key} is no text")
+        raise ShapeError(f"{key} is not a text")
     return value
 
 
 def as_whole(value: object, key: str) -> int:
     """Return a value that must be a whole number of 0 to `LARGEST_WHOLE`; it raises a ShapeError."""
     if type(value) is not int or not 0 <= value <= LARGEST_WHOLE:
-        raise ShapeError(f"{key} is no whole number")
+        raise ShapeError(f"{key} is not a whole number")
     return value
 
 
@@ -164,7 +164,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _has_long_digits(text: str) -> bool:
-    """Return whether more than `MOST_DIGITS` digits stand in a row; one of them is at a multiple of that."""
+    """Return whether more than `MOST_DIGITS` digits stand in a row: then a multiple of that falls on one."""
     for at in range(0, len(text), MOST_DIGITS):
         if text[at].isdecimal():
             before, after = text[max(at - MOST_DIGITS, 0) : at], text[at : at + MOST_DIGITS + 1]

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from ollama_pack.errors import UsageError
 
 _NO_HOST = "\"#%'<>?@\\^`{|}"
-"""ASCII characters that no name and no number of a host has."""
+"""ASCII characters that neither a host name nor an IP address has."""
 
 
 def check_address(address: str, variable: str, example: str) -> str:
@@ -28,7 +28,7 @@ def check_address(address: str, variable: str, example: str) -> str:
         host.encode("idna")
         if ":" in host or (host.count(".") == 3 and host.replace(".", "").isdigit()):
             ipaddress.ip_address(host)
-    except ValueError:  # a bracket is open, a port or a part of a number is none, or a label is too long
+    except ValueError:  # an open bracket, an invalid port or IP address, or a label that is too long
         host, port_is_right = "", False
     plain = address.isprintable() and " " not in address and not any(letter in host for letter in _NO_HOST)
     if not (host and port_is_right and plain and parts.scheme in ("http", "https")):
@@ -37,16 +37,16 @@ def check_address(address: str, variable: str, example: str) -> str:
 
 
 def read_token(environment: Mapping[str, str], variable: str) -> str:
-    """Return the token in a variable of the environment without blanks around it; empty if there is none.
+    """Return the token in a variable of the environment without white space around it, or an empty text.
 
     Raises:
-        UsageError: the token has a character that no token has, as one that was cut from a text by mistake.
-            The message does not repeat it.
+        UsageError: the token has a character that no token has, which happens when it is copied by mistake
+            with other text. The message does not repeat it.
     """
     token = environment.get(variable, "").strip()
     if not (token.isascii() and token.isprintable()) or " " in token:
         raise UsageError(
-            f"{variable} is not a token: it contains a blank, a line end or a character that is not ASCII.",
+            f"{variable} is not a token: it contains a space, a line end or a character that is not ASCII.",
             hint=f"copy the token again, and set {variable} to it alone, or unset it",
             code="bad-token",
         )

@@ -1,8 +1,9 @@
 """Bounds what a peer may cost: the time of a whole exchange by HTTP, and the bytes of its answer.
 
 The timeouts of httpx are for each read, so a peer that sends a byte now and then holds a client for ever. A
-compressed answer of some kilobytes may hold gigabytes. So answers are asked for as they are and counted as
-they come, and the connection is cut when its time is over. Every client of this package has these bounds.
+compressed answer of some kilobytes may hold gigabytes. So uncompressed answers are asked for, their bytes
+are counted as they come, and the connection is cut when its time is over. Every client of this package has
+these bounds.
 """
 
 import contextlib
@@ -84,7 +85,7 @@ class ExchangeBounds:
         encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in ("identity", ""):
             raise DestinationError(
-                f"The answer is compressed ({encoding:.20}), though it was asked for as it is.",
+                f"The answer is compressed ({encoding:.20}), though an uncompressed one was asked for.",
                 where=self._where,
                 code="compressed",
             )
@@ -104,12 +105,12 @@ class ExchangeBounds:
         self._late = True
         for each in self._sockets:
             with contextlib.suppress(OSError):
-                # The method of a TLS socket would end TLS first, under the hands of the thread that reads.
+                # shutdown() of a TLS socket would end TLS first, while another thread still reads from it.
                 socket.socket.shutdown(each, socket.SHUT_RDWR)
 
 
 def _counted_stream(stream: Any, where: str, *, lines: bool) -> Any:  # noqa: ANN401 — httpx is imported inside
-    """Return a stream of bytes that ends with an error when it is too long, or a line in it is."""
+    """Return a stream of bytes that raises an error when it, or a line in it, is too long."""
     import httpx
 
     class CountedStream(httpx.SyncByteStream):

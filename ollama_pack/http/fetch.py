@@ -31,7 +31,7 @@ MISSING = (404, 410)
 """HTTP status codes for an address at which there is nothing."""
 
 CLOSED = (401, 403)
-"""HTTP status codes for a document that needs an authorisation."""
+"""HTTP status codes for a document that is not public."""
 
 
 def is_loopback(host: str) -> bool:
@@ -102,12 +102,12 @@ def read_range(
 
 @contextlib.contextmanager
 def settings_explained() -> Iterator[None]:
-    """Turn what httpx says of the proxies and the certificates that the environment names into a UsageError.
+    """Turn an error of httpx about proxies or certificates of the environment into a UsageError.
 
-    The block makes a client, for an address that was checked.
+    The block makes a client. Its address must have been checked, so that the error cannot be about that.
 
     Raises:
-        UsageError: httpx cannot use one of them.
+        UsageError: httpx cannot use a proxy or a certificate file that a variable names.
     """
     import httpx
 
@@ -118,7 +118,7 @@ def settings_explained() -> Iterator[None]:
         raise UsageError(
             f"A proxy of the environment cannot be used: {reason_of(error)}.",
             where=", ".join(f"{name}={shown_address(os.environ[name])}" for name in named),
-            hint=f"unset {' '.join(named)}, or NO_PROXY=HOST, with the host that needs no proxy",
+            hint=f"unset {' '.join(named)}, or set NO_PROXY=HOST, with the host that needs no proxy",
             code="bad-proxy",
         ) from error
     except OSError as error:

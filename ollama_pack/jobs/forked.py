@@ -1,7 +1,7 @@
-"""A process that is forked to do some of the jobs of this one, and is only there to be faster.
+"""A forked copy of this process that does some of its jobs, only to save time.
 
-It has all that the jobs need, since it is a copy. It ends when a job fails, or for any other reason, and does
-not say why: the process that asked does again what was not done, and has the error itself.
+As a copy, it has everything that the jobs need. If a job fails in it, it ends without saying why: the process
+that asked does the job itself, and raises the error.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ JOB_NUMBER = struct.Struct("<q")
 """The number of a job."""
 
 RESULT_HEAD = struct.Struct("<qq")
-"""The number of a job, and the bytes of its result, which follow."""
+"""The number of a job, and the length in bytes of its result, which follows."""
 
 
 class ForkedHelper:
@@ -22,7 +22,7 @@ class ForkedHelper:
 
     Args:
         jobs: what each job does; it returns the bytes of its result.
-        others: the helpers that were made before this one.
+        others: the helpers that were made before this one, whose pipes the new process closes.
 
     Attributes:
         answers: the file descriptor from which its answers are read.
@@ -36,7 +36,7 @@ class ForkedHelper:
         asked, self._requests = os.pipe()
         self.answers, told = os.pipe()
         self.waiting: list[int] = []
-        with warnings.catch_warnings():  # of threads: none of them holds what a helper uses
+        with warnings.catch_warnings():  # Python warns of threads: none holds a lock that a helper needs
             warnings.simplefilter("ignore", DeprecationWarning)
             try:
                 self._process = os.fork()
@@ -56,10 +56,10 @@ class ForkedHelper:
         os.close(told)
 
     def start(self, number: int) -> None:
-        """Give it a job.
+        """Give the helper a job.
 
         Raises:
-            OSError: it has ended.
+            OSError: the helper has ended.
         """
         os.write(self._requests, JOB_NUMBER.pack(number))
         self.waiting.append(number)
@@ -68,14 +68,14 @@ class ForkedHelper:
         """Wait for the next answer: the number of a job, and its result.
 
         Raises:
-            EOFError: it has ended.
+            EOFError: the helper has ended.
         """
         number, size = RESULT_HEAD.unpack(_read(self.answers, RESULT_HEAD.size))
         self.waiting.remove(number)
         return number, _read(self.answers, size)
 
     def end(self) -> None:
-        """End it, whatever it does."""
+        """End the helper, whatever it is doing."""
         os.close(self._requests)
         os.close(self.answers)
         with contextlib.suppress(ProcessLookupError):
@@ -98,7 +98,7 @@ def _serve(jobs: Sequence[Callable[[], bytes]], asked: int, told: int) -> None:
 
 
 def _read(file: int, size: int) -> bytes:
-    """Return so many bytes.
+    """Return exactly `size` bytes of a pipe.
 
     Raises:
         EOFError: there are no more.

@@ -1,7 +1,7 @@
 """Runs a script in a process of its own, with limits of memory and processor time where the system has them.
 
-A regular expression or a chat template is a stranger's program. What runs it is a script beside its caller,
-and this file is what sets the limits before that script begins: ``limits.py MEMORY SECONDS SCRIPT``.
+A regular expression or a chat template is a stranger's program. A script beside the caller runs it, and this
+file sets the limits before that script begins: ``limited_process.py MEMORY SECONDS SCRIPT``.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ def limit_resources(memory: int, seconds: int) -> None:
 
 
 if __name__ == "__main__":
-    # The folder of this file is no place for modules: its gguf/ and ollama/ are not the libraries.
+    # Python put the folder of this file on the path, and a file in it must not hide a library's module.
     sys.path[:] = [place for place in sys.path if Path(place) != Path(__file__).parent]
     signal.signal(
         signal.SIGINT, signal.SIG_IGN

@@ -31,22 +31,22 @@ IN_RESERVE = 4
 """Jobs that a helper has at most, so that it need not wait for the next one; towards the end it has fewer."""
 
 LEAST_SHARED = 1 << 25
-"""Bytes below which a helper would be more work than help."""
+"""Size of a file in bytes below which starting a helper costs more than it saves."""
 
 FORKS = sys.platform == "linux"
 """Whether helpers are processes."""
 
 
 TOLD = (PackError, OSError)
-"""Errors that are raised in the turn of the job that had them, so that the first of several is told."""
+"""Errors that are raised when their job's turn comes, so that of several errors the first is reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[Result]):
-    """Something to do.
+    """A job: what to do, and whether another process may do it.
 
     Attributes:
-        do: does it; it may be called by another process or thread, and once more after it failed there.
+        do: the function; it may be called by another process or thread, and again here after it failed there.
         is_shared: whether another process can do it.
     """
 
@@ -59,8 +59,8 @@ class Codec(Generic[Result]):
     """How a result is brought from one process to another.
 
     Attributes:
-        pack: makes bytes of it.
-        unpack: makes it of bytes.
+        pack: turns a result into bytes.
+        unpack: turns these bytes back into the result.
     """
 
     pack: Callable[[Result], bytes]
@@ -68,7 +68,7 @@ class Codec(Generic[Result]):
 
 
 def helpers_for(size: int) -> int:
-    """Return how many helpers a file of so many bytes is worth: one fewer than there are cores, at most."""
+    """Return how many helpers to start for a file of `size` bytes: at most one fewer than there are cores."""
     return min((os.cpu_count() or 1) - 1, MOST_HELPERS) if size >= LEAST_SHARED else 0
 
 
@@ -76,9 +76,9 @@ def done_in_order(jobs: Sequence[Job[Result]], codec: Codec[Result], helpers: in
     r"""Yield the results of jobs in their order; what a job raised is raised in its place.
 
     Args:
-        jobs: what is done.
-        codec: for the results.
-        helpers: that many processes or threads beside this one.
+        jobs: the jobs.
+        codec: how a process sends a result to this one.
+        helpers: the number of processes or threads beside this one.
 
     Example:
         >>> jobs = [Job(lambda number=number: bytes([number])) for number in range(3)]
@@ -109,11 +109,11 @@ def _with_processes(jobs: Sequence[Job[Result]], codec: Codec[Result], count: in
 
 
 class _Team(Generic[Result]):
-    """This process with its helpers, at work.
+    """This process and its helpers, with the jobs and the results.
 
     Attributes:
-        helpers: those that have not ended.
-        results: what was done and not taken, or what it raised, by the number of the job.
+        helpers: the helpers that have not ended.
+        results: each result that was not taken yet, or the error in its place, by the number of the job.
     """
 
     def __init__(self, jobs: Sequence[Job[Result]], codec: Codec[Result]) -> None:
