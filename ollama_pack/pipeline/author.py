@@ -42,8 +42,8 @@ def author_modelfile(directory: AdapterDirectory) -> tuple[Modelfile | None, tup
 def author_warnings(author: Modelfile | None, made: Modelfile) -> tuple[str, ...]:
     """Return a sentence for each command of a Modelfile that does not do what is expected of it.
 
-    A command of the author's is named with its line, unless an option replaced it. One that comes from an
-    option or a template is named alone.
+    A command of the author is named with its line, and left out if an option replaced it. A command of an
+    option or a template is named without a line.
 
     Args:
         author: the author's Modelfile, or None.
@@ -55,7 +55,7 @@ def author_warnings(author: Modelfile | None, made: Modelfile) -> tuple[str, ...
     lines = [
         f"{where}, line {each.line}: {what}." for each, what in of_author if _content_of(each) in written
     ]
-    # An empty text that an option wrote is meant.
+    # An empty value comes from an option, and is intended.
     others = [
         (each, what) for each, what in command_problems(made) if each.value and _content_of(each) not in own
     ]
@@ -78,7 +78,8 @@ def _what_is_read(modelfile: Modelfile) -> str:
     """Return the note that a file under Ollama's own name is read, with the commands in it."""
     names = Counter(command.name for command in modelfile.commands if command.name not in ("FROM", "ADAPTER"))
     told = ", ".join(name if count == 1 else f"{count} {name}" for name, count in names.items())
-    return f"{modelfile.where} is read, because there is no {MODELFILE_NAME}: {told or 'nothing but FROM'}"
+    found = told or "nothing but FROM"
+    return f"{modelfile.where} is read, because there is no {MODELFILE_NAME}; it has {found}"
 
 
 def _why_no_base(modelfile: Modelfile, folder: Path, name: str) -> str:
@@ -88,12 +89,12 @@ def _why_no_base(modelfile: Modelfile, folder: Path, name: str) -> str:
         path = folder / user_path(source)
         is_file, is_directory = is_path(source, path), path.is_dir()
         if is_file and not is_directory and path.is_file() and _is_merged(path):
-            return f"{source} has an adapter in it already; --base names the model that it was merged into"
+            return f"an adapter is merged into {source} already; --base names the model without it"
     except OSError:  # the name is too long
         return ""
     if is_file and is_directory:
-        return f"{source} is a directory; a base is a model or a GGUF file"
+        return f"{source} is a directory, but a base is an Ollama model or a GGUF file"
     if name == OLLAMA_MODELFILE_NAME and is_file and not modelfile.value("ADAPTER"):
         # A trainer that exports a merged model writes such a file; on it, the adapter would act twice.
-        return f"without ADAPTER, {source} may hold the adapter already; if it is the base, --base {path}"
+        return f"without ADAPTER, {source} may hold the adapter already; if it does not, use --base {path}"
     return ""

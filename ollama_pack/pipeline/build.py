@@ -57,13 +57,13 @@ class Outcome:
         work: what was decided before anything was written.
         lora: the GGUF LoRA file, or None if the adapter was merged into its base.
         merged: the merged GGUF, or None if the adapter is a file of its own.
-        report: the result of the proof of its numbers.
+        report: the result of the proof of the numbers in that file.
         modelfile: the path of Modelfile.txt.
         lock: the path of the lock file, which records what the model was made of.
         receipt: the receipt of the delivery.
-        load: the result of the load proof, or None if no daemon has the model.
-        rendered: what the daemon says of the prompts, or None if it says nothing.
-        prompt: whether the prompts are those that the model was trained with.
+        load: the result of the load proof, or None if it was not made.
+        rendered: the comparison with the prompts that the daemon renders, or None if it was not made.
+        prompt: the verdict on whether the prompts are those that the model was trained with.
         base_change: how the weights of the base changed since the last build, or an empty text.
 
     Example:
@@ -100,7 +100,7 @@ def build(
         request: what the user asks for.
         note: called after each stage, with the name of the stage and the value that it made.
         progress: called while bytes are read, written or sent.
-        ahead: the digest of a GGUF file that a thread takes already, which serves if that file is the base.
+        ahead: a digest that a thread computes already; it is used if its file is the base.
 
     Raises:
         PackError: one of its subclasses says what is wrong. If the delivery failed, the model that had the
@@ -179,7 +179,7 @@ def _build_into_folder(
 
 
 def _deliver(inputs: BuildInputs, package: "Package", progress: Progress | None) -> "Receipt":
-    """Deliver a package; the error of a delivery says how it goes on."""
+    """Deliver a package; if that fails, the hint of the error has the command that continues."""
     from ollama_pack.deliver import choose
 
     try:

@@ -36,7 +36,8 @@ def read_release(request: Request) -> Package:
 
     Raises:
         InputError: Modelfile.txt or the GGUF LoRA it names is missing or damaged.
-        ProofError: its FROM names other weights, and the request is strict.
+        ProofError: by its name, the base is not the one that the adapter was trained on, or with `strict` it
+            may be another one.
     """
     folder = built_folder(request.directory)
     package = read_package(folder, model_name(request))
@@ -53,10 +54,10 @@ def read_release(request: Request) -> Package:
 
 
 def _named_base_notes(base: BaseModel, trained: ExpectedBase) -> list[str]:
-    """Return what speaks against the base of a release by its name, before it is opened.
+    """Return a note for each mismatch that the name of a base shows, before the base is opened.
 
     Raises:
-        ProofError: it may not be the base that the adapter was trained on, and the request is strict.
+        ProofError: it is not the base that the adapter was trained on, or with `strict` it may be another.
     """
     from ollama_pack.verify.base import stop_at_mismatches
     from ollama_pack.verify.base_named import compare_named_base

@@ -13,11 +13,12 @@ def requests_for(request: Request, which: str) -> tuple[Request, ...]:
     """Return one request per chosen checkpoint; each makes the model ``run:checkpoint-N``.
 
     Args:
-        request: a request whose directory is the run; a tag in its name is that of the one checkpoint.
+        request: a request whose directory is the run; a tag in its name is kept if one checkpoint is chosen.
         which: a step, ``latest``, ``best`` or ``all``.
 
     Raises:
-        InputError: there is no such checkpoint, or the name has a tag and all checkpoints are chosen.
+        InputError: there is no such checkpoint.
+        UsageError: the name has a tag, and all checkpoints are chosen.
     """
     chosen = choose(request.directory, which)
     name = model_name(request)

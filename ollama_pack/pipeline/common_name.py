@@ -69,7 +69,7 @@ def require_free_name(
     if entry is None or earlier.get("manifest") == f"sha256:{entry.digest}":
         return
     raise RefusedError(
-        f"There is another model {name} already, and that name only says what the directory is called.",
+        f"There is another model named {name} already, and this one is named so only after its directory.",
         where=place,
         hint=f"--name NAME, with a name for this model; --name {name}  replaces the other one",
         code="common-name",

@@ -58,7 +58,7 @@ def render_modelfile(
 ) -> Modelfile:
     """Return the Modelfile: that of the author or of a template, with FROM, ADAPTER and the options set.
 
-    What in it does not do what its author expects is noted as a warning.
+    A command in it that does not do what its author expects is reported as a warning.
 
     Args:
         inputs: the resolved request, with template, system prompt and parameters.
@@ -68,7 +68,8 @@ def render_modelfile(
 
     Raises:
         InputError: the template is damaged.
-        UnsupportedError: there is no Ollama model to build FROM, or a Modelfile cannot hold a value.
+        UsageError: no Ollama model of the base is known to build FROM.
+        UnsupportedError: a Modelfile cannot hold a value, or the base is in several files.
     """
     request, base = inputs.request, work.base
     if not base.gguf and not base.tag:

@@ -48,7 +48,7 @@ def _cost_of_an_adapter(lora: LoraFile, inputs: BuildInputs, work: BuildPlan) ->
     """Return what an adapter of its own costs, and what the merged form would, as far as that is known."""
     told = f"an adapter of {megabytes(lora.size)} beside its base, the smaller form"
     if work.adapter.invocation:
-        return f"{told}, and the only one that acts on some tokens only"
+        return f"{told}, and the only one in which an activated LoRA acts on some tokens only"
     size = _size_if_merged(inputs, work)
     if size is None:
         return told
@@ -56,7 +56,7 @@ def _cost_of_an_adapter(lora: LoraFile, inputs: BuildInputs, work: BuildPlan) ->
 
 
 def _size_if_merged(inputs: BuildInputs, work: BuildPlan) -> int | None:
-    """Return about how large the merged file would be, or None if nothing tells how large its base is."""
+    """Return the approximate size of the merged file, or None if the size of its base is not known."""
     from ollama_pack.base.base_weights import weights_of
     from ollama_pack.gguf.ggml_types import BLOCKS
     from ollama_pack.merge.size import size_if_merged
@@ -80,7 +80,7 @@ def _size_if_merged(inputs: BuildInputs, work: BuildPlan) -> int | None:
 def make_built_package(
     inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile, weights: "LoraFile | MergedFile"
 ) -> "Package":
-    """Return the package to deliver, with the check of its base; a known digest is not taken again."""
+    """Return the package to deliver, with the check of its base; a known digest is not computed again."""
     if not isinstance(weights, LoraFile):
         merged = read_base_gguf(weights.path, digest=weights.digest)
         return _merged_package(inputs, work, modelfile, merged)
@@ -91,7 +91,7 @@ def make_built_package(
 def _merged_package(
     inputs: BuildInputs, work: BuildPlan, modelfile: Modelfile, merged: BaseModel
 ) -> "Package":
-    """Return the package of a merged model, which was the base before."""
+    """Return the package of a merged model, which remembers the base that it was made of."""
     package = make_package(inputs.name, modelfile, None, merged, work.trained)
     return replace(package, base_check=work.base_check, merged_from=work.base)
 
@@ -118,7 +118,7 @@ def _with_model_name(inputs: BuildInputs) -> Request:
 
 
 def _planned_lora(inputs: BuildInputs, work: BuildPlan) -> LoraFile:
-    """Return the GGUF LoRA file as it will be, but for its digest."""
+    """Return the GGUF LoRA file as it will be, with zeros as its digest."""
     from ollama_pack.lora.export import planned_size
 
     path, outtype = inputs.output_dir / GGUF_NAME, inputs.request.outtype
@@ -126,7 +126,7 @@ def _planned_lora(inputs: BuildInputs, work: BuildPlan) -> LoraFile:
 
 
 def with_planned_size(inputs: BuildInputs, work: BuildPlan, package: "Package") -> "Package":
-    """Return a planned package whose size is known, after what could keep its file from being written."""
+    """Return a planned package with its size; raise what would keep its file from being written."""
     from ollama_pack.lora.export import require_replaceable
     from ollama_pack.pipeline.merging.merge import planned_size_of
 

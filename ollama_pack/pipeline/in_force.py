@@ -1,4 +1,4 @@
-"""What a directory itself says of a model that no option says: its author's Modelfile, and its adapter."""
+"""The values that a model has without options: those of its author's Modelfile and of its adapter."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class DirectoryValue:
     """A value that a directory gives where no option does.
 
     Attributes:
-        key: the key of the option that would count more.
+        key: the key of the option that would overrule the value.
         value: the value, on one line.
         source: ``Modelfile`` or ``adapter``.
         where: the file, with its line or its key.

@@ -1,4 +1,4 @@
-"""Writes into a Modelfile what a merged model would else lose: all but the weights of an installed base.
+"""Writes into a Modelfile what a merged model would otherwise lose: all of an installed base but its weights.
 
 A model with an adapter is built FROM its base, and Ollama inherits the rest. A merged model is built FROM a
 file, so the rest must be in its Modelfile. Then every delivery and ``ollama create -f`` make the same model.
@@ -37,10 +37,10 @@ _KNOWN = frozenset({*_INHERITED_TEXTS, MODEL_TYPE, PARAMS_TYPE, MESSAGES_TYPE})
 
 
 def with_inherited(modelfile: Modelfile, base: BaseModel) -> tuple[Modelfile, tuple[str, ...]]:
-    """Return a Modelfile with the commands that the installed base adds to it, and what cannot be added.
+    """Return a Modelfile with the commands that it inherits, and a sentence for each thing that it cannot.
 
-    A command of the Modelfile counts, and not that of the base; licences of both are kept. A base that is no
-    Ollama model adds nothing.
+    A command of the Modelfile replaces that of the base; licences of both are kept. Only a base that is an
+    installed model adds anything.
 
     Args:
         modelfile: the Modelfile of the merged model.
@@ -68,11 +68,11 @@ def with_inherited(modelfile: Modelfile, base: BaseModel) -> tuple[Modelfile, tu
             modelfile = with_command(modelfile, name, value, key=key)
     left = sorted({layer.media_type for layer in image.layers} - _KNOWN)
     lost |= {f"the {each.rpartition('.')[2]}": None for each in left}
-    return modelfile, tuple(f"not in the merged model: {what} of {base.tag}" for what in lost)
+    return modelfile, tuple(f"the merged model does not have {what} of {base.tag}" for what in lost)
 
 
 def adapted_base_error(tag: str) -> UnsupportedError:
-    """Return the error for a base that has an adapter itself, so that its weights are not all of it."""
+    """Return the error for a base that has an adapter itself, which merging into its weights would lose."""
     return UnsupportedError(
         f"{tag} has an adapter itself, which a merged model would lose.",
         where=tag,
@@ -118,7 +118,7 @@ def _read_part(path: Path, as_kind: Callable[[object, str], _Part]) -> _Part:
 
 
 def _as_messages(value: object, key: str) -> list[dict[str, Any]]:
-    """Return a value that must be a list of messages, whose texts are texts."""
+    """Return a value that must be a list of messages, each with text as its content."""
     messages = [as_mapping(each, key) for each in as_list(value, key)]
     for each in messages:
         optional(each, "content", "")

@@ -106,7 +106,8 @@ def read_all_adapters(inputs: BuildInputs, *, by_peft: bool = False) -> Adapter:
     With `by_peft`, PEFT merges it although its method has factors.
 
     Raises:
-        InputError: an adapter is damaged, or the adapters were trained on different bases.
+        InputError: an adapter is damaged.
+        UsageError: the adapters were trained on different bases.
         UnsupportedError: an adapter cannot be expressed exactly.
     """
     request = inputs.request
@@ -167,7 +168,7 @@ def _installed(inputs: BuildInputs, name: str) -> BaseModel | None:
 
 
 def _online(inputs: BuildInputs, name: str) -> BaseModel | None:
-    """Return the model of a name on the web, or None, also if the request does not allow to ask."""
+    """Return the model of a name on the web; None if there is none, or the request does not allow the web."""
     if not inputs.request.online:
         return None
     from ollama_pack.base.online import find_online

@@ -16,7 +16,7 @@ _CONTEXT = 512
 
 
 def prove_load_here(package: Package, base: Path | None, *, allow_noop: bool = False) -> ProofResult:
-    """Return that llama.cpp loads a model, and that it has an effect.
+    """Prove that llama.cpp loads a model, and that its answers differ from those of the base.
 
     Args:
         package: the model, whose file is written.

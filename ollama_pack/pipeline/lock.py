@@ -125,7 +125,7 @@ def digest_sources(inputs: BuildInputs, adapter: Adapter, digests: SourceDigests
     Args:
         inputs: the resolved request.
         adapter: the adapter, or the sum of several.
-        digests: takes each digest, or has taken it.
+        digests: computes the digest of each file once.
 
     Raises:
         DestinationError: a file cannot be read.
@@ -150,7 +150,7 @@ def modelfile_digest(text: Modelfile, folder: Path) -> str:
 
 
 def with_base_path(text: Modelfile, folder: Path) -> Modelfile:
-    """Return a Modelfile in a folder with one name for every path that FROM may have."""
+    """Return a Modelfile in which `BASE_PATH` stands for the path in FROM, if FROM has one."""
     source = text.value("FROM")
     if not is_path(source, folder / user_path(source)):
         return text

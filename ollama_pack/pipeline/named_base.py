@@ -22,9 +22,9 @@ from ollama_pack.pipeline.request import Request
 def check_named_base(
     inputs: BuildInputs, base: BaseModel, trained: ExpectedBase, earlier: Mapping[str, Any]
 ) -> tuple[BaseModel, str]:
-    """Return a base with notes about what speaks against it, and how it changed since the last build.
+    """Return a base with a note for each mismatch, and a text on how it changed since the last build.
 
-    Both are told as far as that is known before the base is opened.
+    Only what is known before the base is opened is compared.
 
     Args:
         inputs: the resolved request.
@@ -78,7 +78,7 @@ def ways_to_a_base(source_id: str, request: Request) -> str:
     """Return the commands that build on a base of which no Ollama model is known, one a line.
 
     A GGUF file on Hugging Face is named if the catalog knows one; else the file is made of the model itself.
-    With its GGUF file, a base runs in every version of Ollama. Of safetensors, newer versions make another
+    With its GGUF file, a base runs in every version of Ollama. From safetensors, newer versions make another
     kind of model, which ignores an adapter.
     """
     entry = find_entry(source_id) if source_id else None

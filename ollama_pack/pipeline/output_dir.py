@@ -24,7 +24,7 @@ def is_output(directory: Path) -> bool:
 
 
 def holds_adapter(directory: Path) -> bool:
-    """Return whether a directory has an adapter_config.json; one that cannot be read is said to have none."""
+    """Return whether a directory has an adapter_config.json; False if the directory cannot be read."""
     try:
         return (directory / CONFIG_FILE).is_file()
     except OSError:  # it is reported where it is read or written
@@ -68,7 +68,7 @@ def why_not_ours(directory: Path, environment: Mapping[str, str]) -> str:
     """Return why a build must not write into a directory by itself, or an empty text if it may."""
     if is_downloaded(directory, environment):
         return "the adapter is in a cache of downloads"
-    # The bits are looked at too, because nothing is read-only for the administrator.
+    # The permission bits count too, because `os.access` says that root may write everywhere.
     if not directory.stat().st_mode & 0o222 or not os.access(directory, os.W_OK):
         return "the directory of the adapter is read-only"
     return ""

@@ -40,7 +40,7 @@ def silent(_stage: str, _value: object) -> None:
 
 
 BaseReceiver: TypeAlias = Callable[[BaseModel], BaseModel]
-"""A function that returns a base with the file of its weights, which a daemon may have to send."""
+"""A function that returns a base with the file of its weights; a daemon may have to send them."""
 
 
 def as_found(base: BaseModel) -> BaseModel:
@@ -64,7 +64,7 @@ class BuildPlan:
             an empty text. The notes of the base tell it.
         warnings: what the user should know about the Modelfile and the chat format, one sentence each.
         vocabulary: the tokens of the merged model, if they are not those of the base.
-        digests: the digests of the adapter's files, each of which is taken once.
+        digests: the digests of the adapter's files, each of which is computed once.
     """
 
     adapter: Adapter
@@ -91,13 +91,13 @@ def prepare(
     Args:
         inputs: the resolved request.
         note: called after each stage, with the name of the stage and the value that it made.
-        begin: takes the digest of a GGUF base meanwhile, and returns it; None if no digest is needed.
+        begin: starts a thread that computes the digest of a GGUF base; None if no digest is needed.
         receive: returns a base with its file; it is called if an adapter is merged into the base.
 
     Raises:
         InputError: the adapter or its base is damaged, or they do not fit together.
         UnsupportedError: the adapter cannot be expressed exactly.
-        ProofError: the base is a GGUF file, and not the base that the adapter was trained on.
+        ProofError: the base is not the one that the adapter was trained on, or with `strict` may be another.
     """
     request = inputs.request
     adapter = read_all_adapters(inputs)

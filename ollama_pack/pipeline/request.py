@@ -52,7 +52,7 @@ class Request:
         scale: the factor of the whole adapter.
         adapter: the name of one of several adapters in a directory; empty for the one at its top.
         allow_noop: whether an adapter that changes nothing is accepted.
-        load: whether the load proof runs after the registration.
+        load: whether a daemon must pass the load proof before the model takes its name.
         load_here: whether llama.cpp makes that proof, before the registration, if no daemon can.
         merge: whether the adapter is merged into its base, whose weights must then be at hand.
         merge_type: the type of the weights that change: ``auto`` or one of `MERGE_TYPE_CHOICES`.
@@ -70,7 +70,7 @@ class Request:
         prompt: ``auto`` for the prompts that were trained if they can be compared, ``inherit`` for those of
             the base, ``trained`` to fail unless they are proved.
         system: the system prompt; None for the author's, else that of the base; empty to remove that.
-        parameters: the PARAMETERs to set, key and value.
+        parameters: the PARAMETERs to set, as pairs of key and value.
         outtype: ``f16``, ``f32``, ``bf16``, ``q8_0`` or ``auto``.
         out: the output directory; None for ``ollama/`` in the directory of the adapter, or ``NAME/ollama/``
             in the working directory if that of the adapter is read-only or a cache of downloads. For a sum of
@@ -118,7 +118,8 @@ class Request:
         """Convert text to paths, and check the values that can be checked without reading a file.
 
         Raises:
-            InputError: a delivery, type or code is unknown, or a weight is not a usable number.
+            UsageError: a value is not one of the known ones, a weight is not a usable number, or two options
+                exclude each other.
         """
         object.__setattr__(self, "others", tuple(Path(other) for other in self.others))
         weights, adapters = len(self.weights), 1 + len(self.others)
@@ -141,7 +142,7 @@ class Request:
             )
         if self.merge_size is not None and self.merge_type != "auto":
             raise UsageError(
-                "A size chooses the types of a merged file, so they cannot be given too.",
+                "--merge-size chooses the types of a merged file, so --merge-type cannot be given too.",
                 hint="--merge-size without --merge-type",
                 code="bad-option",
             )

@@ -1,4 +1,4 @@
-"""The digests of the files that an adapter is read from, each of which is taken once."""
+"""The digests of the files that an adapter is read from, each of which is computed once."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from ollama_pack.disk.files import sha256_of_file
 
 
 class SourceDigests:
-    """Takes the digest of a file when it is first asked for, and has it afterwards.
+    """Computes the digest of a file when it is first asked for, and keeps it.
 
     A merged file records the digests of the adapter's weights, and so does the lock file after it.
     """

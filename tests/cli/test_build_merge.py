@@ -135,7 +135,7 @@ def test_a_part_of_the_base_that_a_modelfile_cannot_hold_is_told(ada, models, ti
     scratch_store.add_base(models, tiny_gguf, tag="tiny", messages=messages)
     ran = run("build", ada, "ada", "--merge", "--base", "tiny", "--via", "store", "--no-load")
     assert ran.code == 0, ran.stderr
-    assert "not in the merged model: messages of the role 'tool' of tiny" in ran.stderr
+    assert "the merged model does not have messages of the role 'tool' of tiny" in ran.stderr
     assert json.loads(layers_of(models, "ada")["messages"].read_text()) == messages[:1]
 
 

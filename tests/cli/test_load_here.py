@@ -37,7 +37,7 @@ def test_what_llama_refuses_is_not_registered(ada, tiny_gguf, models, monkeypatc
 def test_a_base_that_is_only_known_by_name(smol):
     """Without the weights of the base nothing can be loaded, and the option said that it must be."""
     ran = run("build", smol, "--via", "folder", "--load")
-    assert (ran.code, "llama.cpp reads them" in ran.stderr) == (2, True)
+    assert (ran.code, "llama.cpp needs them" in ran.stderr) == (2, True)
 
 
 LOADS = "loads, and answers differently from"

@@ -38,7 +38,7 @@ def test_what_is_told_of_few_bits(tmp_path, monkeypatch, kind, choice):
     told = " ".join(ran.stderr.split())
     clean = "the clean way to a small file is --base with the F16 file of the model and --merge-type q4_k_m"
     if kind == "F32":
-        clean = "the clean way from this base to a small file is --merge-type q4_k_m"
+        clean = "the clean way to a small file from this base is --merge-type q4_k_m"
     whole = f"only the weights that change become {choice.upper()}, all others stay as they are; --merge-type"
     assert (clean in told or whole in told) is few, told
     assert few is (choice in ("q6_k", "q5_k", "size") or (kind, choice) == ("Q4_0", "same")), written

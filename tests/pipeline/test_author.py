@@ -50,7 +50,8 @@ def warned(told):
 def test_ollamas_own_name(built, ada):
     """`Modelfile` is read where there is no Modelfile.txt, and what is in it is told."""
     told, written = built("Modelfile", ALPACA)
-    assert f"{ada / 'Modelfile'} is read, because there is no Modelfile.txt: SYSTEM, 2 PARAMETER" in told
+    read = f"{ada / 'Modelfile'} is read, because there is no Modelfile.txt; it has SYSTEM, 2 PARAMETER"
+    assert read in told
     assert "SYSTEM You are Ada." in written
     assert written.count("PARAMETER stop") == 2
 
@@ -83,7 +84,7 @@ def test_from_of_ollamas_own_name(tmp_path):
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        (".", ". is a directory; a base is a model or a GGUF file"),
+        (".", ". is a directory, but a base is an Ollama model or a GGUF file"),
         ("./merged.Q8_0.gguf", "without ADAPTER, ./merged.Q8_0.gguf may hold the adapter already"),
     ],
 )

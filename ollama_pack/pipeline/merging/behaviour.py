@@ -9,7 +9,7 @@ from ollama_pack.pipeline.prepare import BuildPlan
 from ollama_pack.verify.behaviour import Behaviour, compare_behaviour
 
 LARGEST_TEXT = 1 << 18
-"""Bytes of a text that behaviour is compared on; more tokens take long, and tell nothing else."""
+"""The largest text, in bytes, on which behaviour is compared; a longer one takes time and shows no more."""
 
 
 def text_to_compare(work: BuildPlan, path: Path) -> str:
@@ -34,7 +34,7 @@ def text_to_compare(work: BuildPlan, path: Path) -> str:
         return read_small(path, LARGEST_TEXT).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"This is no text of at most {LARGEST_TEXT >> 10} KiB.",
+            f"This is not a text of at most {LARGEST_TEXT >> 10} KiB.",
             where=path,
             hint="--kept-on with a text in UTF-8, such as some prompts and answers of the training",
             code="no-text",
@@ -42,7 +42,7 @@ def text_to_compare(work: BuildPlan, path: Path) -> str:
 
 
 def behaviour_of(work: BuildPlan, merged: Path, text: str) -> Behaviour:
-    """Return how near a merged model is to its base with the adapter.
+    """Return how closely a merged model behaves like its base with the adapter.
 
     Raises:
         UnsupportedError: llama.cpp does not run one of the models.

@@ -48,8 +48,8 @@ def receiving_bases(
 def looking_for_bases(locations: OllamaLocations, note: Note = silent) -> BaseReceiver:
     """Return a function that finds the file of a base as `receiving_bases` does, but has nothing sent.
 
-    It raises what the sending would raise, as far as that is known before, and returns a base without a file
-    if a daemon would have to send it.
+    It raises the errors of the sending that are known beforehand. A base that a daemon would have to send is
+    returned without a file.
 
     Args:
         locations: the daemon's address and the stores on this machine.
@@ -89,7 +89,7 @@ def _of_daemon(
 ) -> BaseModel:
     """Return a base with its file: in the daemon's store if that can be read here, else as it was sent.
 
-    Where there is no place for it, nothing is sent.
+    If `place` is only a note, it is told what would be sent, and nothing is sent.
 
     Raises:
         UsageError: the daemon does not have the base.
@@ -101,7 +101,7 @@ def _of_daemon(
     entry, shown = find_model(models, parse_name(tag)), daemon.show(tag)
     if entry is None or shown is None:
         raise UsageError(
-            f"The weights of {tag} are not at hand, and merging reads them.",
+            f"The daemon does not have {tag}, and merging needs its weights.",
             where=daemon.address,
             hint=f"ollama pull {shlex.quote(tag)}  and the same command again; or {_BY_FILE}",
             code="base-no-file",
@@ -121,7 +121,9 @@ def _of_daemon(
         )
     if isinstance(place, _TemporaryPlace):
         return _sent(models, base, locations, place)
-    place("base", f"only Ollama at {daemon.address} can read the weights of {tag}: a build has it send them")
+    place(
+        "base", f"only Ollama at {daemon.address} can read the weights of {tag}, so a build has it send them"
+    )
     return replace(base, temporary=True)
 
 
@@ -139,14 +141,15 @@ def _sent(
             place.note(
                 "base",
                 f"only Ollama at {daemon.address} can read the weights of {tag}: it sends {megabytes(size)} "
-                f"into {place.folder}, where they are removed after the merge",
+                f"into {place.folder}, and they are removed after the merge",
             )
             lent.push(store, place.progress)
     except UnreachableError as error:
         raise UnreachableError(
             f"The daemon cannot send {tag}: it does not reach the loopback interface of this machine.",
             where=error.where,
-            hint=f"{_BY_FILE}; or, if the daemon is in a container, ollama-pack there, or the host's network",
+            hint=f"{_BY_FILE}; or, if the daemon runs in a container, run ollama-pack there, or use the "
+            "network of the host",
             code="base-elsewhere",
         ) from error
     found = base_with_file(replace(locations, stores=(store,)), base)

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 CLEAN_WAY = (
-    "few bits keep a change with noise; the clean way to a small file is --base with the F16 file of the "
+    "a type of few bits adds noise to ΔW; the clean way to a small file is --base with the F16 file of the "
     "model and --merge-type q4_k_m"
 )
 CLEAN_WAY_HERE = (
-    "few bits keep a change with noise; the clean way from this base to a small file is --merge-type q4_k_m"
+    "a type of few bits adds noise to ΔW; the clean way to a small file from this base is --merge-type q4_k_m"
 )
 
 
@@ -37,7 +37,7 @@ ONLY_CHANGED = {
     f"--merge-type {whole}  makes the whole file small"
     for merge_type, whole in {"q6_k": "q5_k_m", "q5_k": "q5_k_m"}.items()
 }
-"""What is said, where the base has many bits, of a type that llama.cpp's program would give a whole file."""
+"""Notes for a base of many bits: llama.cpp's own quantiser gives a type of this name to the whole file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class MergedFile:
         report: what the proof measured.
         frontier: what files of other sizes keep, if the size was given.
         before: the proof of the merge, if the file was quantised afterwards.
-        behaviour: how near it is to the base with the adapter, if a text was given.
+        behaviour: how closely it behaves like the base with the adapter, if a text was given.
     """
 
     path: Path
@@ -220,7 +220,7 @@ def _require_always_active(adapter: Adapter) -> None:
     """
     if adapter.invocation:
         raise UnsupportedError(
-            "An activated LoRA acts after its invocation tokens only, a merged weight on every token.",
+            "An activated LoRA acts only after its invocation tokens, but a merged weight on every token.",
             where=adapter.directory,
             hint="ollama-pack build, which delivers it as a file of its own",
             code="not-mergeable",
@@ -235,7 +235,7 @@ def require_base_file(base: BaseModel, reader: str = "merging") -> Path:
     """
     if base.gguf is None:
         raise UsageError(
-            f"The weights of {base.tag or base.source_id} are not at hand, and {reader} reads them.",
+            f"The weights of {base.tag or base.source_id} were not found here, and {reader} needs them.",
             hint="--base FILE.gguf, with the GGUF file of that model",
             code="base-no-file",
         )

@@ -1,4 +1,4 @@
-"""Merges into a base of many bits, and quantises the whole file afterwards: the clean way to a small file."""
+"""Merges into a base of many bits, and quantises the whole file afterwards, which adds the least noise."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,7 +71,7 @@ def require_many_bits(plan: "MergePlan") -> None:
     for tensor in plan.tensors:
         if tensor.base.kind not in (*PLAIN, Q8_0):
             raise UnsupportedError(
-                f"The base is quantised ({type_name(tensor.base.kind)}), and would be a second time.",
+                f"The base is quantised already ({type_name(tensor.base.kind)}), and not quantised again.",
                 where=f"{tensor.base.path}: {tensor.base.name}",
                 hint="--base with its F16, BF16, F32 or Q8_0 file, or --merge-type auto",
                 code="base-quantised",
@@ -79,7 +79,7 @@ def require_many_bits(plan: "MergePlan") -> None:
 
 
 def quantised_size(plan: "MergePlan", merge_type: str) -> int:
-    """Return about how large a quantised file will be, as if all matrices had the type of most of it."""
+    """Return the approximate size of a quantised file, as if all matrices had the type of most of them."""
     from ollama_pack.gguf.ggml_types import BLOCKS, nbytes_of
     from ollama_pack.merge.write import merged_size
 
