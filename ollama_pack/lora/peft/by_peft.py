@@ -11,7 +11,7 @@ from typing import Any
 from ollama_pack.gguf.tensors import Tensor
 from ollama_pack.lora.adapter import PeftModule
 from ollama_pack.lora.factors import Factors
-from ollama_pack.lora.peft.keys import PEFT_PREFIX, is_tower, parse_key
+from ollama_pack.lora.peft.keys import PEFT_PREFIX, parse_key
 from ollama_pack.lora.peft.methods import Method
 from ollama_pack.lora.peft.target_parameters import AdaptedParameter
 from ollama_pack.lora.unsupported import RuleViolations
@@ -91,7 +91,7 @@ def peft_factors(
         part = next((each for each in name.split(".") if row and each.startswith(row.prefix)), "")
         if part:
             key = parse_key(name, frozenset({part}))
-            if is_tower(key.module):
+            if key.tower:
                 findings.add("vision", name)
             module = "" if key.module in NO_MODULE else key.module
             owner = AdaptedParameter(module, (key.trained or key.module) if module else "")

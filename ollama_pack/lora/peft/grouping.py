@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ollama_pack.gguf.tensors import StoredTensor, Tensor
-from ollama_pack.lora.peft.keys import TensorKey, is_tower, parse_key
+from ollama_pack.lora.peft.keys import TensorKey, parse_key
 from ollama_pack.lora.peft.kohya import is_own_alpha
 from ollama_pack.lora.peft.methods import Method
 from ollama_pack.lora.peft.safetensors_header import FACTOR_DTYPES, ITEM_SIZES, dtype_error
@@ -49,7 +49,7 @@ def group_tensors(
             groups.alphas[spelled.module] = tensor
         elif spelled.part not in parts or spelled.bias:
             groups.strangers[name] = spelled
-        elif is_tower(spelled.module):
+        elif spelled.tower:
             groups.towers.setdefault(spelled.module, {})[spelled.part] = tensor
         else:
             floats = FACTOR_DTYPES if not spelled.part.endswith(INDICES) else ITEM_SIZES.keys()

@@ -31,6 +31,10 @@ HEADLESS = frozenset({"layers", "embed_tokens"})
 OTHER_PARTS = {"lora_down": "lora_A", "lora_up": "lora_B"}
 """What kohya's trainers call PEFT's parts. Other tools write PEFT's names in small letters."""
 
+_LAST_NUMBER = re.compile(r"(.*\.)([0-9]+)(\..*)", re.DOTALL)
+_ANY_NUMBER = "\0"
+"""What stands for the last number of a name while the name is parsed for all numbers."""
+
 _UNDERSCORED = re.compile(
     r"(?:lora|lycoris)_(?:unet_|te[0-9]?_|llm_|transformer_)?"
     r"(model_layers|transformer_h|layers)_([0-9]{1,6})_(self_attn|attention|attn|mlp|feed_forward)_(\w+)"
@@ -52,6 +56,7 @@ class TensorKey(NamedTuple):
         depth: the number of ``base_layer`` segments. PEFT nests a wrapper for each adapted parameter.
         bias: whether the tensor is the bias of that part.
         trained: the name of the module in the trained model if it differs from `module`, else ''.
+        tower: whether the module belongs to a vision or audio tower, or to its projector.
     """
 
     module: str
@@ -59,6 +64,7 @@ class TensorKey(NamedTuple):
     depth: int = 0
     bias: bool = False
     trained: str = ""
+    tower: bool = False
 
 
 def parse_key(name: str, parts: frozenset[str]) -> TensorKey:
@@ -68,6 +74,18 @@ def parse_key(name: str, parts: frozenset[str]) -> TensorKey:
         name: the name of the tensor in the file.
         parts: the names of the tensors that the adapter's method has, ``lora_A`` and ``lora_B``.
     """
+    found = _LAST_NUMBER.fullmatch(name)
+    if found is None or _ANY_NUMBER in name:
+        return _key_of_any_number(name, parts)
+    before, number, after = found.groups()
+    key = _key_of_any_number(f"{before}{_ANY_NUMBER}{after}", parts)
+    module, trained = key.module.replace(_ANY_NUMBER, number), key.trained.replace(_ANY_NUMBER, number)
+    return TensorKey(module, key.part.replace(_ANY_NUMBER, number), key.depth, key.bias, trained, key.tower)
+
+
+@lru_cache(maxsize=256)  # A layer has some hundred experts, whose names differ in their last number alone.
+def _key_of_any_number(name: str, parts: frozenset[str]) -> TensorKey:
+    """Return the parsed name of a tensor, whatever its last number is."""
     segments = _without_wrappers(name)
     spelled: dict[str, str] = {}
     found = parts.intersection(segments)
@@ -111,10 +129,9 @@ def _without_wrappers(name: str) -> list[str]:
 def _tensor_key(path: str, part: str, *, bias: bool = False) -> TensorKey:
     """Return the key of a part of the module at a path."""
     module, depth, trained = _module_at(path)
-    return TensorKey(module, part, depth, bias, trained)
+    return TensorKey(module, part, depth, bias, trained, is_tower(module))
 
 
-@lru_cache(maxsize=16)  # The parts of a module stand beside each other, and adapters have many modules.
 def _module_at(path: str) -> tuple[str, int, str]:
     """Return module, depth and trained name of a `TensorKey`; ``base_layer`` is removed and counted."""
     depth = 0
@@ -143,7 +160,6 @@ def text_module(module: str) -> str:
     return ".".join([*front, *segments])
 
 
-@lru_cache(maxsize=16)
 def is_tower(module: str) -> bool:
     """Return whether a module belongs to a vision or audio tower, or to its projector."""
     return TOWERS.search(module) is not None

@@ -43,7 +43,7 @@ from ollama_pack.lora.peft.kohya import with_own_alphas
 from ollama_pack.lora.peft.methods import Method
 from ollama_pack.lora.peft.patterns import Matches, match_patterns
 from ollama_pack.lora.peft.run_directory import CONFIG_FILE
-from ollama_pack.lora.peft.scaling import pair_alpha, pattern_warnings, trained_rank
+from ollama_pack.lora.peft.scaling import TrainedScales, pattern_warnings
 from ollama_pack.lora.peft.target_parameters import AdaptedParameter, split_experts
 from ollama_pack.lora.peft.task import another_task
 from ollama_pack.lora.peft.trained_beside import check_beside, trained_beside
@@ -257,16 +257,16 @@ def _fold(
     except FactorError as misfit:
         findings.add(misfit.code, misfit.text)
         return
+    scales = TrainedScales(config, matches)
     for owner in owners:
         parts = factors[owner]
         try:
             _require_whole(parts, method)
-            rank = trained_rank(owner.key, config, matches)
+            rank = (scale := scales.of(owner.key)).rank
             if rank:  # AdaLoRA may have pruned all of them
                 every = {**shared, **dealt.get(owner.module, {}), **split_experts(owner, parts, rank)}
                 a, b, fit = method.fold(owner.module, every, rank, **settings)
-                alpha = pair_alpha(owner.key, config, a.shape[-2], matches)
-                yield LoraPair(owner.module, a, b, alpha, fit)
+                yield LoraPair(owner.module, a, b, scale.alpha_at(a.shape[-2]), fit)
         except FactorError as misfit:
             findings.add(misfit.code, misfit.text)
 

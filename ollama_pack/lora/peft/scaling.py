@@ -9,7 +9,7 @@ fold it into their factors.
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ollama_pack.lora.peft.methods import METHODS
 from ollama_pack.lora.peft.patterns import Matches
@@ -22,27 +22,73 @@ _RANK_PATTERNS = {"r": "rank_pattern", "init_r": "rank_pattern", "n_frequency": 
 """The setting that gives single modules another rank, for each setting that holds the rank."""
 
 
-def trained_rank(module: str, config: Mapping[str, Any], matches: Matches) -> int:
-    """Return the rank that the configuration gives a module: that of the pattern, else ``r``.
+class TrainedScale(NamedTuple):
+    """The rank of a module, and PEFT's scale of its B·A as a fraction.
 
-    AdaLoRA's ``rank_pattern`` has a list of booleans for each module, with True for each kept rank.
+    Attributes:
+        rank: the rank that it was trained with.
+        alpha: the numerator of the scale.
+        divisor: the denominator of the scale.
     """
-    key = METHODS[_method(config)].rank_key
-    rank = _by_pattern(_RANK_PATTERNS.get(key, ""), module, config, matches)
-    return sum(map(bool, rank)) if isinstance(rank, list) else int(config[key] if rank is None else rank)
+
+    rank: int
+    alpha: float
+    divisor: float
+
+    def alpha_at(self, rank: int) -> float:
+        """Return the alpha for which alpha / rank is the scale; a fold may have made the rank larger."""
+        return self.alpha if self.divisor == rank else self.alpha * rank / self.divisor
 
 
-def pair_alpha(module: str, config: Mapping[str, Any], rank: int, matches: Matches) -> float:
-    """Return the alpha for which alpha / rank is PEFT's scale of B·A.
+class TrainedScales:
+    """The ranks and scales of all modules; those that no pattern matches have the same.
 
     Args:
-        module: the name of the module in the trained model.
         config: the checked adapter_config.json.
-        rank: the inner dimension of B·A as it will be written. A fold may have made it larger than trained.
         matches: which keys of the patterns match which modules.
     """
-    alpha, divisor = _peft_scale(module, config, matches)
-    return alpha if divisor == rank else alpha * rank / divisor
+
+    def __init__(self, config: Mapping[str, Any], matches: Matches) -> None:
+        self._config, self._matches = config, matches
+        self._matched = frozenset[str]().union(*matches.values())
+        self._usual = self._computed("")
+
+    def of(self, module: str) -> TrainedScale:
+        """Return the rank and the scale of a module, which has its name in the trained model."""
+        return self._computed(module) if module in self._matched else self._usual
+
+    def _computed(self, module: str) -> TrainedScale:
+        """Return the rank and the scale that the configuration gives a module."""
+        config, name = self._config, str(self._config.get("peft_type")).upper()
+        method = METHODS[name]
+        rank = self._rank(module, method.rank_key)
+        if not method.alpha_key:
+            return TrainedScale(rank, 1.0, 1.0)
+        if name == "ADALORA":
+            alpha, first = float(config["lora_alpha"]), float(config["init_r"])
+            return TrainedScale(rank, alpha if alpha > 0 else first, first + ADALORA_GUARD)
+        if name == "GRALORA":
+            return TrainedScale(rank, float(config["alpha"]), float(rank) + float(config["hybrid_r"]))
+        found = self._by_pattern("alpha_pattern", module)
+        alpha = float(config[method.alpha_key] if found is None else found)
+        return TrainedScale(rank, alpha, math.sqrt(rank) if config.get("use_rslora") else float(rank))
+
+    def _rank(self, module: str, key: str) -> int:
+        """Return the rank that a pattern gives a module, else that of the setting `key`.
+
+        AdaLoRA's ``rank_pattern`` has a list of booleans for each module, with True for each kept rank.
+        """
+        rank = self._by_pattern(_RANK_PATTERNS.get(key, ""), module)
+        return (
+            sum(map(bool, rank))
+            if isinstance(rank, list)
+            else int(self._config[key] if rank is None else rank)
+        )
+
+    def _by_pattern(self, name: str, module: str) -> Any:  # noqa: ANN401
+        """Return the value of the first key of a pattern that matches a module, or None."""
+        keys = self._matches.get(name, {}).get(module, ())
+        return self._config[name][keys[0]] if keys else None
 
 
 def pattern_warnings(config: Mapping[str, Any], matches: Matches) -> Iterator[str]:
@@ -62,32 +108,3 @@ def pattern_warnings(config: Mapping[str, Any], matches: Matches) -> Iterator[st
                 "PEFT, but PEFT sorts the keys when it saves: compare with the settings of the training"
             )
             break
-
-
-def _peft_scale(module: str, config: Mapping[str, Any], matches: Matches) -> tuple[float, float]:
-    """Return the numerator and the denominator of PEFT's scale."""
-    method = _method(config)
-    key = METHODS[method].alpha_key
-    if not key:
-        return 1.0, 1.0
-    if method == "ADALORA":
-        alpha, rank = float(config["lora_alpha"]), float(config["init_r"])
-        return (alpha if alpha > 0 else rank), rank + ADALORA_GUARD
-    rank = float(trained_rank(module, config, matches))
-    if method == "GRALORA":
-        return float(config["alpha"]), rank + float(config["hybrid_r"])
-    found = _by_pattern("alpha_pattern", module, config, matches)
-    return float(config[key] if found is None else found), (
-        math.sqrt(rank) if config.get("use_rslora") else rank
-    )
-
-
-def _by_pattern(name: str, module: str, config: Mapping[str, Any], matches: Matches) -> Any:  # noqa: ANN401
-    """Return the value of the first key of a pattern that matches a module, or None."""
-    keys = matches.get(name, {}).get(module, ())
-    return config[name][keys[0]] if keys else None
-
-
-def _method(config: Mapping[str, Any]) -> str:
-    """Return the ``peft_type`` in capitals."""
-    return str(config.get("peft_type")).upper()

@@ -67,9 +67,11 @@ class TargetParameters:
 
     def of(self, module: str) -> list[str]:
         """Return the names of the parameters of a module, in the order in which PEFT wraps them."""
+        if not self._names:
+            return []
         bare = self._names.get("", set())
         found = set(bare) if module.rpartition(".")[2] == "experts" else bare & {PARAMETER_WEIGHT}
-        starts = [0, *(at + 1 for at, letter in enumerate(module) if letter == ".")] if self._names else []
+        starts = [0, *(at + 1 for at, letter in enumerate(module) if letter == ".")]
         for owner in (module[start:] for start in starts[-MOST_BARE:]):
             found |= self._names.get(owner, set()) if owner else set()
         return sorted(found, key=lambda name: (DECLARED.index(name) if name in DECLARED else -1, name))

@@ -72,6 +72,30 @@ def test_spellings(name, spelled):
     assert parse_key(name, PARTS) == spelled
 
 
+@pytest.mark.parametrize("number", ["7", "12", "007", "99999999"])
+@pytest.mark.parametrize(("name", "spelled"), [each for each in SPELLINGS.items() if ".0." in each[0]])
+def test_numbers(name, spelled, number):
+    """Names that differ in a number alone differ in nothing else."""
+    parse_key(name, PARTS)
+    module, trained = (text.replace(".0.", f".{number}.") for text in (spelled.module, spelled.trained))
+    assert parse_key(name.replace(".0.", f".{number}."), PARTS) == spelled._replace(
+        module=module, trained=trained
+    )
+
+
+def test_a_number_where_none_is_expected():
+    """A number may stand anywhere, also in front of PEFT's prefix and as the name of the adapter."""
+    for number in ("0", "31"):
+        name = f"{number}.1.base_model.model.{Q0}.lora_A.{number}.weight"
+        assert parse_key(name, PARTS) == TensorKey(Q0, "lora_A")
+        assert parse_key(f"base_model.model.{Q0}.lora_A.{number}.absmax.x", PARTS) == TensorKey(
+            Q0, f"lora_A.{number}.absmax.x"
+        )
+        assert parse_key(f"{number}.\0.{number}.lora_A.weight", PARTS) == TensorKey(
+            f"{number}.\0.{number}", "lora_A"
+        )
+
+
 @pytest.mark.parametrize("name", [Q0, "lm_head", "model.embed_tokens", "transformer.h.0.attn.c_attn"])
 def test_usual_modules_stay(name):
     """A module of a text model keeps its name."""

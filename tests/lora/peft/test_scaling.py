@@ -5,18 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from ollama_pack.lora.peft import scaling
 from ollama_pack.lora.peft.patterns import match_patterns
+from ollama_pack.lora.peft.scaling import TrainedScales
 
 Q0 = "model.layers.0.self_attn.q_proj"
 
 
+def scale_of(module, settings):
+    return TrainedScales(settings, match_patterns(settings, [module], Path("x"))).of(module)
+
+
 def trained_rank(module, settings):
-    return scaling.trained_rank(module, settings, match_patterns(settings, [module], Path("x")))
+    return scale_of(module, settings).rank
 
 
 def pair_alpha(module, settings, rank):
-    return scaling.pair_alpha(module, settings, rank, match_patterns(settings, [module], Path("x")))
+    return scale_of(module, settings).alpha_at(rank)
 
 
 SCALES = {
