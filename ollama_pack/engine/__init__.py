@@ -1,1 +1,1 @@
-"""Runs models in llama.cpp, in a process of its own that may abort, take too long, or be ended."""
+"""Runs models in llama.cpp, in a separate process that may abort, take too long, or be ended."""

@@ -1,4 +1,4 @@
-"""What a model is asked to answer, and what it answers, whoever runs it."""
+"""What a model is asked and what it answers, the same for every program that runs it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 Hear = Callable[[str], object]
-"""Takes each piece of an answer as soon as it is there."""
+"""Function that is called with each piece of an answer as soon as it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Asked:
 
     Attributes:
         prompt: the text that the model gets, with its special tokens, and the begin of text if it has one.
-        adapter: the place of the adapter that acts among those of the model; None for the bare base.
+        adapter: the index of the adapter to apply, among those of the model; None for the base alone.
         options: PARAMETERs by the names that Ollama has for them.
     """
 
@@ -46,8 +46,8 @@ class Said:
     Attributes:
         text: the answer.
         tokens: its number of tokens.
-        ended: whether the model ended it by itself, or by one of the stops; otherwise it was cut off.
-        seconds: how long it took.
+        ended: whether it ended by itself or at a stop sequence; otherwise it was cut off.
+        seconds: how long it took, in seconds.
     """
 
     text: str
@@ -60,7 +60,7 @@ class Runner(Protocol):
     """What runs a model: llama.cpp in a process of its own, or a daemon.
 
     Attributes:
-        name: what it is, with its version.
+        name: the name of the program, with its version.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""llama.cpp in a process of its own, which is asked line by line, watched, and ended with its block."""
+"""llama.cpp in a separate process, which gets one question a line, is watched, and is ended after use."""
 
 import contextlib
 import json
@@ -21,18 +21,18 @@ from ollama_pack.formats.untrusted_json import parse_json
 from ollama_pack.shown import words_of
 
 QUIET_SECONDS = 600.0
-"""Time without a line of the process after which it is ended."""
+"""The process is ended if it owes a line for longer than this."""
 
 LOG_LINES = 400
 """Lines of llama.cpp's log that are kept."""
 
 INSTALL = "pip install 'ollama-pack[try]'"
-OPENMP = "your system's OpenMP runtime: on Debian and Ubuntu, apt install libgomp1"
+OPENMP = "install your system's OpenMP runtime: on Debian and Ubuntu, apt install libgomp1"
 
 _SHOWN_LOG = 6
 _ENDS = ("stop",)
 _ABORTED = ("GGML_ASSERT", "GGML_ABORT", "terminate called", "error", "failed", " E ")
-"""What the telling lines of a log have in them."""
+"""Marks of the lines of a log that say what went wrong."""
 
 
 @dataclass(slots=True)
@@ -42,14 +42,14 @@ class Llama:
     Attributes:
         weights: its files.
         process: the process.
-        silence: number of seconds without a line after which it is ended.
-        name: which llama.cpp it is.
-        load_seconds: how long loading took.
-        memory: the bytes that the process has in memory.
+        silence: the number of seconds without an expected line after which the process is ended.
+        name: the name and version of the library that runs llama.cpp.
+        load_seconds: how long loading took, in seconds.
+        memory: the number of bytes that the process has in memory.
         log: the last lines that llama.cpp logged.
         hear_log: called with each of these lines, from a thread.
         waits_since: the time (`time.monotonic`) of the last sign of life while a line is expected, else 0.
-        answering: whether the end of an answer was not heard yet.
+        answering: whether the process has begun an answer whose end was not read yet.
     """
 
     weights: Weights
@@ -97,7 +97,7 @@ class Llama:
         Args:
             prompt: the text before the answer, with its special tokens.
             answer: the answer, with the special token that ends it.
-            adapter: the place of the adapter that acts; None for the bare base.
+            adapter: the index of the adapter to apply; None for the base alone.
 
         Raises:
             DestinationError: llama.cpp ended, or is silent for too long.
@@ -108,23 +108,27 @@ class Llama:
         return tuple(map(float, self._line()["logprobs"]))
 
     def _hear_the_rest(self) -> None:
-        """Hear the rest of an answer that was given up, so that it is not taken for the next one."""
+        """Read the rest of an answer that was cancelled, so that it is not taken for the next answer."""
         while self.answering:
-            with contextlib.suppress(InputError):  # what was wrong with it concerns nobody any more
+            with contextlib.suppress(InputError):  # nobody waits for that answer any more
                 self.answering = "done" not in self._line()
 
     def _send(self, **facts: Any) -> None:  # noqa: ANN401 — JSON
         """Send a question to the process."""
         assert self.process.stdin is not None
         self.waits_since = time.monotonic()
-        with contextlib.suppress(OSError):  # what ended it is told where the answer is missing
+        with contextlib.suppress(OSError):  # if the process has ended, `_line` reports why
             # A lone surrogate, which JSON may hold, is no text for llama.cpp.
             line = json.dumps(facts, ensure_ascii=False).encode("utf-8", "replace")
             self.process.stdin.write(line + b"\n")
             self.process.stdin.flush()
 
     def _line(self) -> Mapping[str, Any]:
-        """Return what the process says next."""
+        """Return the next line of the process.
+
+        Raises:
+            PackError: the process has ended, or reports a fault.
+        """
         assert self.process.stdout is not None
         self.waits_since = time.monotonic()
         line = self.process.stdout.readline()
@@ -155,13 +159,13 @@ class Llama:
         )
 
     def _fault(self, kind: str, words: str) -> PackError:
-        """Return the error for what the process cannot do."""
+        """Return the error for a fault that the process reports; `kind` is one of the worker's."""
         if kind == "missing":
             return UsageError("llama.cpp is not installed.", hint=INSTALL, code="extra-missing")
         if kind == "unloadable":
             return UsageError(f"xllamacpp cannot be loaded: {words}.", hint=OPENMP, code="extra-missing")
         if kind == "asked":
-            return InputError(f"llama.cpp does not take the prompt: {words}.", where=self.weights.base)
+            return InputError(f"llama.cpp does not accept the prompt: {words}.", where=self.weights.base)
         self._log_to_the_end()
         files = ", ".join(each.name for each in self.weights.adapters)
         with_adapters = f" with {files}" if files else ""
@@ -201,7 +205,7 @@ class Llama:
                 self.hear_log(self.log[-1])
 
     def end_if_silent(self) -> None:
-        """End the process when it owes a line for too long."""
+        """Watch the process, and end it if it owes a line for too long."""
         while self.process.poll() is None:
             since = self.waits_since
             if since and time.monotonic() > since + self.silence:
@@ -228,12 +232,12 @@ class Llama:
 def running_llama(
     weights: Weights, hear_log: Hear = unheard, silence: float = QUIET_SECONDS
 ) -> Iterator[Llama]:
-    """Return a model in llama.cpp, whose process ends with the block.
+    """Yield a model that runs in llama.cpp; its process is ended when the ``with`` block ends.
 
     Args:
         weights: its files.
         hear_log: called with each line that llama.cpp logs, from a thread.
-        silence: number of seconds without a line after which it is ended.
+        silence: the number of seconds without an expected line after which the process is ended.
 
     Raises:
         UsageError: llama.cpp is not installed.

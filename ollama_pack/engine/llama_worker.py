@@ -1,8 +1,8 @@
-"""Runs llama.cpp for its parent, in a process of its own. It imports nothing of this package.
+"""Runs llama.cpp for the process that started this one. It imports nothing of this package.
 
 This file alone knows the two libraries: xllamacpp, which is llama-server in prebuilt wheels, and
 llama-cpp-python, which pip compiles. Each line of standard input is a JSON object: the first one names the
-files, each further one asks something. Each line of output is an object with ``ready``, ``text``, ``done``,
+files, each further one is a question. Each line of output is an object with ``ready``, ``text``, ``done``,
 ``logprobs`` or ``fault``. What llama.cpp logs goes to stderr. The process ends when its input does.
 """
 
@@ -19,17 +19,17 @@ from pathlib import Path
 from typing import Any
 
 CANCEL = "cancel"
-"""What the parent asks to end an answer that is under way."""
+"""The question by which the parent ends an answer that is under way."""
 
 EVERY_TOKEN = 1_000_000
-"""More probabilities than any vocabulary has; llama.cpp gives those that there are."""
+"""A number above the size of every vocabulary, to ask for the probabilities of all tokens."""
 
 FORCED = 1e6
 """What is added to the logit of a token that must come next; its probability is reported without it."""
 
 
 class FaultError(Exception):
-    """llama.cpp cannot do what is asked: a word for programs, and what the library says."""
+    """llama.cpp cannot do what is asked: `kind` is a word for programs, `words` the library's message."""
 
     def __init__(self, kind: str, words: str = "") -> None:
         super().__init__(words)
@@ -37,7 +37,7 @@ class FaultError(Exception):
 
 
 class LlamaServer:
-    """llama-server, as xllamacpp brings it. One process has room for one, since ending it may hang."""
+    """llama-server, as xllamacpp contains it. A process starts only one, since ending it may hang."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
         import secrets
@@ -99,14 +99,14 @@ class LlamaServer:
         for at, token in enumerate(answer):
             asked = {"prompt": [*prompt, *answer[:at]], "n_predict": 1, "temperature": 0, "n_probs": 1}
             scores = self._first({**asked, "logit_bias": [[token, FORCED]]}, adapter)
-            if scores is None:  # a token that ends the answer is not told of; others are, of all
+            if scores is None:  # not reported if the token ends the answer: read it from those of all tokens
                 every = self._first({**asked, "n_probs": EVERY_TOKEN, "ignore_eos": True}, adapter) or {}
                 scores = next(each for each in every["top_logprobs"] if each["id"] == token)
             found.append(scores["logprob"])
         return found
 
     def _first(self, asked: dict[str, Any], adapter: int | None) -> dict[str, Any] | None:
-        """Return what is reported of the first token of an answer, or None."""
+        """Return the probabilities reported for the first token of an answer, or None without a report."""
         reply = self._server.handle_completions({**asked, **self._scales(adapter)})
         _require_answer(reply)
         told = (reply["choices"][0].get("logprobs") or {}).get("content") or [None]
@@ -183,7 +183,7 @@ class CompiledLlama:
         return found
 
     def _use(self, adapter: int | None) -> None:
-        """Let one adapter act, or none, and forget what was computed before."""
+        """Apply one adapter, or none, and clear what was computed before."""
         import ctypes
 
         chosen = [] if adapter is None else [self._adapters[adapter]]
@@ -202,7 +202,7 @@ def _require_answer(reply: dict[str, Any]) -> None:
 
 
 def load_model(settings: dict[str, Any]) -> LlamaServer | CompiledLlama:
-    """Return the model in the library that is installed; xllamacpp comes first."""
+    """Return the model in the library that is installed; if both are, in xllamacpp."""
     words = ""
     for kind in (LlamaServer, CompiledLlama):
         try:
@@ -215,7 +215,7 @@ def load_model(settings: dict[str, Any]) -> LlamaServer | CompiledLlama:
 
 
 def memory() -> int:
-    """Return the bytes of this process that are in memory, its most at any time where only that is known."""
+    """Return how many bytes of this process are in memory, or their maximum if only that is known."""
     try:
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
@@ -229,10 +229,10 @@ def memory() -> int:
 
 
 class Parent:
-    """The lines of the parent, and those for it."""
+    """The process that started this one: reads the lines that it sends, and writes lines to it."""
 
     def __init__(self) -> None:
-        # What llama.cpp prints belongs into its log.
+        # What llama.cpp prints goes to stderr, with its log.
         self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
         self._asked: queue.Queue[dict[str, Any]] = queue.Queue()
@@ -260,7 +260,7 @@ class Parent:
         self._out.flush()
 
     def hear(self, text: str) -> bool:
-        """Tell the parent a piece of an answer; return whether it has enough."""
+        """Send the parent a piece of an answer; return whether it has cancelled the answer."""
         if text:
             self.tell(text=text)
         return self.cancelled.is_set()
@@ -278,7 +278,7 @@ def answer(model: LlamaServer | CompiledLlama, asked: dict[str, Any], parent: Pa
 
 
 def answer_parent() -> None:
-    """Answer one parent until it has enough."""
+    """Answer the questions of the parent until it closes the input of this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     sys.path[:] = [place for place in sys.path if Path(place) != Path(__file__).parent]
     parent = Parent()

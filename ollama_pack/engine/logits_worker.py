@@ -1,9 +1,9 @@
-"""A process that tells the logits after each token of a text: ``logits_worker.py LIBRARY MODEL [LORA]``.
+"""A process that writes the logits after each token of a text: ``logits_worker.py LIBRARY MODEL [LORA]``.
 
 It needs the standard library only, and calls llama.cpp by ctypes: the functions of the two libraries that
 wrap it are the same, and of their structures only the first fields are named, which every version has. The
-text comes on stdin. What goes to stdout is the number of tokens and the size of the vocabulary, then float32
-logits, a row a token. What llama.cpp calls an error goes to stderr.
+text is read from stdin. The number of tokens and the size of the vocabulary go to stdout, then float32
+logits, one row for each token. What llama.cpp logs as an error goes to stderr.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ import sys
 
 LOGITS_HEAD = struct.Struct("<ii")
 PIECE_TOKENS = 512
-"""Tokens that are read with those before them; the next ones begin anew."""
+"""The number of tokens in a context; a longer text is read in pieces, each with an empty context."""
 
 _LEVEL_OF_ERRORS = 4
 _POINTER = ctypes.c_void_p
@@ -40,7 +40,7 @@ class Batch(ctypes.Structure):
 
 
 def declare(llama: ctypes.CDLL) -> None:
-    """Tell ctypes what llama.cpp's functions take and return."""
+    """Declare to ctypes what llama.cpp's functions take and return."""
     results = {
         "llama_model_default_params": Parameters,
         "llama_context_default_params": Parameters,
@@ -83,7 +83,7 @@ def tokens_of(llama: ctypes.CDLL, vocabulary: int, text: bytes) -> list[int]:
 
 
 def fill(batch: Batch, tokens: list[int]) -> None:
-    """Put tokens into a batch, each of which gets logits."""
+    """Put tokens into a batch, and ask for the logits of each."""
     batch.n_tokens = len(tokens)
     for place, token in enumerate(tokens):
         batch.token[place], batch.pos[place], batch.logits[place] = token, place, 1
@@ -91,14 +91,14 @@ def fill(batch: Batch, tokens: list[int]) -> None:
 
 
 def tell(library: str, model_file: str, adapter_file: str = "") -> None:
-    """Write the logits.
+    """Write the logits after each token of stdin to stdout.
 
     Raises:
         OSError: the library or a file cannot be loaded.
         AttributeError: the library lacks a function.
     """
     out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no logits
+    os.dup2(2, 1)  # what a library prints must not get between the logits
     os.environ["GGML_NO_BACKTRACE"] = "1"
     llama = ctypes.CDLL(library)
     report = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, _POINTER)

@@ -1,4 +1,4 @@
-"""Whether a model fits into the memory of this machine."""
+"""Checks whether a model fits into the memory of this machine."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ def require_memory(weights: Weights) -> None:
     """Require that the files of a model fit into the memory of this machine, where that is known.
 
     Raises:
-        UnsupportedError: they do not.
+        UnsupportedError: the files are larger than the memory.
     """
     size, most = sum(map(_size_of, (weights.base, *weights.adapters))), machine_memory()
     if most and size > most:
@@ -26,7 +26,7 @@ def require_memory(weights: Weights) -> None:
 
 
 def machine_memory() -> int:
-    """Return the bytes of memory that a process may have here, or 0 if that is not known."""
+    """Return how many bytes of memory a process may have on this machine, or 0 if that is unknown."""
     most = 0
     with contextlib.suppress(ValueError, OSError, AttributeError):  # Windows has no sysconf
         most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,1 +1,1 @@
-"""The base GGUF with the adapter baked in: what changes, in which type, and the file that is written."""
+"""The base GGUF with the adapter merged into it: which tensors change, in which types, and the file."""

@@ -1,4 +1,4 @@
-"""The tensors of a base that is merged into, where they lie."""
+"""Where the tensors of a base lie in its files, and how their bytes are read."""
 
 import os
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from ollama_pack.gguf.reader import GgufFile
 
 @dataclass(frozen=True, slots=True)
 class BaseTensor:
-    """A tensor of the base, where it lies.
+    """A tensor of the base, and where its bytes are.
 
     Attributes:
         path: the file, or the part of a split model.
         name: its name.
         shape: the extents, rows first.
         kind: its ggml type.
-        offset: the place of its first byte in the file.
+        offset: the position of its first byte in the file.
     """
 
     path: Path
@@ -41,7 +41,7 @@ def tensors_of_base(part: GgufFile) -> Iterator[BaseTensor]:
         kind = part.types[name]
         if kind not in BLOCKS:
             raise UnsupportedError(
-                f"The tensor has the ggml type {kind}, whose size is not known here.",
+                f"ollama-pack does not know the size of a tensor of the ggml type {kind}.",
                 where=f"{part.path}: {name}",
                 hint="--base with another quantisation of the model",
                 code="unknown-type",
@@ -55,8 +55,8 @@ def tensor_bytes(base: BaseTensor, file: FileIO, first: int, count: int) -> byte
     Args:
         base: the tensor.
         file: the file that it lies in.
-        first: the first of them, from the beginning of the tensor on.
-        count: how many.
+        first: the position of the first byte, from the beginning of the tensor.
+        count: the number of bytes.
 
     Raises:
         InputError: the file ends inside the tensor, or cannot be read.

@@ -1,9 +1,9 @@
 """Chooses a type for each tensor that changes, so that a merged file within a size keeps the most of ΔW.
 
-What a type costs a tensor is measured on some of its rows: the squared distance of what the tensor gains from
-ΔW. Then the step from one type to a larger one that saves the most for each byte is taken first, over all
-tensors, and one that does not fit is left out. On the convex hull of each tensor's types that is the best
-that there is, but for what is left of the size at the end.
+The error of each type is measured on some rows of each tensor: ‖what the tensor gains − ΔW‖². All tensors
+begin with their smallest type. Of all steps to a larger type, those that reduce the error most for each byte
+are taken first, and a step that does not fit is skipped. On the convex hull of each tensor's types this
+choice is optimal, except for the bytes that remain unused at the end.
 """
 
 import heapq
@@ -35,21 +35,21 @@ LARGER_TYPES = (Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, F16)
 """The ggml types that are considered beside that of the base."""
 
 SAMPLE_NUMBERS, SAMPLES, MEASURED_AT_ONCE = 1 << 15, 4, 2
-"""Numbers of a piece of a tensor that is measured, pieces of a tensor, tensors at once."""
+"""How much is measured: the numbers in a piece, the pieces of a tensor, and the tensors at a time."""
 
 MOST_POINTS = 8
-"""Points of a frontier that are kept for people."""
+"""The largest number of points of a frontier that are shown, besides the chosen one."""
 
 
 @dataclass(frozen=True, slots=True)
 class TypeCost:
-    """What a type means for a tensor.
+    """The size and the error of a tensor in one type.
 
     Attributes:
         kind: the ggml type.
         nbytes: the size of the tensor in it.
         error: ‖what the tensor gains − ΔW‖², for the whole tensor.
-        gain: the share of ΔW that is kept along itself.
+        gain: the part of what the tensor gains that is along ΔW, relative to ΔW; 1 means that all is kept.
     """
 
     kind: int
@@ -65,10 +65,11 @@ def spend_size(plan: MergePlan, rest: int, size: int, least: float) -> SizeFront
         plan: the plan of the file, in any types.
         rest: the bytes of the file beside the tensors that change.
         size: the largest size that the file may have.
-        least: the smallest gain that a type must keep of a tensor, if one does.
+        least: the smallest gain that a type may have; it is ignored for a tensor for which no type reaches
+            it.
 
     Raises:
-        UsageError: no file that keeps it is as small.
+        UsageError: even the smallest file is larger than `size`.
     """
     with BlockWriter() as blocks, ThreadPoolExecutor(MEASURED_AT_ONCE, "measure") as pool:
         measured = list(pool.map(partial(_measure_types, least=least, blocks=blocks), plan.touched))
@@ -98,12 +99,12 @@ def spend_size(plan: MergePlan, rest: int, size: int, least: float) -> SizeFront
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """What a file of a size keeps.
+    """A choice of a type for each weight: the size of its file, and its error.
 
     Attributes:
         nbytes: the size of the file.
         error: ‖what the weights gain − ΔW‖², of all of them.
-        steps: how many steps to a larger type were taken, by the place of the weight, if any were.
+        steps: index of a weight → the number of steps to a larger type that were taken, if there were any.
     """
 
     nbytes: int
@@ -114,11 +115,11 @@ class Spending:
 def spendings(hulls: Sequence[Sequence[TypeCost]], smallest: Spending, size: float) -> Iterator[Spending]:
     """Yield the files that steps to larger types lead to, the best step for each byte first.
 
-    A step that no longer fits is left out, with those of its weight behind it; smaller ones of other weights
+    A step that no longer fits is skipped, with the later steps of its weight; smaller steps of other weights
     may still fit.
 
     Args:
-        hulls: of each weight the types that are worth their bytes, smallest first.
+        hulls: for each weight, the types that are worth their bytes, the smallest first.
         smallest: the file in which each weight has its smallest type.
         size: the size that no file exceeds.
     """
@@ -159,12 +160,12 @@ def _hull(costs: Sequence[TypeCost]) -> list[TypeCost]:
 
 
 def _slope(small: TypeCost, large: TypeCost) -> float:
-    """Return what a step saves for each byte."""
+    """Return by how much a step reduces the error for each byte."""
     return (small.error - large.error) / (large.nbytes - small.nbytes)
 
 
 def _measure_types(tensor: MergedTensor, least: float, blocks: BlockWriter) -> tuple[list[TypeCost], float]:
-    """Return what each type means for a tensor, and ‖ΔW‖².
+    """Return the size and the error of a tensor in each type, and ‖ΔW‖².
 
     Raises:
         InputError: the base or the adapter cannot be read.

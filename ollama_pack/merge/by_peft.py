@@ -13,7 +13,7 @@ from ollama_pack.arch.spec import Kind, Target, find_targets
 from ollama_pack.arch.table import require_arch
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import UnsupportedError, bullet_list, fold_numbered_names
-from ollama_pack.gguf.blocks import can_read_blocks, read_blocks
+from ollama_pack.gguf.blocks import can_read_blocks, read_blocks, type_name
 from ollama_pack.gguf.split import read_parts
 from ollama_pack.gguf.tensor_data import Float32
 from ollama_pack.gguf.tensor_rows import Index
@@ -100,7 +100,9 @@ def _in_order(adapter: Adapter) -> Sequence[PeftModule]:
     unknown = [module for module, word in words.items() if word not in DRAWN_IN_ORDER]
     if unknown and str(adapter.config["peft_type"]).upper() == "TINYLORA":
         raise UnsupportedError(
-            bullet_list("The order in which PEFT drew the projections is not known:", unknown),
+            bullet_list(
+                "The order is unknown in which PEFT drew random projections for these modules:", unknown
+            ),
             where=adapter.weights,
             hint=AS_LORA,
             code="not-mergeable",
@@ -118,7 +120,7 @@ def _bias_of(tensor: str) -> str:
 
 
 def _targets(module: PeftModule, base: BaseModel) -> tuple[Target, ...]:
-    """Return the tensors of the base that a module of PEFT is."""
+    """Return the tensors of the base that hold the weight of a module."""
     return find_targets(require_arch(base.hparams.arch), module.module, mixture=base.hparams.experts > 0)
 
 
@@ -136,7 +138,7 @@ def _layer(module: PeftModule, places: Sequence[Place], base: BaseModel) -> Peft
 
 
 def _homes_of(module: PeftModule, adapter: Adapter, base: BaseModel) -> Iterator[Place]:
-    """Yield the places of the weight of a module."""
+    """Yield where the base has the rows of a module's weight."""
     targets = _targets(module, base)
     if not targets:
         return
@@ -149,7 +151,7 @@ def _homes_of(module: PeftModule, adapter: Adapter, base: BaseModel) -> Iterator
 def _values(
     layer: PeftLayer, places: Sequence[Place], made: PeftWeights, *, weight: bool, bias: bool
 ) -> Iterator[RowValues]:
-    """Yield what a module gives to the tensors of the base."""
+    """Yield the rows of the base that the merged weight and bias of a module replace."""
     out, width = reversed(layer.shape) if layer.kind == "conv1d" else layer.shape
     source = made.adapter.weights
     if weight:
@@ -194,7 +196,7 @@ class _BaseWeights:
         """Write the rows of a tensor to their places in a weight."""
         if not can_read_blocks(tensor.kind):
             raise UnsupportedError(
-                "The numbers of this tensor cannot be read here.",
+                f"ollama-pack cannot read the numbers of a tensor of the type {type_name(tensor.kind)}.",
                 where=f"{tensor.path}: {tensor.name}",
                 hint="--base with another quantisation of the model",
                 code="unknown-type",

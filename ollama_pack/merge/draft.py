@@ -1,4 +1,4 @@
-"""A file whose pieces are written at their places by several processes, and hashed from its beginning on."""
+"""A file that several processes write, piece by piece, while it is hashed from its beginning."""
 
 import errno
 import hashlib
@@ -12,14 +12,14 @@ from ollama_pack.gguf.tensor_data import open_unnoticed
 from ollama_pack.merge.base_tensor import BaseTensor, tensor_bytes
 
 READ_BACK = 1 << 20
-"""Bytes that are read again to be hashed, at a time."""
+"""The number of bytes that are read at a time to be hashed."""
 
 CANNOT_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 """Codes with which a kernel or a file system refuses to copy a range; then it is read and written."""
 
 
 Written: TypeAlias = memoryview | None
-"""The bytes of a piece that was written, or None if they are not at hand."""
+"""The bytes of a piece that was written, or None if they are not in the memory of this process."""
 
 
 class DraftFile:
@@ -30,7 +30,7 @@ class DraftFile:
         size: the size that it will have.
 
     Attributes:
-        hashed: how many bytes from the beginning on were hashed.
+        hashed: the number of bytes, from the beginning, that were hashed.
     """
 
     def __init__(self, file: BinaryIO, size: int) -> None:
@@ -54,10 +54,10 @@ class DraftFile:
         """Copy bytes of a tensor of the base, by the kernel where it can; others may write at the same time.
 
         Args:
-            place: where they go.
+            place: the position in this file.
             base: the tensor.
-            first: the first of them, from the beginning of the tensor on.
-            size: how many.
+            first: the position of the first byte, from the beginning of the tensor.
+            size: the number of bytes.
             source: the file of the base.
 
         Raises:
@@ -74,11 +74,11 @@ class DraftFile:
         return None
 
     def hash(self, place: int, size: int, data: Written) -> None:
-        """Take the next piece into the digest, with the zeros before it.
+        """Add the next piece to the digest, with the zeros before it.
 
         Args:
-            place: where it begins in the file.
-            size: its bytes.
+            place: the position of the piece in the file.
+            size: its number of bytes.
             data: what `write` or `copy` returned.
 
         Raises:
@@ -92,7 +92,7 @@ class DraftFile:
         self.hashed = place + size
 
     def digest(self) -> str:
-        """Return ``sha256:`` with the digest of the whole file, whose pieces are all hashed."""
+        """Return the digest of the whole file, ``sha256:…``; every piece must have been hashed."""
         self._sha256.update(bytes(self._size - self.hashed))
         self.hashed = self._size
         return f"sha256:{self._sha256.hexdigest()}"
@@ -119,7 +119,7 @@ class DraftFile:
             raise
 
     def _hash_written(self, place: int, size: int) -> None:
-        """Take into the digest what others wrote, or the kernel."""
+        """Add to the digest what another process or the kernel wrote, read from the file."""
         with open_unnoticed(Path(self._file.name)) as file:
             file.seek(place)
             buffer = memoryview(bytearray(min(READ_BACK, size)))

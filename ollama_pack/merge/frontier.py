@@ -1,4 +1,4 @@
-"""What merged files of different sizes keep of a change."""
+"""How much of ΔW merged files of different sizes keep."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SizeFrontier:
-    """What files of different sizes keep of ΔW.
+    """How much of ΔW files of different sizes keep.
 
     Attributes:
-        points: the size of a file in bytes, and how far all that its weights gain is from ΔW, relative to ΔW,
-            as it was measured on some of their rows; smallest file first.
-        chosen: which of the points the file is.
+        points: for each file, its size in bytes and ‖what all its weights gain − ΔW‖ / ‖ΔW‖, measured on
+            some of their rows; the smallest file comes first.
+        chosen: the index of the point of the file that is written.
         types: the ggml type of each weight that changes, by its name.
     """
 

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MergeLabels:
-    """What a merged file records of itself, and whether it has a tensor more.
+    """What a merged file records of itself, and how its tensors, tokens and layers differ from the base's.
 
     Attributes:
         name: the name of the merged model, for ``general.name``; empty to keep the base's.
         adapter: the digest of the adapter's weights.
         chat_template: the chat template that was trained; empty to keep the base's.
         own_head: whether the head of a tied base becomes a tensor of its own.
-        vocabulary: its tokens, if they are not those of the base.
-        layers: the layer of the base that each of its layers is; empty for those of the base.
+        vocabulary: the change of the vocabulary; None to keep the base's.
+        layers: for each of its layers, the layer of the base that it is made of; empty to keep the base's.
     """
 
     name: str = ""
@@ -38,13 +38,13 @@ class MergeLabels:
 
 FILE_TYPE, NAME, CHAT_TEMPLATE = "general.file_type", "general.name", "tokenizer.chat_template"
 _FILE_TYPE_OF = {name: number for number, name in FILE_TYPES.items()}
-"""The name of a type → ``general.file_type`` of a model that is mostly of it."""
+"""The name of a type → ``general.file_type`` of a model most of whose bytes have this type."""
 
 
 def merged_keys(
     header: GgufFile, lora: LoraPlan, tensors: "Sequence[MergedTensor]", labels: MergeLabels
 ) -> dict[str, str | int]:
-    """Return the keys that the merged file sets: its name, its base, its prompt, and the type of most of it.
+    """Return the keys that the merged file sets: its name, base, chat template, and file type.
 
     Args:
         header: the header of the base.

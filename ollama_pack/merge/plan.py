@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from ollama_pack.merge.frontier import SizeFrontier
 
 EMBEDDING_TENSOR = "token_embd.weight"
-"""The tensor whose A and B llama.cpp has the other way round, since tokens are looked up in it."""
+"""The tensor for which llama.cpp expects A and B in exchanged roles, since tokens are looked up in it."""
 
 ALIGNMENT_KEY = "general.alignment"
-"""The key of the alignment of tensors. A merged file has the usual one, and does not name it."""
+"""The key of the alignment of tensors. A merged file has GGUF's default alignment and lacks this key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,9 @@ class MergedTensor:
         base: the tensor of the base that it is made of.
         kind: the ggml type that it is written in.
         change: the ΔW that is added to it, or None if it has none.
-        beside: what else was trained of its rows.
-        name: its name, which is another one if it is the head of a tied base; empty for that of the base.
-        rows: its rows, if the vocabulary was resized; 0 for those of the base.
+        beside: what was trained of its rows besides ΔW, such as whole rows or the magnitudes of DoRA.
+        name: its name in the merged file, if it differs, as for the head of a tied base; empty otherwise.
+        rows: its number of rows, if the vocabulary was resized; 0 for that of the base.
     """
 
     base: BaseTensor
@@ -86,7 +86,7 @@ class MergedTensor:
 
     @property
     def keeps_scales(self) -> bool:
-        """Return whether it changes and stays in a type of few bits, so that its codes move."""
+        """Return whether it changes and stays in its quantised type: its codes move, its scales stay."""
         return self.is_touched and self.kind == self.base.kind and self.kind in CODE_LAYOUTS
 
     @property
@@ -104,8 +104,8 @@ class MergePlan:
         tensors: the tensors, in the order of the base.
         metadata: the keys that are set, each with a string or a number.
         dropped: the keys of the base that are left out.
-        packed: the keys of the vocabulary and of the layers, as they are written, if they are not the base's.
-        frontier: what files of other sizes keep, if the types were chosen for a size.
+        packed: key → its bytes, for the keys of vocabulary and layers that differ from the base's.
+        frontier: how much files of other sizes keep, if the types were chosen for a size; None otherwise.
     """
 
     header: GgufFile
@@ -117,7 +117,7 @@ class MergePlan:
 
     @property
     def is_lossy(self) -> bool:
-        """Return whether a tensor that changes is written in a type of less than eight bits."""
+        """Return whether a tensor that changes is written in a type of fewer than eight bits."""
         return any(tensor.kind not in (*PLAIN, Q8_0) for tensor in self.touched)
 
     @property
@@ -140,16 +140,17 @@ def plan_merge(
         parts: the headers of the base: one, or one for each part of a split model.
         lora: the plan of the GGUF LoRA file of the adapter for this base.
         merge_type: a key of `MERGE_TYPES`, or the ggml type of each tensor that changes, by name.
-        beside: what was trained beside the ΔW.
+        beside: what was trained besides ΔW.
         labels: what the file records of its name and its adapter.
 
     Raises:
-        UsageError: the type would lose too much, or is not known.
-        UnsupportedError: a tensor of the base has a type that cannot be read.
+        UsageError: there is no such `merge_type`.
+        UnsupportedError: a tensor of the base has a type that cannot be read, or not written.
         InputError: the base has no tensor of a name that the adapter changes.
     """
     if isinstance(merge_type, str) and merge_type not in MERGE_TYPES:
-        raise UsageError(f"{merge_type!r} is not one of {', '.join(MERGE_TYPES)}.", code="bad-option")
+        known = ", ".join(MERGE_TYPES)
+        raise UsageError(f"{merge_type!r} is not a merge type; the types are {known}.", code="bad-option")
     changes, rows = dict(changes_of(lora)), _by_tensor(beside)
     labels = labels or MergeLabels()
     named = _sources(parts, labels)
@@ -195,7 +196,7 @@ def _in_place(tensor: MergedTensor, name: str, labels: MergeLabels) -> MergedTen
     """Return a tensor under its name in the merged file, with the rows that it has there.
 
     Raises:
-        UnsupportedError: it stays in a type that no new rows can be written in.
+        UnsupportedError: it has new rows, and keeps a type that cannot be written.
     """
     change = labels.vocabulary
     rows = change.size if change is not None and name in VOCABULARY_TENSORS else 0
@@ -224,7 +225,7 @@ def changes_of(lora: LoraPlan) -> Iterator[tuple[str, TensorDelta]]:
 
 
 def _by_tensor(beside: Sequence[RowValues]) -> Mapping[str, tuple[RowValues, ...]]:
-    """Return what was trained beside the ΔW, by tensor."""
+    """Return what was trained besides ΔW, by tensor."""
     found: dict[str, tuple[RowValues, ...]] = {}
     for values in beside:
         found[values.tensor] = (*found.get(values.tensor, ()), values)
@@ -232,7 +233,7 @@ def _by_tensor(beside: Sequence[RowValues]) -> Mapping[str, tuple[RowValues, ...
 
 
 def _type_of(merge_type: str | Mapping[str, int], name: str) -> str | int:
-    """Return the choice of a type for one tensor; one that does not change keeps its own."""
+    """Return the merge type or the ggml type for one tensor; a tensor without a choice gets ``auto``."""
     return merge_type if isinstance(merge_type, str) else merge_type.get(name, AUTO_TYPE)
 
 
@@ -244,7 +245,7 @@ def _merged(
         return MergedTensor(base, base.kind)
     if not can_read_blocks(base.kind):
         raise UnsupportedError(
-            f"The tensor is {type_name(base.kind)}, whose numbers cannot be read here.",
+            f"ollama-pack cannot read the numbers of a tensor of the type {type_name(base.kind)}.",
             where=f"{base.path}: {base.name}",
             hint="--base with another quantisation of the model",
             code="unknown-type",
@@ -266,7 +267,7 @@ def _target_type(base: BaseTensor, merge_type: str | int) -> int:
 def _not_written(base: BaseTensor) -> UnsupportedError:
     """Return the error for a tensor that would have to be written in a type that can only be read."""
     return UnsupportedError(
-        f"{type_name(base.kind)} can be read here, but not written.",
+        f"ollama-pack can read a tensor of the type {type_name(base.kind)}, but not write it.",
         where=f"{base.path}: {base.name}",
         hint="--merge-type auto",
         code="type-not-written",

@@ -10,7 +10,7 @@ from ollama_pack.merge.threshold import CodeMoves, move_codes
 
 
 def rounding_from(tensor: MergedTensor, moves: CodeMoves, blocks: BlockWriter) -> Rounding:
-    """Return what makes the bytes of a tensor, when the moves of its codes are known."""
+    """Return the function that rounds the rows of a tensor, given the moves of its codes."""
 
     def to_nearest(_raw: Bytes, _numbers: Float32, merged: Float32) -> Bytes:
         return blocks.write(merged, tensor.kind)

@@ -36,7 +36,7 @@ SURELY_HELD = 1 << 14
 
 @dataclass(frozen=True, slots=True)
 class DeltaFactors:
-    """The numbers of a change: ``left @ right`` is added to the tensor, the scale being in `left`.
+    """The numbers of a change: ``left @ right`` is added to the tensor. The scale is already in `left`.
 
     Attributes:
         left: float32, rows × rank, or experts × rows × rank.
@@ -79,7 +79,8 @@ def row_blocks(tensor: BaseTensor, rows: int = 0) -> Iterator[RowBlock]:
 
     Args:
         tensor: the tensor of the base.
-        rows: the rows that it gets, 0 for those it has; a block has either rows of the base, or new ones.
+        rows: its number of rows in the merged file; 0 for that of the base. No block has both rows of the
+            base and new rows.
     """
     *front, there, columns = tensor.shape if len(tensor.shape) > 1 else (*tensor.shape, 1)
     step = max(BLOCK_NUMBERS // max(columns, 1), 1)
@@ -91,7 +92,7 @@ def row_blocks(tensor: BaseTensor, rows: int = 0) -> Iterator[RowBlock]:
 
 
 Rounding: TypeAlias = Callable[[Bytes, Float32, Float32], Bytes]
-"""What makes the bytes of merged rows: of the base's bytes, their numbers, and the merged numbers."""
+"""Function (bytes of the base, numbers of the base, merged numbers) → bytes of the merged rows."""
 
 
 def merge_block(
@@ -108,7 +109,7 @@ def merge_block(
 
     Raises:
         InputError: the base ends inside the tensor, or has a number that is not finite.
-        UnsupportedError: a merged number is beyond the type that is written.
+        UnsupportedError: a merged number is too large for the type that is written.
     """
     raw, numbers, merged, largest = _merged_and_largest(tensor, factors, block, file)
     with np.errstate(over="ignore", invalid="ignore"):  # looked for below, and reported by name
@@ -122,13 +123,13 @@ def merge_block(
 def merged_numbers(
     tensor: MergedTensor, factors: DeltaFactors | None, block: RowBlock, file: FileIO
 ) -> tuple[Bytes, Float32, Float32]:
-    """Return a block of rows of the base, as bytes and as numbers, and the numbers with what was trained.
+    """Return a block of rows of the base, as bytes and as numbers, and the merged numbers.
 
     New rows have no bytes, and their numbers are zeros.
 
     Raises:
         InputError: the base ends inside the tensor, or has a number that is not finite.
-        UnsupportedError: a merged number is beyond float32.
+        UnsupportedError: a merged number is too large for float32.
     """
     return _merged_and_largest(tensor, factors, block, file)[:3]
 
@@ -136,9 +137,9 @@ def merged_numbers(
 def _merged_and_largest(
     tensor: MergedTensor, factors: DeltaFactors | None, block: RowBlock, file: FileIO
 ) -> tuple[Bytes, Float32, Float32, float]:
-    """Return what `merged_numbers` returns, and a bound of the merged numbers, without their sign.
+    """Return what `merged_numbers` returns, and an upper bound of the absolute merged numbers.
 
-    If it is not below `SURELY_HELD`, it is the largest of them.
+    If the bound is not below `SURELY_HELD`, it is exact: the largest absolute number.
     """
     raw = read_rows(tensor.base, block, file)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -157,7 +158,7 @@ def _merged_and_largest(
 def changed_rows(
     tensor: MergedTensor, numbers: Float32, factors: DeltaFactors | None, block: RowBlock
 ) -> Float32:
-    """Return rows of the base with all that was trained of them, in the order in which PEFT merges it."""
+    """Return rows of the base with everything that was trained, applied in the order in which PEFT merges."""
     by_role = {role: [values for values in tensor.beside if values.role is role] for role in RowRole}
     merged = numbers  # some types are read as a view of the bytes, which must not be written to
     for values in by_role[RowRole.REPLACE]:
@@ -216,7 +217,7 @@ def read_rows(base: BaseTensor, block: RowBlock, file: FileIO) -> Bytes:
 def _why_not_mergeable(
     tensor: MergedTensor, numbers: Float32, merged: Float32
 ) -> InputError | UnsupportedError:
-    """Return the error for a block that is not finite: the base is damaged, or the type too narrow."""
+    """Return the error for a block that is not finite: the base is damaged, or the type is too small."""
     where = f"{tensor.base.path}: {tensor.base.name}"
     if not np.isfinite(numbers).all():
         return InputError(

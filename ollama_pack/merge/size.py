@@ -43,7 +43,7 @@ def kind_if_merged(merge_type: str | int, kind: int, columns: int) -> int:
 
 
 def with_whole_blocks(kind: int, columns: int) -> int:
-    """Return a ggml type, or that of more bits whose blocks fit into rows of this length."""
+    """Return a ggml type if its blocks fit into rows of this length, else Q8_0 if it fits, else F16."""
     return next((each for each in (kind, Q8_0) if columns % BLOCKS[each][0] == 0), F16)
 
 
@@ -54,9 +54,9 @@ def size_if_merged(
     changed: Iterable[str],
     merge_type: str | int = AUTO_TYPE,
 ) -> int | None:
-    """Return about how many bytes a merged file has, or None if the base does not tell.
+    """Return about how many bytes a merged file has, or None if a changed tensor's shape or type is unknown.
 
-    The keys that a merged file has more are not counted.
+    The keys that merging adds are not counted.
 
     Args:
         base_size: the size of the file of the base.

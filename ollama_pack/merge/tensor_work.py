@@ -24,7 +24,7 @@ from ollama_pack.merge.rows import (
 from ollama_pack.merge.threshold import CodeMoves, measure_moves
 
 FACTORS_KEPT = 2
-"""Tensors whose factors are in memory: that which is worked on, and the next, if a thread has begun it."""
+"""How many tensors have their factors in memory: the current one, and the next if a thread has begun it."""
 
 MOVES = Codec(CodeMoves.pack, CodeMoves.unpack)
 
@@ -34,7 +34,7 @@ class TensorWork:
 
     Args:
         tensors: the tensors.
-        file_of: the open file that a tensor of the base lies in, which is read by place.
+        file_of: returns the open file that a tensor of the base lies in; it is read by position.
         blocks: writes the blocks of every type.
     """
 
@@ -48,12 +48,12 @@ class TensorWork:
     def choose_roundings(self, helpers: int) -> None:
         """Choose how each tensor is rounded: to the nearest number of its type, or by a threshold.
 
-        A tensor that stays in a type of few bits is read once more for it, before it is written. If its
-        change is too large for the scales that it has, it gets new ones.
+        A tensor that keeps its quantised type is read once more for this, before it is written. If its
+        change is too large for its scales, it gets new scales.
 
         Raises:
             InputError: the base ends inside a tensor, or has a number that is not finite.
-            UnsupportedError: a merged number is beyond float32.
+            UnsupportedError: a merged number is too large for float32.
         """
         pieces = [
             (tensor, block)
@@ -75,13 +75,13 @@ class TensorWork:
         return merge_block(tensor, self._factors_of(tensor), block, self._file_of(tensor.base), rounding)
 
     def _moves(self, tensor: MergedTensor, block: RowBlock) -> CodeMoves:
-        """Return what moving the codes of a block amounts to."""
+        """Return the sums over the moves of the codes of a block."""
         file = self._file_of(tensor.base)
         raw, numbers, merged = merged_numbers(tensor, self._factors_of(tensor), block, file)
         return measure_moves(raw, tensor.kind, merged - numbers) if raw.size else CodeMoves()
 
     def _factors_of(self, tensor: MergedTensor) -> DeltaFactors | None:
-        """Return the factors of a tensor's change; the processes that share the work load them each."""
+        """Return the factors of a tensor's change; each process that shares the work loads them itself."""
         if id(tensor) not in self._factors:
             with TensorReader() as weights:
                 factors = load_factors(tensor.change, weights) if tensor.change is not None else None
@@ -91,5 +91,5 @@ class TensorWork:
 
 
 def can_be_shared(tensor: MergedTensor) -> bool:
-    """Return whether another process can work on a tensor: PEFT answers only the one that asks it."""
+    """Return whether another process can work on a tensor; only this process can ask PEFT for rows."""
     return all(isinstance(values.source, StoredTensor) for values in tensor.beside)

@@ -1,10 +1,10 @@
-"""Rounds a small change into the codes of a quantised tensor so that the whole of it is there, along itself.
+"""Rounds a small change into the codes of a quantised tensor so that its whole length along ΔW is kept.
 
 Rounding a changed weight to the nearest code loses what is smaller than half a step, which is nearly all of
-the change of a usual adapter in 4 bits. Here a code moves by one more where what is left of the change is at
-least `t` steps, and `t` is that number for which the moves, summed along the change, are the change. The
-scales of the blocks stay as they are. See "A change in few bits is rounded by a threshold" in
-docs/decisions.md.
+the change of a usual adapter in 4 bits. Here a code moves by its whole steps, and by one more if the
+remaining part of a step is at least `t`. The threshold `t` is chosen so that ⟨moves, change⟩ = ⟨change,
+change⟩ over the whole tensor. The scales of the blocks stay as they are. See "A change in few bits is
+rounded by a threshold" in docs/decisions.md.
 """
 
 from dataclasses import dataclass, field
@@ -18,24 +18,24 @@ from ollama_pack.gguf.ggml_types import BLOCKS
 from ollama_pack.gguf.tensor_data import Float32
 
 BINS = 1 << 14
-"""Parts of a step that thresholds are told apart by."""
+"""The number of parts that a step is divided into, which is the resolution of a threshold."""
 
 MOST_CLIPPED = 0.02
-"""Share of a change that may be beyond the first or the last code; with more, new scales are better."""
+"""The share of a change that may lie beyond the first or the last code; above it, new scales are better."""
 
 FARTHEST = 255
-"""Steps that are counted, which is more than any type has codes."""
+"""The largest number of steps that is counted; no code can move by more."""
 
 
 @dataclass(slots=True)
 class CodeMoves:
-    """What the moves of codes amount to along the change, as it grows over the rows of a tensor.
+    """The scalar products of the moves of codes with the change, summed over the rows of a tensor.
 
     Attributes:
-        whole: what the whole steps amount to.
-        by_rest: what one step more amounts to, for each part of a step that is left.
-        clipped: what is beyond the first or the last code.
-        wanted: the change itself.
+        whole: the product of the whole steps.
+        by_rest: the product of one more step, for each bin of the remaining part of a step.
+        clipped: the product of the steps that would go beyond the first or the last code.
+        wanted: the product of the change with itself.
     """
 
     whole: float = 0.0
@@ -44,19 +44,19 @@ class CodeMoves:
     wanted: float = 0.0
 
     def join(self, other: "CodeMoves") -> None:
-        """Add those of other rows."""
+        """Add the sums of other rows."""
         self.whole += other.whole
         self.by_rest += other.by_rest
         self.clipped += other.clipped
         self.wanted += other.wanted
 
     def pack(self) -> bytes:
-        """Return them as bytes, all their digits."""
+        """Return the sums as bytes, without rounding."""
         return np.concatenate(([self.whole, self.clipped, self.wanted], self.by_rest)).tobytes()
 
     @classmethod
     def unpack(cls, packed: bytes) -> "CodeMoves":
-        """Return those that `pack` made bytes of."""
+        """Return the sums from the bytes that `pack` made."""
         (whole, clipped, wanted), by_rest = np.split(np.frombuffer(packed, np.float64), [3])
         return cls(float(whole), by_rest, float(clipped), float(wanted))
 
@@ -66,14 +66,14 @@ class CodeMoves:
         return self.clipped > MOST_CLIPPED * self.wanted
 
     def threshold(self) -> float:
-        """Return the part of a step from which on a code moves by one more."""
+        """Return the remaining part of a step at which a code moves by one more."""
         reached = self.whole + np.cumsum(self.by_rest[::-1])[::-1]  # for each bin: it and all above it move
         over = np.flatnonzero(reached < self.wanted)
         return max(float(over[0] if over.size else BINS), 1.0) / BINS  # what does not change never moves
 
 
 def measure_moves(raw: Bytes, kind: int, change: Float32) -> CodeMoves:
-    """Return what moving codes amounts to for some rows.
+    """Return the sums over the moves of codes for some rows.
 
     Args:
         raw: the bytes of the rows.
@@ -100,7 +100,7 @@ def move_codes(raw: Bytes, kind: int, change: Float32, threshold: float) -> Byte
         raw: the bytes of the rows.
         kind: a ggml type of `CODE_LAYOUTS`.
         change: what is added to the rows.
-        threshold: that of `CodeMoves`, for the whole tensor.
+        threshold: the result of `CodeMoves.threshold` for the whole tensor.
     """
     steps, codes = code_steps(raw, kind), codes_of(raw, kind)
     whole, rest, room, upwards = _moves(steps, codes, kind, change)
@@ -112,7 +112,7 @@ def move_codes(raw: Bytes, kind: int, change: Float32, threshold: float) -> Byte
 def _moves(
     steps: Float32, codes: Bytes, kind: int, change: Float32
 ) -> tuple[Float32, Float32, Float32, npt.NDArray[np.bool_]]:
-    """Return the whole steps of a change, what is left of a step, the codes on its way, and whether up."""
+    """Return a change's whole steps, the rest of a step, how many steps the codes allow, and whether up."""
     with np.errstate(divide="ignore", invalid="ignore"):
         count = change.reshape(-1, BLOCKS[kind][0]) / steps
     count[steps == 0] = 0  # nothing moves a weight whose block has the scale 0

@@ -1,6 +1,6 @@
-"""Writes the vocabulary of a merged file, where it is not that of the base: tokens, types, scores and merges.
+"""Writes the vocabulary of a merged file, if it is not that of the base: tokens, types, scores and merges.
 
-The keys of the base are changed as bytes, so that what stays is what it was, whatever text it is.
+The keys of the base are changed as bytes, so that unchanged texts stay the same, even if they are not UTF-8.
 """
 
 import struct
@@ -19,13 +19,13 @@ from ollama_pack.lora.vocabulary import NORMAL, UNUSED, VocabularyChange
 MERGES_KEY = VOCABULARY_KEYS[1]
 TYPES_KEY, SCORES_KEY = "tokenizer.ggml.token_type", "tokenizer.ggml.scores"
 ADDED_SCORE, PADDING_SCORE = -1000.0, -10000.0
-"""What llama.cpp's converter gives a token that was added to a sentencepiece model, and a row without one."""
+"""The converter's scores of a token that was added to a SentencePiece model, and of a row without a token."""
 
 Numbers = npt.NDArray[np.generic]
 
 
 def vocabulary_keys(header: GgufFile, change: VocabularyChange) -> dict[str, bytes]:
-    """Return the keys with which a merged file has another vocabulary, each with its value as it is written.
+    """Return the keys of a changed vocabulary, each with its bytes as they are written.
 
     Args:
         header: the header of the base.
@@ -68,7 +68,7 @@ def vocabulary_keys(header: GgufFile, change: VocabularyChange) -> dict[str, byt
 
 
 def _resized(numbers: Numbers, size: int) -> Numbers:
-    """Return as many numbers as there are tokens."""
+    """Return the numbers, cut to a size or padded with zeros."""
     made = np.zeros(size, numbers.dtype)
     made[: len(numbers)] = numbers[:size]
     return made
@@ -88,7 +88,7 @@ def _array_texts(header: GgufFile, key: str) -> Iterator[bytes]:
 
 
 def _array_items(header: GgufFile, key: str, dtype: str, missing: Numbers) -> Numbers:
-    """Return the numbers of an array, or others if the base has none."""
+    """Return the numbers of an array, or `missing` if the base lacks the key."""
     data, position = _array_bytes(header, key)
     return np.frombuffer(data, dtype, offset=position + 12).copy() if data else missing
 

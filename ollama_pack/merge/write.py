@@ -31,10 +31,10 @@ from ollama_pack.merge.rows import RowBlock, row_blocks, row_width
 from ollama_pack.merge.tensor_work import TensorWork, can_be_shared
 
 COPY_BYTES = 8 << 20
-"""Bytes that are copied by one job, and reported as progress."""
+"""The number of bytes that one job copies; the progress is reported after each job."""
 
 WRITTEN: Codec[Written] = Codec(lambda _: b"", lambda _: None)
-"""The codec of what another process wrote, which is read from the file."""
+"""The codec of pieces that another process wrote: nothing is sent, because they are read from the file."""
 
 
 def write_merged(
@@ -51,13 +51,12 @@ def write_merged(
     Args:
         plan: what the file holds.
         path: the place of the file; its directory is made if it is not there.
-        check: called with the finished file before it gets its name; what it raises keeps the file from
-            appearing.
+        check: called with the finished file before it gets its name; if it raises, the file does not appear.
         progress: called while the file grows.
 
     Raises:
         InputError: the base or the adapter cannot be read, or changed while it was read.
-        UnsupportedError: a merged number is beyond the type that is written.
+        UnsupportedError: a merged number is too large for the type that is written.
         DestinationError: the file cannot be written.
     """
     keep_freed_memory()
@@ -95,12 +94,12 @@ def _size_of_tensors(plan: MergePlan) -> int:
 
 
 def rest_of(plan: MergePlan) -> int:
-    """Return the bytes that a merged file has beside the tensors that change, at most."""
+    """Return an upper bound of a merged file's bytes besides the tensors that change."""
     return merged_size(plan) + ALIGNMENT * len(plan.touched) - sum(tensor.nbytes for tensor in plan.touched)
 
 
 def merged_header(plan: MergePlan) -> bytes:
-    """Return the header of a merged file: the keys of the base as they are, but for those that are set."""
+    """Return the header of a merged file: the keys of the base, except those that are set or left out."""
     base = plan.header
     with base.path.open("rb") as source:
         keys = [
@@ -121,10 +120,10 @@ def merged_header(plan: MergePlan) -> bytes:
 
 
 class _OpenBase:
-    """The files of a base, open while it is merged, and what ends with the merge.
+    """The files of a base, open while it is merged, and the helpers that are closed with them.
 
     Attributes:
-        thread: waits for the disk.
+        thread: a pool of one thread, which waits for the disk.
         blocks: writes the blocks of every type.
     """
 
@@ -154,7 +153,7 @@ class _OpenBase:
         return self._files[tensor.path]
 
     def require_unchanged(self) -> None:
-        """Require that the base is what it was when the merge began.
+        """Require that no file of the base has changed since the merge began.
 
         Raises:
             InputError: a file of it was changed meanwhile.

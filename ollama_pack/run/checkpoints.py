@@ -123,7 +123,7 @@ def choose(directory: Path, which: str) -> tuple[Checkpoint, ...]:
         which: a step, ``latest``, ``best`` or ``all``.
 
     Raises:
-        InputError: there is no such checkpoint, or no log names the best one. The error lists the steps.
+        UsageError: there is no such checkpoint, or no log names the best one. The hint lists the steps.
     """
     available = list_checkpoints(directory)
     if not available:

@@ -117,7 +117,7 @@ FILES: tuple[tuple[str, Role], ...] = (
     ("adapters.safetensors", Role(ADAPTER, "adapter weights of mlx-lm", USED, WEIGHTS_ROLE.words)),
     (
         "adapter_model.safetensors.index.json",
-        Role(ADAPTER, "list of the files the weights are in", USED, "The file of each tensor."),
+        Role(ADAPTER, "index of the weights", USED, "It names the file that each tensor is in."),
     ),
     ("adapter_model-*.safetensors", Role(ADAPTER, "adapter weights, a part", USED, WEIGHTS_ROLE.words)),
     (

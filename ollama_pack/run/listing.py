@@ -20,7 +20,7 @@ HIDDEN_TREES = frozenset({".git", ".cache", "__pycache__"})
 """Names of directories whose files are not listed, because other programs fill them with many files."""
 
 _READ_INSTEAD = {PICKLE_FILE: WEIGHTS_FILE, OLLAMA_MODELFILE_NAME: MODELFILE_NAME}
-"""The name of a file → that of the one that is read instead if both are there."""
+"""The name of a file → the name of the file that is read instead of it if both exist."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def test_silence_ends(llama):
 
 def test_a_prompt_that_is_too_long(llama):
     """The words of llama.cpp say it, and it goes on."""
-    with pytest.raises(InputError, match="does not take the prompt: too long"):
+    with pytest.raises(InputError, match="does not accept the prompt: too long"):
         llama.say(Asked("x " * 5000))
     assert llama.say(Asked("a b c")).ended
 
