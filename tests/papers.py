@@ -14,6 +14,12 @@ FOLDERS = {path.name for path in (*ROOT.iterdir(), *PACKAGE.iterdir()) if path.i
 KEPT = ("ollama_pack", "tests", "docs", "templates", "bench", "examples", ".github")
 ENDINGS = (".py", ".tsv", ".toml", ".yml", ".html", ".md")
 OF_THE_GROUP = {"--help", "-h", "--version"}
+OF_A_COMMAND = {"config", "plan"}
+"""Commands whose words are those of another command."""
+OF_OTHERS = {"--lora", "--steps"}
+"""Options of llama.cpp and of examples/train_ada.py that papers name."""
+OF_USERS = {"ollama-pack.toml"}
+"""Files of users that end as those of the project."""
 
 
 def code_of(text: str) -> list[str]:
@@ -36,7 +42,7 @@ def paths_of(text: str) -> list[str]:
 
 def _is_path(span: str) -> bool:
     """Return whether a span names a path of the project, and not a pattern or a path of somebody else."""
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*/?", span) or "NAME" in span or span in ENDINGS:
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*/?", span) or "NAME" in span or span in {*ENDINGS, *OF_USERS}:
         return False
     return span.endswith(ENDINGS) or ("/" in span and span.partition("/")[0] in FOLDERS)
 
@@ -66,6 +72,8 @@ def wrong_calls(lines: list[str]) -> Iterator[str]:
         if not match:
             continue
         command, *words = match[1].split("#")[0].split()
+        if command in OF_A_COMMAND and words and words[0] in COMMAND_GROUPS:
+            command, *words = words
         if command in OF_THE_GROUP:
             continue
         if command not in COMMAND_GROUPS:
@@ -78,7 +86,7 @@ def wrong_calls(lines: list[str]) -> Iterator[str]:
 
 def wrong_options(lines: list[str]) -> list[str]:
     """Return the spans that begin with an option which no command has."""
-    known = set().union(*(options_of(name) for name in COMMAND_GROUPS)) | OF_THE_GROUP
+    known = set().union(*(options_of(name) for name in COMMAND_GROUPS)) | OF_THE_GROUP | OF_OTHERS
     named = [line for line in lines if re.match(r"--[a-z]", line)]
     return [line for line in named if re.match(r"--[a-z-]+", line)[0] not in known]
 

@@ -44,6 +44,11 @@ def test_a_decision_names_what_exists(when, title, status, body):
     assert wrong_options(spans_of(body)) == []
 
 
+def test_headings_stand_apart():
+    """An empty line stands before each heading, which Markdown's readers need to see one."""
+    assert len(re.findall(r"\n\n## ", PAGE)) == len(DECISIONS)
+
+
 def test_decisions_are_in_order():
     """The newest decision comes first, and no two have one title."""
     dates = [when for when, _, _, _ in DECISIONS]

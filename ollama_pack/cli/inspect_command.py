@@ -28,7 +28,7 @@ from ollama_pack.errors import UsageError
     type=path_types.PATH,
     default=None,
     metavar="FILE",
-    help="Write a page with charts to FILE.html.",
+    help="Write an HTML page with charts to FILE.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Print every file and every module.")
 @options.as_json

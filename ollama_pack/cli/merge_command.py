@@ -31,7 +31,7 @@ from ollama_pack.cli.say import say_result
     type=path_types.PATH,
     default=None,
     metavar="FILE",
-    help="Write a page with what each weight keeps, drawn and as a table, to FILE.html.",
+    help="Write an HTML page with what each weight keeps, drawn and as a table, to FILE.",
 )
 @telling
 @options.speech

@@ -28,7 +28,7 @@ REGISTER = ("via", "store", "load", "allow_noop")
 def register_command(*, directory: Path, name: str, name_option: str, **chosen: Any) -> None:
     """Register the model in the folder DIR in Ollama.
 
-    DIR contains Modelfile.txt and the GGUF LoRA file that its ADAPTER line names, as an
+    DIR contains Modelfile.txt and the adapter or the merged model that it names, as an
     earlier build wrote them. DIR may also be the directory of the adapter, if the build wrote
     into DIR/ollama. Nothing is converted again. Its prompts are compared, and a daemon is asked
     for them, as in a build.

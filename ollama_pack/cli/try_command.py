@@ -83,7 +83,7 @@ WITHOUT_INVOCATION = "llama-cpp-python"
     type=path_types.PATH,
     default=None,
     metavar="FILE",
-    help="Write a page with the questions, the answers, their times and the settings to FILE.html.",
+    help="Write an HTML page with the questions, the answers, their times and the settings to FILE.",
 )
 @options.as_json
 @click.option("-v", "--verbose", is_flag=True, help="Print details, and the log of llama.cpp.")

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def versions_command(*, model: "ModelName", store: Path | None, as_json: bool) -> None:
     """List the model NAME and its earlier versions, the latest first.
 
-    A build that replaces a model keeps the replaced one as a version, three at most.
-    Each version is a model that Ollama lists and runs.
+    A build that replaces a model keeps the replaced one as a version: the last three, and any
+    model without an adapter. Each version is a model that Ollama lists and runs.
 
     \b
     Examples:

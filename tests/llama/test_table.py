@@ -88,6 +88,12 @@ def rounded_up(figure: float) -> str:
     return f"< {figure * SPARE:.0e}"
 
 
+def way(hint: str) -> str:
+    """Return a hint as it stands in a cell, where a bar would end it and a star would begin emphasis."""
+    text = hint.replace("|", r"\|").replace("*", r"\*")
+    return WAYS.get(hint, text.replace(BY_PEFT, WAYS[BY_PEFT]))
+
+
 def right_rows(judge) -> list[str]:
     rows = []
     told = DOCUMENT.read_text("utf-8").splitlines() if DOCUMENT.exists() else []
@@ -112,7 +118,7 @@ def stopped_rows(verdict: str) -> list[str]:
         reasons = (
             "; ".join(rule.reason for rule in rules) or "the shapes do not match, or the file ends early"
         )
-        ways = "; ".join(WAYS.get(rule.hint, rule.hint.replace(BY_PEFT, WAYS[BY_PEFT])) for rule in rules)
+        ways = "; ".join(way(rule.hint) for rule in rules)
         column = f"{merged(kinds)} | " if verdict == REFUSED else ""
         rows.append(f"| {feature} | {reasons} | {ways} | {column}{peer(kinds)} |")
     return rows
