@@ -47,7 +47,8 @@ class TrainedTensor:
     """A tensor that was trained beside A and B.
 
     Attributes:
-        rule: the code of the rule that keeps it out of a GGUF LoRA file, which says what it is.
+        rule: the code of the rule that keeps it out of a GGUF LoRA file (``norm``, ``dora``), and so its
+            kind.
         module: the name of its module in the base.
         tensor: its numbers.
     """
@@ -59,12 +60,12 @@ class TrainedTensor:
 
 @dataclass(frozen=True, slots=True)
 class PeftModule:
-    """A module whose change has no form of ours, so that PEFT itself has to merge it.
+    """A module whose change cannot be written as A and B, so that PEFT itself has to merge it.
 
     Attributes:
         module: its name in the base.
         trained: its name in the adapter's files.
-        tensors: what was trained of it.
+        tensors: the tensors that were trained for it.
     """
 
     module: str
@@ -88,12 +89,13 @@ class Adapter:
         invocation: the ids of the tokens after which an aLoRA is active. It is empty if the adapter is
             always active.
         notes: what the user should know about this adapter.
-        beside: what was trained beside the pairs, and only a merged model holds; it is empty unless the
-            adapter was read to be merged.
+        beside: the tensors that were trained besides A and B, which only a merged model can hold; it is empty
+            unless the adapter was read to be merged.
         by_peft: the modules that PEFT itself has to merge, all or none; empty unless the adapter was read to
             be merged.
-        vocabulary: the tokenizer that was trained with, if a merged model has tokens that its base has not.
-        copies: the frozen embeddings and heads in its file, which are the base's if the vocabulary is.
+        vocabulary: the tokenizer of the training, if a merged model needs tokens that its base lacks.
+        copies: the frozen embeddings and heads in its file; unless the vocabulary was resized, the base has
+            the same.
 
     Example:
         >>> from ollama_pack import read_adapter

@@ -19,7 +19,7 @@ def lazy(shape: Sequence[int], parts: Sequence[Tensor], make: Callable[..., Floa
 
 
 def moved(shape: Sequence[int], parts: Sequence[Tensor], make: Callable[..., Stored]) -> LazyTensor:
-    """Return a tensor of a shape that has the numbers of the parts in other places, and zeros."""
+    """Return a tensor of a shape that `make` fills with numbers of the parts, unchanged, and with zeros."""
     return LazyTensor(parts[0].path, parts[0].name, tuple(shape), tuple(parts), make, moves_only=True)
 
 
@@ -40,7 +40,7 @@ def first_rows_columns(tensor: Tensor, rows: int, columns: int) -> LazyTensor:
 
 
 def row_range(tensor: Tensor, start: int, rows: int) -> LazyTensor:
-    """Return some rows of a matrix that follow each other."""
+    """Return `rows` consecutive rows of a matrix."""
     return moved((rows, tensor.shape[-1]), (tensor,), lambda numbers: numbers[start : start + rows])
 
 
@@ -56,7 +56,7 @@ def take_columns(tensor: Tensor, order: Sequence[int]) -> LazyTensor:
 
 
 def embed_rows(tensor: Tensor, order: Sequence[int] | None, start: int, rows: int) -> LazyTensor:
-    """Return a tensor of so many rows: zeros, and from `start` on the rows of another one in an order."""
+    """Return a tensor with `rows` rows: from `start` on those of another tensor in an order, else zeros."""
     *front, given, columns = tensor.shape
     index = np.arange(given) if order is None else np.asarray(order, np.intp)
 
@@ -118,13 +118,13 @@ def kronecker(left: Tensor | int, right: Tensor | int) -> LazyTensor:
 
 
 def expert_a(tensor: Tensor, experts: int) -> LazyTensor:
-    """Return experts × rank × in from PEFT's (experts · rank) × in; the rank counts fastest."""
+    """Return experts × rank × in from PEFT's (experts · rank) × in, where the rank varies fastest."""
     rows, columns = tensor.shape
     return reshape(tensor, (experts, rows // experts, columns))
 
 
 def expert_b(tensor: Tensor, experts: int) -> LazyTensor:
-    """Return experts × out × rank from PEFT's out × (rank · experts); the expert counts fastest.
+    """Return experts × out × rank from PEFT's out × (rank · experts), where the expert varies fastest.
 
     (``ParamWrapper.get_delta_weight`` in PEFT, its einsum "o r e".)
     """
@@ -138,7 +138,7 @@ def expert_b(tensor: Tensor, experts: int) -> LazyTensor:
 
 
 def concatenate(tensors: Sequence[Tensor], axis: int) -> Tensor:
-    """Return tensors side by side along an axis, which is counted from the end."""
+    """Return the concatenation of tensors along an axis, which is counted from the end."""
     if len(tensors) == 1:
         return tensors[0]
     shape = list(tensors[0].shape)

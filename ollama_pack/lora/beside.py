@@ -1,9 +1,9 @@
 """What an adapter has trained beside A and B, which a merged model holds and no GGUF LoRA file does.
 
-Whole weights, norms, biases, rows of the embedding, and the lengths of DoRA are one thing here: numbers for
-some rows of a tensor of the base, and what they do there (`RowRole`). Where the rows lie is asked of the
-mapping itself, with a pair whose B counts the rows and whose A counts the columns; so all of them come in the
-order in which A and B would. See "What is trained beside A and B is rows of a tensor" in docs/decisions.md.
+Whole weights, norms, biases, rows of the embedding, and the magnitudes of DoRA are one thing here: numbers
+for some rows of a tensor of the base, and what they do there (`RowRole`). To find where the rows go, a pair
+whose B numbers the rows and whose A numbers the columns is sent through the mapping of A and B. See "What is
+trained beside A and B is rows of a tensor" in docs/decisions.md.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,12 +32,11 @@ NORM_OFFSETS: Mapping[str, float] = {
     **dict.fromkeys(("smollm3", "mistral3", "gpt2", "phi2", "starcoder2", "stablelm", "gptneox"), 0.0),
     **dict.fromkeys(("gemma", "gemma2", "gemma3", "nemotron"), 1.0),
 }
-"""Architecture → what llama.cpp's converter adds to the weights of norms, which it keeps in their order.
-
-Those are the ones that tests/reference/record_merged.py records."""
+"""Architecture → the number that llama.cpp's converter adds to the weights of norms; it keeps their order.
+Only architectures that tests/reference/record_merged.py records are listed."""
 
 TOKEN_INDICES = ("trainable_token_indices", "token_indices")
-"""The settings with the ids of trained tokens: that of LoRA, and that of the method itself."""
+"""The settings that list the ids of trained tokens: LoRA's, and that of the method TRAINABLE_TOKENS."""
 
 
 class RowRole(Enum):
@@ -54,12 +53,12 @@ class RowValues:
 
     Attributes:
         tensor: the GGUF name of the tensor.
-        role: what they do.
+        role: what the numbers do to the rows.
         source: the numbers, rows × columns; a vector counts as one column.
         rows: the row of the source for each row of the tensor, or -1 if there is none for it.
         columns: the column of the source for each column of the tensor, or None if they keep their order.
-        factor: what the numbers are multiplied with.
-        offset: what is added to them.
+        factor: the number by which the source is multiplied.
+        offset: the number that is added to the product.
     """
 
     tensor: str
@@ -104,7 +103,7 @@ def plan_beside(adapter: Adapter, base: BaseModel) -> tuple[RowValues, ...]:
 
 
 def _fits(values: RowValues, base: BaseModel) -> bool:
-    """Return whether numbers have the size of the tensor that they are for; one without a tensor has none."""
+    """Return whether numbers have the size of their tensor; if the base lacks the tensor, return True."""
     shape = (base.tensors or {}).get(values.tensor)
     if shape is None:
         return True
@@ -122,7 +121,7 @@ def _norm(trained: TrainedTensor, _adapter: Adapter, base: BaseModel) -> Iterato
 
 
 def _norm_name_of(module: str, base: BaseModel) -> str:
-    """Return llama.cpp's name of a norm, or "" if it is none, or one of a family that is not known."""
+    """Return llama.cpp's name of a norm, or "" for another module or an architecture without an offset."""
     if base.hparams.arch not in NORM_OFFSETS or not NORMS.search(module):
         return ""
     return find_tensor_name(base.hparams.arch, base.hparams.blocks, module)
@@ -149,7 +148,7 @@ def _tokens(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> Iterat
 
 
 def token_ids_of(trained: TrainedTensor, adapter: Adapter) -> Sequence[int]:
-    """Return the ids of the tokens whose rows a tensor has, or () if it has none or they are not told."""
+    """Return the ids of the tokens whose rows a tensor has, or () if it has none or no setting lists them."""
     setting = next((adapter.config[key] for key in TOKEN_INDICES if adapter.config.get(key)), None)
     return _token_ids(setting, trained.module) if trained.rule == "trained-tokens" else ()
 
@@ -179,7 +178,7 @@ def _bias(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> Iterator
 
 
 def _dora_lengths(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> Iterator[RowValues]:
-    """Yield the places of the lengths that DoRA gives to the rows of an adapted weight."""
+    """Yield the places of the magnitudes that DoRA gives to the rows of an adapted weight."""
     pair = _pair_of_module(trained.module, adapter)
     lengths = trained.tensor
     if pair is None or len(pair.b.shape) != 2 or pair.fit is not None or adapter.method != "LoRA":
@@ -209,7 +208,7 @@ _PLACES: Mapping[str, Callable[[TrainedTensor, Adapter, BaseModel], Iterator[Row
     "lora-bias": _bias,
     "dora": _dora_lengths,
 }
-"""The rule of a trained tensor → what yields the rows that it goes to, nothing if the base has none."""
+"""The rule of a trained tensor → the function that yields the rows that it goes to, if the base has them."""
 
 
 def lookup_names(module: str, base: BaseModel) -> tuple[str, ...]:
@@ -227,7 +226,7 @@ def row_places(
 ) -> Iterator[tuple[str, Index, Index | None]]:
     """Yield each tensor that a weight of out × width goes to, and the order of its rows and columns.
 
-    A width of 0 is that of the base. What the converter multiplies has no place.
+    A width of 0 stands for that of the base. Nothing is yielded for a weight that the converter scales.
     """
     lookup = lookup_names(module, base)
     if lookup:

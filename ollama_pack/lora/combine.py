@@ -14,7 +14,7 @@ from ollama_pack.lora.peft.config import alters_base
 from ollama_pack.lora.replication import REPLICATION
 
 LESS_START_WEIGHTS = (1.0, -1.0)
-"""The weights with which an adapter is built less another one."""
+"""The weights that subtract a second adapter from the first."""
 
 
 def scale_adapter(adapter: Adapter, scale: float) -> Adapter:
@@ -23,9 +23,9 @@ def scale_adapter(adapter: Adapter, scale: float) -> Adapter:
         return adapter
     if adapter.by_peft:
         raise UnsupportedError(
-            f"PEFT has no scale for {adapter.method}.",
+            f"PEFT cannot scale an adapter of {adapter.method}.",
             where=adapter.directory,
-            hint="leave --scale and --weight away",
+            hint="leave out --scale and --weight",
             code="not-mergeable",
         )
     pairs = tuple(scale_pair(pair, scale) for pair in adapter.pairs)
@@ -40,8 +40,9 @@ def sum_adapters(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapt
         weights: the factor of each adapter.
 
     Raises:
-        UnsupportedError: the adapters become active after different tokens (aLoRA), or only some take the
-            size of their factors from the base (VeRA).
+        UnsupportedError: an adapter has tensors besides A and B, the adapters were trained on different
+            layers or become active after different tokens (aLoRA), or only some take the size of their
+            factors from the base (VeRA).
         InputError: two adapters have different shapes for the same module.
     """
     first = adapters[0]
@@ -67,10 +68,10 @@ def sum_adapters(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapt
 
 
 def require_its_start(adapter: Adapter, start: Adapter) -> None:
-    """Require that an adapter which altered its base began with another one, as far as the two tell it.
+    """Require that `start` may be the initial state of an adapter that altered its base.
 
-    PiSSA and its kin subtract the first B·A from the base, so the change of the original base is the
-    difference. An adapter that altered nothing may have any other one subtracted.
+    PiSSA and similar initialisations subtract the first B·A from the base, so the change of the original base
+    is the difference. From an adapter that altered nothing, any other one may be subtracted.
 
     Raises:
         UnsupportedError: modules, ranks or scales differ, or only the second adapter altered its base.
@@ -84,7 +85,7 @@ def require_its_start(adapter: Adapter, start: Adapter) -> None:
     ]
     if not altered[0] or shapes[0] != shapes[1]:
         raise UnsupportedError(
-            "This is not the adapter before training: its modules, ranks or scales are others.",
+            "This is not the adapter before training: its modules, ranks or scales are different.",
             where=start.directory,
             hint="the adapter that the same training saved before its first step, as the second directory",
             code="not-its-start",
@@ -92,13 +93,13 @@ def require_its_start(adapter: Adapter, start: Adapter) -> None:
 
 
 def _require_summable(adapters: Sequence[Adapter]) -> None:
-    """Raise UnsupportedError if the adapters differ in their invocation tokens, or only some need a fit."""
+    """Raise UnsupportedError if the sum of the adapters is not an adapter of A and B."""
     first = adapters[0]
     for each in adapters:
         if each.beside or each.by_peft:
             first_of = (*(trained.tensor for trained in each.beside), *(m.tensors[0] for m in each.by_peft))
             raise UnsupportedError(
-                "The adapter has trained more than A and B, of which there is no weighted sum.",
+                "The adapter has tensors besides A and B, and these cannot be summed.",
                 where=f"{each.weights}: {first_of[0].name}",
                 hint="build each adapter by itself",
                 code="not-mergeable",

@@ -1,6 +1,6 @@
-"""The rows of embedding and head, where an adapter was trained with another number of them than the base has.
+"""The embedding and head of an adapter that was trained with another vocabulary size than its base.
 
-They are trained, or frozen and saved whole, or have a LoRA; and in a tied base the two are one.
+Both are trained, or frozen and saved whole, or have a LoRA. If embeddings are tied, they are one tensor.
 """
 
 from collections.abc import Iterator
@@ -25,10 +25,10 @@ SAVE_WHOLE = "save it again with PEFT: model.save_pretrained(DIR, save_embedding
 
 
 def rows_trained(adapter: Adapter, base: BaseModel) -> int:
-    """Return the rows that embedding and head have in an adapter, or 0 if it does not tell.
+    """Return how many rows embedding and head have in an adapter, or 0 if nothing in it shows that.
 
     Raises:
-        InputError: they have different ones.
+        InputError: two of its tensors have different numbers of rows.
     """
     found = {each.tensor.name: each.tensor.shape[0] for each in _whole_embeddings(adapter, base)}
     found |= {each.tensor.name: each.tensor.shape[0] for each in adapter.copies}
@@ -60,8 +60,8 @@ def _whole_embeddings(adapter: Adapter, base: BaseModel) -> Iterator[TrainedTens
 def with_whole_embeddings(adapter: Adapter, base: BaseModel) -> Adapter:
     """Return the adapter with its frozen embedding and head, which have the rows that the base lacks.
 
-    In a tied base the two are one: what is saved of one is that of the other, and if nothing is trained of
-    only one of them, they stay one.
+    In a base with tied embeddings, the two are one tensor: what is saved for one serves for the other, and
+    they stay one tensor unless only one of them was trained.
     """
     whole = _whole_embeddings(adapter, base)
     given = {name: each for each in whole for name in lookup_names(each.module, base)}
@@ -95,7 +95,7 @@ def require_new_rows(adapter: Adapter, base: BaseModel, rows: int, size: int) ->
     """Require that every new row of an embedding, a head or its bias is in the adapter.
 
     Raises:
-        UnsupportedError: one is not.
+        UnsupportedError: a row is missing.
     """
     there = (name for name in VOCABULARY_TENSORS if name in (base.tensors or {}))
     wanted = {name: set(range(rows, size)) for name in there}

@@ -71,7 +71,7 @@ def _why_not_finite(numbers: Float32, tensor: LoraTensor, kind: str) -> InputErr
         )
     largest = float(np.abs(numbers).max()) * abs(tensor.factor)
     return UnsupportedError(
-        f"A weight of {largest:g} is beyond {kind}, which ends at {LARGEST_OF_TYPE[kind]:g}.",
+        f"A weight of {largest:g} is too large for {kind}, which ends at {LARGEST_OF_TYPE[kind]:g}.",
         where=where,
         hint="look at lora_alpha and alpha_pattern" if kind == "f32" else "--outtype f32",
         code="too-large",

@@ -54,8 +54,8 @@ AS_LORA = (
 )
 BY_PEFT_OR_LORA = f"{BY_PEFT}; or {AS_LORA}"
 REMOVE_SETTING = (
-    "update ollama-pack, which may know them by now; if a setting is a note and no option of the training, "
-    "remove it from adapter_config.json"
+    "update ollama-pack: a newer version may know these settings; if a setting is a note and not an "
+    "option of the training, remove it from adapter_config.json"
 )
 OTHER_TASK = "run it with transformers and PEFT; for Ollama, train a model that generates text (CAUSAL_LM)"
 GATHER = (

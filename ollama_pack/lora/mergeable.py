@@ -16,7 +16,7 @@ MERGED_BY_PEFT = frozenset({"multiplicative", "full-rank", "as-lora", "not-folde
 
 
 class MergeViolations(RuleViolations):
-    """The violations of an adapter that is to be merged: what a merged model holds is none."""
+    """The violations of an adapter that will be merged; what a merged model can hold is not a violation."""
 
     def add(self, code: str, *subjects: str) -> None:
         """Record what violates a rule, unless the rule is about GGUF LoRA files alone."""

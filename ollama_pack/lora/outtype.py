@@ -21,7 +21,8 @@ def choose_types(plan: LoraPlan, outtype: str) -> tuple[str, ...]:
     """Return the type of each tensor of a plan, in its order.
 
     ``auto`` takes for each tensor the first of f16, bf16, f32 that holds all its numbers exactly; it
-    reads them for that. ``q8_0`` leaves a tensor in f16 whose rows are no multiple of 32 long.
+    reads them for that. With ``q8_0``, a tensor becomes f16 if the length of its rows is not a multiple of
+    32.
 
     Raises:
         InputError: the weights cannot be read.

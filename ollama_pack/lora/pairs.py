@@ -1,7 +1,7 @@
-"""Makes pairs from pairs: a sum of several, a stack of one for each expert, the transposed one.
+"""Makes pairs from pairs: the sum of several, a stack with one for each expert, a transposed pair.
 
-Pairs that are joined may have different scales. The joined pair gets the scale that most of them have, so
-that their numbers stay untouched; in the others, B is multiplied by the difference.
+The pairs of a sum or a stack may have different scales. The result gets the scale that most of them have, so
+that their numbers stay untouched; in each of the others, B is multiplied by its own scale / that scale.
 """
 
 from collections import Counter
@@ -35,7 +35,7 @@ def fitted_pair(pair: LoraPair, out: int, width: int) -> LoraPair:
 
 
 def sum_pairs(pairs: Sequence[LoraPair]) -> LoraPair:
-    """Return one pair whose ΔW is exactly the sum of all ΔW of one module: the ranks are put side by side."""
+    """Return one pair whose ΔW is exactly the sum of all ΔW of one module: A and B are concatenated."""
     if len(pairs) == 1:
         return pairs[0]
     rank = sum(pair.rank for pair in pairs)

@@ -25,12 +25,12 @@ ALPHA_IF_UNUSED = 1.0
 def plan_lora(adapter: Adapter, base: BaseModel) -> LoraPlan:
     """Return what a GGUF LoRA file for this base must hold.
 
-    A file has one alpha, and llama.cpp multiplies B·A with alpha / rank of the tensor. The alpha
-    most weights have is written; for the others the difference is folded into B.
+    A file has one alpha, and llama.cpp multiplies B·A by alpha / rank of the tensor. The alpha that most
+    weights have is written; in the others, B is multiplied by their own alpha / that alpha.
 
     Raises:
         UnsupportedError: the architecture has no row, or a pair has no place in the file.
-        InputError: shapes or block numbers disagree with the base.
+        InputError: shapes or block numbers do not match the base.
     """
     arch = require_arch(base.hparams.arch)
     places = map_pairs_to_tensors(adapter, base, arch)
@@ -52,7 +52,7 @@ def _common_alpha(alphas: Sequence[float]) -> float:
     alpha = min(counts, key=lambda value: (-counts[value], value))
     if abs(alpha) > LARGEST_FACTOR:
         raise InputError(
-            f"An alpha of {alpha:g} is beyond float32, in which a file holds it.", hint="--scale"
+            f"An alpha of {alpha:g} is too large for float32, its type in the file.", hint="--scale"
         )
     rounded: float = struct.unpack("<f", struct.pack("<f", alpha))[0]
     return rounded or ALPHA_IF_UNUSED

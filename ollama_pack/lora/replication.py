@@ -23,7 +23,7 @@ _TENSOR_OF_A_LAYER = re.compile(r"blk\.([0-9]{1,6})\.(.+)")
 
 
 def replicated_layers(adapter: Adapter, base: BaseModel) -> tuple[int, ...]:
-    """Return for each layer of the trained model which one of the base it is; () if they are the base's.
+    """Return the layer of the base that each layer of the trained model is; () if none is repeated.
 
     Args:
         adapter: the adapter, read to be merged.
@@ -42,11 +42,11 @@ def replicated_layers(adapter: Adapter, base: BaseModel) -> tuple[int, ...]:
     for each in ranges if isinstance(ranges, list) else [ranges]:
         numbers = each if isinstance(each, list) and list(map(type, each)) == [int, int] else [1, 0]
         if not 0 <= numbers[0] < numbers[1] <= count or len(layers) > MOST_LAYERS:
-            raise InputError(f"{each!r:.40} is no range of the {count} layers of the base.", where=where)
+            raise InputError(f"{each!r:.40} is not a range of the {count} layers of the base.", where=where)
         layers += range(*numbers)
     if base.hparams.arch not in ALIKE or base.hparams.heads_per_layer:
         raise UnsupportedError(
-            f"It is not known whether llama.cpp computes the layers of {base.hparams.arch} by their numbers.",
+            f"Layers of {base.hparams.arch} may not be repeated: llama.cpp may depend on a layer's number.",
             where=where,
             hint=OWN_LAYERS,
             code="not-mergeable",
@@ -55,7 +55,7 @@ def replicated_layers(adapter: Adapter, base: BaseModel) -> tuple[int, ...]:
 
 
 def copies_of(name: str, layers: tuple[int, ...]) -> list[str]:
-    """Return the names that a tensor of the base has in a model of these layers; its own without any."""
+    """Return the names that a tensor of the base has in a model of these layers; with (), only its own."""
     block = _TENSOR_OF_A_LAYER.fullmatch(name)
     if not layers or block is None:
         return [name]

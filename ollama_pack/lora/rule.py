@@ -1,4 +1,4 @@
-"""What a reason is made of for which an adapter is not written."""
+"""The type of a rule, which is one reason for which an adapter is not written."""
 
 from dataclasses import dataclass
 from enum import Enum

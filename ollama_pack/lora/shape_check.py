@@ -13,13 +13,14 @@ from ollama_pack.gguf.tensors import MATRIX_NDIM
 from ollama_pack.lora.adapter import LoraPair
 
 PERMUTED_DIMENSIONS = ("heads", "kv_heads", "gated_heads", "qkv", "ssm")
-"""Prefixes of the sizes that permutations depend on; if such a size is unknown, none is attempted."""
+"""Prefixes of the sizes that permutations depend on; if such a size is unknown, no permutation is
+attempted."""
 
 
 class BaseView:
-    """The base as the modules of an adapter ask about it; each answer is worked out once.
+    """What the checks of an adapter's modules need to know of the base; each answer is computed once.
 
-    Modules that differ in the number of their expert alone get the same answers.
+    Modules that differ only in the number of their expert get the same answers.
 
     Args:
         base: the base, with its tensors under the names of the table of architectures.
@@ -84,7 +85,7 @@ class Candidate:
     shape: tuple[int, int]
 
     def with_pair(self, pair: LoraPair) -> "Candidate":
-        """Return the same way with another pair on it."""
+        """Return the candidate with another pair."""
         return replace(self, pair=pair, shape=out_and_in(pair))
 
 

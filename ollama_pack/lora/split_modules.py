@@ -1,8 +1,9 @@
-"""Bring the LoRA of modules that were cut otherwise in training to the modules that the base has.
+"""Bring the LoRA of modules that were fused or split differently in training to the modules of the base.
 
 Unsloth trains Phi 3, 3.5 and 4 as Llama, with q, k and v apart, and gate and up. In Ollama these models have
-one weight for each of the two groups. The joined LoRA is exact: the ranks stand side by side, and each B has
-the rows of its part. Microsoft's own code of Phi 1 and 2 (2023) has q, k and v in one, and the base has them
+one weight for each of the two groups. The joined LoRA is exact: A and B are concatenated along the rank, and
+each B has the rows of its part. Microsoft's own code of Phi 1 and 2 (2023) has q, k and v in one, and the
+base has them
 apart: each part gets the same A, and its rows of B.
 """
 
@@ -33,7 +34,7 @@ PHI_HEAD = {"lm_head.linear": "lm_head", "transformer.embd.wte": "model.embed_to
 
 
 def join_split_modules(adapter: Adapter, base: BaseModel) -> Adapter:
-    """Return the adapter with its modules cut as the base has them, or the same object.
+    """Return the adapter with its modules fused or split as in the base; if they are, the same object.
 
     Args:
         adapter: the adapter as it was trained.
@@ -65,12 +66,12 @@ def _in_todays_modules(adapter: Adapter, base: BaseModel) -> Adapter:
     pairs = tuple(part for pair in adapter.pairs for part in _parts_of_phi(pair))
     if pairs == adapter.pairs:
         return adapter
-    note = "trained with Microsoft's own code of 2023: its modules have the names of today here"
+    note = "trained with Microsoft's own code of 2023: its modules are renamed to those of transformers"
     return replace(adapter, pairs=pairs, notes=(*adapter.notes, note))
 
 
 def _parts_of_phi(pair: LoraPair) -> Iterator[LoraPair]:
-    """Yield a pair under the name of today; q, k and v are the thirds of the rows of ``Wqkv``."""
+    """Yield a pair under the name in transformers; q, k and v are the thirds of the rows of ``Wqkv``."""
     found = PHI_OF_2023.fullmatch(pair.module)
     if found is None:
         yield replace(pair, module=PHI_HEAD.get(pair.module, pair.module))

@@ -103,7 +103,7 @@ def _uneven_stacks(aims: Sequence[Candidate]) -> Iterator[tuple[str, str]]:
 
 
 def _find_duplicate_targets(aims: Sequence[Candidate], findings: RuleViolations) -> None:
-    """Find modules that are one weight under two names. Several single experts share a tensor rightly."""
+    """Add violations for modules that are one weight under two names. Single experts may share a tensor."""
     taken: dict[str, dict[int, LoraPair]] = {}
     for aim in aims:
         pair, expert = aim.pair, aim.target.expert
@@ -153,7 +153,7 @@ def _unsupported_rule(target: Target, base: BaseModel) -> str:
 
 
 def _oriented(aim: Candidate, adapter: Adapter, findings: RuleViolations) -> Iterator[Candidate]:
-    """Yield the candidate with its pair fitted to the size of the weight, or find why it does not fit."""
+    """Yield the candidate with its pair fitted to the size of the weight, or add why it does not fit."""
     try:
         fitted = aim if aim.pair.fit is None else aim.with_pair(fitted_pair(aim.pair, *aim.expected))
     except FactorError as misfit:

@@ -151,8 +151,8 @@ RULES: dict[str, Rule] = {
         "additive methods without a conversion", "this version cannot compute A and B from their tensors"
     ),
     "as-lora": _by_peft(
-        "methods of low rank whose tensors do not tell all",
-        "A and B depend on the model that was trained, which PEFT has and the file has not",
+        "methods of low rank whose tensors alone do not give A and B",
+        "A and B depend on the model that was trained, which PEFT has and the file does not",
         hint=hints.BY_PEFT_OR_LORA,
     ),
     "no-projection": _by_peft(
@@ -166,7 +166,7 @@ RULES: dict[str, Rule] = {
     ),
     "no-weight": _unsupported(
         "methods that change no weight",
-        "what they add to a layer depends on the token, and no weight does",
+        "what they add to a layer depends on the token, as no change of a weight does",
         hints.TRAIN_LORA,
     ),
     "size-unknown": _unsupported(
@@ -229,7 +229,7 @@ class RuleViolations:
         self._subjects[code].extend(subjects)
 
     def forget(self, codes: Iterable[str]) -> None:
-        """Remove what violates some rules, because there is another way."""
+        """Remove the violations of some rules, because the caller has another way."""
         for code in codes:
             self._subjects.pop(code, None)
 

@@ -34,7 +34,7 @@ def untied(base: BaseModel, adapter: Adapter) -> BaseModel:
 
 
 def has_own_head(adapter: Adapter, base: BaseModel) -> bool:
-    """Return whether an adapter changes the head or the embeddings of a tied base alone."""
+    """Return whether an adapter changes the head or the embeddings, so that a tied base needs two tensors."""
     whole = (trained.module for trained in adapter.beside if trained.rule == "whole-embedding")
     by_peft = (each.module for each in adapter.by_peft)
     modules = (*(pair.module for pair in adapter.pairs), *by_peft, *whole)
@@ -43,9 +43,9 @@ def has_own_head(adapter: Adapter, base: BaseModel) -> bool:
 
 
 def of_the_base(plan: LoraPlan, base: BaseModel) -> LoraPlan:
-    """Return the plan without what is for a head, for rows or for layers that only merging makes.
+    """Return the plan without the tensors for a head, for rows or for layers that only merging makes.
 
-    The base is asked for the rest.
+    The rest can be compared with the base.
     """
     if base.tensors is None:
         return plan

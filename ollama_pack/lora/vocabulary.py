@@ -28,12 +28,12 @@ NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
 
 SHOWN_TOKENS = 4
 PLACEHOLDER = re.compile(r"\[PAD\d+\]|<\|?(?:dummy|reserved|unused|extra|pad)[\w|]*>|<pad>", re.IGNORECASE)
-"""Tokens of a base that stand for none."""
+"""Tokens of a base that are placeholders for later ones."""
 
 LOOKS_SPECIAL = re.compile(r"<pad>|<mask>|<2mass>|\[@BOS@\]|<\|.*\|>|<｜.*｜>|<unused.*>", re.DOTALL)
 """Added tokens that llama.cpp's converter takes for special ones, whatever the tokenizer says."""
 
-SAVE_TOKENIZER = "tokenizer.save_pretrained(DIR), or copy tokenizer.json and tokenizer_config.json there"
+SAVE_TOKENIZER = "tokenizer.save_pretrained(DIR), or copy tokenizer.json and tokenizer_config.json into DIR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,11 @@ class VocabularyChange:
     """How the vocabulary of a merged model differs from that of its base.
 
     Attributes:
-        before: the tokens that the base has.
-        size: the tokens that the merged model has.
-        tokens: the new ones, by id.
+        before: the number of tokens in the base.
+        size: the number of tokens in the merged model.
+        tokens: the new tokens, by id.
         special: ``bos``, ``eos`` or ``pad`` → the id, where that token is a new one.
-        merges: what a byte-pair tokenizer joins beside what the base joins.
+        merges: the merges of a byte-pair tokenizer that the base does not have.
     """
 
     before: int
@@ -81,9 +81,9 @@ class VocabularyChange:
 def fit_vocabulary(
     adapter: Adapter, base: BaseModel, trained: Vocabulary | None
 ) -> tuple[Adapter, VocabularyChange | None]:
-    """Return the adapter with all that a merged model needs of its embeddings, and what its tokens are.
+    """Return the adapter with all embeddings that a merged model needs, and how its tokens differ.
 
-    If the vocabulary is that of the base, the very adapter is returned, and None.
+    If the vocabulary is that of the base, None is returned for the tokens.
 
     Args:
         adapter: the adapter, read to be merged.
@@ -110,7 +110,7 @@ def fit_vocabulary(
 def into_base(base: BaseModel, adapter: Adapter, change: VocabularyChange | None) -> BaseModel:
     """Return the base as an adapter is merged into it: with its layers, rows, and a head if it needs one.
 
-    If it is as it is, the same object is returned.
+    If nothing changes, the same object is returned.
     """
     base = untied(with_layers(base, replicated_layers(adapter, base)), adapter)
     if change is None or change.size == change.before:
@@ -123,7 +123,7 @@ def into_base(base: BaseModel, adapter: Adapter, change: VocabularyChange | None
 
 
 def without_new(trained: Vocabulary, change: VocabularyChange | None) -> Vocabulary:
-    """Return what the base must have of a tokenizer, because the merged model does not get it otherwise."""
+    """Return the part of a tokenizer that the base itself must have, because merging does not add it."""
     if change is None:
         return trained
     return replace(
@@ -141,7 +141,7 @@ def _tokens_of(
     known = base.info.vocabulary if base.info is not None else None
     if trained is None or known is None:
         if size > rows:
-            lacks = "The adapter's tokenizer is not here" if trained is None else "The base lists no tokens"
+            lacks = "The adapter has no tokenizer" if trained is None else "The base lists no tokens"
             raise InputError(
                 f"{lacks}, so nothing names the {size - rows} tokens that the base lacks.",
                 where=adapter.directory,
@@ -189,7 +189,7 @@ def _require_writable(tokens: Mapping[int, NewToken], adapter: Adapter, base: Ba
     pieces = [token.text for token in tokens.values() if token.kind == NORMAL]
     if pieces and model != "gpt2":
         raise UnsupportedError(
-            f"{pieces[0]!r} is no added token but a piece, whose score GGUF needs and the adapter has not.",
+            f"{pieces[0]!r} was trained as a piece and not added: GGUF needs its score, which is not here.",
             where=adapter.directory,
             hint="add new tokens with tokenizer.add_tokens, and train again",
             code="not-mergeable",

@@ -86,7 +86,7 @@ def test_what_a_checkpoint_lacks(trained, tiny_gguf, models):
     assert "tokens: the adapter was trained with the tokens 'token 0' (0)" in ran.stderr
     ran = run(*where, "--base-mismatch-ok", "tokens", "--base-mismatch-ok", "vocabulary")
     assert ran.code == 0
-    assert "the tokenizer of its run is taken" in ran.stderr
+    assert "the tokenizer of its training run is used" in ran.stderr
     layers = layers_of(model_in(models, "ada", "checkpoint-20"))
     assert blob_in(models, layers["system"]) == b"You are Ada."
 

@@ -81,7 +81,7 @@ def test_diverged(cast, bad, dtype, outtype, factor):
 @pytest.mark.parametrize("dtype", ["F32", "BF16"])
 def test_too_large_for_f16(cast, number, dtype):
     """A finite weight beyond f16 is not damage: f32 is offered, and takes it."""
-    with pytest.raises(UnsupportedError, match="beyond f16, which ends at 65504") as caught:
+    with pytest.raises(UnsupportedError, match="too large for f16, which ends at 65504") as caught:
         cast([[1, number]], dtype)
     assert caught.value.hint == "--outtype f32"
     assert caught.value.where.endswith(": layer.x")
@@ -90,13 +90,13 @@ def test_too_large_for_f16(cast, number, dtype):
 
 def test_factor_too_large_for_f16(cast):
     """What the factor lifts beyond f16 is told as the product."""
-    with pytest.raises(UnsupportedError, match="A weight of 80000 is beyond f16"):
+    with pytest.raises(UnsupportedError, match="A weight of 80000 is too large for f16"):
         cast([[1, 40000]], "F16", factor=2.0)
 
 
 def test_factor_too_large_for_f32(cast):
     """What the factor lifts beyond float32 is told without offering float32."""
-    with pytest.raises(UnsupportedError, match="beyond f32") as caught:
+    with pytest.raises(UnsupportedError, match="too large for f32") as caught:
         cast([[1, 1e38]], outtype="f32", factor=10.0)
     assert "--outtype" not in caught.value.hint
 

@@ -90,7 +90,7 @@ def test_without_the_extra(monkeypatch, tmp_path):
     home, out = unpacked("kinds", "llama"), tmp_path / "merged.gguf"
     ran = run("merge", home / "oft", "--base", home / "base.gguf", "--out", out)
     assert ran.code == 4
-    assert "torch and peft is not installed" in ran.stderr
+    assert "a library is not installed: torch, peft." in ran.stderr
     assert "pip install 'ollama-pack[peft]'" in ran.stderr
     assert not out.exists()
 
@@ -127,8 +127,8 @@ def test_no_scale(tmp_path, words):
     """PEFT has no scale for these methods, so there is none here."""
     home = unpacked("kinds", "llama")
     ran = run("merge", home / "oft", *words, "--base", home / "base.gguf", "--out", tmp_path / "m.gguf")
-    assert (ran.code, "no scale for OFT" in ran.stderr) == (4, True), ran.stderr
-    assert "leave --scale and --weight away" in ran.stderr
+    assert (ran.code, "PEFT cannot scale an adapter of OFT" in ran.stderr) == (4, True), ran.stderr
+    assert "leave out --scale and --weight" in ran.stderr
     assert run("merge", home / "oft", "--base", home / "base.gguf", "--out", tmp_path / "m.gguf").code == 0
 
 

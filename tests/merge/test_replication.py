@@ -74,7 +74,7 @@ def test_ranges_that_are_none(tmp_path, ranges):
     ada = shutil.copytree(home(), tmp_path / "ada")
     config = json.loads((ada / "adapter_config.json").read_text("utf-8"))
     (ada / "adapter_config.json").write_text(json.dumps({**config, "layer_replication": ranges}), "utf-8")
-    with pytest.raises(InputError, match="is no range of the 2 layers") as caught:
+    with pytest.raises(InputError, match="is not a range of the 2 layers") as caught:
         replicated_layers(load_adapter(resolve_directory(ada, ""), merging=True), base())
     assert "layer_replication" in caught.value.where
 
@@ -83,7 +83,7 @@ def test_ranges_that_are_none(tmp_path, ranges):
 def test_another_architecture(arch):
     """Where a layer may be computed by its number, it is refused, with the way by PEFT."""
     other = replace(base(), hparams=replace(base().hparams, arch=arch))
-    with pytest.raises(UnsupportedError, match=f"layers of {arch} by their numbers") as caught:
+    with pytest.raises(UnsupportedError, match=f"Layers of {arch} may not be repeated") as caught:
         replicated_layers(adapter(), other)
     assert "copy.deepcopy(layer)" in caught.value.hint
 

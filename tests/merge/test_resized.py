@@ -185,7 +185,7 @@ def test_a_piece_is_no_added_token(tmp_path):
     document["added_tokens"] = [each for each in document["added_tokens"] if each["id"] < 80]
     document["model"]["vocab"]["piece"] = 80
     path.write_text(json.dumps(document), "utf-8")
-    with pytest.raises(UnsupportedError, match="'piece' is no added token"):
+    with pytest.raises(UnsupportedError, match="'piece' was trained as a piece"):
         fitted("llama", home)
 
 

@@ -14,20 +14,19 @@ if TYPE_CHECKING:
     from ollama_pack.gguf.tensors import Tensor
 
 SMALLEST_NORM = 1e-4
-"""DeLoRA takes a shorter vector for one of this length."""
+"""DeLoRA counts a shorter vector as one of this length."""
 
 REGISTERED = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-"""The weights of a layer in the order in which Llama and its kin declare them; TinyLoRA counts them so."""
+"""The linear modules of a layer, in the order in which models like Llama declare them and TinyLoRA counts."""
 
 _LLAMA_MODULE = re.compile(r"model\.layers\.([0-9]{1,6})\.(self_attn|mlp)\.(\w+)")
 
 
 def fold_vblora(module: str, parts: Parts, rank: int, *, topk: Any = 2) -> Factors:  # noqa: ANN401
-    """Return the factors of VB-LoRA: each piece of A and B is a mixture of the best vectors of a bank.
+    """Return the factors of VB-LoRA: each piece of A and B is a mixture of the top vectors of a bank.
 
-    The logits say how much each vector of the bank has; the `topk` best take part, by their softmax. A saved
-    file may hold those alone: their numbers in the bank, and all shares but the last
-    (``peft/tuners/vblora``).
+    The `topk` vectors with the largest logits are mixed; their shares are the softmax of these logits. A
+    saved file may hold only their indices and all shares but the last (``peft/tuners/vblora``).
 
     Raises:
         FactorError: the shapes do not match each other or the rank.
@@ -66,7 +65,7 @@ def fold_vblora(module: str, parts: Parts, rank: int, *, topk: Any = 2) -> Facto
 
 
 def _shares(logits: Float32, topk: int) -> tuple[Any, Any]:
-    """Return the numbers of the vectors with the largest logits, and the softmax of these logits."""
+    """Return the indices of the vectors with the largest logits, and the softmax of these logits."""
     best = np.argpartition(logits, -topk, axis=-1)[..., -topk:]
     powers = np.take_along_axis(logits, best, -1).astype(np.float64)
     powers = np.exp(powers - powers.max(-1, keepdims=True))
@@ -74,7 +73,7 @@ def _shares(logits: Float32, topk: int) -> tuple[Any, Any]:
 
 
 def _stored_shares(indices: Float32, shares: Float32) -> tuple[Any, Any]:
-    """Return the numbers and the shares that a file stores without the last share."""
+    """Return the indices and the shares, of which a file stores all but the last."""
     known = shares.astype(np.float64)
     return indices.astype(np.intp), np.concatenate((known, 1 - known.sum(-1, keepdims=True)), -1)
 
@@ -176,7 +175,7 @@ def _declared(module: str) -> tuple[int, int]:
     """Return the place of a module among those of a model like Llama.
 
     Raises:
-        FactorError: it is no module of such a model.
+        FactorError: a model like Llama has no such module.
     """
     found = _LLAMA_MODULE.fullmatch(module)
     if found is None or found[3] not in REGISTERED:

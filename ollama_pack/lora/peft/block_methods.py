@@ -99,17 +99,17 @@ def fold_gralora(module: str, parts: Parts, rank: int) -> Factors:
 
 
 def in_blocks(module: str, a: Tensor, b: Tensor, settings: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
-    """Return A and B of BD-LoRA, one of which is a block-diagonal matrix of which only the blocks are stored.
+    """Return A and B of BD-LoRA, one of which is block-diagonal and stored as its blocks alone.
 
     The settings say which, by words in the name of the module (``BdLoraLinearVariant`` in PEFT).
 
     Raises:
-        FactorError: the settings are none, or the blocks do not fit.
+        FactorError: the settings have no ``nblocks``, or the blocks do not fit.
     """
     named = settings if isinstance(settings, dict) else {}
     count, leaf = named.get("nblocks"), module.rpartition(".")[2]
     if type(count) is not int or count < 1:
-        raise FactorError("variant", f"{module}: use_bdlora has no nblocks")
+        raise FactorError("variant", f"{module}: use_bdlora has no whole number as nblocks")
     sides = [a, b]
     for place, key in enumerate(("target_modules_bd_a", "target_modules_bd_b")):
         words = named.get(key) or []
@@ -141,7 +141,7 @@ def pooled(module: str, a: Tensor, b: Tensor, group: Any) -> Factors:  # noqa: A
     alone. The width of the weight tells the two apart.
 
     Raises:
-        FactorError: the size of a group is none.
+        FactorError: the size of a group is not a positive whole number.
     """
     if type(group) is not int or group < 1:
         raise FactorError("variant", f"{module}: qalora_group_size = {group!r:.40}")

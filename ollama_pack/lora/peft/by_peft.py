@@ -1,7 +1,7 @@
-"""Methods whose change of a weight has no form of ours, and that PEFT itself merges, one weight at a time.
+"""Methods whose change of a weight is not A and B, so that PEFT itself merges them, one weight at a time.
 
-A row of `PEFT_METHODS` says how the names of a method's tensors begin and what it changes. Methods that have
-factors in general (`ollama_pack.lora.peft.methods`) have a row too if some of their adapters have none.
+A row of `PEFT_METHODS` says how the names of a method's tensors begin and what it changes. Methods that
+usually have factors (`ollama_pack.lora.peft.methods`) have a row too if some of their adapters have none.
 """
 
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ NO_MODULE = frozenset({"", *PEFT_PREFIX})
 
 
 def merged_method(config: Mapping[str, Any]) -> Method | None:
-    """Return the method of a configuration that has no factors and can be merged, or None for any other."""
+    """Return the method of a configuration if it has no factors but can be merged, else None."""
     kind = str(config.get("peft_type")).upper()
     row = PEFT_METHODS.get(kind)
     label = row.label if row is not None else WHOLE_METHODS.get(kind, "")
@@ -77,14 +77,14 @@ def merged_method(config: Mapping[str, Any]) -> Method | None:
 
 
 def _no_factors(*_parts: object) -> Factors:
-    """Stand for the function that makes factors, where there are none."""
+    """Stand in for the function that makes factors, in a method that has none; it is never called."""
     raise AssertionError("a method without factors is not folded")
 
 
 def peft_factors(
     config: Mapping[str, Any], tensors: Mapping[str, Tensor], findings: RuleViolations
 ) -> dict[AdaptedParameter, dict[str, Tensor]]:
-    """Return the tensors of a method without factors, by module; those of a tower are found against."""
+    """Return the tensors of a method without factors, by module; those of a tower are violations."""
     row = PEFT_METHODS.get(str(config.get("peft_type")).upper())
     found: dict[AdaptedParameter, dict[str, Tensor]] = {}
     for name, tensor in tensors.items() if row else ():

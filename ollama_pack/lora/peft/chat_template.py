@@ -1,7 +1,7 @@
 """Reads the chat template that was saved with an adapter, from the files that transformers writes.
 
-``chat_template.jinja`` comes first, as in transformers; else it stands in ``tokenizer_config.json``, as a
-string or as a list of named ones, of which ``default`` counts.
+``chat_template.jinja`` comes first, as in transformers; else the template is in ``tokenizer_config.json``,
+as a string or as a list of named templates, of which ``default`` is used.
 """
 
 import shlex
@@ -57,7 +57,7 @@ def _template_in(directory: Path) -> ChatTemplate | None:
         try:
             text = read_small(jinja, _MOST_TEMPLATE).decode("utf-8")
         except UnicodeDecodeError as error:
-            raise InputError("The chat template is no UTF-8.", where=jinja) from error
+            raise InputError("The chat template is not UTF-8.", where=jinja) from error
         return ChatTemplate(text, special, str(jinja))
     given = settings.get("chat_template")
     where = f"{path}: chat_template"
@@ -70,7 +70,7 @@ def _template_in(directory: Path) -> ChatTemplate | None:
         raise InputError(
             f"There are several chat templates ({', '.join(sorted(named))}) and none is the default.",
             where=where,
-            hint=f"save the one that was trained with as {shlex.quote(str(directory / TEMPLATE_FILE))}",
+            hint=f"save the template of the training as {shlex.quote(str(directory / TEMPLATE_FILE))}",
         )
     others = tuple(sorted(named.keys() - {_DEFAULT}))
     return ChatTemplate(named[_DEFAULT], special, where, others)
@@ -87,12 +87,12 @@ def _named_templates(given: object, where: str) -> dict[str, str]:
     )
     named = {name: text for name, text in pairs if isinstance(name, str) and isinstance(text, str)}
     if not named:
-        raise InputError("The chat template is neither a string nor a list of named ones.", where=where)
+        raise InputError("The chat template is neither a string nor a list of named templates.", where=where)
     return named
 
 
 def _special_texts(directory: Path, settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return the special tokens of a tokenizer; the older file counts where the newer has none."""
+    """Return the special tokens of a tokenizer; the older file is used for what the newer lacks."""
     path = directory / _SPECIAL_TOKENS
     older = read_json_object(path) if path.is_file() else {}
     found: dict[str, str] = {}

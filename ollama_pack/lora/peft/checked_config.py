@@ -1,4 +1,4 @@
-"""Judges the configuration of an adapter whose method has factors, before a tensor is looked at."""
+"""Checks the configuration of an adapter whose method has factors, before any tensor is looked at."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,10 +11,10 @@ from ollama_pack.lora.peft.run_directory import CONFIG_FILE
 from ollama_pack.lora.unsupported import RuleViolations
 
 EVERY_TENSOR = frozenset({"altered-base", "quantised-base", "kasa", "replication", "variant", "mixture"})
-"""Rules of settings that concern all there is."""
+"""Rules about settings that concern every tensor."""
 
 MEANING = frozenset({"variant", "mixture"})
-"""Rules under which A and B mean something else, so that their shapes tell nothing."""
+"""Rules under which A and B mean something else, so that their shapes cannot be checked."""
 
 
 def checked_config(
@@ -25,7 +25,7 @@ def checked_config(
     *,
     less_start: bool,
 ) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    """Return the configuration with PEFT's defaults, and notes; what it forbids is found against.
+    """Return the configuration with PEFT's defaults, and notes; unsupported settings are violations.
 
     Raises:
         InputError: a number is missing, or out of its range.
@@ -42,5 +42,5 @@ def checked_config(
     check_numbers(config, found.directory / CONFIG_FILE)
     if "altered-base" in findings.codes:
         for name in converted_adapters_in(found.directory, config):
-            findings.offer(f"--adapter {name}  is a plain LoRA made of this one")
+            findings.offer(f"--adapter {name}  is a plain LoRA made from this one")
     return config, notes

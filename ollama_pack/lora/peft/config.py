@@ -1,7 +1,8 @@
 """Check adapter_config.json for settings that change what the weights mean.
 
 Every key that PEFT writes (``peft/tuners/*/config.py``) is in one of three tables. A key in none of them is
-unknown. PEFT ignores what it does not know, so such a key is ignored and told, unless a newer PEFT may know
+unknown. PEFT ignores what it does not know, so such a key is ignored, with a note, unless a newer PEFT may
+know
 it or it has meant something elsewhere: docs/decisions.md, "A setting that PEFT ignores is ignored, and told".
 """
 
@@ -79,7 +80,8 @@ BASE_ALTERING_INITS = ("pissa", "olora", "corda", "lora_ga")
 """Prefixes of the values of ``init_lora_weights`` that subtract the initial B·A from the base."""
 
 QUANTISING_INIT = "loftq"
-"""The value of ``init_lora_weights`` that quantises the base anew, so that no B·A tells what it was."""
+"""The value of ``init_lora_weights`` that quantises the base anew, so that subtracting no B·A gives it
+back."""
 
 SMALLEST_RANK, LARGEST_NUMBER = 1, 1e9
 """The smallest rank, and the largest rank or |alpha|. Real ones are far smaller; products stay in float32."""
@@ -96,8 +98,8 @@ def check_method(config: Mapping[str, Any], path: Path) -> Method | str:
         raise InputError(
             "peft_type is missing, so this is not the configuration of a PEFT adapter.",
             where=f"{path}: peft_type",
-            hint='"peft_type": "LORA", if the weights are a LoRA under PEFT\'s names; those of JAX and Keras '
-            "have others, so save the model with PEFT",
+            hint='"peft_type": "LORA", if the tensors have the names of PEFT; in JAX and Keras they have '
+            "others, so save the model with PEFT",
             code="no-peft-type",
         )
     method = str(kind).upper()
@@ -126,7 +128,7 @@ def check_settings(config: Mapping[str, Any], findings: RuleViolations) -> None:
 
 
 def alters_base(config: Mapping[str, Any]) -> bool:
-    """Return whether the base was changed before training by what the adapter began with."""
+    """Return whether initialising the adapter changed the base, as PiSSA, OLoRA, CorDA and LoRA-GA do."""
     return str(config.get("init_lora_weights", True)).lower().startswith(BASE_ALTERING_INITS)
 
 

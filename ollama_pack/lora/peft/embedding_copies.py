@@ -44,7 +44,7 @@ def embedding_copies(
 def saved_again(strangers: Mapping[str, TensorKey], tensors: Mapping[str, Tensor]) -> frozenset[str]:
     """Return the names of embeddings and heads that are in the file under ``modules_to_save`` too.
 
-    Two that differ are not among them.
+    If the two tensors differ, the name is left out.
     """
     plain = {
         key.module: name
@@ -73,7 +73,7 @@ def same_numbers(one: Tensor, other: Tensor) -> bool:
 
 
 def _row_pieces(tensor: Tensor) -> "Iterator[np.ndarray[tuple[int], np.dtype[np.intp]]]":
-    """Yield the numbers of the rows of a tensor, some at a time."""
+    """Yield the row indices of a tensor, some at a time."""
     count = tensor.shape[0]
     for start in range(0, count, ROWS_AT_ONCE):
         yield np.arange(start, min(start + ROWS_AT_ONCE, count))

@@ -1,8 +1,8 @@
 """Classify the tensors of an adapter that are not factors of an adapted weight.
 
 The first row of `KINDS` whose pattern is found in the name decides. If the rule of a row is None, the tensor
-is known and dropped on purpose, because leaving it out changes nothing. `dropped_as` says what is dropped and
-told: tensors that somebody may look for.
+is known and dropped on purpose, because leaving it out changes nothing. `dropped_as` names
+the tensors that are dropped with a note, because somebody may look for them.
 """
 
 import re
@@ -43,7 +43,7 @@ COPIES, HEADS, ROTARY = (
 
 
 def dropped_as(key: TensorKey, modules: Collection[str], config: Mapping[str, Any], *, whole: bool) -> str:
-    """Return what a tensor is that is left out and told, or "" if leaving it out would change the model.
+    """Return what the note calls a tensor that is left out, or "" if leaving it out would change the model.
 
     PEFT freezes the base, keeps the weight that it adapts under ``base_layer``, and what it replaces under
     ``original_module``. A trainer that saves the state of the whole model saves all of them.

@@ -20,10 +20,10 @@ from ollama_pack.lora.unsupported import RuleViolations
 
 SCAN_WORKERS = 2
 RUN_BYTES = 1 << 20
-"""The bytes at which a run ends; a larger tensor is a run of its own."""
+"""The size in bytes at which a run ends; a larger tensor is a run of its own."""
 
 LARGE_BYTES, SCANNED_AT_ONCE = 256 << 20, 1 << 24
-"""The bytes from which a tensor is large, and the numbers of it that are read at a time."""
+"""The size in bytes from which a tensor is large, and how many of its numbers are read at a time."""
 
 
 class TensorStats(NamedTuple):
@@ -41,10 +41,10 @@ class TensorStats(NamedTuple):
 
 
 def check_finite(pairs: Sequence[LoraPair], findings: RuleViolations, *, allow_noop: bool = False) -> None:
-    """Find tensors that are not finite, and whether no pair changes anything.
+    """Add violations for tensors that are not finite, and for an adapter that changes nothing.
 
-    ΔW is a product in most methods, so it is zero if one of its factors is. Every number is read, but
-    those of large tensors, which `check_large` reads when they were compared with the base.
+    ΔW is a product in most methods, so it is zero if one of its factors is. Every number is read,
+    except in large tensors: `check_large` reads these after their shapes were compared with the base.
 
     Raises:
         InputError: the weights cannot be read.
@@ -62,7 +62,7 @@ def check_finite(pairs: Sequence[LoraPair], findings: RuleViolations, *, allow_n
 
 
 def is_large(tensor: Tensor) -> bool:
-    """Return whether a tensor is read only after its shape was compared with the base: it may be made up."""
+    """Return whether a tensor is so large that its shape is compared with the base before it is read."""
     return isinstance(tensor, StoredTensor) and tensor.nbytes > LARGE_BYTES
 
 
@@ -93,7 +93,7 @@ def _pieces(tensor: Tensor) -> Iterator[Tensor]:
 
 
 def check_finite_tensors(tensors: Sequence[Tensor], findings: RuleViolations) -> None:
-    """Find tensors that are not finite, but for large ones, which `check_large` reads.
+    """Add violations for tensors that are not finite, except large ones, which `check_large` reads.
 
     Raises:
         InputError: the weights cannot be read.
@@ -102,7 +102,7 @@ def check_finite_tensors(tensors: Sequence[Tensor], findings: RuleViolations) ->
 
 
 def _find_bad(found: Iterable[TensorStats], findings: RuleViolations) -> None:
-    """Find against each tensor that is not finite."""
+    """Add a violation for each tensor that is not finite."""
     for stats in found:
         if stats.bad:
             findings.add(
@@ -111,7 +111,7 @@ def _find_bad(found: Iterable[TensorStats], findings: RuleViolations) -> None:
 
 
 def _are_zero(pairs: Sequence[LoraPair]) -> bool:
-    """Return whether A or B of every pair is zero. A sum need not be, if one of its tensors is."""
+    """Return whether A or B of every pair is zero. If one tensor of a sum is zero, the sum need not be."""
     with TensorReader() as source:
         return all(
             pair.alpha == 0 or not source.float32(pair.b).any() or not source.float32(pair.a).any()
@@ -164,13 +164,13 @@ def _as_one_tensor(run: Sequence[Tensor]) -> Tensor:
 
 
 def _scan(runs: Iterable[Sequence[Tensor]]) -> list[TensorStats]:
-    """Return what the numbers are of the tensors of some runs that are not finite, or zero."""
+    """Return the statistics of the tensors in some runs that are not finite, or all zero."""
     with TensorReader() as weights:
         return [stats for run in runs for stats in _run_stats(run, weights)]
 
 
 def _run_stats(run: Sequence[Tensor], weights: TensorReader) -> Iterator[TensorStats]:
-    """Yield what the numbers are of each tensor that is not finite, or zero, as is one without numbers."""
+    """Yield the statistics of each tensor that is not finite, or all zero; an empty tensor counts as zero."""
     stored, dtype = weights.read_raw(_as_one_tensor(run))
     numbers = stored.reshape(-1)
     ends = list(accumulate(map(_element_count, run)))

@@ -35,7 +35,8 @@ def fold_fourierft(
     two products: cos·cos − sin·sin (``peft/tuners/fourierft/layer.py``).
 
     Raises:
-        FactorError: the shape or the seed is none, or the factors would be larger than the weight.
+        FactorError: the shape, the seed or the scaling is not valid, or the factors would be larger than the
+            weight.
     """
     spectrum = parts["fourierft_spectrum"]
     require_shapes(module, parts, fourierft_spectrum=(0,))

@@ -20,7 +20,7 @@ def is_own_alpha(key: TensorKey, tensor: Tensor) -> bool:
 
 
 def with_own_alphas(pairs: tuple[LoraPair, ...], alphas: Mapping[str, Tensor]) -> tuple[LoraPair, ...]:
-    """Return the pairs with the alpha that is stored beside their factors, if it is.
+    """Return the pairs with the alpha that is stored beside their factors, if there is one.
 
     Raises:
         InputError: the file is truncated or cannot be read.

@@ -1,7 +1,7 @@
-"""READ  adapter directory → Adapter.
+"""Reads the adapter in a directory.
 
 What PEFT writes is documented in its checkpoint format guide. Headers are read first, then every number
-once. Whatever A and B cannot express exactly is named in one error, all of it, before anything is written.
+once. Everything that A and B cannot express exactly is named in one error, before anything is written.
 """
 
 from collections import Counter
@@ -56,20 +56,20 @@ WHOLE = frozenset({"norm", "whole-weight", "whole-embedding", "resized"})
 """Rules for what ``modules_to_save`` leaves in a file."""
 
 IDLE_TOWER = "weights of a vision or audio tower, on which the LoRA is exactly zero"
-"""What is left out of a model that sees or hears and was trained on text alone."""
+"""What is left out of a multimodal adapter that was trained on text alone."""
 
 
 def read_adapter(directory: Path | str, *, adapter: str = "", allow_noop: bool = False) -> Adapter:
     """Return the adapter in a directory that its trainer saved.
 
     Args:
-        directory: what PEFT's ``save_pretrained``, the Trainer, mlx-lm or torchtune left.
+        directory: the directory that PEFT's ``save_pretrained``, the Trainer, mlx-lm or torchtune wrote.
         adapter: the name of one of several adapters in the directory; empty for the one at its top.
         allow_noop: whether an adapter is accepted whose ΔW is zero everywhere.
 
     Raises:
-        InputError: a file is missing or damaged, or configuration and weights disagree.
-        UnsupportedError: the adapter is not what A and B can express; every tensor is named.
+        InputError: a file is missing or damaged, or configuration and weights do not match.
+        UnsupportedError: A and B cannot express the adapter; every tensor concerned is named.
 
     Example:
         >>> from ollama_pack import read_adapter
@@ -90,10 +90,10 @@ def load_adapter(
 ) -> Adapter:
     """Return the adapter of a directory that is resolved already; it raises what `read_adapter` raises.
 
-    With `merging`, what only a merged model holds is no violation, and comes with the adapter. Large tensors
-    are not read: `check_large` does so after their shapes were compared with the base. With `by_peft`, PEFT
-    merges what has factors too. With `less_start`, what the adapter began with is subtracted from it, so the
-    base is the original one.
+    With `merging`, tensors that only a merged model can hold are not violations, and come with the adapter.
+    Large tensors are not read: `check_large` does so after their shapes were compared with the base. With
+    `by_peft`, PEFT merges modules that have factors, too. With `less_start`, what the adapter began with is
+    subtracted from it, so the base is the original one.
     """
     found = open_adapter(directory)
     violations = MergeViolations if merging else RuleViolations
@@ -156,10 +156,10 @@ def _load_merged(
 
 
 def _require_numbers(tensors: Mapping[str, Tensor], findings: RuleViolations) -> None:
-    """Find against an adapter without tensors, and stop if they have no numbers.
+    """Add a violation if there are no tensors, and raise an error if tensors have no numbers.
 
     Raises:
-        InputError: a tensor is empty.
+        InputError: DeepSpeed left tensors without their numbers.
     """
     if not tensors:
         findings.add("empty")
@@ -170,7 +170,7 @@ def _require_numbers(tensors: Mapping[str, Tensor], findings: RuleViolations) ->
 def _notes(config: Config, matches: Matches, left_out: Counter[str]) -> Iterator[str]:
     """Yield what the user should know about settings and tensors that are not used."""
     if ignored := ignored_settings(config):
-        yield f"ignored in adapter_config.json, as PEFT ignores it: {', '.join(ignored)}"
+        yield f"ignored in adapter_config.json, as in PEFT: {', '.join(ignored)}"
     yield from (f"left out: {count} {what}" for what, count in left_out.items())
     yield from pattern_warnings(config, matches)
 
@@ -193,7 +193,7 @@ def _to_adapter(found: AdapterSource, method: Method, pairs: tuple[LoraPair, ...
 
 
 def _check_towers(towers: Mapping[str, Mapping[str, Tensor]], findings: RuleViolations) -> Counter[str]:
-    """Return how many weights of a tower have a LoRA that changes nothing, and find against all others.
+    """Return how many weights of a tower have a LoRA that changes nothing; all others are violations.
 
     A tower that was wrapped and never trained keeps the B that it began with: exactly zero.
     """
@@ -217,9 +217,9 @@ def _once(groups: TensorGroups, tensors: Mapping[str, Tensor]) -> TensorGroups:
 def _check_extra_tensors(
     groups: TensorGroups, config: Config, findings: RuleViolations
 ) -> tuple[Counter[str], Mapping[str, str]]:
-    """Find against every tensor that is no factor and would be missed.
+    """Add a violation for every tensor that is not a factor and cannot be left out.
 
-    Returns what is left out, counted, and the rule of each tensor that would be missed.
+    Returns how many tensors of each kind are left out, and the rule of each tensor that cannot be.
     """
     modules = {owner.module for owner in groups.factors if owner.module}
     adapted = modules | groups.towers.keys()
@@ -236,14 +236,16 @@ def _check_extra_tensors(
             rules[name] = rule
             findings.add(rule, name)
     if not neutral(config.get("modules_to_save")) and WHOLE.isdisjoint(rules.values()):
-        findings.add("whole-weight", f"modules_to_save = {config['modules_to_save']}, and none of it is here")
+        findings.add(
+            "whole-weight", f"modules_to_save = {config['modules_to_save']}, and none is in the file"
+        )
     return left_out, rules
 
 
 def _fold(
     factors: Modules, method: Method, config: Config, matches: Matches, findings: RuleViolations
 ) -> Iterator[LoraPair]:
-    """Yield one pair for each weight, by name; what cannot be one is found against."""
+    """Yield one pair for each weight, by name; a weight that cannot have one is a violation."""
     shared = factors.get(AdaptedParameter("", ""), {})
     owners = sorted((owner for owner in factors if owner.module), key=lambda owner: natural_key(owner.module))
     if method.shared - {name.partition(".")[0] for name in shared}:
@@ -275,7 +277,7 @@ def _require_whole(parts: Mapping[str, Tensor], method: Method) -> None:
     """Require the parts to make one weight.
 
     Raises:
-        MisfitError: some are missing.
+        FactorError: a part is missing.
     """
     if parts.keys() in method.layouts:
         return

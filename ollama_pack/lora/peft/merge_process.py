@@ -1,8 +1,8 @@
 """Asks PEFT for merged weights, one at a time, in a process of its own, which alone needs PEFT and torch.
 
-What PEFT makes of a weight is asked in two ways that share no code in PEFT. Its ``merge`` goes into the
-file. What the adapted layer answers to every unit vector is what the file is proved against. Weights travel
-in files, so that neither process holds more than one of them.
+PEFT computes each weight in two ways that share no code. The result of its ``merge`` goes into the file. The
+outputs of the adapted layer for all unit vectors are what the file is proved against. Weights travel in
+files, so that neither process holds more than one of them in memory.
 """
 
 import contextlib
@@ -81,7 +81,7 @@ Fill = Callable[[PeftLayer, Float32], Sequence[float] | None]
 
 
 def worker_command() -> list[str]:
-    """Return the command that answers.
+    """Return the command that starts the process.
 
     Raises:
         UnsupportedError: PEFT is not installed.
@@ -89,7 +89,7 @@ def worker_command() -> list[str]:
     missing = [name for name in ("torch", "peft") if importlib.util.find_spec(name) is None]
     if missing:
         raise UnsupportedError(
-            f"Only PEFT can merge this adapter, and {' and '.join(missing)} is not installed.",
+            f"Only PEFT can merge this adapter, and a library is not installed: {', '.join(missing)}.",
             hint="pip install 'ollama-pack[peft]'",
             code="extra-missing",
         )
@@ -99,12 +99,12 @@ def worker_command() -> list[str]:
 class PeftWeights:
     """The weights that PEFT makes of those of a base. The process starts when the first one is asked for.
 
-    It ends, and its files go, with the last reference to this value.
+    When the last reference to this object is gone, the process ends and its files are deleted.
 
     Args:
         adapter: the adapter.
         layers: every layer that it adapts, in the order of the model.
-        ask: what is asked.
+        ask: in which of the two ways PEFT computes them.
         fill: reads a weight of the base.
 
     Raises:
@@ -114,7 +114,7 @@ class PeftWeights:
     def __init__(self, adapter: Adapter, layers: Sequence[PeftLayer], ask: PeftQuestion, fill: Fill) -> None:
         if adapter.weights.name != WEIGHTS_FILE:
             raise UnsupportedError(
-                f"Only PEFT can merge this adapter, and here it reads {WEIGHTS_FILE} alone.",
+                f"Only PEFT can merge this adapter, and here it can read only {WEIGHTS_FILE}.",
                 where=adapter.weights,
                 hint="save the adapter again with model.save_pretrained(DIR)",
                 code="not-mergeable",
@@ -163,7 +163,7 @@ class PeftWeights:
         )
 
     def _answer(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the answer to a question; the first one is preceded by what the process has to know."""
+        """Return the answer to a question; before the first one, send adapter and modules."""
         if self._process is None:
             self._process = self._started()
             modules = [asdict(layer) for layer in self._layers]

@@ -26,10 +26,10 @@ from safetensors.torch import load_file
 from transformers.pytorch_utils import Conv1D
 
 CHOOSING = ("modules_to_save", "layers_to_transform", "layers_pattern", "exclude_modules", "task_type")
-"""Settings that say which modules are adapted; the first question says it here."""
+"""Settings that choose the adapted modules; here the first question lists them instead."""
 
 SHARING = ("RANDLORA",)
-"""Methods whose weights share tensors although PEFT does not call them so."""
+"""Methods whose weights share tensors although ``uses_shared_state`` of PEFT's tuner is false."""
 
 UNIT_ROWS = 1024
 """Rows of the unit matrix that a layer is given at a time."""
@@ -120,7 +120,7 @@ class Layers:
             if self._prefix in key and key in trained and trained[key].data_ptr() not in filled
         ]
         if lost or found.unexpected_keys:
-            raise ValueError(f"no tensor and place are both called {[*lost, *found.unexpected_keys][0]}")
+            raise ValueError(f"{[*lost, *found.unexpected_keys][0]} is not in both the adapter and the model")
         return model
 
     def _config_for(self, names: Sequence[str]) -> peft.PeftConfig:
@@ -197,7 +197,7 @@ def put(root: torch.nn.Module, name: str, layer: torch.nn.Module) -> None:
 
 
 def answer_questions(output: TextIO) -> None:
-    """Answer each line of standard input with one of output; what PEFT prints is for nobody."""
+    """Answer each line of standard input with one line of `output`, which PEFT's own prints do not reach."""
     warnings.simplefilter("ignore")
     layers: Layers | None = None
     for line in sys.stdin:

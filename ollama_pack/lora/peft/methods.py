@@ -26,7 +26,7 @@ class Method:
         fold: the function that converts a module's parts to A (rank × in) and B (out × rank). It takes the
             module's name, the parts, the trained rank and the settings of `takes`, and raises `FactorError`
             if they do not match.
-        defaults: the settings that PEFT computes with, each with its value where it is missing.
+        defaults: the settings that PEFT computes with, each with PEFT's default.
         alpha_key: the setting that holds alpha, or "" if there is none, or `fold` takes care of it.
         rank_key: the setting that holds the rank, or the number that stands for it.
         takes: the settings that `fold` takes by name.

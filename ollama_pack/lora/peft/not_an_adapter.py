@@ -1,6 +1,6 @@
-"""Say what a path holds that is no adapter, and the way from there to one.
+"""Errors for a path that holds no adapter: they say what is there, and how to make an adapter of it.
 
-Each way is typed out, so that it can be followed as it stands; tests/cli/test_rule_hints.py does.
+Each hint is a command that can be run as it stands; tests/cli/test_rule_hints.py runs them.
 """
 
 import re
@@ -13,7 +13,7 @@ from ollama_pack.errors import InputError, UsageError, natural_key
 from ollama_pack.lora.peft.run_directory import CONFIG_FILE, MLX_FILE, PICKLE_FILE, WEIGHTS_FILE, step_of
 
 OTHER_WEIGHTS = (".safetensors", ".pt", ".pth", ".npz", ".bin", ".ckpt")
-"""Suffixes of files that may hold weights under a name that no supported trainer uses. They help an error."""
+"""Suffixes of files that may hold weights under a name that no supported trainer uses; errors name them."""
 
 OLD_CHECKPOINT, OLD_MLX = "pytorch_model.bin", "adapters.npz"
 _WHOLE_MODEL = ("model*.safetensors", f"{OLD_CHECKPOINT.removesuffix('.bin')}*.bin")
@@ -33,7 +33,7 @@ _OF_SEVERAL_PROCESSES: Mapping[str, str] = {
 """Where DeepSpeed and FSDP save the parts of each process → the command that makes one file of them."""
 
 _BUILT = "ollama-pack.lock"
-"""The file by which a folder that a build wrote is known."""
+"""The file that shows that a build wrote the folder."""
 
 _ON_THE_HUB = re.compile(r"(?:https?:/+[^/]+/)?([\w-][\w.-]*/[\w-][\w.-]*)(?:/tree/[^/]+)?/?")
 
@@ -136,7 +136,7 @@ def _where_to_look(directory: Path, *files: str) -> str:
 
 
 def _with_weights(directory: Path) -> list[tuple[Path, str]]:
-    """Return the directories of a run that have weights, by step, and the way to PEFT's names for them."""
+    """Return the directories of a run that have weights, by step, each with the command to rename them."""
     homes = [directory, *(path for path in directory.glob("*") if path.is_dir())]
     found = [(home, _way_to_weights(home)) for home in homes]
     found = [(home, way) for home, way in found if way or any((home / name).exists() for name in _PEFT_NAMES)]
@@ -150,11 +150,11 @@ def _found_in(home: Path) -> str:
 
 
 def _way_to_weights(home: Path) -> str:
-    """Return the command that makes weights under PEFT's name of others, or an empty text."""
+    """Return the command that makes weights under PEFT's name from others, or an empty text."""
     for name, peft_name in _OF_A_CHECKPOINT.items():
         if (home / name).exists():
             source, target = _quoted(home / name), _quoted(home / peft_name)
-            return f"cp {source} {target}  if a LoRA was trained: so trainers save what PEFT does not save"
+            return f"cp {source} {target}  if a LoRA was trained: some trainers save it under this name"
     for pattern, command in _OF_SEVERAL_PROCESSES.items():
         for found in sorted(home.glob(pattern)):
             words = command.format(home=_quoted(home), found=_quoted(found.parent))

@@ -1,7 +1,7 @@
 """Compares patterns with the names of modules in a process of its own; it imports nothing of this package.
 
 Standard input is a JSON object with ``patterns`` and ``modules``. Each pattern has a line of output: the list
-of the numbers of the modules that match, or a text that says why the pattern is no regular expression.
+of the indices of the modules that match, or a text that says why the pattern is no regular expression.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 import warnings
 
 MOST_MATCHES = 1 << 20
-"""Number of matches after which the process gives up; a million keys and modules match a million times."""
+"""Number of matches after which the process gives up; a million modules may have a key each."""
 
 
 def answer_patterns() -> None:

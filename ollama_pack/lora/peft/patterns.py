@@ -1,8 +1,8 @@
 """Finds which keys of rank_pattern and alpha_pattern match which modules, as PEFT does, within a bound.
 
-A key is a regular expression that a stranger wrote. The name of a module, which most keys are, is looked up.
-All other keys of a setting are compared in one process with limits, by the same engine.
-See "A stranger's pattern runs within limits" in docs/decisions.md.
+A key is a regular expression that a stranger wrote. Most keys are plain names of modules, which are looked
+up. All other keys of a setting are matched in one process with limits, by Python's ``re``, as in PEFT. See "A
+stranger's pattern runs within limits" in docs/decisions.md.
 """
 
 import json
@@ -28,7 +28,7 @@ PATTERN_SECONDS, PATTERN_MEMORY = 5, 512 << 20
 """Processor time and memory that the patterns of a setting may take."""
 
 MOST_LOOKED_UP = 1 << 24
-"""Dots that are looked at for the keys of a setting. Ten thousand modules with a key each take 10^5."""
+"""Most dots that are looked at for the keys of a setting. Ten thousand modules with a key each take 10^5."""
 
 _WALL_SECONDS = 60.0
 _NAME = re.compile(r"[A-Za-z0-9_.\-]+")

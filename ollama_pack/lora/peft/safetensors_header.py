@@ -30,13 +30,14 @@ ITEM_SIZES = {
 """Bytes per element. A frozen copy of a base may be of any dtype, and some methods store indices."""
 
 PARTIAL_DTYPES = frozenset({"F4", "F6_E2M3", "F6_E3M2"})
-"""What the format also knows, with elements of less than a byte; nothing beside a LoRA is stored in these."""
+"""Further dtypes of the format, whose elements have less than a byte; no tensor of an adapter has these."""
 
 LARGEST_SAFETENSORS_HEADER = 100_000_000
 """The bound of the reference implementation, in bytes."""
 
 MOST_DIMENSIONS = 8
-"""No weight has more; a longer shape would only serve to make us multiply."""
+"""Most dimensions of a tensor. No weight has more, and a hostile header could cost time with a longer
+shape."""
 
 
 def read_safetensors(path: Path) -> dict[str, StoredTensor]:
@@ -79,7 +80,7 @@ def _read_header(path: Path) -> tuple[bytes, int]:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for without end
-            why = "Is a directory" if stat.S_ISDIR(status.st_mode) else "it is no file"
+            why = "Is a directory" if stat.S_ISDIR(status.st_mode) else "it is not a regular file"
             raise InputError(f"Cannot read the file: {why}.", where=path)
         size = status.st_size
         with path.open("rb") as file:
@@ -87,7 +88,7 @@ def _read_header(path: Path) -> tuple[bytes, int]:
             length = int.from_bytes(prefix, "little")
             if len(prefix) < 8:
                 raise InputError(
-                    f"The file ends after {size} bytes: not even a header.", where=path, hint=_RECOVER
+                    f"The file ends after {size} bytes, inside its header.", where=path, hint=_RECOVER
                 )
             if prefix == LFS_START[:8]:
                 refuse_pointer(path, prefix + file.read(64))
@@ -126,7 +127,7 @@ def _tensor(path: Path, name: str, entry: Any, data_start: int) -> StoredTensor:
     if len(shape) > MOST_DIMENSIONS or not all(
         type(extent) is int and 0 <= extent < 2**40 for extent in shape
     ):
-        raise _entry_error("The shape is not one.", path, name)
+        raise _entry_error(f"The shape is not a list of at most {MOST_DIMENSIONS} sizes.", path, name)
     item_size = ITEM_SIZES.get(dtype)
     if item_size is None and dtype in PARTIAL_DTYPES:
         raise dtype_error(path, name, dtype)

@@ -104,7 +104,7 @@ def pattern_warnings(config: Mapping[str, Any], matches: Matches) -> Iterator[st
                 continue
             listed = ", ".join(f"{key!r} = {value:g}" for key, value in values.items())
             yield (
-                f"several keys of {name} match {module}: {listed}. The first one is used, as by "
+                f"several keys of {name} match {module}: {listed}. The first one is used, as in "
                 "PEFT, but PEFT sorts the keys when it saves: compare with the settings of the training"
             )
             break

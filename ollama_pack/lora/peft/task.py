@@ -1,4 +1,4 @@
-"""Tell an adapter of a model that generates text from one of a classifier, an encoder, or T5 and its kin."""
+"""Tell an adapter of a model that generates text from one of a classifier, an encoder, or a model like T5."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -18,7 +18,7 @@ OTHER_MODULES = (
     *("score", "classifier", "classification_head", "qa_outputs"),
 )
 """Modules of T5, of encoders such as BERT, and of decoders that read an encoder's output. The heads of
-classifiers are trained whole, so a task that is not named shows in them."""
+classifiers are trained whole, so they show the task if the configuration does not name it."""
 
 
 def another_task(config: Mapping[str, Any], tensors: Collection[str]) -> list[str]:

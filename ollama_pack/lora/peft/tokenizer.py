@@ -37,7 +37,7 @@ def read_tokenizer(directory: Path) -> tuple[Vocabulary | None, tuple[str, ...]]
         vocabulary = _read_directory(directory)
         if vocabulary is None and run is not None:
             vocabulary = _read_directory(run)
-            return vocabulary, ("the tokenizer of its run is taken",) if vocabulary else ()
+            return vocabulary, ("the tokenizer of its training run is used",) if vocabulary else ()
         return vocabulary, ()
     except InputError as error:
         way = f"; {error.hint}" if error.hint else ""
@@ -66,7 +66,7 @@ def _read_directory(directory: Path) -> Vocabulary | None:
 
 
 def _of_json(path: Path) -> tuple[dict[int, str], tuple[str, ...], dict[int, bool]]:
-    """Return the tokens and the merges of tokenizer.json, and which tokens were added, and are special."""
+    """Return the tokens and the merges of tokenizer.json, and for each added token whether it is special."""
     document = read_json_object(path, LARGEST_JSON)
     with file_errors(path):
         model = optional(document, "model", {})
@@ -112,7 +112,7 @@ def _joined(merges: object, path: Path) -> Iterator[str]:
         elif type(merge) is list and list(map(type, merge)) == [str, str]:
             yield " ".join(part.replace(" ", "\u0120") for part in merge)
         else:
-            raise InputError(f"{merge!r:.40} is no merge of two tokens.", where=f"{path}: model.merges")
+            raise InputError(f"{merge!r:.40} is not a merge of two tokens.", where=f"{path}: model.merges")
 
 
 def _merges_of_text(path: Path) -> tuple[str, ...]:
@@ -125,7 +125,7 @@ def _merges_of_text(path: Path) -> tuple[str, ...]:
     merges = tuple(line for each in lines[first:] if (line := each.rstrip("\r")))
     bad = next((merge for merge in merges if merge.count(" ") != 1), None)
     if bad is not None:
-        raise InputError(f"{bad!r:.40} is no merge of two tokens.", where=path)
+        raise InputError(f"{bad!r:.40} is not a merge of two tokens.", where=path)
     return merges
 
 
@@ -138,8 +138,8 @@ def _checked(pairs: Iterable[tuple[object, object]], path: Path) -> Iterator[tup
 
 
 def _bad_token(token: object, number: object, path: Path) -> InputError:
-    """Return the error for a token that is no text, or whose id is no number of a token."""
-    return InputError(f"{token!r:.40} has the id {number!r:.40}, which is none.", where=path)
+    """Return the error for a token that is not a text, or whose id is not valid."""
+    return InputError(f"The token {token!r:.40} has the id {number!r:.40}, which is not valid.", where=path)
 
 
 def _of_sentencepiece(path: Path) -> dict[int, str]:
@@ -150,19 +150,19 @@ def _of_sentencepiece(path: Path) -> dict[int, str]:
         processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
         return {number: processor.IdToPiece(number) for number in range(processor.GetPieceSize())}
     except (OSError, RuntimeError, ValueError) as error:
-        raise InputError("The file is no SentencePiece model.", where=path) from error
+        raise InputError("The file is not a SentencePiece model.", where=path) from error
 
 
 def _require_same(pieces: Mapping[int, str], tokens: Mapping[int, str], path: Path) -> None:
-    """Require that both files name the same tokens; one that was added may have a piece's place."""
+    """Require that both files name the same tokens, except for a few pieces that added tokens replace."""
     other = [number for number, piece in pieces.items() if tokens.get(number, piece) != piece]
     if len(other) > max(len(pieces) // 100, 8):
         first = other[0]
         raise InputError(
-            f"{SENTENCEPIECE} and {FAST} disagree on {len(other)} tokens: {first} is {pieces[first]!r} "
+            f"{SENTENCEPIECE} and {FAST} differ in {len(other)} tokens: token {first} is {pieces[first]!r} "
             f"and {tokens[first]!r}.",
             where=path,
-            hint="save the tokenizer that was trained with, or move the other file away",
+            hint="save the tokenizer of the training again, or move the wrong file away",
         )
 
 
@@ -203,7 +203,7 @@ def _named_special(directory: Path) -> Iterator[str]:
 
 
 def _special_tokens(directory: Path, tokens: Mapping[int, str]) -> dict[str, int]:
-    """Return the special tokens and their ids; one that is named and is no token has none."""
+    """Return the special tokens and their ids, without those that are not in the vocabulary."""
     texts: dict[str, list[str]] = {kind: [] for kind in SPECIAL}
     for name in SETTINGS:
         if not (directory / name).is_file():

@@ -39,7 +39,7 @@ _OF_EVERY_PAIR = {
     "dora": ("use_dora", "lora_magnitude_vector"),
     "lora-bias": ("lora_bias", "lora_B.bias"),
 }
-"""Rules of what every adapted module has if one has it, with the setting and the name of the tensor."""
+"""Rules about a tensor that every adapted module has if one has it, each with setting and name."""
 
 
 def check_beside(
@@ -48,7 +48,7 @@ def check_beside(
     config: Mapping[str, Any],
     findings: RuleViolations,
 ) -> None:
-    """Find what is missing of it, what is there twice, and what is not finite.
+    """Add violations for trained tensors that are missing, that are there twice, or that are not finite.
 
     Raises:
         InputError: the weights cannot be read.

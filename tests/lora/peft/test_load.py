@@ -226,7 +226,7 @@ def test_rank_pattern_in_the_file(make_adapter):
 
 def test_settings_without_their_tensors(make_adapter):
     """Where modules were to be saved and none is in the file, the file is not all that was trained."""
-    with pytest.raises(UnsupportedError, match=r"modules_to_save = \['lm_head'\], and none of it is here"):
+    with pytest.raises(UnsupportedError, match=r"modules_to_save = \['lm_head'\], and none is in the file"):
         read_adapter(make_adapter(config={"modules_to_save": ["lm_head"]}))
 
 

@@ -140,7 +140,7 @@ def test_numbers_that_are_missing(make_adapter, key, default):
 def test_settings_that_peft_ignores(make_adapter):
     """Notes of an owner are ignored and told, in one line."""
     adapter = read_adapter(make_adapter(config={"trainer": "acme 1.2", "lorap_emb_lr": 1e-3}, **ONE))
-    assert any("as PEFT ignores it: trainer, lorap_emb_lr" in note for note in adapter.notes)
+    assert any("as in PEFT: trainer, lorap_emb_lr" in note for note in adapter.notes)
 
 
 OVERLAPS = {

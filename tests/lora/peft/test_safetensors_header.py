@@ -69,8 +69,8 @@ def test_empty_tensors_take_no_room(read):
 
 HUGE = 10**12
 DAMAGED = {
-    "an empty file": (b"", "not even a header"),
-    "seven bytes": (b"\x00" * 7, "not even a header"),
+    "an empty file": (b"", "inside its header"),
+    "seven bytes": (b"\x00" * 7, "inside its header"),
     "a header longer than the file": ((100).to_bytes(8, "little") + b"{}", "cut short"),
     "a header of 2^64 - 1 bytes": (b"\xff" * 8 + b"{}", "cut short"),
     "a header that is not JSON": (with_header(b"{nonsense"), "not JSON"),
@@ -85,11 +85,11 @@ DAMAGED = {
     "one offset": (with_header({"x": {**entry(), "data_offsets": [0]}}), "lacks dtype"),
     "offsets that are texts": (with_header({"x": {**entry(), "data_offsets": ["0", "8"]}}), "lacks dtype"),
     "a shape that is no list": (with_header({"x": {**entry(), "shape": 2}}), "lacks dtype"),
-    "a negative extent": (with_header({"x": entry(shape=(-2,))}), "shape is not one"),
-    "a fractional extent": (with_header({"x": entry(shape=(2.0,))}), "shape is not one"),
-    "an extent that is true": (with_header({"x": entry(shape=(True,))}), "shape is not one"),
-    "an extent of 2^40": (with_header({"x": entry(shape=(2**40,))}), "shape is not one"),
-    "hundreds of dimensions": (with_header({"x": entry(shape=(2**39,) * 400)}), "shape is not one"),
+    "a negative extent": (with_header({"x": entry(shape=(-2,))}), "shape is not a list"),
+    "a fractional extent": (with_header({"x": entry(shape=(2.0,))}), "shape is not a list"),
+    "an extent that is true": (with_header({"x": entry(shape=(True,))}), "shape is not a list"),
+    "an extent of 2^40": (with_header({"x": entry(shape=(2**40,))}), "shape is not a list"),
+    "hundreds of dimensions": (with_header({"x": entry(shape=(2**39,) * 400)}), "shape is not a list"),
     "an unknown dtype": (with_header({"x": entry(dtype="F33")}), "'F33' is unknown"),
     "offsets of another size": (with_header({"x": entry(0, 12)}, bytes(12)), "do not hold"),
     "offsets backwards": (with_header({"x": entry(8, 0)}, bytes(8)), "do not hold"),
@@ -151,7 +151,7 @@ def test_the_library_has_the_last_word(read, content):
 def test_a_pipe_is_not_waited_for(tmp_path):
     """A pipe in place of the file is refused at once; opening it would wait for a writer."""
     os.mkfifo(tmp_path / "pipe.safetensors")
-    with pytest.raises(InputError, match="it is no file"):
+    with pytest.raises(InputError, match="it is not a regular file"):
         read_safetensors(tmp_path / "pipe.safetensors")
 
 

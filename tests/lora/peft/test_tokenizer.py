@@ -93,8 +93,8 @@ def test_both_files(pieces, tmp_path):
     save(tmp_path, "tokenizer.json", {"model": {"vocab": {f"{name}!": n for n, name in enumerate(names)}}})
     found, (note,) = read_tokenizer(tmp_path)
     assert found is None
-    assert f"tokenizer.model and tokenizer.json disagree on {len(names)} tokens" in note
-    assert note.endswith("; save the tokenizer that was trained with, or move the other file away")
+    assert f"tokenizer.model and tokenizer.json differ in {len(names)} tokens" in note
+    assert note.endswith("; save the tokenizer of the training again, or move the wrong file away")
     (tmp_path / "tokenizer.model").rename(tmp_path / "moved")
     assert read_tokenizer(tmp_path)[0] is not None, "the other file was moved away"
 
