@@ -1,7 +1,7 @@
 """The conversations that prompts are compared on.
 
 The plain ones decide: with and without a system message, of one to three turns, with text that is easy to get
-wrong. The special ones show what some templates, or Ollama, do in another way. They are counted apart.
+wrong. The special ones are those that some templates, or Ollama, treat differently. They are counted apart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -92,4 +92,4 @@ SPECIAL_CONVERSATIONS: Mapping[str, Sequence[Conversation]] = {
         Conversation("a tool, system", _talk("And in Bonn?", system=_SYSTEM), [_TOOL]),
     ),
 }
-"""Conversations by what is special about them. The white space is what llama.cpp does not strip."""
+"""What is special → conversations of that kind. The Unicode spaces are some that llama.cpp does not strip."""

@@ -35,7 +35,7 @@ def _mark_of(form: str) -> str:
 
 
 def mark_dates(text: str, now: datetime) -> str:
-    r"""Return a text with a mark for each date of today in it; equal forms have equal marks on every day.
+    r"""Return a text with a mark in the place of today's date; the mark of a form is the same on every day.
 
     Example:
         >>> mark_dates("Today: 02 Jan 2026.", datetime(2026, 1, 2)) == mark_dates(
@@ -54,7 +54,7 @@ def has_dates(text: str) -> bool:
 
 
 def write_dates(text: str) -> str:
-    """Return a text of a Go template with what writes today's date in the place of each mark."""
+    """Return a text of a Go template in which each mark is replaced by actions that write today's date."""
     for form in _FORMS:
         written = form
         for part, go in _PARTS.items():

@@ -1,8 +1,8 @@
-"""Derives a Go TEMPLATE from a chat template, by asking it about conversations of markers.
+"""Derives a Go TEMPLATE from a chat template, by filling it with conversations whose texts are markers.
 
-What stands between two markers is the text that goes before a message of one role after one of another. A
-template whose prompts are not made like that is not derived. What is derived is only a proposal: the proof of
-the prompt, on other conversations, decides whether it is used.
+The text between two markers depends only on the roles of the two messages. If a chat template writes prompts
+in another way, no TEMPLATE is derived. A derived TEMPLATE is only a proposal: the proof of the prompt, on
+other conversations, decides whether it is used.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from ollama_pack.chat.trim_template import TRIM_DEFINE, TRIM_DEFINES
 
 _TALKS = ("u", "uau", "uauau", "su", "suau", "suauau")
 _WITH_SYSTEM = 3
-"""The first talk with a system message; those without one tell what stands before a user."""
+"""The index of the first talk with a system message; the talks before it show what precedes a user's text."""
 
 _ROLES = {"u": "user", "a": "assistant", "s": "system"}
 _EMPTY = {"U": "empty user", "A": "empty assistant"}
@@ -26,7 +26,7 @@ _FIRST, _END, _LEFT_OUT = "^", "$", "~"
 _BEFORE_LAST, _AFTER_IT = "<", ">"
 _ANOTHER_DAY = timedelta(days=400)
 _NEEDS = ((TRIM_DEFINE, (0, 5, 13)), ("currentDate", (0, 11, 0)))
-"""What a TEMPLATE may have, and the first release that executes it.
+"""Parts that a TEMPLATE may have, each with the first release of Ollama that executes it.
 
 A ``range`` over a number came with Go 1.24, and ``currentDate`` with the templates of gpt-oss.
 """
@@ -41,8 +41,8 @@ def derive_go_template(template: ChatTemplate, renderer: ChatRenderer, bos: str 
 
     Args:
         template: the chat template.
-        renderer: what fills it.
-        bos: the begin of text, if the tokenizer of the GGUF adds it; the TEMPLATE leaves it out then.
+        renderer: the process that fills it.
+        bos: the begin of text, if the tokenizer of the GGUF adds it; the TEMPLATE then leaves it out.
 
     Raises:
         InputError: the chat template is damaged.
@@ -53,7 +53,7 @@ def derive_go_template(template: ChatTemplate, renderer: ChatRenderer, bos: str 
         is_daily = _all_joints(template, renderer) == joints
     finally:
         renderer.now = now
-    if not joints or not is_daily:  # a date in an unknown form would be that of the build for ever
+    if not joints or not is_daily:  # a date in an unknown form would always be that of the build
         return ""
     trims = _trims(template, renderer)
     if bos:
@@ -83,7 +83,7 @@ def release_needed(template: str, version: tuple[int, int, int] | None) -> str:
 
 
 def _all_joints(template: ChatTemplate, renderer: ChatRenderer) -> Joints:
-    """Return the text between roles, also of empty messages, or nothing if it is not always the same."""
+    """Return the text between roles, with empty messages too; empty if it is not always the same."""
     joints = _joints(template, renderer)
     return {**joints, **_empty_joints(template, renderer, joints)} if joints else {}
 
@@ -106,7 +106,7 @@ def _talk_of(roles: str, texts: Sequence[str]) -> list[Turn]:
 
 
 def _joints(template: ChatTemplate, renderer: ChatRenderer) -> Joints:
-    """Return the text between roles that follow each other, or nothing if it is not always the same."""
+    """Return the text between roles that follow each other; empty if it is not always the same."""
     found: dict[tuple[str, str], str] = {}
     for roles in _TALKS:
         try:
@@ -122,7 +122,7 @@ def _joints(template: ChatTemplate, renderer: ChatRenderer) -> Joints:
             prompt = prompt.replace(late + marks[-1], marks[-1], 1)
         for before, role, mark in zip(_FIRST + roles, roles, marks, strict=False):
             text, is_there, rest = prompt.partition(mark)
-            if not is_there and role == "s":  # what a system message says is left out
+            if not is_there and role == "s":  # the template leaves out the text of a system message
                 found["s", _LEFT_OUT] = text = ""
                 rest = prompt
             elif not is_there:
@@ -153,7 +153,7 @@ def _late_system(template: ChatTemplate, renderer: ChatRenderer, joints: Joints)
 
 
 def _empty_joints(template: ChatTemplate, renderer: ChatRenderer, joints: Joints) -> Joints:
-    """Return the text around messages without text, for those that are not written like others."""
+    """Return the text around empty messages, if the template writes them differently from others."""
     found: dict[tuple[str, str], str] = {}
     with contextlib.suppress(ConversationRefusedError):
         prompt, (first, _, last) = _probe(template, renderer, "uAu")
@@ -176,7 +176,7 @@ def _empty_joints(template: ChatTemplate, renderer: ChatRenderer, joints: Joints
 
 
 def _trims(template: ChatTemplate, renderer: ChatRenderer) -> Joints:
-    """Return how the text of a role is trimmed after one of another: the name of a definition, or nothing."""
+    """Return by (role before, role) the name of the definition that trims the text; empty for none."""
     talks = (("u", 0), ("uau", 1), ("uau", 2), ("su", 0), ("su", 1))
     places = {((_FIRST + roles)[at], roles[at]): (roles, at) for roles, at in talks}
     found = {place: _trimmed_side(template, renderer, *talk) for place, talk in places.items()}
@@ -184,7 +184,7 @@ def _trims(template: ChatTemplate, renderer: ChatRenderer) -> Joints:
 
 
 def _trimmed_side(template: ChatTemplate, renderer: ChatRenderer, roles: str, at: int) -> str:
-    """Return what trims the text of a message as a template does, or an empty string."""
+    """Return the name of the definition that trims a message as a template does, or an empty string."""
     marks = ["first", "second", "third"][: len(roles)]
     marks[at] = " \n Qx \n "
     try:
@@ -200,7 +200,7 @@ def _trimmed_side(template: ChatTemplate, renderer: ChatRenderer, roles: str, at
 
 
 def _go_text(joints: Joints, trims: Joints) -> str:
-    """Return the TEMPLATE: before each message the text that the one before it asks for."""
+    """Return the TEMPLATE: each message, after the text that belongs between it and the one before."""
     names = {
         role: name for role, name in (_ROLES | _EMPTY).items() if any(after == role for _, after in joints)
     }
@@ -226,12 +226,12 @@ def _go_text(joints: Joints, trims: Joints) -> str:
 
 
 def _shown(value: str, trim: str) -> str:
-    """Return what writes a text, trimmed by a definition."""
+    """Return an action of Go that writes a value, trimmed by a definition if `trim` names one."""
     return f'{{{{ template "{trim}" {value} }}}}' if trim else f"{{{{ {value} }}}}"
 
 
 def _late_text(joints: Joints, trims: Joints) -> str:
-    """Return what writes the system message in front of the last text of the user, if it stands there."""
+    """Return Go text that writes the system message before the user's last text, if the template does."""
     if ("s", _BEFORE_LAST) not in joints:
         return ""
     left, right = (_literal_text(joints["s", side]) for side in (_BEFORE_LAST, _AFTER_IT))
@@ -240,13 +240,13 @@ def _late_text(joints: Joints, trims: Joints) -> str:
 
 
 def _after(joints: Joints, names: Mapping[str, str], role: str) -> str:
-    """Return what writes the text before a message of a role, by the message before it."""
+    """Return Go text that writes the text before a message of a role, by the role of the message before."""
     texts = {names.get(before, ""): text for (before, after), text in joints.items() if after == role}
     return _choice("$before", {name: _literal_text(text) for name, text in texts.items()})
 
 
 def _choice(value: str, texts: Mapping[str, str]) -> str:
-    """Return the branches that write one of the texts, by what a value is; none if all texts are alike."""
+    """Return an ``if`` that writes the text for a value; without the ``if`` if all texts are alike."""
     if len({*texts.values()}) == 1 and value == "$before":
         return next(iter(texts.values()))
     words = ("if", *("else if" for _ in texts))

@@ -1,4 +1,4 @@
-"""What Ollama thinks that a Go TEMPLATE can do, which it guesses from the names and words in it."""
+"""The capabilities that Ollama assumes of a Go TEMPLATE, by the names and words in it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -16,7 +16,7 @@ from ollama_pack.chat.go_prompt import GoPrompt
 
 
 def go_capabilities(prompt: GoPrompt) -> frozenset[str]:
-    """Return what Ollama thinks that a TEMPLATE can do: ``tools``, ``insert``, ``thinking``."""
+    """Return the capabilities that Ollama assumes of a TEMPLATE: ``tools``, ``insert``, ``thinking``."""
     found = {word for word, name in (("tools", "tools"), ("insert", "suffix")) if name in prompt.names}
     if all(thinking_tags(prompt)):
         found.add("thinking")
@@ -41,7 +41,7 @@ def go_round_trip(prompt: GoPrompt) -> bool:
 
 
 def _lists_with_thinking(nodes: GoNodes, *, in_messages: bool) -> Iterator[GoNodes]:
-    """Yield each list of parts in which ``.Thinking`` is mentioned, inside a ``range`` over messages."""
+    """Yield each list of nodes in which ``.Thinking`` is mentioned, inside a ``range`` over messages."""
     for node in nodes:
         if in_messages and "Thinking" in _first_names(_pipes_of(node)):
             yield nodes

@@ -12,8 +12,8 @@ _MERGED_BY = "\n\n"
 def merge_neighbours(messages: Sequence[Turn]) -> list[Turn]:
     r"""Return messages with neighbours of one role merged, as Ollama does before a Go template sees them.
 
-    Messages of tools stay as they are, since each belongs to a call. What else the second of two
-    neighbours has is lost.
+    Messages of tools stay as they are, since each belongs to a call. All other fields of the second of two
+    neighbours are lost, such as its tool calls.
 
     Example:
         >>> merge_neighbours([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}])
@@ -36,7 +36,7 @@ def system_text(messages: Sequence[Turn]) -> str:
 
 
 def go_messages(messages: Sequence[Turn]) -> GoList:
-    """Return ``.Messages``.
+    """Return the value of ``.Messages``.
 
     Args:
         messages: the messages, with neighbours merged, in the form of the OpenAI interface.
@@ -76,7 +76,7 @@ def _go_call(call: Mapping[str, Any], at: int) -> GoStruct:
 
 
 def go_tools(tools: Sequence[Mapping[str, Any]] | None) -> GoList:
-    """Return ``.Tools``, in the order of the keys that Ollama writes.
+    """Return the value of ``.Tools``, with keys in the order in which Ollama writes them.
 
     Args:
         tools: the tools in the form of the OpenAI interface; None for no tools.

@@ -26,10 +26,10 @@ class GoSettings:
 
     Attributes:
         today: what ``currentDate`` prints.
-        most_steps: number of steps after which it is given up.
-        most_bytes: number of bytes that it may make, counting those that it makes in between.
-        is_bare: whether it has neither Ollama's functions nor its option for keys that are missing. Ollama
-            executes the last turn of a template without ``.Messages`` so.
+        most_steps: the number of steps after which the execution is given up.
+        most_bytes: the number of bytes that it may make, intermediate results included.
+        is_bare: whether the template runs without Ollama's functions and without its option for missing keys,
+            as Ollama executes the last turn of a template without ``.Messages``.
     """
 
     today: date
@@ -40,12 +40,12 @@ class GoSettings:
 
 @dataclass(slots=True)
 class GoBinding:
-    """A variable.
+    """A variable of a template.
 
     Attributes:
         name: its name, with the ``$``.
         value: its value, which an assignment changes.
-        is_element: whether it is an element of what a ``range`` goes through.
+        is_element: whether it is the element of a ``range``.
     """
 
     name: str
@@ -54,7 +54,7 @@ class GoBinding:
 
 
 class GoEvaluator:
-    """The variables of an execution, and what it has used of what it may use.
+    """The state of an execution: its variables, and the steps and bytes that it has used.
 
     Args:
         settings: how the template is executed.
@@ -78,13 +78,13 @@ class GoEvaluator:
         self.line = line
         self.steps += 1
         if self.steps > self.settings.most_steps:
-            raise self._unsupported(f"it takes more than {self.settings.most_steps} steps")
+            raise self._unsupported(f"the TEMPLATE takes more than {self.settings.most_steps} steps")
 
     def _made(self, text: bytes) -> bytes:
         """Count text that is made, and return it."""
         self.bytes += len(text)
         if self.bytes > self.settings.most_bytes:
-            raise self._unsupported(f"it makes more than {self.settings.most_bytes} bytes")
+            raise self._unsupported(f"the TEMPLATE makes more than {self.settings.most_bytes} bytes")
         return text
 
     def _pipeline(self, pipe: GoPipeline, dot: GoValue) -> GoValue:
@@ -123,11 +123,11 @@ class GoEvaluator:
                 return NOTHING
             raise self._fault("only a function can have arguments")
         if isinstance(first, GoLiteral) and first.value is None:
-            raise self._fault("nil is no command")
+            raise self._fault("nil is not a command")
         return self._operand(first, dot)
 
     def _receiver(self, operand: GoOperand, dot: GoValue) -> GoValue:
-        """Return the value whose field an operand names last; None if it names no field."""
+        """Return the value whose field is the last name of an operand; None if it names no field."""
         match operand:
             case GoField() if len(operand.names) > 1:
                 return self._operand(GoField(operand.names[:-1], operand.line), dot)
@@ -157,7 +157,7 @@ class GoEvaluator:
         return self._pipeline(operand, dot)
 
     def _fields(self, value: GoValue, names: Sequence[str]) -> GoValue:
-        """Return what a chain of fields leads to."""
+        """Return the value at the end of a chain of fields."""
         for name in names:
             match value:
                 case GoMap():
@@ -168,7 +168,7 @@ class GoEvaluator:
                 case GoList() | GoMap() | GoStruct() if value.as_json and name == "String":
                     raise self._unsupported("the method String is not supported")
                 case None:
-                    raise self._fault(f".{name} is asked of nil")
+                    raise self._fault(f"nil has no field .{name}")
                 case _ if value is not NOTHING:
                     raise self._fault(f"there is no field .{name}")
         return value
@@ -179,7 +179,7 @@ class GoEvaluator:
         """Call a function with its arguments, and `final` as the last one."""
         if self.settings.is_bare and function.name in OLLAMA_FUNCTIONS:
             raise self._fault(
-                f"{function.name} is not there in the last turn of a template without .Messages"
+                f"Ollama has no function {function.name} in the last turn of a template without .Messages"
             )
         number = len(operands) + len(final)
         if function.name in ("and", "or"):
@@ -196,14 +196,14 @@ class GoEvaluator:
         given = [*(self._operand(operand, dot) for operand in operands), *final]
         self._step(function.line)
         if function.name == "slice" and any(map(self._is_boxed, operands[1:])):
-            raise self._unsupported("a place of slice that is not computed is not supported")
+            raise self._unsupported("slice with an index from a field or a range is not supported")
         if not all(isinstance(value, bytes) for value in given[: builtin.texts]):
-            raise self._fault(f"{function.name} is given something else than a string")
+            raise self._fault(f"{function.name} needs a string")
         value = builtin.run(given)
         return self._made(value) if isinstance(value, bytes) else value
 
     def _is_boxed(self, operand: GoOperand) -> bool:
-        """Return whether Go may have a number in an interface there, which its ``slice`` does not take."""
+        """Return whether Go may hold the operand in an interface, which its ``slice`` does not accept."""
         if isinstance(operand, GoVariable) and not operand.fields:
             return self._binding(operand.name).is_element
         return isinstance(operand, GoField | GoVariable | GoChain | GoDot)
@@ -218,5 +218,5 @@ class GoEvaluator:
 
 
 def _dated(day: date) -> GoBuiltin:
-    """Return a function of Ollama that prints a day, whatever format it is given."""
+    """Return a function of Ollama that prints a day; like Ollama's, it ignores its arguments."""
     return GoBuiltin(lambda _: day.isoformat().encode(), 0, texts=ANY_NUMBER)

@@ -30,7 +30,7 @@ ANY_NUMBER = 1 << 30
 
 
 class GoCallError(Exception):
-    """What a function was given is an error in Go too."""
+    """A function got arguments that are an error in Go too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class GoBuiltin:
     """A function of Go templates.
 
     Attributes:
-        run: what it does with its arguments.
+        run: the function from its arguments to its result.
         least: the smallest number of arguments.
         most: the largest number of arguments.
         texts: how many of the first arguments must be strings.
@@ -95,20 +95,20 @@ def _length(given: Sequence[GoValue]) -> int:
         return len(value)
     if isinstance(value, GoList | GoMap):
         return len(value.items)
-    raise GoCallError("len is of a string, a list or a map")
+    raise GoCallError("len needs a string, a list or a map")
 
 
 def _position(value: GoValue, most: int) -> int:
-    """Return a place in a string or list."""
+    """Return an index in a string or list; the largest that is allowed is `most`."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise GoCallError("a place in a string or list is a whole number")
+        raise GoCallError("an index in a string or list must be a whole number")
     if not 0 <= value <= most:
-        raise GoCallError(f"the place {value} is out of range")
+        raise GoCallError(f"the index {value} is out of range")
     return value
 
 
 def _index(given: Sequence[GoValue]) -> GoValue:
-    """`index`: the element that a chain of places leads to."""
+    """`index`: the element at a chain of indices or keys."""
     value = given[0]
     if go_type(value) == "":
         raise GoCallError("index of nil")
@@ -119,10 +119,10 @@ def _index(given: Sequence[GoValue]) -> GoValue:
                 value = items[_position(place, len(items) - 1)]
             case GoMap():
                 if not isinstance(place, bytes):
-                    raise GoCallError("the key of a map is a string")
+                    raise GoCallError("the key of a map must be a string")
                 value = value.items.get(place)
             case _:
-                raise GoCallError("index is of a string, a list or a map")
+                raise GoCallError("index needs a string, a list or a map")
     return value
 
 
@@ -130,15 +130,15 @@ def _slice(given: Sequence[GoValue]) -> GoValue:
     """`slice` of a string or of a list."""
     value = given[0]
     if not isinstance(value, bytes | GoList):
-        raise GoCallError("slice is of a string or a list")
+        raise GoCallError("slice needs a string or a list")
     items = value if isinstance(value, bytes) else value.items
     if len(given) == 4:
         if isinstance(value, GoList):
-            raise UnsupportedError("The prompt cannot be computed: slice with three places is not supported.")
-        raise GoCallError("slice of a string has two places at most")
+            raise UnsupportedError("The prompt cannot be computed: slice with 3 indices is not supported.")
+        raise GoCallError("slice of a string takes at most two indices")
     start, end = (*(_position(place, len(items)) for place in given[1:]), *(0, len(items))[len(given) - 1 :])
     if start > end:
-        raise GoCallError(f"slice from {start} to {end}")
+        raise GoCallError(f"slice cannot go from {start} back to {end}")
     if isinstance(value, bytes):
         return value[start:end]
     return GoList(value.items[start:end], is_nil=value.is_nil, as_json=value.as_json)
@@ -211,7 +211,7 @@ GO_BUILTINS: Mapping[str, GoBuiltin] = MappingProxyType(
         "json": GoBuiltin(lambda given: json_of(given[0]), 1, 1),
     }
 )
-"""The functions by their names, but for ``and``, ``or`` and those that need today's date."""
+"""The functions by their names, except ``and``, ``or`` and those that need today's date."""
 
 OLLAMA_FUNCTIONS = frozenset({"json", "currentDate", "yesterdayDate"})
 """The functions that Ollama adds to those of Go."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 DEEPEST_CALLS = 60
-"""Number of levels of actions and templates in each other that are executed."""
+"""The deepest nesting of actions and templates that is executed."""
 
 
 def execute_go(template: GoTemplate, data: GoValue, settings: GoSettings) -> bytes:
@@ -57,7 +57,7 @@ class _Continue(Exception):  # noqa: N818 — it is no error
 
 
 class _Interpreter(GoEvaluator):
-    """The same with the actions that write text and stand around others."""
+    """The evaluator, with the actions that write text and those that contain other actions."""
 
     def __init__(self, template: GoTemplate, settings: GoSettings) -> None:
         super().__init__(settings)
@@ -80,7 +80,7 @@ class _Interpreter(GoEvaluator):
         """Execute nodes one after another."""
         self.depth += 1
         if self.depth > DEEPEST_CALLS:
-            raise self._unsupported(f"its actions are more than {DEEPEST_CALLS} levels deep")
+            raise self._unsupported(f"the actions of the TEMPLATE are more than {DEEPEST_CALLS} levels deep")
         for node in nodes:
             match node:
                 case GoText():
@@ -114,7 +114,7 @@ class _Interpreter(GoEvaluator):
             self._walk(node.otherwise, dot)
 
     def _range(self, node: GoBranch, value: GoValue) -> bool:
-        """Go through a value; return whether there was anything to go through."""
+        """Execute the body of a ``range`` for each element of a value; return whether there was one."""
         known, depth = len(self.variables), self.depth
         ran = False
         for place, item in self._turns(node, value):
@@ -132,14 +132,14 @@ class _Interpreter(GoEvaluator):
         return ran
 
     def _turns(self, node: GoBranch, value: GoValue) -> "Iterable[tuple[GoValue, GoValue]]":
-        """Return index or key and element of each turn of a ``range``."""
+        """Return index (or key) and element for each turn of a ``range``."""
         match value:
             case bool():
                 pass
             case int():
                 if len(node.pipe.variables) < 2:
                     return ((NOTHING, number) for number in range(value))
-                raise self._fault("range over a number has one variable")
+                raise self._fault("range over a number can have only one variable")
             case GoList():
                 return enumerate(value.items)
             case GoMap():

@@ -113,5 +113,6 @@ def _number(token: GoToken) -> int | float:
 def _bad_literal(token: GoToken) -> InputError:
     """Return the error for a constant that Go does not accept."""
     return InputError(
-        f"The Go template is damaged: {token.text:.40} is no {token.kind}.", where=template_line(token.line)
+        f"The Go template is damaged: {token.text:.40} is not a valid {token.kind}.",
+        where=template_line(token.line),
     )

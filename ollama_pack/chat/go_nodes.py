@@ -1,4 +1,4 @@
-"""The parts of a Go template: what `parse_go` makes and the interpreter walks."""
+"""The nodes of a parsed Go template, which `parse_go` makes and the interpreter executes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -64,7 +64,7 @@ class GoChain:
 
 @dataclass(frozen=True, slots=True)
 class GoPipeline:
-    """Commands whose results are handed on, and the variables that get the last one.
+    """Commands, each of which gets the result of the one before, and the variables that get the last result.
 
     Attributes:
         commands: the operands of each command.
@@ -95,7 +95,7 @@ class GoBranch:
 
     Attributes:
         word: which of the three.
-        pipe: its condition, or what is gone through.
+        pipe: its condition, or the value that a ``range`` goes through.
         body: what is between it and its ``else`` or ``end``.
         otherwise: what is between its ``else`` and ``end``, or None if it has none.
     """
@@ -133,8 +133,8 @@ class GoTemplate:
 
     Attributes:
         text: its text.
-        root: its parts.
-        defined: a map from the name of each ``define`` to the parts of it.
+        root: its nodes.
+        defined: the name of each ``define`` → its nodes.
     """
 
     text: str

@@ -1,7 +1,7 @@
 """Parses Go templates, by the rules of Go's ``text/template/parse``.
 
-The subset is what templates of Ollama use. What is outside it is named as unsupported; it is no error of the
-template.
+The parser has the subset that the templates of Ollama use. Everything else in Go's language is reported as
+unsupported, and not as an error of the template.
 """
 
 from ollama_pack.chat.go_literals import literal_value
@@ -10,14 +10,14 @@ from ollama_pack.chat.go_pipelines import PipelineParser
 
 
 def parse_go(text: str) -> GoTemplate:
-    """Return a Go template as its parts.
+    """Return the nodes of a Go template.
 
     Args:
         text: the template.
 
     Raises:
         InputError: Go would not accept it; the error names the line.
-        UnsupportedError: it uses what the interpreter does not have; the error names it and the line.
+        UnsupportedError: it uses something that the interpreter does not support; the error names the line.
 
     Example:
         >>> parse_go("{{ .Prompt }}").root[0].pipe.commands[0][0].names
@@ -27,7 +27,7 @@ def parse_go(text: str) -> GoTemplate:
 
 
 class _Parser(PipelineParser):
-    """The same with the actions that stand around others."""
+    """The parser of pipelines, with the actions that contain other actions."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -49,7 +49,7 @@ class _Parser(PipelineParser):
         return GoTemplate(self.text, tuple(root), self.defined)
 
     def _keyword_after_open(self) -> str:
-        """Return the keyword that an action begins with, without reading it; empty if there is none."""
+        """Return the keyword that the next action begins with, without consuming it; empty if it has none."""
         at = self.at + 1
         while self.tokens[at].kind == "space":
             at += 1
@@ -85,7 +85,7 @@ class _Parser(PipelineParser):
         return value.decode("utf-8", "replace")
 
     def _nodes(self) -> tuple[GoNodes, str]:
-        """Parse up to an ``else`` or ``end`` that belongs to what is open; return which one it was."""
+        """Parse up to the ``else`` or ``end`` of the open action; return the nodes and which one it was."""
         self._enter()
         nodes: list[GoNode] = []
         while self.token.kind != "eof":
@@ -97,7 +97,7 @@ class _Parser(PipelineParser):
         raise self._fault("an {{ end }} is missing")
 
     def _text_or_action(self) -> GoNode | str:  # noqa: PLR0911 — one for each kind
-        """Parse one part; return ``else`` or ``end`` instead if that comes next."""
+        """Parse one node; return the text ``else`` or ``end`` instead if one of these comes next."""
         token = self._next()
         if token.kind == "text":
             return GoText(token.text.encode("utf-8", "replace"), token.line)
@@ -159,5 +159,5 @@ class _Parser(PipelineParser):
 
 
 def _is_empty_body(nodes: GoNodes) -> bool:
-    """Return whether there is only white space; a ``define`` of that kind gives way to another one."""
+    """Return whether a ``define`` has only white space, so that another one of the same name replaces it."""
     return all(isinstance(node, GoText) and not node.text.strip() for node in nodes)

@@ -20,13 +20,13 @@ GO_FUNCTIONS = frozenset(
         *("len", "index", "slice", "print", "printf", "json", "currentDate", "yesterdayDate"),
     }
 )
-"""The functions that the interpreter has."""
+"""The functions that the interpreter supports."""
 
 OTHER_GO_FUNCTIONS = frozenset({"call", "html", "js", "println", "urlquery", "toTypeScriptType"})
-"""Functions that Go or Ollama has and the interpreter has not."""
+"""Functions of Go or Ollama that the interpreter does not support."""
 
 DEEPEST_NESTING = 60
-"""Number of levels of actions and parentheses in each other that are parsed."""
+"""The deepest nesting of actions and parentheses that is parsed."""
 
 _OPERANDS = frozenset(
     {"bool", "nil", "number", "char", "string", "raw", "dot", "field", "name", "variable", "("}
@@ -34,7 +34,7 @@ _OPERANDS = frozenset(
 
 
 class PipelineParser:
-    """A place in the tokens of a template, and the variables that exist there.
+    """The state of parsing: the tokens of a template, a position in them, and the variables that exist there.
 
     Args:
         text: the template.
@@ -55,13 +55,13 @@ class PipelineParser:
         return self.tokens[self.at]
 
     def _next(self) -> GoToken:
-        """Return the token, and go on to the one after it."""
+        """Return the next token, and move to the token after it."""
         token = self.tokens[self.at]
         self.at += 1
         return token
 
     def _skip_spaces(self) -> GoToken:
-        """Go to the next token that is no space and return it."""
+        """Move to the next token that is not a space, and return it."""
         while self.token.kind == "space":
             self.at += 1
         return self.token
@@ -181,13 +181,13 @@ class PipelineParser:
         return InputError(f"The Go template is damaged: {what}.", where=template_line(self.token.line))
 
     def _unsupported(self, what: str) -> UnsupportedError:
-        """Return the error for what this subset does not have, with the line."""
+        """Return the error for something that this subset does not support, with the line."""
         return UnsupportedError(
             f"The prompt cannot be computed: {what} is not supported.", where=template_line(self.token.line)
         )
 
     def _enter(self) -> None:
-        """Go one level deeper."""
+        """Count one more level of nesting, and refuse too many."""
         self.nesting += 1
         if self.nesting > DEEPEST_NESTING:
             raise self._unsupported(f"more than {DEEPEST_NESTING} levels of nesting")

@@ -38,7 +38,8 @@ class GoPrompt:
     """A Go TEMPLATE as Ollama has it, parsed once.
 
     Attributes:
-        template: its parts; ``{{ .Response }}`` is added if it mentions neither that nor ``.Messages``.
+        template: its nodes; ``{{ .Response }}`` is added if it mentions neither ``.Response`` nor
+            ``.Messages``.
         names: the names of fields and variables in it, in lower case.
     """
 
@@ -59,11 +60,11 @@ class GoPrompt:
             messages: the messages, with the SYSTEM and the MESSAGEs of the model at their beginning.
             today: the date of the daemon.
             tools: the tools of the request.
-            think: what the request says about thinking; None for nothing.
+            think: the ``think`` of the request; None if the request has none.
 
         Raises:
             InputError: Ollama would fail too.
-            UnsupportedError: the template does what is not supported here, or takes too many steps.
+            UnsupportedError: the template uses something that is not supported, or takes too many steps.
 
         Example:
             >>> prompt = read_go_prompt("[INST] {{ .System }} {{ .Prompt }} [/INST]")
@@ -101,7 +102,7 @@ def read_go_prompt(text: str) -> GoPrompt:
 
     Raises:
         InputError: Ollama would not accept it.
-        UnsupportedError: it uses what is not supported here.
+        UnsupportedError: it uses something that is not supported.
     """
     template = parse_go(text)
     nodes = [*template.root, *(node for body in template.defined.values() for node in body)]
@@ -113,7 +114,7 @@ def read_go_prompt(text: str) -> GoPrompt:
 
 
 def _turns(messages: Sequence[Turn]) -> Iterator[dict[str, str]]:
-    """Yield system, prompt and response of each turn; the last one is still open."""
+    """Yield system, prompt and response of each turn; the response of the last turn is still to come."""
     turn = {"System": "", "Prompt": "", _RESPONSE: ""}
     for message in messages:
         role, text = message["role"], str(message.get("content") or "")
@@ -128,7 +129,7 @@ def _turns(messages: Sequence[Turn]) -> Iterator[dict[str, str]]:
 
 
 def _names_in(node: GoNode) -> Iterator[str]:
-    """Yield the names that Ollama sees in a part; it does not look inside ``( … ).X``."""
+    """Yield the names that Ollama sees in a node; it does not look inside ``( … ).X``."""
     match node:
         case GoAction():
             yield from _names_in_pipe(node.pipe)
@@ -162,7 +163,7 @@ def _cut_at_response(template: GoTemplate) -> GoTemplate:
 
 
 def _before_response(nodes: GoNodes) -> tuple[GoNodes, bool]:
-    """Return the parts up to ``.Response``, and whether it is among them."""
+    """Return the nodes up to ``.Response``, and whether it is among them."""
     kept: list[GoNode] = []
     for node in nodes:
         if isinstance(node, GoAction):

@@ -32,7 +32,7 @@ class GoToken:
         kind: ``text``, ``open`` and ``close`` for ``{{`` and ``}}``, ``keyword``, ``name``, ``field``,
             ``variable``, ``dot``, ``bool``, ``nil``, ``number``, ``char``, ``string``, ``raw``, ``assign``,
             ``declare``, ``pipe``, ``space``, ``(``, ``)``, ``,`` or ``eof``.
-        text: what stands in the template; of a text what is left of it after trimming.
+        text: the characters of the token; for a ``text``, what is left of them after trimming.
         line: the number of its line, from 1.
     """
 
@@ -42,7 +42,7 @@ class GoToken:
 
 
 def template_line(line: int) -> str:
-    """Return how messages name a line of a template."""
+    """Return the name of a line of a template in messages."""
     return f"TEMPLATE, line {line}"
 
 
@@ -63,7 +63,7 @@ def split_go_template(text: str) -> list[GoToken]:
 
 
 class _Lexer:
-    """The state of the splitting: a place in the text, and the tokens so far."""
+    """The state of the splitting: the text, a position in it, and the tokens so far."""
 
     def __init__(self, text: str) -> None:
         self.text = text

@@ -31,7 +31,7 @@ class GoList:
 
     Attributes:
         items: its elements.
-        is_nil: whether it is nil, which prints and compares in another way than an empty one.
+        is_nil: whether it is nil, which prints and compares differently from an empty list.
         as_json: whether it prints itself as JSON.
     """
 
@@ -59,8 +59,7 @@ class GoStruct:
 
     Attributes:
         fields: its values by the names of the fields.
-        keys: the key and the name of each field for JSON, in their order, and whether it is left out if it
-            is empty.
+        keys: for each field in JSON, in order: its key, its name, and whether it is left out if it is empty.
         as_json: whether it prints itself as JSON.
         is_opaque: whether it cannot be printed as a whole, because Go has a pointer to it or prints it in a
             way of its own.
@@ -94,7 +93,7 @@ def go_value(value: object) -> GoValue:
             return value
         case Sequence():
             return GoList(tuple(go_value(item) for item in value))
-    raise UnsupportedError(f"A {type(value).__name__} is no value of a Go template.")
+    raise UnsupportedError(f"A {type(value).__name__} is not a value of a Go template.")
 
 
 def is_true(value: GoValue) -> bool:
@@ -110,7 +109,7 @@ def is_true(value: GoValue) -> bool:
 
 
 def go_type(value: GoValue) -> str:
-    """Return the kind of a value, as far as Go's comparisons tell them apart; empty for nil."""
+    """Return the kind of a value, as Go's comparisons distinguish them; empty for nil."""
     match value:
         case _Nothing() | None:
             return ""
@@ -172,7 +171,7 @@ def json_of(value: GoValue) -> bytes:
     """Return the JSON that Ollama's function ``json`` makes of a value.
 
     Raises:
-        UnsupportedError: a string in it is no UTF-8.
+        UnsupportedError: a string in it is not UTF-8.
     """
     return encode_go_json(_plain(value))[:-1]
 

@@ -1,10 +1,10 @@
 """Fills chat templates in a process of its own, as transformers does. It imports nothing of this package.
 
-Each line of standard input is a JSON object with ``template``, ``values``, ``now``, and ``ascii`` if white
-space and letters beyond ASCII stay as they are, as in llama.cpp. Each line of output is
-one with ``text``, or with ``refused`` (the template's own words) or ``fault``. A template is a stranger's
-program, so `ollama_pack.jobs.limited_process` starts the process with limits, and its parent ends it if no
-line comes.
+Each line of standard input is a JSON object with ``template``, ``values``, ``now``, and ``ascii`` if only
+ASCII white space is trimmed and only ASCII letters change their case, as in llama.cpp. Each line of output
+is an object with ``text``, or with ``refused`` (the template's own words) or ``fault``. A template is a
+stranger's program, so `ollama_pack.jobs.limited_process` starts the process with limits, and its parent ends
+it if no line comes.
 """
 
 import json
@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 MOST_WORDS = 2000
-"""Number of characters of what a template says itself that are kept."""
+"""The number of characters that are kept of a template's own error message."""
 
 _ASCII_SPACES = " \t\n\v\f\r"
 _TO_UPPER = str.maketrans({chr(code): chr(code - 32) for code in range(ord("a"), ord("z") + 1)})
@@ -84,11 +84,11 @@ _ASCII_METHODS: dict[str, Callable[..., str]] = {
     "upper": lambda text: str(text).translate(_TO_UPPER),
     "lower": lambda text: str(text).translate(_TO_LOWER),
 }
-"""What llama.cpp's own Jinja makes of a text, by the names of Python's methods."""
+"""Name of a method of Python's ``str`` → what llama.cpp's own Jinja does for it."""
 
 
 def _ascii_sandbox() -> Any:  # noqa: ANN401 — Jinja is imported inside
-    """Return the class of a sandbox in which the methods of texts know ASCII alone."""
+    """Return the class of a sandbox in which the methods of texts change ASCII characters only."""
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class AsciiSandbox(ImmutableSandboxedEnvironment):
@@ -107,10 +107,10 @@ def _shortened_words(error: Exception) -> str:
 
 
 class Filler:
-    """Fills templates, and compiles each once: what was trained and what is sent are asked for in turn."""
+    """Fills templates, and compiles each once, because two templates are filled in turn."""
 
     def __init__(self) -> None:
-        self.environments = {False: make_chat_environment()}  # at once: what was trained is always asked for
+        self.environments = {False: make_chat_environment()}  # at once: the trained template always needs it
         self.compiled: dict[tuple[str, bool], Any] = {}
 
     def answer(self, asked: dict[str, Any]) -> dict[str, str]:  # noqa: PLR0911 — one for each kind
@@ -142,7 +142,7 @@ class Filler:
             return {"fault": f"{type(error).__name__}: {_shortened_words(error)}"}
 
     def _environment(self, *, is_ascii: bool) -> Any:  # noqa: ANN401 — Jinja's own
-        """Return Jinja's environment for this form of JSON, which is made once."""
+        """Return Jinja's environment of transformers, or that of llama.cpp for ASCII; each is made once."""
         if is_ascii not in self.environments:
             self.environments[is_ascii] = make_chat_environment(is_ascii=is_ascii)
         return self.environments[is_ascii]

@@ -1,6 +1,6 @@
-"""Fills the chat template that a model was trained with, in a process of its own with limits.
+"""Fills the chat template that a model was trained with, in a separate process with limits.
 
-What it makes is what ``apply_chat_template`` of transformers makes, with the prompt for an answer at its end.
+The result is that of ``apply_chat_template`` of transformers with ``add_generation_prompt=True``.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from ollama_pack.jobs.limited_process import limited_command
 from ollama_pack.shown import words_of
 
 SLOWEST_SECONDS = 10.0
-"""Time after which a conversation is given up."""
+"""The number of seconds after which a conversation is given up."""
 
 LOOK_SECONDS = 0.05
 MOST_ANSWERS = 1000
@@ -43,9 +43,9 @@ class ChatRenderer:
     Attributes:
         now: the time that templates see.
         process: the process, or None while none runs.
-        slowest: number of seconds after which a conversation is given up.
+        slowest: the number of seconds after which a conversation is given up.
         asked_at: the time (`time.monotonic`) of the question that the process has not answered yet, else 0.
-        answers: short answers so far, since what was trained and what is sent is often one template.
+        answers: short answers so far, since the trained template and the sent one are often the same.
     """
 
     now: datetime
@@ -67,7 +67,8 @@ class ChatRenderer:
         Args:
             template: the chat template.
             conversation: the conversation.
-            by_llama_cpp: whether llama.cpp fills it, which trims and changes letters in ASCII alone.
+            by_llama_cpp: whether to fill it as llama.cpp does, which trims ASCII white space only and changes
+                the case of ASCII letters only.
             settings: further values for the template, ``enable_thinking``.
 
         Raises:
@@ -97,7 +98,7 @@ class ChatRenderer:
         return answer["text"]
 
     def _ask(self, asked: Mapping[str, Any]) -> Mapping[str, str]:
-        """Return the answer of the process; one that is too slow is ended, and replaced."""
+        """Return the answer of the process; a process that is too slow is ended, and later replaced."""
         question = json.dumps(asked).encode()
         if question in self.answers:
             return self.answers[question]
@@ -120,7 +121,7 @@ class ChatRenderer:
             self.close()
             return {"fault": f"it takes more than {self.slowest:g} seconds, or too much memory"}
         answer: Mapping[str, str] = parse_json(line)
-        # The filter `random` makes a template answer otherwise each time.
+        # With the filter `random`, a template may answer differently each time.
         same = b"random" not in question
         if same and len(self.answers) < MOST_ANSWERS and len(line) <= LONGEST_ANSWER_KEPT:
             self.answers[question] = answer
@@ -138,7 +139,7 @@ class ChatRenderer:
         return self.process
 
     def _end_if_slow(self, process: "subprocess.Popen[bytes]") -> None:
-        """End the process when it owes an answer for too long; one thread looks for all questions."""
+        """End the process if an answer takes too long; one thread watches all its questions."""
         while process.poll() is None:
             asked = self.asked_at
             if asked and time.monotonic() > asked + self.slowest:
@@ -160,7 +161,7 @@ class ChatRenderer:
 
 @contextlib.contextmanager
 def chat_renderer(now: datetime) -> Iterator[ChatRenderer]:
-    """Return a renderer whose process ends with the block.
+    """Yield a renderer; its process is ended when the ``with`` block ends.
 
     Args:
         now: the time that templates see.

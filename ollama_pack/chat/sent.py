@@ -1,6 +1,6 @@
-"""The prompt that a model in an Ollama gets, with the begin of text that its tokenizer adds.
+"""The prompt that a model in Ollama gets, with the begin of text that its tokenizer adds.
 
-What Ollama's own renderers make is not computed.
+Prompts that Ollama's built-in renderers make are not computed.
 """
 
 import re
@@ -20,10 +20,10 @@ from ollama_pack.errors import InputError, UnsupportedError
 
 _STRIPPED = "<bos>"
 _PLAIN_PARSER = "passthrough"
-"""The PARSER that lends a model nothing; every other one of Ollama's knows tools."""
+"""The PARSER that adds no capability to a model; every other parser of Ollama supports tools."""
 
 _ASKS_FOR_PARTS = re.compile(r"""\.type\b|[\[(]\s*['"]type['"]""")
-"""What a chat template asks of the parts of a message, which llama.cpp makes of a text if it must."""
+"""A chat template that matches reads a message as a list of parts, which llama.cpp makes of its text."""
 
 _DATES = {"date_string": "%d %b %Y", "datetime": "%b %d %Y"}
 """The values that llama.cpp gives to every chat template, and how it writes today's date in them."""
@@ -31,10 +31,10 @@ _DATES = {"date_string": "%d %b %Y", "datetime": "%b %d %Y"}
 
 @dataclass(frozen=True, slots=True)
 class SentPrompt:
-    """How a model in an Ollama gets its prompts.
+    """How a model in Ollama gets its prompts.
 
     Attributes:
-        source: what the model has that decides it.
+        source: the templates and settings of the model that decide who makes the prompt.
         sender: who makes the prompt.
         tokens: the special tokens of the GGUF by the names that chat templates know them by, ``bos_token``.
         adds_bos: whether the tokenizer of the GGUF puts the begin of text in front.
@@ -61,12 +61,12 @@ class SentPrompt:
 
         Args:
             conversation: what a user sends; the SYSTEM and the MESSAGEs of the model are put in front.
-            renderer: what fills the chat template of the GGUF.
+            renderer: the process that fills the chat template of the GGUF.
 
         Raises:
             ConversationRefusedError: the chat template does not take the conversation.
             InputError: Ollama would fail too.
-            UnsupportedError: a renderer of Ollama makes it, or the TEMPLATE does what is not supported.
+            UnsupportedError: a renderer of Ollama makes it, or the TEMPLATE uses something unsupported.
         """
         if self.sender is Sender.JINJA:
             return self.received(self._by_jinja(self.given(conversation), renderer))
@@ -120,14 +120,14 @@ class SentPrompt:
         asked = str(conversation.messages[-1].get("content") or "").strip()
         if asked not in text and _ASKS_FOR_PARTS.search(jinja):
             raise UnsupportedError(
-                "The prompt cannot be computed: the chat template of the GGUF takes the parts of a message, "
-                "and not its text."
+                "The prompt cannot be computed: the chat template of the GGUF takes the parts of a message "
+                "as a list, and not its text."
             )
         return text
 
 
 def _require_tools(conversation: Conversation, able: Collection[str]) -> None:
-    """Require that Ollama takes the tools of a conversation, as it asks what it guesses of the template."""
+    """Require that Ollama gives the tools of a conversation to the model, which it decides by `able`."""
     if conversation.tools and "tools" not in able:
         raise InputError("Ollama gives this model no tools, because its template does not mention them.")
 
@@ -143,15 +143,15 @@ def sent_prompt(
     """Return how a model gets its prompts from a release of Ollama.
 
     Args:
-        source: what the model has that decides it.
+        source: the templates and settings of the model.
         version: the release; None for the latest.
         tokens: the special tokens of the GGUF.
         adds_bos: whether its tokenizer puts the begin of text in front.
-        go_template: what `who_renders.read_go_template` reads.
+        go_template: the result of `read_go_template`.
 
     Raises:
         InputError: the TEMPLATE is damaged.
-        UnsupportedError: the TEMPLATE uses what is not supported here.
+        UnsupportedError: the TEMPLATE uses something that is not supported, or needs a later release.
     """
     from ollama_pack.chat.derive import release_needed
 

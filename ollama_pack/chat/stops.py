@@ -11,13 +11,14 @@ _FIRST_MARK = re.compile(r"\s*(<[^<>\s]+>|\[/?[A-Z_]+\])")
 
 
 def stop_of(template: ChatTemplate, renderer: ChatRenderer, tokens: Collection[str]) -> str:
-    """Return what a chat template writes at the end of an answer, or an empty string if nothing is sure.
+    """Return the text with which a chat template ends an answer, or an empty string if it is not certain.
 
-    It is a token of the vocabulary. In a template without one, it is the line that begins the next turn.
+    It is a token of the vocabulary. If the template writes no token, it is the line that begins the next
+    turn.
 
     Args:
         template: the chat template.
-        renderer: what fills it.
+        renderer: the process that fills it.
         tokens: the tokens of the model.
 
     Raises:

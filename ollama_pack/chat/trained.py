@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 Turn: TypeAlias = Mapping[str, Any]
-"""A message as the Hub's chat templates take it: ``role``, ``content``, and more for some."""
+"""A message as chat templates take it: ``role``, ``content``, and for some messages more keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,10 +13,10 @@ class ChatTemplate:
     """The chat template of a tokenizer.
 
     Attributes:
-        text: the template, in the language of Jinja.
+        text: the template, written in Jinja.
         special: the special tokens by the names that templates know them by, ``bos_token``.
         origin: the file that it was read from.
-        others: the names of further templates that the tokenizer has beside it.
+        others: the names of other templates of the same tokenizer.
     """
 
     text: str
@@ -27,7 +27,7 @@ class ChatTemplate:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What a chat template is filled with.
+    """A conversation that a chat template is filled with.
 
     Attributes:
         name: what is special about it, ``odd white space``.

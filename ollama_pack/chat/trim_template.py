@@ -1,6 +1,6 @@
 """The ``define``s of a Go TEMPLATE that trim a text as Python's ``strip`` does; Go has no such function.
 
-A text is looked at byte by byte with ``slice``. White space of more than one byte is known by its bytes.
+A text is examined byte by byte with ``slice``. White space of several bytes is recognised by these bytes.
 """
 
 _ONE = r'"\t" "\n" "\v" "\f" "\r" "\x1c" "\x1d" "\x1e" "\x1f" " "'

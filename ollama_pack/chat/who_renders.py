@@ -1,7 +1,7 @@
-"""Who makes the prompt in an Ollama: a renderer of its own, the TEMPLATE, or the chat template of the GGUF.
+"""What makes the prompt in Ollama: a built-in renderer, the TEMPLATE, or the chat template of the GGUF.
 
-Since 0.30 the chat template of the GGUF overrules a TEMPLATE that can do less. What each can do Ollama
-guesses from words in them; the same words are looked for here.
+Since 0.30 the chat template of the GGUF overrules a TEMPLATE with fewer capabilities. Ollama guesses the
+capabilities of both from words in them; the same words are looked for here.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ollama_pack.chat.go_prompt import GoPrompt
 
 DEFAULT_GO_TEMPLATE = "{{ .Prompt }}"
-"""What Ollama executes where a TEMPLATE is needed and the model has none."""
+"""The template that Ollama executes if a TEMPLATE is needed and the model has none."""
 
 JINJA_FROM = (0, 30, 0)
 """The first release that lets the chat template of the GGUF make prompts."""
@@ -37,14 +37,14 @@ class Sender(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PromptSource:
-    """What a model in Ollama has that decides its prompt.
+    """The templates and settings of a model in Ollama that decide who makes its prompt.
 
     Attributes:
         template: its TEMPLATE, own or inherited; None if it has none.
         jinja: ``tokenizer.chat_template`` of its GGUF, or an empty string.
         renderer: its RENDERER, or an empty string.
         parser: its PARSER, or an empty string.
-        family: the architecture that Ollama has written down for it.
+        family: the ``model_family`` in Ollama's configuration of the model.
     """
 
     template: str | None = None
@@ -60,13 +60,13 @@ def who_renders(
     """Return who makes the prompt of a model.
 
     Args:
-        source: what the model has.
+        source: the templates and settings of the model.
         version: the release of Ollama; None for the latest.
         go_template: what ``OLLAMA_GO_TEMPLATE`` says in the environment of the daemon; None if it is not set.
 
     Raises:
         InputError: the TEMPLATE is damaged.
-        UnsupportedError: the TEMPLATE uses what is not supported here.
+        UnsupportedError: the TEMPLATE uses something that is not supported.
 
     Example:
         >>> chatml = PromptSource("{{ .Prompt }}", jinja="{% if tools %}{% endif %}")
@@ -89,7 +89,8 @@ def who_renders(
 def read_go_template(environment: Mapping[str, str]) -> bool | None:
     """Return what ``OLLAMA_GO_TEMPLATE`` says, as Ollama reads it; None if it is not set.
 
-    A daemon that was started elsewhere may have another value; what it renders is asked of it later.
+    A daemon that was started elsewhere may have another value, so later the daemon itself is asked what it
+    renders.
 
     Example:
         >>> read_go_template({"OLLAMA_GO_TEMPLATE": "0"}), read_go_template({})
@@ -119,7 +120,7 @@ def jinja_overrules(jinja: str, prompt: "GoPrompt") -> bool:
 
 
 def jinja_capabilities(jinja: str) -> frozenset[str]:
-    """Return what Ollama thinks that a chat template can do: ``tools``, ``thinking``."""
+    """Return the capabilities that Ollama assumes of a chat template: ``tools``, ``thinking``."""
     found = {"tools"} if "tools" in jinja or "tool_call" in jinja else set()
     splits = any(word in jinja for word in _THINK_SPLITS)
     hides = splits and "reasoning_content" not in jinja and "<SPECIAL_12>" not in jinja
@@ -135,7 +136,7 @@ def _is_harmony(source: PromptSource) -> bool:
 
 
 def _jinja_round_trip(jinja: str) -> bool:
-    """Return whether a chat template shows both the calls of tools and their results."""
+    """Return whether a chat template writes both the calls of tools and their results."""
     return ("tool_calls" in jinja or "assistant_tool_call" in jinja) and any(
         word in jinja for word in _TOOL_ROLES
     )

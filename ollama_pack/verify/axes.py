@@ -73,7 +73,7 @@ def grouped_to_parts(weight: Matrix, base: HParams) -> tuple[Matrix, ...]:
 
 
 def stacked_to_parts(weight: Matrix, base: HParams) -> tuple[Matrix, ...]:
-    """Return the same of a weight of all queries, all keys, all values (``BaichuanModel``)."""
+    """Return queries and keys with paired halves, and values, of one stacked weight (``BaichuanModel``)."""
     return _with_paired_halves(queries_keys_values(weight, base), base)
 
 
@@ -83,19 +83,19 @@ def upper_and_lower(weight: Matrix, _base: HParams) -> tuple[Matrix, ...]:
 
 
 def even_and_odd(weight: Matrix, _base: HParams) -> tuple[Matrix, ...]:
-    """Return every other row, from the first and from the second (``GptOssModel``)."""
+    """Return the rows with even and the rows with odd numbers (``GptOssModel``)."""
     pairs = weight.reshape(*weight.shape[:-2], -1, 2, weight.shape[-1])
     return pairs[..., 0, :], pairs[..., 1, :]
 
 
 def queries_by_key_head(weight: Matrix, base: HParams) -> tuple[Matrix, ...]:
-    """Return query heads with those of one key head together, where every n-th was (``PlamoModel``)."""
+    """Return query heads grouped by key head; the given ones take the key heads in turn (``PlamoModel``)."""
     heads = weight.reshape(base.heads // base.kv_heads, base.kv_heads, base.head_dim, -1)
     return (heads.swapaxes(0, 1).reshape(weight.shape),)
 
 
 def key_heads_to_kinds(weight: Matrix, base: HParams) -> tuple[Matrix, ...]:
-    """Return queries, keys and values in one weight, and gates, of one that has each key head's together.
+    """Return one weight of queries, keys and values, and one of gates; the given one is grouped by key head.
 
     This is ``Qwen3NextModel``.
     """

@@ -79,7 +79,7 @@ def compare_base(trained: ExpectedBase, adapter: GgufFile, base: ModelInfo) -> t
 def require_no_mismatch(
     trained: ExpectedBase, mismatches: tuple[BaseMismatch, ...], base: ModelInfo
 ) -> list[str]:
-    """Return the lines to show for an acceptable base: in what it agrees, then its warnings and the notes.
+    """Return the lines to show for an acceptable base: what agrees, then its warnings and the notes.
 
     Args:
         trained: what is known about the base in training, and which mismatches the user accepts.
@@ -134,7 +134,9 @@ def _agreed(trained: ExpectedBase, mismatches: tuple[BaseMismatch, ...], base: M
     yield agreement(base.name, agreed, complete=compared)
     if not compared:
         lacks = (
-            "the adapter has no tokenizer that can be read" if trained.vocabulary is None else "it lists none"
+            "the adapter has no tokenizer that can be read"
+            if trained.vocabulary is None
+            else "the base lists no tokens"
         )
         yield f"the tokens of {base.name} were not compared: {lacks}"
     for each in (each for each in mismatches if each.code == "untold"):

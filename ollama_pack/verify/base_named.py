@@ -1,7 +1,7 @@
 """Compares a base that is known by its name, before anything is read of its weights.
 
-What a user names can be told from the base in training offline, by its sizes and by the catalog, which knows
-what an Ollama model holds. The proof of the base itself follows where the base is seen.
+The base that a user names is compared with the one in training offline, by its sizes and by the catalog,
+which knows the weights of Ollama models. The proof of the base follows when its header is read.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def compare_named_base(trained: ExpectedBase, base: BaseModel) -> tuple[BaseMism
 
     Args:
         trained: what is known about the base in training.
-        base: the base as it was found, which also has the sizes that place the rows.
+        base: the base as it was found; the mapping uses its sizes.
     """
     texts = [*_differing_sizes(trained, base), *_other_weights(trained, base)]
     return tuple(mismatch_of(*each) for each in texts)

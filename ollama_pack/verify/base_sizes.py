@@ -1,7 +1,7 @@
 """Compares the sizes in a base's header with those of the base in training, and with those that placed rows.
 
-The header is read here by llama.cpp's own keys, and the layouts are those of the proof of numbers, so that a
-mistake in what a conversion was told of its base does not hide itself.
+The header is read here by llama.cpp's own keys, and the layouts are those of the proof of numbers, so that
+wrong sizes that a conversion was given are found.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,7 +38,7 @@ NOT_FROM_CONFIG = {
         ("falcon", "granitehybrid", "mamba", "mamba2", "nemotron_h", "nemotron_h_moe"), frozenset({"context"})
     ),
 }
-"""Architecture → the codes of numbers that its converter does not take from where others have them."""
+"""Architecture → the codes of numbers that its converter does not take from the usual keys of config.json."""
 
 LOADERS_ROPE_BASE = 10000.0
 """The base frequency that llama.cpp takes if a header has none (``rope_freq_base_train``)."""
@@ -65,13 +65,13 @@ def number_mismatches(
     known = trained.hparams
     if known is None:
         if trained.blocks and trained.blocks < sizes.get("blocks", 0):
-            yield "fewer-blocks", f"{trained.blocks} blocks, and changes each", str(sizes["blocks"])
+            yield "fewer-blocks", f"{trained.blocks} blocks, all of them adapted", str(sizes["blocks"])
         return
     yield from size_mismatches(known, sizes)
 
 
 def header_sizes(metadata: Mapping[str, object], arch: str) -> dict[str, int]:
-    """Return the sizes that a header tells as one number for all layers, by the names of `HParams`."""
+    """Return the sizes that a header has as one number for all layers, by the names of `HParams`."""
     sizes = {
         name: value
         for name, key in _HPARAM_KEYS.items()
@@ -94,7 +94,7 @@ def size_mismatches(known: HParams, sizes: Mapping[str, int]) -> Iterator[Mismat
 
     Args:
         known: the sizes of the base in training; 0 for an unknown one.
-        sizes: the sizes of the found base by the names of `HParams`, without those that it does not tell.
+        sizes: the known sizes of the found base, by the names of `HParams`.
     """
     differ = {name for name, value in sizes.items() if getattr(known, name) not in (0, value)}
     if known.experts:
@@ -103,10 +103,10 @@ def size_mismatches(known: HParams, sizes: Mapping[str, int]) -> Iterator[Mismat
     if known.heads_per_layer:
         differ -= {"heads", "kv_heads", "head_dim"}
     if differ & {"heads", "hidden"}:
-        differ.discard("head_dim")  # It follows from them, and one word of it is enough.
+        differ.discard("head_dim")  # It follows from the other two, so it is not reported as well.
     for name in sizes:
         if name in differ:
-            words = name.replace("_", " ").replace("kv", "KV").replace("head dim", "numbers a head")
+            words = name.replace("_", " ").replace("kv", "KV").replace("head dim", "numbers per head")
             yield name.replace("_", "-"), f"{getattr(known, name)} {words}", str(sizes[name])
 
 
@@ -182,7 +182,7 @@ def _heads_text(heads: int, kv_heads: int, head_dim: int) -> str:
 
 
 def _of_layer(value: object, layer: int) -> int:
-    """Return the number of one layer, or 0 if the header does not tell it or the layer has no attention."""
+    """Return the number of one layer, or 0 if the header lacks it or the layer has no attention."""
     if isinstance(value, list | tuple):
         value = value[layer] if layer < len(value) else 0
     return value if type(value) is int else 0

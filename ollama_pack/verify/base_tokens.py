@@ -45,7 +45,7 @@ def token_mismatches(trained: Vocabulary, base: ModelInfo) -> Iterator[tuple[str
 
 
 def _merge_mismatches(trained: Sequence[str], base: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield a mismatch if both tokenizers tell their merges, and do not make the same in the same order."""
+    """Yield a mismatch if both tokenizers list merges, and the lists or their order differ."""
     if not trained or not base or trained == base:
         return
     at = next((n for n, both in enumerate(zip(trained, base, strict=False)) if both[0] != both[1]), None)
@@ -54,7 +54,7 @@ def _merge_mismatches(trained: Sequence[str], base: Sequence[str]) -> Iterator[t
 
 
 def _merge_text(merges: Sequence[str], at: int) -> str:
-    """Return how many merges a tokenizer has, and which one is at the place where two tokenizers part."""
+    """Return the number of merges of a tokenizer, and its merge at the first place where two differ."""
     return f"{len(merges)} merges, {repr(merges[at]) if at < len(merges) else 'none'} as number {at + 1}"
 
 

@@ -1,7 +1,7 @@
-"""How a merged model behaves beside the base with the adapter of its own, token by token of a text.
+"""How near a merged model is to the base with its separate adapter, token by token of a text.
 
-Both tell how likely each next token is. The divergence of the one from the other (Kullback and Leibler's),
-relative to that of the bare base, is the share of what the adapter changes that is not kept.
+Both give a probability to each next token. The Kullback–Leibler divergence of the merged model from the base
+with the adapter, relative to that of the base alone, is the share of the adapter's effect that is not kept.
 """
 
 import contextlib
@@ -25,12 +25,12 @@ ROWS = 8
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What a merged model keeps of the behaviour that an adapter gives its base.
+    """How much of an adapter's effect on the probabilities of tokens a merged model keeps.
 
     Attributes:
-        divergence: how far the merged model is from the base with the adapter, in nats a token.
-        base_divergence: how far the bare base is from it.
-        tokens: how many tokens were compared.
+        divergence: the divergence of the merged model from the base with the adapter, in nats per token.
+        base_divergence: the divergence of the base alone from the base with the adapter, in nats per token.
+        tokens: the number of tokens that were compared.
     """
 
     divergence: float
@@ -39,14 +39,14 @@ class Behaviour:
 
     @property
     def kept(self) -> float:
-        """Return the share of what the adapter changes that is kept."""
+        """Return the share of the adapter's effect that is kept."""
         return 1 - self.divergence / self.base_divergence if self.base_divergence else 1.0
 
     def __str__(self) -> str:
         """Return the figures, for people."""
         return (
             f"keeps {100 * self.kept:.1f} % of what the adapter changes: it diverges by "
-            f"{self.divergence:.4f} nats a token, the bare base by {self.base_divergence:.4f}, over "
+            f"{self.divergence:.4f} nats per token, the base alone by {self.base_divergence:.4f}, over "
             f"{self.tokens} tokens"
         )
 
@@ -60,8 +60,8 @@ def compare_behaviour(library: Path, models: tuple[Path, Path, Path], text: str)
         text: what both read.
 
     Raises:
-        InputError: the text has less than two tokens.
-        UnsupportedError: llama.cpp does not run one of the models, or they have not the same tokens.
+        InputError: the text is empty.
+        UnsupportedError: llama.cpp does not run one of the models, or they do not have the same tokens.
     """
     if not text.strip():
         raise InputError("The text to compare behaviour on is empty.", code="no-text")
@@ -71,7 +71,7 @@ def compare_behaviour(library: Path, models: tuple[Path, Path, Path], text: str)
         streams = [stack.enter_context(_running(library, files, text)) for files in sides]
         heads = [_head(stream) for stream in streams]
         if len(set(heads)) > 1:
-            raise UnsupportedError("The models do not read the text as the same tokens.", where=merged)
+            raise UnsupportedError("The models do not split the text into the same tokens.", where=merged)
         tokens, vocabulary = heads[0]
         total = np.zeros(2)
         for start in range(0, tokens, ROWS):
@@ -92,7 +92,7 @@ def _log_shares(logits: Logits) -> npt.NDArray[np.float64]:
 
 @contextlib.contextmanager
 def _running(library: Path, files: Sequence[Path], text: str) -> "Iterator[subprocess.Popen[bytes]]":
-    """Yield a process that tells the logits of a text, and end it."""
+    """Yield a process that writes the logits of a text, and end it."""
     pipe = subprocess.PIPE
     words = [sys.executable, "-I", "-S", logits_worker.__file__, str(library), *map(str, files)]
     with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe) as process:
@@ -118,10 +118,10 @@ def _rows_from(process: "subprocess.Popen[bytes]", count: int, vocabulary: int) 
 
 
 def _exactly(process: "subprocess.Popen[bytes]", count: int) -> bytes:
-    """Return bytes that a process tells.
+    """Return the next `count` bytes that a process writes.
 
     Raises:
-        UnsupportedError: it ended before.
+        UnsupportedError: the process ended before.
     """
     assert process.stdout is not None
     assert process.stderr is not None

@@ -1,4 +1,7 @@
-"""The figures of a change that a merged file keeps: gain, cosine and noise, from scalar products."""
+"""The figures of a change that a merged file keeps: gain, cosine and noise, from scalar products.
+
+W is a weight of the base, R what was trained of it (ΔW), and D what the weight of the merged file differs by.
+"""
 
 import math
 import struct
@@ -17,12 +20,12 @@ class KeptChange:
     """How much of the change of one weight, or of all of them together, a merged file keeps.
 
     Attributes:
-        tensor: the GGUF name of the weight, or '' for all together.
+        tensor: the GGUF name of the weight; empty for all weights together.
         types: the type of the weight in the base and in the merged file, ``Q4_1 → Q8_0``.
-        gain: the share of ΔW that is there along itself.
-        cosine: the cosine between what was gained and ΔW.
-        noise: the rest, relative to the weight.
-        relative: ‖ΔW‖ / ‖W‖.
+        gain: ⟨D, R⟩ / ⟨R, R⟩, which is 1 if all of ΔW is kept.
+        cosine: the cosine between D and R.
+        noise: ‖D − R‖ / ‖W‖.
+        relative: ‖R‖ / ‖W‖.
         nbytes: the size of the weight in the merged file, in bytes.
         base_nbytes: its size in the base, in bytes.
     """
@@ -42,10 +45,10 @@ class MergeReport:
     """The result of the proof, with its figures.
 
     Attributes:
-        result: the line of the proof: its figure is the gain of the worst weight.
+        result: the result of the proof; its figure is the gain of the worst weight.
         weights: the figures of each weight, in the order of the adapter.
         total: the figures of all weights together.
-        untouched: how many tensors were found to have the bytes of the base.
+        untouched: the number of tensors that were found to have the bytes of the base.
     """
 
     result: ProofResult
@@ -58,7 +61,7 @@ class MergeReport:
 class ScalarProducts:
     """The scalar products of one weight, as they grow.
 
-    With E = D - R they are ⟨E, R⟩, ⟨E, E⟩, ⟨R, R⟩ and ⟨W, W⟩, from which those of D follow.
+    With E = D − R they are ⟨E, R⟩, ⟨E, E⟩, ⟨R, R⟩ and ⟨W, W⟩; the products of D follow from them.
     """
 
     along: float = 0.0
@@ -67,7 +70,7 @@ class ScalarProducts:
     weight: float = 0.0
 
     def add(self, base: Float32, merged: Float32, trained: Float32) -> None:
-        """Add those of some rows, in the memory of `merged`. The products are float32, their sums double."""
+        """Add the products of some rows, and overwrite `merged`. Products are float32, their sums float64."""
         error = np.subtract(merged, base, out=merged if merged.flags.writeable else None)
         error -= trained
         self.along += _dot(error, trained)
@@ -76,19 +79,19 @@ class ScalarProducts:
         self.weight += _dot(base, base)
 
     def join(self, other: "ScalarProducts") -> None:
-        """Add those of another weight."""
+        """Add the products of another weight."""
         self.along += other.along
         self.error += other.error
         self.trained += other.trained
         self.weight += other.weight
 
     def pack(self) -> bytes:
-        """Return them as bytes, all their digits."""
+        """Return the products as bytes, without rounding."""
         return _PRODUCTS.pack(self.along, self.error, self.trained, self.weight)
 
     @classmethod
     def unpack(cls, packed: bytes) -> "ScalarProducts":
-        """Return those that `pack` made bytes of."""
+        """Return the products from the bytes that `pack` made."""
         return cls(*_PRODUCTS.unpack(packed))
 
     @property
@@ -108,7 +111,7 @@ class ScalarProducts:
         return math.sqrt(self.error) / length if length else 0.0
 
     def kept(self, tensor: str, types: str, nbytes: int, base_nbytes: int) -> KeptChange:
-        """Return the figures."""
+        """Return the figures of a weight, or of several together."""
         both = math.sqrt(self.change * self.trained)
         weight = math.sqrt(self.weight)
         return KeptChange(

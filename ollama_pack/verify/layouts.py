@@ -1,4 +1,4 @@
-"""The layout of every weight that llama.cpp holds otherwise than Hugging Face: the witness of the proof.
+"""The layout of every weight that llama.cpp stores differently from Hugging Face: the witness of the proof.
 
 Each entry was written from llama.cpp's conversion, and none from the table of architectures. A module that is
 not here is held as it is; gate and up of experts, in one weight, are its upper and its lower half.
@@ -31,12 +31,12 @@ from ollama_pack.verify.axes import (
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What becomes of one weight.
+    """How llama.cpp stores one weight of Hugging Face's.
 
     Attributes:
         rows: what happens to its rows, and so to those of B; None if they stay and there is one tensor.
-        columns: the same of its columns, and so of A's, given as rows.
-        factor: what it is multiplied with: a number, or a column with a number for each row.
+        columns: what happens to its columns, and so to those of A, which it gets as rows; None if they stay.
+        factor: what the weight is multiplied by: a number, or a column with a number for each row.
     """
 
     rows: Axes | None = None
@@ -44,7 +44,7 @@ class Layout:
     factor: Callable[[HParams], float | Matrix] | None = None
 
     def of_rows(self, weight: Matrix, base: HParams) -> tuple[Matrix, ...]:
-        """Return what each tensor holds of the rows of a weight; they are not multiplied."""
+        """Return the rows of a weight that each tensor holds, without the factor."""
         return (weight,) if self.rows is None else self.rows(weight, base)
 
     def of_columns(self, weight: Matrix, base: HParams) -> Matrix:
@@ -109,10 +109,10 @@ TRANSPOSED_EXPERTS = ("llama4",)
 """Architectures whose experts are parameters of in × out, which PEFT takes for out × in."""
 
 KNOWN_TRANSPOSED_EXPERTS = ("gpt-oss",)
-"""Architectures whose experts are parameters of in × out, and PEFT knows."""
+"""Architectures whose experts are parameters of in × out, which PEFT takes into account."""
 
 PEFT_WITH_EXPERT_LAYOUT = (0, 19)
-"""The first version of PEFT that takes experts for what most of them are: out × in."""
+"""The first version of PEFT that takes the parameters of experts for out × in, which most of them are."""
 
 
 def layout_of(arch: str, leaf: str, tensors: int) -> Layout:

@@ -31,7 +31,7 @@ class Answer:
 
 
 Ask = Callable[[str, str], Answer]
-"""Asks a model (first) a prompt (second). It raises `DestinationError` if the model does not load."""
+"""Function (model, prompt) → the answer. It raises `DestinationError` if the model does not load."""
 
 
 def compare_answers(
@@ -43,9 +43,9 @@ def compare_answers(
 
     Args:
         model: the name of the registered model.
-        base: the name of its base, or '' if the daemon does not have the base. Then nothing is compared.
+        base: the name of its base; empty if the daemon does not have the base, so that nothing is compared.
         ask: the function that asks the daemon.
-        called: the name of the base in the summary, or '' if it is `base`.
+        called: the name of the base in the summary; empty if it is `base`.
         may_equal: whether all answers may be equal, for example because an aLoRA is not active yet.
 
     Raises:

@@ -1,4 +1,4 @@
-"""PROVE  how much of the trained change a merged GGUF keeps, for every weight, and that nothing else changed.
+"""Prove how much of the trained change a merged GGUF keeps, for every weight, and that nothing else changed.
 
 The merged file and the base are read again from disk. What a weight should have gained is made from the
 adapter by `reference`, which states llama.cpp's layout by itself; this proof shares no code with what planned
@@ -88,7 +88,8 @@ def prove_merged(
     references = {each.tensor: each for each in expected_rows(adapter, base)}
     missing = references.keys() - pairs.keys()
     if missing:
-        raise ProofError(f"The merged file has no {sorted(missing)[0]}.", where=path, code="merged")
+        what = f"The merged file has no tensor {sorted(missing)[0]}, which the adapter changes."
+        raise ProofError(what, where=path, code="merged")
     untouched = [pair for name, pair in pairs.items() if name not in references]
     helpers = helpers_for(path.stat().st_size)
     compared = done_in_order(
@@ -105,11 +106,11 @@ def prove_merged(
 def measure_all(
     pairs: Mapping[str, TensorPair], references: Sequence[ExpectedRows], helpers: int
 ) -> dict[str, ScalarProducts]:
-    """Return the sums of each weight, which some helpers measure, too."""
+    """Return the scalar products of each weight; `helpers` other processes or threads take part."""
     jobs = [
         Job(
             partial(_measure, pairs[each.tensor], each),
-            all(isinstance(given.numbers, StoredTensor) for given in each.given),  # PEFT answers but us
+            all(isinstance(given.numbers, StoredTensor) for given in each.given),  # only we can ask PEFT
         )
         for each in references
     ]
@@ -118,7 +119,7 @@ def measure_all(
 
 
 def _measure(pair: TensorPair, expected: ExpectedRows) -> ScalarProducts:
-    """Return the sums of one weight."""
+    """Return the scalar products of one weight."""
     reference, sums = expected.reference, ScalarProducts()
     left = right = np.zeros((0, 0), np.float32)
     if reference is not None:
@@ -163,7 +164,7 @@ def _judge(
         if not abs(kept.gain - 1) <= 1 - least:  # a NaN is wrong too
             wrong.append((kept, f"keeps {100 * kept.gain:.1f} % of its ΔW (limit {100 * least:.0f} %)"))
         elif not off <= limit:
-            wrong.append((kept, f"is off by {off:.1e} of its length (limit {limit:.0e} for {kinds[1]})"))
+            wrong.append((kept, f"is off by {off:.1e} of its norm (limit {limit:.0e} for {kinds[1]})"))
     overall = total.kept(
         "", "", sum(each.nbytes for each in weights), sum(each.base_nbytes for each in weights)
     )

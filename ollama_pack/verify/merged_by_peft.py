@@ -1,4 +1,4 @@
-"""What PEFT's adapted layers compute, for the proof alone: their answers to every unit vector.
+"""What PEFT's adapted layers compute, for the proof alone: their outputs for every unit vector.
 
 The weight that was merged came from PEFT's ``merge``; here the same layer is asked without merging it. The
 weight of the base is laid out for it as `reference` states llama.cpp's layout.
@@ -30,7 +30,7 @@ _IN_OUT = ("gpt2",)
 """Architectures in whose blocks transformers has weights as in × out."""
 
 Order = Callable[[PeftModule, int, int], Iterator[tuple[str, Index, Index]]]
-"""Yields the tensors of a module's weight of out × in, each with the order of its rows and columns."""
+"""Function (module, rows, columns) → its weight's tensors, each with the order of rows and columns."""
 
 
 class AppliedRows(NamedTuple):
@@ -38,9 +38,9 @@ class AppliedRows(NamedTuple):
 
     Attributes:
         tensor: the GGUF name of the tensor.
-        numbers: the weight or the bias of the layer, as its answers show it.
-        rows: the row of it for each row of the tensor, or -1.
-        columns: the column of it for each column of the tensor, or None for a bias.
+        numbers: the weight or the bias of the layer, as its outputs show it.
+        rows: for each row of the tensor, the row of `numbers`, or -1 if it has none.
+        columns: for each column of the tensor, the column of `numbers`; None for a bias.
     """
 
     tensor: str
@@ -116,7 +116,7 @@ def _beside(weight: str) -> str:
 
 
 def _place_in_model(module: PeftModule) -> tuple[int, int]:
-    """Return layer and place of a module: attention is before the feed-forward network, the output last.
+    """Return the layer of a module and its place in it: attention comes before the feed-forward network.
 
     Only the projections of TinyLoRA depend on it, which are drawn one after another.
     """

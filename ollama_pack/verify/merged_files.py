@@ -80,10 +80,13 @@ class TensorPair:
 def pairs_of(
     parts: Sequence[GgufFile], merged: GgufFile, adapter: Adapter, base: BaseModel
 ) -> dict[str, TensorPair]:
-    """Return every tensor of the base with that of the merged file, which must be the same ones.
+    """Return every tensor of the merged file, each with the tensor of the base that it is made of.
 
-    The head of a tied base may be one more, which is made of the embeddings; and both have as many rows as
-    the adapter was trained with.
+    The head of a tied base may be a tensor of its own, made of the embeddings. Head and embeddings have as
+    many rows as the adapter was trained with.
+
+    Raises:
+        ProofError: a tensor is missing, is one too many, or has another shape.
     """
     rows = {name: shape[0] for name, shape in (as_trained(base, adapter).tensors or {}).items()}
     pairs = {
@@ -96,14 +99,16 @@ def pairs_of(
         pairs[HEAD_WEIGHT] = replace(pairs[EMBEDDING_WEIGHT], name=HEAD_WEIGHT)
     for name in pairs.keys() ^ merged.shapes.keys():
         raise ProofError(
-            "The tensor is in only one of the two files.", where=f"{merged.path}: {name}", code="merged"
+            "The tensor is in only one of the two files, the base and the merged file.",
+            where=f"{merged.path}: {name}",
+            code="merged",
         )
     for name, pair in pairs.items():
         wanted = pair.base.shapes[pair.base_name]
         wanted = (pair.rows, *wanted[1:]) if pair.rows else wanted
         if wanted != merged.shapes[name]:
             raise ProofError(
-                f"The tensor is {merged.shapes[name]}, and should be {wanted}.",
+                f"The tensor has the shape {merged.shapes[name]}, and should have {wanted}.",
                 where=f"{merged.path}: {name}",
                 code="merged",
             )
@@ -111,7 +116,7 @@ def pairs_of(
 
 
 def _repeated(pairs: dict[str, TensorPair], layers: Sequence[int]) -> dict[str, TensorPair]:
-    """Return the tensors of a model whose layers were repeated in training, each with that of its layer."""
+    """Return the tensors of a model whose layers were repeated in training, each paired with its layer's."""
     if not layers:
         return pairs
     made = {name: pair for name, pair in pairs.items() if not name.startswith("blk.")}
@@ -126,7 +131,10 @@ def _repeated(pairs: dict[str, TensorPair], layers: Sequence[int]) -> dict[str, 
 def compare_keys(base: GgufFile, merged: GgufFile, adapter: Adapter) -> None:
     """Require the keys of the base, byte for byte, but for those that name the model and its prompt.
 
-    If the adapter was trained with other tokens, what tells them must be what the training had.
+    If the adapter was trained with other tokens, the keys of the vocabulary must be those of the training.
+
+    Raises:
+        ProofError: a key differs.
     """
     own: frozenset[str] = frozenset()
     if adapter.vocabulary is not None:
@@ -135,7 +143,7 @@ def compare_keys(base: GgufFile, merged: GgufFile, adapter: Adapter) -> None:
         count = f"{base.text('general.architecture')}.block_count"
         if merged.integer(count, 0) != len(layers):
             where = f"{merged.path}: {count}"
-            raise ProofError("The number of layers is not that in training.", where=where, code="merged")
+            raise ProofError("The number of layers is not that of the training.", where=where, code="merged")
         own |= {count}
     with base.path.open("rb") as one, merged.path.open("rb") as other:
         for key in sorted(base.spans.keys() | merged.spans.keys()):
@@ -144,7 +152,7 @@ def compare_keys(base: GgufFile, merged: GgufFile, adapter: Adapter) -> None:
             both = key in base.spans and key in merged.spans
             if not both or _at(one, base.spans[key]) != _at(other, merged.spans[key]):
                 raise ProofError(
-                    "The key is not that of the base.", where=f"{merged.path}: {key}", code="merged"
+                    "The key differs from that of the base.", where=f"{merged.path}: {key}", code="merged"
                 )
 
 
@@ -156,7 +164,7 @@ def _at(file: BinaryIO | FileIO, span: tuple[int, int]) -> bytes:
 
 def require_same_bytes(pair: TensorPair) -> str:
     """Require that a tensor has the bytes of the base, and return its name."""
-    size = pair.size(pair.merged)  # fewer rows may be cut off; more rows are none of the base's
+    size = pair.size(pair.merged)  # the merged file may have fewer rows, but no rows that the base lacks
     same = pair.base.types[pair.base_name] == pair.merged.types[pair.name] and size <= pair.size(pair.base)
     if same:
         with open_unnoticed(pair.base.path) as one, open_unnoticed(pair.merged.path) as other:
@@ -168,7 +176,7 @@ def require_same_bytes(pair: TensorPair) -> str:
                 same = same and len(piece) == count and piece == other.read(count)
     if not same:
         raise ProofError(
-            "The tensor was not trained, and is not that of the base.",
+            "The tensor was not trained, but differs from that of the base.",
             where=f"{pair.merged.path}: {pair.name}",
             code="merged",
         )
@@ -189,7 +197,7 @@ def rows_of_both(pair: TensorPair) -> Iterator[tuple[int, Float32, Float32]]:
 
 
 def _rows(file: FileIO, header: GgufFile, pair: TensorPair, start: int, end: int) -> Float32:
-    """Return some rows of a tensor of a file; those that it has not are zeros."""
+    """Return some rows of a tensor of a file; rows that the file lacks are zeros."""
     there = math.prod(header.shapes[pair.name_in(header)]) // pair.columns
     last = min(max(start, there), end)
     raw = _raw_rows(file, header, pair, start, last)
@@ -217,7 +225,7 @@ def witness_rows(pair: TensorPair) -> None:
             ours, theirs = (read(raw, kind, pair.columns) for read in (read_blocks, read_by_library))
             if not np.array_equal(ours, theirs):
                 raise ProofError(
-                    f"Row {row} is not read as the gguf library reads it.",
+                    f"ollama-pack reads row {row} of the tensor differently from the gguf library.",
                     where=f"{header.path}: {pair.name_in(header)}",
                     hint=f"report it: ollama_pack/gguf/blocks.py reads {type_name(kind)} wrongly",
                     code="merged",

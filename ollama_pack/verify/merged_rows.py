@@ -49,10 +49,10 @@ class GivenRows:
     Attributes:
         what: the rule of the trained tensor, which says what PEFT does with it.
         numbers: the trained tensor.
-        rows: the row of it for each row of the tensor, or -1.
-        columns: the column of it for each column of the tensor.
-        factor: what it is multiplied with.
-        added: what is added to it.
+        rows: for each row of the tensor, the row of `numbers`, or -1 if it gets none.
+        columns: for each column of the tensor, the column of `numbers`; None if they are in the same order.
+        factor: what the numbers are multiplied by.
+        added: what is added to the product.
     """
 
     what: str
@@ -63,7 +63,7 @@ class GivenRows:
     added: float = 0.0
 
     def apply(self, numbers: Float32, start: int) -> Float32:
-        """Return rows of a tensor, from one on, as they are after this."""
+        """Return rows of a tensor, of which the first has the number `start`, with these numbers applied."""
         wanted = self.rows[start : start + len(numbers)]
         place = np.flatnonzero(wanted >= 0)
         given = read_tensor_rows(self.numbers, wanted[place]) * np.float32(self.factor) + np.float32(
@@ -171,7 +171,7 @@ def _norm_name(trained: TrainedTensor, arch: str) -> str:
 def _order_of(
     trained: TrainedTensor | PeftModule, out: int, width: int, adapter: Adapter, base: BaseModel
 ) -> Iterator[tuple[str, Index, Index]]:
-    """Yield the tensors of a weight with the order of rows and columns: a ΔW that counts them tells it."""
+    """Yield the tensors of a weight with their row and column order, read from a ΔW that numbers both."""
     if lookup := _lookup_of(trained.module, base):
         yield lookup[0], np.arange(out), np.arange(width)
         return
@@ -188,7 +188,7 @@ def _order_of(
 
 
 def _lookup_of(module: str, base: BaseModel) -> tuple[str, ...]:
-    """Return the tensor of an embedding or a head, which keeps the order of both."""
+    """Return the tensor of an embedding or a head, whose rows and columns keep their order; else nothing."""
     names = tensor_names(parse_module(module), base.hparams)
     return names if names in ((HEAD_WEIGHT,), (EMBEDDING_WEIGHT,)) else ()
 

@@ -2,9 +2,9 @@
 
 A model that was trained with other tokens than its base has saved its embedding and its head whole, or rows
 of them. Their number is that of the merged model's tokens. A new token is the one that the tokenizer in
-training had; a row that it names nothing for is ``[PADn]``. Special tokens are of llama.cpp's type CONTROL,
-other added ones USER_DEFINED, rows without a token UNUSED. Nothing here comes from the plan of the
-merge; what is shared with it is the adapter, with the embedding and the head that
+training had; a row for which the tokenizer has no token is ``[PADn]``. Special tokens are of llama.cpp's
+type CONTROL, other added ones USER_DEFINED, rows without a token UNUSED. Nothing here comes from the plan of
+the merge; what is shared with it is the adapter, with the embedding and the head that
 `ollama_pack.lora.embedding_rows` found for it.
 """
 
@@ -32,7 +32,7 @@ _CONTROL_NAMES = ("<pad>", "<mask>", "<2mass>", "[@BOS@]")
 
 
 def as_trained(base: BaseModel, adapter: Adapter) -> BaseModel:
-    """Return the base with as many layers, and rows in embedding and head, as were there in training."""
+    """Return the base with its number of layers, and of rows in embedding and head, during training."""
     count = _trained_rows(base, adapter)
     tensors = {
         name: (count, *shape[1:]) if count and name in ROW_FOR_EACH_TOKEN else shape
@@ -52,7 +52,7 @@ def as_trained(base: BaseModel, adapter: Adapter) -> BaseModel:
 
 
 def trained_layers(adapter: Adapter) -> list[int]:
-    """Return for each layer in training which one of the base it was; [] if they were the base's."""
+    """Return for each layer in training its layer of the base; empty if no layers were repeated."""
     return [
         layer for first, end in adapter.config.get("layer_replication") or () for layer in range(first, end)
     ]
@@ -84,10 +84,10 @@ def prove_vocabulary(base: GgufFile, merged: GgufFile, trained: Vocabulary) -> f
     Args:
         base: the header of the base.
         merged: the header of the merged file.
-        trained: the tokenizer that was trained with.
+        trained: the tokenizer that the training used.
 
     Raises:
-        ProofError: a token, its type or its score, a merge, or the id of a special token is another one.
+        ProofError: a token, its type or its score, a merge, or the id of a special token differs.
     """
     before, after = (read_gguf(each.path, (TOKEN_TEXTS, TOKEN_MERGES)) for each in (base, merged))
     old, new = (list(_kept_texts(each, TOKEN_TEXTS)) for each in (before, after))
@@ -118,7 +118,7 @@ def prove_vocabulary(base: GgufFile, merged: GgufFile, trained: Vocabulary) -> f
 
 
 def _wanted_token(place: int, old: Sequence[str], trained: Vocabulary) -> tuple[str, ...]:
-    """Return how a token may be spelled: a new one as in training, one of the base as there.
+    """Return how a token may be spelled: a new token as in training, a token of the base as in the base.
 
     A token that was added in training may have the place of one that the base kept free.
     """
@@ -134,10 +134,10 @@ def _wanted_token(place: int, old: Sequence[str], trained: Vocabulary) -> tuple[
 def _require_numbers_of_tokens(
     base: GgufFile, merged: GgufFile, changed: Sequence[int], trained: Vocabulary
 ) -> None:
-    """Require the types and the scores of the base's tokens and of the new ones.
+    """Require the right types and scores of the base's tokens and of the new ones.
 
     Raises:
-        ProofError: one is another.
+        ProofError: a type or a score differs.
     """
     count = merged.shapes[f"{EMBEDDING_NAME}.weight"][0]
     types, scores = _expected_types(changed, trained), _expected_scores(changed, trained)
@@ -180,7 +180,7 @@ def _kept_texts(header: GgufFile, key: str) -> Iterator[str]:
 
 
 def _array_numbers(header: GgufFile, key: str) -> tuple[float, ...]:
-    """Return the numbers of an array, or none if the file has not got it."""
+    """Return the numbers of an array; empty if the file lacks it."""
     value = header.metadata.get(key, ())
     if not isinstance(value, LongArray):
         return tuple(float(each) for each in value) if isinstance(value, tuple) else ()

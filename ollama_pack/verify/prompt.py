@@ -59,7 +59,7 @@ class PromptComparison:
     Attributes:
         result: the proof; its figure is the number of plain conversations that differ.
         plain: the plain conversations.
-        special: those with something special, by what it is.
+        special: the special conversations, by what is special about them.
         difference: the first difference, three lines with a caret below both sides; empty if there is none.
     """
 
@@ -163,7 +163,7 @@ def compare_prompt(
 def _compared_if_taken(
     trained: ChatTemplate, sent: SentPrompt, conversation: Conversation, renderer: ChatRenderer
 ) -> ComparedPrompt:
-    """Return one special conversation; a template that fails on it, as some do on tools, does not take it."""
+    """Return one special conversation; a template that fails on it, as some do on tools, defines nothing."""
     try:
         return compare_prompt(trained, sent, conversation, renderer)
     except InputError:

@@ -1,7 +1,7 @@
 """Figures of a merged file that was quantised as a whole afterwards; the merge itself was proved before.
 
-Every weight of such a file has the noise of its type, as that of any quantised model, so no tensor is the
-base's any more. What can be measured is whether ΔW is there once, along itself, over all weights together.
+Every weight of such a file has the noise of its type, as in any quantised model, so no tensor has the bytes
+of the base any more. What can be measured is the gain of ΔW over all weights together, which must be near 1.
 """
 
 from pathlib import Path

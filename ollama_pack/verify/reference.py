@@ -25,7 +25,7 @@ _JOINED: dict[str, tuple[tuple[str, ...], Axes]] = {
     "attn_qkv": (("attn_q", "attn_k", "attn_v"), queries_keys_values),
     "ffn_gate_up_exps": (("ffn_gate_exps", "ffn_up_exps"), upper_and_lower),
 }
-"""A tensor that some files have → those that others have in its place, and how it is split into them."""
+"""A tensor of some bases → the tensors that other bases have in its place, and how it is split into them."""
 
 _Side = tuple[Stored, str]
 """A or B as it is stored, and its dtype."""
@@ -52,7 +52,7 @@ def _of_one_dtype(sides: Sequence[_Side]) -> _Sides:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one pair gives to one tensor.
+    """The part of a tensor's A and B that is made of one pair of the adapter.
 
     Attributes:
         pair: the pair as the adapter has it.
@@ -85,7 +85,7 @@ class Share:
         return (a, a_type), (self.take_rows(self.layout.of_rows(b, self.base)), b_type)
 
     def _multiplied(self, b: Stored, dtype: str, scale: float) -> tuple[Stored, str]:
-        """Return B times what PEFT's scale is to the file's, and times the numbers of config.json."""
+        """Return B multiplied by `scale`, and by the numbers of config.json that the layout names."""
         if self.layout.factor is None and scale == 1.0:
             return b, dtype
         factor = np.multiply(1.0 if self.layout.factor is None else self.layout.factor(self.base), scale)
@@ -119,7 +119,7 @@ class Reference:
 
     @property
     def differs(self) -> bool:
-        """Return whether llama.cpp holds it otherwise than Hugging Face does."""
+        """Return whether llama.cpp stores the weight differently from Hugging Face."""
         return bool(self.starts) or any(
             share.layout is not SAME_LAYOUT or share.turned or share.expert >= 0 for share in self.shares
         )
@@ -205,7 +205,7 @@ def _shares_of(
 
 
 def _take(part: int, cut: tuple[Axes, int] | None, base: HParams, held: Sequence[Matrix]) -> Matrix:
-    """Return the rows of one tensor of a module, or of one that is a part of it in this base."""
+    """Return the rows of one tensor of a module, or of the part of it that is a tensor in this base."""
     if cut is None:
         return held[part]
     split, place = cut

@@ -1,4 +1,4 @@
-"""Prove that a release is whole: its sums are of every file, and its papers say of the files what is so.
+"""Prove that a release is whole: SHA256SUMS lists every file, and what its papers say of the files is true.
 
 What is expected is stated here a second time, from the formats of the papers; nothing that made them is used.
 """
@@ -24,27 +24,27 @@ BOM = "bom.cdx.json"
 CARD_OF_RELEASE = "README.md"
 LOCK = "ollama-pack.lock"
 PAPERS = {SUMS, SIGNATURE, RECORD, *STATEMENTS, BOM, CARD_OF_RELEASE}
-"""What the record does not list, because it is made of the record."""
+"""The files that the record does not list, because they are made from the record."""
 
 ACCEPTED = {"prompt", "rendered"}
 """Proofs that need not hold without --strict: a template of one's own makes the prompts that it makes."""
 
 _FIELD_OF_CARD = re.compile(r'^(\w+): (".*")$', re.MULTILINE)
 CASE = "case: "
-"""Begins the name of a proof that is a case."""
+"""The beginning of the name of a proof that is a case."""
 
 
 def prove_sums(folder: Path, progress: Progress | None = None) -> ProofResult:
-    """Return that SHA256SUMS is the list of every file of a release, byte for byte.
+    """Prove that SHA256SUMS is the list of every file of a release, byte for byte.
 
     Raises:
-        ProofError: it is missing, or says something else of a file, or a file has no line.
+        ProofError: SHA256SUMS is missing, has another digest for a file, or lacks a file.
     """
     expected = {}
     for path in sorted(folder.iterdir()):
         if path.name not in (SUMS, SIGNATURE):
             if not path.is_file():
-                raise _lie(f"{path.name} is no file of a release", folder)
+                raise _lie(f"{path.name} does not belong to a release", folder)
             expected[path.name] = sha256_of_file(path, progress).removeprefix("sha256:")
     text = "".join(f"{digits}  {name}\n" for name, digits in expected.items())
     try:
@@ -56,14 +56,15 @@ def prove_sums(folder: Path, progress: Progress | None = None) -> ProofResult:
         told = {name[::-1]: digits[::-1] for name, digits in told.items()}
         wrong = [name for name, digits in expected.items() if told.get(name) != digits]
         more = [name for name in told if name and name not in expected]
-        raise _lie(f"{', '.join((*wrong, *more)) or SUMS} is not as {SUMS} says", folder)
+        names = ", ".join((*wrong, *more))
+        raise _lie(f"{SUMS} does not match {names}" if names else f"{SUMS} has an unusual form", folder)
     digest = hashlib.sha256(found).hexdigest()
     summary = f"{len(expected)} files as {SUMS} says, whose own digest is sha256:{digest}"
     return ProofResult("sums", passed=True, figure=0.0, limit=0.0, summary=summary)
 
 
 def prove_papers(folder: Path) -> ProofResult:
-    """Return that every paper of a release speaks of the files, the base and the proofs that are there.
+    """Prove that every paper of a release names the files, the base and the proofs that the release has.
 
     Raises:
         ProofError: a paper names another digest, another model, another base or another outcome.
@@ -74,7 +75,7 @@ def prove_papers(folder: Path) -> ProofResult:
 
 
 def _papers(folder: Path) -> ProofResult:
-    """Compare the papers with the files; a value of another kind than a paper has is an error of Python."""
+    """Compare the papers with the files; a value of an unexpected type raises an error of Python."""
     record, lock = read_json_object(folder / RECORD), read_json_object(folder / LOCK)
     files = {each["name"]: each["sha256"] for each in _objects(record.get("files"))}
     there = {path.name for path in folder.iterdir()} - PAPERS
@@ -114,9 +115,9 @@ def _papers(folder: Path) -> ProofResult:
 
 
 def _prove_form(record: Mapping[str, Any], lock: Mapping[str, Any], folder: Path) -> None:
-    """Require that a record tells what kind of model there is, and how large its files are."""
+    """Require that a record has the right form of the model, and the right sizes of its files."""
     path, merged = folder / RECORD, _value_at(lock, "merged", "gguf") is not None
-    _same((record.get("kind"), record.get("schema_version")), ("release", 1), path, "what it is")
+    _same((record.get("kind"), record.get("schema_version")), ("release", 1), path, "its own kind")
     _same(record.get("form"), "merged" if merged else "adapter", path, "the form of the model")
     _same(_value_at(record, "options", "merge"), merged, path, "the form of the model")
     _same(record.get("kept") is not None, merged, path, "what is kept of the adapter")
@@ -130,7 +131,7 @@ def _prove_form(record: Mapping[str, Any], lock: Mapping[str, Any], folder: Path
 
 
 def _prove_card(record: Mapping[str, Any], folder: Path) -> None:
-    """Require that the model card names the base, a licence of the record and the files, whoever made it."""
+    """Require that the model card names the base, a licence of the record and the files."""
     path = folder / CARD_OF_RELEASE
     try:
         _, front, body = read_small(path).decode("utf-8").split("---\n", 2)
@@ -150,7 +151,7 @@ def _prove_card(record: Mapping[str, Any], folder: Path) -> None:
 
 
 def _prove_test_result(record: Mapping[str, Any], folder: Path) -> None:
-    """Require that the test result tells the proofs of the record, of which only the prompts may not hold."""
+    """Require that the test result has the proofs of the record; only those of prompts may have failed."""
     path = folder / STATEMENTS[1]
     told = _value_at(read_json_object(path), "predicate")
     proofs = _objects(record.get("proofs"))
@@ -207,7 +208,7 @@ def _objects(value: object) -> Sequence[Mapping[str, Any]]:
     """Return a value as a list of objects; raise a ProofError for anything else."""
     if isinstance(value, list) and all(isinstance(each, Mapping) for each in value):
         return value
-    raise _lie("a paper has another form than a release has", "")
+    raise _lie("one of its papers has a list of another form than expected", "")
 
 
 def _value_at(value: object, *keys: str) -> Any:  # noqa: ANN401 — a value of JSON
@@ -231,7 +232,7 @@ def _same(told: object, actual: object, path: Path, what: str) -> None:
 
 
 def _lie(what: str, where: object) -> ProofError:
-    """Return the error for a release that is not what it says."""
+    """Return the error for a release whose files and papers do not agree."""
     return ProofError(
         f"The release is not whole: {what}.",
         where=where,

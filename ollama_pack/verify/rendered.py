@@ -1,6 +1,6 @@
-"""Proves the prompt by the daemon's own word: what it renders is what the tokenizer's chat template makes.
+"""Proves the prompt with a daemon: what it renders is what the tokenizer's chat template makes.
 
-Where no chat template is known, it is compared with what is computed of the model's own TEMPLATE.
+If no chat template is known, what the daemon renders is compared with what is computed from the TEMPLATE.
 """
 
 import contextlib
@@ -13,21 +13,21 @@ from ollama_pack.chat.trained import ChatTemplate, Conversation, Turn
 from ollama_pack.verify.result import ProofResult
 
 Render = Callable[[Sequence[Turn]], str | None]
-"""Returns what the daemon renders of messages, or None if it does not say."""
+"""Function that returns what the daemon renders of messages, or None if the daemon does not report it."""
 
 
 def prove_rendered(
     trained: ChatTemplate | None, sent: SentPrompt, renderer: ChatRenderer, ask: Mapping[str, Render]
 ) -> ProofResult | None:
-    """Compare what a daemon renders with what a model was trained with; return None if it does not say.
+    """Compare what a daemon renders with the prompts in training; return None if it does not report it.
 
     Args:
-        trained: the chat template of the adapter's tokenizer; None for what is computed.
-        sent: how the model gets its prompts; with a chat template, what it computes is not used, only what
-            is added in front.
+        trained: the chat template of the adapter's tokenizer; None to compare with what is computed from the
+            TEMPLATE.
+        sent: how the model gets its prompts; with a chat template, only what is added in front is used of it.
         renderer: what fills the chat template.
-        ask: the interfaces of the daemon by their names, and what asks each; after one that does not say,
-            no other is asked.
+        ask: name of an interface of the daemon → function that asks it; after an interface that does not
+            report, no other is asked.
 
     Raises:
         DestinationError: the daemon does not answer.
@@ -74,7 +74,7 @@ def _taken(
 
 
 def _told(wanted: Sequence[tuple[Conversation, str]], sent: SentPrompt, ask: Render) -> list[bool]:
-    """Return for each conversation whether a daemon renders it as wanted; nothing if it does not say."""
+    """Return for each conversation whether a daemon renders it as wanted; empty if it does not report it."""
     equal = []
     for conversation, text in wanted:
         got = ask(conversation.messages)

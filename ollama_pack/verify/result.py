@@ -11,9 +11,9 @@ class ProofResult:
         proof: the name of the proof, ``numbers``.
         passed: whether the figure is within the limit.
         figure: the worst value that was measured.
-        limit: the largest value that passes.
+        limit: the largest value that passes; for the gain of a merged file, the smallest.
         summary: one line for the user.
-        worst: the name of the tensor with the worst value, or '' if the proof is not about tensors.
+        worst: the name of the tensor, file or conversation with the worst value; empty if there is none.
 
     Example:
         >>> from ollama_pack import Request, build

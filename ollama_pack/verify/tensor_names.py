@@ -1,7 +1,8 @@
-"""What llama.cpp calls the tensors of a module of Hugging Face's, stated for the proof alone.
+"""The names of llama.cpp's tensors for the modules of Hugging Face, stated for the proof alone.
 
 The names come from what a module is and where it stands, not from the table of architectures: the last word
-of its name says what it is, the word before says whose it is. What only one family calls so is an exception.
+of its name says what it is, the word before says what it belongs to. A name of one family only is an
+exception.
 """
 
 import re
@@ -88,7 +89,7 @@ class ModulePath(NamedTuple):
 
     Attributes:
         block: the number of its layer, or -1 outside the layers.
-        expert: its number among the experts, or -1 if it is no single expert's.
+        expert: the number of the expert that it belongs to, or -1 if it belongs to no single expert.
         words: its name inside the layer, without the number of an expert.
     """
 
@@ -111,7 +112,7 @@ def parse_module(module: str) -> ModulePath:
 def tensor_names(path: ModulePath, base: HParams) -> tuple[str, ...]:
     """Return the full names of the tensors that hold a module's weight, or () if none is known.
 
-    The base's own form, with q, k and v joined or taken apart, is another matter.
+    These are the names of llama.cpp's converter; a base may join or split q, k and v (see `reference`).
     """
     if path.block < 0:
         name = _OUTSIDE.get(path.words[-1])

@@ -102,7 +102,7 @@ def test_go_law(go):
         ('{{ printf "%d" "a" }}', "%d"),
         ('{{ printf "%s" }}', "fewer values"),
         ("{{ 99999999999999999999 }}", "99999999999999999999"),
-        ("{{ slice .L 0 1 1 }}", "three places"),
+        ("{{ slice .L 0 1 1 }}", "slice with 3 indices"),
         ('{{ define "" }}a{{ end }}', "define without a name"),
         ("{{ if .A }}" * 70 + "{{ end }}" * 70, "levels of nesting"),
         ("{{ " + "(" * 70 + ")" * 70 + " }}", "levels of nesting"),

@@ -59,7 +59,7 @@ def test_the_proof_finds_another_layer(tmp_path):
     assert prove_merged(adapter(), base(), path).result.passed
     tensor = next(each for each in gguf.GGUFReader(path, "r+").tensors if each.name == "blk.2.attn_k.weight")
     tensor.data[0] += 1
-    with pytest.raises(ProofError, match="not that of the base") as caught:
+    with pytest.raises(ProofError, match="differs from that of the base") as caught:
         prove_merged(adapter(), base(), path)
     assert "blk.2.attn_k.weight" in caught.value.where
     field = gguf.GGUFReader(merged(path), "r+").fields["llama.block_count"]
