@@ -121,19 +121,16 @@ def _parse(text: bytes, path: Path) -> dict[str, Any]:
 
 def _tensor(path: Path, name: str, entry: Any, data_start: int) -> StoredTensor:  # noqa: ANN401 — unchecked JSON
     """Return a tensor whose entry makes sense by itself; whether it fits the file is checked later."""
-    dtype, shape, offsets = _fields(entry) or (None, [], [])
-    if dtype is None:
-        raise _entry_error("The header entry lacks dtype, shape or data_offsets.", path, name)
-    if len(shape) > MOST_DIMENSIONS or not all(
-        type(extent) is int and 0 <= extent < 2**40 for extent in shape
-    ):
+    dtype, shape, begin, end = _fields(entry, path, name)
+    if len(shape) > MOST_DIMENSIONS or [
+        extent for extent in shape if type(extent) is not int or not 0 <= extent < 2**40
+    ]:
         raise _entry_error(f"The shape is not a list of at most {MOST_DIMENSIONS} sizes.", path, name)
     item_size = ITEM_SIZES.get(dtype)
     if item_size is None and dtype in PARTIAL_DTYPES:
         raise dtype_error(path, name, dtype)
     if item_size is None:
         raise _entry_error(f"The dtype {dtype!r} is unknown.", path, name)
-    begin, end = offsets
     nbytes = math.prod(shape) * item_size
     if not 0 <= begin <= end or end - begin != nbytes:
         fault = f"Offsets {begin}–{end} do not hold {dtype} {shape} ({nbytes} bytes)."
@@ -150,16 +147,15 @@ def dtype_error(path: Path, name: str, dtype: str) -> UnsupportedError:
     )
 
 
-def _fields(entry: Any) -> tuple[str, list[Any], list[int]] | None:  # noqa: ANN401 — unchecked JSON
-    """Return dtype, shape and offsets of an entry, or None if they are not there or not of their types."""
-    if not isinstance(entry, dict):
-        return None
-    dtype, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
-    if not isinstance(dtype, str) or not isinstance(shape, list) or not isinstance(offsets, list):
-        return None
-    if len(offsets) != 2 or type(offsets[0]) is not int or type(offsets[1]) is not int:
-        return None
-    return dtype, shape, offsets
+def _fields(entry: Any, path: Path, name: str) -> tuple[str, list[Any], int, int]:  # noqa: ANN401
+    """Return dtype, shape, begin and end of an entry, which has all of them, and of their types."""
+    try:
+        dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+        if type(dtype) is str and type(shape) is list and type(begin) is int and type(end) is int:
+            return dtype, shape, begin, end
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise _entry_error("The header entry lacks dtype, shape or data_offsets.", path, name)
 
 
 def _entry_error(fault: str, path: Path, name: str) -> InputError:
