@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
+from typing import NamedTuple
 
 from ollama_pack.arch.hparams import HParams
 
@@ -25,6 +27,7 @@ LAYER_INDEX, EXPERT_INDEX = "{i}", "{e}"
 """Placeholders for the number of the layer, and of the expert, in names of modules and tensors."""
 
 _INDEX = re.compile(r"(?<=\.)(0|[1-9][0-9]{0,5})(?=\.)")
+_LAST_INDEX = re.compile(r"(.*\.)(0|[1-9][0-9]{0,5})(\..*)", re.DOTALL)
 
 
 class Kind(Enum):
@@ -98,9 +101,9 @@ class Weight:
         return self.kind in (Kind.EXPERTS, Kind.EXPERTS_IN_OUT, Kind.EXPERTS_TRANSPOSED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Arch:
-    """One architecture of llama.cpp.
+    """One architecture of llama.cpp, which is equal to no other.
 
     Attributes:
         name: the architecture in GGUF files (``general.architecture``).
@@ -128,8 +131,7 @@ class Arch:
         return any("heads" in weight.shape or "qkv" in weight.shape for weight in self.weights)
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """The tensor that an adapted module, or a part of its rows, goes to.
 
     Attributes:
@@ -153,6 +155,18 @@ def find_targets(arch: Arch, module: str, *, mixture: bool = True) -> tuple[Targ
         module: the name of the module in Hugging Face's model.
         mixture: whether the base has experts.
     """
+    found = _LAST_INDEX.fullmatch(module)
+    if found is not None:
+        before, number, after = found.groups()
+        first = _targets_of(arch, f"{before}0{after}", mixture)
+        if first and first[0].expert == 0:  # else it is the number of the layer
+            return tuple([Target(weight, tensor, block, int(number)) for weight, tensor, block, _ in first])
+    return _targets_of(arch, module, mixture)
+
+
+@lru_cache(maxsize=256)  # Tens of thousands of experts differ from the first one in their number alone.
+def _targets_of(arch: Arch, module: str, mixture: bool) -> tuple[Target, ...]:
+    """Return the tensors that the LoRA of a module goes to."""
     # A literal placeholder in an adapter's file must not match a pattern of the table.
     if LAYER_INDEX in module or EXPERT_INDEX in module:
         return ()

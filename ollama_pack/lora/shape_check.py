@@ -5,7 +5,7 @@ the tensor alone is computed once (`BaseView`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ollama_pack.arch.spec import Kind, Permutation, PermutationFn, Target, dimension
 from ollama_pack.base.model import BaseModel
@@ -64,8 +64,7 @@ class BaseView:
         return self._faults[key]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A pair and one tensor that it may go to.
 
     Attributes:
@@ -86,7 +85,7 @@ class Candidate:
 
     def with_pair(self, pair: LoraPair) -> "Candidate":
         """Return the candidate with another pair."""
-        return replace(self, pair=pair, shape=out_and_in(pair))
+        return self._replace(pair=pair, shape=out_and_in(pair))
 
 
 def out_and_in(pair: LoraPair) -> tuple[int, int]:

@@ -96,9 +96,8 @@ def _wholes(adapter: Adapter, arch: Arch) -> Mapping[str, str]:
     for pair in adapter.pairs:
         owner, _, leaf = pair.module.rpartition(".")
         for whole, parts in JOINED.items():
-            name = f"{owner}.{whole}"
             if leaf in parts and not find_targets(arch, pair.module):
-                targets = find_targets(arch, name)
+                targets = find_targets(arch, name := f"{owner}.{whole}")
                 if len(targets) == 1 and targets[0].weight.rows is None:
                     found[pair.module] = name
     return found
