@@ -1,4 +1,4 @@
-"""The proofs of `verify`: each returns a `ProofResult`, or raises an error that says why it is none.
+"""The proofs of `verify`: each returns a `ProofResult`, or raises an error that says why there is none.
 
 A ProofError or an InputError means that the proof failed, a DestinationError that it cannot be made here.
 """
@@ -76,8 +76,8 @@ def prove_numbers_of(package: "Package", folder: Path) -> ProofResult:
 
     if package.adapter is None:
         raise DestinationError(
-            "A merged model is compared with its base and its adapter when it is written; what proves "
-            "that it is the same file is its digest."
+            "A merged model is compared with its base and its adapter when it is written; afterwards its "
+            "digest proves that it is the same file."
         )
     return require_recorded(partial(prove_finite, package.adapter.path), folder)
 
@@ -143,14 +143,14 @@ def prove_base_of(
         raise ProofError(
             f"moved: {change}.",
             where=base.gguf or base.tag,
-            hint="pull or import the weights of the build again; if these will do, --base-mismatch-ok moved",
+            hint="pull or import the weights of the build again; to accept these, --base-mismatch-ok moved",
             code="base-mismatch",
         )
     return prove_base_info(package, info)
 
 
 def prove_base_info(package: "Package", info: "ModelInfo") -> ProofResult:
-    """Return in what a base agrees with the one in training; raise a ProofError for a mismatch."""
+    """Return the proof that a base agrees with the one in training; raise a ProofError for a mismatch."""
     from ollama_pack.verify.base import compare_base, require_no_mismatch
 
     mismatches = compare_base(package.trained, package.adapter_header(), info)

@@ -52,7 +52,7 @@ class Request:
         scale: the factor of the whole adapter.
         adapter: the name of one of several adapters in a directory; empty for the one at its top.
         allow_noop: whether an adapter that changes nothing is accepted.
-        load: whether a daemon must pass the load proof before the model takes its name.
+        load: whether the model must pass the load proof in a daemon before it takes its name.
         load_here: whether llama.cpp makes that proof, before the registration, if no daemon can.
         merge: whether the adapter is merged into its base, whose weights must then be at hand.
         merge_type: the type of the weights that change: ``auto`` or one of `MERGE_TYPE_CHOICES`.

@@ -88,7 +88,8 @@ def verify_release(
 
     Raises:
         ProofError: a proof failed.
-        InputError: there is no such folder or model, or the folder is none of a build.
+        InputError: there is no such folder or model, or the folder is not that of a build.
+        UsageError: a signer is named for an installed model.
 
     Example:
         >>> from ollama_pack import Request, build, verify_release
@@ -105,7 +106,7 @@ def verify_release(
         raise UsageError(
             "An installed model has no signature.",
             where=request.directory,
-            hint="verify the folder of the release, or leave out the option for who signed it",
+            hint="verify the folder of the release, or leave out --key, --identity and --policy",
         )
     return _verify_model(request, note, progress)
 
@@ -124,7 +125,7 @@ def check_folder(
 
     Raises:
         ProofError: a file is not as recorded, or a number is not finite.
-        InputError: the folder is none of a build.
+        InputError: the folder is not that of a build.
     """
     papers = _prove_release(folder, note, progress)
     verdicts = _prove(record_rows(folder, progress), note, partial(not_as_recorded, folder))
@@ -182,13 +183,13 @@ def _prove_release(folder: Path, note: Note, progress: Progress | None) -> tuple
         return ()
     from ollama_pack.verify.release_papers import prove_sums
 
-    # A lie ends the verification at once: what a release says is worth nothing after it.
+    # A mismatch ends the verification at once, because then nothing that the release says can be trusted.
     sums = _prove((("sums", partial(prove_sums, folder, progress)),), note)
     return (*sums, *_prove((("papers", partial(_prove_documents, folder)),), note))
 
 
 def _prove_documents(folder: Path) -> ProofResult:
-    """Return that the papers of a release say what is so, as this version makes them of the record.
+    """Prove that the papers of a release are true, and are those that this version makes of its record.
 
     Documents that another version made may differ in form; `prove_papers` reads them all the same.
 
@@ -207,7 +208,7 @@ def _prove_documents(folder: Path) -> ProofResult:
         is_told = conflict in record["licenses"]["conflict"]
     if not is_told:
         raise ProofError(
-            f"The record does not tell that its licences do not go together: {conflict}.",
+            f"The record does not say that its licences do not go together: {conflict}.",
             where=path,
             hint="make the release again, or copy its folder again",
             code="not-as-recorded",
@@ -249,7 +250,7 @@ def _verify_model(request: Request, note: Note, progress: Progress | None) -> tu
 
 
 def _listener(heard: list[Verdict], note: Note) -> Note:
-    """Return what keeps what a daemon says of its prompts, and notes it."""
+    """Return a `Note` that keeps the verdicts on the prompts of a daemon, and passes them on."""
 
     def listen(stage: str, value: object) -> None:
         said = value if isinstance(value, ProofResult) else NotProved(*str(value).split(": ", 1))
@@ -267,7 +268,7 @@ def _prove(
     Args:
         rows: the proofs.
         note: called after each proof.
-        describe: returns the error to raise for one of a row.
+        describe: returns the error to raise for the error of a row.
     """
     verdicts: list[Verdict] = []
     errors: list[PackError] = []

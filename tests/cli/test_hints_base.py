@@ -142,7 +142,7 @@ def test_a_base_that_moved(smol, tmp_path, models):
     words = ("register", smol / "ollama", "ada", "--via", "store")
     hint = hint_of(*words, code="base-mismatch")
     accept = "--base-mismatch-ok moved"
-    assert hint == f"pull or import the weights of the build again; if these will do, {accept}"
+    assert hint == f"pull or import the weights of the build again; to accept these, {accept}"
     succeeds(*words, *accept.split())
     shutil.rmtree(models / "manifests/registry.ollama.ai/library/smollm2")
     add_base(models, old, "smollm2", "135m")

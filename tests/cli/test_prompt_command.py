@@ -148,7 +148,7 @@ def test_what_is_missing_is_named(smol, trained, chatting):
     """A chat template, then a base: each error says what to add, and with both the prompts are shown."""
     ran = run("prompt", smol, "--json")
     path = smol / "chat_template.jinja"
-    assert (ran.code, ran.document["try"]) == (2, f"save the one of the training as {path}")
+    assert (ran.code, ran.document["try"]) == (2, f"save the chat template of the training as {path}")
     path.write_text(JINJA, "utf-8")
     ran = run("prompt", smol, "--json")
     assert (ran.code, ran.document["try"]) == (6, "--base FILE.gguf  names the file of the base")

@@ -35,7 +35,7 @@ FORGED = {
     "a digest": (lambda record: record["files"][1].update(sha256="0" * 64), "the files"),
     "a base's terms": (
         lambda record: record["licenses"].update(base="llama2", conflict=""),
-        "does not tell that its licences do not go together",
+        "does not say that its licences do not go together",
     ),
 }
 

@@ -86,7 +86,7 @@ def test_answers_that_are_json(judged):
     assert "'1' is not of type 'integer'" in ran.stderr
     remote = {"$ref": "http://127.0.0.1:9/schema.json"}
     ran = judged({"prompt": "x y [1, 2, 3]", "json_schema": remote})
-    assert (ran.code, "which is not fetched" in ran.stderr) == (3, True)
+    assert (ran.code, "and none is fetched" in ran.stderr) == (3, True)
 
 
 def test_the_document(judged):
@@ -160,15 +160,15 @@ def test_json_lines(ada, chatting, tmp_path):
 
 WRONG = [
     ({"prompt": "a", "contain": "b"}, "did you mean contains?"),
-    ({"prompt": "a", "contains": 5}, "contains is a text or a list of texts, not 5."),
-    ({"prompt": "a", "stops": "yes"}, "stops is true or false, not 'yes'."),
-    ({"prompt": "a"}, "Nothing is expected"),
-    ({"prompt": 5, "stops": True}, "A name is a text."),
+    ({"prompt": "a", "contains": 5}, "contains must be a text or a list of texts, not 5."),
+    ({"prompt": "a", "stops": "yes"}, "stops must be true or false, not 'yes'."),
+    ({"prompt": "a"}, "A case must expect something: contains"),
+    ({"prompt": 5, "stops": True}, "The name must be a text."),
     ({"stops": True}, "either a prompt or messages"),
-    ({"messages": [{"role": "user"}], "stops": True}, "A message has a role"),
-    ({"file": "x.jsonl"}, "perplexity_at_most or better_than_base_by is a number."),
+    ({"messages": [{"role": "user"}], "stops": True}, "A message must have a role"),
+    ({"file": "x.jsonl"}, "perplexity_at_most or better_than_base_by must be a number."),
     ({"prompt": "a", "matches": "("}, "is not a regular expression"),
-    ({"prompt": "a", "json_schema": {"type": 5}}, "This is no JSON schema"),
+    ({"prompt": "a", "json_schema": {"type": 5}}, "This is not a JSON schema"),
 ]
 
 

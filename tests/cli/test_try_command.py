@@ -118,7 +118,7 @@ def test_an_answer_that_is_cut_off(ada, chatting):
 def test_a_base_that_is_not_at_hand(smol, tmp_path):
     """The sizes of a base are not enough to run it; --base FILE.gguf, as the hint says, is."""
     ran = run("try", smol, "Hi.")
-    assert (ran.code, "llama.cpp reads them" in ran.stderr) == (2, True)
+    assert (ran.code, "llama.cpp needs them" in ran.stderr) == (2, True)
     assert "--base FILE.gguf, with the GGUF file of that model" in ran.stderr
     base = write_model(tmp_path / "smol.gguf", read_base_by_name("smollm2:135m"))
     assert run("try", smol, "Hi.", "--base", base, "--base-mismatch-ok", "vocabulary").code == 0

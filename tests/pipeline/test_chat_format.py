@@ -46,7 +46,7 @@ def test_a_base_model(tmp_path):
     )  # fmt: skip
     (home / "chat_template.jinja").write_text(LLAMA3, "utf-8")
     told = run("build", home, "--base", "llama3.2:1b-text-q8_0", "--via", "folder").stderr
-    assert "chat_template.jinja is the chat format that was trained" in told
+    assert "chat_template.jinja has the chat format that was trained" in told
     option = "--template llama3"
     assert f"llama3.2:1b-text-q8_0 is a base model without one: {option} sets it." in told
     ran = run("build", home, "--base", "llama3.2:1b-text-q8_0", "--via", "folder", *option.split())

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _NONE_BESIDE = "no chat template lies beside these files, so there is nothing to compare"
 _NONE_INSTALLED = (
-    "an installed adapter has no chat template; ollama-pack verify DIR knows that of its directory"
+    "an installed adapter has no chat template; ollama-pack verify DIR compares with the one in its directory"
 )
 
 
@@ -52,7 +52,7 @@ def prompts_of_installed(package: "Package", store: Path, locations: "OllamaLoca
     Args:
         package: the model.
         store: the store that it is in.
-        locations: the daemon, whose release decides.
+        locations: the daemon, whose version decides how the prompts are made.
     """
 
     def read() -> PromptVerdict:

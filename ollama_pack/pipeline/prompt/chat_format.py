@@ -1,7 +1,7 @@
 """The chat format that was saved with an adapter, and whether the base that it is built on has one.
 
-Only which of the shipped templates a saved one is like is told, by the marks around its turns. What Ollama
-will send is not compared with it here.
+A saved format is only recognised here: the marks around its turns say which shipped template it is like. What
+Ollama will send is not compared with it here.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ def missing_format(directory: Path, base: BaseModel) -> str:
         return ""
     name = like_template(saved.text)
     way = f"--template {name}" if name else "--template FILE, with a Modelfile template of this format,"
-    return f"{saved.origin} is the chat format that was trained, but {reason}: {way} sets it."
+    return f"{saved.origin} has the chat format that was trained, but {reason}: {way} sets it."
 
 
 def trained_format(directory: Path) -> str:
@@ -69,7 +69,7 @@ def like_template(text: str) -> str:
 
 
 def _why_plain(base: BaseModel, text: str) -> str:
-    """Return why a base lacks the format, or an empty text if it has one or nothing tells."""
+    """Return why a base lacks the format, or an empty text if it has one or that is not known."""
     if base.info is not None:
         own = base.info.metadata.get(TEMPLATE_KEY)
         name = base.gguf.name if base.gguf is not None else base.info.name

@@ -1,4 +1,4 @@
-"""Asks a daemon that has a model for its prompts; a new model is asked for before it takes its name."""
+"""Compares the prompts that a daemon renders for a model; for a new model, before it takes its name."""
 
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 def prompt_gate(gate: "Gate", verdict: PromptVerdict, note: Note, *, strict: bool = False) -> "Gate":
     """Return a proof of a model that also compares the prompts that the daemon renders.
 
-    They are compared with those of the chat template that was trained; if none is known, with what is
-    computed, so that what was proved of that holds for the daemon. Where nothing could be computed, as of
-    Ollama's own renderers, the word of the daemon is the only proof.
+    They are compared with those of the chat template that was trained; if none is known, with the computed
+    prompts, so that what was proved of those holds for the daemon. If nothing could be computed, as for
+    Ollama's own renderers, what the daemon renders is the only proof.
 
     Args:
         gate: the proof so far.
@@ -43,7 +43,7 @@ def prompt_gate(gate: "Gate", verdict: PromptVerdict, note: Note, *, strict: boo
                 f"The daemon renders other prompts than were computed: {result.summary}, "
                 f"not {result.worst!r}.",
                 where=daemon.address,
-                hint="--no-load  leaves out all that is asked of the daemon",
+                hint="--no-load  leaves out the proofs that ask the daemon",
                 code="prompt",
             )
         if not result.passed and verdict.result is None and strict:

@@ -1,6 +1,6 @@
 """How models that are installed, or on an installed base, get their prompts.
 
-They are read in a store, else as a daemon shows or renders them. One that runs as another user or in a
+They are read from a store, else as a daemon shows or renders them. A daemon that runs as another user or in a
 container has its models in a store that cannot be read here.
 """
 
@@ -118,7 +118,7 @@ def base_of_model(
 
 
 def _base_of_daemon(daemon: "Daemon", name: str, version: "Version | None") -> PromptBase:
-    """Return a model as its daemon shows it; a chat template that is not shown is asked of the weights."""
+    """Return a model as its daemon shows it; a chat template that is not shown is read from the weights."""
     from ollama_pack.gguf.model_info import ModelInfo, vocabulary_of
 
     shown = daemon.show(name, verbose=True)
@@ -131,7 +131,7 @@ def _base_of_daemon(daemon: "Daemon", name: str, version: "Version | None") -> P
 
 
 def _image_of(shown: "Shown", where: str) -> tuple["BaseImage", str]:
-    """Return the layers of a model that decide its prompt, and the chat template of its GGUF if that is told.
+    """Return the layers of a model that decide its prompt, and the chat template of its GGUF if it is shown.
 
     A daemon shows what is in force: the chat template, or the TEMPLATE. A model that has no TEMPLATE is shown
     with the one that Ollama executes then.
@@ -174,7 +174,7 @@ def _jinja_of_weights(daemon: "Daemon", name: str) -> str:
         raise UnsupportedError(
             f"This Ollama does not show the chat template in the GGUF of {name}.",
             where=daemon.address,
-            hint="the same command by a user who may read the store",
+            hint="run the same command as a user who may read the store",
         )
     with weights_alone(daemon, name) as alone:
         shown = daemon.show(alone)
@@ -183,10 +183,10 @@ def _jinja_of_weights(daemon: "Daemon", name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RenderedPrompt(SentPrompt):
-    """How a model gets its prompts by the word of the daemon that has it.
+    """How a model gets its prompts, as the daemon that has it renders them.
 
     Attributes:
-        ask: returns what the daemon renders of a conversation.
+        ask: returns what the daemon renders for a conversation.
         address: the address of the daemon.
     """
 
@@ -205,11 +205,12 @@ class RenderedPrompt(SentPrompt):
 
 
 def _ask(daemon: "Daemon", model: str, talk: Conversation) -> str:
-    """Return what a daemon renders of a conversation.
+    """Return what a daemon renders for a conversation.
 
     Raises:
         InputError: the daemon does not take the conversation.
         DestinationError: the daemon does not answer any more.
+        UnsupportedError: the daemon is too old to tell what it renders.
     """
     from ollama_pack.ollama.api_types import RENDERING_PATHS
 

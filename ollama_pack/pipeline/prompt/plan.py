@@ -78,7 +78,7 @@ class _Case:
         )
 
     def added_in_front(self, comparison: "PromptComparison") -> str:
-        """Return the begin of text if prompts differ in nothing but that, which no Ollama leaves out."""
+        """Return the begin-of-text token if the prompts differ in nothing else: no Ollama leaves it out."""
         bos = self.base.tokens.special.get("bos_token", "")
         defined = [each for each in comparison.plain if each.trained is not None]
         only = all(each.sent == f"{bos}{each.trained}" for each in defined)
@@ -92,12 +92,12 @@ class _Case:
         return "" if release_needed(text, self.base.version) else text
 
     def newer_release(self) -> str:
-        """Return a clause with the release that takes a TEMPLATE that is derived, if this one is too old."""
+        """Return a clause with the release that the derived TEMPLATE needs, if this Ollama is too old."""
         from ollama_pack.chat.derive import release_needed
 
         text = derived_template(self.trained, self.base, self.renderer)
         needed = release_needed(text, self.base.version)
-        return f"; Ollama {needed} or later takes a TEMPLATE that is derived" if needed else ""
+        return f"; Ollama {needed} or later can run the TEMPLATE that is derived" if needed else ""
 
     def _with_stop(self, modelfile: Modelfile) -> Modelfile:
         """Return a Modelfile with what ends an answer among its stops, unless its author set some."""
@@ -228,4 +228,4 @@ def _require_trained(verdict: PromptVerdict, inputs: BuildInputs) -> None:
         ProofError: there is none.
     """
     if inputs.request.prompt == _TRAINED and not verdict.is_proved:
-        raise prompt_error(verdict, inputs.home, hint="--prompt inherit  builds the model with its own")
+        raise prompt_error(verdict, inputs.home, hint="--prompt inherit  builds the model without this proof")

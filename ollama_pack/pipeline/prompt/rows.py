@@ -15,8 +15,8 @@ class PromptRow:
     """A line of both prompts.
 
     Attributes:
-        left: the line of the one; empty if it has none here.
-        right: the line of the other.
+        left: the line of the left text; empty if it has none here.
+        right: the line of the right text; empty if it has none here.
         is_equal: whether both are the same.
     """
 

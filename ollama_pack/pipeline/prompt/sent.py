@@ -1,6 +1,6 @@
 """How the models of a base get their prompts: those that are installed, and one that is not delivered yet.
 
-Of a model that is not delivered yet, the image that a delivery makes of it tells.
+For a model that is not delivered yet, this is computed from the image that a delivery makes of it.
 """
 
 import os
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ollama_pack.ollama.versions import Version
 
 DAEMON = "daemon"
-"""What stands for the release of the daemon that answers."""
+"""The value of ``--against`` that stands for the release of the daemon that answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class PromptBase:
         return tuple(self.parameters().get("stop") or ())
 
     def parameters(self, package: "Package | None" = None) -> Mapping[str, Any]:
-        """Return the PARAMETERs of a model on this base, with those that it inherits; None is the base."""
+        """Return the PARAMETERs of a model on this base with those that it inherits, or those of the base."""
         from ollama_pack.deliver.image import build_image
         from ollama_pack.ollama.manifest import PARAMS_TYPE
 
@@ -118,7 +118,7 @@ class PromptBase:
         is_file = any(layer.file is not None for layer in self.image.layers)
         if is_file and self.creates and not package.template:
             raise UnsupportedError(
-                "Ollama's create puts a TEMPLATE that it guesses over that of a GGUF file."
+                "Ollama's create may guess a TEMPLATE and use it instead of the chat template of a GGUF file."
             )
         made = build_image(package, self.image)
         return self._sent(made.layers, parse_object(made.config.content or b"{}"))
@@ -200,7 +200,7 @@ def chosen_version(against: str, locations: "OllamaLocations", found: "Version |
 
     Raises:
         DestinationError: the daemon does not answer.
-        InputError: this is no release.
+        UsageError: this is not a release.
     """
     from ollama_pack.ollama.daemon import Daemon
     from ollama_pack.ollama.versions import parse_version

@@ -1,4 +1,4 @@
-"""Compares the prompts that a model was trained with and those that it will be sent, before it is there."""
+"""Compares the prompts that a model was trained with and those that it will be sent, before it exists."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -49,7 +49,7 @@ def chat_clock() -> AbstractContextManager[ChatRenderer]:
 
 @contextmanager
 def renderer_beside(directory: Path) -> Iterator[ChatRenderer]:
-    """Return what fills chat templates; if an adapter has one, it starts beside what is done meanwhile.
+    """Yield what fills chat templates; its process starts at once if the adapter has a chat template.
 
     Args:
         directory: the adapter's directory.
@@ -61,7 +61,7 @@ def renderer_beside(directory: Path) -> Iterator[ChatRenderer]:
 
 
 def require_prompt(verdict: PromptVerdict, directory: Path) -> None:
-    """Require that no prompt differs; what could not be compared is no difference.
+    """Require that no prompt differs; prompts that could not be compared pass.
 
     Raises:
         ProofError: a prompt differs.
@@ -87,6 +87,6 @@ def prompt_error(verdict: PromptVerdict, directory: Path, *, hint: str) -> Proof
 
 
 def reason_of_prompt(error: PackError) -> str:
-    """Return the clause of an error, with its place, and with what asks for the prompts of a renderer."""
+    """Return the clause of an error with its place; for a renderer of Ollama's own, also with its hint."""
     said = f"{error.where}: {error.clause}" if error.where else error.clause
     return f"{said}; {error.hint}" if error.code == "own-renderer" else said

@@ -50,7 +50,7 @@ class PromptPair:
         sent: how the model gets its prompts.
         base: the base that decides it.
         notes: what a build changes so that the prompts are those that were trained.
-        problem: why a build fails by its prompts, or None.
+        problem: the error with which a build fails because of its prompts, or None.
     """
 
     trained: ChatTemplate
@@ -61,12 +61,12 @@ class PromptPair:
 
     @property
     def is_of_gguf(self) -> bool:
-        """Whether it is the one in the GGUF: with which one an installed adapter was trained is not known."""
+        """Whether the chat template is that of the GGUF; an adapter may have been trained with another."""
         return self.trained == self.base.tokens
 
     @property
     def sender(self) -> str:
-        """Who makes the prompts, ``by the TEMPLATE, Ollama 0.33.0``, or whose word it is."""
+        """Who makes the prompts, ``by the TEMPLATE, Ollama 0.33.0``, and the daemon if it was asked."""
         version = self.base.version
         release = "the latest Ollama" if version is None else f"Ollama {'.'.join(map(str, version))}"
         said = f"; {self.sent.address} was asked" if isinstance(self.sent, RenderedPrompt) else ""
@@ -192,7 +192,7 @@ def _trained_in(home: Path) -> ChatTemplate:
         raise UsageError(
             f"{NONE_TRAINED[0].upper()}{NONE_TRAINED[1:]}.",
             where=home,
-            hint=f"save the one of the training as {shlex.quote(str(home / TEMPLATE_FILE))}",
+            hint=f"save the chat template of the training as {shlex.quote(str(home / TEMPLATE_FILE))}",
             code="no-chat-template",
         )
     return trained
@@ -256,7 +256,7 @@ def pair_of_installed(name: str, locations: "OllamaLocations", against: str) -> 
     """Return the chat template in the weights of an installed model, and how the model gets its prompts.
 
     Raises:
-        DestinationError: the daemon does not tell what decides it, or the model is damaged.
+        DestinationError: the daemon does not show what decides the prompts, or the model is damaged.
         InputError: the file of its weights is damaged, or has no chat template.
         UnsupportedError: what Ollama will do cannot be known.
     """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LLAMA_RUNNER, DAEMON_RUNNER = "llama", "daemon"
 
 MOST_ANSWER_TOKENS = 512
-"""The number of tokens after which an answer is cut off, where no ``num_predict`` says another."""
+"""The number of tokens after which an answer is cut off if no ``num_predict`` sets another one."""
 
 FIXED: Mapping[str, Any] = {"temperature": 0.0, "seed": 1}
 """What makes answers the same each time."""
@@ -98,7 +98,7 @@ class Answering:
         """Return the logarithm of the probability of each token of a given answer.
 
         Raises:
-            UsageError: a daemon runs the models, and it does not tell.
+            UsageError: a daemon runs the models, which gives no probabilities.
             InputError: both together are too long.
             DestinationError: llama.cpp ended.
         """
@@ -137,7 +137,7 @@ def answering(
     chosen: Mapping[str, Any] = FIXED,
     hear_log: Hear = unheard,
 ) -> Iterator[Answering]:
-    """Return the models of a trial, ready to answer; what runs them ends with the block.
+    """Yield the models of a trial, ready to answer; what runs them ends with the block.
 
     Args:
         trial: the models and their prompts.
@@ -169,7 +169,7 @@ def answering(
 
 @contextlib.contextmanager
 def _daemon_for(trial: Trial) -> "Iterator[Daemon]":
-    """Return the daemon, which has all models of a trial; they are unloaded at the end."""
+    """Yield the daemon, which has all models of a trial; they are unloaded at the end."""
     from ollama_pack.errors import DestinationError
     from ollama_pack.ollama.daemon import Daemon
     from ollama_pack.ollama.locations import locations_from
@@ -179,7 +179,7 @@ def _daemon_for(trial: Trial) -> "Iterator[Daemon]":
         absent = [voice.name for voice in trial.voices if daemon.show(voice.installed) is None]
         if absent or not trial.voices:
             raise UsageError(
-                f"The daemon has no model of {trial.name}.",
+                f"The daemon does not have the models of {trial.name}.",
                 where=daemon.address,
                 hint="ollama-pack build DIR  and then  ollama-pack try NAME --with daemon",
                 code="no-such-model",

@@ -111,13 +111,13 @@ def read_cases(path: Path) -> CaseFile:
     for at, entry in entries:
         where = f"{path}: {at}"
         if not isinstance(entry, Mapping):
-            raise InputError("A case is an object.", where=where)
+            raise InputError("A case must be an object.", where=where)
         if "file" in entry:
             figures.append(_read_figure(entry, path, where))
         else:
             cases.append(_read_case(entry, where))
     if not cases and not figures:
-        raise InputError("There is no case.", where=path)
+        raise InputError("The file has no case.", where=path)
     _require_own_names([*(each.name for each in cases), *(each.name for each in figures)], path)
     return CaseFile(path, tuple(cases), tuple(figures))
 
@@ -137,23 +137,23 @@ def _read_case(entry: Mapping[str, Any], where: str) -> Case:
     """Return a question with what is expected of its answer."""
     _require_known(entry, _CASE_KEYS, where)
     if ("prompt" in entry) == ("messages" in entry):
-        raise InputError("A case has either a prompt or messages.", where=where)
+        raise InputError("A case must have either a prompt or messages.", where=where)
     given: Any = {"messages": entry.get("messages"), "tools": entry.get("tools")}
     if "prompt" in entry:
         system = [{"role": "system", "content": entry["system"]}] if "system" in entry else []
         given = [*system, {"role": "user", "content": entry["prompt"]}]
     elif "system" in entry:
-        raise InputError("The system message is one of the messages.", where=f"{where}: system")
+        raise InputError("With messages, the system message must be one of them.", where=f"{where}: system")
     name = entry.get("name", entry.get("prompt", where.rpartition(": ")[2]))
     if not isinstance(name, str):
-        raise InputError("A name is a text.", where=f"{where}: name")
+        raise InputError("The name must be a text.", where=f"{where}: name")
     expected = {key: entry[key] for key in EXPECTATIONS if key in entry}
     for key, value in expected.items():
         fits, words = EXPECTATIONS[key]
         if not fits(value):
-            raise InputError(f"{key} is {words}, not {value!r}.", where=f"{where}: {key}")
+            raise InputError(f"{key} must be {words}, not {value!r}.", where=f"{where}: {key}")
     if not expected:
-        raise InputError(f"Nothing is expected: {', '.join(EXPECTATIONS)}.", where=where)
+        raise InputError(f"A case must expect something: {', '.join(EXPECTATIONS)}.", where=where)
     return Case(name, conversation_of(given, name, where), expected)
 
 
@@ -161,20 +161,20 @@ def _read_figure(entry: Mapping[str, Any], path: Path, where: str) -> FigureCase
     """Return a file of conversations with what is expected of its figures."""
     _require_known(entry, _FIGURE_KEYS, where)
     if not isinstance(entry["file"], str) or not isinstance(entry.get("name", ""), str):
-        raise InputError("The file and the name are texts.", where=where)
+        raise InputError("The file and the name must be texts.", where=where)
     limits = {key: entry[key] for key in _FIGURES if key in entry}
     wrong = [key for key, value in limits.items() if not _is_number(value)]
     if wrong or not limits:
-        raise InputError(f"{' or '.join(wrong or _FIGURES)} is a number.", where=where)
+        raise InputError(f"{' or '.join(wrong or _FIGURES)} must be a number.", where=where)
     return FigureCase(entry.get("name", entry["file"]), path.parent / entry["file"], **limits)
 
 
 def _require_known(entry: Mapping[str, Any], known: Sequence[str], where: str) -> None:
-    """Require that a case has no other keys: a typo would never fail."""
+    """Require that a case has no other keys, because a misspelt expectation would never fail."""
     for key in entry:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, 1)
-            meant = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(known)}"
+            meant = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(known)}."
             raise InputError(f"A case has no key {key}; {meant}", where=f"{where}: {key}")
 
 

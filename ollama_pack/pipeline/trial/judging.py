@@ -16,7 +16,7 @@ from ollama_pack.pipeline.trial.yaml_file import INSTALL_TEST
 from ollama_pack.shown import reason_of, words_of
 
 SEARCH_SECONDS = 5
-"""Processor time for the patterns of a case."""
+"""Seconds of processor time for the patterns of a case."""
 
 SHOWN = 200
 """Number of characters of an answer that a failure shows."""
@@ -131,7 +131,7 @@ def _fits_schema(case: Case, value: Mapping[str, Any], said: Said, _base: Said |
         document = parse_json(said.text)
     except jsonschema.SchemaError as error:
         raise InputError(
-            f"This is no JSON schema: {words_of(error.message)}.", where=f"{case.name}: json_schema"
+            f"This is not a JSON schema: {words_of(error.message)}.", where=f"{case.name}: json_schema"
         ) from error
     except (ValueError, RecursionError) as error:
         yield Check("json_schema", words, f"no JSON ({reason_of(error)}): {shown_answer(said.text)}")
@@ -141,7 +141,7 @@ def _fits_schema(case: Case, value: Mapping[str, Any], said: Said, _base: Said |
         wrong = next(kind(value, registry=referencing.Registry()).iter_errors(document), None)
     except referencing.exceptions.Unresolvable as error:
         raise InputError(
-            "The JSON schema refers to another one, which is not fetched.",
+            "The JSON schema refers to another schema, and none is fetched.",
             where=f"{case.name}: json_schema",
         ) from error
     yield Check("json_schema", words, wrong.message if wrong else "")

@@ -37,9 +37,9 @@ def conversation_of(document: object, name: str, where: str) -> Conversation:
         raise InputError("There is no list of messages.", where=place)
     for at, message in enumerate(messages):
         if not _is_turn(message):
-            raise InputError("A message has a role, and a text as its content.", where=f"{place}[{at}]")
+            raise InputError("A message must have a role, and a text as its content.", where=f"{place}[{at}]")
     if not isinstance(tools, list | None) or not _are_objects(tools or []):
-        raise InputError("The tools are not a list of objects.", where=f"{where}: tools")
+        raise InputError("The tools must be a list of objects.", where=f"{where}: tools")
     return Conversation(name, messages, tools)
 
 
@@ -58,7 +58,7 @@ def read_conversations(path: Path) -> tuple[Conversation, ...]:
         for place, number, value in _entries_of(path)
     ]
     if not found:
-        raise InputError("There is no conversation.", where=path)
+        raise InputError("The file has no conversation.", where=path)
     return tuple(found)
 
 
@@ -118,14 +118,14 @@ def json_lines_of(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 MOST_CASE_BYTES = 64_000_000
-"""Bytes of a file of conversations."""
+"""The largest size of a file of conversations or cases, in bytes."""
 
 _PAIRS = (("question", "answer"), ("prompt", "completion"), ("instruction", "output"))
 _SPEAKERS = {"human": "user", "gpt": "assistant"}
 
 
 def _is_turn(message: Any) -> bool:  # noqa: ANN401 — JSON
-    """Return whether a value is a message: its role and its content, which a tool call needs not have."""
+    """Return whether a value is a message: it has a role, and content unless it calls a tool."""
     return isinstance(message, Mapping) and all(
         isinstance(message.get(key), str) or (key == "content" and message.get("tool_calls"))
         for key in ("role", "content")

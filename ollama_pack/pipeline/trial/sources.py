@@ -142,7 +142,7 @@ def _with_prompts(
         modelfile, verdict = plan_prompt(inputs, work, modelfile, setting.renderer)
         notes += verdict.notes
         setting.note("prompt", verdict)
-    except ProofError as error:  # a build would stop; here it may be heard what the difference does
+    except ProofError as error:  # a build would stop here, but a trial shows what the difference does
         notes.append(error.clause.partition("\n")[0])
     package = plan_package(inputs, work, modelfile)
     trained = read_chat_template(inputs.home)
@@ -198,7 +198,7 @@ def _trial_of_installed(request: Request, setting: TrialSetting) -> Trial:
         raise DestinationError(
             f"The weights of {name} are in no store that can be read here.",
             where=locations.shown,
-            hint="the same command on the machine of the daemon, by a user who may read its store",
+            hint="run the same command on the machine of the daemon, as a user who may read its store",
         )
     blobs = {
         kind: [blob_path(store, layer.digest) for layer in base.image.layers if layer.media_type == kind]
@@ -206,7 +206,7 @@ def _trial_of_installed(request: Request, setting: TrialSetting) -> Trial:
     }
     (weights,) = blobs[MODEL_TYPE]
     if len(blobs[ADAPTER_TYPE]) > 1:
-        raise UnsupportedError(f"{name} has several adapters, which are tried only one at a time.")
+        raise UnsupportedError(f"{name} has several adapters, and only one at a time can be tried.")
     adapters = blobs[ADAPTER_TYPE]
     voices = _voices_on(weights, adapters[0]) if adapters else _voices_of_merged(weights, request, locations)
     *before, own = voices

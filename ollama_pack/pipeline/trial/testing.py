@@ -45,7 +45,7 @@ def run_cases(answering: Answering, cases: CaseFile, *, compare: bool = True) ->
     Args:
         answering: the models.
         cases: the cases.
-        compare: whether the base is asked all questions too; what it answers decides nothing.
+        compare: whether the base is asked all questions too; its answers do not change the result.
 
     Raises:
         InputError: a case cannot be judged, or llama.cpp does not take a conversation.
@@ -139,7 +139,7 @@ def failed_cases(results: tuple[CaseResult, ...], path: object) -> ProofError:
 def _no_base(name: str, expectation: str) -> UsageError:
     """Return the error for a case that needs a base which is not at hand."""
     return UsageError(
-        f"{expectation} needs the base, and the model has none at hand.",
+        f"{expectation} needs the base of the model, which was not found.",
         where=name,
         hint="--base FILE.gguf, with the GGUF file of the base",
         code="base-no-file",

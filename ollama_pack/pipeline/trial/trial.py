@@ -1,4 +1,4 @@
-"""What `try` asks: the models beside each other, and the prompt that each of them gets for a conversation.
+"""What `try` runs: models that answer side by side, and the prompt that they get for a conversation.
 
 Nothing is built or registered for it: an adapter directory is converted into a temporary folder.
 """
@@ -28,15 +28,15 @@ OLLAMA_DEFAULTS: Mapping[str, Any] = {
     "repeat_last_n": 64,
     "repeat_penalty": 1.0,
 }
-"""What Ollama sets where a model sets nothing, of what llama.cpp would set otherwise (v0.33)."""
+"""The options that Ollama 0.33 sets if a model does not; llama.cpp has other defaults for some of them."""
 
 CONTEXT = 4096
-"""The number of tokens of a conversation, where no ``num_ctx`` sets it; Ollama has the same."""
+"""The number of tokens that a conversation may have if no ``num_ctx`` sets it, as in Ollama."""
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """One of the models beside each other.
+    """One of the models that answer side by side.
 
     Attributes:
         name: what it is called: ``base``, ``adapted``, the name of a checkpoint or of a model.
@@ -104,7 +104,7 @@ class Prompts:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Models beside each other.
+    """Models that answer side by side.
 
     Attributes:
         name: what is tried.
@@ -138,9 +138,9 @@ def choose_prompts(
     """Return how conversations become prompts, and what the user should know of it.
 
     Args:
-        wanted: ``sent`` or ``trained``; what cannot be made is replaced by the other one, and told.
+        wanted: ``sent`` or ``trained``; if it cannot be made, the other one is used, and a note says so.
         sent: how Ollama makes the prompts, or None.
-        why_not: why that is not known.
+        why_not: why it is not known how Ollama makes them.
         trained: the chat template of training, or None.
         system: the system message of the model.
     """
