@@ -70,7 +70,7 @@ def test_its_licence_is_told(ada, on_a_file, registry, tmp_path):
     words = ("build", ada, "ada", "--base", base, "--via", "folder", "--out", tmp_path / "licensed")
     assert run(*words).code == 0
     told = run("push", tmp_path / "licensed", place, "--with-base").stderr
-    assert "apache-2.0 by its header" in told
+    assert "by its header, its licence is apache-2.0" in told
     (tmp_path / "licence.txt").write_text("Do as you like.")
     own = write_adapter(tmp_path / "own-lora", modules=("v_proj",))
     (own / "Modelfile.txt").write_text('LICENSE """Do as you like."""\n')

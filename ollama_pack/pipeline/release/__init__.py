@@ -1,1 +1,1 @@
-"""Releases: made with their proofs and papers, pushed, pulled, and required of by a policy."""
+"""Releases: making them with proofs and papers, pushing and pulling them, and checking them by a policy."""

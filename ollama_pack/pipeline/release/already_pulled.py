@@ -127,7 +127,7 @@ def _registered_before(path: Path | None) -> Mapping[str, str]:
 
 
 def _digest_there(place: OciReference) -> str:
-    """Return the digest that a registry tells for a place, or an empty text."""
+    """Return the digest of the manifest that a registry has at a place, or an empty text."""
     from ollama_pack.registry.remote import open_registry
 
     with open_registry(place, os.environ) as remote:

@@ -1,6 +1,6 @@
 """A base that is a GGUF file: it has no name that others know, so it is a file of the release in a registry.
 
-Modelfile.txt names it as ``./base.gguf`` there, as the lock does, and no path of this machine leaves it.
+Modelfile.txt names it ``./base.gguf`` there, as the lock does, so that no path of this machine is published.
 """
 
 import os
@@ -53,21 +53,21 @@ def license_of_base(package: Package) -> str:
         return ""
     named = license_name(package.base.info.metadata.get("general.license")) if package.base.info else ""
     if named:
-        return f"the base is sent too, which is under {named} by its header"
+        return f"the base is sent too; by its header, its licence is {named}"
     if package.licenses:
         return ""
-    return "the base is sent too, and nothing says its licence; LICENSE in Modelfile.txt tells it"
+    return "the base is sent too, and nothing says its licence; add it as LICENSE to Modelfile.txt"
 
 
 def refuse_base_without_tag(package: Package) -> None:
-    """Require a base that has a name in Ollama, which whoever pulls the model can get or be given.
+    """Require that the base has a name in Ollama, by which whoever pulls the model can get it.
 
     Raises:
         UsageError: the base is a file that stays on this machine.
     """
     if package.adapter is not None and package.base.gguf is not None:
         raise UsageError(
-            "The base is a file of this machine, which nobody else has.",
+            "The base is a file on this machine, which those who pull the model do not have.",
             where=package.base.gguf,
             hint="--with-base  sends it too; or build again with --base and an Ollama model",
             code="base-is-a-file",

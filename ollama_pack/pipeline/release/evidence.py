@@ -51,7 +51,7 @@ class Record:
 def record_of_folder(folder: Path) -> Record | None:
     """Return what the lock of a build's folder says, or None if there is no lock.
 
-    The adapter's own files count if they are beside the folder, as a build by default leaves them.
+    The adapter's own files are included if the folder is in the adapter's directory, as it is by default.
 
     Raises:
         InputError: the lock is damaged.
@@ -71,7 +71,9 @@ def _record_of(lock: Mapping[str, Any], path: Path) -> Record:
     made = lock.get("merged", adapter)
     gguf, is_merged = made.get("gguf") if isinstance(made, dict) else None, "merged" in lock
     if not isinstance(gguf, str) or not isinstance(base, dict) or not isinstance(text, str):
-        raise InputError("The lock has no digests.", where=path)
+        raise InputError(
+            "The lock does not have the digests of the model, its base and its Modelfile.", where=path
+        )
     files = {folder / (MERGED_NAME if is_merged else GGUF_NAME): gguf}
     sources = adapter.get("sources") if isinstance(adapter, dict) else None
     if isinstance(sources, list) and len(sources) == 1 and isinstance(sources[0], dict):

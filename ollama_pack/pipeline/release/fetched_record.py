@@ -15,7 +15,7 @@ from ollama_pack.registry.reference import OciReference
 def require_recorded_blobs(lock: Path, manifest: bytes, place: OciReference) -> None:
     """Require that lock and manifest have one digest of the model, and one of its base.
 
-    It costs nothing before gigabytes are fetched.
+    This is checked before gigabytes are fetched.
 
     Args:
         lock: the file of the lock.
@@ -61,7 +61,7 @@ def require_shared_names(files: tuple[ArtifactFile, ...], place: OciReference) -
     """
     names = {each.name for each in files}
     if strange := sorted(names - set(SHARED_NAMES)):
-        raise InputError(f"The release has a file that no release has: {strange[0]!r:.80}.", where=place)
+        raise InputError(f"The release names a file that no release has: {strange[0]!r:.80}.", where=place)
     if LOCK_NAME not in names:
         raise InputError(
             f"The release has no {LOCK_NAME}, so it cannot be verified.", where=place, code="no-release"

@@ -81,7 +81,7 @@ def make_release(
     request = replace(request, via="folder")
     require_release_folder(folder)
     gate = read_cases(cases) if cases is not None else None
-    # The build and the proofs have the lock of the folder in turn; this one keeps other releases out.
+    # The build and the proofs take the lock of the folder in turn; this one keeps other releases out.
     with folder_lock(folder / SUMS_NAME, progress):
         return _make_in_folder(request, folder, (page, gate), (note, progress))
 

@@ -45,7 +45,7 @@ SHARED_NAMES = (*RELEASE_NAMES, BASE_FILE)
 """The files that a registry gets; whatever else is in a folder stays there."""
 
 _RECORD_NAMES = (LOCK_NAME, RECORD_NAME, *(name for name in DOCUMENTS if name != CARD_NAME), SIGNATURE_NAME)
-"""Those that say what was proved and who signed it, without the model."""
+"""The files that say what was proved and who signed it, without the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def shipment_of_installed(
     Args:
         request: what the user asks for; its directory is the name of the model.
         place: where the model goes.
-        option: its other repositories count.
+        option: only its `sources` are used, since the base is always sent.
 
     Raises:
         UsageError: there is no such model.
@@ -179,7 +179,7 @@ def require_tag(place: OciReference) -> None:
     """Require a place that has a tag, since a digest would name what is there already."""
     if place.is_pinned:
         raise UsageError(
-            "A release is pushed to a tag.",
+            "A release is pushed to a tag, not to a digest.",
             where=place,
             hint="oci://HOST/NAMESPACE/NAME:TAG",
             code="bad-name",

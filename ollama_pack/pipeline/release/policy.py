@@ -125,7 +125,7 @@ def require_policy(folder: Path, policy: Policy, note: Note = silent) -> tuple[P
     note("proof", signed)
     path = folder / RECORD_NAME
     if not path.is_file():
-        raise _against(policy, ["it is no release: it has no release.json"], folder)
+        raise _against(policy, ["it is not a release: it has no release.json"], folder)
     with file_errors(path):
         problems = _problems_of(as_mapping(read_json_object(path), RECORD_NAME), policy)
     if problems:
@@ -152,7 +152,7 @@ def _who_signed(folder: Path, policy: Policy) -> str:
 
 
 def _problems_of(record: Mapping[str, Any], policy: Policy) -> list[str]:
-    """Return what of a record is not as a policy requires."""
+    """Return, as clauses, where a record is not as a policy requires."""
     base = as_mapping(record.get("base"), "base")
     problems = []
     names = {str(base.get("tag") or ""), str(base.get("source_id") or "")} - {""}

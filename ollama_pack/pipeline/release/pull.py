@@ -130,9 +130,9 @@ def pull_release(
 
     Raises:
         UsageError: the registry has no such release, or the extra ``oci`` is missing.
-        InputError: what is there is no release.
-        ProofError: bytes have another digest, a file is not as recorded, the base is another one, or nobody
-            signed the release who had to.
+        InputError: the place has something else than a release.
+        ProofError: bytes have another digest, a file is not as recorded, the base is another one, or the
+            release is not signed by whoever must have signed it.
         DestinationError: the registry does not answer or refuses, or no delivery works.
         RefusedError: the output directory has files already.
 
@@ -267,9 +267,9 @@ def _pull_model(
         raise nobody_signed(place)
     if out is not None:
         raise UsageError(
-            "This is a model without a release, which has no files for a folder.",
+            "This is a model without a release, so it has no files for a folder.",
             where=place,
-            hint="leave --out out: the model is registered then",
+            hint="the same command without --out  registers the model",
             code="not-a-release",
         )
     name, locations = parse_name(request.name), locations_from(os.environ, None, request.store)

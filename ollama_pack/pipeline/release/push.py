@@ -1,4 +1,4 @@
-"""Pushes a build's folder, a release or an installed model to a registry, after all recorded of it is proved.
+"""Pushes a build's folder, a release or an installed model to a registry, after proving what it records.
 
 What Ollama can pull by itself goes under the tag, as Ollama's own manifest, and the release belongs to it.
 Otherwise the tag names the release itself. See "A tag names what Ollama can pull" in docs/decisions.md.
@@ -51,7 +51,7 @@ def push_to_registry(
         progress: called while bytes are read or sent.
 
     Raises:
-        InputError: the folder is none of a build, or has no lock.
+        InputError: the folder is not that of a build, or has no lock.
         ProofError: a file is not as recorded, or the base is another one; nothing was sent.
         UsageError: there is no such model, the place is a digest, the base is a file that is not sent, or the
             extra ``oci`` is missing.
@@ -93,7 +93,7 @@ def plan_push(
         progress: called while bytes are read.
 
     Raises:
-        PackError: the same as of `push_to_registry`, as far as it shows before anything is sent.
+        PackError: as `push_to_registry`, for every error that shows before anything is sent.
     """
     from ollama_pack.registry.remote import open_registry
     from ollama_pack.registry.shipment import compare_shipment

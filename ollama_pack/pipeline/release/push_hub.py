@@ -1,4 +1,4 @@
-"""Pushes a release to the Hugging Face Hub, after all is proved that is recorded of it."""
+"""Pushes a release to the Hugging Face Hub, after proving what is recorded of it."""
 
 import os
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ def plan_push_to_hub(
         progress: called while bytes are read.
 
     Raises:
-        PackError: the same as of `push_release_to_hub`, as far as it shows before anything is sent.
+        PackError: as `push_release_to_hub`, for every error that shows before anything is sent.
     """
     with _files_for_hub(request, place, note, progress) as files:
         there = compare_with_hub(files, place, RELEASE_NAMES, os.environ)
@@ -77,7 +77,7 @@ def plan_push_to_hub(
 def _files_for_hub(
     request: Request, place: HubReference, note: Note, progress: Progress | None
 ) -> Iterator[list[Path]]:
-    """Yield the files of a release that go to the Hub, after all is proved that is recorded of it."""
+    """Yield the files of a release that go to the Hub, after proving what is recorded of it."""
     if place.folder:
         raise UsageError(
             "A release is pushed to the top of a repository.",
@@ -88,7 +88,7 @@ def _files_for_hub(
     folder = built_folder(request.directory)
     if not is_release(folder):
         raise UsageError(
-            "This is the folder of a build, and the Hub gets releases, which have a card.",
+            "This is the folder of a build, but the Hub gets only releases, which have a model card.",
             where=folder,
             hint="ollama-pack release DIR --out FOLDER  makes one",
             code="no-release",

@@ -47,7 +47,7 @@ class Signer:
 def open_signer(how: str, key: Path | None, environment: Mapping[str, str]) -> Callable[[Path], Path]:
     """Return the function that signs every file of a folder, and returns the path of the signature in it.
 
-    The library and the key are looked at here, so that what is missing is told before a release is made.
+    The library and the key are checked here, so that a missing one is reported before a release is made.
 
     Args:
         how: one of `SIGN_CHOICES`. With ``sigstore``, a CI system says who it is; on a terminal, the browser
@@ -79,7 +79,7 @@ def open_signer(how: str, key: Path | None, environment: Mapping[str, str]) -> C
             raise DestinationError(
                 f"The release is made, but it cannot be signed: {reason_of(error)}.",
                 where=folder,
-                hint="ollama-pack release with the same words makes and signs it again",
+                hint="run the same command again: it makes and signs the release",
                 code="not-signed",
             ) from error
         return signature
@@ -139,7 +139,7 @@ def check_signature(folder: Path, signer: Signer) -> str:
 
 
 def _all_but(names: tuple[str, ...]) -> object:
-    """Return how a folder is hashed: all of it, but for the files with these names, seen from the folder."""
+    """Return how a folder is hashed: all of it but the files of these names at its top."""
     return _model_signing().hashing.Config().set_ignored_paths(paths=names, ignore_git_paths=False)
 
 
@@ -165,7 +165,7 @@ def _model_signing() -> ModuleType:
 def _failures() -> tuple[type[Exception], ...]:
     """Return what the library raises for a key, a signature or a service that cannot be used.
 
-    It reads JSON of others without looking at its shape, so a TypeError or an AttributeError is one of them.
+    It reads JSON of others without checking its shape, so a TypeError or an AttributeError is one of them.
     """
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from sigstore.errors import Error
@@ -198,4 +198,4 @@ def _key_errors(key: Path) -> Iterator[None]:
 
 def _not_signed(what: str, signature: Path) -> ProofError:
     """Return the error for a release that was not signed as it must be."""
-    return ProofError(what, where=signature, hint="ask who made the release for it again", code="not-signed")
+    return ProofError(what, where=signature, hint="get it again from whoever made it", code="not-signed")

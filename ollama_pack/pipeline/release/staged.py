@@ -1,4 +1,4 @@
-"""A folder for what a pull has fetched so far, with which the next run of the same pull goes on."""
+"""A folder for what a pull has fetched so far, so that the next run of the same pull continues from there."""
 
 import errno
 import os
@@ -22,10 +22,10 @@ _WHOLE = "release"
 
 @contextmanager
 def staging(digest: str, out: Path | None, progress: Progress | None = None) -> Iterator[Path]:
-    """Yield the folder for the blobs of a release, and remove it unless the next run can go on with it.
+    """Yield the folder for the blobs of a release, and remove it unless the next run can continue with it.
 
-    It stays after an interruption and where a registry or a daemon fails. After a lie, or when the disk is
-    full, it does not. What others left a week ago is removed.
+    It stays after an interruption and if a registry or a daemon fails. If bytes do not match their digest, or
+    the disk is full, it is removed, and so is what other pulls left a week ago.
 
     Args:
         digest: the digest of the manifest, which another release does not have.
@@ -106,7 +106,7 @@ def _made(folder: Path) -> Path:
 
 
 def _remove_stale(around: Path) -> None:
-    """Remove what pulls left that nobody went on with."""
+    """Remove what interrupted pulls left and no later run continued."""
     with suppress(OSError):
         for each in around.glob(f"{DRAFT}*"):
             if _STAGED.fullmatch(each.name) and each.is_dir() and is_private(each) and is_stale(each):

@@ -1,4 +1,4 @@
-"""Verifies what a registry has: fetched like a pull, proved like a folder, and nothing of it stays here."""
+"""Verifies a release in a registry: fetches it like a pull, proves it like a folder, and keeps nothing."""
 
 from dataclasses import replace
 
@@ -57,7 +57,7 @@ def verify_remote(
 def _prove_blobs(fetched: FetchedRelease) -> tuple[ProofResult, ...]:
     """Prove that Ollama's own manifest is of this release, and that each blob that it names is there.
 
-    With the base that was pushed too, all of the base's blobs are among them.
+    If the base was pushed too, its blobs are among them.
 
     Raises:
         ProofError: a blob has other bytes than its digest says, or is another one than the release has.

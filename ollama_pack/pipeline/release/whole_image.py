@@ -1,4 +1,4 @@
-"""Finds the whole image of a model, its base's blobs among them, for a registry that takes nothing less."""
+"""Finds the whole image of a model with all blobs of its base, as a registry needs it for ``ollama pull``."""
 
 import os
 from dataclasses import replace

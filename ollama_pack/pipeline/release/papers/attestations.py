@@ -46,9 +46,9 @@ def provenance(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def test_result(record: Mapping[str, Any], record_digest: str) -> dict[str, Any]:
-    """Return the test result of a release: proofs and cases that passed, and what is only a warning.
+    """Return the test result of a release: proofs and cases that passed, and those that are only a warning.
 
-    That are the proofs that were not made, and prompts that differ, which only --strict refuses.
+    Warnings are proofs that were not made, and prompts that differ, since without --strict both are allowed.
 
     Args:
         record: the record of the release.

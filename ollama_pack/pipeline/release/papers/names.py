@@ -1,4 +1,4 @@
-"""The files of a release, and what a folder has to be to become one."""
+"""The files of a release, and what a folder may have in it to become one."""
 
 import hashlib
 from collections.abc import Mapping
@@ -45,15 +45,15 @@ def is_release(folder: Path) -> bool:
 
 
 def require_release_folder(folder: Path) -> None:
-    """Require that a folder holds nothing but the files of a release, so that its sums can be of all of them.
+    """Require that a folder holds nothing but the files of a release, so that its sums cover all of them.
 
     Raises:
-        RefusedError: it has other files, or it is in another release, which would have one more then.
+        RefusedError: it has other files, or it is in another release.
     """
     above = folder.absolute().parent
     if is_release(above) and not is_release(folder):
         raise RefusedError(
-            "This directory would be in a release, which would not be whole any more.",
+            "This directory would be in another release, whose SHA256SUMS would not cover all its files.",
             where=folder,
             hint="--out DIR, with a directory that is in no release",
             code="file-in-the-way",

@@ -143,5 +143,5 @@ def _kept_of(outcome: "Outcome") -> dict[str, float] | None:
 
 
 def _rounded(number: float) -> float:
-    """Return a number with three digits, which no processor computes otherwise."""
+    """Return a number with three digits, so that every processor computes the same."""
     return float(f"{number:.3g}")
