@@ -23,7 +23,7 @@ NARROWEST_COLUMN = 24
 """Number of columns below which answers stand one below the other."""
 
 UNSEEN_WIDTH = 100
-"""Number of columns where nobody looks at a terminal."""
+"""Number of columns if the output is not a terminal."""
 
 CUT_OFF = "[…]"
 """What stands after an answer that was cut off."""
@@ -53,7 +53,7 @@ def answer_rows(answers: Mapping[str, str], width: int) -> Iterator[str]:
 
 
 def wrapped_text(text: str, width: int) -> list[str]:
-    """Return the lines of a text, escaped, and broken at spaces so that none takes more columns."""
+    """Return the lines of a text, escaped, and broken at spaces so that none is wider than `width`."""
     lines: list[str] = []
     for line in terminal_line_by_line(text):
         wide = cells_of(line) > len(line)  # characters that take two columns
@@ -62,7 +62,7 @@ def wrapped_text(text: str, width: int) -> list[str]:
 
 
 def terminal_line_by_line(text: str) -> list[str]:
-    """Return the lines of a text, each as a terminal shows it and does not obey it."""
+    """Return the lines of a text with control characters escaped, which a terminal would obey."""
     return [terminal_line(line) for line in text.strip().split("\n")]
 
 
@@ -78,7 +78,7 @@ def say_answers(answers: "Mapping[str, Said]") -> None:
 
 
 class LiveAnswers:
-    """Shows answers while they come, on a terminal; what it shows is gone when it ends.
+    """Shows answers on a terminal while they are generated, and clears them at the end.
 
     Args:
         voices: the models.
@@ -100,7 +100,7 @@ class LiveAnswers:
         self._running.close()
 
     def hear(self, voice: "Voice", piece: str) -> None:
-        """Show a piece of the answer of a voice."""
+        """Show a piece of a model's answer."""
         if not self._shown:
             return
         if self._live is None:
@@ -110,7 +110,7 @@ class LiveAnswers:
         self._live.update(self._table())
 
     def _table(self) -> "Table":
-        """Return the last lines of what was said, as many as the terminal has room for."""
+        """Return the last lines of the answers, as many as the terminal has room for."""
         from rich.table import Table
         from rich.text import Text
 
@@ -124,7 +124,7 @@ class LiveAnswers:
 
 @contextlib.contextmanager
 def _without_echo() -> Iterator[None]:
-    """Keep the terminal from showing what is typed meanwhile, ``^C`` too: what is shown is drawn in place."""
+    """Keep the terminal from showing what is typed, ``^C`` too: it would disturb the answers drawn there."""
     try:
         import termios
     except ImportError:  # Windows

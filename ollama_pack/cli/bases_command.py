@@ -72,7 +72,7 @@ def is_installed(entry: "CatalogEntry", installed: Collection[str]) -> bool:
 def builds(entry: "CatalogEntry") -> str:
     """Return whether an adapter for this base can be built: ``yes``, ``gguf`` (with a file) or ``no``.
 
-    It asks what a build asks: whether the row has the base, a model to build FROM, and every size.
+    As in a build, the architecture must be supported, and an Ollama model and every size must be known.
     """
     from ollama_pack.base.catalog import base_from_entry, why_not_run
 

@@ -36,9 +36,8 @@ class Task:
     """One of several models that a command makes.
 
     Attributes:
-        source: what it is made of, as the user calls it.
-        asked: returns the request for it, with the options of its own; what is wrong with it fails this task
-            alone.
+        source: the directory that it is made of, as the user or ollama-pack.toml names it.
+        asked: returns the request for it and its options. An error that it raises fails this task alone.
         model: the table of ollama-pack.toml that it is made for; empty if its directory is named.
     """
 
@@ -88,12 +87,12 @@ def build_each(
 
 
 def _told_name(document: dict[str, Any]) -> str:
-    """Return the name of a model, and whether it was made already."""
+    """Return the name of a model, and whether the command left it unchanged."""
     return f"{document['name']}, unchanged" if document.get("unchanged") else str(document["name"])
 
 
 def _of_problem(problem: PackError | OSError) -> PackError:
-    """Return the error of one build; one of the system that is not about a file ends all of them."""
+    """Return the error of one build; an OSError that names no file is raised, and ends all builds."""
     if isinstance(problem, PackError):
         return problem
     if problem.filename is None:
@@ -102,9 +101,9 @@ def _of_problem(problem: PackError | OSError) -> PackError:
 
 
 def several_sources(directories: Sequence[Path], name: str, weights: Sequence[float]) -> UsageError:
-    """Return the error for several directories of which nobody said what becomes of them.
+    """Return the error for several directories with neither --each nor a --weight for each of them.
 
-    It offers what could be meant, typed out: a model of each, and one of their sum if they have one base.
+    Its hint has the commands that may be meant: a model of each, and one of their sum if they have one base.
 
     Args:
         directories: the directories that are named.
@@ -112,7 +111,7 @@ def several_sources(directories: Sequence[Path], name: str, weights: Sequence[fl
         weights: the weights that are given, too few of them.
     """
     if weights:
-        what = f"{len(directories)} directories, but {len(weights)} --weight: give one for each directory."
+        what = f"There are {len(directories)} directories, but {len(weights)} --weight: give one for each."
         return UsageError(what, code="several-sources")
     words, command = typed_words(), batch_command()
     more = ["--weight", "1"] * len(directories)
@@ -126,7 +125,7 @@ def several_sources(directories: Sequence[Path], name: str, weights: Sequence[fl
             f"ollama-pack {command} {shlex.join((*more, *words))}  makes one model of their weighted sum"
         )
     return UsageError(
-        f"{len(directories)} directories are named: a model of each of them, or one of their sum?",
+        f"{len(directories)} directories are named, but not whether each becomes a model or they are summed.",
         hint="\n       ".join(hints) or "name one directory",
         code="several-sources",
     )

@@ -117,7 +117,7 @@ def wants_all_checkpoints(which: str) -> bool:
 def begin_digest(name: str) -> FileDigest | None:
     """Return the digest of a base that is named by its file, or None for any other base.
 
-    A thread takes it while the modules of a build are imported; the end of the command ends it.
+    A thread computes it while the modules of a build are imported; it ends with the command.
     """
     path = user_path(name)
     with contextlib.suppress(OSError):  # the name is too long for a file

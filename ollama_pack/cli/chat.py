@@ -16,12 +16,12 @@ QUOTE = '"""'
 """Begins and ends a message of several lines, as in ``ollama run``."""
 
 HELP = (
-    "/base, /adapted, /both   who answers",
-    "/NAME                    only the model of this name answers",
-    "/system TEXT             set the system message, or take it away without TEXT; forgets what was said",
-    "/reset                   forget what was said",
-    "/bye                     end (Ctrl-D too)",
-    f"{QUOTE}                      begins and ends a message of several lines",
+    "/base, /adapted, /both   choose which models answer",
+    "/NAME                    choose only the model of this name",
+    "/system TEXT             set the system message, or remove it without TEXT, and clear the history",
+    "/reset                   clear the history",
+    "/bye                     end the chat, as Ctrl-D does",
+    f"{QUOTE}                      begin or end a message of several lines",
 )
 
 
@@ -31,10 +31,10 @@ class Chat:
 
     Attributes:
         answering: the models.
-        voices: those that answer.
+        voices: the models that answer now.
         system: the system message, or None for that of the model.
-        history: name of a model → what was said.
-        exchanges: every message with its answers, which nothing forgets.
+        history: name of a model → its messages so far.
+        exchanges: every message with its answers, also after the history was cleared.
     """
 
     answering: "Answering"
@@ -44,7 +44,7 @@ class Chat:
     exchanges: "list[Exchange]" = field(default_factory=list)
 
     def run(self) -> "list[Exchange]":
-        """Read messages and answer them until the user ends it; return what was said."""
+        """Read and answer messages until the user ends the chat; return all messages with their answers."""
         say("/help  lists the commands", err=True)
         for text in messages_typed():
             if text.startswith("/"):
@@ -72,7 +72,7 @@ class Chat:
         for voice in self.voices:
             turns = [*self._turns(voice), {"role": "user", "content": text}]
             self.history[voice.name] = [*turns, {"role": "assistant", "content": said[voice.name].text}]
-        # What a model was told before is its own, so there is no prompt that all of them got.
+        # Each model has its own history, so no prompt is the same for all of them.
         question = Conversation(text, [{"role": "user", "content": text}])
         self.exchanges.append(Exchange(question, "", said))
         say_answers(said)
@@ -96,7 +96,7 @@ class Chat:
         return True
 
     def _turns(self, voice: "Voice") -> list[dict[str, Any]]:
-        """Return what was said with a model, or the system message if nothing was."""
+        """Return the messages of a model so far, or the system message if there are none."""
         first = [{"role": "system", "content": self.system}] if self.system is not None else []
         return self.history.get(voice.name, first)
 

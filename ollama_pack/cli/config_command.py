@@ -31,13 +31,13 @@ _SECRETS = ("HF_TOKEN", "OLLAMA_API_KEY", PASSWORD_VARIABLE)
 
 _KEY_WIDTH = 18
 _EACH_COUNTS = frozenset({"parameter"})
-"""Options of which each place may give a part."""
+"""Options whose values in several places are put together, so that none replaces another."""
 
 _MAY_DIFFER = frozenset({"base", "template", "system"})
-"""Options that the author's Modelfile or the adapter has a value for, which another place may overrule."""
+"""Options whose value in the author's Modelfile or in the adapter may be overruled by another place."""
 
 _OF_TESTS = f"{PREFIX}TEST_"
-"""How the variables begin that the tests of this package have."""
+"""The prefix of the variables that the tests of this package read."""
 
 
 @click.command("config", context_settings={"ignore_unknown_options": True})
@@ -75,12 +75,12 @@ def config_command(*, words: tuple[str, ...], as_json: bool) -> None:
     for each in environment:
         say(each["value"], f"{each['variable']:<{_KEY_WIDTH}}  ")
     for each in unknown:
-        meant = f"; {each['nearest']} is the nearest that is one" if each["nearest"] else ""
-        say(f"{each['variable']} is the variable of no option{meant}", f"{'note':<{_KEY_WIDTH}}  ")
+        meant = f"; did you mean {each['nearest']}?" if each["nearest"] else ""
+        say(f"{each['variable']} stands for no option{meant}", f"{'note':<{_KEY_WIDTH}}  ")
 
 
 def _parsed(name: str, words: Sequence[str]) -> SettingsContext:
-    """Return the context of a command as far as its words say; what is missing is left out.
+    """Return the context of a command with its words parsed; arguments that are missing are no error.
 
     Raises:
         click.UsageError: a word or a value is wrong.
@@ -107,7 +107,7 @@ def _parsed(name: str, words: Sequence[str]) -> SettingsContext:
 
 
 def _values_of(context: SettingsContext) -> Iterator[dict[str, Any]]:
-    """Yield every option of a command with its value, and where that comes from."""
+    """Yield every option of a command with its value, and where the value comes from."""
     inherited = _of_directory(context)
     for option in options_of_command(context.command):
         name, key = str(option.name), key_of(option)
@@ -138,7 +138,7 @@ def _values_of(context: SettingsContext) -> Iterator[dict[str, Any]]:
 
 
 def _settings_given(context: SettingsContext, name: str, variable: str) -> Iterator[dict[str, str]]:
-    """Yield what the environment and the file say of an option, the one that counts first."""
+    """Yield the values of an option in the environment and the file; the first one is in force."""
     for each in context.settings_of(name):
         kind = "environment" if each.origin == variable else "file"
         value = each.value
@@ -149,7 +149,7 @@ def _settings_given(context: SettingsContext, name: str, variable: str) -> Itera
 def _of_directory(context: SettingsContext) -> dict[str, tuple[str, str, str]]:
     """Return what the adapter of a command and its author's Modelfile say: key → value, source and place.
 
-    Of PARAMETERs, those are left out that an option gives.
+    A PARAMETER that an option gives too is left out.
     """
     from ollama_pack.pipeline.in_force import values_of_directory
     from ollama_pack.pipeline.request import Request
@@ -190,7 +190,7 @@ def _option_text(value: Any) -> str:
 
 
 def _environment(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Yield the variables beside those of options, without what is secret of them."""
+    """Yield the variables that are read but stand for no option, without their secrets."""
     for name in (*_ADDRESSES, CONFIG_VARIABLE):
         if value := environment.get(name):
             text = shown_address(value) if name in ADDRESS_VARIABLES else without_secrets(value, environment)
@@ -203,7 +203,7 @@ def _environment(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
 def _unknown_variables(
     environment: Mapping[str, str], by_command: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[dict[str, str]]:
-    """Yield variables that begin as ours do and are those of no option, with the nearest that is one."""
+    """Yield the variables with the prefix of this package that stand for no option, and the nearest one."""
     known = {variable_of(name, key) for name, keys in by_command.items() for key in keys}
     known |= {CONFIG_VARIABLE, PASSWORD_VARIABLE}
     for name in sorted(set(environment) - known):

@@ -22,7 +22,7 @@ OPTIONS, COMMANDS, MODELS = "options", "commands", "models"
 DIRECTORY, TARGETS, NAME_KEY = "directory", "targets", "name"
 _HUB = "hf://"
 _FROM_TYPED = frozenset({"yes"})
-"""What only a person may say: that an answer is not asked for."""
+"""Options that only a person may give, on the command line: ``--yes`` skips a question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class ConfiguredModel:
 
     Attributes:
         table: the name of its table.
-        name: its name, which may have a version; by default that of the table.
+        name: the name of the model, which may have a tag; by default the name of the table.
         directory: the directory of its adapter, or its address on the Hub.
         targets: the places that its release is pushed to.
     """
@@ -97,7 +97,7 @@ class ConfigFile:
         if len(found) > 1:
             names = " and ".join(model.table for model in found)
             raise self.file.error(
-                f"{names} are made of {place}, and a command without DIR makes each", MODELS
+                f"{names} are made of {place}; only a command without DIR makes several models of it", MODELS
             )
         return found[0] if found else None
 
@@ -131,7 +131,7 @@ def _require_one_meaning(file: TomlFile, by_command: Mapping[str, Mapping[str, c
     """Require that [options] and the models have options that mean one thing in all commands.
 
     Raises:
-        UsageError: one means something else in each command.
+        UsageError: an option means something else in each command.
     """
     for table in ((OPTIONS,), *((MODELS, name) for name in file.table(MODELS))):
         for key in file.table(*table):
@@ -180,7 +180,7 @@ def _as_typed(value: object, option: click.Option, folder: Path) -> str | list[s
     """Return a value of TOML as it would be typed on the command line.
 
     Raises:
-        ValueError: it is of another kind than the option takes; the text says which.
+        ValueError: it is of another kind than the option takes; the text of the error is that kind.
     """
     if option.is_flag:
         if not isinstance(value, bool):
@@ -211,7 +211,7 @@ def _scalar(value: object) -> str:
 
 
 def _from_folder(text: str, option: click.Option, folder: Path) -> str:
-    """Return a path as it is seen from the working directory; what need not be one must lead to something."""
+    """Return a path, relative to the file's folder; a value that may be a name is a path if that exists."""
     path = folder / user_path(text)
     is_path = isinstance(option.type, click.Path)
     if text and (is_path or (key_of(option) in ("base", "template") and "\0" not in text and path.exists())):

@@ -77,7 +77,7 @@ def _kinds(diff: "AdapterDiff") -> Iterator[tuple[str, str]]:
 
 
 def _median_size_and_rank(spectra: "list[Spectrum | None]") -> tuple[str, str]:
-    """Return the median norm and the median number of directions, or dashes if no side has the weight."""
+    """Return the median norm and the median number of directions, or dashes if a side has no weight."""
     present = [each for each in spectra if each is not None]
     if not present:
         return "-", "-"

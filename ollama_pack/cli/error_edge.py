@@ -60,7 +60,7 @@ def console_here() -> "Console":
 def report(error: PackError, *, as_json: bool) -> int:
     """Report an error, and with ``--json`` print it as a document too; return its exit code."""
     if as_json:
-        with contextlib.suppress(OSError):  # a full disk or a closed pipe is what is reported
+        with contextlib.suppress(OSError):  # a full disk or a closed pipe is the error that is reported
             print_document(error)
     console_here().failed(error)
     return error.exit_code

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 
 NARROWEST = 20
-"""Number of columns below which a terminal is not followed."""
+"""The smallest number of columns that lines are broken for; a narrower terminal gets lines of this width."""
 
 _START = re.compile(r" *(?:in:  |try: |- )?")
 _COMMAND = re.compile(

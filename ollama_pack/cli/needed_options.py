@@ -1,4 +1,4 @@
-"""Options that only mean something with another one, which is said instead of passing them over."""
+"""Rejects options that have no effect without another option, instead of ignoring them."""
 
 import click
 
@@ -7,9 +7,9 @@ from ollama_pack.errors import UsageError
 
 
 def require_their_options(*, merge: bool) -> None:
-    """Reject options that were typed and that the form which is made of an adapter would ignore.
+    """Reject typed options that have no effect on the form in which the adapter is delivered.
 
-    What ollama-pack.toml or a variable gives counts for the commands and the models that it is for.
+    An option from ollama-pack.toml or a variable is not rejected, because it may be for other commands.
 
     Args:
         merge: whether the adapter is merged into its base.
@@ -22,7 +22,7 @@ def require_their_options(*, merge: bool) -> None:
         return
     name = next(each for each in typed[0].opts if each.startswith("--"))
     raise UsageError(
-        f"{name} is for an adapter that stays a file of its own, and --merge makes none."
+        f"{name} is for a separate GGUF LoRA file, and with --merge none is made."
         if merge
         else f"{name} is for a merged file, and without --merge none is made.",
         hint="--merge-type  in its place" if merge else "--merge  beside it",

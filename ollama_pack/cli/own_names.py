@@ -1,7 +1,7 @@
 """Each model of a command that makes several has a name and a folder of its own, or nothing is made.
 
-Ollama does not tell names apart by their case, and many file systems do not tell folders so. A name without a
-tag is one with ``latest``.
+Neither Ollama nor many file systems distinguish names by upper and lower case. A name without a tag is the
+same as one with ``latest``.
 """
 
 from collections.abc import Iterable
@@ -17,11 +17,11 @@ class Claim:
     """What one of several models takes for itself.
 
     Attributes:
-        source: what it is made of, as the user calls it.
+        source: the directory that it is made of, or its table in ollama-pack.toml.
         name: its name.
-        checkpoint: the checkpoints that are made, which get tags of their own if the name has none.
+        checkpoint: the value of ``--checkpoint``; checkpoints get tags of their own if the name has no tag.
         folder: the folder that is made for it, or None.
-        remedy: what gives it another name.
+        hint: what the user may do to give it another name or folder.
         where: the place that names it; empty if it was typed.
     """
 
@@ -29,7 +29,7 @@ class Claim:
     name: ModelName
     checkpoint: str
     folder: Path | None
-    remedy: str
+    hint: str
     where: str = ""
 
     @property
@@ -65,7 +65,7 @@ def require_own_names(claims: Iterable[Claim]) -> None:
                 )
             else:
                 continue
-            raise UsageError(what, where=claim.where, hint=claim.remedy, code="same-name")
+            raise UsageError(what, where=claim.where, hint=claim.hint, code="same-name")
         seen.append((claim, key, place))
 
 

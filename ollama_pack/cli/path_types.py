@@ -23,7 +23,7 @@ def require_file_there(path: Path) -> None:
 
 
 def require_named_files(command: click.Command, params: Mapping[str, Any]) -> None:
-    """Require that every file is there which an option of a command names; a first file of cases is written.
+    """Require that every file that an option names exists; the file of cases that ``--init`` writes need not.
 
     Raises:
         UsageError: one is not there.

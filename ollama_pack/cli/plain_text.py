@@ -9,7 +9,7 @@ IN_ASCII = {
     "≤": "<=", "≥": ">=", "“": '"', "”": '"', "’": "'", "√": "sqrt", "¹": "1",
     **dict(zip("▁▂▃▄▅▆▇█", "_.-~=+*#", strict=True)),
 }  # fmt: skip
-"""The characters of this package's own words. A stranger's are escaped, so that no two names look alike."""
+"""Characters in the messages of this package. Others are escaped, so that no two names look alike."""
 
 HANDLER = "ollama-pack-ascii"
 

@@ -119,7 +119,7 @@ def _require_used(source: Path) -> None:
     given = [key for key in _OF_BUILD if was_typed(key)]
     if given and is_base(source):
         option = "--parameter" if given[0] == "parameters" else f"--{given[0]}"
-        raise click.UsageError(f"{option} is for an adapter in DIR, and {source} is none.")
+        raise click.UsageError(f"{option} is for an adapter in DIR, but {source} is a file or a model.")
 
 
 def _summary(view: "PromptView", *, verbose: bool) -> Iterator[tuple[str, str]]:

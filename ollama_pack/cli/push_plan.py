@@ -28,7 +28,7 @@ def told_plan(plan: "PushPlan", console: "Console") -> dict[str, Any]:
 
 
 def _told_blob(blob: "PlannedBlob") -> str:
-    """Return the line of a blob behind what becomes of it."""
+    """Return the text about a blob; its state stands before it."""
     if blob.source:
         return f"{blob.name}, {megabytes(blob.size)}, from {blob.source}"
     rest = f", the rest of {megabytes(blob.size)}" if 0 < blob.bytes < blob.size else ""

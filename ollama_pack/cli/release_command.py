@@ -90,7 +90,7 @@ def release_command(*, dry_run: bool, sign: str | None, key: Path | None, **chos
       ollama-pack release --each collection/*-lora --tag 1.0.0 --out dist/
     """
     if (sign == "key") != (key is not None):
-        raise click.UsageError("--sign key and --key FILE belong together.")
+        raise click.UsageError("--sign key needs --key FILE, and --key FILE needs --sign key.")
     console = Console.of(chosen)
     several, which = makes_several(chosen), chosen["checkpoint"]
     sign_folder = open_signer(sign, key, os.environ) if sign and not dry_run else None
@@ -154,7 +154,7 @@ def unchanged_facts(
 
 
 def recorded_result(record: Mapping[str, Any], folder: str) -> dict[str, Any]:
-    """Return what a record says of a release as the result of a command has it: before it was the same."""
+    """Return what a record says of a release in the form of a command's result; ``before`` is the same."""
     sums = {each["name"]: f"sha256:{each['sha256']}" for each in record["files"]}
     model, manifest = record["files"][0], sums.get("ollama-manifest.json", "")
     digests = {"gguf": sums[model["name"]], "manifest": manifest}

@@ -52,7 +52,7 @@ def remove_command(
         return
     console = Console(quiet=speech["quiet"])
     if dry_run:
-        console.stage_done("dry run", "these would be removed, and nothing was")
+        console.stage_done("dry run", "these models would be removed; nothing was removed")
     for each in removed:
         say(each)
     for each in kept:

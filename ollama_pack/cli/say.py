@@ -20,7 +20,7 @@ from ollama_pack.errors import NEXT_LINE, PackError, one_line, printable
 from ollama_pack.shown import hide_passwords, without_secrets
 
 LEVEL_COLORS = {"ok": "green", "warning": "yellow", "error": "red", "problem": "red"}
-"""A colour says how well it is; labels of stages have none."""
+"""Level → colour. The labels of stages have no colour."""
 
 ERROR_LABEL = "Error: "
 
@@ -37,9 +37,9 @@ def say(text: object = "", label: str = "", *, level: str | None = None, err: bo
     Args:
         text: the text, which may contain anything.
         label: what stands before the first line, with the spaces that end it; it is escaped too.
-        level: how well it is: one of `LEVEL_COLORS`; any other text makes the label bold, and None leaves it
-            as it is.
-        err: whether it goes to stderr; it does if it is not the result of the command.
+        level: a key of `LEVEL_COLORS`, which colours the label; any other text makes it only bold, and None
+            leaves it as it is.
+        err: whether it goes to stderr, as everything does that is not the result of the command.
     """
     label = terminal_line(label)
     folded = fold(terminal_line(str(text)), columns(sys.stderr if err else sys.stdout), label)
@@ -50,7 +50,7 @@ def say(text: object = "", label: str = "", *, level: str | None = None, err: bo
 
 
 def say_command(line: str) -> None:
-    """Print a line on stderr that a runner obeys; who makes it has escaped what is not ours in it."""
+    """Print a line on stderr that a runner obeys; the caller has escaped every text in it."""
     click.echo(line, err=True, color=True)  # else click would take GitLab's escape sequences out
 
 
@@ -91,7 +91,7 @@ def json_text(document: Mapping[str, Any], *, indent: int | None = None) -> str:
 
 
 def say_bug(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    """Print the traceback of a bug, as `sys.excepthook`: its lines may have the words of any library."""
+    """Print the traceback of a bug, as `sys.excepthook`, with the secrets in its lines hidden."""
     import traceback
 
     for part in traceback.format_exception(kind, error, trace):
@@ -99,9 +99,9 @@ def say_bug(kind: type[BaseException], error: BaseException, trace: Any) -> None
 
 
 def disarmed(text: str) -> str:
-    """Return a text without commands, which GitHub Actions reads out of a log, if it runs there.
+    """Return a text in which GitHub Actions finds no commands, if the process runs there.
 
-    It obeys ``::name::`` at the start of a line, and ``##[name]`` anywhere.
+    It obeys ``::name::`` at the start of a line of the log, and ``##[name]`` anywhere.
     """
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return text

@@ -84,7 +84,7 @@ class OptionSettings:
         return list(self._values(option, model)) if option is not None else []
 
     def _values(self, option: click.Option, model: "ConfiguredModel | None") -> Iterator[Setting]:
-        """Yield what gives an option a value, the one that counts most first."""
+        """Yield every setting of an option, the one that counts most first."""
         key = key_of(option)
         variable = variable_of(self.command, key)
         if text := self.environment.get(variable):
@@ -141,7 +141,7 @@ class SettingsContext(HelpContext):
         return settings.lookup(name, self.model) if isinstance(settings, OptionSettings) else None
 
     def settings_of(self, name: str) -> list[Setting]:
-        """Return every setting of an option, the one that counts first; keys of PARAMETERs count each."""
+        """Return every setting of an option, the one that counts first; PARAMETERs count key by key."""
         settings = self.meta.get(OPTION_SETTINGS)
         return settings.all_of(name, self.model) if isinstance(settings, OptionSettings) else []
 
@@ -223,6 +223,6 @@ def _open_settings(context: click.Context, _option: click.Parameter, path: Path 
 
 
 def _note_json(context: click.Context, settings: OptionSettings) -> None:
-    """Note whether settings ask for JSON, for the place where errors end."""
+    """Store in the context whether settings ask for JSON, for the printing of errors."""
     found = settings.lookup("as_json", None)
     context.meta[JSON_WANTED] = found is not None and str(found.value).lower() in _YES

@@ -58,7 +58,7 @@ def terminal_width() -> int:
 
 
 def heading(left: str, right: str, width: int) -> str:
-    """Return the names of the two columns, or those of the signs of a terminal without room for two."""
+    """Return the names of the two columns, or of the signs ``-`` and ``+`` if there is no room for two."""
     column = _column(width)
     return f"{left:<{column}}{' ' * _GAP}{right}" if column else f"- {left}, + {right}"
 

@@ -58,10 +58,10 @@ def signer_of(chosen: Mapping[str, Any]) -> "Signer | Policy | None":
     identity = (chosen["identity"], chosen["identity_provider"])
     if chosen["policy"] is not None:
         if chosen["key"] is not None or any(identity):
-            raise click.UsageError("--policy says who must have signed, so nobody else can be named.")
+            raise click.UsageError("--policy says who must have signed, so --key and --identity cannot.")
         return read_policy(chosen["policy"])
     if chosen["key"] is not None and any(identity):
-        raise click.UsageError("--key and --identity name two kinds of signatures.")
+        raise click.UsageError("--key and --identity are for two kinds of signatures; give one of them.")
     if any(identity) and not all(identity):
-        raise click.UsageError("--identity and --identity-provider belong together.")
+        raise click.UsageError("--identity needs --identity-provider, and the other way round.")
     return Signer(chosen["key"], *identity) if chosen["key"] or all(identity) else None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ollama_pack.pipeline.request import Request
 
 _NOT_SET = getattr(click.core, "UNSET", None)
-"""What newer versions of click call a value that nothing gives."""
+"""The value that newer versions of click give an option that is set nowhere."""
 
 
 def makes_several(chosen: Mapping[str, Any]) -> bool:
@@ -42,7 +42,7 @@ def makes_several(chosen: Mapping[str, Any]) -> bool:
         return False
     for key, option in (("weights", "--weight"), ("name_option", "--name")):
         if chosen[key] and was_typed(key):
-            raise click.UsageError(f"--each makes several models, and {option} is for one.")
+            raise click.UsageError(f"Several models would be made, and {option} is for one.")
     return True
 
 
@@ -84,8 +84,8 @@ def _claim_of(source: str, request: "Request", chosen: Mapping[str, Any]) -> Cla
     from ollama_pack.pipeline.naming import model_name
 
     words = shlex.join(("ollama-pack", batch_command(), source))
-    remedy = f"{words} --name NAME  for one of them"
-    return Claim(source, model_name(request), chosen["checkpoint"] or "", request.out, remedy)
+    hint = f"{words} --name NAME  for one of them"
+    return Claim(source, model_name(request), chosen["checkpoint"] or "", request.out, hint)
 
 
 def tasks_of_models() -> list[Task]:
@@ -120,11 +120,14 @@ def _claim_of_model(model: "ConfiguredModel", context: SettingsContext) -> Claim
     checkpoint = _for_model("checkpoint", model, context)
     folder = folder_of(name, Path(out)) if out else None
     other = parse_name(model.name)
-    remedy = f'name = "{replace(other, model=f"{other.model}-2")}"  in its table, or another name'
+    hint = f'name = "{replace(other, model=f"{other.model}-2")}"  in its table, or another name'
     if folder is None and context.params.get("via") == "folder" and not model.is_on_hub:
-        folder, remedy = Path(model.directory, checkpoint, OUTPUT_NAME), "--out DIR  beside it"
+        folder, hint = (
+            Path(model.directory, checkpoint, OUTPUT_NAME),
+            "--out DIR  gives each model a folder of its own",
+        )
     return Claim(
-        model.table, name, checkpoint, folder, remedy, context.config.file.where("models", model.table)
+        model.table, name, checkpoint, folder, hint, context.config.file.where("models", model.table)
     )
 
 
@@ -151,7 +154,7 @@ def name_of_model(model: "ConfiguredModel", tag: str, *, typed: bool = False) ->
 
 
 def _directories(paths: Iterable[Path], console: Console) -> Iterator[Path]:
-    """Yield the paths that are no files, and report the others."""
+    """Yield the paths that are not files, and report the files as skipped."""
     for path in paths:
         if path.is_file():
             console.stage_done("skipped", f"{path} is a file")

@@ -79,7 +79,7 @@ def test_command(*, source: Path, cases: Path, **chosen: Any) -> None:
         say(cases)
         return
     if chosen["data"] is not None:
-        raise click.UsageError("--data is for --init.")
+        raise click.UsageError("--data needs --init.")
     found = read_cases(cases)
     quiet = console.for_programs
     with opened_trial(trial_request(source, chosen), chosen, console) as answering:
@@ -128,7 +128,7 @@ def _training_data(source: Path, given: Path | None, console: Console) -> "tuple
 def _trainer_facts(
     source: Path, figures: "tuple[FigureCase, ...]", results: "Sequence[CaseResult]", console: Console
 ) -> dict[str, Any] | None:
-    """Return the JSON object of the trainer's eval loss, which is told, or None if there is none."""
+    """Report the trainer's eval loss, and return its JSON object; None if there is none."""
     from ollama_pack.pipeline.trial.trainer_loss import loss_of_trainer
 
     try:
@@ -139,7 +139,7 @@ def _trainer_facts(
     if found is None:
         return None
     loss, step = found.measured.loss, found.measured.step
-    why = f"; these may be two measures: {'; '.join(found.unlike)}" if found.unlike else ""
+    why = f"; these may be different measures: {'; '.join(found.unlike)}" if found.unlike else ""
     ours = [
         f"{list(each.likelihoods.values())[-1].loss:.4f} on {each.name}"
         for each in results

@@ -63,7 +63,7 @@ trial_options = options.combine(
 """What `try` and `test` have in common."""
 
 WITHOUT_INVOCATION = "llama-cpp-python"
-"""The library that knows nothing of the tokens that invoke an aLoRA; llama-server, in xllamacpp, does."""
+"""The library that ignores the tokens that invoke an aLoRA; llama-server, in xllamacpp, does not."""
 
 
 @click.command("try")
@@ -162,7 +162,7 @@ def trial_request(source: Path, chosen: dict[str, Any]) -> "Request":
 
 @contextlib.contextmanager
 def opened_trial(request: "Request", chosen: dict[str, Any], console: Console) -> "Iterator[Answering]":
-    """Return the models of a trial, ready to answer, and report what they are; they end with the block.
+    """Yield the models of a trial, ready to answer, and report what they are; they end with the block.
 
     Args:
         request: what is tried.
@@ -217,7 +217,7 @@ def _tell_runners(ready: "Answering", trial: "Trial", console: Console) -> None:
         if WITHOUT_INVOCATION in llama.name and any(voice.activated for voice in trial.voices):
             console.stage_done(
                 "note",
-                f"{WITHOUT_INVOCATION} applies this aLoRA to every token; the extra try does not",
+                f"{WITHOUT_INVOCATION} applies this aLoRA to every token; xllamacpp (extra try) does not",
             )
 
 

@@ -79,7 +79,7 @@ def _frontier_lines(frontier: SizeFrontier) -> Lines:
     return Lines(
         f"{count} type{'s' if count > 1 else ''} for {len(frontier.types)} weights; {told[frontier.chosen]}, "
         "as measured on some rows",
-        tuple(f"instead {line}" for line in others),
+        tuple(f"another size: {line}" for line in others),
     )
 
 
@@ -113,7 +113,7 @@ def _adapter_lines(adapter: Adapter) -> Lines:
     if adapter.invocation:
         tokens = ", ".join(map(str, adapter.invocation))
         notes += (
-            f"Ollama from 0.30 on applies it after the tokens {tokens}; others apply it to every token",
+            f"Ollama 0.30 and later apply it after the tokens {tokens}; earlier ones apply it to every token",
         )
     return Lines(
         f"{adapter.directory}  {what}",

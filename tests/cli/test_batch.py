@@ -145,7 +145,7 @@ def test_what_is_for_one_model(good, more):
     """A weight and a name are for one model."""
     ran = each_of(good, *more)
     assert (ran.code, ran.stdout) == (2, "")
-    assert f"--each makes several models, and {more[0]} is for one" in ran.stderr
+    assert f"Several models would be made, and {more[0]} is for one" in ran.stderr
 
 
 def test_an_interruption_ends_all(good, tiny_gguf, monkeypatch):

@@ -114,7 +114,10 @@ def test_a_variable_of_no_option(everywhere, monkeypatch):
     assert run("config", everywhere, "--json").document["unknown"] == [
         {"variable": "OLLAMA_PACK_BSAE", "nearest": "OLLAMA_PACK_BASE"}
     ]
-    assert "OLLAMA_PACK_BSAE is the variable of no option" in run("config", everywhere).stdout
+    assert (
+        "OLLAMA_PACK_BSAE stands for no option; did you mean OLLAMA_PACK_BASE?"
+        in run("config", everywhere).stdout
+    )
 
 
 @pytest.mark.parametrize(

@@ -59,5 +59,5 @@ def test_too_few_weights(tmp_path):
         for name in ((), ("ada",)):
             ran = run("build", *places[:count], *name, *weights)
             assert ran.code == 2
-            assert f"{count} directories, but {given} --weight: give one for each directory." in ran.stderr
+            assert f"There are {count} directories, but {given} --weight: give one for each." in ran.stderr
             assert "try:" not in ran.stderr

@@ -70,7 +70,7 @@ def test_activated_lora_is_warned_of(make_adapter):
     lines = lines_of(read_adapter(make_adapter(config={"alora_invocation_tokens": [5, 9]})))
     assert "activated LoRA" in lines.line
     assert lines.always == (
-        "note: Ollama from 0.30 on applies it after the tokens 5, 9; others apply it to every token",
+        "note: Ollama 0.30 and later apply it after the tokens 5, 9; earlier ones apply it to every token",
     )
 
 

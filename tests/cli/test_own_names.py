@@ -58,7 +58,7 @@ def test_one_folder_for_two(project):
         file.write('\n[models.countess]\ndirectory = "ada-lora"\n')
     ran = run("build", "--via", "folder", "--json")
     assert (ran.code, "would both be written to ada-lora/ollama" in ran.document["what"]) == (2, True)
-    assert ran.document["try"] == "--out DIR  beside it"
+    assert ran.document["try"] == "--out DIR  gives each model a folder of its own"
     assert run("build", "--via", "folder", "--out", "dist").code == 0
     assert (project / "dist" / "countess" / "1.0.0" / "Modelfile.txt").is_file()
 

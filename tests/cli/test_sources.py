@@ -74,7 +74,9 @@ def test_scale(two, tiny_gguf, tmp_path):
     ("more", "said"),
     [
         pytest.param(
-            (), "a model of each of them, or one of their sum?", id="two directories without weights"
+            (),
+            "but not whether each becomes a model or they are summed.",
+            id="two directories without weights",
         ),
         pytest.param(("--weight", "1"), "2 directories, but 1 --weight", id="a weight for one of them"),
         pytest.param(

@@ -33,7 +33,7 @@ class View(Protocol):
 
 
 def messages(event: Event) -> list[tuple[str, str, str]]:
-    """Return level, code and text of what somebody has to look at: an error, or the warnings of a stage."""
+    """Return level, code and text of each message that matters: an error, or the warnings of a stage."""
     facts = event.facts
     if event.kind == "error":
         text = [facts["what"], *(f"{label}{facts[key]}" for key, label in _ERROR_PARTS if facts[key])]

@@ -44,8 +44,8 @@ def sarif(events: Sequence[Event], environment: Mapping[str, str]) -> str:
 def _finding(level: str, code: str, text: str, file: str) -> dict[str, Any]:
     """Return one result.
 
-    Code scanning takes none without a place and a line; what is in no file gets the repository. It
-    knows a finding again by its print, which it cannot make of a file that is no text.
+    Code scanning requires a place and a line, so a finding that is in no file gets the repository. It
+    recognises a finding by its fingerprint, which it cannot compute itself for a file that is not text.
     """
     rule, said = one_line(code), printable(hide_passwords(text))
     told = "\0".join((rule, file, said)).encode("utf-8", "backslashreplace")

@@ -1,6 +1,6 @@
 """GitHub Actions: groups and annotations in the log, and the outputs of a step.
 
-What is written here is obeyed by the runner, so each part is escaped as its toolkit does: the text of a
+The runner obeys what is written here, so each part is escaped as GitHub's toolkit does it: the text of a
 command ends at a line end, and a property also at a colon or a comma.
 """
 
@@ -60,7 +60,8 @@ def workflow_command(name: str, text: str, properties: Mapping[str, str] | None 
 def step_outputs(events: Sequence[Event], _environment: Mapping[str, str]) -> str:
     """Return the outputs of a step as GITHUB_OUTPUT takes them: name, digest and path.
 
-    Of several models each has a line for each, in the same order. A command that made nothing has none.
+    With several models, each output has a line for each model, in the same order. A command that made nothing
+    has no outputs.
     """
     rows = made_rows(events)
     if not rows:
@@ -70,7 +71,7 @@ def step_outputs(events: Sequence[Event], _environment: Mapping[str, str]) -> st
 
 
 def _heredoc(name: str, value: str) -> str:
-    """Return an output with a delimiter that nobody can know before, and that is not in the value."""
+    """Return an output with a delimiter that nobody can predict, and that is not in the value."""
     delimiter = f"ollama_pack_{secrets.token_hex(16)}"
     assert delimiter not in value, "128 bits that were just drawn are in no text"
     return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"

@@ -36,7 +36,7 @@ def dotenv_variables(events: Sequence[Event], _environment: Mapping[str, str]) -
     """Return name, digest and path of the last model as the variables of a dotenv report.
 
     GitLab has no quotes and no line ends there, so a value that would need one is left out. The jobs that get
-    them may run ollama-pack, so none is called as the variable of an option is.
+    the variables may run ollama-pack, so none of them is one that stands for an option.
     """
     rows = made_rows(events)
     values = {key: str(rows[-1][key]) for key in ("name", "digest", "path")} if rows else {}

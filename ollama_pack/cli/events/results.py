@@ -13,8 +13,8 @@ def result_rows(events: Sequence[Event]) -> list[dict[str, Any]]:
     """Return a row for each result among events.
 
     What a document does not have is empty or 0. ``digest`` is that of the manifest if it is known, else that
-    of the GGUF file; ``before`` is the same of the build before. What was pushed is called by its
-    place, which is its path too.
+    of the GGUF file; ``before`` is the same digest of the previous build. For a push, the place is both
+    ``name`` and ``path``.
     """
     return [_result_row(event) for event in events if event.kind == "result"]
 
@@ -22,7 +22,7 @@ def result_rows(events: Sequence[Event]) -> list[dict[str, Any]]:
 def made_rows(events: Sequence[Event]) -> list[dict[str, Any]]:
     """Return the rows of results that made something.
 
-    A proof and a plan made nothing: as outputs they would take the place of what a command before them made.
+    A proof and a plan made nothing: their outputs would replace those of an earlier command in the same step.
     """
     rows = result_rows(events)
     return [row for row in rows if row["kind"] not in _PLANS and (row["digest"] or row["path"])]

@@ -11,7 +11,7 @@ from ollama_pack.errors import one_line, printable
 from ollama_pack.shown import hide_passwords
 
 MOST_SUMMARY_BYTES = 900_000
-"""The length of a summary that nobody reads to its end."""
+"""The largest summary, in bytes; nobody reads a longer one to its end."""
 
 STEP_SUMMARY_BYTES = 1_048_576 - 1024
 """GitHub refuses the whole summary of a step, of all its commands, if it has more than a mebibyte."""
@@ -67,7 +67,7 @@ def _table_row(row: dict[str, object]) -> str:
 
 
 def _sizes(row: dict[str, object]) -> str:
-    """Return the size of the file, and of the weights that changed before and after if it is merged."""
+    """Return the size of the file; for a merged one, also that of the changed weights before and after."""
     size, before, after = (row[key] for key in ("size", "base_size", "changed_size"))
     text = megabytes(size) if isinstance(size, int) and size else ""
     if isinstance(before, int) and isinstance(after, int) and before:

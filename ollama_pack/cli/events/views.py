@@ -115,7 +115,7 @@ def views_of(chosen: Mapping[str, Any], environment: Mapping[str, str]) -> list[
 
 
 def _runner(annotations: str, environment: Mapping[str, str]) -> str:
-    """Return the runner whose habits are followed: ``github``, ``gitlab`` or ``none``."""
+    """Return the runner whose conventions are followed: ``github``, ``gitlab`` or ``none``."""
     if annotations != "auto":
         return annotations
     if environment.get("GITHUB_ACTIONS") == "true":
