@@ -180,7 +180,7 @@ def mamba_dt_proj(module: str) -> Weight:
 
 
 def without_head_sizes(weights: Sequence[Weight]) -> tuple[Weight, ...]:
-    """Return the weights with sizes that depend on heads unknown: no size of the base tells their layers'."""
+    """Return the weights with all sizes that depend on heads unknown, because they differ by layer."""
     head_sizes = ("heads", "kv_heads")
     return tuple(
         replace(each, shape=tuple("unknown" if size in head_sizes else size for size in each.shape))  # type: ignore[arg-type]

@@ -170,7 +170,7 @@ def _targets_of(arch: Arch, module: str, mixture: bool) -> tuple[Target, ...]:
     # A literal placeholder in an adapter's file must not match a pattern of the table.
     if LAYER_INDEX in module or EXPERT_INDEX in module:
         return ()
-    parts = _INDEX.split(module)  # every second one is a number
+    parts = _INDEX.split(module)  # every second part is a number
     numbers = parts[1::2]
     block, expert = (*map(int, numbers), -1, -1)[:2]
     parts[1::2] = (LAYER_INDEX, EXPERT_INDEX, *numbers[2:])[: len(numbers)]

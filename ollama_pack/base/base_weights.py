@@ -1,4 +1,4 @@
-"""Tells how large the weights of a base are, as its header, a store or a daemon says; they are not read."""
+"""Tells how large the weights of a base are, as its header, a store or a daemon says; no weight is read."""
 
 import contextlib
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ def weights_of(base: BaseModel, locations: OllamaLocations) -> BaseWeights | Non
     """Return how large the weights of a base are, or None if nothing here tells it.
 
     Args:
-        base: the base: a file, what a registry told of one, or an Ollama model that may be installed.
+        base: a file, an Ollama model that may be installed, or a model whose sizes a registry has given.
         locations: the daemon and the stores that may have it.
     """
     if base.gguf is not None or base.weights is not None or not base.tag:
@@ -56,9 +56,9 @@ def _weights_of_file(base: BaseModel) -> BaseWeights | None:
 
 
 def _weights_in_daemon(daemon: Daemon, name: ModelName) -> BaseWeights | None:
-    """Return how large the weights of a daemon's model are: its listed size, unless a projector counts there.
+    """Return how large a daemon's model is: its listed size, unless that includes a projector.
 
-    Daemons before 0.5 do not tell the tensors.
+    Daemons before 0.5 do not list the tensors.
     """
     wanted = name.display.lower()
     listed = next((each for each in daemon.models() if each.name.lower() == wanted), None)

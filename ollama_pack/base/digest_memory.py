@@ -29,7 +29,7 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def digest_of_base(path: Path, progress: Progress | None = None) -> str:
-    """Return the digest of a GGUF base, ``sha256:…``; read the file only if it is not the one read before.
+    """Return the digest of a GGUF base, ``sha256:…``; the file is read only if it has changed since then.
 
     It is for deliveries. A proof reads the file itself, with `sha256_of_file`.
 
@@ -52,9 +52,9 @@ def digest_of_base(path: Path, progress: Progress | None = None) -> str:
 
 @contextlib.contextmanager
 def digest_kept(path: Path | None) -> Iterator[None]:
-    """Have what is remembered of a GGUF base outlast the block, which may link it to a store.
+    """Keep the remembered digest of a GGUF base valid while the block may link the file into a store.
 
-    A hard link changes the time of the last change of a file, though not what it holds.
+    A hard link changes the ctime of a file, but not its content.
     """
     before = _identity(path) if path is not None else {}
     digest = _recall(before)
@@ -73,9 +73,9 @@ def memory_path() -> Path:
 
 
 def _identity(path: Path) -> dict[str, Any]:
-    """Return what tells a file from what it was before; empty if it cannot be seen.
+    """Return what identifies a file and its state; empty if the file is not accessible.
 
-    Windows has no time of the last change of a file that a program cannot set, so there it is always empty.
+    On Windows it is always empty, because programs can set every time stamp there.
     """
     with contextlib.suppress(OSError, RuntimeError):
         real = path.resolve(strict=True)

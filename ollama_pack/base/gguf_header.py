@@ -17,7 +17,7 @@ from ollama_pack.ollama.compat import NOT_RUN, translate_header
 
 
 def read_base_gguf(path: Path, *, tag: str = "", digest: str = "") -> BaseModel:
-    """Return the base that a GGUF file is.
+    """Return the base that a GGUF file holds.
 
     Args:
         path: the GGUF file.
@@ -157,7 +157,7 @@ def _source_id(header: GgufFile) -> str:
 
 
 def _details(header: GgufFile, arch: str) -> dict[str, str]:
-    """Return the fields of Ollama's configuration that a header tells."""
+    """Return the fields of Ollama's configuration that follow from a header."""
     parameters = header.integer(
         "general.parameter_count", sum(math.prod(shape) for shape in header.shapes.values())
     )

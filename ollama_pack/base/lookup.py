@@ -204,7 +204,7 @@ def _index_by_key() -> dict[str, tuple[CatalogEntry, ...]]:
 
 @cache
 def _by_plain_tag() -> dict[str, CatalogEntry]:
-    """Return the rows by tag without its quantisation, in lower case; the first row of two has it."""
+    """Return the rows by tag without its quantisation, in lower case; of two rows with one tag, the first."""
     rows: dict[str, CatalogEntry] = {}
     for entry in load_catalog():
         for tag in entry.tags:

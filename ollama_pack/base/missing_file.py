@@ -36,7 +36,7 @@ def require_from_file(text: str, path: Path) -> None:
         return
     what, hint = f"FROM names a file that is not here: {text}.", OTHER_FILE
     spellings = (
-        (text.replace("\\ ", " "), "without backslashes: a blank in a path needs none in a Modelfile"),
+        (text.replace("\\ ", " "), "without backslashes: a space in a path needs none in a Modelfile"),
         (text.strip("'"), "without single quotes: in a Modelfile they are part of the name"),
         (text.partition(" #")[0], "without the comment: in a Modelfile it needs a line of its own"),
     )
@@ -44,7 +44,7 @@ def require_from_file(text: str, path: Path) -> None:
     if other:
         hint = f"FROM {other[0]}  {other[1]}"
     elif WINDOWS_PATH.match(text):
-        what = f"FROM names a file of Windows that is not here: {text}."
+        what = f"FROM names a Windows path, and no such file is here: {text}."
     raise InputError(what, where=path, hint=hint, code="no-base-file")
 
 

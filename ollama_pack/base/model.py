@@ -64,11 +64,11 @@ class BaseModel:
         notes: what the user should know about this base.
         info: the header and the vocabulary of `gguf`, which is read once, or None if the base is no file.
         digest: the digest of `gguf`, which is taken once, or None if the base is no file.
-        parts: the header of each part of `gguf`, or of all of it; empty if the base is no file.
-        weights: how large its weights are, if a registry told it; else None.
+        parts: the header of `gguf`, or of each of its parts if it is split; empty if the base is no file.
+        weights: how large its weights are, if a registry has given their sizes; else None.
         recorded_blob: the digest of its weights as a lock records it; empty if the base is a file.
-        temporary: whether only a daemon can read the base, so that `gguf` is there for this run only, and not
-            at all where nothing is written.
+        temporary: whether only a daemon can read the base, so that `gguf` exists for this run only, and not
+            at all if nothing is written.
     """
 
     hparams: HParams

@@ -1,8 +1,8 @@
 """Turns the blocks of any ggml type into float32, and float32 into blocks of the types that merging writes.
 
-The gguf library knows how every type is read, and how the older ones are written. The types that most models
-are in are read by code of ours, bit for bit as the library reads them and faster; what is
-not quantised, and Q8_0, by the code that reads adapters.
+The gguf library knows how every type is read, and how the older ones are written. The types of most
+models are read by code of our own, which gives the same bits and is faster. Types that are not quantised, and
+Q8_0, are read by the code that reads adapters.
 """
 
 from typing import Any
@@ -45,7 +45,7 @@ def can_write_blocks(kind: int) -> bool:
 
 
 def read_blocks(raw: Bytes, kind: int, columns: int) -> Float32:
-    """Return the numbers of whole rows, as float32, rows × columns. It is exact for every type that is plain.
+    """Return the numbers of whole rows, as float32, rows × columns; exact for types that are not quantised.
 
     Args:
         raw: the bytes of the rows, as they lie in a GGUF file; there may be none.

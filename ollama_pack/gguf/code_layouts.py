@@ -29,9 +29,9 @@ class CodeLayout:
         largest: the largest code; the smallest is 0.
         unpack: blocks → codes, both with one row a block.
         pack: writes codes into blocks, in place.
-        scales: blocks → what their codes are multiplied with, and what is added.
+        scales: blocks → the numbers by which their codes are multiplied, and the numbers that are added.
         zero: the code of the number 0, in types to which nothing is added.
-        shared: weights that share a scale.
+        shared: the number of weights that share a scale.
     """
 
     largest: int

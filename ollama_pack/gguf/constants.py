@@ -21,7 +21,7 @@ SCALARS = {
 """Value type → `struct` code, little-endian."""
 
 ALPHA = "adapter.lora.alpha"
-"""The key of alpha, a float32: llama.cpp multiplies B·A with alpha / rank of each tensor."""
+"""The key of alpha, a float32: llama.cpp multiplies B·A by alpha / rank of each tensor."""
 
 INVOCATION_TOKENS = "adapter.alora.invocation_tokens"
 """The key under which llama.cpp looks for the tokens after which an aLoRA acts."""

@@ -1,7 +1,7 @@
 """Finds the library of llama.cpp that the extra ``llama`` brings, without loading it into this process.
 
 A failed assertion inside llama.cpp ends its process, so it is loaded by processes of its own alone. Both
-packages that wrap llama.cpp will do: their library has the same functions, and those are called by ctypes.
+packages that wrap llama.cpp will do: their libraries have the same functions, which are called by ctypes.
 """
 
 import importlib.util
@@ -13,7 +13,7 @@ PLACES = (
     ("llama_cpp", ("lib/libllama.so", "lib/libllama.dylib", "lib/llama.dll")),
     ("xllamacpp", ("xllamacpp*.so", "xllamacpp*.pyd")),
 )
-"""Package → where its library may lie in it, the first that is there; llama_cpp needs no OpenMP runtime."""
+"""Package → where its library may be. The first that is there is used; llama_cpp needs no OpenMP runtime."""
 
 
 def has_ggml() -> bool:
@@ -37,7 +37,7 @@ def find_ggml() -> Path:
 
 
 def installed_ggml(*packages: str) -> Path | None:
-    """Return the library of llama.cpp in these packages, the first that has one; none named: in both."""
+    """Return llama.cpp's library in the first package that has it: of those named, or of `PLACES`."""
     for package, patterns in PLACES:
         if packages and package not in packages:
             continue
@@ -50,7 +50,7 @@ def installed_ggml(*packages: str) -> Path | None:
 
 
 def unusable_ggml(library: Path, why: str) -> UsageError:
-    """Return the error for a library of llama.cpp that cannot be loaded, or does not do what it is asked."""
+    """Return the error for a library of llama.cpp that cannot be loaded, or fails."""
     return UsageError(
         f"llama.cpp cannot be used: {why or 'its process ended'}.",
         where=library,

@@ -28,7 +28,7 @@ def read_imatrix(path: Path) -> dict[str, Values]:
         path: the file, in the GGUF format or in the older one.
 
     Raises:
-        InputError: the file cannot be read, or is no importance matrix.
+        InputError: the file cannot be read, or is not an importance matrix.
     """
     try:
         with regular_file(path) as file:
@@ -38,7 +38,7 @@ def read_imatrix(path: Path) -> dict[str, Values]:
                 file.seek(0)
                 found = dict(_from_older(path, file))
     except OSError as error:
-        raise InputError(f"Cannot read: {error.strerror}.", where=path) from error
+        raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
     if not found or not all(np.isfinite(values).all() for values in found.values()):
         raise _no_imatrix(path, "it has no values" if not found else "a value is not finite")
     return found
@@ -96,5 +96,5 @@ def _floats(path: Path, file: BinaryIO, count: int) -> Values:
 
 
 def _no_imatrix(path: Path, why: str) -> InputError:
-    """Return the error for a file that is no importance matrix."""
-    return InputError(f"This is no importance matrix: {why}.", where=path, hint=_HINT, code="damaged")
+    """Return the error for a file that is not an importance matrix."""
+    return InputError(f"This is not an importance matrix: {why}.", where=path, hint=_HINT, code="damaged")

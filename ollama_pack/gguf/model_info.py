@@ -1,4 +1,4 @@
-"""Reads what a base model that is at hand says of itself: its metadata, its tensors and its tokens."""
+"""Reads the metadata, the tensors and the tokens of a model from its GGUF header or a daemon's answer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,8 +20,8 @@ class Vocabulary:
         tokens: a map from id to token; a space may be written as ``▁``.
         special: a map from ``bos``, ``eos`` or ``pad`` to the id of that token, for those that are known.
         origin: the file or the model that the tokens were read from.
-        merges: what a BPE tokenizer joins, in its order, each as two tokens with a space between them; empty
-            if it is not known.
+        merges: the merges of a BPE tokenizer, in order, each as two tokens with a space between them; empty
+            if they are not known.
         added: the ids of the tokens that were added to a tokenizer, each with whether it is special; empty
             if that is not known.
     """
@@ -40,9 +40,9 @@ class ModelInfo:
     Attributes:
         name: the name the user gives it.
         metadata: the keys and values of its header, or ``model_info`` of ``/api/show``.
-        shapes: a map from the name of each tensor to its shape, rows first; empty if no shapes are told.
-        vocabulary: its tokens, or None if they are not told.
-        types: the ggml type of each tensor; empty if they are not told.
+        shapes: a map from the name of each tensor to its shape, rows first; empty if no shapes are known.
+        vocabulary: its tokens, or None if they are not known.
+        types: the ggml type of each tensor; empty if they are not known.
     """
 
     name: str
@@ -77,7 +77,7 @@ def read_model_info(path: Path, name: str = "") -> ModelInfo:
 
 
 def model_info_of(header: GgufFile, name: str = "") -> ModelInfo:
-    """Return the same of a header that was read with its tokens."""
+    """Return what a header says that was read with its tokens, as `read_model_info` does."""
     origin = header.path.name
     tokens = vocabulary_of(header.metadata, origin)
     return ModelInfo(name or origin, header.metadata, header.shapes, tokens, header.types)

@@ -66,9 +66,9 @@ def _to_q8(numbers: Float32) -> Stored:
 def _blocks_to_q8(blocks: Float32, cast: Stored) -> None:
     """Cast a part that fits the cache.
 
-    What has no sign is in the order of its bits, of which numpy finds the largest of 32 neighbours in half
-    the time. It is rounded, halves up, by adding the largest number below a half and cutting off what is
-    behind the point; then it gets its sign.
+    Floats without their sign are ordered as their bits are, and numpy finds the largest of 32 integers in
+    half the time. Each number is rounded, halves up, by adding the largest float below a half and truncating;
+    then it gets its sign again.
     """
     numbers = blocks.reshape(-1)
     bits = numbers.view(np.uint32) & _ALL_BUT_THE_SIGN

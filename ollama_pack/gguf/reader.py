@@ -18,16 +18,15 @@ from ollama_pack.gguf.tensors import StoredTensor
 from ollama_pack.gguf.text_array import read_texts
 
 MOST_KEYS, MOST_TENSORS, LONGEST_ARRAY, MOST_TEXT = 1 << 16, 1 << 20, 1 << 24, 1 << 22
-"""More than any model has, and little enough to be read in moments: a sparse file may promise anything.
-
-Text is counted in bytes, of all names and texts that are kept.
+"""Limits above what any model has, and small enough to be read in moments: a hostile header may claim
+anything. Text is counted in bytes, of all names and texts that are kept.
 """
 
 MOST_KEPT = 1 << 24
-"""Bytes of an array of text that is kept because it was asked for; large vocabularies have 3 million."""
+"""Most bytes of an array of text that is kept because it was asked for; large vocabularies have 3 million."""
 
 MOST_WALKED = 1 << 24
-"""Texts of all arrays, and numbers that are kept. The largest vocabulary and its merges have one million."""
+"""Most texts of all arrays, and numbers that are kept. A large vocabulary with its merges has 1 million."""
 
 LONGEST_KEPT = 1024
 """Arrays with more elements are not kept (token lists): only their length is."""
@@ -40,7 +39,7 @@ _AGAIN = "download or copy the file again, and compare its size"
 
 @dataclass(frozen=True, slots=True)
 class LongArray:
-    """An array that was walked over, not kept.
+    """An array whose elements were skipped and not kept.
 
     Attributes:
         length: number of elements.
@@ -107,7 +106,7 @@ class GgufFile:
             raise InputError("The tensor is quantised; F32, F16, BF16 or Q8_0 is expected.", where=where)
         shape, elements = self.shapes[name], BLOCKS[self.types[name]][0]
         if shape[-1] % elements:
-            raise InputError(f"Its rows are no multiple of {elements} long.", where=where)
+            raise InputError(f"The length of its rows is not a multiple of {elements}.", where=where)
         nbytes = nbytes_of(self.types[name], shape)
         return StoredTensor(self.path, name, dtype, shape, self.offsets[name], nbytes)
 
@@ -174,11 +173,11 @@ class _Cursor:
         alignment = metadata.get("general.alignment", ALIGNMENT)
         if not isinstance(alignment, int) or alignment <= 0:
             raise InputError(
-                f"The alignment {alignment!r} is not one.", where=f"{self.path}: general.alignment"
+                f"The alignment is {alignment!r}, not above 0.", where=f"{self.path}: general.alignment"
             )
         start = -(-self.position // alignment) * alignment
         for name, (shape, kind, offset) in infos.items():
-            nbytes = nbytes_of(kind, shape) if kind in BLOCKS else 0  # of an unknown type, its start is there
+            nbytes = nbytes_of(kind, shape) if kind in BLOCKS else 0  # of an unknown type, only the start
             if start + offset + nbytes > len(self.data):
                 raise InputError(
                     "The file is cut short: it ends before the tensor does.",
@@ -206,7 +205,7 @@ class _Cursor:
 
     def too_much(self, what: str, number: int, most: int) -> InputError:
         return InputError(
-            f"The header promises {number} {what}; {most} is the most that is read here.",
+            f"The header claims {number} {what}; at most {most} are read.",
             where=f"{self.path}: {self.part}",
             hint=_AGAIN,
         )

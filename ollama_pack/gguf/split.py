@@ -18,9 +18,9 @@ _PART = re.compile(r"(.+)-([0-9]{5})-of-([0-9]{5})\.gguf")
 
 
 def read_model(path: Path, keep: Collection[str] = ()) -> GgufFile:
-    """Return the header of a model; of one in several parts the metadata of the first, and all tensors.
+    """Return the header of a model; if it is split, the metadata of the first part and the tensors of all.
 
-    The offsets are those of the first part alone.
+    Offsets are given for the tensors of the first part alone.
 
     Args:
         path: the file, or any of its parts.
@@ -33,7 +33,7 @@ def read_model(path: Path, keep: Collection[str] = ()) -> GgufFile:
 
 
 def joined_header(path: Path, parts: Sequence[GgufFile]) -> GgufFile:
-    """Return the header of a model, whose parts have these: the metadata of the first, and all tensors."""
+    """Return the headers of a model's parts as one: the metadata of the first, and the tensors of all."""
     first, *others = parts
     if not others:
         return first
@@ -77,7 +77,7 @@ def read_parts(path: Path, keep: Collection[str] = ()) -> tuple[GgufFile, ...]:
     promised = parts[0].integer(TENSORS, len(names))
     if len(names) != promised:
         raise InputError(
-            f"The parts have {len(names)} tensors, and {promised} are promised.", where=parts[0].path
+            f"The parts have {len(names)} tensors, and the first part says {promised}.", where=parts[0].path
         )
     return parts
 

@@ -41,11 +41,11 @@ CHUNK_ELEMENTS = 1 << 17
 
 
 def keep_freed_memory() -> None:
-    """Let arrays of up to 30 MiB be made again from memory that others have left.
+    """Let new arrays of up to 30 MiB reuse the memory of freed ones.
 
     glibc gives a freed block of this size back to the system, and having it again costs a page
-    fault every 4 KiB: a fifth of a conversion. It raises that threshold to the size of the largest
-    block it has seen freed. The block is not touched, so it takes no memory.
+    fault every 4 KiB: a fifth of a conversion. glibc raises its threshold to the size of
+    the largest block that was freed, so one is made and freed here; it is not touched, so it takes no memory.
     """
     np.empty(30 << 20, np.uint8)
 

@@ -15,7 +15,7 @@ class StoredTensor(NamedTuple):
     Attributes:
         path: the file.
         name: the name of the tensor inside the file.
-        dtype: ``F32``, ``F16`` or ``BF16``; ``Q8_0`` too in a GGUF file, and what else safetensors has.
+        dtype: ``F32``, ``F16`` or ``BF16``; ``Q8_0`` in a GGUF file, or another dtype of safetensors.
         shape: the extents, rows first.
         offset: the place of its first byte in the file.
         nbytes: its size in bytes.

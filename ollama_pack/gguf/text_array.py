@@ -12,7 +12,7 @@ BLOCK = 1 << 18
 LENGTH_BYTES = 8
 
 FEWEST, MOST = 16, 1 << 16
-"""Number of texts that are read one by one where a block has none that could be read at once."""
+"""Fewest and most texts that are read one by one after a block with none that could be read at once."""
 
 
 def read_texts(
@@ -20,8 +20,8 @@ def read_texts(
 ) -> tuple[tuple[str, ...], int, int]:
     """Return the texts of an array, where the array ends, and how many bytes of text were kept.
 
-    The end lies behind the end of the file if the file is cut short. Reading stops where more than `most`
-    bytes would be kept. In neither case a text is returned.
+    The end lies behind the end of the file if the file is cut short. Reading stops when more than `most`
+    bytes would be kept. In both cases no texts are returned.
 
     Args:
         data: the mapped file.

@@ -76,7 +76,7 @@ def done_in_order(jobs: Sequence[Job[Result]], codec: Codec[Result], helpers: in
     r"""Yield the results of jobs in their order; what a job raised is raised in its place.
 
     Args:
-        jobs: the jobs.
+        jobs: the jobs, in the order of the results.
         codec: how a process sends a result to this one.
         helpers: the number of processes or threads beside this one.
 

@@ -9,7 +9,7 @@ from ollama_pack.modelfile.quoting import LINE_PATTERN, quoted
 from ollama_pack.modelfile.syntax import MODELFILE_COMMANDS, ROLES, Command, Line, Modelfile, print_modelfile
 
 REMOVABLE = ("TEMPLATE", "SYSTEM")
-"""The commands whose empty value removes what the base has. Ollama itself takes it for no command at all."""
+"""The commands whose empty value removes what the base has. Ollama itself ignores such a command."""
 
 EMPTY = '""'
 

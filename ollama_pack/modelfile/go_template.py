@@ -63,7 +63,7 @@ def template_fault(text: str) -> str:
 def template_parts(text: str) -> Iterator[tuple[bool, str]]:
     """Yield the parts of a valid Go template in order: whether a part is an action, and its text.
 
-    The text of an action has neither its braces nor the signs that trim blanks. Comments are left out.
+    The text of an action has neither its braces nor its trim markers. Comments are left out.
     """
     at = 0
     while action := _ACTION_OPEN.search(text, at):

@@ -17,13 +17,13 @@ _SEMVER = re.compile(
 )
 
 _ESCAPED_LINE_END = re.compile(r"\\[nt](?![a-z])|(?:\\n){2}")
-"""A line end as programming languages write it; ``C:\\new`` and ``\\nabla`` are none."""
+"""A line end as programming languages write it; ``C:\\new`` and ``\\nabla`` are not."""
 
 _LAST_COUNTS = ("ADAPTER", "TEMPLATE", "SYSTEM", "RENDERER", "PARSER", "REQUIRES")
 
 
 def parse(text: str, *, where: str) -> Modelfile:
-    """Return the Modelfile that a text is.
+    """Return the Modelfile that a text holds.
 
     A text without FROM is accepted, because the base may be given elsewhere.
 

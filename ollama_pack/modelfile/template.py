@@ -2,8 +2,8 @@
 
 A template is a Modelfile with fields: Jinja2 with ``[[ field ]]``, ``[% if field %]`` and ``[# comment #]``,
 so that Go's ``{{ }}`` passes through. `TemplateFields` lists the fields; the filter ``quoted`` puts quotes
-around a value where a Modelfile needs them. ``[[ trim ]]`` defines what Go has not: with it in front,
-``{{ template "trim" .Content }}`` strips white space. Templates run in Jinja's sandbox.
+around a value where a Modelfile needs them. ``[[ trim ]]`` defines a function that Go lacks: with it in
+front, ``{{ template "trim" .Content }}`` strips white space. Templates run in Jinja's sandbox.
 """
 
 import difflib
@@ -113,7 +113,7 @@ def compose_modelfile(
 
     Every line of the author's Modelfile is kept, except these:
 
-    - FROM, SYSTEM and PARAMETERs are set if `filled` has a value for them. An empty SYSTEM is one.
+    - FROM, SYSTEM and PARAMETERs are set if `filled` has a value for them. An empty SYSTEM is a value.
     - ADAPTER is set if `filled` has one, and removed otherwise.
     - TEMPLATE and ``PARAMETER stop`` are set if the template has a TEMPLATE. If the old TEMPLATE came from a
       shipped template, the heading and the ``stop`` values of that template are removed with it. The system

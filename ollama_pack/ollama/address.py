@@ -23,7 +23,7 @@ def parse_host(text: str) -> str:
     Accepts what Ollama accepts: ``host``, ``host:port``, ``:port``, ``[::1]:port`` and
     ``scheme://host:port/path``. An empty value means ``http://127.0.0.1:11434``. An address to listen on
     everywhere (``0.0.0.0`` or ``::``) means this machine. As in Ollama, only a scheme in lower case changes
-    the default port. A port that there is not, for which Ollama takes the default one, is wrong.
+    the default port. A port that cannot exist is an error; Ollama takes the default one instead.
 
     Raises:
         UsageError: the value is not an address, or it has a user or a password. The message does not repeat
@@ -68,7 +68,7 @@ def _host_and_port(hostport: str, default: int) -> tuple[str, int]:
     is_number = digits.isascii() and digits.isdigit() and len(digits) <= len(str(LARGEST_PORT))
     if port and not (is_number and int(digits) <= LARGEST_PORT):
         raise UsageError(
-            f"OLLAMA_HOST has a port that is no number up to {LARGEST_PORT}.",
+            f"OLLAMA_HOST has a port that is not a number up to {LARGEST_PORT}.",
             hint="OLLAMA_HOST=HOST:PORT",
             code="bad-address",
         )

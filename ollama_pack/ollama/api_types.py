@@ -23,7 +23,7 @@ class Listed:
         name: the name with its tag.
         digest: the SHA-256 of its manifest, 64 hexadecimal digits.
         changed: the time at which its manifest was written.
-        size: the size of its blobs in bytes; 0 if it is not told.
+        size: the size of its blobs in bytes; 0 if the daemon does not report it.
         remote: whether the model runs in a cloud.
     """
 
@@ -48,7 +48,7 @@ class Shown:
         template: the chat template of its GGUF if that is in force, else its TEMPLATE.
         system: its SYSTEM, or an empty string.
         messages: its MESSAGEs.
-        family: the architecture that Ollama has written down for it.
+        family: the architecture that its configuration names.
     """
 
     modelfile: str
@@ -94,7 +94,7 @@ def read_listed(answer: Mapping[str, Any]) -> list[Listed]:
 
 
 def _moment(text: str) -> datetime:
-    """Return a time as Go writes it, with any number of digits behind the second; `NEVER` for none."""
+    """Return the time in a text of Go, with any number of digits behind the second, or `NEVER`."""
     match = _MOMENT.fullmatch(text)
     if match is None:
         return NEVER
@@ -146,10 +146,10 @@ Objects: TypeAlias = Sequence[Mapping[str, Any]]
 def render_request(
     name: str, messages: Objects, path: str, tools: Objects | None = None
 ) -> Mapping[str, Any]:
-    """Return the question for the prompt of messages, which is not given to the model.
+    """Return the request for the prompt that a daemon makes of messages, without running the model.
 
-    A daemon that does not know this question answers the messages, as briefly as it can. By Ollama's own
-    interface a prompt that is longer than the context is an error, and not another prompt.
+    A daemon that is too old for this request answers the messages instead, with one token. By Ollama's own
+    interface, a prompt that is longer than the context is an error; it is not shortened.
 
     Args:
         name: the name of the model.

@@ -87,8 +87,8 @@ class StoreTransaction:
         known = target.is_file()
         complete = known and target.stat().st_size == layer.size
         if complete and (layer.media_type == MODEL_TYPE or not corrupt_blob(target)):
-            # Only the owner may set the time. If that fails, a manifest of the owner's protects the blob. One
-            # with a second name is a file of the user's, whose time stays.
+            # Only the owner may set the time. If that fails, a manifest of the owner's protects the blob. A
+            # blob with a second hard link is a file of the user's, too, whose time stays.
             with contextlib.suppress(OSError):
                 if target.stat().st_nlink == 1:
                     os.utime(target)

@@ -83,7 +83,7 @@ class LendingDaemon:
                 f"The daemon did not send the {lacking[0].kind} of {self.tag} whole: its blob is damaged, or "
                 "it is being sent to another registry.",
                 where=f"{self.daemon.address}: {lacking[0].digest}",
-                hint="the same command again once nothing else pushes it; or ollama pull, which mends it",
+                hint="the same command once nothing else pushes the model, or ollama pull to repair it",
                 code="base-not-sent",
             )
 
@@ -139,7 +139,7 @@ def require_room(folder: Path, size: int, what: str) -> None:
         what: what they are for, as a noun.
 
     Raises:
-        DestinationError: it has not.
+        DestinationError: there is less room.
     """
     with os_errors_as_destination_error(folder):
         free = shutil.disk_usage(folder).free

@@ -43,14 +43,14 @@ def make_clients(address: str, bounds: ExchangeBounds) -> "tuple[httpx.Client, o
     """Return a plain client of a daemon and one of the ``ollama`` library, with the same settings and bounds.
 
     Raises:
-        UsageError: the address is none; or a proxy or a certificate of the environment, or the key for
+        UsageError: the address is not valid; or a proxy or a certificate of the environment, or the key for
             ollama.com, cannot be used.
     """
     import httpx
 
     try:
         httpx.URL(address)
-    except httpx.InvalidURL as error:  # as of a sign that no name of a host has
+    except httpx.InvalidURL as error:  # such as for a character that no host name has
         raise UsageError(
             "OLLAMA_HOST is not an address.", hint="OLLAMA_HOST=HOST:PORT", code="bad-address"
         ) from error
@@ -81,10 +81,11 @@ def make_clients(address: str, bounds: ExchangeBounds) -> "tuple[httpx.Client, o
 
 
 def _library() -> ModuleType:
-    """Return the ``ollama`` library, imported without the variables of which it makes a client meanwhile.
+    """Return the ``ollama`` library, imported while the variables that it would read are hidden.
 
-    That client is never used. An address, a key, a proxy or a certificate that it cannot use would end the
-    import with an error, also where the daemon needs none of them.
+    The library makes a client of its own when it is imported, which is never used. An address, a key, a proxy
+    or a certificate that this client cannot use would end the import with an error, even if the daemon needs
+    none of them.
     """
     read = (*ADDRESS_VARIABLES, *TOKEN_VARIABLES, *CERTIFICATE_VARIABLES)
     hidden = {name: os.environ.pop(name) for name in read if name in os.environ}
@@ -112,7 +113,7 @@ def refuse_redirection(answer: "httpx.Response") -> None:
     there = shown_address(answer.headers["Location"])
     usable = there.startswith(("http://", "https://")) and "…" not in there
     raise DestinationError(
-        "The server at this address sends requests on to another one, and ollama-pack does not follow.",
+        "The server at this address redirects requests, and ollama-pack does not follow redirections.",
         where=shown_address(str(answer.request.url)),
         hint=f"OLLAMA_HOST={shlex.quote(there)}, if that is your daemon"
         if usable

@@ -252,4 +252,4 @@ _OWN_RULES: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, tuple[int, ..
     "gemma3n": _has_other_vocabularies,
     "llama": _is_unrepaired_llama3,
 }
-"""Maps an architecture whose form no mark tells to the rule that does."""
+"""Maps an architecture whose form no mark shows to the rule that recognises it."""

@@ -41,7 +41,7 @@ class Daemon:
         address: the URL of the daemon, as `parse_host` returns it.
 
     Attributes:
-        address: the same as it may be shown.
+        address: the URL as it may be shown, without secrets.
 
     Raises:
         UsageError: what the environment says of proxies, certificates or a key cannot be used.

@@ -1,8 +1,8 @@
 """Deletes a model from a daemon, also one whose manifest is empty.
 
 A disk that fills while a daemon writes a manifest leaves an empty one, because Ollama writes it in place. The
-daemon does not list it and cannot delete it, and as long as it is there, it removes no unused blob when it
-starts. A copy of another model replaces it, and that can be deleted.
+daemon does not list such a manifest and cannot delete it, and while it exists, the daemon removes no unused
+blobs when it starts. So another model is copied to its name, which replaces it, and the copy is deleted.
 """
 
 from ollama_pack.ollama.api_errors import EmptyManifestError

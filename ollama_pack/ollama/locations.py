@@ -96,7 +96,7 @@ def unreadable_store_error(store: Path, reason: str = "", by_daemon: str = "") -
     Args:
         store: the directory of the store.
         reason: why no daemon is used, as a clause, or an empty string.
-        by_daemon: what has a running daemon do it; empty if none answers.
+        by_daemon: the hint by which a running daemon does it instead; empty if none answers.
     """
     prefix = f"{reason[:1].upper()}{reason[1:]}, and you" if reason else "You"
     return DestinationError(

@@ -37,7 +37,7 @@ class Layer:
 
     @property
     def kind(self) -> str:
-        """What it is called in plans and in progress: ``model``, ``adapter``, ``configuration``."""
+        """Return the name of the layer in plans and progress: ``model``, ``adapter``, ``configuration``."""
         kind = self.media_type.rpartition(".")[2]
         return "configuration" if kind == "v1+json" else kind
 

@@ -60,7 +60,7 @@ def read_children(content: bytes, *, where: object) -> tuple[ChildManifest, ...]
     try:
         children = (as_mapping(each, "manifests") for each in as_list(document.get("manifests"), "manifests"))
         return tuple(_read_child(each) for each in children if _is_one_model(each))
-    except (ValueError, InputError) as error:  # Go's JSON cannot hold every value of ours
+    except (ValueError, InputError) as error:  # Python reads NaN and Infinity, which Go's JSON cannot hold
         raise not_a_manifest(where) from error
 
 
@@ -94,12 +94,12 @@ def runner_rank(runner: str) -> int:
 
 
 def _is_one_model(entry: dict[str, object]) -> bool:
-    """Return whether an entry of a list is the manifest of one model; Ollama passes over all others."""
+    """Return whether an entry of a list is the manifest of one model; Ollama ignores all others."""
     return entry.get("mediaType", "") in ("", MANIFEST_TYPE)
 
 
 def _read_child(entry: dict[str, object]) -> ChildManifest:
-    """Return a child; the digest of one that is written out in the list is taken over Go's JSON of it.
+    """Return a child; if the list contains it whole, its digest is that of its JSON as Go writes it.
 
     Raises:
         ValueError: the digest is not a SHA-256.

@@ -4,7 +4,7 @@ A daemon asks for each blob with HEAD, and uploads what the registry does not ha
 PATCH sends its parts in their order (100 MB or more, each to the ``Location`` of the response before, a part
 that failed again from its start), and PUT ends it with the digest (``server/upload.go`` of Ollama). This
 registry claims to have every blob that nobody asked for, so it is sent the wanted ones only. It takes no more
-bytes than those have, and keeps nothing whose digest is not among theirs.
+bytes than those have, and keeps no other blob.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ class PushedModel:
         blobs: the wanted blobs that have arrived, by digest; without their bytes if there is a folder.
         uploads: the uploads that have begun and not ended.
         asked: whether the daemon sent any request.
-        failure: what keeps this process from taking a blob, such as a full disk.
+        failure: the error that keeps this process from taking a blob, such as a full disk.
     """
 
     wanted: Mapping[str, int] = field(default_factory=dict)
@@ -195,7 +195,7 @@ def awaiting_push(daemon: Daemon, tag: str) -> Iterator[Server]:
 
 
 class _PushHandler(Handler):
-    """Takes the wanted blobs and the manifests; a registry that has what is not wanted is not sent it."""
+    """Takes the wanted blobs and the manifests, and claims to have all other blobs, so that none is sent."""
 
     def do_HEAD(self) -> None:
         pushed: PushedModel = self.server.registry
@@ -236,7 +236,7 @@ class _PushHandler(Handler):
         with self._told_failure(pushed):
             if self._took_part(pushed, path):
                 pushed.end(path)
-                self.answer(201)  # even of a damaged blob, which the daemon would send again for a minute
+                self.answer(201)  # also for a damaged blob, which the daemon would send again for a minute
         return None
 
     def _took_part(self, pushed: PushedModel, path: str) -> bool:

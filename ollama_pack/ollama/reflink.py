@@ -1,14 +1,13 @@
 """Adds a large file to a store without copying its bytes, if the file system allows it.
 
 1. A *clone* (``FICLONE`` on Btrfs, XFS and bcachefs) shares the bytes until one of the two files is changed.
-It is
-   as safe as a copy.
+   It is as safe as a copy.
 2. A *hard link* on the same file system is a second name of the same file. Deleting one name leaves the
-other, but
-   editing the user's file in place also edits the blob, whose digest is then wrong. A copy would take the
-   disk space of the base, so a link is made if it is harmless otherwise: this user owns the file, and every
-   user may read it, because the daemon may run as another one. The time stamp and the mode of the file stay.
-   An old time stamp does no harm, because the manifest follows at once and is checked against the blobs.
+   other, but editing the user's file in place also edits the blob, whose digest is then wrong. A copy takes
+   the disk space of the base, so a link is made if it is harmless otherwise: this user owns the file, and
+   every user may read it, because the daemon may run as another one. The time stamp and the mode of the file
+   stay. An old time stamp does no harm, because the manifest follows at once and is checked against the
+   blobs.
 3. A *copy* is made if neither works.
 
 See "A base GGUF is cloned, else linked, else copied" in docs/decisions.md.

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 def say_raw(
     daemon: "Daemon", name: str, prompt: str, options: Mapping[str, Any], hear: Callable[[str], object]
 ) -> tuple[int, bool]:
-    """Tell the pieces of an answer to `hear`; return its number of tokens, and whether the model ended it.
+    """Pass the pieces of an answer to `hear`; return its number of tokens, and whether the model ended it.
 
     Args:
         daemon: the daemon.
         name: the name of the model.
-        prompt: the text that the model gets, but for the begin of text that its tokenizer adds.
-        options: PARAMETERs, which count more than those of the model.
+        prompt: the text that the model gets, without the begin of text that its tokenizer adds.
+        options: PARAMETERs, which override those of the model.
         hear: called with each piece.
 
     Raises:

@@ -78,7 +78,7 @@ def test_no_request_is_sent_on(request_of):
         Daemon(here) as daemon,
     ):
         for handler.status in SENDS_ON:
-            with pytest.raises(DestinationError, match="sends requests on") as caught:
+            with pytest.raises(DestinationError, match="redirects requests") as caught:
                 request_of(daemon)
     assert (seen, caught.value.code) == ([], "redirection")
     assert "s3cret" not in str(caught.value)

@@ -127,13 +127,13 @@ DAMAGED = {
     "version 1": (gguf(version=struct.pack("<I", 1)), "version 1 is unknown"),
     "version 4": (gguf(version=struct.pack("<I", 4)), "version 4 is unknown"),
     "the other byte order": (gguf(version=struct.pack(">I", 3)), "version 50331648 is unknown"),
-    "more keys than there are": (gguf(counts=(0, LARGE)), "promises 9223372036854775808 metadata keys"),
-    "more tensors than there are": (gguf(counts=(LARGE, 0)), "promises 9223372036854775808 tensors"),
-    "a key of 2^63 letters": (gguf([struct.pack("<Q", LARGE) + b"x"]), "promises 9223372036854775808 bytes"),
+    "more keys than there are": (gguf(counts=(0, LARGE)), "claims 9223372036854775808 metadata keys"),
+    "more tensors than there are": (gguf(counts=(LARGE, 0)), "claims 9223372036854775808 tensors"),
+    "a key of 2^63 letters": (gguf([struct.pack("<Q", LARGE) + b"x"]), "claims 9223372036854775808 bytes"),
     "a text of 2^64 - 1 letters": (gguf([key("x", constants.STRING, b"\xff" * 8)]), "bytes of text"),
     "an array of 2^63 numbers": (
         gguf([key("x", constants.ARRAY, array(U32, LARGE))]),
-        "8 elements; 16777216 is the most",
+        "elements; at most 16777216",
     ),
     "an array of 2^63 texts": (gguf([key("x", constants.ARRAY, array(constants.STRING, LARGE))]), "elements"),
     "a long array of texts that ends early": (
@@ -158,8 +158,8 @@ DAMAGED = {
     ),
     "a key twice": (gguf([key("x", U32, bytes(4))] * 2), "key is there twice"),
     "a tensor twice": (gguf(tensors=[tensor("t", (1,))] * 2, data=bytes(64)), "tensor is there twice"),
-    "alignment zero": (gguf([key("general.alignment", U32, bytes(4))]), "alignment 0 is not one"),
-    "alignment in words": (gguf([key("general.alignment", constants.STRING, text("x"))]), "is not one"),
+    "alignment zero": (gguf([key("general.alignment", U32, bytes(4))]), "alignment is 0, not above 0"),
+    "alignment in words": (gguf([key("general.alignment", constants.STRING, text("x"))]), "not above 0"),
 }
 
 

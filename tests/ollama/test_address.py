@@ -57,7 +57,7 @@ def test_what_is_no_address_is_refused(text):
 )
 def test_a_port_that_there_is_not(text):
     """Ollama would ask its default port; a user who named another meant another, and is told."""
-    with pytest.raises(InputError, match="OLLAMA_HOST has a port that is no number up to 65535") as caught:
+    with pytest.raises(InputError, match="OLLAMA_HOST has a port that is not a number up to 65535") as caught:
         parse_host(text)
     assert "s3cret" not in str(caught.value)
 
