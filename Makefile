@@ -53,7 +53,7 @@ bench: $(VENV)/.core ## measure speed and memory; writes bench/RESULTS.md and be
 	$(BIN)/python bench/run.py
 	$(BIN)/python bench/merging.py
 
-delivery: $(VENV)/.dev ## measure what each way in moves, with an installed ollama; writes bench/DELIVERY.md
+delivery: $(VENV)/.dev ## measure what each delivery moves, with an installed ollama; writes bench/DELIVERY.md
 	PYTHONPATH=tests/deliver $(BIN)/python bench/delivery.py
 
 goldens: $(VENV)/.dev $(BASE) $(BUILDS)/.made $(OPENMP)/.made ## write the golden files anew; read the diff

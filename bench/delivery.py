@@ -1,4 +1,4 @@
-"""Measure what registering a model moves, and how long it takes, by each way in.
+"""Measure what registering a model moves, and how long it takes, by each delivery.
 
 ``make delivery`` runs this where an Ollama is installed (or OLLAMA_PACK_TEST_OLLAMA names its program): a
 daemon of its own with an empty store, a sparse base of 4 GB, and for every run a new adapter of 80 MB. The
@@ -170,10 +170,10 @@ def table(base: int, adapter: int, version: str, results: dict[str, Measured]) -
             "# What delivery moves",
             "",
             f"Made by `make delivery`: an adapter of {adapter / MEGA:.1f} MB registered on a sparse",
-            f"base of {base / 1e9:.2f} GB that the daemon has, by each way in, in turn; median of {ROUNDS}",
+            f"base of {base / 1e9:.2f} GB that the daemon has, by each delivery, in turn; median of {ROUNDS}",
             "after a warm-up, with a new adapter each time. Without conversion and the proof of loading.",
             "",
-            "| way | s | min–max | MB moved | MB the store grew by | s, the same again |",
+            "| delivery | s | min–max | MB moved | MB the store grew by | s, the same again |",
             "|---|---|---|---|---|---|",
             *rows,
             "",

@@ -136,7 +136,7 @@ def test_sdist(sdist):
     """The sdist has the code, the templates and the papers, and no tests: it is what a wheel is made of."""
     with tarfile.open(sdist) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames()}
-    papers = {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"}
+    papers = {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md", "LICENSE"}
     code = shipped("ollama_pack", ".py", ".tsv", ".typed", ".html") | shipped("templates", ".Modelfile")
     papers |= shipped("docs", ".md", ".json")
     assert names - {"PKG-INFO", ".gitignore"} == {"pyproject.toml"} | papers | code

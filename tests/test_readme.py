@@ -133,10 +133,10 @@ def test_architectures():
     )
 
 
-def test_ways_in():
+def test_deliveries():
     """Every value of --via is explained, and none that does not exist."""
     assert {way for way in DELIVERIES if f"`{way}`" in README} == set(DELIVERIES), (
-        "README.md leaves a way in out"
+        "README.md leaves a delivery out"
     )
     shown = {words[words.index("--via") + 1] for words in calls() if "--via" in words[:-1]}
     assert shown <= set(DELIVERIES), "README.md shows a --via that does not exist"

@@ -1,4 +1,4 @@
-"""A base that is named is compared with the one in training, by every command and every way in."""
+"""A base that is named is compared with the one in training, by every command and every delivery."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Fixtures for every destination: a tiny base, an adapter, and the ways in."""
+"""Fixtures for every destination: a tiny base, an adapter, and the deliveries."""
 
 from collections.abc import Iterator
 from itertools import count

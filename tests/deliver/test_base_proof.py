@@ -68,7 +68,7 @@ def test_a_daemon_shows_what_the_file_has(whom, case, package, gguf_base, reques
 
 
 def test_a_wrong_base_is_not_registered(way, package, gguf_base):
-    """Every way in stops before anything of the adapter is there."""
+    """Every delivery stops before anything of the adapter is there."""
     before = snapshot(way.store)
     with pytest.raises(ProofError, match="tokens: the adapter was trained with"):
         way.put(replace(package, trained=renamed(gguf_base)))

@@ -27,13 +27,13 @@ from ollama_pack.ollama.store_layout import manifest_path
 
 
 def opened(seen):
-    """Return the ways in that are open."""
+    """Return the deliveries that work."""
     return {way.via for way in seen.ways if way.open}
 
 
 @pytest.mark.parametrize("character", CHARACTERS)
 def test_the_ways_of_each_generation(character, models):
-    """Version, ways in, store and its layout are those of the daemon that answers."""
+    """Version, deliveries, store and its layout are those of the daemon that answers."""
     with fake_daemon.running(models, character) as fake:
         seen = examine(OllamaLocations(fake.address, (Path("/nonexistent"),)))
         requests = {(method, path) for method, path, _ in fake.requests}

@@ -1,4 +1,4 @@
-"""Lists of manifests, which Ollama 0.40 and later keep: each way in takes the child that runs adapters."""
+"""Lists of manifests, which Ollama 0.40 and later keep: each delivery takes the child that runs adapters."""
 
 import json
 from itertools import permutations

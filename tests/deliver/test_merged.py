@@ -1,4 +1,4 @@
-"""A package with the adapter merged into its base, by every way in."""
+"""A package with the adapter merged into its base, by every delivery."""
 
 from dataclasses import replace
 

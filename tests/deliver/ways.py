@@ -1,4 +1,4 @@
-"""The ways in under test, and whom they lead to."""
+"""The deliveries under test, and whom they lead to."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ WAYS = [
     *(("auto", f"fake {name}") for name in CHARACTERS),
     ("auto", "real daemon"),
 ]
-"""Every way in, and whom it leads to: the stand-in in all its characters, a bare store, a real daemon."""
+"""Every delivery, and whom it leads to: the stand-in in all its characters, a bare store, a real daemon."""
 
 
 def live(whom: str, *others: str) -> Any:
@@ -47,7 +47,7 @@ def live(whom: str, *others: str) -> Any:
 
 
 def way_to(via: str, places: OllamaLocations, store: Path) -> Way:
-    """Return one way in."""
+    """Return one delivery."""
 
     def put(package: Package, progress: Progress | None = None) -> Receipt:
         return choose.deliver(package, places, via=via, progress=progress)

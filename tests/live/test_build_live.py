@@ -1,4 +1,4 @@
-"""`ollama-pack build` by hand, on the real example, into a real Ollama: both ways in."""
+"""`ollama-pack build` by hand, on the real example, into a real Ollama: both deliveries."""
 
 import json
 import os

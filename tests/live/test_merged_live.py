@@ -1,4 +1,4 @@
-"""Merged models in a real Ollama: the example by every way in, and what only merging holds."""
+"""Merged models in a real Ollama: the example by every delivery, and what only merging holds."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def ask(live, base_file, tmp_path):
 
 @pytest.mark.parametrize("via", ["create", "pull", "store"])
 def test_ada_answers(ask, via):
-    """The example, merged, answers as Ada Lovelace by every way in."""
+    """The example, merged, answers as Ada Lovelace by every delivery."""
     assert "Ada Lovelace" in ask(ADA, f"ada-merged-{via}", via)
 
 

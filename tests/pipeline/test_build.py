@@ -144,7 +144,7 @@ def test_request_name(asked):
 
 
 def test_failure_to_put_names_the_way_on(asked, tmp_path, stages):
-    """Where every way in is closed the files stay, and the hint ends with the command that goes on."""
+    """Where no delivery works the files stay, and the hint ends with the command that goes on."""
     (tmp_path / "file").touch()
     request = asked(store=tmp_path / "file" / "models", out=tmp_path / "with space")
     told, note = stages
