@@ -2,8 +2,9 @@
 
 ``auto`` decides by what the daemon answers, not by its version alone. It asks a daemon that answers to create
 the model. If the daemon refuses adapters, ``auto`` lets it pull the model; if the daemon cannot reach this
-machine, ``auto`` writes into the daemon's store, if that is on this machine. If the user named a store,
-or if no daemon answers and ``OLLAMA_HOST`` names none, ``auto`` writes into a store. A daemon that
+machine, ``auto`` writes into the daemon's store, if that is on this machine. If ``/api/create`` would not
+make exactly this model, ``auto`` tries the daemon's store and the pull first. If the user named a store, or
+if no daemon answers and ``OLLAMA_HOST`` names none, ``auto`` writes into a store. A daemon that
 ``OLLAMA_HOST`` names and that does not answer is an error. The receipt lists each delivery that failed.
 See "`auto` is a row of deliveries, and an open one ends it" in docs/decisions.md.
 """

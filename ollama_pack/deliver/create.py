@@ -27,7 +27,8 @@ def create_model(package: Package, daemon: Daemon, progress: Progress | None = N
         AdapterRefusedError: this version of Ollama does not create models with adapters.
         DestinationError: the daemon refuses, breaks off or does not answer.
         UnsupportedError: the base cannot take an adapter.
-        InputError: the adapter does not fit the base.
+        ProofError: the base is not the one that the adapter was trained on, or the adapter does not fit it.
+        InputError: the adapter is damaged.
     """
     _refuse_early(package, daemon)
     lines = ensure_base(package, daemon, progress)
@@ -106,15 +107,16 @@ def kept_notes(package: Package, daemon: Daemon) -> list[str]:
     Raises:
         DestinationError: the daemon refuses or does not answer.
     """
-    shown = None if package.base.gguf is not None else daemon.show(package.base.tag)
+    tag = package.base.tag
+    shown = None if package.base.gguf is not None else daemon.show(tag)
     text = "" if shown is None else f"\n{shown.modelfile}"
-    kept = [name.upper() for name in package.removed if f"\n{name.upper()} " in text]
-    if "TEMPLATE" in kept and f"\nTEMPLATE {NO_TEMPLATE}" in text:
-        kept.remove("TEMPLATE")
+    kept = [f"{name.upper()} of {tag}" for name in package.removed if f"\n{name.upper()} " in text]
+    if f"\nTEMPLATE {NO_TEMPLATE}" in text:
+        kept = [each for each in kept if not each.startswith("TEMPLATE ")]
     if package.template and not package.renderer and "\nRENDERER " in text:
-        kept.append("RENDERER, which is used instead of the TEMPLATE,")
+        kept.append(f"RENDERER of {tag}, which is used instead of the TEMPLATE")
     way = "/api/create cannot remove it; --via pull and --via store can"
-    return [f"the model keeps the {name} of {package.base.tag}: {way}" for name in kept]
+    return [f"the model keeps the {each}: {way}" for each in kept]
 
 
 def _create_body(package: Package) -> dict[str, Any]:

@@ -224,7 +224,7 @@ def _chosen(
     raise UsageError(
         why,
         where=models.place,
-        hint=f"one of {', '.join(entry.digest[:SHORT_DIGEST] for entry in known)}",
+        hint=f"choose one of {', '.join(entry.digest[:SHORT_DIGEST] for entry in known)}",
         code="no-such-version",
     )
 

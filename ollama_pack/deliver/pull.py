@@ -36,7 +36,8 @@ def pull_model(package: Package, daemon: Daemon, progress: Progress | None = Non
         UnreachableError: the daemon is not on this machine.
         DestinationError: the daemon refuses, breaks off or does not answer.
         UnsupportedError: the base cannot take an adapter.
-        InputError: the adapter does not fit the base.
+        ProofError: the base is not the one that the adapter was trained on, or the adapter does not fit it.
+        InputError: the adapter is damaged.
     """
     from ollama_pack.ollama.loopback_registry import serving
 
@@ -77,7 +78,11 @@ def plan_pull(package: Package, daemon: Daemon) -> DeliveryPlan:
 
 
 def require_near(daemon: Daemon) -> None:
-    """Raise UnreachableError if the daemon is on another machine."""
+    """Require a daemon on this machine.
+
+    Raises:
+        UnreachableError: the daemon is on another machine.
+    """
     if not is_near(daemon.address):
         raise UnreachableError(
             "The daemon is on another machine, so it cannot pull from the loopback address of this one.",

@@ -52,7 +52,8 @@ def write_to_store(
     Raises:
         DestinationError: the base is missing or the store is not writable; nothing was registered.
         UnsupportedError: the base cannot take an adapter.
-        InputError: the adapter does not fit the base.
+        ProofError: the base is not the one that the adapter was trained on, or the adapter does not fit it.
+        InputError: the adapter is damaged.
     """
     package, base = _package_and_base(package, store, progress)
     image = build_image(package, base)

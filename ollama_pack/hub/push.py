@@ -91,7 +91,7 @@ def push_to_hub(
     except (OSError, ValueError, errors.HTTPError) as error:
         what = f"The commit was made, but the Hub does not list its files: {reason_of(error)}."
         raise DestinationError(
-            what, where=place, hint="push again, which compares it", code="no-network"
+            what, where=place, hint="push again: this compares the files", code="no-network"
         ) from error
     _require_the_same(files, found, place)
     pinned = str(HubReference(reference.repository, made.oid))

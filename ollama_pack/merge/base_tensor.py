@@ -36,7 +36,11 @@ class BaseTensor:
 
 
 def tensors_of_base(part: GgufFile) -> Iterator[BaseTensor]:
-    """Yield the tensors of a base, or of a part of it, in the order of its header."""
+    """Yield the tensors of a base, or of a part of it, in the order of its header.
+
+    Raises:
+        UnsupportedError: a tensor has a ggml type whose size is unknown.
+    """
     for name, shape in part.shapes.items():
         kind = part.types[name]
         if kind not in BLOCKS:

@@ -77,7 +77,7 @@ def _release_by_subject(remote: RemoteRegistry, subject: str) -> bytes:
         return b""
     if len(found) > 1:
         raise InputError(
-            f"{len(found)} releases belong to this model.",
+            f"{len(found)} releases belong to this model: name one of them by its digest.",
             where=remote.place,
             hint=" or ".join(str(remote.place.at(each.digest)) for each in found[:3]),
             code="not-a-release",

@@ -56,7 +56,8 @@ class RemoteRegistry:
             media_type: its media type.
 
         Raises:
-            DestinationError: the registry refuses it.
+            DestinationError: the registry refuses the manifest.
+            ProofError: the registry reports another digest for it.
         """
         digest = digest_of_bytes(content)
         with self.reported():
@@ -67,8 +68,9 @@ class RemoteRegistry:
                 headers={"Content-Type": media_type},
             )
         if media_type == MANIFEST_TYPE and answer.status_code == 415:
+            said = self._words(answer) or "without a reason"
             raise DestinationError(
-                f"The registry does not accept Ollama's type of manifest: status 415, {self._words(answer)}.",
+                f"The registry does not accept Ollama's type of manifest: status 415, {said}.",
                 where=self.place,
                 hint="push a folder without --with-base; zot needs compat docker2s2 in its configuration",
                 code="registry",
@@ -97,7 +99,7 @@ class RemoteRegistry:
                 raise UsageError(
                     "The registry has no such release.",
                     where=self.place,
-                    hint="check the name and the tag; a private one needs docker login HOST",
+                    hint="check the name and the tag; for a private repository, run docker login HOST",
                     code="no-such-directory",
                 )
             self.require(answer, "does not send the release", 200)
@@ -181,7 +183,11 @@ class RemoteRegistry:
 
     @contextlib.contextmanager
     def reported(self) -> Iterator[None]:
-        """Turn errors of libraries into errors of this package; oras-py has ValueError for a wrong answer."""
+        """Turn errors of libraries into errors of this package; oras-py has ValueError for a wrong answer.
+
+        Raises:
+            DestinationError: a request failed, or the answer is not that of a registry.
+        """
         import requests
         import urllib3
 
@@ -196,7 +202,16 @@ class RemoteRegistry:
             raise unreachable(self.place, error) from error
 
     def require(self, answer: Any, clause: str, *right: int) -> None:  # noqa: ANN401
-        """Require that an answer has a `right` status; the error has the reason that the registry gives."""
+        """Require that an answer has a `right` status.
+
+        Args:
+            answer: the answer.
+            clause: what the registry does otherwise, such as ``does not send the release``.
+            right: the statuses.
+
+        Raises:
+            DestinationError: it has another status; the error has the reason that the registry gives.
+        """
         status = answer.status_code
         if status in right:
             return

@@ -163,7 +163,11 @@ def _at(file: BinaryIO | FileIO, span: tuple[int, int]) -> bytes:
 
 
 def require_same_bytes(pair: TensorPair) -> str:
-    """Require that a tensor has the bytes of the base, and return its name."""
+    """Require that a tensor has the bytes of the base, and return its name.
+
+    Raises:
+        ProofError: the bytes differ.
+    """
     size = pair.size(pair.merged)  # the merged file may have fewer rows, but no rows that the base lacks
     same = pair.base.types[pair.base_name] == pair.merged.types[pair.name] and size <= pair.size(pair.base)
     if same:
@@ -215,7 +219,11 @@ def _raw_rows(file: FileIO, header: GgufFile, pair: TensorPair, start: int, end:
 
 
 def witness_rows(pair: TensorPair) -> None:
-    """Require that some rows of both files are the numbers that the gguf library reads."""
+    """Require that some rows of both files are the numbers that the gguf library reads.
+
+    Raises:
+        ProofError: a number differs.
+    """
     count = min(math.prod(pair.shape[:-1]), math.prod(pair.base.shapes[pair.base_name]) // pair.columns)
     for row in np.random.default_rng().integers(0, count, WITNESSED_ROWS):
         for header in (pair.base, pair.merged):

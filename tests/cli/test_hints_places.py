@@ -86,7 +86,7 @@ def test_versions_of_a_model(stored, models, tmp_path):
     succeeds(*stored)
     succeeds(*stored, "--parameter", "temperature=0.5")
     hint = hint_of("rollback", "ada", "0000", code="no-such-version")
-    digest = re.match(r"one of ([0-9a-f]+)", hint)[1]
+    digest = re.match(r"choose one of ([0-9a-f]+)", hint)[1]
     succeeds("rollback", "ada", digest)
     succeeds("remove", "ada", "--yes")
     succeeds(*stored)

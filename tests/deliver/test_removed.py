@@ -62,7 +62,7 @@ def test_a_renderer_gives_way_to_a_template(fake, places, package, via):
     found = parts(fake.store, package.name.model)
     assert found["template"] == "{{ .Prompt }}!"
     assert ("renderer" in found) == (via == "create")
-    assert any("RENDERER, which is used instead of" in line for line in receipt.lines) == (via == "create")
+    assert any("which is used instead of the TEMPLATE" in line for line in receipt.lines) == (via == "create")
 
 
 def test_a_renderer_that_is_named_stays(fake, places, package):
