@@ -61,7 +61,7 @@ allows the rounding of the block's scale to float16."""
 COMPARE_WORKERS = 2
 """Threads that compare: while the file is hashed one of them finds a core, afterwards both do."""
 
-FEW_NUMBERS = 1 << 14
+FEW_NUMBERS = 1 << 16
 """Numbers of a tensor below which two threads wait for each other's Python more than they compute."""
 
 
