@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ollama_pack.cli.batch import several_sources
 from ollama_pack.cli.merge_options import MERGING
 from ollama_pack.cli.needed_options import require_their_options
 from ollama_pack.cli.options import PROOF, SOURCE
@@ -72,6 +71,8 @@ def split_sources(arguments: Sequence[str], weights: Sequence[float]) -> tuple[S
     if rest and first.is_dir() and (len(rest) > 1 or len(first.parts) > 1 or is_adapter(first)):
         named = list(map(Path, arguments))
         name = "" if named[-1].is_dir() else str(arguments[-1])
+        from ollama_pack.cli.batch import several_sources
+
         raise several_sources(named[:-1] if name else named, name, weights)
     if len(rest) > 1:
         raise click.UsageError(f"Too many arguments: {', '.join(map(str, rest[1:]))}.")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from ollama_pack.lora.adapter import Adapter, dtypes_of, trained_tensors
 from ollama_pack.message import facts_of
-from ollama_pack.modelfile.syntax import Modelfile, print_modelfile
 from ollama_pack.verify.result import ProofResult
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from ollama_pack.base.model import BaseModel
     from ollama_pack.deliver.package import DeliveryPlan, Receipt
     from ollama_pack.lora.plan import LoraFile
+    from ollama_pack.modelfile.syntax import Modelfile
     from ollama_pack.pipeline.build import Outcome
     from ollama_pack.pipeline.merging.merge import MergedFile
     from ollama_pack.pipeline.prepare import BuildPlan
@@ -232,9 +232,11 @@ def checkpoint_facts(each: "Checkpoint", *, is_root: bool) -> dict[str, Any]:
 
 
 def modelfile_facts(
-    name: str, modelfile: Modelfile, path: Path | None, warnings: tuple[str, ...]
+    name: str, modelfile: "Modelfile", path: Path | None, warnings: tuple[str, ...]
 ) -> dict[str, Any]:
     """Return the JSON object of a Modelfile; `path` is the file that it was written to, or None."""
+    from ollama_pack.modelfile.syntax import print_modelfile  # `convert` has no Modelfile
+
     commands = [{"command": each.name, "key": each.key, "value": each.value} for each in modelfile.commands]
     file = path.as_posix() if path else ""
     return {

@@ -5,7 +5,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import secrets
 import shlex
 import stat
 import time
@@ -101,7 +100,7 @@ def whole_file(target: Path, *, temporary_in: Path | None = None) -> Iterator[Bi
     with os_errors_as_destination_error(target):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = (temporary_in or target.parent) / f"{DRAFT}{secrets.token_hex(8)}"
+            temporary = (temporary_in or target.parent) / f"{DRAFT}{os.urandom(8).hex()}"
             os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _mode_for(target)))
             with temporary.open("r+b") as file:
                 yield file

@@ -10,7 +10,6 @@ import json
 import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from string import digits
 from typing import Any
 
 from ollama_pack.errors import InputError
@@ -22,6 +21,7 @@ MOST_VALUES = 1 << 22
 MOST_DEPTH = 100
 """Most levels of lists and objects in a JSON document. Real ones have ten."""
 
+_DIGITS = "0123456789"
 MOST_DIGITS = 300
 """Most digits of a whole number in a JSON document, so that each number fits a float."""
 
@@ -168,7 +168,7 @@ def _has_long_digits(text: str) -> bool:
     for at in range(0, len(text), MOST_DIGITS):
         if text[at].isdecimal():
             before, after = text[max(at - MOST_DIGITS, 0) : at], text[at : at + MOST_DIGITS + 1]
-            row = len(before) - len(before.rstrip(digits)) + len(after) - len(after.lstrip(digits))
+            row = len(before) - len(before.rstrip(_DIGITS)) + len(after) - len(after.lstrip(_DIGITS))
             if row > MOST_DIGITS:
                 return True
     return False

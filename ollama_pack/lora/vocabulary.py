@@ -122,10 +122,8 @@ def into_base(base: BaseModel, adapter: Adapter, change: VocabularyChange | None
     return replace(base, tensors=tensors, hparams=replace(base.hparams, vocab=change.size))
 
 
-def without_new(trained: Vocabulary, change: VocabularyChange | None) -> Vocabulary:
+def without_new(trained: Vocabulary, change: VocabularyChange) -> Vocabulary:
     """Return the part of a tokenizer that the base itself must have, because merging does not add it."""
-    if change is None:
-        return trained
     return replace(
         trained,
         tokens={number: text for number, text in trained.tokens.items() if number not in change.tokens},

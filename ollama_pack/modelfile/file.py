@@ -1,6 +1,7 @@
 """Reads and writes ``Modelfile.txt``, and keeps what its author wrote."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ollama_pack.disk.files import (
     Note,
@@ -11,12 +12,12 @@ from ollama_pack.disk.files import (
 )
 from ollama_pack.errors import DestinationError, InputError, file_in_the_way
 from ollama_pack.modelfile import LARGEST_MODELFILE, MODELFILE_NAME
-from ollama_pack.modelfile.parser import parse
-from ollama_pack.modelfile.quoting import decode
-from ollama_pack.modelfile.syntax import Modelfile, print_modelfile
+
+if TYPE_CHECKING:
+    from ollama_pack.modelfile.syntax import Modelfile
 
 
-def read_modelfile(directory: Path, name: str = MODELFILE_NAME) -> Modelfile | None:
+def read_modelfile(directory: Path, name: str = MODELFILE_NAME) -> "Modelfile | None":
     """Return the Modelfile of this name in a directory, or None if there is no such file.
 
     Raises:
@@ -26,9 +27,17 @@ def read_modelfile(directory: Path, name: str = MODELFILE_NAME) -> Modelfile | N
     try:
         if not path.exists():
             return None
-        return parse(decode(read_small(path, LARGEST_MODELFILE), str(path)), where=str(path))
+        return _parsed(read_small(path, LARGEST_MODELFILE), path)
     except OSError as error:
         raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
+
+
+def _parsed(content: bytes, path: Path) -> "Modelfile":
+    """Return the Modelfile that the bytes of a file are."""
+    from ollama_pack.modelfile.parser import parse  # most adapters have no Modelfile beside them
+    from ollama_pack.modelfile.quoting import decode
+
+    return parse(decode(content, str(path)), where=str(path))
 
 
 def has_same_commands(path: Path, content: bytes) -> bool:
@@ -49,7 +58,7 @@ def has_same_commands(path: Path, content: bytes) -> bool:
     if present is None or present == content:
         return present is not None
     try:
-        parse(decode(present, str(path)), where=str(path))
+        _parsed(present, path)
     except InputError as error:
         raise file_in_the_way(
             path, "it is not a Modelfile", hint="--out with another directory, or move the file away"
@@ -57,7 +66,7 @@ def has_same_commands(path: Path, content: bytes) -> bool:
     return False
 
 
-def write_modelfile(modelfile: Modelfile, path: Path, note: Note, *, known: object = "") -> Path:
+def write_modelfile(modelfile: "Modelfile", path: Path, note: Note, *, known: object = "") -> Path:
     """Write a Modelfile, unless the file has the same content already, and return its path.
 
     A different Modelfile that is there is kept as ``….old``, because somebody may have edited it.
@@ -72,6 +81,8 @@ def write_modelfile(modelfile: Modelfile, path: Path, note: Note, *, known: obje
         DestinationError: the file cannot be written.
         RefusedError: the file exists and is not a Modelfile.
     """
+    from ollama_pack.modelfile.syntax import print_modelfile
+
     content = print_modelfile(modelfile).encode()
     if not has_same_commands(path, content):
         if path.exists() and sha256_of_file(path) != known:

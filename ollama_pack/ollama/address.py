@@ -2,7 +2,6 @@
 
 import contextlib
 import ipaddress
-import socket
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -101,6 +100,8 @@ def may_answer(address: str) -> bool:
     host = target.hostname or ""
     if not is_loopback(host):
         return True
+    import socket  # a conversion asks no daemon
+
     # As bytes it is looked up without the tables of IDNA, which take long to load and are not needed here.
     name: Any = host.encode()
     try:

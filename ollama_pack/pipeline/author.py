@@ -3,6 +3,7 @@
 import contextlib
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ollama_pack.base.find import is_path
 from ollama_pack.disk.files import user_path
@@ -11,13 +12,13 @@ from ollama_pack.gguf.constants import MERGED_ADAPTER
 from ollama_pack.gguf.reader import read_gguf
 from ollama_pack.lora.peft.directory import AdapterDirectory
 from ollama_pack.modelfile import MODELFILE_NAME, OLLAMA_MODELFILE_NAME
-from ollama_pack.modelfile.editing import without_command
 from ollama_pack.modelfile.file import read_modelfile
-from ollama_pack.modelfile.parser import command_problems
-from ollama_pack.modelfile.syntax import Command, Modelfile
+
+if TYPE_CHECKING:
+    from ollama_pack.modelfile.syntax import Command, Modelfile
 
 
-def author_modelfile(directory: AdapterDirectory) -> tuple[Modelfile | None, tuple[str, ...]]:
+def author_modelfile(directory: AdapterDirectory) -> tuple["Modelfile | None", tuple[str, ...]]:
     """Return the author's Modelfile, or None if there is none, and what the user should know about it.
 
     It is searched for beside the adapter, then in the named directory, then in the directory of the run. In
@@ -34,12 +35,14 @@ def author_modelfile(directory: AdapterDirectory) -> tuple[Modelfile | None, tup
                 reason = _why_no_base(found, folder, name)
                 if not reason:
                     return found, notes
+                from ollama_pack.modelfile.editing import without_command
+
                 notes = (*notes, f"FROM in {found.where} is left out: {reason}")
                 return without_command(found, "FROM"), notes
     return None, ()
 
 
-def author_warnings(author: Modelfile | None, made: Modelfile) -> tuple[str, ...]:
+def author_warnings(author: "Modelfile | None", made: "Modelfile") -> tuple[str, ...]:
     """Return a sentence for each command of a Modelfile that does not do what is expected of it.
 
     A command of the author is named with its line, and left out if an option replaced it. A command of an
@@ -49,6 +52,8 @@ def author_warnings(author: Modelfile | None, made: Modelfile) -> tuple[str, ...
         author: the author's Modelfile, or None.
         made: the Modelfile that is written.
     """
+    from ollama_pack.modelfile.parser import command_problems
+
     of_author = () if author is None else command_problems(author)
     written, own = set(map(_content_of, made.commands)), {_content_of(command) for command, _ in of_author}
     where = author.where if author else ""
@@ -69,12 +74,12 @@ def _is_merged(path: Path) -> bool:
     return False
 
 
-def _content_of(command: Command) -> tuple[str, str, str]:
+def _content_of(command: "Command") -> tuple[str, str, str]:
     """Return what a command says, without the line in which it says it."""
     return command.name, command.key, command.value
 
 
-def _what_is_read(modelfile: Modelfile) -> str:
+def _what_is_read(modelfile: "Modelfile") -> str:
     """Return the note that a file under Ollama's own name is read, with the commands in it."""
     names = Counter(command.name for command in modelfile.commands if command.name not in ("FROM", "ADAPTER"))
     told = ", ".join(name if count == 1 else f"{count} {name}" for name, count in names.items())
@@ -82,7 +87,7 @@ def _what_is_read(modelfile: Modelfile) -> str:
     return f"{modelfile.where} is read, because there is no {MODELFILE_NAME}; it has {found}"
 
 
-def _why_no_base(modelfile: Modelfile, folder: Path, name: str) -> str:
+def _why_no_base(modelfile: "Modelfile", folder: Path, name: str) -> str:
     """Return why FROM cannot be the base of the adapter, or an empty text if it can."""
     source = modelfile.value("FROM")
     try:

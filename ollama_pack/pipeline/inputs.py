@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ollama_pack.arch.hparams import HParams
 from ollama_pack.arch.spec import unknown_sizes
@@ -24,12 +25,14 @@ from ollama_pack.lora.peft.directory import AdapterDirectory, resolve_directory
 from ollama_pack.lora.peft.load import load_adapter
 from ollama_pack.lora.peft.run_directory import CONFIG_FILE
 from ollama_pack.lora.peft.tokenizer import read_tokenizer
-from ollama_pack.modelfile.syntax import Modelfile
 from ollama_pack.ollama.locations import OllamaLocations, locations_from
 from ollama_pack.ollama.names import ModelName
 from ollama_pack.pipeline.naming import model_name, name_from_directories
 from ollama_pack.pipeline.output_dir import default_output_dir, why_not_ours
 from ollama_pack.pipeline.request import Request
+
+if TYPE_CHECKING:
+    from ollama_pack.modelfile.syntax import Modelfile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +139,7 @@ def read_all_adapters(inputs: BuildInputs, *, by_peft: bool = False) -> Adapter:
     return scale_adapter(sum_adapters(adapters, weights), request.scale)
 
 
-def resolve_base(inputs: BuildInputs, adapter: Adapter, author: Modelfile | None = None) -> BaseModel:
+def resolve_base(inputs: BuildInputs, adapter: Adapter, author: "Modelfile | None" = None) -> BaseModel:
     """Return the base of a request; the web is used only if the request allows it.
 
     Args:

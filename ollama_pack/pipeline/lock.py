@@ -12,13 +12,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ollama_pack import __version__
 from ollama_pack.arch.hparams import HParams, StateSpace
 from ollama_pack.base.find import is_path
 from ollama_pack.base.model import BaseModel
-from ollama_pack.deliver.package import Package, Receipt
 from ollama_pack.disk.files import read_json_object, sha256_of_file, user_path, whole_file
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.formats.untrusted_json import as_list, as_mapping, as_text, as_whole, optional
@@ -27,9 +26,12 @@ from ollama_pack.lora.plan import LoraFile
 from ollama_pack.message import Message
 from ollama_pack.modelfile import MODELFILE_NAME
 from ollama_pack.modelfile.file import read_modelfile
-from ollama_pack.modelfile.syntax import Modelfile, print_modelfile
 from ollama_pack.pipeline.inputs import BuildInputs
 from ollama_pack.pipeline.source_digests import SourceDigests
+
+if TYPE_CHECKING:
+    from ollama_pack.deliver.package import Package, Receipt
+    from ollama_pack.modelfile.syntax import Modelfile
 
 LOCK_NAME = "ollama-pack.lock"
 LOCK_SCHEMA_VERSION = 2
@@ -52,10 +54,10 @@ def read_lock(folder: Path) -> Mapping[str, Any]:
 
 def write_lock(
     folder: Path,
-    package: Package,
-    text: Modelfile,
+    package: "Package",
+    text: "Modelfile",
     sources: Sources,
-    receipt: Receipt | None = None,
+    receipt: "Receipt | None" = None,
 ) -> Path:
     """Write the lock file unless it has that content already, and return its path.
 
@@ -140,16 +142,18 @@ def digest_sources(inputs: BuildInputs, adapter: Adapter, digests: SourceDigests
     ]
 
 
-def modelfile_digest(text: Modelfile, folder: Path) -> str:
+def modelfile_digest(text: "Modelfile", folder: Path) -> str:
     """Return the digest of a Modelfile in a folder, which does not depend on where the folder is.
 
     The path of a GGUF base leads out of the folder, so it does not count; the digest of the base is recorded.
     """
+    from ollama_pack.modelfile.syntax import print_modelfile
+
     content = print_modelfile(with_base_path(text, folder))
     return f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
 
 
-def with_base_path(text: Modelfile, folder: Path) -> Modelfile:
+def with_base_path(text: "Modelfile", folder: Path) -> "Modelfile":
     """Return a Modelfile in which `BASE_PATH` stands for the path in FROM, if FROM has one."""
     source = text.value("FROM")
     if not is_path(source, folder / user_path(source)):

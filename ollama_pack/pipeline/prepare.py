@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.file_digest import FileDigest
@@ -17,8 +17,6 @@ from ollama_pack.lora.plan import LoraPlan
 from ollama_pack.lora.planner import plan_lora
 from ollama_pack.lora.split_modules import join_split_modules
 from ollama_pack.lora.untied import of_the_base
-from ollama_pack.lora.vocabulary import VocabularyChange, fit_vocabulary, into_base, without_new
-from ollama_pack.modelfile.syntax import Modelfile
 from ollama_pack.pipeline.author import author_modelfile
 from ollama_pack.pipeline.inputs import (
     BuildInputs,
@@ -30,6 +28,10 @@ from ollama_pack.pipeline.inputs import (
 from ollama_pack.pipeline.lock import read_lock
 from ollama_pack.pipeline.named_base import check_named_base, recorded_manifest
 from ollama_pack.pipeline.source_digests import SourceDigests
+
+if TYPE_CHECKING:
+    from ollama_pack.lora.vocabulary import VocabularyChange
+    from ollama_pack.modelfile.syntax import Modelfile
 
 GGUF_NAME = "adapter_model.gguf"
 MERGED_NAME = "merged_model.gguf"
@@ -71,12 +73,12 @@ class BuildPlan:
     base: BaseModel
     plan: LoraPlan
     trained: ExpectedBase = field(default_factory=ExpectedBase)
-    author: Modelfile | None = None
+    author: "Modelfile | None" = None
     base_check: tuple[str, ...] | None = None
     earlier: Mapping[str, Any] = field(default_factory=dict)
     base_change: str = ""
     warnings: tuple[str, ...] = ()
-    vocabulary: VocabularyChange | None = None
+    vocabulary: "VocabularyChange | None" = None
     digests: SourceDigests = field(default_factory=SourceDigests, compare=False, repr=False)
 
 
@@ -125,8 +127,8 @@ def prepare(
     else:
         vocabulary, plan = None, plan_lora(joined, base)
     check_large(joined)
-    known = trained.vocabulary and without_new(trained.vocabulary, vocabulary)
-    check = compare_base_file(base, replace(trained, vocabulary=known), of_the_base(plan, base))
+    known = trained if vocabulary is None else _without_new_tokens(trained, vocabulary)
+    check = compare_base_file(base, known, of_the_base(plan, base))
     return BuildPlan(
         joined, base, plan, trained, author, check, earlier, change, author_notes, vocabulary=vocabulary
     )
@@ -141,13 +143,15 @@ def _with_file(inputs: BuildInputs, base: BaseModel) -> BaseModel:
 
 def _plan_merged(
     inputs: BuildInputs, adapter: Adapter, base: BaseModel, trained: Vocabulary | None, note: Note
-) -> tuple[Adapter, VocabularyChange | None, LoraPlan]:
+) -> tuple[Adapter, "VocabularyChange | None", LoraPlan]:
     """Return an adapter with all that a merged model takes of it, the tokens of that model, and its plan.
 
     Raises:
         InputError: the adapter does not fit the base.
         UnsupportedError: a merged model cannot hold it.
     """
+    from ollama_pack.lora.vocabulary import fit_vocabulary, into_base  # only merging changes a vocabulary
+
     fitted, vocabulary = fit_vocabulary(adapter, base, trained)
     try:
         plan = plan_lora(fitted, into_base(base, fitted, vocabulary))
@@ -161,6 +165,13 @@ def _plan_merged(
     if vocabulary is not None:
         note("tokens", vocabulary)
     return fitted, vocabulary, plan
+
+
+def _without_new_tokens(trained: ExpectedBase, change: "VocabularyChange") -> ExpectedBase:
+    """Return what the base must have: not the tokens that the merged model gets from the adapter."""
+    from ollama_pack.lora.vocabulary import without_new
+
+    return replace(trained, vocabulary=trained.vocabulary and without_new(trained.vocabulary, change))
 
 
 def compare_base_file(base: BaseModel, trained: ExpectedBase, plan: LoraPlan) -> tuple[str, ...] | None:

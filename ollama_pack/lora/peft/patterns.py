@@ -7,7 +7,6 @@ stranger's pattern runs within limits" in docs/decisions.md.
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -130,6 +129,8 @@ def _run_patterns(
     """
     if not numbers:
         return
+    import subprocess  # few adapters have an expression
+
     asked = {"patterns": [keys[number] for number in numbers], "modules": list(modules)}
     command = limited_command(
         pattern_worker.__file__, memory=PATTERN_MEMORY, seconds=PATTERN_SECONDS, bare=True
