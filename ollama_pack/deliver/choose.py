@@ -25,14 +25,10 @@ from ollama_pack.modelfile.parameters import value_error
 from ollama_pack.ollama.address import is_near
 from ollama_pack.ollama.api_errors import AdapterRefusedError, UnreachableError
 from ollama_pack.ollama.daemon import Daemon
-from ollama_pack.ollama.locations import (
-    OllamaLocations,
-    is_writable,
-    named_daemon_absent,
-    store_of,
-    with_daemon_store_first,
-)
+from ollama_pack.ollama.daemon_store import store_of, with_daemon_store_first
+from ollama_pack.ollama.locations import OllamaLocations, named_daemon_absent
 from ollama_pack.ollama.names import parse_name
+from ollama_pack.ollama.store_access import is_writable
 
 AUTO = "auto"
 DELIVERIES = (AUTO, create.CREATE, pull.PULL, store_destination.STORE, folder.FOLDER)

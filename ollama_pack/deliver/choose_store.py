@@ -12,12 +12,8 @@ from ollama_pack.deliver.pull import PULL
 from ollama_pack.errors import DestinationError
 from ollama_pack.ollama.address import is_near, may_answer
 from ollama_pack.ollama.daemon import Daemon
-from ollama_pack.ollama.locations import (
-    OllamaLocations,
-    is_writable,
-    sudo_prefix,
-    unreadable_store_error,
-)
+from ollama_pack.ollama.locations import OllamaLocations
+from ollama_pack.ollama.store_access import is_writable, sudo_prefix, unreadable_store_error
 from ollama_pack.ollama.store_layout import is_closed
 
 

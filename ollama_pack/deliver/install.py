@@ -16,16 +16,13 @@ from ollama_pack.deliver.store import STORE
 from ollama_pack.errors import DestinationError
 from ollama_pack.ollama.blob_store import StoreTransaction
 from ollama_pack.ollama.daemon import Daemon
-from ollama_pack.ollama.locations import (
-    OllamaLocations,
-    is_writable,
-    named_daemon_absent,
-    with_daemon_store_first,
-)
+from ollama_pack.ollama.daemon_store import with_daemon_store_first
+from ollama_pack.ollama.locations import OllamaLocations, named_daemon_absent
 from ollama_pack.ollama.manifest import Image, Layer
 from ollama_pack.ollama.models import DaemonModels, StoreModels
 from ollama_pack.ollama.names import ModelName
 from ollama_pack.ollama.store import spelled_as_in
+from ollama_pack.ollama.store_access import is_writable
 from ollama_pack.ollama.store_layout import has_manifest, missing_blob, names_in
 
 Fetch: TypeAlias = Callable[[Layer], Path]

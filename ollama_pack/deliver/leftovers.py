@@ -9,8 +9,9 @@ from pathlib import Path
 from ollama_pack.deliver.staging import is_unproved
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.ollama.daemon import Daemon
+from ollama_pack.ollama.daemon_store import store_of
 from ollama_pack.ollama.erase import erase_model
-from ollama_pack.ollama.locations import OllamaLocations, store_of
+from ollama_pack.ollama.locations import OllamaLocations
 from ollama_pack.ollama.names import ModelName, parse_name
 from ollama_pack.ollama.store_layout import delete_manifest, entries_in
 

@@ -23,7 +23,8 @@ from ollama_pack.ollama.address import may_answer
 from ollama_pack.ollama.api_errors import AdapterRefusedError
 from ollama_pack.ollama.choose_models import models_at
 from ollama_pack.ollama.daemon import Daemon
-from ollama_pack.ollama.locations import OllamaLocations, store_of
+from ollama_pack.ollama.daemon_store import store_of
+from ollama_pack.ollama.locations import OllamaLocations
 from ollama_pack.ollama.models import DaemonModels, ModelRepository, StoreModels, find_model
 from ollama_pack.ollama.names import parse_name
 

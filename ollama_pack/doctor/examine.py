@@ -11,7 +11,9 @@ from ollama_pack.doctor.store_scan import scan_store
 from ollama_pack.errors import DestinationError, UsageError
 from ollama_pack.ollama.address import is_near, may_answer
 from ollama_pack.ollama.daemon import Daemon
-from ollama_pack.ollama.locations import OllamaLocations, is_writable, store_of, sudo_prefix
+from ollama_pack.ollama.daemon_store import store_of
+from ollama_pack.ollama.locations import OllamaLocations
+from ollama_pack.ollama.store_access import is_writable, sudo_prefix
 from ollama_pack.ollama.store_layout import is_closed, is_store
 from ollama_pack.ollama.versions import GENERATIONS, parse_version
 

@@ -16,9 +16,9 @@ from ollama_pack.errors import DestinationError, InputError, PackError
 from ollama_pack.gguf.constants import MERGED_ADAPTER
 from ollama_pack.gguf.model_info import TOKENS_KEY
 from ollama_pack.gguf.reader import GgufFile, read_gguf
-from ollama_pack.ollama.locations import is_writable, sudo_prefix, user_owning
 from ollama_pack.ollama.manifest import ADAPTER_TYPE, MODEL_TYPE, Layer, has_adapter, parse_manifest
 from ollama_pack.ollama.names import ModelName
+from ollama_pack.ollama.store_access import is_writable, sudo_prefix, user_owning
 from ollama_pack.ollama.store_layout import (
     blob_path,
     entries_in,

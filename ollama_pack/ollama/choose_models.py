@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from ollama_pack.errors import DestinationError
 from ollama_pack.ollama.address import may_answer
 from ollama_pack.ollama.daemon import Daemon
-from ollama_pack.ollama.locations import OllamaLocations, named_daemon_absent, unreadable_store_error
+from ollama_pack.ollama.locations import OllamaLocations, named_daemon_absent
 from ollama_pack.ollama.models import DaemonModels, ModelRepository, StoreModels
 from ollama_pack.ollama.names import ModelName
+from ollama_pack.ollama.store_access import unreadable_store_error
 from ollama_pack.ollama.store_layout import has_manifest, is_closed, is_store
 
 

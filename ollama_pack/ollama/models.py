@@ -17,9 +17,9 @@ from ollama_pack.gguf.model_info import ModelInfo, read_model_info, vocabulary_o
 from ollama_pack.ollama.blob_store import StoreTransaction
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.erase import erase_model
-from ollama_pack.ollama.locations import is_writable, sudo_prefix
 from ollama_pack.ollama.manifest import ADAPTER_TYPE, MODEL_TYPE, has_adapter, parse_manifest
 from ollama_pack.ollama.names import ModelName, parse_name
+from ollama_pack.ollama.store_access import is_writable, sudo_prefix
 from ollama_pack.ollama.store_layout import (
     blob_path,
     corrupt_blob,

@@ -13,7 +13,8 @@ from ollama_pack.deliver import choose, store
 from ollama_pack.deliver.base_check import digest_in
 from ollama_pack.errors import DestinationError
 from ollama_pack.ollama.daemon import Daemon
-from ollama_pack.ollama.locations import OllamaLocations, store_of
+from ollama_pack.ollama.daemon_store import store_of
+from ollama_pack.ollama.locations import OllamaLocations
 from ollama_pack.ollama.manifest import has_adapter, parse_manifest
 from ollama_pack.ollama.manifest_list import read_children
 from ollama_pack.ollama.manifest_probe import probe_manifest

@@ -19,7 +19,7 @@ def hidden(live, tmp_path, monkeypatch):
     add_base(live.store, base, tag="hidden-own", template=TEMPLATE)
     own = {"system": "Be kind.", "messages": [{"role": "user", "content": "a"}]}
     live.ask("/api/create", model="hidden-system", **{"from": "hidden-own"}, **own, stream=False)
-    monkeypatch.setattr("ollama_pack.ollama.locations.store_with", lambda *_: None)
+    monkeypatch.setattr("ollama_pack.ollama.daemon_store.store_with", lambda *_: None)
     monkeypatch.setenv("OLLAMA_HOST", live.address)
     return live
 

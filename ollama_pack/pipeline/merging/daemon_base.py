@@ -17,7 +17,8 @@ from ollama_pack.ollama.address import is_near
 from ollama_pack.ollama.api_errors import UnreachableError
 from ollama_pack.ollama.borrowed_store import lending, require_room, temporary_store
 from ollama_pack.ollama.choose_models import models_at
-from ollama_pack.ollama.locations import OllamaLocations, store_with
+from ollama_pack.ollama.daemon_store import store_with
+from ollama_pack.ollama.locations import OllamaLocations
 from ollama_pack.ollama.models import DaemonModels, find_model
 from ollama_pack.ollama.names import parse_name
 from ollama_pack.pipeline.inherit import adapted_base_error

@@ -46,7 +46,7 @@ def base_of_package(package: "Package", locations: "OllamaLocations", via: str) 
     from ollama_pack.deliver.choose_store import store_with_base
     from ollama_pack.deliver.image import image_of_gguf
     from ollama_pack.ollama.address import may_answer
-    from ollama_pack.ollama.locations import with_daemon_store_first
+    from ollama_pack.ollama.daemon_store import with_daemon_store_first
 
     if package.merged_from is not None and package.base.info is None:  # what it is merged into is not at hand
         package = replace(package, base=package.merged_from)
@@ -89,7 +89,7 @@ def base_of_model(
         UnsupportedError: its weights are in several files, or in the cloud.
     """
     from ollama_pack.ollama.choose_models import models_at
-    from ollama_pack.ollama.locations import store_with
+    from ollama_pack.ollama.daemon_store import store_with
     from ollama_pack.ollama.models import DaemonModels, StoreModels, find_model, no_such_model
     from ollama_pack.ollama.names import parse_name
 

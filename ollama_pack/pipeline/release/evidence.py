@@ -19,7 +19,8 @@ from ollama_pack.lora.plan import LoraFile
 from ollama_pack.modelfile.file import read_modelfile
 from ollama_pack.ollama.choose_models import models_at
 from ollama_pack.ollama.daemon import Daemon
-from ollama_pack.ollama.locations import OllamaLocations, store_of
+from ollama_pack.ollama.daemon_store import store_of
+from ollama_pack.ollama.locations import OllamaLocations
 from ollama_pack.ollama.manifest import ADAPTER_TYPE, MODEL_TYPE, Layer, parse_manifest
 from ollama_pack.ollama.models import ModelRepository, StoreModels
 from ollama_pack.ollama.names import ModelName

@@ -9,7 +9,8 @@ from ollama_pack.deliver.store import make_image
 from ollama_pack.disk.files import Progress
 from ollama_pack.errors import DestinationError
 from ollama_pack.ollama.choose_models import models_at
-from ollama_pack.ollama.locations import locations_from, with_daemon_store_first
+from ollama_pack.ollama.daemon_store import with_daemon_store_first
+from ollama_pack.ollama.locations import locations_from
 from ollama_pack.ollama.manifest import Image
 from ollama_pack.ollama.models import find_model, no_such_model
 from ollama_pack.ollama.names import ModelName, parse_name
