@@ -16,7 +16,8 @@ from ollama_pack.ollama.compat import is_translated
 from ollama_pack.ollama.daemon import Daemon
 from ollama_pack.ollama.names import ModelName, parse_name
 from ollama_pack.ollama.versions import known_crash, unsupported_reason
-from ollama_pack.verify.base import compare_base, mismatch_of, require_no_mismatch, stop_at_mismatches
+from ollama_pack.verify.base import compare_base, require_no_mismatch
+from ollama_pack.verify.base_mismatch import mismatch_of, stop_at_mismatches
 
 
 def ensure_base(package: Package, daemon: Daemon, progress: Progress | None) -> list[str]:

@@ -21,7 +21,6 @@ MOST_VALUES = 1 << 22
 MOST_DEPTH = 100
 """Most levels of lists and objects in a JSON document. Real ones have ten."""
 
-_DIGITS = "0123456789"
 MOST_DIGITS = 300
 """Most digits of a whole number in a JSON document, so that each number fits a float."""
 
@@ -165,10 +164,11 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _has_long_digits(text: str) -> bool:
     """Return whether more than `MOST_DIGITS` digits stand in a row: then a multiple of that falls on one."""
+    digits = "0123456789"
     for at in range(0, len(text), MOST_DIGITS):
         if text[at].isdecimal():
             before, after = text[max(at - MOST_DIGITS, 0) : at], text[at : at + MOST_DIGITS + 1]
-            row = len(before) - len(before.rstrip(_DIGITS)) + len(after) - len(after.lstrip(_DIGITS))
+            row = len(before) - len(before.rstrip(digits)) + len(after) - len(after.lstrip(digits))
             if row > MOST_DIGITS:
                 return True
     return False

@@ -27,12 +27,12 @@ def read_modelfile(directory: Path, name: str = MODELFILE_NAME) -> "Modelfile | 
     try:
         if not path.exists():
             return None
-        return _parsed(read_small(path, LARGEST_MODELFILE), path)
+        return _modelfile_in(read_small(path, LARGEST_MODELFILE), path)
     except OSError as error:
         raise InputError(f"Cannot read the file: {error.strerror}.", where=path) from error
 
 
-def _parsed(content: bytes, path: Path) -> "Modelfile":
+def _modelfile_in(content: bytes, path: Path) -> "Modelfile":
     """Return the Modelfile that the bytes of a file are."""
     from ollama_pack.modelfile.parser import parse  # most adapters have no Modelfile beside them
     from ollama_pack.modelfile.quoting import decode
@@ -58,7 +58,7 @@ def has_same_commands(path: Path, content: bytes) -> bool:
     if present is None or present == content:
         return present is not None
     try:
-        _parsed(present, path)
+        _modelfile_in(present, path)
     except InputError as error:
         raise file_in_the_way(
             path, "it is not a Modelfile", hint="--out with another directory, or move the file away"

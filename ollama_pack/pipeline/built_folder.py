@@ -59,7 +59,7 @@ def _named_base_notes(base: BaseModel, trained: ExpectedBase) -> list[str]:
     Raises:
         ProofError: it is not the base that the adapter was trained on, or with `strict` it may be another.
     """
-    from ollama_pack.verify.base import stop_at_mismatches
+    from ollama_pack.verify.base_mismatch import stop_at_mismatches
     from ollama_pack.verify.base_named import compare_named_base
 
     entry = find_tag(base.tag) or find_variant(base.tag) if base.tag else None

@@ -35,7 +35,7 @@ def check_named_base(
     Raises:
         ProofError: it is not that base, or it may not be and the request is strict.
     """
-    from ollama_pack.verify.base import mismatch_of, stop_at_mismatches
+    from ollama_pack.verify.base_mismatch import mismatch_of, stop_at_mismatches
     from ollama_pack.verify.base_named import compare_named_base
 
     mismatches = list(compare_named_base(trained, base))

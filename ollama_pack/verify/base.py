@@ -8,49 +8,25 @@ it is seen".
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 from ollama_pack.base.expected import ExpectedBase
-from ollama_pack.errors import ProofError, fold_numbered_names
+from ollama_pack.errors import fold_numbered_names
 from ollama_pack.gguf.model_info import SPECIAL, ModelInfo
 from ollama_pack.gguf.reader import GgufFile
 from ollama_pack.ollama.compat import is_translated, translate_header
-from ollama_pack.verify.base_mismatch import ERROR, NOTE, WARNING, BaseMismatch, agreement
+from ollama_pack.verify.base_mismatch import (
+    ERROR,
+    NOTE,
+    WARNING,
+    BaseMismatch,
+    agreement,
+    mismatch_of,
+    stop_at_mismatches,
+)
 from ollama_pack.verify.base_sizes import number_mismatches, position_mismatches, row_order_mismatches
 from ollama_pack.verify.base_tokens import SHOWN_ITEMS, token_mismatches
 from ollama_pack.verify.llama_load import load_errors
-
-FATAL = frozenset({"architecture", "fit", "row-order"})
-"""The codes that --base-mismatch-ok does not accept: the model would not load, or its rows are misplaced."""
-
-OTHER_BASE = "--base with the model that the adapter was trained on"
-SAME_WEIGHTS = "if it has exactly the weights used in training, --base-mismatch-ok {code}"
-MISMATCHES: Mapping[str, tuple[str, str]] = {
-    "architecture": (ERROR, OTHER_BASE),
-    "fit": (ERROR, OTHER_BASE),
-    "row-order": (ERROR, "build again, with --base naming the GGUF file of this base or an installed model"),
-    "blocks": (ERROR, OTHER_BASE),
-    "hidden": (ERROR, OTHER_BASE),
-    "heads": (ERROR, OTHER_BASE),
-    "kv-heads": (ERROR, OTHER_BASE),
-    "head-dim": (ERROR, OTHER_BASE),
-    "feed-forward": (ERROR, OTHER_BASE),
-    "fewer-blocks": (WARNING, f"{OTHER_BASE}; {SAME_WEIGHTS}"),
-    "tokens": (ERROR, OTHER_BASE),
-    "vocabulary": (ERROR, "train without the new tokens, or --base with a model that has rows for them"),
-    "added-tokens": (WARNING, f"Ollama will not treat them as single tokens; {SAME_WEIGHTS}"),
-    "merges": (WARNING, f"the same text would become other tokens: {OTHER_BASE}; {SAME_WEIGHTS}"),
-    "bos": (WARNING, f"{OTHER_BASE}; {SAME_WEIGHTS}"),
-    "eos": (WARNING, f"answers may not stop where they should: --parameter stop=…; {SAME_WEIGHTS}"),
-    "pad": (NOTE, "no harm, because Ollama does not pad"),
-    "rope-base": (WARNING, f"{OTHER_BASE}; {SAME_WEIGHTS}"),
-    "norm-epsilon": (WARNING, f"{OTHER_BASE}; {SAME_WEIGHTS}"),
-    "context": (WARNING, f"it may be another release of the same model; {SAME_WEIGHTS}"),
-    "relative": (WARNING, f"{OTHER_BASE}; {SAME_WEIGHTS}"),
-    "moved": (WARNING, f"pull or import the weights used in training again; {SAME_WEIGHTS}"),
-    "untold": (NOTE, "ollama show, or the page where the file was published, may tell"),
-}
-"""The code of each mismatch, with its level and the hint. docs/base.md is checked against this table."""
 
 _SIZE_CODES = frozenset(
     {"blocks", "hidden", "heads", "kv-heads", "head-dim", "feed-forward", "fewer-blocks", "row-order"}
@@ -93,29 +69,6 @@ def require_no_mismatch(
     return [*_agreed(trained, mismatches, base), *doubts, *trained.notes]
 
 
-def stop_at_mismatches(trained: ExpectedBase, mismatches: Sequence[BaseMismatch], name: str) -> list[str]:
-    """Return the lines to show for mismatches that do not stop a build; notes have none.
-
-    Args:
-        trained: what is known about the base in training, and which mismatches the user accepts.
-        mismatches: the mismatches, the worst first.
-        name: the name of the found base.
-
-    Raises:
-        ProofError: there is an error that the user does not accept, or a warning if `trained` is strict.
-    """
-    stops = [each for each in mismatches if _stops(each, trained)]
-    if stops:
-        lines = [f"  - {each}\n    try: {each.hint.format(code=each.code)}" for each in stops]
-        is_not = "is not" if any(each.level == ERROR for each in stops) else "may not be"
-        raise ProofError(
-            "\n".join([f"{name} {is_not} the base this adapter was trained on.", *lines]),
-            subjects={each.code: [each.expected, each.found] for each in stops},
-            code="base-mismatch",
-        )
-    return [_mismatch_line(each, trained) for each in mismatches if each.level != NOTE]
-
-
 def _agreed(trained: ExpectedBase, mismatches: tuple[BaseMismatch, ...], base: ModelInfo) -> Iterator[str]:
     """Yield a line with everything that matches, and one if the base cannot be told from related models."""
     doubtful = {each.code for each in mismatches}
@@ -142,26 +95,6 @@ def _agreed(trained: ExpectedBase, mismatches: tuple[BaseMismatch, ...], base: M
     for each in (each for each in mismatches if each.code == "untold"):
         untold = f"{trained.base_id} cannot be told from related models: the base has {each.found}"
         yield each.message(untold, trained.accepted)
-
-
-def _mismatch_line(mismatch: BaseMismatch, trained: ExpectedBase) -> str:
-    """Return the mismatch with its hint, or with the remark that the user accepts it."""
-    accepted = mismatch.code in trained.accepted
-    end = " (accepted)" if accepted else f"; {mismatch.hint.format(code=mismatch.code)}"
-    return mismatch.message(f"{mismatch}{end}", trained.accepted)
-
-
-def _stops(mismatch: BaseMismatch, trained: ExpectedBase) -> bool:
-    """Return whether the mismatch fails the proof."""
-    if mismatch.code in trained.accepted and mismatch.code not in FATAL:
-        return False
-    return mismatch.level == ERROR or (trained.strict and mismatch.level == WARNING)
-
-
-def mismatch_of(code: str, expected: str, found: str) -> BaseMismatch:
-    """Return the mismatch with the level and the hint of its code."""
-    level, hint = MISMATCHES[code]
-    return BaseMismatch(code, level, expected, found, hint)
 
 
 def _mismatch_texts(

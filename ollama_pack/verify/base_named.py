@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.lookup import find_entry, same_weights
 from ollama_pack.base.model import BaseModel
-from ollama_pack.verify.base import mismatch_of
-from ollama_pack.verify.base_mismatch import BaseMismatch
+from ollama_pack.verify.base_mismatch import BaseMismatch, mismatch_of
 from ollama_pack.verify.base_sizes import MismatchText, size_mismatches
 
 _COMPARED_SIZES = ("blocks", "hidden", "heads", "kv_heads", "head_dim", "feed_forward")

@@ -12,8 +12,8 @@ from ollama_pack.base.lookup import find_entry
 from ollama_pack.errors import ProofError
 from ollama_pack.gguf.model_info import ModelInfo
 from ollama_pack.pipeline.request import ACCEPTABLE_MISMATCHES
-from ollama_pack.verify.base import FATAL, MISMATCHES, compare_base, require_no_mismatch
-from ollama_pack.verify.base_mismatch import ERROR, NOTE, WARNING
+from ollama_pack.verify.base import compare_base, require_no_mismatch
+from ollama_pack.verify.base_mismatch import ERROR, FATAL, MISMATCHES, NOTE, WARNING
 
 KNOWN = {base_id: entry for base_id in RIGHT if (entry := find_entry(base_id)) is not None}
 COMPLETE = [base_id for base_id, entry in KNOWN.items() if entry.arch and entry.blocks and entry.heads]

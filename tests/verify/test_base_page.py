@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ollama_pack.verify.base import MISMATCHES
+from ollama_pack.verify.base_mismatch import MISMATCHES
 
 
 def test_the_page_has_every_code(request):
