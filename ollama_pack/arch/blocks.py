@@ -1,7 +1,6 @@
 """Groups of weights that several families share, from which their rows are composed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from ollama_pack.arch.permutations import first_half, second_half
 from ollama_pack.arch.spec import Arch, Kind, PermutationFn, RowScaleFn, Weight
@@ -183,14 +182,14 @@ def without_head_sizes(weights: Sequence[Weight]) -> tuple[Weight, ...]:
     """Return the weights with all sizes that depend on heads unknown, because they differ by layer."""
     head_sizes = ("heads", "kv_heads")
     return tuple(
-        replace(each, shape=tuple("unknown" if size in head_sizes else size for size in each.shape))  # type: ignore[arg-type]
+        each._replace(shape=tuple("unknown" if size in head_sizes else size for size in each.shape))  # type: ignore[arg-type]
         for each in weights
     )
 
 
 def with_multipliers(weights: Sequence[Weight], scales: Mapping[str, RowScaleFn]) -> tuple[Weight, ...]:
     """Return the weights, each with the row scale that `scales` has for the last part of its module name."""
-    return tuple(replace(each, scale=scales.get(each.module.rpartition(".")[2])) for each in weights)
+    return tuple(each._replace(scale=scales.get(each.module.rpartition(".")[2])) for each in weights)
 
 
 def moe(

@@ -53,8 +53,7 @@ NOT_APPLIED = "ignored"
 """Code of the rule for a weight whose LoRA llama.cpp would load but never apply."""
 
 
-@dataclass(frozen=True, slots=True)
-class Weight:
+class Weight(NamedTuple):
     """One linear weight of an architecture.
 
     Attributes:

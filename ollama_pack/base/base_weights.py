@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import replace
 
 from ollama_pack.base.model import BaseModel, BaseWeights
 from ollama_pack.errors import DestinationError, InputError
@@ -31,7 +30,7 @@ def weights_of(base: BaseModel, locations: OllamaLocations) -> BaseWeights | Non
     name = parse_name(base.tag)
     with (
         contextlib.suppress(DestinationError, InputError),  # whatever needs the base says so
-        models_at(replace(locations, host_named=False), name) as models,
+        models_at(locations._replace(host_named=False), name) as models,
     ):
         if isinstance(models, DaemonModels):
             return _weights_in_daemon(models.daemon, name)

@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ollama_pack.base import hf_cache, hf_config
 from ollama_pack.base.catalog import base_from_entry
@@ -103,8 +104,7 @@ def find_base(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Sources:
+class _Sources(NamedTuple):
     """Where the numbers of a named base may come from, and the base that the adapter names."""
 
     installed: Source

@@ -5,9 +5,8 @@ AWQ) applies to the base itself.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ollama_pack.arch.hparams import HParams, StateSpace
 from ollama_pack.arch.multipliers import MULTIPLIERS
@@ -52,8 +51,7 @@ _SSM = {
 """Size of a state space layer → the keys of config.json that may have it; `each` is the size of one head."""
 
 
-@dataclass(frozen=True, slots=True)
-class HfConfig:
+class HfConfig(NamedTuple):
     """A parsed config.json.
 
     Attributes:

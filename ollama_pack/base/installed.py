@@ -75,7 +75,7 @@ def base_of_installed(locations: OllamaLocations, text: str) -> BaseModel | None
     """
     try:
         name = parse_name(text)
-        model = look_up(replace(locations, host_named=False), name)
+        model = look_up(locations._replace(host_named=False), name)
         header = GgufFile(Path(model.place), _as_header(model.seen.metadata), model.seen.shapes, {}, {})
         return replace(base_of_header(header), tag=name.display, origin=f"{name.display} in {model.place}")
     except (InputError, DestinationError):
@@ -111,7 +111,7 @@ def _as_header(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def installed_names(locations: OllamaLocations) -> list[ModelName]:
     """Return the names of the installed models; an empty list if there is neither a daemon nor a store."""
-    anywhere = replace(locations, host_named=False)
+    anywhere = locations._replace(host_named=False)
     with contextlib.suppress(DestinationError), models_at(anywhere, ModelName("x", "x", "x", "x")) as models:
         return [entry.name for entry in models.entries()]
     return []

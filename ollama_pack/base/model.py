@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ollama_pack.arch.hparams import HParams
 from ollama_pack.base.file_digest import FileDigest
@@ -34,8 +35,7 @@ class Positions:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class BaseWeights:
+class BaseWeights(NamedTuple):
     """How large the weights of a base are.
 
     Attributes:

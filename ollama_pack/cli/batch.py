@@ -5,9 +5,8 @@ See "A batch goes on after a failure" in docs/decisions.md.
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -31,8 +30,7 @@ def batch_command() -> str:
     return str(click.get_current_context().info_name)
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """One of several models that a command makes.
 
     Attributes:

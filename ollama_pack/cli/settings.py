@@ -6,9 +6,8 @@ function knows the order, for all options of all commands. What Modelfile.txt an
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -39,8 +38,7 @@ _YES = ("1", "true", "t", "yes", "y", "on")
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """The value of an option that nobody typed.
 
     Attributes:
@@ -52,8 +50,7 @@ class Setting:
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
-class OptionSettings:
+class OptionSettings(NamedTuple):
     """What the environment and a file say of the options of a command.
 
     Attributes:

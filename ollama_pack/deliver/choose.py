@@ -121,7 +121,7 @@ def plan_delivery(package: Package, locations: OllamaLocations, *, via: str = AU
         if via == pull.PULL:
             return pull.plan_pull(package, daemon)
         delivery = next(_deliveries(package, daemon, locations, None))
-        return replace(delivery.plan(), reason=delivery.reason)
+        return delivery.plan()._replace(reason=delivery.reason)
 
 
 def _first_that_works(deliveries: Iterator[Delivery]) -> Receipt:

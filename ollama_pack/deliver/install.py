@@ -1,7 +1,6 @@
 """Installs a model together with its base, unchanged: into a store, or by letting the daemon pull it."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -95,7 +94,7 @@ def _put_into_store(image: Image, name: ModelName, fetch: Fetch, store: Path) ->
     with StoreTransaction(store) as transaction:
         for layer in every:
             missing = missing_blob(store, layer)
-            transaction.add(replace(layer, file=fetch(layer)) if missing else layer)
+            transaction.add(layer._replace(file=fetch(layer)) if missing else layer)
         transaction.write_manifest(name, image.manifest, every)
     done = f"registered {name} in {store}"
     return Receipt(STORE, str(name), image.digest, str(store), transaction.written, (done,))
@@ -109,7 +108,7 @@ def _put_by_daemon(image: Image, name: ModelName, fetch: Fetch, daemon: Daemon) 
     remove_leftovers(daemon)
     every = (image.config, *image.layers)
     config, *layers = (
-        each if daemon.has_blob(each.digest) else replace(each, file=fetch(each)) for each in every
+        each if daemon.has_blob(each.digest) else each._replace(file=fetch(each)) for each in every
     )
     with serving(Image(tuple(layers), config, image.manifest)) as registry:
         fetch_served(name.display, daemon, registry)

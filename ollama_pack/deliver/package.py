@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.base.model import BaseModel
@@ -151,8 +151,7 @@ Gate: TypeAlias = Callable[[Package, Daemon], None]
 """Function that proves the model that a daemon has as ``package.place``, or raises `ProofError`."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryPlan:
+class DeliveryPlan(NamedTuple):
     """What a delivery would do.
 
     Attributes:

@@ -182,7 +182,7 @@ def _prove_if_listed(staged: Package, daemon: Daemon, digest: str) -> None:
 
 def _unlisted_note(package: Package, daemon: Daemon, locations: OllamaLocations, store: Path) -> str:
     """Return the message for a model that is in `store` but that the daemon does not list."""
-    own = store_of(daemon, replace(locations, stores=(store, *locations.stores)))
+    own = store_of(daemon, locations._replace(stores=(store, *locations.stores)))
     elsewhere = own is not None and own.resolve() != store.resolve()
     made = package.adapter.digest if package.adapter else package.base.blob_digest()
     if elsewhere or not daemon.has_blob(made):

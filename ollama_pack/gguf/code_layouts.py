@@ -5,8 +5,7 @@ that is added. Products and sums are those of the gguf library, so that the numb
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +20,7 @@ _LOW, _HALF, _FIFTH_BIT, _TWO_BITS = np.uint8(15), np.uint8(4), np.uint8(1), np.
 _UPPER_PAIR, _SIX_BITS, _UPPER_BITS = np.uint8(2), np.uint8(63), np.uint8(48)
 
 
-@dataclass(frozen=True, slots=True)
-class CodeLayout:
+class CodeLayout(NamedTuple):
     """Where the codes of a type lie in a block.
 
     Attributes:

@@ -1,7 +1,6 @@
 """Tensors whose shape is known, and whose numbers are read or computed when they are needed."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -29,8 +28,7 @@ class StoredTensor(NamedTuple):
     nbytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class LazyTensor:
+class LazyTensor(NamedTuple):
     """A tensor made from others when it is needed: a product, a slice, a stack.
 
     Attributes:

@@ -4,15 +4,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ollama_pack.gguf.model_info import Vocabulary
 from ollama_pack.gguf.tensors import StoredTensor, Tensor, leaves
 from ollama_pack.lora.factors import Fit
 
 
-@dataclass(frozen=True, slots=True)
-class LoraPair:
+class LoraPair(NamedTuple):
     """The factors of one adapted weight: ΔW = alpha / rank · B · A, for each expert if there are experts.
 
     Attributes:
@@ -42,8 +41,7 @@ class LoraPair:
         return self.alpha / self.rank
 
 
-@dataclass(frozen=True, slots=True)
-class TrainedTensor:
+class TrainedTensor(NamedTuple):
     """A tensor that was trained beside A and B.
 
     Attributes:
@@ -58,8 +56,7 @@ class TrainedTensor:
     tensor: Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class PeftModule:
+class PeftModule(NamedTuple):
     """A module whose change cannot be written as A and B, so that PEFT itself has to merge it.
 
     Attributes:

@@ -7,10 +7,10 @@ trained beside A and B is rows of a tensor" in docs/decisions.md.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,8 +47,7 @@ class RowRole(Enum):
     ADD = "they are added"
 
 
-@dataclass(frozen=True, slots=True)
-class RowValues:
+class RowValues(NamedTuple):
     """Numbers for rows of a tensor of the base.
 
     Attributes:

@@ -74,10 +74,10 @@ def with_whole_embeddings(adapter: Adapter, base: BaseModel) -> Adapter:
     if tied and None in both and one is not None:
         weights = require_arch(base.hparams.arch).weights
         names = {f"{each.tensor}.weight": each.module for each in weights if each.optional}
-        both = [replace(one, module=names[name]) for name in (EMBEDDINGS, HEAD_TENSOR)]
+        both = [one._replace(module=names[name]) for name in (EMBEDDINGS, HEAD_TENSOR)]
     apart = has_own_head(replace(adapter, beside=others), base)
     if tied and not apart and both[0] and both[1] and not same_numbers(both[0].tensor, both[1].tensor):
-        others, apart = (*others, replace(both[1], rule="whole-embedding")), True
+        others, apart = (*others, both[1]._replace(rule="whole-embedding")), True
     if tied and not apart:
         both[1] = None
     trained = {

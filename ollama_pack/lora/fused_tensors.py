@@ -9,8 +9,9 @@ gets the same A and its rows of B. Both are exact: docs/decisions.md, "The base'
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
+from typing import NamedTuple
 
 from ollama_pack.arch.spec import Arch, Kind
 from ollama_pack.base.model import BaseModel
@@ -31,8 +32,7 @@ _IN_BLOCK = re.compile(r"(blk\.(?:0|[1-9][0-9]{0,5}))\.(\w+)\.weight")
 """The name of a weight in a block. The groups are the block and the kind of the weight."""
 
 
-@dataclass(frozen=True, slots=True)
-class TensorSlot:
+class TensorSlot(NamedTuple):
     """The destination of a pair in a GGUF LoRA file.
 
     Attributes:
@@ -140,8 +140,7 @@ def _fuse_slots(name: str, slots: Sequence[TensorSlot], table: BaseModel) -> Ten
     shapes = table.tensors or {}
     starts = list(accumulate((shapes[part][-2] for part in parts), initial=0))
     pairs = [
-        replace(
-            slot.pair,
+        slot.pair._replace(
             b=embed_rows(slot.pair.b, slot.rows, starts[parts.index(slot.tensor)], starts[-1]),
         )
         for slot in slots
@@ -156,5 +155,5 @@ def _split_slot(slot: TensorSlot, tensors: Mapping[str, tuple[int, ...]]) -> Ite
     start = 0
     for name in _parts_of(block, kind):
         end = start + tensors[name][-2]
-        yield replace(slot, tensor=name, rows=tuple(order[start:end]))
+        yield slot._replace(tensor=name, rows=tuple(order[start:end]))
         start = end

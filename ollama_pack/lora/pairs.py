@@ -6,7 +6,6 @@ that their numbers stay untouched; in each of the others, B is multiplied by its
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ollama_pack.lora.adapter import LoraPair
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 def scale_pair(pair: LoraPair, weight: float) -> LoraPair:
     """Return a pair whose ΔW is that of another pair multiplied by a number."""
-    return replace(pair, alpha=pair.alpha * weight)
+    return pair._replace(alpha=pair.alpha * weight)
 
 
 def fitted_pair(pair: LoraPair, out: int, width: int) -> LoraPair:
@@ -31,7 +30,7 @@ def fitted_pair(pair: LoraPair, out: int, width: int) -> LoraPair:
     if pair.fit is None:
         return pair
     a, b = pair.fit(out, width)
-    return replace(pair, a=a, b=b, fit=None)
+    return pair._replace(a=a, b=b, fit=None)
 
 
 def sum_pairs(pairs: Sequence[LoraPair]) -> LoraPair:

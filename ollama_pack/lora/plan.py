@@ -7,6 +7,7 @@ two modules".
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from ollama_pack.gguf.tensors import Tensor
 
@@ -14,8 +15,7 @@ LORA_A, LORA_B = ".lora_a", ".lora_b"
 """What llama.cpp adds to the name of a tensor for the A and the B of its change."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoraTensor:
+class LoraTensor(NamedTuple):
     """The plan of one tensor of a GGUF LoRA file.
 
     Attributes:
@@ -56,8 +56,7 @@ class LoraPlan:
     metadata: Mapping[str, str | int | tuple[int, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class LoraFile:
+class LoraFile(NamedTuple):
     """A GGUF LoRA file on disk.
 
     Attributes:

@@ -1,7 +1,7 @@
 """The type of a rule, which is one reason for which an adapter is not written."""
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class Severity(Enum):
@@ -11,8 +11,7 @@ class Severity(Enum):
     UNSUPPORTED = "A GGUF LoRA file cannot hold this adapter exactly:"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One reason for which an adapter is not written.
 
     Attributes:

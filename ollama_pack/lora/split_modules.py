@@ -74,18 +74,18 @@ def _parts_of_phi(pair: LoraPair) -> Iterator[LoraPair]:
     """Yield a pair under the name in transformers; q, k and v are the thirds of the rows of ``Wqkv``."""
     found = PHI_OF_2023.fullmatch(pair.module)
     if found is None:
-        yield replace(pair, module=PHI_HEAD.get(pair.module, pair.module))
+        yield pair._replace(module=PHI_HEAD.get(pair.module, pair.module))
         return
     layer, owner, leaf = f"model.layers.{found[1]}", found[2], found[3]
     rows = pair.b.shape[-2]
     if owner == "mlp":
-        yield replace(pair, module=f"{layer}.mlp.{leaf}")
+        yield pair._replace(module=f"{layer}.mlp.{leaf}")
     elif leaf == "out_proj":
-        yield replace(pair, module=f"{layer}.self_attn.dense")
+        yield pair._replace(module=f"{layer}.self_attn.dense")
     elif leaf == "Wqkv" and rows % 3 == 0 and pair.fit is None:
         for place, name in enumerate(("q_proj", "k_proj", "v_proj")):
             part = row_range(pair.b, place * rows // 3, rows // 3)
-            yield replace(pair, module=f"{layer}.self_attn.{name}", b=part)
+            yield pair._replace(module=f"{layer}.self_attn.{name}", b=part)
     else:
         yield pair
 
@@ -122,7 +122,7 @@ def _joined_pairs(
             parts = [_placed(pair, JOINED[leaf], own) for pair in pairs]
         except FactorError as misfit:
             raise RuleViolations(adapter.weights).fatal(misfit.code, misfit.text) from misfit
-        yield replace(sum_pairs(parts), module=module)
+        yield sum_pairs(parts)._replace(module=module)
 
 
 def _placed(pair: LoraPair, parts: Mapping[str, str], own: HParams) -> LoraPair:
@@ -144,4 +144,4 @@ def _placed(pair: LoraPair, parts: Mapping[str, str], own: HParams) -> LoraPair:
         raise FactorError(
             "shape", f"{pair.module}: the adapter has {rows} rows, the base has {sizes[place]} for this part"
         )
-    return replace(fitted, b=embed_rows(fitted.b, None, sum(sizes[:place]), sum(sizes)))
+    return fitted._replace(b=embed_rows(fitted.b, None, sum(sizes[:place]), sum(sizes)))

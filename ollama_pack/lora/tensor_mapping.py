@@ -10,7 +10,6 @@ the tensor alone is worked out once (`BaseView`), and no step compares pairs wit
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ollama_pack.arch.spec import Arch, Kind, Target, find_targets
@@ -89,7 +88,7 @@ def _slot(aim: Candidate, view: BaseView) -> TensorSlot:
     if weight.scale is not None:
         b = scale_rows(b, weight.scale(aim.base.hparams, rows))
     order = None if weight.rows is None else view.permutation(weight.rows, aim.base, rows)
-    return TensorSlot(aim.target.tensor, replace(pair, a=a, b=b), order, weight.kind)
+    return TensorSlot(aim.target.tensor, pair._replace(a=a, b=b), order, weight.kind)
 
 
 def _uneven_stacks(aims: Sequence[Candidate]) -> Iterator[tuple[str, str]]:

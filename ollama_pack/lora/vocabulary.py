@@ -8,6 +8,7 @@ What a row without a token becomes, and which tokens count as special, is what l
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import InputError, UnsupportedError
@@ -36,8 +37,7 @@ LOOKS_SPECIAL = re.compile(r"<pad>|<mask>|<2mass>|\[@BOS@\]|<\|.*\|>|<｜.*｜>|
 SAVE_TOKENIZER = "tokenizer.save_pretrained(DIR), or copy tokenizer.json and tokenizer_config.json into DIR"
 
 
-@dataclass(frozen=True, slots=True)
-class NewToken:
+class NewToken(NamedTuple):
     """A token that the base does not have.
 
     Attributes:

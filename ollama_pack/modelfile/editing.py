@@ -1,7 +1,6 @@
 """Sets and removes commands of a Modelfile and leaves every other character as it is."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ollama_pack.errors import InputError
 from ollama_pack.modelfile.parser import command_fault, parse
@@ -46,7 +45,7 @@ def with_command(modelfile: Modelfile, name: str, value: str, *, key: str = "") 
         return _insert(modelfile, name, [Line(f"{label} ", body, "")])
     earlier = set(indices[:-1])
     if modelfile.value(name, key) != value or removes:
-        entries[indices[-1]] = replace(entries[indices[-1]], body=body)
+        entries[indices[-1]] = entries[indices[-1]]._replace(body=body)
     return _with_entries(modelfile, [entry for at, entry in enumerate(entries) if at not in earlier])
 
 
@@ -119,9 +118,9 @@ def _insert(modelfile: Modelfile, name: str, new: Sequence[Line]) -> Modelfile:
     at, last = _index_for(entries, name), newline
     if at and not entries[at - 1].end:
         # A file that does not end with a line end keeps that property.
-        entries[at - 1] = replace(entries[at - 1], end=newline)
+        entries[at - 1] = entries[at - 1]._replace(end=newline)
         last = ""
-    entries[at:at] = [replace(each, end=newline) for each in new[:-1]] + [replace(new[-1], end=last)]
+    entries[at:at] = [each._replace(end=newline) for each in new[:-1]] + [new[-1]._replace(end=last)]
     return _with_entries(modelfile, entries)
 
 
@@ -145,7 +144,7 @@ def _with_entries(modelfile: Modelfile, entries: list[Line]) -> Modelfile:
     if tuple(entries) == modelfile.entries:
         return modelfile
     if any(entry.end == "\r" for entry in entries):  # It could join the next one in one line end.
-        return parse(print_modelfile(replace(modelfile, entries=tuple(entries))), where=modelfile.where)
+        return parse(print_modelfile(modelfile._replace(entries=tuple(entries))), where=modelfile.where)
     known = set(map(id, modelfile.entries))
     made: list[Line] = []
     line = 1
@@ -155,6 +154,6 @@ def _with_entries(modelfile: Modelfile, entries: list[Line]) -> Modelfile:
             if each.command is None or each.command.line == line:
                 made.append(each)
             else:
-                made.append(replace(each, command=replace(each.command, line=line)))
+                made.append(each._replace(command=each.command._replace(line=line)))
             line += 1 if not each.body else len(LINE_PATTERN.findall(each.text))
-    return replace(modelfile, entries=tuple(made))
+    return modelfile._replace(entries=tuple(made))

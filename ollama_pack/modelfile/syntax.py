@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ollama_pack.errors import InputError
 from ollama_pack.modelfile.quoting import LINE_PATTERN, kept, read_value
@@ -28,8 +28,7 @@ _KEY_PATTERNS = {"PARAMETER": re.compile(r"([A-Za-z0-9_]*)[ \t]"), "MESSAGE": re
 _BLANK = re.compile(r"[ \t]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One command of a Modelfile.
 
     Attributes:
@@ -45,8 +44,7 @@ class Command:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A command as it is written, which may take several lines; or one blank or comment line.
 
     Attributes:
@@ -67,8 +65,7 @@ class Line:
         return self.head + self.body + self.end
 
 
-@dataclass(frozen=True, slots=True)
-class Modelfile:
+class Modelfile(NamedTuple):
     """A whole Modelfile.
 
     Attributes:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from ollama_pack.formats.untrusted_json import as_list, as_mapping, as_text, as_whole, optional
 from ollama_pack.ollama.manifest_list import runner_rank
@@ -15,8 +15,7 @@ NEVER = datetime.fromtimestamp(0, timezone.utc)
 """Stands for a time of change that the daemon does not report."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """A model as ``/api/tags`` lists it.
 
     Attributes:

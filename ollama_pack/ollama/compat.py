@@ -7,8 +7,7 @@ llama.cpp's converter does not have.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 LLAMA3_TOKENS, LLAMA3_END_OF_TEXT = 128256, 128001
 """The size of the vocabulary of Llama 3, and the id of its token ``<|end_of_text|>``."""
@@ -17,8 +16,7 @@ LLAMA3_MARKS: Mapping[int, str] = {128006: "<|start_header_id|>", 128009: "<|eot
 """Maps ids to tokens of Llama 3's chat format."""
 
 
-@dataclass(frozen=True, slots=True)
-class FormMarks:
+class FormMarks(NamedTuple):
     """The marks of a file in Ollama's form. One mark is enough; without any mark, every file has this form.
 
     Attributes:

@@ -1,7 +1,6 @@
 """Finds the store of a daemon on this machine, by the digest of a model that both have."""
 
 import contextlib
-from dataclasses import replace
 from pathlib import Path
 
 from ollama_pack.errors import DestinationError, InputError
@@ -22,7 +21,7 @@ def with_daemon_store_first(places: OllamaLocations) -> OllamaLocations:
     daemon_store = None
     with Daemon(places.address) as daemon, contextlib.suppress(DestinationError):
         daemon_store = store_of(daemon, places)
-    return places if daemon_store is None else replace(places, stores=(daemon_store, *places.stores))
+    return places if daemon_store is None else places._replace(stores=(daemon_store, *places.stores))
 
 
 def store_of(daemon: Daemon, places: OllamaLocations) -> Path | None:

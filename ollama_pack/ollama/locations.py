@@ -1,8 +1,8 @@
 """Finds where models are on this machine: the daemon's address, and the directories of model stores."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ollama_pack.disk.files import home_directory
 from ollama_pack.errors import DestinationError
@@ -13,8 +13,7 @@ SERVICE_STORE = Path("/usr/share/ollama/.ollama/models")
 """The store of the service that Ollama's installer for Linux sets up."""
 
 
-@dataclass(frozen=True, slots=True)
-class OllamaLocations:
+class OllamaLocations(NamedTuple):
     """The places to which a model can be delivered.
 
     Attributes:

@@ -6,17 +6,15 @@ The format is that of Ollama's ``manifest/manifest.go`` and ``types/model/config
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ollama_pack.errors import DestinationError
 from ollama_pack.formats.go_json import encode_go_json
 from ollama_pack.formats.untrusted_json import as_list, as_mapping, as_text, optional, parse_object
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """One blob of an Ollama model.
 
     Attributes:
@@ -58,8 +56,7 @@ _ANCHORED = (MANIFEST_TYPE, "application/vnd.ollama.manifest.list.v2+json")
 """The types of layers that are no part of a model: they keep older versions of Ollama from pruning blobs."""
 
 
-@dataclass(frozen=True, slots=True)
-class BaseImage:
+class BaseImage(NamedTuple):
     """The base of a model, as a store or a daemon has it.
 
     Attributes:
@@ -71,8 +68,7 @@ class BaseImage:
     config: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(NamedTuple):
     """A whole model, as a store or a registry keeps it.
 
     Attributes:
@@ -131,7 +127,7 @@ def without_adapter(model: BaseImage) -> Image:
 
 def inherited(layer: Layer, base_name: str, content: bytes | None = None) -> Layer:
     """Return a layer of the base as the new model names it, with `base_name` as its origin."""
-    return replace(layer, origin=base_name, content=content)
+    return layer._replace(origin=base_name, content=content)
 
 
 def has_adapter(layers: Iterable[Layer]) -> bool:

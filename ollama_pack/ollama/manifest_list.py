@@ -8,7 +8,7 @@ Ollama up to 0.34: Ollama 0.40 converts it when it is loaded, and refuses to do 
 
 import hashlib
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ollama_pack.errors import DestinationError, InputError
 from ollama_pack.formats.go_json import encode_go_json
@@ -26,8 +26,7 @@ GGUF_RUNNERS = ("llamacpp", "ggml", "ollama")
 _CHILD_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class ChildManifest:
+class ChildManifest(NamedTuple):
     """One manifest of a list.
 
     Attributes:

@@ -10,7 +10,6 @@ in docs/decisions.md.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from ollama_pack.errors import DestinationError
@@ -39,7 +38,7 @@ def probe_manifest(daemon: Daemon, tag: str) -> BaseImage:
         pushed = _push(daemon, server, (layer.digest for layer in (*small, config)))
     name = parse_name(tag).display
     return BaseImage(
-        tuple(replace(inherited(layer, name, pushed.blobs.get(layer.digest)), file=None) for layer in layers),
+        tuple(inherited(layer, name, pushed.blobs.get(layer.digest))._replace(file=None) for layer in layers),
         _pushed_config(pushed, config, daemon, tag),
     )
 

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from ollama_pack.disk.files import read_small
@@ -65,7 +64,7 @@ def stored_image(store: Path, name: ModelName) -> Image:
                 where=blob_path(store, layer.digest),
                 hint=f"ollama pull {shlex.quote(str(name))}",
             )
-    first, *others = (replace(each, file=blob_path(store, each.digest)) for each in (config, *layers))
+    first, *others = (each._replace(file=blob_path(store, each.digest)) for each in (config, *layers))
     return Image(tuple(others), first, content)
 
 

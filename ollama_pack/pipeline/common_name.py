@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 
 from ollama_pack.errors import DestinationError, RefusedError
 from ollama_pack.ollama.choose_models import models_at
@@ -59,7 +58,7 @@ def require_free_name(
     if request.name or request.via == "folder" or not is_common(name):
         return
     if request.via == "store":  # whether or not a daemon answers, the model goes into a store
-        locations = replace(locations, named=True)
+        locations = locations._replace(named=True)
     try:
         with models_at(locations, name) as models:
             entry = find_model(models, name)

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -159,10 +159,10 @@ def with_base_path(text: "Modelfile", folder: Path) -> "Modelfile":
     if not is_path(source, folder / user_path(source)):
         return text
     entries = tuple(
-        replace(entry, body=BASE_PATH) if entry.command and entry.command.name == "FROM" else entry
+        entry._replace(body=BASE_PATH) if entry.command and entry.command.name == "FROM" else entry
         for entry in text.entries
     )
-    return replace(text, entries=entries)
+    return text._replace(entries=entries)
 
 
 def digest_if_recorded(folder: Path, lock: Mapping[str, Any]) -> str:

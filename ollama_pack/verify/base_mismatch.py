@@ -1,7 +1,7 @@
 """A mismatch between a base and the one that an adapter was trained on: code, level, hint, what it stops."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ollama_pack.base.expected import ExpectedBase
 from ollama_pack.errors import ProofError
@@ -42,8 +42,7 @@ MISMATCHES: Mapping[str, tuple[str, str]] = {
 """The code of each mismatch, with its level and the hint. docs/base.md is checked against this table."""
 
 
-@dataclass(frozen=True, slots=True)
-class BaseMismatch:
+class BaseMismatch(NamedTuple):
     """One mismatch between a base and what the adapter was trained on.
 
     Attributes:

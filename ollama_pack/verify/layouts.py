@@ -6,8 +6,7 @@ not here is held as it is; gate and up of experts, in one weight, are its upper 
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ollama_pack.arch.hparams import HParams
 from ollama_pack.verify.axes import (
@@ -29,8 +28,7 @@ from ollama_pack.verify.axes import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """How llama.cpp stores one weight of Hugging Face's.
 
     Attributes:

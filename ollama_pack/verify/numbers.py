@@ -19,9 +19,9 @@ well, and must be within the rounding of the file's type.
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -65,8 +65,7 @@ FEW_NUMBERS = 1 << 16
 """Numbers of a tensor below which two threads wait for each other's Python more than they compute."""
 
 
-@dataclass(frozen=True, slots=True)
-class TensorError:
+class TensorError(NamedTuple):
     """How far one weight's ΔW in the file is from PEFT's.
 
     Attributes:

@@ -5,7 +5,6 @@ numbers of its A and B when they are compared. Neither the plan of the file nor 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
@@ -50,8 +49,7 @@ def _of_one_dtype(sides: Sequence[_Side]) -> _Sides:
     return _Sides([to_float32(*side) for side in sides], "F32")
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """The part of a tensor's A and B that is made of one pair of the adapter.
 
     Attributes:
@@ -95,8 +93,7 @@ class Share:
             return (to_float32(b, dtype) * factor.astype(np.float64)).astype(np.float32), "F32"
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """One weight that a file must adapt.
 
     Attributes:

@@ -1,7 +1,6 @@
 """A proof that fails, provoked by a cast that corrupts numbers."""
 
 from dataclasses import replace
-
 from terminal import run, tree
 
 from ollama_pack.arch.table import require_arch
@@ -45,9 +44,8 @@ def test_reversed_row_orders(ada, tiny_gguf, monkeypatch):
 
     def require_reversed(name):
         row = require_arch(name)
-        return replace(
-            row, weights=tuple(replace(weight, rows=reverse(weight.rows)) for weight in row.weights)
-        )
+        weights = tuple(weight._replace(rows=reverse(weight.rows)) for weight in row.weights)
+        return replace(row, weights=weights)
 
     before = tree(ada)
     with monkeypatch.context() as patch:

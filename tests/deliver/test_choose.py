@@ -11,7 +11,7 @@ from tiny_model import base_noun
 
 from ollama_pack.deliver import choose
 from ollama_pack.errors import DestinationError, InputError
-from ollama_pack.ollama import locations as where
+from ollama_pack.ollama import daemon_store as where
 from ollama_pack.ollama.api_errors import AdapterRefusedError
 from ollama_pack.ollama.daemon import CONNECT_SECONDS
 from ollama_pack.ollama.locations import SERVICE_STORE, OllamaLocations, locations_from
@@ -84,7 +84,7 @@ def test_a_named_daemon_that_is_down(models, package):
         assert "--via store  uses a store of this machine" in caught.value.hint
     assert not manifest_path(models, package.name).exists()
     assert choose.deliver(package, places, via="store").where == str(models)
-    assert choose.deliver(package, replace(places, named=True)).where == str(models)
+    assert choose.deliver(package, places._replace(named=True)).where == str(models)
 
 
 def test_a_refusing_daemon_fetches_the_model(fake, package):

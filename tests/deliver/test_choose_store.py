@@ -65,7 +65,7 @@ def test_a_running_daemons_store_comes_before_the_defaults(fake, package, file_b
     assert choose.plan_delivery(file_base, places, via="store").where == str(fake.store)
     assert choose.deliver(file_base, places, via="store").where == str(fake.store)
     assert choose.deliver(package, places, via="folder").digest
-    named = replace(places, named=True)
+    named = places._replace(named=True)
     assert choose.deliver(file_base, named, via="store").where == str(tmp_path / "home")
 
 

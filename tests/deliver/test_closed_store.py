@@ -151,7 +151,7 @@ def test_a_daemon_can(closed, package, fake, named):
     choose.plan_delivery(package, places, via="pull")  # everything is imported by one who may
 
     def look() -> None:
-        with models_at(replace(places, named=True), package.name):
+        with models_at(places._replace(named=True), package.name):
             pass
 
     told = told_to_other(lambda: choose.deliver(package, places, via="store"))
@@ -159,9 +159,9 @@ def test_a_daemon_can(closed, package, fake, named):
     without = ", without --store," if named else ""
     assert f"try: --via pull{without}  lets Ollama at {fake.address} register the model; or" in told
     assert f"without --store, which asks Ollama at {fake.address}" in told_to_other(look)
-    receipt = choose.deliver(package, replace(places, named=False), via="pull")
+    receipt = choose.deliver(package, places._replace(named=False), via="pull")
     assert (receipt.via, receipt.where) == ("pull", fake.address)
-    with models_at(replace(places, named=False), package.name) as models:
+    with models_at(places._replace(named=False), package.name) as models:
         assert models.place == fake.address
 
 

@@ -150,7 +150,7 @@ def test_a_changed_adapter_is_told(fake, daemon, package, tmp_path):
     path = tmp_path / "lora.gguf"
     path.write_bytes(package.adapter.path.read_bytes()[:-1] + b"x")
     with pytest.raises(DestinationError, match="digest mismatch"):
-        create.create_model(replace(package, adapter=replace(package.adapter, path=path)), daemon)
+        create.create_model(replace(package, adapter=package.adapter._replace(path=path)), daemon)
 
 
 def test_no_daemon_is_told():

@@ -1,6 +1,5 @@
 """A whole model that is installed as it is: into a store, or by a daemon that pulls it from this process."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import fake_daemon
@@ -42,8 +41,8 @@ def fetched(models):
 
 def bare(image):
     """Return a model of which no blob is here, as the manifest in a registry describes it."""
-    layers = tuple(replace(each, file=None) for each in image.layers)
-    return replace(image, layers=layers, config=replace(image.config, file=None))
+    layers = tuple(each._replace(file=None) for each in image.layers)
+    return image._replace(layers=layers, config=image.config._replace(file=None))
 
 
 def test_into_a_store(image, fetched, tmp_path):

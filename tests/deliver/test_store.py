@@ -116,7 +116,7 @@ def test_an_adapter_that_changed_is_refused(package, models, tmp_path):
     path.write_bytes(package.adapter.path.read_bytes()[:-1] + b"x")
     before = snapshot(models)
     with pytest.raises(DestinationError, match="The file has changed"):
-        store.write_to_store(replace(package, adapter=replace(package.adapter, path=path)), models)
+        store.write_to_store(replace(package, adapter=package.adapter._replace(path=path)), models)
     assert snapshot(models) == before
 
 

@@ -211,7 +211,7 @@ def test_a_row_without_an_order_is_seen(answers, ask_llama, tmp_path):
     folder = unpacked(RECORDS, row)
     adapter, base = read_adapter(folder), read_base_gguf(folder / "base.gguf")
     plan = plan_lora(adapter, base)
-    wrong = replace(plan, tensors=tuple(replace(tensor, rows=None) for tensor in plan.tensors))
+    wrong = replace(plan, tensors=tuple(tensor._replace(rows=None) for tensor in plan.tensors))
     write_lora(wrong, tmp_path / "wrong.gguf", "f16")
     seen = answers(row)
     (logits,) = ask_llama(folder / "base.gguf", seen.truth["tokens"], [tmp_path / "wrong.gguf"])

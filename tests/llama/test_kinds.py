@@ -130,7 +130,7 @@ def test_a_wrong_fold_would_be_seen(settled, ask_llama, base_file, judge_kinds, 
     """The limits tell right from wrong: a scale that is off by three per cent misses them."""
     kind = next(kind for kind in KINDS if kind.case == "lokr")
     work, judged = settled(kind), judge_kinds("llama")
-    adapter = replace(work.adapter, pairs=tuple(replace(p, alpha=p.alpha * 1.03) for p in work.adapter.pairs))
+    adapter = replace(work.adapter, pairs=tuple(p._replace(alpha=p.alpha * 1.03) for p in work.adapter.pairs))
     write_lora(plan_lora(adapter, work.base), tmp_path / "x.gguf", "f32")
     (logits,) = ask_llama(base_file("llama"), judged.truth["tokens"], [tmp_path / "x.gguf"])
     assert np.abs(logits - judged.truth["lokr"]).max() / judged.effect("lokr") > 4 * LIMITS["f32"]

@@ -48,7 +48,7 @@ def test_trained_tensors(make_adapter):
     """Every tensor of the file is told once, also where two pairs share it."""
     adapter = read_adapter(make_adapter(modules=("q_proj",), layers=(0,)))
     (pair,) = adapter.pairs
-    twice = replace(adapter, pairs=(pair, replace(pair, module="other")))
+    twice = replace(adapter, pairs=(pair, pair._replace(module="other")))
     assert trained_tensors(twice) == (pair.a, pair.b)
 
 

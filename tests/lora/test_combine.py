@@ -95,7 +95,7 @@ def test_vera_with_another_method(tmp_path):
     vera = replace(
         adapter,
         method="VeRA",
-        pairs=tuple(replace(pair, fit=lambda _, __, pair=pair: (pair.a, pair.b)) for pair in adapter.pairs),
+        pairs=tuple(pair._replace(fit=lambda _, __, pair=pair: (pair.a, pair.b)) for pair in adapter.pairs),
     )
     for adapters in ([adapter, vera], [vera, adapter]):
         with pytest.raises(UnsupportedError, match="only with VeRA"):

@@ -97,7 +97,7 @@ def test_planned_size(plan, out, outtype, note):
 def test_weights_of_several_files(plan, make_adapter, tiny_base, tmp_path):
     """Tensors of two files are written side by side, and no file stays open."""
     other = plan_lora(read_adapter(make_adapter("other", seed=5, modules=("q_proj",))), tiny_base)
-    renamed = [replace(tensor, name=f"other.{tensor.name}") for tensor in other.tensors]
+    renamed = [tensor._replace(name=f"other.{tensor.name}") for tensor in other.tensors]
     mixed = [tensor for pair in zip(plan.tensors, renamed, strict=False) for tensor in pair]
     before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0  # noqa: PTH112, PTH208
     write_lora(replace(plan, tensors=tuple(mixed)), tmp_path / "mixed.gguf", "f32")

@@ -93,7 +93,7 @@ def test_experts_joined_and_apart():
     )
     (whole,) = deltas(routed, base_of("qwen3moe", {"ffn_gate_up_exps": (3, 16, 10)}, **sizes)).values()
     np.testing.assert_allclose(whole, np.concatenate(list(parts.values()), 1), rtol=1e-5, atol=1e-5)
-    gemma = [replace(routed[0], module=f"{LAYER}.experts.gate_up_proj")]
+    gemma = [routed[0]._replace(module=f"{LAYER}.experts.gate_up_proj")]
     apart = deltas(
         gemma, base_of("gemma4", {"ffn_gate_exps": (3, 8, 10), "ffn_up_exps": (3, 8, 10)}, **sizes)
     )

@@ -1,6 +1,5 @@
 """Pairs made from pairs: every one against the dense ΔW it must have."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +115,7 @@ def test_fitted():
     """A pair that takes its size from the base gets the factors of that size; any other stays."""
     each = pair()
     assert pairs.fitted_pair(each, 5, 3) is each
-    wide = replace(each, fit=lambda _, width: (first_rows_columns(each.a, each.rank, width), each.b))
+    wide = each._replace(fit=lambda _, width: (first_rows_columns(each.a, each.rank, width), each.b))
     found = pairs.fitted_pair(wide, 0, 3)
     close(delta(found), delta(each)[:, :3])
     assert (found.b, found.fit) == (each.b, None)

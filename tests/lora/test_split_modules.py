@@ -1,6 +1,5 @@
 """Parts that the base has in one weight become one LoRA: each at its rows, each with its own scale."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +108,7 @@ PHI2 = resized(TINY, arch="phi2", kv_heads=4, tied=False)
 def old_pair(module, out, width):
     made = pair("q_proj", rows=out)
     a = LazyTensor(Path("x"), module, (2, width), (), lambda: np.ones((2, width), np.float32))
-    return replace(made, module=module, a=a if width != 20 else made.a)
+    return made._replace(module=module, a=a if width != 20 else made.a)
 
 
 @pytest.mark.parametrize("layer", ["transformer.h.1", "model.layers.1"])
@@ -143,5 +142,5 @@ def test_a_part_that_takes_its_size_from_the_base():
         seen.append((out, width))
         return part.a, part.b
 
-    (whole,) = join_split_modules(adapter(replace(part, fit=fit)), PHI).pairs
+    (whole,) = join_split_modules(adapter(part._replace(fit=fit)), PHI).pairs
     assert (seen, whole.fit) == ([(12, 20)], None)

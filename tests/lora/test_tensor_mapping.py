@@ -1,6 +1,5 @@
 """Where pairs end up in a file: the right tensor, the right way round, or the rule that says why not."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +96,7 @@ def test_vera_is_cut():
     """VeRA's A is as wide as its widest weight; a narrower one uses the first columns."""
     trained = pair("model.layers.0.self_attn.v_proj", (4, 28), (12, 4))
     fit = lambda _, width: (first_rows_columns(trained.a, 4, width), trained.b)  # noqa: E731
-    (found,) = place(replace(trained, fit=fit), base=TINY)
+    (found,) = place(trained._replace(fit=fit), base=TINY)
     np.testing.assert_allclose(delta(found.pair), delta(trained)[:, :20])
 
 
@@ -108,7 +107,7 @@ def test_a_fit_that_fails():
         raise FactorError("size-unknown", "the.module")
 
     with pytest.raises(UnsupportedError, match=r"the\.module") as caught:
-        place(replace(pair("model.layers.0.self_attn.v_proj", (4, 28), (12, 4)), fit=fit), base=TINY)
+        place(pair("model.layers.0.self_attn.v_proj", (4, 28), (12, 4))._replace(fit=fit), base=TINY)
     assert caught.value.hint == RULES["size-unknown"].hint
 
 
@@ -224,7 +223,7 @@ def test_sum_that_holds_experts_in_two_ways():
         pair(f"{EXPERTS}.down_proj", (3, 2, 8), (3, 20, 2)),
         pair(f"{EXPERTS}.1.down_proj", (2, 8), (20, 2)),
     )
-    alone = replace(alone, a=replace(alone.a, path=Path("y")))
+    alone = alone._replace(a=alone.a._replace(path=Path("y")))
     with pytest.raises(UnsupportedError, match="a sum of adapters that store experts differently"):
         place(whole, alone)
 

@@ -82,9 +82,9 @@ def test_what_the_proof_finds(tmp_path, kind, fault):
     first, *others = plan_beside(adapter, base)
     wrong = {
         "left out": (),
-        "other rows": (replace(first, rows=np.roll(first.rows, 1)),),
-        "doubled": (replace(first, factor=first.factor * 2),),
-        "once more": (first, replace(first, role=RowRole.ADD)),
+        "other rows": (first._replace(rows=np.roll(first.rows, 1)),),
+        "doubled": (first._replace(factor=first.factor * 2),),
+        "once more": (first, first._replace(role=RowRole.ADD)),
     }[fault]
     report = prove_merged(adapter, base, merge(adapter, base, tmp_path / "merged.gguf", (*wrong, *others)))
     assert not report.result.passed

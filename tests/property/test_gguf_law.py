@@ -28,7 +28,7 @@ def convert(recipe, outtype, check=None):
     with written(recipe) as (directory, adapter):
         path = directory / "lora.gguf"
         made = write_lora(plan_lora(adapter, recipe.base), path, outtype, check)
-        return replace(made, path=Path("lora.gguf")), path.read_bytes()
+        return made._replace(path=Path("lora.gguf")), path.read_bytes()
 
 
 @few

@@ -87,7 +87,7 @@ def test_a_change_that_is_wrong(made, helped, tmp_path, fault):
     def spoil(change: TensorDelta) -> TensorDelta | None:
         if fault == "other rows":
             rows = change.left.rows or tuple(range(change.left.shape[-2]))
-            return replace(change, left=replace(change.left, rows=(*rows[1:], rows[0])))
+            return replace(change, left=change.left._replace(rows=(*rows[1:], rows[0])))
         factor = {"forgotten": 0.0, "twice": 2.0, "half": 0.5, "transposed sign": -1.0}[fault]
         return replace(change, scale=change.scale * factor)
 
@@ -144,7 +144,7 @@ def test_a_type_that_is_read_wrongly(made, monkeypatch):
     adapter = read_adapter(write_adapter(path.with_name("wide-lora"), base=WIDE))
     quantise(write_model(path.with_name("f32.gguf"), WIDE), path.with_name("wide.gguf"))
     base = read_base_gguf(path.with_name("wide.gguf"))
-    monkeypatch.setitem(CODE_LAYOUTS, Q4_0, replace(CODE_LAYOUTS[Q4_0], zero=7))
+    monkeypatch.setitem(CODE_LAYOUTS, Q4_0, CODE_LAYOUTS[Q4_0]._replace(zero=7))
     write_merged(plan_merge(read_parts(base.gguf), plan_lora(adapter, base), "auto"), path)
     with pytest.raises(ProofError, match="differently from the gguf library") as caught:
         prove_merged(adapter, base, path)

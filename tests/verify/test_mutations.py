@@ -46,7 +46,7 @@ def with_swapped_experts(name):
 
     def mapping(adapter, base, arch):
         return tuple(
-            replace(slot, pair=replace(slot.pair, a=swap_experts(slot.pair.a), b=swap_experts(slot.pair.b)))
+            slot._replace(pair=slot.pair._replace(a=swap_experts(slot.pair.a), b=swap_experts(slot.pair.b)))
             if slot.tensor == name
             else slot
             for slot in tensor_mapping.map_pairs_to_tensors(adapter, base, arch)

@@ -1,7 +1,5 @@
 """Ling (Bailing) 1 and 2: routed experts with a shared expert."""
 
-from dataclasses import replace
-
 from ollama_pack.arch.blocks import HEAD, LAYER, embedding, fused_attention, moe, split_attention
 from ollama_pack.arch.permutations import PACKED
 from ollama_pack.arch.spec import Arch
@@ -17,7 +15,7 @@ BAILINGMOE = Arch(
     weights=(
         *split_attention(_BAILING_QKV, _BAILING_OUTPUT, PACKED),
         *moe(shared="shared_experts", block=False),
-        replace(HEAD, unsupported="altered-by-converter"),
+        HEAD._replace(unsupported="altered-by-converter"),
         _BAILING_EMBEDDING,
     ),
 )

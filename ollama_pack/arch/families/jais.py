@@ -1,7 +1,5 @@
 """Jais 1 and 2. Jais 1 has a fused q, k and v, and its converter scales the head and the embedding."""
 
-from dataclasses import replace
-
 from ollama_pack.arch.blocks import EMBEDDING, GPT_EMBEDDING, GPT_LAYER, HEAD, LAYER, attention, mlp
 from ollama_pack.arch.spec import Arch, Weight
 
@@ -20,7 +18,7 @@ JAIS = Arch(
         Weight(f"{GPT_LAYER}.mlp.c_fc", "blk.{i}.ffn_up", None, ("unknown", "hidden")),
         Weight(f"{GPT_LAYER}.mlp.c_fc2", "blk.{i}.ffn_gate", None, ("unknown", "hidden")),
         Weight(f"{GPT_LAYER}.mlp.c_proj", "blk.{i}.ffn_down", None, ("hidden", "unknown")),
-        replace(HEAD, unsupported=_SCALED_BY_CONVERTER),
-        replace(GPT_EMBEDDING, unsupported=_SCALED_BY_CONVERTER),
+        HEAD._replace(unsupported=_SCALED_BY_CONVERTER),
+        GPT_EMBEDDING._replace(unsupported=_SCALED_BY_CONVERTER),
     ),
 )

@@ -1,7 +1,5 @@
 """PLaMo: llama.cpp's converter reorders the query heads so that those of one key head are neighbours."""
 
-from dataclasses import replace
-
 from ollama_pack.arch.blocks import EMBEDDING, HEAD, attention, gated_mlp
 from ollama_pack.arch.permutations import by_key_head
 from ollama_pack.arch.spec import Arch
@@ -12,7 +10,7 @@ PLAMO = Arch(
     hf_classes=("PlamoForCausalLM",),
     weights=(
         *(
-            replace(weight, columns=by_key_head) if weight.module.endswith("o_proj") else weight
+            weight._replace(columns=by_key_head) if weight.module.endswith("o_proj") else weight
             for weight in attention(by_key_head, None, f"{_PLAMO_LAYER}.self_attn")
         ),
         *gated_mlp(f"{_PLAMO_LAYER}.mlp"),

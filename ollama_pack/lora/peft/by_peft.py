@@ -5,8 +5,7 @@ usually have factors (`ollama_pack.lora.peft.methods`) have a row too if some of
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ollama_pack.gguf.tensors import Tensor
 from ollama_pack.lora.adapter import PeftModule
@@ -17,8 +16,7 @@ from ollama_pack.lora.peft.target_parameters import AdaptedParameter
 from ollama_pack.lora.unsupported import RuleViolations
 
 
-@dataclass(frozen=True, slots=True)
-class PeftMethod:
+class PeftMethod(NamedTuple):
     """A method that PEFT merges.
 
     Attributes:

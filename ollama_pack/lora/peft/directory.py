@@ -5,9 +5,8 @@ import os
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ollama_pack.disk.files import read_json_object
 from ollama_pack.errors import InputError, UsageError, natural_key
@@ -32,8 +31,7 @@ TOP = "default"
 Tensors = Mapping[str, Tensor]
 
 
-@dataclass(frozen=True, slots=True)
-class AdapterDirectory:
+class AdapterDirectory(NamedTuple):
     """The place of the files of one adapter. It is resolved once, so that no directory is scanned again.
 
     Attributes:
@@ -51,8 +49,7 @@ class AdapterDirectory:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AdapterSource:
+class AdapterSource(NamedTuple):
     """An adapter whose configuration is already read and whose weights are not.
 
     Attributes:

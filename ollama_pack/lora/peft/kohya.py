@@ -6,7 +6,6 @@ are read by `ollama_pack.lora.peft.keys`.
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 
 from ollama_pack.gguf.tensor_data import TensorReader
 from ollama_pack.gguf.tensors import Tensor
@@ -29,4 +28,4 @@ def with_own_alphas(pairs: tuple[LoraPair, ...], alphas: Mapping[str, Tensor]) -
         return pairs
     with TensorReader() as source:
         own = {module: float(source.float32(tensor).reshape(-1)[0]) for module, tensor in alphas.items()}
-    return tuple(replace(pair, alpha=own.get(pair.module, pair.alpha)) for pair in pairs)
+    return tuple(pair._replace(alpha=own.get(pair.module, pair.alpha)) for pair in pairs)

@@ -124,7 +124,7 @@ def load_adapter(
     check_finite(pairs, findings, allow_noop=allow_noop or bool(beside or modules))
     findings.raise_if_any()
     notes = (*found.notes, *notes, *_notes(config, matches, left_out))
-    source = replace(found, config=config, notes=notes)
+    source = found._replace(config=config, notes=notes)
     own = _to_adapter(source, method, with_own_alphas(pairs, groups.alphas))
     copies = embedding_copies(groups.strangers, tensors) if merging else ()
     return replace(own, beside=beside, by_peft=modules, copies=copies)
@@ -150,7 +150,7 @@ def _load_merged(
     check_finite_tensors([tensor for module in modules for tensor in module.tensors], findings)
     findings.raise_if_any()
     notes = (*found.notes, *(f"left out: {count} {what}" for what, count in left_out.items()))
-    own = _to_adapter(replace(found, notes=notes), method, ())
+    own = _to_adapter(found._replace(notes=notes), method, ())
     copies = embedding_copies(groups.strangers, tensors)
     return replace(own, beside=beside, by_peft=modules, copies=copies)
 

@@ -112,7 +112,7 @@ def _of_daemon(
         raise adapted_base_error(tag)
     store = store_with(daemon, entry.name, entry.digest, locations)
     if store is not None:
-        return base_with_file(replace(locations, stores=(store,)), base)
+        return base_with_file(locations._replace(stores=(store,)), base)
     if not is_near(daemon.address):
         raise UnreachableError(
             f"The daemon is on another machine, so it cannot send {tag} to the loopback of this one.",
@@ -153,7 +153,7 @@ def _sent(
             "network of the host",
             code="base-elsewhere",
         ) from error
-    found = base_with_file(replace(locations, stores=(store,)), base)
+    found = base_with_file(locations._replace(stores=(store,)), base)
     if found.gguf is None:
         return found
     known = found.gguf.name.replace("-", ":", 1)  # its bytes were hashed as they came

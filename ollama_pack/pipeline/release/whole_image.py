@@ -1,7 +1,6 @@
 """Finds the whole image of a model with all blobs of its base, as a registry needs it for ``ollama pull``."""
 
 import os
-from dataclasses import replace
 
 from ollama_pack.deliver.choose_store import store_with_base
 from ollama_pack.deliver.package import Package
@@ -45,14 +44,14 @@ def images_with_base(package: Package, request: Request, progress: Progress | No
             code="base-not-here",
         )
     prove_base_of(
-        package, record_of_folder(folder), replace(locations, stores=(store,), named=True), progress
+        package, record_of_folder(folder), locations._replace(stores=(store,), named=True), progress
     )
     image = make_image(package, store, progress)
     layers = tuple(
-        each if each.content is not None or each.file else replace(each, file=blob_path(store, each.digest))
+        each if each.content is not None or each.file else each._replace(file=blob_path(store, each.digest))
         for each in image.layers
     )
-    return replace(image, layers=layers), stored_image(store, parse_name(package.base.tag))
+    return image._replace(layers=layers), stored_image(store, parse_name(package.base.tag))
 
 
 def image_of_installed(name: ModelName, request: Request) -> Image:
