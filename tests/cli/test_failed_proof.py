@@ -1,6 +1,7 @@
 """A proof that fails, provoked by a cast that corrupts numbers."""
 
 from dataclasses import replace
+
 from terminal import run, tree
 
 from ollama_pack.arch.table import require_arch
