@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 plain_http = click.option(
     "--plain-http",
     is_flag=True,
-    help="Ask the registry by HTTP.  [default: HTTPS; on this machine HTTP where there is no HTTPS]",
+    help="Ask the registry by HTTP.  [default: HTTPS; HTTP if a registry on this machine has no HTTPS]",
 )
 oci_place = combine(click.argument("place", metavar="oci://HOST/NS/NAME:TAG"), plain_http)
 

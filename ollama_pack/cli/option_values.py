@@ -78,7 +78,7 @@ _UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
 def byte_count(_ctx: click.Context, _param: click.Parameter, text: str | None) -> int | None:
-    """Return the number of bytes that a size such as ``4.4GB``, ``900M`` or ``4GiB`` stands for."""
+    """Return the bytes that a size such as ``4.4GB``, ``900M`` or ``4GiB`` stands for; None without one."""
     if text is None:
         return None
     found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,12})?) ?([KMGT]?)(I?)B?", text.strip().upper())

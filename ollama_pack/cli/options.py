@@ -90,7 +90,7 @@ checkpoints_to_try = click.option(
     multiple=True,
     metavar="N|latest|best|all",
     shell_complete=names_of(checkpoints_of_run),
-    help="Try this checkpoint of the run in DIR; may be repeated, and they answer beside each other.",
+    help="Try this checkpoint of the run in DIR; may be repeated, and all of them answer side by side.",
 )
 
 load = click.option(

@@ -58,7 +58,7 @@ def prompt_command(*, source: Path, **chosen: Any) -> None:
     They are compared on a fixed set of conversations. Some are counted apart, because chat templates
     or Ollama treat them in a way of their own. For an adapter in DIR, the chat template that was saved
     with it counts; for a MODEL or a GGUF file, the one in the GGUF. One conversation is shown, with its
-    special tokens in brackets, line ends as \\n, and ! between lines that differ. Nothing stays behind.
+    special tokens in brackets, line ends as \\n, and ! between lines that differ. Nothing is left behind.
 
     \b
     Examples:

@@ -30,8 +30,8 @@ def register_command(*, directory: Path, name: str, name_option: str, **chosen: 
 
     DIR contains Modelfile.txt and the adapter or the merged model that it names, as an
     earlier build wrote them. DIR may also be the directory of the adapter, if the build wrote
-    into DIR/ollama. Nothing is converted again. Its prompts are compared, and a daemon is asked
-    for them, as in a build.
+    into DIR/ollama. Nothing is converted again. The prompts of the model are proved, also in the
+    daemon, as in a build.
 
     \b
     Examples:

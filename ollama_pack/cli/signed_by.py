@@ -23,8 +23,8 @@ signed_by = options.combine(
         "--identity",
         default="",
         metavar="ADDRESS",
-        help="Identity that must have signed the release with Sigstore: an e-mail address, or that of a "
-        "workflow.",
+        help="Identity that must have signed the release with Sigstore: an e-mail address, or the address "
+        "of a workflow.",
     ),
     click.option(
         "--identity-provider",

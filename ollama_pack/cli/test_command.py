@@ -45,7 +45,7 @@ _MOST_FIRST = 20
     type=path_types.FILE,
     default=None,
     metavar="FILE",
-    help="Training data for --init.  [default: what the trainer's settings name, or lies beside DIR]",
+    help="Training data for --init.  [default: what the trainer's settings name, else files near DIR]",
 )
 @click.option(
     "--compare/--no-compare",

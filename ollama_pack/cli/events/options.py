@@ -28,8 +28,8 @@ telling = combine(
         type=click.Choice(ANNOTATIONS),
         default="auto",
         show_default=True,
-        help="Write annotations, log groups, a summary and outputs as this CI runner shows them. auto: the "
-        "runner that the command runs on, if it is one.",
+        help="Write annotations, log groups, a summary and outputs in the form of this CI runner. auto: the "
+        "one that runs the command, if any.",
     ),
     click.option(
         "--json-lines", is_flag=True, help="Print each event as a line of JSON on stdout while it happens."

@@ -58,7 +58,7 @@ def memory_of(request: Request, place: OciReference, signer: Signer | Policy | N
 def receipt_in_place(
     memory: Path | None, request: Request, place: OciReference
 ) -> tuple[str, Receipt] | None:
-    """Return the digest of a release and its receipt, if the same pull registered it and it is there still.
+    """Return digest and receipt of a release that the same pull registered and that is still there, or None.
 
     The registry is asked for one digest, by HEAD; nothing is asked if nothing is remembered.
 
