@@ -59,7 +59,7 @@ def shown_address(url: str) -> str:
 
 
 def hide_passwords(text: str) -> str:
-    """Return a text without users, passwords and queries of addresses, and without ``Bearer`` tokens."""
+    """Return a text without passwords and queries of addresses, and ``Bearer`` or ``Basic`` secrets."""
     if "://" in text or ":/" in text:
         text = _ADDRESS.sub(_without_user, text)
     return _AUTHORISATION.sub(r"\1 …", text) if "earer" in text.lower() or "asic" in text.lower() else text

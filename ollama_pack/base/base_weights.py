@@ -42,7 +42,7 @@ def weights_of(base: BaseModel, locations: OllamaLocations) -> BaseWeights | Non
 
 
 def _weights_of_file(base: BaseModel) -> BaseWeights | None:
-    """Return how large a GGUF file is, or all of its parts."""
+    """Return how large a GGUF file is, with all of its parts, or None if it cannot be read."""
     if base.gguf is None or base.info is None:
         return None
     try:
@@ -55,9 +55,9 @@ def _weights_of_file(base: BaseModel) -> BaseWeights | None:
 
 
 def _weights_in_daemon(daemon: Daemon, name: ModelName) -> BaseWeights | None:
-    """Return how large a daemon's model is: its listed size, unless that includes a projector.
+    """Return how large a daemon's model is, or None if the daemon does not show its tensors.
 
-    Daemons before 0.5 do not list the tensors.
+    It is the listed size, unless that includes a projector. Daemons before 0.5 do not show the tensors.
     """
     wanted = name.display.lower()
     listed = next((each for each in daemon.models() if each.name.lower() == wanted), None)

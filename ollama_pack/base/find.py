@@ -155,7 +155,7 @@ class _Sources(NamedTuple):
         return replace(base, tag=str(parse_name(name)), details={}) if copy else base
 
     def _installed(self, name: str) -> BaseModel | None:
-        """Return an installed model, also the one that the catalog has for an id without its numbers."""
+        """Return an installed model, which may be the catalog's for an id, or None if it is not installed."""
         entry = find_entry(name)
         base = self.installed(name) if entry is None else self.installed(entry.tag) if entry.tag else None
         if base is None:
@@ -166,7 +166,7 @@ class _Sources(NamedTuple):
         return replace(base, source_id=source_id, notes=notes)
 
     def _borrowed(self, name: str) -> BaseModel | None:
-        """Return an Ollama model with the numbers of its name, else with those of the adapter's base."""
+        """Return an Ollama model with the numbers of its name or of the adapter's base, or None."""
         try:
             tag = str(parse_name(name))
         except InputError:
@@ -196,7 +196,7 @@ def _more_ways(name: str, *, borrows: bool) -> str:
 
 
 def _cached(name: str) -> BaseModel | None:
-    """Return a Hugging Face model on this machine, with the Ollama model that the catalog has for it.
+    """Return a Hugging Face model on this machine, with the catalog's Ollama model for it, or None.
 
     Raises:
         InputError: its config.json is damaged.

@@ -76,7 +76,7 @@ def find_tag(tag: str) -> CatalogEntry | None:
 
 
 def find_variant(tag: str) -> CatalogEntry | None:
-    """Return the row of an Ollama model by its name: another quantisation, or a GGUF of ``hf.co``.
+    """Return the row of an Ollama model in another quantisation, or of a GGUF of ``hf.co``, or None.
 
     A note of the returned entry says that the name was taken for it.
     """

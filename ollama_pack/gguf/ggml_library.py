@@ -37,7 +37,7 @@ def find_ggml() -> Path:
 
 
 def installed_ggml(*packages: str) -> Path | None:
-    """Return llama.cpp's library in the first package that has it: of those named, or of `PLACES`."""
+    """Return llama.cpp's library from the first of the packages (by default, all) that has it, or None."""
     for package, patterns in PLACES:
         if packages and package not in packages:
             continue

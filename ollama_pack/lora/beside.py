@@ -193,7 +193,7 @@ def _dora_lengths(trained: TrainedTensor, adapter: Adapter, base: BaseModel) -> 
 
 
 def _pair_of_module(module: str, adapter: Adapter) -> LoraPair | None:
-    """Return the pair of a module."""
+    """Return the pair of a module, or None if the module has none."""
     return next((pair for pair in adapter.pairs if pair.module == module), None)
 
 

@@ -1,4 +1,4 @@
-"""A base whose head and embeddings are one tensor, and an adapter that was trained on only one of them.
+"""A base whose head and embeddings are one tensor, and an adapter that does not change both alike.
 
 PEFT computes such an adapter with two weights. Merging gives the head a tensor of its own, as large as the
 embeddings, where llama.cpp loads one. Trainable tokens are trained on both, so for them nothing changes.

@@ -135,7 +135,7 @@ def without_new(trained: Vocabulary, change: VocabularyChange) -> Vocabulary:
 def _tokens_of(
     adapter: Adapter, base: BaseModel, trained: Vocabulary | None, rows: int, size: int
 ) -> VocabularyChange | None:
-    """Return the tokens that a merged model has and its base has not, or None if there are none."""
+    """Return how the tokens of a merged model differ from its base's, or None if they do not."""
     known = base.info.vocabulary if base.info is not None else None
     if trained is None or known is None:
         if size > rows:

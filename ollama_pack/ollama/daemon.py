@@ -1,9 +1,9 @@
 """Sends requests to a running Ollama daemon, through the official ``ollama`` client.
 
 This file and `ollama_pack/ollama/clients.py` alone use ``ollama``. The library and ``httpx`` are imported
-when the first `Daemon` is made, so that ``--help`` stays instant. Requests that the client (0.6) does not
-offer are sent with plain ``httpx``: to check for a blob, to upload one with progress, to ask for the version,
-to show a model, and to create a model with ``renderer``, ``parser`` or ``requires``.
+when the first `Daemon` is made, so that ``--help`` stays instant. The client creates, pulls, pushes, copies,
+deletes and unloads models. All other requests are sent with plain ``httpx``, and so is the creation of a
+model with ``renderer``, ``parser`` or ``requires``, which the client (0.6) does not offer.
 """
 
 import contextlib

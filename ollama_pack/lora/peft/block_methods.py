@@ -99,7 +99,7 @@ def fold_gralora(module: str, parts: Parts, rank: int) -> Factors:
 
 
 def in_blocks(module: str, a: Tensor, b: Tensor, settings: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
-    """Return A and B of BD-LoRA, one of which is block-diagonal and stored as its blocks alone.
+    """Return A and B of BD-LoRA, which stores a block-diagonal one as its blocks alone.
 
     The settings say which, by words in the name of the module (``BdLoraLinearVariant`` in PEFT).
 

@@ -48,7 +48,7 @@ def has_chat_template(directory: Path) -> bool:
 
 
 def _template_in(directory: Path) -> ChatTemplate | None:
-    """Return the chat template of the files in a directory."""
+    """Return the chat template of the files in a directory, or None if they have none."""
     path = directory / _TOKENIZER
     settings = read_json_object(path) if path.is_file() else {}
     special = _special_texts(directory, settings)
