@@ -33,7 +33,7 @@ def execute_go(template: GoTemplate, data: GoValue, settings: GoSettings) -> byt
 
     Args:
         template: what `parse_go` returns.
-        data: what ``.`` is at its start.
+        data: the value of ``.`` at the beginning.
         settings: how it is executed.
 
     Raises:

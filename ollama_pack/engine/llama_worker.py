@@ -251,7 +251,7 @@ class Parent:
         os._exit(0)
 
     def next(self) -> dict[str, Any]:
-        """Return what the parent asks next."""
+        """Return the next question of the parent."""
         return self._asked.get()
 
     def tell(self, **facts: Any) -> None:  # noqa: ANN401 — JSON

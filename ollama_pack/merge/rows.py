@@ -103,7 +103,7 @@ def merge_block(
     Args:
         tensor: the tensor, which changes.
         factors: the numbers of its ΔW, or None if it has none.
-        block: which rows.
+        block: the rows.
         file: the file of the base; it may be read by several threads at once.
         rounding: makes the bytes.
 

@@ -29,7 +29,7 @@ def vocabulary_keys(header: GgufFile, change: VocabularyChange) -> dict[str, byt
 
     Args:
         header: the header of the base.
-        change: what differs.
+        change: the number of tokens, and the tokens, merges and special tokens that differ.
 
     Raises:
         InputError: the base has no list of tokens, or one of another length than its embeddings.

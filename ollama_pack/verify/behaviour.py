@@ -57,7 +57,7 @@ def compare_behaviour(library: Path, models: tuple[Path, Path, Path], text: str)
     Args:
         library: a library of llama.cpp.
         models: the GGUF file of the base, the GGUF LoRA file, and the merged GGUF file.
-        text: what both read.
+        text: the text that all of them read.
 
     Raises:
         InputError: the text is empty.

@@ -50,7 +50,7 @@ class AppliedRows(NamedTuple):
 
 
 def applied_rows(adapter: Adapter, base: BaseModel, order_of: Order) -> Iterator[AppliedRows]:
-    """Yield what PEFT makes of every weight and bias that it changes; it is asked when the numbers are read.
+    """Yield every weight and bias that PEFT changes, as PEFT makes it when the numbers are read.
 
     Args:
         adapter: the adapter.
@@ -98,7 +98,7 @@ def _applied_layer(
     weight: bool,
     bias: bool,
 ) -> Iterator[AppliedRows]:
-    """Yield what a layer gives to each tensor."""
+    """Yield the weight and the bias of a layer, once for each tensor that holds rows of them."""
     out, width = reversed(layer.shape) if layer.kind == "conv1d" else layer.shape
     source = made.adapter.weights
     for name, rows, columns in layout:

@@ -25,7 +25,7 @@ def prove_rendered(
         trained: the chat template of the adapter's tokenizer; None to compare with what is computed from the
             TEMPLATE.
         sent: how the model gets its prompts; with a chat template, only what is added in front is used of it.
-        renderer: what fills the chat template.
+        renderer: the process that fills the chat template.
         ask: name of an interface of the daemon → function that asks it; after an interface that does not
             report, no other is asked.
 

@@ -29,8 +29,8 @@ FORGED = {
     "the form": (lambda record: record.update(form="merged"), "the form of the model"),
     "the option": (lambda record: record["options"].update(merge=True), "the form of the model"),
     "what is kept": (lambda record: record.update(kept={"gain": 1.0}), "what is kept of the adapter"),
-    "the kind": (lambda record: record.update(kind="lock"), "what it is"),
-    "the version": (lambda record: record.update(schema_version=2), "what it is"),
+    "the kind": (lambda record: record.update(kind="lock"), "its own kind"),
+    "the version": (lambda record: record.update(schema_version=2), "its own kind"),
     "the base": (lambda record: record["base"].update(source_id="meta/other"), "source_id of the base"),
     "a digest": (lambda record: record["files"][1].update(sha256="0" * 64), "the files"),
     "a base's terms": (
