@@ -181,7 +181,7 @@ def _order_of(
     counting = replace(adapter, pairs=(LoraPair(trained.module, a, b, 1.0),), beside=())
     with TensorReader() as reader:
         for reference in find_references(counting, base):
-            if any(share.layout.factor is not None for share in reference.shares):
+            if any(share.placement.layout.factor is not None for share in reference.shares):
                 raise _unknown(trained)
             columns, rows = reference.factors(reader, 1.0)
             yield reference.tensor, rows[:, 0].astype(np.intp) - 1, columns[0].astype(np.intp)

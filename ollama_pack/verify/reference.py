@@ -49,37 +49,33 @@ def _of_one_dtype(sides: Sequence[_Side]) -> _Sides:
     return _Sides([to_float32(*side) for side in sides], "F32")
 
 
-class Share(NamedTuple):
-    """The part of a tensor's A and B that is made of one pair of the adapter.
+class Placement(NamedTuple):
+    """How a pair goes into one tensor, which is the same for all experts of a layer.
 
     Attributes:
-        pair: the pair as the adapter has it.
         layout: the layout of the pair's module.
         base: the sizes of the layer.
         take_rows: called with what each tensor of the module holds; returns the rows of this tensor.
-        expert: the number of the only expert that the pair belongs to, or -1.
         section: the place of these rows among those of a joined tensor, or -1 if nothing is joined.
         turned: whether PEFT trained the transposed ΔW.
         size: the rows and columns of the weight, which some methods need to make A and B; 0 if unknown.
     """
 
-    pair: LoraPair
     layout: Layout
     base: HParams
     take_rows: Callable[[Sequence[Matrix]], Matrix]
-    expert: int = -1
     section: int = -1
     turned: bool = False
     size: tuple[int, int] = (0, 0)
 
-    def factors(self, source: TensorReader, scale: float) -> tuple[_Side, _Side]:
+    def factors(self, pair: LoraPair, source: TensorReader, scale: float) -> tuple[_Side, _Side]:
         """Return A and B with their dtypes: `scale` · B · A is PEFT's ΔW in llama.cpp's layout."""
-        sides = (self.pair.a, self.pair.b) if self.pair.fit is None else self.pair.fit(*self.size)
-        (a, a_type), (b, b_type) = (source.read_raw(side) for side in sides)
+        side_a, side_b = (pair.a, pair.b) if pair.fit is None else pair.fit(*self.size)
+        (a, a_type), (b, b_type) = source.read_raw(side_a), source.read_raw(side_b)
         if self.turned:
             a, a_type, b, b_type = b.swapaxes(-1, -2), b_type, a.swapaxes(-1, -2), a_type
         a = self.layout.of_columns(a, self.base)
-        b, b_type = self._multiplied(b, b_type, self.pair.scale / scale)
+        b, b_type = self._multiplied(b, b_type, pair.scale / scale)
         return (a, a_type), (self.take_rows(self.layout.of_rows(b, self.base)), b_type)
 
     def _multiplied(self, b: Stored, dtype: str, scale: float) -> tuple[Stored, str]:
@@ -91,6 +87,20 @@ class Share(NamedTuple):
             if factor.ndim == 0 and np.float32(factor) == 1.0:
                 return b, dtype
             return (to_float32(b, dtype) * factor.astype(np.float64)).astype(np.float32), "F32"
+
+
+class Share(NamedTuple):
+    """The part of a tensor's A and B that is made of one pair of the adapter.
+
+    Attributes:
+        pair: the pair as the adapter has it.
+        expert: the number of the only expert that the pair belongs to, or -1.
+        placement: how it goes into the tensor.
+    """
+
+    pair: LoraPair
+    expert: int
+    placement: Placement
 
 
 class Reference(NamedTuple):
@@ -118,12 +128,13 @@ class Reference(NamedTuple):
     def differs(self) -> bool:
         """Return whether llama.cpp stores the weight differently from Hugging Face."""
         return bool(self.starts) or any(
-            share.layout is not SAME_LAYOUT or share.turned or share.expert >= 0 for share in self.shares
+            share.placement.layout is not SAME_LAYOUT or share.placement.turned or share.expert >= 0
+            for share in self.shares
         )
 
     def factors(self, source: TensorReader, scale: float) -> tuple[Float32, Float32]:
         """Return A and B as the file must hold them, if llama.cpp multiplies their product with `scale`."""
-        made = [share.factors(source, scale) for share in self.shares]
+        made = [share.placement.factors(share.pair, source, scale) for share in self.shares]
         if self.starts or self.shares[0].expert >= 0:
             return self._assemble(made)
         a, b = (to_float32(*side) for side in made[0])
@@ -138,19 +149,21 @@ class Reference(NamedTuple):
         ranks: dict[int, int] = {}
         sides_a, sides_b = (_of_one_dtype(sides) for sides in zip(*made, strict=True))
         for share, a in zip(self.shares, sides_a.stored, strict=True):
-            ranks[share.section] = max(ranks.get(share.section, 0), a.shape[-2])
+            section = share.placement.section
+            ranks[section] = max(ranks.get(section, 0), a.shape[-2])
         first_rank = dict(zip(ranks, accumulate(ranks.values(), initial=0), strict=False))
-        front = (self.experts,) if self.experts else ()
+        matrices, rank = self.experts or 1, sum(ranks.values())
         rows = self.starts[-1] if self.starts else sides_b.stored[0].shape[-2]
-        whole_a = sides_a.zeros((*front, sum(ranks.values()), sides_a.stored[0].shape[-1]))
-        whole_b = sides_b.zeros((*front, rows, sum(ranks.values())))
+        whole_a = sides_a.zeros((matrices, rank, sides_a.stored[0].shape[-1]))
+        whole_b = sides_b.zeros((matrices, rows, rank))
         for share, a, b in zip(self.shares, sides_a.stored, sides_b.stored, strict=True):
             expert = share.expert if share.expert >= 0 else slice(None)
-            at = (expert,) if self.experts else ()
-            start, rank = (self.starts[share.section] if self.starts else 0), first_rank[share.section]
-            whole_a[(*at, slice(rank, rank + a.shape[-2]))] = a
-            whole_b[(*at, slice(start, start + b.shape[-2]), slice(rank, rank + b.shape[-1]))] = b
-        return to_float32(whole_a, sides_a.dtype), to_float32(whole_b, sides_b.dtype)
+            section = share.placement.section
+            start, rank = (self.starts[section] if self.starts else 0), first_rank[section]
+            whole_a[expert, rank : rank + a.shape[-2]] = a
+            whole_b[expert, start : start + b.shape[-2], rank : rank + b.shape[-1]] = b
+        factors = to_float32(whole_a, sides_a.dtype), to_float32(whole_b, sides_b.dtype)
+        return factors if self.experts else (factors[0][0], factors[1][0])
 
 
 def find_references(adapter: Adapter, base: BaseModel) -> tuple[Reference, ...]:
@@ -160,32 +173,37 @@ def find_references(adapter: Adapter, base: BaseModel) -> tuple[Reference, ...]:
         ProofError: the witness has no statement of a module.
     """
     shares: dict[str, list[Share]] = {}
-    known: dict[tuple[int, tuple[str, ...]], tuple[str, ...]] = {}  # single experts share their names
+    placements: dict[tuple[object, ...], Sequence[tuple[str, Placement]]] = {}  # alike for all experts
     for pair in adapter.pairs:
         path = parse_module(pair.module)
-        own = base.hparams.at_layer(path.block)
-        names = known.get((path.block, path.words))
-        if names is None:
-            names = known[path.block, path.words] = tensor_names(path, own)
-        if not names:
-            raise ProofError(
-                f"The proof does not know where llama.cpp holds {pair.module} of {own.arch}.",
-                where=adapter.weights,
-                hint="report it: ollama_pack/verify/tensor_names.py lacks the module",
-            )
-        for tensor, share in _shares_of(pair, path, names, adapter, base):
-            shares.setdefault(tensor, []).append(share)
+        key = (path.block, path.words, pair.a.shape, pair.b.shape)
+        found = placements.get(key)
+        if found is None:
+            found = placements[key] = tuple(_placements_of(pair, path, adapter, base))
+        for tensor, placement in found:
+            shares.setdefault(tensor, []).append(Share(pair, path.expert, placement))
     return tuple(
         Reference(tensor, tuple(those), _experts_of(tensor, those, base), _starts_of(tensor, those, base))
         for tensor, those in shares.items()
     )
 
 
-def _shares_of(
-    pair: LoraPair, path: ModulePath, names: Sequence[str], adapter: Adapter, base: BaseModel
-) -> Iterator[tuple[str, Share]]:
-    """Yield the tensors that a pair goes into, and what it gives to each."""
+def _placements_of(
+    pair: LoraPair, path: ModulePath, adapter: Adapter, base: BaseModel
+) -> Iterator[tuple[str, Placement]]:
+    """Yield the tensors that a pair of this shape goes into, and how.
+
+    Raises:
+        ProofError: the witness has no statement of the module.
+    """
     own = base.hparams.at_layer(path.block)
+    names = tensor_names(path, own)
+    if not names:
+        raise ProofError(
+            f"The proof does not know where llama.cpp holds {pair.module} of {own.arch}.",
+            where=adapter.weights,
+            hint="report it: ollama_pack/verify/tensor_names.py lacks the module",
+        )
     rows, columns = _written_shape(names, base, own)
     lookup = names[0] == f"{EMBEDDING_NAME}.weight"
     wanted = (columns, rows) if lookup else (rows, columns)  # PEFT takes an embedding for hidden × vocabulary
@@ -197,8 +215,7 @@ def _shares_of(
         turned = experts_are_turned(own.arch, adapter.config)
     for part, name in enumerate(names):
         for tensor, section, cut in _in_base(name, base):
-            take = partial(_take, part, cut, own)
-            yield tensor, Share(pair, layout, own, take, path.expert, section, turned, wanted)
+            yield tensor, Placement(layout, own, partial(_take, part, cut, own), section, turned, wanted)
 
 
 def _take(part: int, cut: tuple[Axes, int] | None, base: HParams, held: Sequence[Matrix]) -> Matrix:
@@ -266,8 +283,9 @@ def _experts_of(tensor: str, shares: Sequence[Share], base: BaseModel) -> int:
 
 def _starts_of(tensor: str, shares: Sequence[Share], base: BaseModel) -> tuple[int, ...]:
     """Return where the sections of a joined tensor start and the last one ends, or () if none is joined."""
-    if shares[0].section < 0 or base.tensors is None:
+    placement = shares[0].placement
+    if placement.section < 0 or base.tensors is None:
         return ()
     _, split = _JOINED[tensor.removesuffix(".weight").rpartition(".")[2]]
-    sections = split(np.empty((base.tensors[tensor][-2], 1), np.bool_), shares[0].base)
+    sections = split(np.empty((base.tensors[tensor][-2], 1), np.bool_), placement.base)
     return tuple(accumulate((len(section) for section in sections), initial=0))

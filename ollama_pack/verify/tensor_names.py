@@ -6,6 +6,7 @@ exception.
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from ollama_pack.arch.hparams import HParams
@@ -103,10 +104,15 @@ def parse_module(module: str) -> ModulePath:
     found = _NUMBERED.search(module)
     if found is None:
         return ModulePath(-1, -1, tuple(module.split(".")))
-    words = module[found.end() :].split(".")
+    return ModulePath(int(found[1]), *_inside(module[found.end() :]))
+
+
+@lru_cache(maxsize=1024)  # All layers of a mixture have the same experts.
+def _inside(name: str) -> tuple[int, tuple[str, ...]]:
+    """Return the number of an expert, or -1, and the other words of a name inside a layer."""
+    words = name.split(".")
     numbers = [word for word in words if word.isdigit()]
-    expert = int(numbers[0]) if numbers else -1
-    return ModulePath(int(found[1]), expert, tuple(word for word in words if not word.isdigit()))
+    return int(numbers[0]) if numbers else -1, tuple(word for word in words if not word.isdigit())
 
 
 def tensor_names(path: ModulePath, base: HParams) -> tuple[str, ...]:
