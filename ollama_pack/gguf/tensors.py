@@ -1,6 +1,6 @@
 """Tensors whose shape is known, and whose numbers are read or computed when they are needed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -54,10 +54,8 @@ Tensor: TypeAlias = StoredTensor | LazyTensor
 """A tensor whose shape is known and whose numbers can be had."""
 
 
-def leaves(tensor: Tensor) -> Iterator[Tensor]:
-    """Yield the tensors that another one is made from, or the tensor itself if it has no inputs."""
+def leaves(tensor: Tensor) -> tuple[Tensor, ...]:
+    """Return the tensors that another one is made from, or the tensor itself if it has no inputs."""
     if isinstance(tensor, StoredTensor) or not tensor.inputs:
-        yield tensor
-    else:
-        for part in tensor.inputs:
-            yield from leaves(part)
+        return (tensor,)
+    return tuple(leaf for part in tensor.inputs for leaf in leaves(part))

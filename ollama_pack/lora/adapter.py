@@ -1,7 +1,7 @@
 """The values that describe an adapter: its pairs of factors A and B, and what its configuration says."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -126,16 +126,14 @@ def layer_of(module: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def leaves_of(pair: LoraPair) -> Iterator[Tensor]:
-    """Yield the stored tensors that A and B of a pair are computed from. A tensor may be yielded twice."""
-    yield from leaves(pair.a)
-    yield from leaves(pair.b)
+def leaves_of(pair: LoraPair) -> tuple[Tensor, ...]:
+    """Return the stored tensors that A and B of a pair are computed from. A tensor may be there twice."""
+    return leaves(pair.a) + leaves(pair.b)
 
 
 def tensors_of(pairs: Iterable[LoraPair]) -> tuple[Tensor, ...]:
     """Return the stored tensors that the pairs are computed from, each once."""
-    inputs = (leaf for pair in pairs for leaf in leaves_of(pair))
-    return tuple({(leaf.path, leaf.name): leaf for leaf in inputs}.values())
+    return tuple({(leaf.path, leaf.name): leaf for pair in pairs for leaf in leaves_of(pair)}.values())
 
 
 def trained_tensors(adapter: Adapter) -> tuple[Tensor, ...]:
