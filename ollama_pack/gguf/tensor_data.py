@@ -5,8 +5,10 @@ llama.cpp's: 32 numbers of a row share a float16 scale and are signed bytes in i
 """
 
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from io import FileIO
+from operator import add
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -40,6 +42,10 @@ CHUNK_ELEMENTS = 1 << 17
 """Elements that several steps in a row handle at a time, so that they stay in the cache."""
 
 
+STRETCH_BYTES, STRETCH_SHARE = 4 << 20, 16
+"""The most bytes that are read at once for many small tensors, and how many for each byte of theirs."""
+
+
 def keep_freed_memory() -> None:
     """Let new arrays of up to 30 MiB reuse the memory of freed ones.
 
@@ -55,6 +61,7 @@ class TensorReader:
 
     def __init__(self) -> None:
         self._files: dict[Path, FileIO] = {}
+        self._stretch = Path(), 0, np.empty(0, np.uint8)
 
     def __enter__(self) -> "TensorReader":
         return self
@@ -75,17 +82,60 @@ class TensorReader:
             InputError: a file ends inside the tensor, or cannot be read.
         """
         if isinstance(tensor, StoredTensor):
-            file = self._files.get(tensor.path)
-            if file is None:
-                file = self._files[tensor.path] = open_weights(tensor.path)
+            file = self._file(tensor.path)
             return read_stored(file, tensor), "F32" if tensor.dtype in CONVERTED else tensor.dtype
-        parts = [self.read_raw(part) for part in tensor.inputs]
+        parts = self.read_all(tensor.inputs)
         dtypes = {dtype for _, dtype in parts}
         if tensor.moves_only and len(dtypes) == 1:
             dtype = "F32" if dtypes == {"Q8_0"} else dtypes.pop()
             return np.asarray(tensor.compute(*(numbers for numbers, _ in parts))).reshape(tensor.shape), dtype
         made = tensor.compute(*(to_float32(*part) for part in parts))
         return np.asarray(made, np.float32).reshape(tensor.shape), "F32"
+
+    def read_all(self, tensors: Sequence[Tensor]) -> list[tuple[Stored, str]]:
+        """Return what `read_raw` returns of each tensor; many small ones are read at once, and are read-only.
+
+        Raises:
+            InputError: a file ends inside a tensor, or cannot be read.
+        """
+        if len(tensors) >= STRETCH_SHARE and {*map(type, tensors)} == {StoredTensor}:
+            paths, _, dtypes, shapes, offsets, sizes = zip(*tensors, strict=True)
+            (path, dtype), end = (paths[0], dtypes[0]), max(map(add, offsets, sizes))
+            start, size = min(offsets), end - min(offsets)
+            alike = dtype in STORAGE and paths.count(path) == dtypes.count(dtype) == len(tensors)
+            if alike and size <= min(STRETCH_BYTES, STRETCH_SHARE * sum(sizes)):
+                first, content = self._read_stretch(path, start, end, size // len(tensors))
+                if end <= first + content.size:
+                    kind, places = STORAGE[dtype], zip(shapes, offsets, strict=True)
+                    return [(np.ndarray(shape, kind, content, at - first), dtype) for shape, at in places]
+        return [self.read_raw(tensor) for tensor in tensors]
+
+    def _read_stretch(self, path: Path, start: int, end: int, beside: int) -> tuple[int, Stored]:
+        """Return where a part of a file starts, and its bytes: those from `start` to `end`, and some beside.
+
+        Between the tensors of a stack of experts lie those of the next stacks, so it is kept. It is shorter
+        if the file ends before.
+        """
+        known, first, content = self._stretch
+        if known != path or start < first or first + content.size < end:
+            first = max(start - beside, 0)
+            content = np.empty(end + beside - first, np.uint8)
+            try:
+                file = self._file(path)
+                file.seek(first)
+                content = content[: file.readinto(content.data)]
+            except OSError as error:
+                raise InputError(f"Cannot read: {error.strerror}.", where=path) from error
+            content.setflags(write=False)
+            self._stretch = path, first, content
+        return first, content
+
+    def _file(self, path: Path) -> FileIO:
+        """Return a file of weights, which is opened when it is first read."""
+        file = self._files.get(path)
+        if file is None:
+            file = self._files[path] = open_weights(path)
+        return file
 
     def float32(self, tensor: Tensor) -> Float32:
         """Return the numbers of a tensor as float32, in its shape. This is exact for every dtype.

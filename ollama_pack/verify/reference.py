@@ -15,6 +15,7 @@ from ollama_pack.arch.hparams import HParams
 from ollama_pack.base.model import BaseModel
 from ollama_pack.errors import ProofError
 from ollama_pack.gguf.tensor_data import Float32, Stored, TensorReader, to_float32
+from ollama_pack.gguf.tensors import Tensor
 from ollama_pack.lora.adapter import Adapter, LoraPair
 from ollama_pack.verify.axes import Axes, Matrix, queries_keys_values, upper_and_lower
 from ollama_pack.verify.layouts import SAME_LAYOUT, Layout, experts_are_turned, layout_of
@@ -68,14 +69,13 @@ class Placement(NamedTuple):
     turned: bool = False
     size: tuple[int, int] = (0, 0)
 
-    def factors(self, pair: LoraPair, source: TensorReader, scale: float) -> tuple[_Side, _Side]:
-        """Return A and B with their dtypes: `scale` · B · A is PEFT's ΔW in llama.cpp's layout."""
-        side_a, side_b = (pair.a, pair.b) if pair.fit is None else pair.fit(*self.size)
-        (a, a_type), (b, b_type) = source.read_raw(side_a), source.read_raw(side_b)
+    def laid_out(self, side_a: _Side, side_b: _Side, scale: float) -> tuple[_Side, _Side]:
+        """Return A and B of a pair in llama.cpp's layout, for the weight as a whole times `scale`."""
+        (a, a_type), (b, b_type) = side_a, side_b
         if self.turned:
             a, a_type, b, b_type = b.swapaxes(-1, -2), b_type, a.swapaxes(-1, -2), a_type
         a = self.layout.of_columns(a, self.base)
-        b, b_type = self._multiplied(b, b_type, pair.scale / scale)
+        b, b_type = self._multiplied(b, b_type, scale)
         return (a, a_type), (self.take_rows(self.layout.of_rows(b, self.base)), b_type)
 
     def _multiplied(self, b: Stored, dtype: str, scale: float) -> tuple[Stored, str]:
@@ -101,6 +101,10 @@ class Share(NamedTuple):
     pair: LoraPair
     expert: int
     placement: Placement
+
+    def sides(self) -> tuple[Tensor, Tensor]:
+        """Return A and B as they were trained."""
+        return (self.pair.a, self.pair.b) if self.pair.fit is None else self.pair.fit(*self.placement.size)
 
 
 class Reference(NamedTuple):
@@ -134,7 +138,11 @@ class Reference(NamedTuple):
 
     def factors(self, source: TensorReader, scale: float) -> tuple[Float32, Float32]:
         """Return A and B as the file must hold them, if llama.cpp multiplies their product with `scale`."""
-        made = [share.placement.factors(share.pair, source, scale) for share in self.shares]
+        sides = source.read_all([side for share in self.shares for side in share.sides()])
+        made = [
+            share.placement.laid_out(a, b, share.pair.scale / scale)
+            for share, a, b in zip(self.shares, sides[::2], sides[1::2], strict=True)
+        ]
         if self.starts or self.shares[0].expert >= 0:
             return self._assemble(made)
         a, b = (to_float32(*side) for side in made[0])
@@ -177,10 +185,9 @@ def find_references(adapter: Adapter, base: BaseModel) -> tuple[Reference, ...]:
     for pair in adapter.pairs:
         path = parse_module(pair.module)
         key = (path.block, path.words, pair.a.shape, pair.b.shape)
-        found = placements.get(key)
-        if found is None:
-            found = placements[key] = tuple(_placements_of(pair, path, adapter, base))
-        for tensor, placement in found:
+        if key not in placements:
+            placements[key] = tuple(_placements_of(pair, path, adapter, base))
+        for tensor, placement in placements[key]:
             shares.setdefault(tensor, []).append(Share(pair, path.expert, placement))
     return tuple(
         Reference(tensor, tuple(those), _experts_of(tensor, those, base), _starts_of(tensor, those, base))
@@ -283,9 +290,8 @@ def _experts_of(tensor: str, shares: Sequence[Share], base: BaseModel) -> int:
 
 def _starts_of(tensor: str, shares: Sequence[Share], base: BaseModel) -> tuple[int, ...]:
     """Return where the sections of a joined tensor start and the last one ends, or () if none is joined."""
-    placement = shares[0].placement
-    if placement.section < 0 or base.tensors is None:
+    if shares[0].placement.section < 0 or base.tensors is None:
         return ()
     _, split = _JOINED[tensor.removesuffix(".weight").rpartition(".")[2]]
-    sections = split(np.empty((base.tensors[tensor][-2], 1), np.bool_), placement.base)
+    sections = split(np.empty((base.tensors[tensor][-2], 1), np.bool_), shares[0].placement.base)
     return tuple(accumulate((len(section) for section in sections), initial=0))
