@@ -101,6 +101,54 @@ def test_not_finite(dtype, bad):
     assert all_finite(numbers)
 
 
+def many_tensors(path, dtype, widths):
+    """Return the tensors of a new file, of so many columns each, in an order other than the file's."""
+    rng = np.random.default_rng(len(widths))
+    numbers = {f"t{number}": rng.normal(size=(2, width)) for number, width in enumerate(widths)}
+    path.write_bytes(safetensors(numbers, dtype))
+    tensors = list(read_safetensors(path).values())
+    rng.shuffle(tensors)
+    return tensors
+
+
+@pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])
+@pytest.mark.parametrize(
+    "widths",
+    [[3] * 40, [0, 1, 7] * 20, [0] * 20, [3] * 15, [1, *[4000] * 30]],
+    ids=["alike", "some empty", "all empty", "few", "large"],
+)
+def test_many_at_once(tmp_path, dtype, widths):
+    """Many tensors are what each of them is by itself: all, some of them, and those of several files."""
+    tensors = many_tensors(tmp_path / "x.safetensors", dtype, widths)
+    others = many_tensors(tmp_path / "y.safetensors", "F32", [5] * 20)
+    for those in (tensors, tensors[::2], tensors[1::2], others, tensors + others, tensors):
+        with TensorReader() as weights, TensorReader() as alone:
+            found = [*weights.read_all(others[:16]), *weights.read_all(those)][16:]
+            for (numbers, kind), tensor in zip(found, those, strict=True):
+                true, stored_as = alone.read_raw(tensor)
+                assert (kind, numbers.dtype) == (stored_as, true.dtype)
+                assert np.array_equal(numbers, true)
+
+
+def test_far_apart(tmp_path, monkeypatch):
+    """What lies between tensors is read with them only if it is not much more than they are."""
+    tensors = sorted(many_tensors(tmp_path / "x.safetensors", "F16", [1, 400] * 20), key=lambda t: t.shape)
+    with TensorReader() as weights:
+        monkeypatch.setattr(weights, "_read_stretch", lambda *_: pytest.fail("a stretch was read"))
+        weights.read_all(tensors[:20])
+
+
+def test_many_of_a_file_that_became_shorter(tmp_path):
+    """The error names the tensor that is missing."""
+    tensors = many_tensors(tmp_path / "x.safetensors", "F16", [3] * 40)
+    last = max(tensors, key=lambda tensor: tensor.offset)
+    with TensorReader() as weights, last.path.open("r+b") as file:
+        file.truncate(last.offset + 1)
+        with pytest.raises(InputError, match="became shorter") as caught:
+            weights.read_all(tensors)
+    assert caught.value.where.endswith(last.name)
+
+
 def test_bfloat16_stays_bits(stored):
     """Stored bfloat16 comes as its bits, not as numbers."""
     tensor = stored([[1.0, -2.0]], "BF16")
