@@ -19,7 +19,7 @@ merging = combine(
         show_default=True,
         help="Type of the weights that change, and of no others. auto: that of the base, or q8_0 if the base "
         "is quantised. "
-        "q6_k, q5_k: with the extra llama; rows that are not a multiple of 256 become q8_0. "
+        "q6_k, q5_k: with the extra try or llama; rows that are not a multiple of 256 become q8_0. "
         "same: that of the base, which adds noise in types of 4 to 6 bits. Also f16, bf16, f32. q4_k_m and "
         "the other mixtures of llama.cpp: the whole file, quantised after the merge.",
     ),

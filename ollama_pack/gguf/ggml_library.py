@@ -1,4 +1,4 @@
-"""Finds the library of llama.cpp that the extra ``llama`` brings, without loading it into this process.
+"""Finds the library of llama.cpp that the extra ``try`` or ``llama`` brings, and never loads it here.
 
 A failed assertion inside llama.cpp ends its process, so it is loaded by processes of its own alone. Both
 packages that wrap llama.cpp will do: their libraries have the same functions, which are called by ctypes.
@@ -31,7 +31,7 @@ def find_ggml() -> Path:
         return found
     raise UsageError(
         "This needs llama.cpp, which is not installed.",
-        hint="pip install 'ollama-pack[llama]'",
+        hint="pip install 'ollama-pack[try]'",
         code="extra-missing",
     )
 

@@ -85,7 +85,7 @@ def test_without_llama_cpp(smol, tmp_path, monkeypatch):
     words = ("merge", smol, "--base", base, "--out", tmp_path / "merged.gguf", "--merge-type", "same")
     with monkeypatch.context() as without:
         hide_ggml(without)
-        assert hint_of(*words, code="extra-missing") == "pip install 'ollama-pack[llama]'"
+        assert hint_of(*words, code="extra-missing") == "pip install 'ollama-pack[try]'"
     offer_ggml(monkeypatch)
     succeeds(*words, "--min-kept", "0")
 

@@ -99,5 +99,5 @@ def test_without_llama_cpp_nothing_is_written(tmp_path, monkeypatch):
     words = ("merge", write_adapter(tmp_path / "ada", base=wide), "--base", base, "--out")
     ran = run(*words, tmp_path / "new" / "ada.gguf", "--merge-type", "q6_k")
     assert ran.code == 2
-    assert "pip install 'ollama-pack[llama]'" in ran.stderr
+    assert "pip install 'ollama-pack[try]'" in ran.stderr
     assert not (tmp_path / "new").exists()

@@ -59,7 +59,7 @@ def test_without_llama_cpp(monkeypatch):
     hide_ggml(monkeypatch)
     with BlockWriter() as blocks, pytest.raises(UsageError) as caught:
         blocks.write(np.ones((1, 256), np.float32), 14)
-    assert (caught.value.code, caught.value.hint) == ("extra-missing", "pip install 'ollama-pack[llama]'")
+    assert (caught.value.code, caught.value.hint) == ("extra-missing", "pip install 'ollama-pack[try]'")
 
 
 @pytest.mark.parametrize("content", [b"no library", b""])

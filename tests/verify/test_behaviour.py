@@ -102,4 +102,4 @@ def test_what_is_no_text(words, tmp_path, monkeypatch):
     assert not (tmp_path / "merged.gguf").exists()
     hide_ggml(monkeypatch)
     ran = run(*words)
-    assert (ran.code, "ollama-pack[llama]" in ran.stderr) == (2, True)
+    assert (ran.code, "ollama-pack[try]" in ran.stderr) == (2, True)
