@@ -29,7 +29,7 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def digest_of_base(path: Path, progress: Progress | None = None) -> str:
-    """Return the digest of a GGUF base, ``sha256:…``; the file is read only if it has changed since then.
+    """Return the digest of a GGUF base, ``sha256:…``; the file is read only if it is new or has changed.
 
     It is for deliveries. A proof reads the file itself, with `sha256_of_file`.
 

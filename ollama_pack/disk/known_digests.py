@@ -60,6 +60,6 @@ def remember_digest(file: IO[Any], digest: str) -> None:
 
 
 def _open_state(file: IO[Any]) -> _FileState:
-    """Return what identifies a file and its state: device, inode, size and time of the last change."""
+    """Return what identifies a file and its state: device, inode, size and modification time."""
     status = os.fstat(file.fileno())
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

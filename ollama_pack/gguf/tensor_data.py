@@ -210,7 +210,9 @@ def _fill(file: FileIO, tensor: StoredTensor, array: Stored) -> None:
                 )
             done += got
     except OSError as error:
-        raise InputError(f"Cannot read: {error.strerror}.", where=f"{tensor.path}: {tensor.name}") from error
+        raise InputError(
+            f"Cannot read the tensor: {error.strerror}.", where=f"{tensor.path}: {tensor.name}"
+        ) from error
 
 
 def from_q8(blocks: npt.NDArray[Any]) -> Float32:

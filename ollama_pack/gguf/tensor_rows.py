@@ -27,5 +27,7 @@ def read_tensor_rows(tensor: Tensor, rows: Index) -> Float32:
         mapped = np.memmap(tensor.path, STORAGE[tensor.dtype], "r", tensor.offset, (*tensor.shape, 1)[:2])
     except (OSError, ValueError) as error:
         reason = reason_of(error) if isinstance(error, OSError) else "the file ends inside the tensor"
-        raise InputError(f"Cannot read: {reason}.", where=f"{tensor.path}: {tensor.name}") from error
+        raise InputError(
+            f"Cannot read the tensor: {reason}.", where=f"{tensor.path}: {tensor.name}"
+        ) from error
     return to_float32(np.asarray(mapped[rows]), tensor.dtype)

@@ -46,7 +46,7 @@ def replicated_layers(adapter: Adapter, base: BaseModel) -> tuple[int, ...]:
         layers += range(*numbers)
     if base.hparams.arch not in ALIKE or base.hparams.heads_per_layer:
         raise UnsupportedError(
-            f"Layers of {base.hparams.arch} may not be repeated: llama.cpp may depend on a layer's number.",
+            f"Layers of {base.hparams.arch} cannot be repeated: llama.cpp may compute each by its number.",
             where=where,
             hint=OWN_LAYERS,
             code="not-mergeable",

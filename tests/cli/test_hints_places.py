@@ -130,7 +130,7 @@ def test_one_chat_template_of_several(ada, build):
     several = '[{"name": "tools", "template": "x"}, {"name": "rag", "template": "y"}]'
     (ada / "tokenizer_config.json").write_text(f'{{"chat_template": {several}}}')
     told = run(*build).stderr
-    path = re.search(r"save the template of the training as (\S+)", told)[1]
+    path = re.search(r"save the template used in training as (\S+)", told)[1]
     (ada / "chat_template.jinja").write_text("{{ messages }}")
     assert path == (ada / "chat_template.jinja").as_posix()
     assert "several chat templates" not in run(*build).stderr

@@ -83,7 +83,7 @@ def test_ranges_that_are_none(tmp_path, ranges):
 def test_another_architecture(arch):
     """Where a layer may be computed by its number, it is refused, with the way by PEFT."""
     other = replace(base(), hparams=replace(base().hparams, arch=arch))
-    with pytest.raises(UnsupportedError, match=f"Layers of {arch} may not be repeated") as caught:
+    with pytest.raises(UnsupportedError, match=f"Layers of {arch} cannot be repeated") as caught:
         replicated_layers(adapter(), other)
     assert "copy.deepcopy(layer)" in caught.value.hint
 

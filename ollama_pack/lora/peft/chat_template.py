@@ -70,7 +70,7 @@ def _template_in(directory: Path) -> ChatTemplate | None:
         raise InputError(
             f"There are several chat templates ({', '.join(sorted(named))}) and none is the default.",
             where=where,
-            hint=f"save the template of the training as {shlex.quote(str(directory / TEMPLATE_FILE))}",
+            hint=f"save the template used in training as {shlex.quote(str(directory / TEMPLATE_FILE))}",
         )
     others = tuple(sorted(named.keys() - {_DEFAULT}))
     return ChatTemplate(named[_DEFAULT], special, where, others)

@@ -162,7 +162,7 @@ def _require_same(pieces: Mapping[int, str], tokens: Mapping[int, str], path: Pa
             f"{SENTENCEPIECE} and {FAST} differ in {len(other)} tokens: token {first} is {pieces[first]!r} "
             f"and {tokens[first]!r}.",
             where=path,
-            hint="save the tokenizer of the training again, or move the wrong file away",
+            hint="save the tokenizer used in training again, or move the wrong file away",
         )
 
 

@@ -94,7 +94,7 @@ def test_both_files(pieces, tmp_path):
     found, (note,) = read_tokenizer(tmp_path)
     assert found is None
     assert f"tokenizer.model and tokenizer.json differ in {len(names)} tokens" in note
-    assert note.endswith("; save the tokenizer of the training again, or move the wrong file away")
+    assert note.endswith("; save the tokenizer used in training again, or move the wrong file away")
     (tmp_path / "tokenizer.model").rename(tmp_path / "moved")
     assert read_tokenizer(tmp_path)[0] is not None, "the other file was moved away"
 
