@@ -142,6 +142,20 @@ def test_deliveries():
     assert shown <= set(DELIVERIES), "README.md shows a --via that does not exist"
 
 
+def test_extras():
+    """The paragraph on extras names those of pyproject.toml, all of them."""
+    told = re.search(r"^- \*\*Extras\*\*.*?(?=^- )", README, re.M | re.S)
+    table = (
+        (ROOT / "pyproject.toml")
+        .read_text("utf-8")
+        .partition("[project.optional-dependencies]\n")[2]
+        .partition("\n[")[0]
+    )
+    extras = set(re.findall(r"^([a-z]+) = ", table, re.M))
+    assert set(re.findall(r"`([a-z]+)`", told[0])) == extras
+    assert set(re.findall(r"ollama-pack\[([a-z]+)\]", README)) <= extras
+
+
 def test_exit_codes():
     """Every exit code is told."""
     told = re.search(r"[Ee]xit codes?.*?(?:\n\n|\Z)", README, re.S)
