@@ -265,10 +265,11 @@ def _ranges(numbers: Iterable[int]) -> str:
 def natural_key(text: str) -> list[tuple[int, str]]:
     """Return a sort key that puts layer 2 before layer 10."""
     parts = re.split(r"(\d+)", text)
-    # Numbers are compared by length, then as text, because a name may hold more digits than int() accepts.
-    numbers = (part.lstrip("0") for part in parts[1::2])
     keys = [(-1, part) for part in parts]
-    keys[1::2] = [(len(number), number) for number in numbers]
+    for at in range(1, len(parts), 2):
+        # Numbers are compared by length, then as text: a name may hold more digits than int() accepts.
+        number = parts[at].lstrip("0")
+        keys[at] = len(number), number
     return keys
 
 

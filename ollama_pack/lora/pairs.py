@@ -93,8 +93,9 @@ def _shared_scale(pairs: Sequence[LoraPair]) -> tuple[float, list[float]]:
 
     If several scales are as frequent, it is the largest of them, so that no B grows beyond its type.
     """
-    counts = Counter(pair.scale for pair in pairs if pair.scale != 0.0)
+    scales = [pair.scale for pair in pairs]
+    counts = Counter(scale for scale in scales if scale != 0.0)
     if not counts:
         return 0.0, [1.0] * len(pairs)
-    scale = max(counts, key=lambda value: (counts[value], abs(value), value))
-    return scale, [pair.scale / scale for pair in pairs]
+    usual = max(counts, key=lambda value: (counts[value], abs(value), value))
+    return usual, [scale / usual for scale in scales]

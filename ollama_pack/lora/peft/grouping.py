@@ -8,7 +8,7 @@ from ollama_pack.gguf.tensors import StoredTensor, Tensor
 from ollama_pack.lora.peft.keys import TensorKey, parse_key
 from ollama_pack.lora.peft.kohya import is_own_alpha
 from ollama_pack.lora.peft.methods import Method
-from ollama_pack.lora.peft.safetensors_header import FACTOR_DTYPES, ITEM_SIZES, dtype_error
+from ollama_pack.lora.peft.safetensors_header import FACTOR_DTYPES, dtype_error
 from ollama_pack.lora.peft.target_parameters import AdaptedParameter, TargetParameters, parameter_of
 from ollama_pack.lora.unsupported import RuleViolations
 
@@ -45,15 +45,19 @@ def group_tensors(
     parts, targets = method.parts, TargetParameters(config)
     for name, tensor in tensors.items():
         spelled = parse_key(name, parts)
-        if is_own_alpha(spelled, tensor):
-            groups.alphas[spelled.module] = tensor
-        elif spelled.part not in parts or spelled.bias:
-            groups.strangers[name] = spelled
+        if spelled.part not in parts or spelled.bias:
+            if is_own_alpha(spelled, tensor):
+                groups.alphas[spelled.module] = tensor
+            else:
+                groups.strangers[name] = spelled
         elif spelled.tower:
             groups.towers.setdefault(spelled.module, {})[spelled.part] = tensor
         else:
-            floats = FACTOR_DTYPES if not spelled.part.endswith(INDICES) else ITEM_SIZES.keys()
-            if isinstance(tensor, StoredTensor) and tensor.dtype not in floats:
+            if (
+                isinstance(tensor, StoredTensor)
+                and tensor.dtype not in FACTOR_DTYPES
+                and not spelled.part.endswith(INDICES)
+            ):
                 raise dtype_error(tensor.path, name, tensor.dtype)
             shared = spelled.part in method.shared
             owner = AdaptedParameter("", "") if shared else parameter_of(spelled, targets)
