@@ -72,7 +72,7 @@ def test_a_login_that_is_asked_for_elsewhere(pushable, alone, realm):
     with stand_in_registry(login="bearer", realm=realm) as here:
         log_in(alone, here.host)
         ran = run("push", pushable, f"oci://{here.host}/team/ada:1")
-        assert (ran.code, "not safe" in ran.stderr) == (6, True)
+        assert (ran.code, "without TLS" in ran.stderr) == (6, True)
 
 
 def test_the_login_stays_with_its_registry(pushable, alone, tmp_path):
