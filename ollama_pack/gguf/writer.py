@@ -40,8 +40,10 @@ class HashingThread:
     def allow(self, position: int) -> None:
         """Let the thread go on to a position that is written and flushed."""
         with self._condition:
+            more = position // HASH_CHUNK > self._allowed // HASH_CHUNK
             self._allowed = position
-            self._condition.notify()
+            if more:  # to wake the thread for less takes longer than it hashes
+                self._condition.notify()
 
     def digest(self) -> str:
         """Wait until all that was allowed is hashed, and return ``sha256:`` with the digest."""
