@@ -7,8 +7,8 @@ docs/decisions.md.
 """
 
 import contextlib
+import os
 import re
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -97,7 +97,7 @@ def _staged(
     with name_lock(name, progress):
         _remove_unproved(models, name)
         current = find_model(models, name)
-        ending = f"{UNPROVED}{secrets.token_hex(SHORT_DIGEST // 2)}"
+        ending = f"{UNPROVED}{os.urandom(SHORT_DIGEST // 2).hex()}"
         try:
             yield (
                 replace(package, staged_as=name_with_ending(current.name if current else name, ending)),

@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -210,7 +209,7 @@ def link_manifest(store: Path, name: ModelName, digest: str) -> Path:
     target, blob = newer_path(store, name), blob_path(store, digest)
     with os_errors_as_destination_error(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = store / NEWER / f"{DRAFT}{secrets.token_hex(8)}"
+        draft = store / NEWER / f"{DRAFT}{os.urandom(8).hex()}"
         try:
             _link(blob, draft, target)
             draft.replace(target)
