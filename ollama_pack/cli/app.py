@@ -32,14 +32,14 @@ from ollama_pack.errors import PackError
 COMMAND_GROUPS = {
     "build": "Convert an adapter and register it as a model in Ollama.",
     "release": "Make a release: model, proofs and papers in one directory.",
-    "plan": "Say what a command would make and move, and change nothing.",
+    "plan": "Show what a command would make and send, without doing it.",
     "inspect": "Show what a directory contains, and whether it can be built.",
     "checkpoints": "List the checkpoints of a training run.",
     "diff": "Compare two adapters, or two checkpoints.",
     "convert": "Write only the GGUF LoRA file, and verify its numbers.",
     "merge": "Write the base with the adapter merged into it, as one GGUF file.",
     "try": "Talk to the model before it is built, beside its base.",
-    "test": "Test the model by questions and by given answers.",
+    "test": "Test the answers of the model by cases that you write.",
     "prompt": "Show the trained prompts beside those that Ollama sends.",
     "modelfile": "Print only the Modelfile.",
     "register": "Register a model in Ollama from the files of an earlier build.",
@@ -59,7 +59,7 @@ COMMAND_GROUPS = {
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells define it."""
 
-# At its end Python looks for garbage among all that the process gives back anyway: a twentieth of a build.
+# At its end Python collects garbage once more, although the process ends anyway: a twentieth of a build.
 atexit.register(gc.freeze)
 
 
