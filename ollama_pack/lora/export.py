@@ -63,8 +63,8 @@ def require_replaceable(path: Path) -> None:
     """Require that a GGUF LoRA written to `path` replaces nothing but another one.
 
     Raises:
-        RefusedError: there is something else.
-        DestinationError: it cannot be found out.
+        RefusedError: another kind of file has that path.
+        DestinationError: what is there cannot be read.
     """
     try:
         if not path.exists():

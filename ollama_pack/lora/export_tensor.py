@@ -73,6 +73,6 @@ def _why_not_finite(numbers: Float32, tensor: LoraTensor, kind: str) -> InputErr
     return UnsupportedError(
         f"A weight of {largest:g} is too large for {kind}, which ends at {LARGEST_OF_TYPE[kind]:g}.",
         where=where,
-        hint="look at lora_alpha and alpha_pattern" if kind == "f32" else "--outtype f32",
+        hint="lora_alpha in adapter_config.json, or alpha_pattern" if kind == "f32" else "--outtype f32",
         code="too-large",
     )
