@@ -43,7 +43,7 @@ COMMAND_GROUPS = {
     "prompt": "Show the trained prompts beside those that Ollama sends.",
     "modelfile": "Print only the Modelfile.",
     "register": "Register a model in Ollama from the files of an earlier build.",
-    "push": "Push a release or a build's folder to an OCI registry.",
+    "push": "Push a release, a build or a model to a registry or the Hub.",
     "pull": "Pull a release from an OCI registry, verify and register it.",
     "verify": "Prove again what is recorded of a build's folder or a model.",
     "config": "Show every value in force, and where it comes from.",
