@@ -15,6 +15,7 @@ turns them into text in one place. `code` tells errors of one class apart; docs/
 """
 
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -262,15 +263,14 @@ def _ranges(numbers: Iterable[int]) -> str:
     return text if text.isdigit() or not text else f"{{{text}}}"
 
 
-def natural_key(text: str) -> list[tuple[int, str]]:
+def natural_key(text: str) -> list[str]:
     """Return a sort key that puts layer 2 before layer 10."""
     parts = re.split(r"(\d+)", text)
-    keys = [(-1, part) for part in parts]
     for at in range(1, len(parts), 2):
-        # Numbers are compared by length, then as text: a name may hold more digits than int() accepts.
+        # A number's length goes first, as a character: a name may hold more digits than int() accepts.
         number = parts[at].lstrip("0")
-        keys[at] = len(number), number
-    return keys
+        parts[at] = chr(min(len(number), sys.maxunicode)) + number
+    return parts
 
 
 def one_line(text: str) -> str:
