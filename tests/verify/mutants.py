@@ -6,7 +6,7 @@ the proof stands between it and a wrong file.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
@@ -77,7 +77,7 @@ def trained(*weights: Weight) -> tuple[str, ...]:
 def changed(arch: Arch, *changes: tuple[Weight, dict[str, Any]]) -> Arch:
     """Return a row with some of its weights changed."""
     fields = {id(weight): change for weight, change in changes}
-    return arch._replace(weights=tuple(each._replace(**fields.get(id(each), {})) for each in arch.weights))
+    return replace(arch, weights=tuple(each._replace(**fields.get(id(each), {})) for each in arch.weights))
 
 
 def parts_of(arch: Arch, weight: Weight) -> list[Weight]:
