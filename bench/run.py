@@ -22,10 +22,16 @@ from report import claims, markdown
 BASE_ID = "meta-llama/Llama-2-7b-hf"
 
 
+def program() -> list[str]:
+    """Return the command that users type: the installed one, or the module where none is installed."""
+    installed = Path(sys.executable).parent / "ollama-pack"
+    return [str(installed)] if installed.exists() else [sys.executable, "-m", "ollama_pack"]
+
+
 def ours(folder: Path, size: str, base: str = BASE_ID) -> Command:
     """Return the conversion of an adapter by ollama-pack."""
     out = folder / f"{size}.gguf"
-    words = [sys.executable, "-m", "ollama_pack", "convert", str(folder / size), "--base", base]
+    words = [*program(), "convert", str(folder / size), "--base", base]
     return Command(f"ollama-pack {size}", [*words, "--out", str(out), "--quiet"], forget(out))
 
 
@@ -53,10 +59,8 @@ def floor(folder: Path) -> list[Command]:
 
 def starts() -> list[Command]:
     """Return how long it takes to say hello."""
-    installed = Path(sys.executable).parent / "ollama-pack"
-    program = [str(installed)] if installed.exists() else [sys.executable, "-m", "ollama_pack"]
     return [
-        Command("ollama-pack --help", [*program, "--help"]),
+        Command("ollama-pack --help", [*program(), "--help"]),
         Command("import click", [sys.executable, "-c", "import click"]),
     ]
 

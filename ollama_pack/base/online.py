@@ -19,7 +19,8 @@ from ollama_pack.errors import InputError
 from ollama_pack.gguf.constants import MAGIC
 from ollama_pack.gguf.reader import GgufFile, read_gguf
 from ollama_pack.http.environment import check_address, read_token
-from ollama_pack.http.fetch import is_loopback, read_document, read_range
+from ollama_pack.http.fetch import read_document, read_range
+from ollama_pack.http.loopback import is_loopback
 from ollama_pack.ollama.manifest import MODEL_TYPE, is_digest
 from ollama_pack.ollama.names import ModelName, parse_name
 from ollama_pack.shown import shown_address

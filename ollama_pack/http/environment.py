@@ -25,9 +25,10 @@ def check_address(address: str, variable: str, example: str) -> str:
         parts = urlsplit(address)
         port_is_right = parts.port is None or parts.port > 0
         host = parts.hostname or ""
-        host.encode("idna")
         if ":" in host or (host.count(".") == 3 and host.replace(".", "").isdigit()):
             ipaddress.ip_address(host)
+        else:
+            host.encode("idna")  # loads tables, which the default address does not need
     except ValueError:  # an open bracket, an invalid port or IP address, or a label that is too long
         host, port_is_right = "", False
     plain = address.isprintable() and " " not in address and not any(letter in host for letter in _NO_HOST)

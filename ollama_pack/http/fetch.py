@@ -6,7 +6,6 @@ of httpx only as `ollama_pack/shown.py` has them.
 """
 
 import contextlib
-import ipaddress
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from ollama_pack.errors import DestinationError, InputError, UsageError
 from ollama_pack.formats.untrusted_json import ShapeError, parse_object
 from ollama_pack.http.exchange import ExchangeBounds
+from ollama_pack.http.loopback import is_loopback
 from ollama_pack.shown import PROXY_VARIABLES, reason_of, shown_address
 
 SECONDS = 30.0
@@ -32,13 +32,6 @@ MISSING = (404, 410)
 
 CLOSED = (401, 403)
 """HTTP status codes for a document that is not public."""
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether `host` is a loopback address, so that the other side is on this machine."""
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def read_document(url: str, headers: Mapping[str, str], *, where: str = "") -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from ollama_pack.errors import UsageError
 from ollama_pack.http.environment import check_address
-from ollama_pack.http.fetch import is_loopback
+from ollama_pack.http.loopback import is_loopback
 
 DEFAULT_PORT, LARGEST_PORT = 11434, 65535
 KNOCK_SECONDS = 0.5

@@ -1,11 +1,11 @@
 """Parses ``oci://HOST/NAMESPACE/NAME:TAG``, the place of a release in a registry."""
 
-import ipaddress
 import re
 from dataclasses import dataclass, replace
 
 from ollama_pack.errors import UsageError
 from ollama_pack.http.environment import check_address
+from ollama_pack.http.loopback import is_loopback
 from ollama_pack.shown import shown_address
 
 OCI_SCHEME = "oci://"
@@ -59,10 +59,7 @@ class OciReference:
     def is_loopback(self) -> bool:
         """Return whether the registry runs on this machine."""
         host = self.host.rpartition(":")[0] if self.host.rpartition(":")[2].isdigit() else self.host
-        try:
-            return ipaddress.ip_address(host.strip("[]")).is_loopback
-        except ValueError:
-            return host == "localhost"
+        return is_loopback(host.strip("[]"))
 
 
 def release_tag(tag: str) -> str:

@@ -1,4 +1,4 @@
-"""PROVE  that a GGUF LoRA file gives PEFT's ΔW, for every weight.
+"""Prove that a GGUF LoRA file gives PEFT's ΔW, for every weight.
 
 The file is read again from disk. What it must hold is made from the adapter by `reference`, which states
 llama.cpp's layout by itself: this proof shares no code with the mapping, so an error there shows here.
@@ -169,7 +169,7 @@ def _compare(reference: Reference, written: GgufFile, source: TensorReader) -> T
     a, b = reference.factors(source, _file_scale(written, stored_b.shape[-1]))
     if (stored_a.shape, stored_b.shape) != (a.shape, b.shape):
         raise ProofError(
-            f"A is {stored_a.shape}, B {stored_b.shape}; the adapter has {a.shape} and {b.shape}.",
+            f"A and B are {stored_a.shape} and {stored_b.shape}, but {a.shape} and {b.shape} in the adapter.",
             where=f"{written.path.name}: {reference.tensor}",
         )
     found_a, found_b = source.read_raw(stored_a)[0], source.read_raw(stored_b)[0]
@@ -194,7 +194,7 @@ def _stored(reference: Reference, written: GgufFile) -> tuple[StoredTensor, Stor
     for side in ("lora_a", "lora_b"):
         if f"{reference.tensor}.{side}" not in written.shapes:
             raise ProofError(
-                f"There is no {side} of {reference.shares[0].pair.module}.",
+                f"The file has no {side} of {reference.shares[0].pair.module}.",
                 where=f"{written.path.name}: {reference.tensor}",
             )
     return written.stored(f"{reference.tensor}.lora_a"), written.stored(f"{reference.tensor}.lora_b")

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from ollama_pack.errors import InputError
-from ollama_pack.http.fetch import is_loopback
+from ollama_pack.http.loopback import is_loopback
 from ollama_pack.ollama.address import may_answer, parse_host
 
 

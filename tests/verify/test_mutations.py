@@ -161,5 +161,5 @@ def test_the_name_in_a_base_without_experts(tmp_path, monkeypatch):
     parts = [weight for weight in row.weights if weight.dense_tensor]
     wrong = changed(row, *((weight, {"dense_tensor": ""}) for weight in parts))
     monkeypatch.setattr(planner, "require_arch", lambda _: wrong)
-    with pytest.raises(ProofError, match="There is no lora_a"):
+    with pytest.raises(ProofError, match="The file has no lora_a"):
         convert_and_prove(adapter, dense, tmp_path)

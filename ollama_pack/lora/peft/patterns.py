@@ -13,7 +13,6 @@ from typing import Any, TypeAlias
 
 from ollama_pack.errors import InputError
 from ollama_pack.formats.untrusted_json import parse_json
-from ollama_pack.jobs.limited_process import limited_command
 from ollama_pack.lora.peft import pattern_worker
 from ollama_pack.shown import words_of
 
@@ -130,6 +129,8 @@ def _run_patterns(
     if not numbers:
         return
     import subprocess  # few adapters have an expression
+
+    from ollama_pack.jobs.limited_process import limited_command
 
     asked = {"patterns": [keys[number] for number in numbers], "modules": list(modules)}
     command = limited_command(
