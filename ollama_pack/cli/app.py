@@ -131,7 +131,7 @@ class Commands(click.Group):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # An adapter may have tens of thousands of tensors, and none is garbage: looking for garbage as often
         # as Python does by default takes a sixth of the conversion.
-        gc.set_threshold(200_000, 20, 20)
+        gc.set_threshold(1_000_000, 20, 20)
         ctx.meta[WORDS] = tuple(ctx.args)
         try:
             return super().invoke(ctx)

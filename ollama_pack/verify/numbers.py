@@ -61,8 +61,8 @@ allows the rounding of the block's scale to float16."""
 COMPARE_WORKERS = 2
 """Threads that compare: while the file is hashed one of them finds a core, afterwards both do."""
 
-FEW_NUMBERS = 1 << 16
-"""Numbers of a tensor below which two threads wait for each other's Python more than they compute."""
+SMALL_BYTES = 1 << 17
+"""Bytes of a tensor below which two threads wait for each other's Python more than they compute."""
 
 
 class TensorError(NamedTuple):
@@ -102,7 +102,7 @@ def prove_numbers(adapter: Adapter, base: BaseModel, path: Path) -> ProofResult:
     written = read_gguf(path)
     references = find_references(adapter, base)
     _check_header(written, base.hparams.arch, adapter, len(references))
-    workers = _workers(adapter)
+    workers = _workers(path.stat().st_size, adapter)
     # Each thread opens the files once. It takes every n-th tensor, so that all get large and small ones.
     shares = [references[first::workers] for first in range(workers)]
     with ThreadPoolExecutor(workers, "numbers") as pool:
@@ -111,10 +111,9 @@ def prove_numbers(adapter: Adapter, base: BaseModel, path: Path) -> ProofResult:
     return _report(errors, base.hparams.arch, differing)
 
 
-def _workers(adapter: Adapter) -> int:
-    """Return how many threads compare the tensors of an adapter soonest."""
-    numbers = sum(math.prod(pair.a.shape) + math.prod(pair.b.shape) for pair in adapter.pairs)
-    return COMPARE_WORKERS if numbers >= FEW_NUMBERS * 2 * len(adapter.pairs) else 1
+def _workers(size: int, adapter: Adapter) -> int:
+    """Return how many threads compare the tensors of an adapter soonest, in a file of `size` bytes."""
+    return COMPARE_WORKERS if size >= 2 * len(adapter.pairs) * SMALL_BYTES else 1
 
 
 def require_passed(report: ProofResult, path: Path) -> ProofResult:
