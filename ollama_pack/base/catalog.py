@@ -14,6 +14,7 @@ from pathlib import Path
 from ollama_pack.arch.hparams import HParams, StateSpace
 from ollama_pack.base.model import BaseModel, Positions
 from ollama_pack.errors import UnsupportedError
+from ollama_pack.ollama.names import ascii_lower
 
 TABLE = Path(__file__).with_name("catalog.tsv")
 CATALOG_COLUMNS = (
@@ -102,8 +103,19 @@ class CatalogEntry:
 @cache
 def load_catalog() -> tuple[CatalogEntry, ...]:
     """Return every row of the catalog, sorted by id; the file is read once."""
-    lines = TABLE.read_text(encoding="utf-8").splitlines()
-    return tuple(_parse_row(line.split("\t")) for line in lines[1:])
+    return tuple(map(_parse_row, _rows()))
+
+
+def entry_named(name: str) -> CatalogEntry | None:
+    """Return the row of an id or an alias, whose case does not matter, or None; only that row is parsed."""
+    row = _rows_by(0, 1).get(ascii_lower(name))
+    return None if row is None else _parse_row(row)
+
+
+def entry_tagged(tag: str) -> CatalogEntry | None:
+    """Return the row with an Ollama model, in any case, or None; only that row is parsed."""
+    row = _rows_by(2).get(ascii_lower(tag))
+    return None if row is None else _parse_row(row)
 
 
 def base_from_entry(entry: CatalogEntry) -> BaseModel:
@@ -166,8 +178,27 @@ def why_not_run(entry: CatalogEntry) -> str:
     return f"its llama.cpp has no support for {entry.model_class or entry.arch}"
 
 
-def _parse_row(cells: list[str]) -> CatalogEntry:
-    """Return the entry of one row of the table."""
+@cache
+def _rows() -> tuple[str, ...]:
+    """Return the lines of the table without its header."""
+    return tuple(TABLE.read_text(encoding="utf-8").splitlines()[1:])
+
+
+@cache
+def _rows_by(*columns: int) -> dict[str, str]:
+    """Return the lines of the table by the words of these columns, in lower case; the last line counts."""
+    rows: dict[str, str] = {}
+    for row in _rows():
+        cells = row.split("\t", max(columns) + 1)
+        words = ascii_lower(" ".join(cells[column] for column in columns)).split()
+        rows.update(dict.fromkeys(words, row))
+    return rows
+
+
+@cache
+def _parse_row(row: str) -> CatalogEntry:
+    """Return the entry of one line of the table."""
+    cells = row.split("\t")
     source_id, aliases, tags, quant, confidence, arch, model_class, *numbers = cells[:16]
     states, rope_base, context, norm_epsilon, hub_gguf, note = cells[16:]
     sizes = [int(number) if number else None for number in numbers]

@@ -145,7 +145,7 @@ class _Sources(NamedTuple):
         ``llama-3.2-3b-instruct-q8`` is such a name: FROM it must not become FROM another model.
         """
         elsewhere = _names_registry(name)
-        if find_tag(name) is not None or (re.search(r"[/\\:]", name) and not elsewhere):
+        if (re.search(r"[/\\:]", name) and not elsewhere) or find_tag(name) is not None:
             return base
         if (own := self.installed(name)) is not None:
             return replace(

@@ -5,7 +5,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
-from ollama_pack.base.catalog import BASE_FILE_HINT, CatalogEntry, base_from_entry, load_catalog
+from ollama_pack.base.catalog import (
+    BASE_FILE_HINT,
+    CatalogEntry,
+    base_from_entry,
+    entry_named,
+    entry_tagged,
+    load_catalog,
+)
 from ollama_pack.base.model import BaseModel
 from ollama_pack.base.spelling import (
     LOCAL_FOLDERS,
@@ -39,7 +46,7 @@ def find_entry(source_id: str) -> CatalogEntry | None:
     text = source_id.strip().rstrip("/\\")
     if cached := _CACHED.search(text):
         text = f"{cached[1]}/{cached[2]}"
-    entry = _index_by_name().get(ascii_lower(text))
+    entry = entry_named(text)
     if entry is not None:
         return entry
     if _LOOKS_LIKE_HUB_ID.fullmatch(text):
@@ -49,7 +56,7 @@ def find_entry(source_id: str) -> CatalogEntry | None:
             return entry
         return _taken_to_be(entry, text) if is_a_copy(name) or ascii_lower(owner) in LOCAL_FOLDERS else None
     for owner, name in names_in_path(text):
-        entry = _index_by_name().get(ascii_lower(f"{owner}/{name}")) or _named_by(owner, name, in_path=True)
+        entry = entry_named(f"{owner}/{name}") or _named_by(owner, name, in_path=True)
         if entry is not None:
             return _taken_to_be(entry, text)
     return None
@@ -72,7 +79,7 @@ def find_tag(tag: str) -> CatalogEntry | None:
         name = parse_name(tag)
     except InputError:
         return None
-    return _by_tag().get(ascii_lower(name.display))
+    return entry_tagged(name.display)
 
 
 def find_variant(tag: str) -> CatalogEntry | None:
@@ -186,12 +193,6 @@ def _last(text: str) -> str:
 
 
 @cache
-def _index_by_name() -> dict[str, CatalogEntry]:
-    """Return the rows by id and alias, in lower case."""
-    return {ascii_lower(name): entry for entry in load_catalog() for name in entry.names}
-
-
-@cache
 def _index_by_key() -> dict[str, tuple[CatalogEntry, ...]]:
     """Return the rows by what all spellings of a name have in common, with and without its owner."""
     rows: dict[str, dict[str, CatalogEntry]] = {}
@@ -210,12 +211,6 @@ def _by_plain_tag() -> dict[str, CatalogEntry]:
         for tag in entry.tags:
             rows.setdefault(plain_tag(tag), entry)
     return rows
-
-
-@cache
-def _by_tag() -> dict[str, CatalogEntry]:
-    """Return the rows by tag, in lower case."""
-    return {ascii_lower(tag): entry for entry in load_catalog() for tag in entry.tags}
 
 
 def _ids() -> Iterable[tuple[str, str]]:
