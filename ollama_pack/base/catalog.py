@@ -103,7 +103,7 @@ class CatalogEntry:
 @cache
 def load_catalog() -> tuple[CatalogEntry, ...]:
     """Return every row of the catalog, sorted by id; the file is read once."""
-    return tuple(map(_parse_row, _rows()))
+    return tuple(map(_parse_row, _table_rows()))
 
 
 def entry_named(name: str) -> CatalogEntry | None:
@@ -179,7 +179,7 @@ def why_not_run(entry: CatalogEntry) -> str:
 
 
 @cache
-def _rows() -> tuple[str, ...]:
+def _table_rows() -> tuple[str, ...]:
     """Return the lines of the table without its header."""
     return tuple(TABLE.read_text(encoding="utf-8").splitlines()[1:])
 
@@ -188,7 +188,7 @@ def _rows() -> tuple[str, ...]:
 def _rows_by(*columns: int) -> dict[str, str]:
     """Return the lines of the table by the words of these columns, in lower case; the last line counts."""
     rows: dict[str, str] = {}
-    for row in _rows():
+    for row in _table_rows():
         cells = row.split("\t", max(columns) + 1)
         words = ascii_lower(" ".join(cells[column] for column in columns)).split()
         rows.update(dict.fromkeys(words, row))
