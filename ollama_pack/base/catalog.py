@@ -108,14 +108,12 @@ def load_catalog() -> tuple[CatalogEntry, ...]:
 
 def entry_named(name: str) -> CatalogEntry | None:
     """Return the row of an id or an alias, whose case does not matter, or None; only that row is parsed."""
-    row = _rows_by(0, 1).get(ascii_lower(name))
-    return None if row is None else _parse_row(row)
+    return _entry_with(name, 0, 1)
 
 
 def entry_tagged(tag: str) -> CatalogEntry | None:
     """Return the row with an Ollama model, in any case, or None; only that row is parsed."""
-    row = _rows_by(2).get(ascii_lower(tag))
-    return None if row is None else _parse_row(row)
+    return _entry_with(tag, 2)
 
 
 def base_from_entry(entry: CatalogEntry) -> BaseModel:
@@ -176,6 +174,12 @@ def why_not_run(entry: CatalogEntry) -> str:
     if runs is not None or not (entry.arch or entry.model_class):
         return ""
     return f"its llama.cpp has no support for {entry.model_class or entry.arch}"
+
+
+def _entry_with(word: str, *columns: int) -> CatalogEntry | None:
+    """Return the row that has a word in one of these columns, in any case, or None; it alone is parsed."""
+    row = _rows_by(*columns).get(ascii_lower(word))
+    return None if row is None else _parse_row(row)
 
 
 @cache
